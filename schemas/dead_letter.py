@@ -1,0 +1,66 @@
+"""What goes to the dead-letter topic: the record as it came, with the reason in its headers.
+
+The `__connect.errors.*` names are Kafka Connect's (`DeadLetterQueueReporter`), so that tools made for it work.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Reason(StrEnum):
+    """Why a record got no result."""
+
+    INVALID_ENCODING = "invalid_encoding"
+    INVALID_JSON = "invalid_json"
+    INVALID_TEXT = "invalid_text"
+    INVALID_MESSAGE = "invalid_message"
+    EMPTY_TEXT = "empty_text"
+    TOO_LARGE = "too_large"
+    TOMBSTONE = "tombstone"
+    INVALID_LABELS = "invalid_labels"
+    UNKNOWN_MODEL = "unknown_model"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    RESULT_TOO_LARGE = "result_too_large"
+    INFERENCE_FAILED = "inference_failed"
+    CRASHES_MODEL = "crashes_model"
+
+
+class Stage(StrEnum):
+    """Where in a message's life it failed."""
+
+    DECODE = "decode"
+    CLASSIFY = "classify"
+    ENCODE = "encode"
+
+
+class DeadLetter(BaseModel):
+    """The headers of a dead letter, all of them strings in UTF-8; key, value and own headers stay untouched.
+
+    `value_omitted` stands only where the dead-letter topic cannot take the value; the record's value is empty then.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter", populate_by_name=True)
+
+    topic: str = Field(alias="__connect.errors.topic")
+    partition: str = Field(alias="__connect.errors.partition", pattern=r"^\d+$")
+    offset: str = Field(alias="__connect.errors.offset", pattern=r"^\d+$")
+    stage: Stage = Field(alias="__connect.errors.stage")
+    class_name: str = Field(alias="__connect.errors.class.name")
+    exception_class_name: str = Field(alias="__connect.errors.exception.class.name")
+    exception_message: str = Field(alias="__connect.errors.exception.message")
+    reason: Reason = Field(alias="labelstream.reason")
+    attempts: str = Field(alias="labelstream.attempts", pattern=r"^[1-9]\d*$")
+    model: str = Field(alias="labelstream.model")
+    version: str = Field(alias="labelstream.version")
+    value_omitted: str | None = Field(
+        None,
+        alias="labelstream.value_omitted",
+        pattern=r"^bytes=\d+;sha256=[0-9a-f]{64}$",
+        description="Length and SHA-256 of a value that the dead-letter topic could not take.",
+    )
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """As Kafka headers, in the order above."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return [(name, value.encode("utf-8", "backslashreplace")) for name, value in fields.items()]

@@ -1,0 +1,36 @@
+"""The JSON Schema files, made from the pydantic models: `python -m schemas.export` writes `schemas/json/`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from schemas.dead_letter import DeadLetter
+from schemas.message import TextMessage
+from schemas.result import ClassificationResult
+
+FOLDER = Path(__file__).parent / "json"
+MODELS: dict[str, type[BaseModel]] = {
+    "message": TextMessage,
+    "result": ClassificationResult,
+    "dead-letter": DeadLetter,
+}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """JSON Schema 2020-12 of `message` (as read), `result` or `dead-letter` (as written). Raises KeyError."""
+    mode = "validation" if name == "message" else "serialization"
+    schema = MODELS[name].model_json_schema(by_alias=True, mode=mode)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def render(name: str) -> str:
+    """The file's text."""
+    return json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for schema_name in MODELS:
+        (FOLDER / f"{schema_name}.schema.json").write_text(render(schema_name), encoding="utf-8")

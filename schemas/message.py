@@ -1,0 +1,22 @@
+"""What comes in: one text to classify."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TextMessage(BaseModel):
+    """The value of one input message in our own JSON format. Strict: nothing is coerced.
+
+    Unknown fields are kept aside in `model_extra`, so that they can be counted; they have no effect.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, title="TextMessage")
+
+    text: str = Field(description="The text to classify.")
+    id: str | int | None = Field(None, description="Yours; comes back in the result.")
+    text_pair: str | None = Field(None, description="The second text, for models of sentence pairs.")
+    model: str | None = Field(None, description="One of the pipeline's models; its default model otherwise.")
+    candidate_labels: list[str] | None = Field(None, description="The labels to choose from, for zero-shot models.")
+    top_k: int | None = Field(None, ge=1, description="How many labels to report, best first.")
+    metadata: dict[str, Any] | None = Field(None, description="Yours; comes back in the result.")

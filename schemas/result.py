@@ -1,0 +1,59 @@
+"""What goes out: one label and score for each message that came in."""
+
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
+
+
+class LabelScore(BaseModel):
+    """One label of the model and its score."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    label: str
+    score: FiniteFloat
+
+
+class Source(BaseModel):
+    """The input record that this answers. `timestamp_ms` is Kafka's, in milliseconds since 1970."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    timestamp_ms: int
+
+
+class ClassificationResult(BaseModel):
+    """The value of one output message. Later tasks join by `task` as the discriminator of a union."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="ClassificationResult")
+
+    schema_version: Literal[1] = 1
+    event_id: str = Field(description="pipeline/topic/partition/offset: the same again when a message is replayed.")
+    task: Literal["text-classification"] = "text-classification"
+    id: str | int | None = Field(description="The message's own id.")
+    model: str = Field(description="The model's name in the config.")
+    model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
+    label: str = Field(description="The best label.")
+    score: FiniteFloat = Field(description="The best label's score.")
+    scores: list[LabelScore] = Field(min_length=1, description="The best labels, descending by score.")
+    tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
+    truncated: bool = Field(description="The text was longer than the model takes; its rest was not read.")
+    source: Source
+    metadata: dict[str, Any] | None = Field(description="The message's own metadata.")
+    classified_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _label_is_the_best(self) -> Self:
+        scores = self.scores
+        if self.label != scores[0].label or self.score != scores[0].score:
+            raise ValueError("label and score are not the first of scores")
+        for better, worse in zip(scores, scores[1:], strict=False):
+            if worse.score > better.score:
+                raise ValueError("scores do not descend")
+        return self
+
+
+RESULT: TypeAdapter[ClassificationResult] = TypeAdapter(ClassificationResult)

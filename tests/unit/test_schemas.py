@@ -1,0 +1,74 @@
+"""Payloads: the published JSON Schema is the code's, and accepts what we send."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+
+from schemas.dead_letter import DeadLetter, Reason, Stage
+from schemas.export import FOLDER, MODELS, json_schema, render
+from schemas.message import TextMessage
+from schemas.result import RESULT, ClassificationResult
+from workers.classifier import Fault
+
+
+def result(**change: Any) -> dict[str, Any]:
+    return {
+        "event_id": "p/t/0/1", "id": None, "model": "m", "model_revision": "r", "label": "B", "score": 0.75,
+        "scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.25}], "tokens": 3, "truncated": False,
+        "source": {"topic": "t", "partition": 0, "offset": 1, "timestamp_ms": -1}, "metadata": None,
+        "classified_at": datetime.now(UTC), **change,
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_files_do_not_drift(name: str) -> None:
+    assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == render(name), "run python -m schemas.export"
+    jsonschema.Draft202012Validator.check_schema(json_schema(name))
+
+
+def test_result_fits_its_schema() -> None:
+    value = json.loads(RESULT.dump_json(ClassificationResult.model_validate(result())))
+    jsonschema.validate(value, json_schema("result"))
+    assert value["schema_version"] == 1
+    assert value["task"] == "text-classification"
+    assert list(value)[:4] == ["schema_version", "event_id", "task", "id"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "A"}, {"score": 0.5}, {"score": float("nan")}, {"scores": []}, {"tokens": 0}, {"tokens": "3"},
+        {"scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.9}]}, {"extra": 1},
+        {"classified_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+    ],
+)
+def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ClassificationResult.model_validate(result(**change))
+
+
+def test_message_is_strict_and_keeps_unknown_fields_aside() -> None:
+    message = TextMessage.model_validate({"text": "a", "stars": 5})
+    assert message.model_extra == {"stars": 5}
+    for wrong in ({"text": 5}, {}, {"text": "a", "top_k": 0}, {"text": "a", "metadata": []}, {"text": "a", "id": 1.5}):
+        with pytest.raises(ValidationError):
+            TextMessage.model_validate(wrong)
+
+
+def test_dead_letter_headers_fit_their_schema() -> None:
+    letter = DeadLetter(
+        topic="t", partition="0", offset="1", stage=Stage.DECODE, class_name="c", exception_class_name="e",
+        exception_message="m", reason=Reason.INVALID_JSON, attempts="1", model="", version="1",
+    )
+    headers = {name: value.decode() for name, value in letter.headers()}
+    jsonschema.validate(headers, json_schema("dead-letter"))
+    assert headers["labelstream.reason"] == "invalid_json"
+    assert "labelstream.value_omitted" not in headers
+
+
+def test_every_fault_of_the_seam_is_a_reason() -> None:
+    assert {fault.value for fault in Fault} <= {reason.value for reason in Reason}
