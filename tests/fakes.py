@@ -1,0 +1,54 @@
+"""A Classifier without a model: the stream's tests need answers that follow from the text alone."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.errors import InferenceError
+
+REVISION = "fake-1"
+
+
+def predict(request: Request) -> Prediction | RecordError:
+    """POSITIVE for texts of even length. A text that holds "poison" is refused."""
+    if request.candidate_labels is not None:
+        return RecordError(Fault.INVALID_LABELS, "takes no candidate_labels")
+    if "poison" in request.text:
+        return RecordError(Fault.INFERENCE_FAILED, "ValueError", attempts=2)
+    share = 0.75 if len(request.text) % 2 == 0 else 0.25
+    pairs = sorted([("POSITIVE", share), ("NEGATIVE", 1 - share)], key=lambda pair: -pair[1])[: request.top_k or 2]
+    return Prediction(
+        tuple(label for label, _ in pairs), tuple(score for _, score in pairs), len(request.text.split()) + 2,
+        len(request.text) > 1000, REVISION,
+    )
+
+
+class FakeClassifier:
+    """Satisfies `workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls fail whole."""
+
+    def __init__(self, answer: Callable[[Request], Prediction | RecordError] = predict, threads: int = 2) -> None:
+        self.calls: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fail_next = 0
+        self._answer = answer
+        self._pool = ThreadPoolExecutor(threads)
+        self._lock = threading.Lock()
+
+    def submit(self, requests: Sequence[Request]) -> Future[list[Prediction | RecordError]]:
+        self.calls.append(len(requests))
+        return self._pool.submit(self._classify, list(requests))
+
+    def close(self) -> None:
+        self.gate.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _classify(self, requests: list[Request]) -> list[Prediction | RecordError]:
+        self.gate.wait()
+        with self._lock:
+            failing = self.fail_next > 0
+            self.fail_next -= failing
+        if failing:
+            raise InferenceError("no replica")
+        return [self._answer(request) for request in requests]

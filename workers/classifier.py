@@ -1,0 +1,69 @@
+"""The seam between the stream and whatever classifies: value types and one Protocol.
+
+The stream knows nothing of Ray and torch, the engine nothing of Kafka. Both know this file. NamedTuples, because one
+is made per message and a frozen dataclass costs three times as much.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Fault(StrEnum):
+    """Why a classifier refuses one record for good. Each value is also a dead-letter reason."""
+
+    INVALID_LABELS = "invalid_labels"
+    INVALID_MESSAGE = "invalid_message"
+    INFERENCE_FAILED = "inference_failed"  # the model raises on this record alone, while its neighbours pass
+    CRASHES_MODEL = "crashes_model"  # replicas die of this record
+
+
+class Request(NamedTuple):
+    """One text to classify.
+
+    `top_k`: how many labels to report, best first; None takes the model's setting, more than there are gives all.
+    """
+
+    text: str
+    text_pair: str | None = None
+    top_k: int | None = None
+    candidate_labels: tuple[str, ...] | None = None
+
+
+class Prediction(NamedTuple):
+    """One answer. `labels` and `scores` have the same length >= 1 and descend by score.
+
+    `tokens`: ids that the model read, special tokens included. `truncated`: the text had more than the model takes.
+    `revision`: of the model that gave this answer: the hub's commit, or for a directory a hash of weights and config.
+    """
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    tokens: int
+    truncated: bool
+    revision: str
+
+
+class RecordError(NamedTuple):
+    """One record cannot be answered for a reason of its own. `message` never quotes the record's text."""
+
+    fault: Fault
+    message: str
+    attempts: int = 1
+
+
+class Classifier(Protocol):
+    """Answers requests asynchronously; thread-safe."""
+
+    def submit(self, requests: Sequence[Request]) -> "Future[list[Prediction | RecordError]]":
+        """Classify `requests` (at least one); never blocks on the model.
+
+        The future's list has the same length and order as `requests`. It resolves always: with the list, or with
+        `InferenceError` when the call as a whole got no answer (nothing is known of any of the records then).
+        """
+        ...
+
+    def close(self) -> None:
+        """Refuse new calls and free what is held. Pending futures resolve with `InferenceError`."""
+        ...

@@ -1,0 +1,65 @@
+"""The error tree. `retriable` says whether the same call may succeed later without anybody changing anything.
+
+LabelstreamError
+├── ConfigError            the config file or the environment is wrong: names the key and the fix
+├── ModelError             a model cannot be loaded: not found, no safetensors, no sequence classifier, ...
+├── StartError             what the config names is not there: broker, topic, permission, port, ...
+├── InferenceError         a classifier gave no answer for reasons that are not the records' (retriable)
+│   └── ModelChanged       the replica serves another revision than the caller prepared its input for
+└── StreamError            the stream cannot go on: it stops without committing and is started anew (retriable)
+    ├── RecordRefused      the broker found a record too large: it is looked for record by record
+    └── OffsetOutOfRange   the committed offset is no longer in the log: an operator decides (not retriable)
+
+A record that is at fault itself is no exception but a value, `workers.classifier.RecordError`.
+"""
+
+
+class LabelstreamError(Exception):
+    """Base of all errors that Labelstream raises on purpose. Its text is one line, meant for a person."""
+
+    retriable = False
+
+
+class ConfigError(LabelstreamError):
+    """`key` is the dotted path of the setting at fault, `fix` what to do about it."""
+
+    def __init__(self, key: str, problem: str, fix: str = "") -> None:
+        self.key, self.problem, self.fix = key, problem, fix
+        super().__init__(key, problem, fix)  # all arguments: exceptions cross process borders by pickle
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}" + (f"; {self.fix}" if self.fix else "")
+
+
+class ModelError(LabelstreamError):
+    """A model's source cannot be served. The text names the source and the fix."""
+
+
+class StartError(LabelstreamError):
+    """Something outside of us that the config names is missing or refuses us."""
+
+
+class InferenceError(LabelstreamError):
+    """No answer for a whole call: transport, a dead replica, backpressure. Never a reason for a dead letter."""
+
+    retriable = True
+
+
+class ModelChanged(InferenceError):
+    """The model behind the handle is not the one whose tokenizer and labels the caller holds."""
+
+
+class StreamError(LabelstreamError):
+    """Kafka refused something in mid-stream, or a result was not acknowledged in time."""
+
+    retriable = True
+
+
+class RecordRefused(StreamError):
+    """A record that was sent is larger than its topic takes, and the topic's limit was not known beforehand."""
+
+
+class OffsetOutOfRange(StreamError):
+    """Messages between the committed offset and the log's start are gone. Never jumped over silently."""
+
+    retriable = False

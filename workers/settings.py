@@ -1,0 +1,298 @@
+"""One frozen, validated tree of settings from one YAML file, every key overridable from the environment.
+
+`LABELSTREAM_<PATH>` with `__` between the levels overrides the file: `LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS`,
+`LABELSTREAM_MODELS__SENTIMENT__MAX_BATCH_TOKENS`. This module is the only reader of the environment. Secrets come
+from the environment or from files, never from the YAML file itself.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from workers.errors import ConfigError
+
+ENV_PREFIX = "LABELSTREAM_"
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
+Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class SecuritySettings(Section):
+    """How to reach the brokers. Secrets: by environment, or `*_file`."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: SecretStr | None = None
+    key_password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        sasl = self.protocol.startswith("SASL")
+        if sasl and not (self.sasl_mechanism and self.username and (self.password or self.password_file)):
+            raise ValueError(f"{self.protocol} needs sasl_mechanism, username, and password_file or a password "
+                             f"in the environment ({ENV_PREFIX}KAFKA__SECURITY__PASSWORD)")
+        if not sasl and (self.sasl_mechanism or self.username or self.password or self.password_file):
+            raise ValueError(f"SASL settings have no effect with protocol {self.protocol}: set protocol to SASL_SSL")
+        if "SSL" not in self.protocol and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError(f"TLS files have no effect with protocol {self.protocol}: set protocol to SSL or SASL_SSL")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+def _join_servers(value: Any) -> Any:
+    return ",".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+class KafkaSettings(Section):
+    """Where the brokers are and how long to wait for them."""
+
+    bootstrap_servers: Annotated[
+        str, BeforeValidator(_join_servers), Field(pattern=r"^[^,\s]+:\d{1,5}(,[^,\s]+:\d{1,5})*$")
+    ]
+    security: SecuritySettings = SecuritySettings()
+    request_timeout_ms: int = Field(30_000, ge=1_000)
+    delivery_timeout_ms: int = Field(120_000, ge=1_000)
+    session_timeout_ms: int = Field(30_000, ge=1_000)
+    max_poll_interval_ms: int = Field(300_000, ge=5_000)
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
+
+
+class Range(Section):
+    """How many replicas: Ray Serve scales between the two."""
+
+    min: int = Field(1, ge=1, le=10_000)
+    max: int = Field(1, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"max ({self.max}) is below min ({self.min})")
+        return self
+
+
+class ModelSettings(Section):
+    """One model: one Serve deployment, one replica per device."""
+
+    source: str = Field(min_length=1)
+    revision: str | None = None
+    task: Literal["text-classification"] = "text-classification"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    top_k: int | None = Field(5, ge=1)
+    max_length: int | None = Field(None, ge=3)
+    max_batch_tokens: int | None = Field(None, ge=16)
+    max_delay_ms: float = Field(5.0, ge=0, le=10_000)
+    num_gpus: float | Literal["auto"] = "auto"
+    num_cpus: float = Field(1.0, ge=0)
+    threads: int | None = Field(None, ge=1)
+    replicas: Range = Range()
+    call_timeout_s: float = Field(120.0, gt=0)
+
+
+class LimitSettings(Section):
+    """Caps on one message; beyond them it is a dead letter."""
+
+    max_message_bytes: int = Field(1_048_576, ge=64)
+    max_candidate_labels: int = Field(100, ge=1)
+    max_label_chars: int = Field(256, ge=1)
+    max_label_text_chars: int = Field(1_000_000, ge=1)
+
+
+class PipelineSettings(Section):
+    """One way from an input topic through a model to an output topic."""
+
+    input: Topic
+    output: Topic
+    dead_letter: Topic
+    model: Name
+    models: tuple[Name, ...] = ()
+    group_id: str | None = Field(None, min_length=1, max_length=249)
+    start_from: Literal["earliest", "latest"] = "earliest"
+    delivery: Literal["at_least_once"] = "at_least_once"
+    workers: int = Field(1, ge=1, le=10_000)
+    format: Literal["json", "text"] = "json"
+    text_field: str | None = Field(None, min_length=1)
+    output_partition: Literal["key", "same"] = "key"
+    headers: Literal["pass", "cloudevents"] = "pass"
+    on_empty_text: Literal["dead_letter", "skip"] = "dead_letter"
+    on_tombstone: Literal["skip", "dead_letter"] = "skip"
+    limits: LimitSettings = LimitSettings()
+    max_poll_records: int = Field(512, ge=1, le=10_000)
+    max_in_flight: int = Field(4, ge=1, le=1_000)
+    commit_interval_ms: int = Field(1_000, ge=10)
+    drain_timeout_s: float = Field(30.0, gt=0)
+    stall_timeout_s: float = Field(300.0, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.format == "text" and self.text_field:
+            raise ValueError("text_field reads a field of JSON: remove it, or set format to json")
+        if self.dead_letter == self.input:
+            raise ValueError("dead_letter is the input topic, so every dead letter would come back: name another topic")
+        if self.output == self.input:
+            raise ValueError("output is the input topic, so every result would be classified again: name another topic")
+        if self.output == self.dead_letter:
+            raise ValueError("dead_letter is the output topic, whose readers expect results: name another topic")
+        return self
+
+    @property
+    def allowed_models(self) -> tuple[str, ...]:
+        """The models that this pipeline's messages may name; the first is the default."""
+        return (self.model, *(name for name in self.models if name != self.model))
+
+
+class _Environment(EnvSettingsSource):
+    """A wrong JSON value in a variable is reported like any other wrong value, by its key."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class Settings(BaseSettings):
+    """The whole system. Load it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    kafka: KafkaSettings
+    models: dict[Name, ModelSettings] = Field(min_length=1)
+    pipelines: dict[Name, PipelineSettings] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for name, pipeline in self.pipelines.items():
+            for model in pipeline.allowed_models:
+                if model not in self.models:
+                    raise ValueError(f"pipelines.{name}.model: there is no model {model!r} under models "
+                                     f"(known: {', '.join(sorted(self.models))})")
+        groups = [self.group_id(name) for name in self.pipelines]
+        for group in groups:
+            if groups.count(group) > 1:
+                raise ValueError(f"pipelines: two pipelines share the group_id {group!r}: give each its own")
+        return self
+
+    def group_id(self, pipeline: str) -> str:
+        """The consumer group of a pipeline: as set, or made from its name."""
+        return self.pipelines[pipeline].group_id or f"labelstream-{pipeline}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (_Environment(settings_cls), init_settings)
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """The YAML file as a dict. Raises `ConfigError` when it cannot be read, is no mapping or holds a secret."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"cannot be read ({_reason(error)})", "give the config file with -c FILE") from None
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise ConfigError(str(path), f"is not valid YAML at {where}", "check indentation and quotes") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(str(path), "is empty or not a mapping", "it needs the keys kafka, models and pipelines")
+    return tree
+
+
+def load_settings(tree: dict[str, Any]) -> Settings:
+    """Validate `tree` (the config file's content) under the environment's overrides.
+
+    Raises `ConfigError` for the first thing wrong, with the dotted key and the fix.
+    """
+    _refuse_inline_secrets(tree)
+    _refuse_unknown_variables()
+    try:
+        return Settings(**tree)
+    except ValidationError as error:
+        raise _explain(error) from None
+    except TypeError:
+        raise ConfigError("config", "has a key that is not text", "quote the keys") from None
+
+
+def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | None:
+    """The secret itself, from the environment's value or from `file`. Raises `ConfigError` naming `key`."""
+    if value is not None:
+        return value.get_secret_value()
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(key, f"{file} cannot be read ({_reason(error)})", "check the path and its mode") from None
+
+
+def without_secrets(settings: Settings) -> dict[str, Any]:
+    """The tree as plain data for other processes, which read the secrets from their own environment or files."""
+    return settings.model_dump(
+        mode="json", exclude={"kafka": {"security": {"password", "key_password"}}}, exclude_unset=True
+    )
+
+
+def _refuse_inline_secrets(tree: dict[str, Any]) -> None:
+    kafka = tree.get("kafka")
+    security = kafka.get("security") if isinstance(kafka, dict) else None
+    for key in ("password", "key_password"):
+        if isinstance(security, dict) and security.get(key) is not None:
+            raise ConfigError(f"kafka.security.{key}", "secrets do not belong in the config file",
+                              f"set {ENV_PREFIX}KAFKA__SECURITY__{key.upper()} or {key}_file")
+
+
+def _refuse_unknown_variables() -> None:
+    # Kubernetes sets variables such as LABELSTREAM_SERVICE_HOST by itself: only our own form, with `__`, is ours.
+    for variable in os.environ:
+        section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if variable.startswith(ENV_PREFIX) and "__" in variable and section not in Settings.model_fields:
+            raise ConfigError(variable, "is no setting", f"known sections: {', '.join(Settings.model_fields)}")
+
+
+_FIXES = {
+    "extra_forbidden": ("is no setting", "remove it, or see README's table for the spelling"),
+    "missing": ("is missing", "add it"),
+}
+
+
+def _explain(error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    location = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] in _FIXES:
+        problem, fix = _FIXES[first["type"]]
+        return ConfigError(location, problem, fix + more)
+    text = re.sub(r"^Value error, ", "", str(first["msg"]))
+    if not location:  # a validator of the whole tree names the key itself
+        key, _, problem = text.partition(": ")
+        return ConfigError(key, problem, more.strip())
+    return ConfigError(location, text, more.strip())
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "not UTF-8"
