@@ -40,22 +40,22 @@ class DeadLetter(BaseModel):
     `value_omitted` stands only where the dead-letter topic cannot take the value; the record's value is empty then.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter", populate_by_name=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
 
-    topic: str = Field(alias="__connect.errors.topic")
-    partition: str = Field(alias="__connect.errors.partition", pattern=r"^\d+$")
-    offset: str = Field(alias="__connect.errors.offset", pattern=r"^\d+$")
-    stage: Stage = Field(alias="__connect.errors.stage")
-    class_name: str = Field(alias="__connect.errors.class.name")
-    exception_class_name: str = Field(alias="__connect.errors.exception.class.name")
-    exception_message: str = Field(alias="__connect.errors.exception.message")
-    reason: Reason = Field(alias="labelstream.reason")
-    attempts: str = Field(alias="labelstream.attempts", pattern=r"^[1-9]\d*$")
-    model: str = Field(alias="labelstream.model")
-    version: str = Field(alias="labelstream.version")
+    topic: str = Field(serialization_alias="__connect.errors.topic")
+    partition: str = Field(serialization_alias="__connect.errors.partition", pattern=r"^\d+$")
+    offset: str = Field(serialization_alias="__connect.errors.offset", pattern=r"^\d+$")
+    stage: Stage = Field(serialization_alias="__connect.errors.stage")
+    class_name: str = Field(serialization_alias="__connect.errors.class.name")
+    exception_class_name: str = Field(serialization_alias="__connect.errors.exception.class.name")
+    exception_message: str = Field(serialization_alias="__connect.errors.exception.message")
+    reason: Reason = Field(serialization_alias="labelstream.reason")
+    attempts: str = Field(serialization_alias="labelstream.attempts", pattern=r"^[1-9]\d*$")
+    model: str = Field(serialization_alias="labelstream.model")
+    version: str = Field(serialization_alias="labelstream.version")
     value_omitted: str | None = Field(
         None,
-        alias="labelstream.value_omitted",
+        serialization_alias="labelstream.value_omitted",
         pattern=r"^bytes=\d+;sha256=[0-9a-f]{64}$",
         description="Length and SHA-256 of a value that the dead-letter topic could not take.",
     )

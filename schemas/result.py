@@ -1,5 +1,6 @@
 """What goes out: one label and score for each message that came in."""
 
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
@@ -50,7 +51,7 @@ class ClassificationResult(BaseModel):
         scores = self.scores
         if self.label != scores[0].label or self.score != scores[0].score:
             raise ValueError("label and score are not the first of scores")
-        for better, worse in zip(scores, scores[1:], strict=False):
+        for better, worse in pairwise(scores):
             if worse.score > better.score:
                 raise ValueError("scores do not descend")
         return self

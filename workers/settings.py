@@ -65,18 +65,18 @@ class KafkaSettings(Section):
         str, BeforeValidator(_join_servers), Field(pattern=r"^[^,\s]+:\d{1,5}(,[^,\s]+:\d{1,5})*$")
     ]
     security: SecuritySettings = SecuritySettings()
-    request_timeout_ms: int = Field(30_000, ge=1_000)
-    delivery_timeout_ms: int = Field(120_000, ge=1_000)
-    session_timeout_ms: int = Field(30_000, ge=1_000)
-    max_poll_interval_ms: int = Field(300_000, ge=5_000)
+    request_timeout_ms: int = Field(default=30_000, ge=1_000)
+    delivery_timeout_ms: int = Field(default=120_000, ge=1_000)
+    session_timeout_ms: int = Field(default=30_000, ge=1_000)
+    max_poll_interval_ms: int = Field(default=300_000, ge=5_000)
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
 
 
 class Range(Section):
     """How many replicas: Ray Serve scales between the two."""
 
-    min: int = Field(1, ge=1, le=10_000)
-    max: int = Field(1, ge=1, le=10_000)
+    min: int = Field(default=1, ge=1, le=10_000)
+    max: int = Field(default=1, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -93,24 +93,24 @@ class ModelSettings(Section):
     task: Literal["text-classification"] = "text-classification"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    top_k: int | None = Field(5, ge=1)
-    max_length: int | None = Field(None, ge=3)
-    max_batch_tokens: int | None = Field(None, ge=16)
-    max_delay_ms: float = Field(5.0, ge=0, le=10_000)
+    top_k: int | None = Field(default=5, ge=1)
+    max_length: int | None = Field(default=None, ge=3)
+    max_batch_tokens: int | None = Field(default=None, ge=16)
+    max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"
-    num_cpus: float = Field(1.0, ge=0)
-    threads: int | None = Field(None, ge=1)
+    num_cpus: float = Field(default=1.0, ge=0)
+    threads: int | None = Field(default=None, ge=1)
     replicas: Range = Range()
-    call_timeout_s: float = Field(120.0, gt=0)
+    call_timeout_s: float = Field(default=120.0, gt=0)
 
 
 class LimitSettings(Section):
     """Caps on one message; beyond them it is a dead letter."""
 
-    max_message_bytes: int = Field(1_048_576, ge=64)
-    max_candidate_labels: int = Field(100, ge=1)
-    max_label_chars: int = Field(256, ge=1)
-    max_label_text_chars: int = Field(1_000_000, ge=1)
+    max_message_bytes: int = Field(default=1_048_576, ge=64)
+    max_candidate_labels: int = Field(default=100, ge=1)
+    max_label_chars: int = Field(default=256, ge=1)
+    max_label_text_chars: int = Field(default=1_000_000, ge=1)
 
 
 class PipelineSettings(Section):
@@ -124,7 +124,7 @@ class PipelineSettings(Section):
     group_id: str | None = Field(None, min_length=1, max_length=249)
     start_from: Literal["earliest", "latest"] = "earliest"
     delivery: Literal["at_least_once"] = "at_least_once"
-    workers: int = Field(1, ge=1, le=10_000)
+    workers: int = Field(default=1, ge=1, le=10_000)
     format: Literal["json", "text"] = "json"
     text_field: str | None = Field(None, min_length=1)
     output_partition: Literal["key", "same"] = "key"
@@ -132,11 +132,11 @@ class PipelineSettings(Section):
     on_empty_text: Literal["dead_letter", "skip"] = "dead_letter"
     on_tombstone: Literal["skip", "dead_letter"] = "skip"
     limits: LimitSettings = LimitSettings()
-    max_poll_records: int = Field(512, ge=1, le=10_000)
-    max_in_flight: int = Field(4, ge=1, le=1_000)
-    commit_interval_ms: int = Field(1_000, ge=10)
-    drain_timeout_s: float = Field(30.0, gt=0)
-    stall_timeout_s: float = Field(300.0, gt=0)
+    max_poll_records: int = Field(default=512, ge=1, le=10_000)
+    max_in_flight: int = Field(default=4, ge=1, le=1_000)
+    commit_interval_ms: int = Field(default=1_000, ge=10)
+    drain_timeout_s: float = Field(default=30.0, gt=0)
+    stall_timeout_s: float = Field(default=300.0, gt=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -211,7 +211,7 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read ({_reason(error)})", "give the config file with -c FILE") from None
+        raise ConfigError(str(path), f"cannot be read ({_reason(error)})", "name the config file with -c") from None
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -43,7 +43,7 @@ def test_result_fits_its_schema() -> None:
     [
         {"label": "A"}, {"score": 0.5}, {"score": float("nan")}, {"scores": []}, {"tokens": 0}, {"tokens": "3"},
         {"scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.9}]}, {"extra": 1},
-        {"classified_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"classified_at": datetime(2026, 1, 1)},
     ],
 )
 def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:

@@ -1,0 +1,339 @@
+"""The way of the data, with a source and a producer that the test holds in its hands."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.future import Future
+
+from tests.fakes import FakeClassifier
+from workers.classifier import Classifier
+from workers.errors import RecordRefused, StreamError
+from workers.settings import PipelineSettings
+from workers.stream.offsets import Ownership
+from workers.stream.pipeline import Pipeline
+from workers.stream.sink import ResultSink
+from workers.stream.stats import Stats
+from workers.stream.topics import TopicLimits
+
+A = TopicPartition("in", 0)
+
+
+def record(offset: int, value: bytes | None, key: bytes | None = b"k", headers: Any = ()) -> ConsumerRecord:
+    return ConsumerRecord("in", 0, 0, offset, int(time.time() * 1000), 0, key, value, list(headers), None, 0, 0, 0)
+
+
+class FakeSource:
+    """Stands in for RecordSource: polls what the test put in."""
+
+    def __init__(self) -> None:
+        self.ownership = Ownership(lambda offsets: None)
+        self.ownership.on_partitions_assigned([A])
+        self.waiting: list[list[ConsumerRecord]] = []
+        self.polls: list[bool] = []
+        self.commits: list[dict[TopicPartition, int]] = []
+
+    def poll(self, timeout_ms: int, paused: bool) -> Any:
+        self.polls.append(paused)
+        if paused or not self.waiting:
+            return []
+        records = self.waiting.pop(0)
+        progress = self.ownership.get(A)
+        assert progress is not None
+        progress.receive(records[0].offset, records[-1].offset)
+        return [(progress, records)]
+
+    def commit(self) -> None:
+        offsets = self.ownership.committable()
+        if offsets:
+            self.commits.append(offsets)
+            self.ownership.committed(offsets)
+
+
+class Ack(Future):
+    """Stands in for FutureRecordMetadata."""
+
+    def get(self, timeout: float) -> None:
+        if self.failed():
+            raise self.exception
+
+
+class FakeProducer:
+    """Stands in for KafkaProducer: keeps what is sent, acknowledges at once or when the test says so."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]], int | None]] = []
+        self.acks: list[Ack] = []
+        self.hold = self.broken = False
+        self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
+
+    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None) -> Ack:
+        self.sent.append((topic, value, key, headers, partition))
+        ack = Ack()
+        self.acks.append(ack)
+        self.broken = self.broken or self.too_large(topic, value)
+        if self.broken:  # as kafka-python's idempotent producer: every later record fails with the same error
+            ack.failure(MessageSizeTooLargeError())
+        elif not self.hold:
+            ack.success(None)
+        return ack
+
+    def close(self, timeout: float) -> None:
+        self.broken = False
+
+    def results(self) -> list[dict[str, Any]]:
+        return [json.loads(value) for topic, value, *_ in self.sent if topic == "out"]
+
+    def letters(self) -> list[dict[str, str]]:
+        return [{k: v.decode() for k, v in headers} | {"value": value.decode("latin-1")}
+                for topic, value, _, headers, _ in self.sent if topic == "dlq"]
+
+
+class Bench:
+    """One pipeline and everything around it."""
+
+    def __init__(self, classifiers: Mapping[str, Classifier] | None = None, limits: TopicLimits | None = None,
+                 careful: int = 0, **more: Any) -> None:
+        self.settings = PipelineSettings(**{
+            "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 10, **more})
+        self.classifier = FakeClassifier()
+        self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
+        sink = ResultSink("p", self.settings, lambda: self.producer,
+                          limits or TopicLimits(), careful)  # type: ignore[arg-type,return-value]
+        self.pipeline = Pipeline(self.settings, self.source, sink,  # type: ignore[arg-type]
+                                 classifiers or {"m": self.classifier}, self.stats)
+
+    def feed(self, *values: bytes | None, first: int = 0) -> None:
+        self.source.waiting.append([record(first + i, value) for i, value in enumerate(values)])
+
+    def turn_until(self, condition: Callable[[], bool], accept: bool = True) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "nothing happened for 10 s"
+            self.pipeline.turn(accept)
+            time.sleep(0.002)
+
+    def run_dry(self) -> None:
+        self.turn_until(lambda: not self.source.waiting and self.pipeline.drained())
+        self.turn_until(lambda: not self.source.ownership.committable())
+
+
+@pytest.fixture
+def benches() -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(**more: Any) -> Bench:
+        made.append(Bench(**more))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.classifier.gate.set()
+        bench.pipeline.close()
+        bench.classifier.close()
+
+
+def message(text: str, **more: Any) -> bytes:
+    return json.dumps({"text": text, **more}).encode()
+
+
+def test_results_carry_what_came_in(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    value = message("ab", id="x", metadata={"a": [1]})
+    bench.source.waiting.append([record(7, value, b"key", [("h", b"v"), ("n", None)])])
+    bench.run_dry()
+    topic, _, key, headers, partition = bench.producer.sent[0]
+    assert (topic, key, headers, partition) == ("out", b"key", [("h", b"v"), ("n", b"")], None)
+    (result,) = bench.producer.results()
+    assert result["event_id"] == "p/in/0/7"
+    assert (result["id"], result["metadata"], result["label"], result["score"]) == ("x", {"a": [1]}, "POSITIVE", 0.75)
+    assert [entry["label"] for entry in result["scores"]] == ["POSITIVE", "NEGATIVE"]
+    assert result["source"]["offset"] == 7
+    assert bench.source.commits[-1] == {A: 8}
+
+
+def test_bad_neighbours_do_no_harm(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.feed(message("ab"), b"{", message("poison"), None, message("abc"), message(" "))
+    bench.run_dry()
+    assert [r["source"]["offset"] for r in bench.producer.results()] == [0, 4]
+    letters = bench.producer.letters()
+    assert [letter["labelstream.reason"] for letter in letters] == ["invalid_json", "inference_failed", "empty_text"]
+    assert [letter["__connect.errors.offset"] for letter in letters] == ["1", "2", "5"]
+    assert letters[1]["labelstream.attempts"] == "2"
+    assert letters[1]["labelstream.model"] == "m"
+    assert letters[0]["value"] == "{"
+    assert bench.source.commits[-1] == {A: 6}
+    assert bench.stats.snapshot()["skipped"] == 1
+
+
+def test_skipping_is_a_setting(benches: Callable[..., Bench]) -> None:
+    bench = benches(on_empty_text="skip", on_tombstone="dead_letter")
+    bench.feed(message(" "), None)
+    bench.run_dry()
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["tombstone"]
+    assert bench.source.commits[-1] == {A: 2}
+
+
+def test_nothing_is_committed_before_its_acknowledgement(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.producer.hold = True
+    bench.feed(message("a"), message("b"))
+    bench.turn_until(lambda: len(bench.producer.acks) == 2)
+    bench.producer.acks[1].success(None)
+    for _ in range(30):
+        bench.pipeline.turn(True)
+    assert all(offset == 0 for commit in bench.source.commits for offset in commit.values())
+    bench.producer.acks[0].success(None)
+    bench.run_dry()
+    assert bench.source.commits[-1] == {A: 2}
+
+
+def test_a_lost_acknowledgement_stops_the_stream(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.producer.hold = True
+    bench.feed(message("a"))
+    bench.turn_until(lambda: len(bench.producer.acks) == 1)
+    bench.producer.acks[0].failure(KafkaTimeoutError())
+    with pytest.raises(StreamError, match="not acknowledged"):
+        bench.turn_until(lambda: False)
+    assert all(offset == 0 for commit in bench.source.commits for offset in commit.values())
+
+
+def test_order_survives_answers_out_of_order(benches: Callable[..., Bench]) -> None:
+    slow, fast = FakeClassifier(), FakeClassifier()
+    slow.gate.clear()
+    bench = benches(classifiers={"m": slow, "other": fast}, models=["other"])
+    bench.feed(message("a"), message("b", model="other"))
+    bench.feed(message("c", model="other"), first=2)
+    bench.turn_until(lambda: not bench.source.waiting)
+    time.sleep(0.05)
+    assert bench.producer.sent == []
+    slow.gate.set()
+    bench.run_dry()
+    assert [r["source"]["offset"] for r in bench.producer.results()] == [0, 1, 2]
+    assert [r["model"] for r in bench.producer.results()] == ["m", "other", "other"]
+    slow.close()
+    fast.close()
+
+
+def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> None:
+    bench = benches(max_in_flight=2)
+    bench.classifier.gate.clear()
+    for i in range(5):
+        bench.feed(message("a"), first=i)
+    for _ in range(6):
+        bench.pipeline.turn(True)
+    assert len(bench.source.waiting) == 3
+    assert bench.source.polls[2:] == [True] * (len(bench.source.polls) - 2)
+    assert bench.pipeline.in_flight() == 2
+    bench.classifier.gate.set()
+    bench.run_dry()
+    assert len(bench.producer.results()) == 5
+
+
+def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.stream.pipeline.RETRY_FIRST_S", 0.01)
+    bench = benches()
+    bench.classifier.fail_next = 3
+    bench.feed(message("a"), message("b"))
+    bench.run_dry()
+    assert len(bench.producer.results()) == 2
+    assert bench.producer.letters() == []
+    assert bench.stats.snapshot()["retries"] == 3
+
+
+def test_results_of_a_partition_that_was_taken_away_are_dropped(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    bench.source.ownership.on_partitions_revoked({A})
+    bench.classifier.gate.set()
+    bench.turn_until(bench.pipeline.drained)
+    assert bench.producer.sent == []
+    assert bench.source.ownership.committable() == {}
+
+
+def test_a_shifted_answer_never_becomes_a_label(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    monkey = bench.classifier
+    monkey._classify = lambda requests: []  # type: ignore[method-assign]
+    bench.feed(message("a"))
+    with pytest.raises(ValueError, match="zip"):
+        bench.turn_until(lambda: False)
+    assert bench.producer.sent == []
+
+
+def test_a_result_too_large_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(limits=TopicLimits(output=1_000, dead_letter=10_000))
+    bench.feed(message("a"), message("b", metadata={"m": "x" * 2_000}))
+    bench.run_dry()
+    assert [r["source"]["offset"] for r in bench.producer.results()] == [0]
+    (letter,) = bench.producer.letters()
+    assert letter["labelstream.reason"] == "result_too_large"
+    assert json.loads(letter["value"])["text"] == "b"
+    assert bench.source.commits[-1] == {A: 2}
+
+
+def test_what_the_broker_refuses_stops_the_stream_because_its_neighbours_fail_with_it(
+    benches: Callable[..., Bench]
+) -> None:
+    bench = benches()
+    bench.producer.too_large = lambda topic, value: len(value) > 1_000
+    bench.feed(message("a"), message("b", metadata={"m": "x" * 2_000}), message("c"))
+    with pytest.raises(RecordRefused):
+        bench.turn_until(lambda: False)
+    assert bench.producer.letters() == []
+
+
+def test_record_by_record_only_the_one_at_fault_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(careful=1)
+    bench.producer.too_large = lambda topic, value: len(value) > 1_000
+    bench.feed(message("a"), message("b", metadata={"m": "x" * 2_000}), message("c"))
+    bench.run_dry()
+    letters = bench.producer.letters()  # the whole one was too large as well
+    assert [letter["labelstream.reason"] for letter in letters] == ["result_too_large"] * 2
+    assert letters[1]["value"] == ""
+    assert letters[1]["labelstream.value_omitted"].startswith("bytes=20")
+    assert bench.source.commits[-1] == {A: 3}
+    assert bench.stats.snapshot()["dead_letters"] == {"result_too_large": 1}
+    assert bench.stats.snapshot()["results_out"] == 2
+
+
+def test_a_dead_letter_that_does_not_fit_says_so(benches: Callable[..., Bench]) -> None:
+    bench = benches(limits=TopicLimits(output=10_000, dead_letter=2_000))
+    bench.feed(b"{" + b"x" * 5_000)
+    bench.run_dry()
+    (letter,) = bench.producer.letters()
+    assert letter["labelstream.value_omitted"].startswith("bytes=5001;sha256=")
+    assert letter["value"] == ""
+    assert letter["labelstream.reason"] == "invalid_json"
+
+
+def test_cloudevents_and_partitions(benches: Callable[..., Bench]) -> None:
+    bench = benches(headers="cloudevents", output_partition="same")
+    bench.source.waiting.append([record(3, message("a"), None, [("ce_id", b"theirs"), ("own", b"1")])])
+    bench.run_dry()
+    _, _, key, headers, partition = bench.producer.sent[0]
+    assert (key, partition) == (None, 0)
+    assert dict(headers)["ce_id"] == b"p/in/0/3"
+    assert dict(headers)["own"] == b"1"
+    assert len(headers) == len(dict(headers))
+
+
+def test_closing_abandons_what_is_in_flight(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    bench.pipeline.close()
+    assert bench.producer.sent == []
+    assert not bench.pipeline.drained()

@@ -1,0 +1,106 @@
+"""One poll's records on their way: decoded, submitted, answered, sent, acknowledged."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from schemas.dead_letter import Reason, Stage
+from schemas.message import TextMessage
+from workers.classifier import Classifier, Prediction, RecordError, Request
+from workers.stream.decode import DecodeError, Rejection
+from workers.stream.offsets import PartitionProgress
+
+Answer = Prediction | RecordError | Rejection
+
+
+class Item(NamedTuple):
+    """One record: either `message` (to classify by `model`) or `rejection`; neither for a skipped one."""
+
+    record: ConsumerRecord
+    progress: PartitionProgress
+    message: TextMessage | None = None
+    model: str = ""
+    rejection: Rejection | None = None
+
+
+class Call:
+    """The requests of one model in a micro-batch, and the answer that is awaited for them."""
+
+    def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
+        self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
+        self.future: Future[list[Prediction | RecordError]] = classifier.submit(requests)
+
+    def resubmit(self) -> None:
+        """Once more, after a failure that was not the records'."""
+        self.future = self._classifier.submit(self.requests)
+
+
+class MicroBatch:
+    """Items in the order of their input, their calls, and how far each partition is done when all is sent."""
+
+    def __init__(self, items: list[Item], calls: list[Call]) -> None:
+        self.items, self.calls = items, calls
+        self.received_at = time.monotonic()
+
+    def last_offsets(self) -> list[tuple[PartitionProgress, int]]:
+        """For each partition in it the last offset."""
+        last: dict[int, tuple[PartitionProgress, int]] = {}
+        for item in self.items:
+            last[id(item.progress)] = (item.progress, item.record.offset)
+        return list(last.values())
+
+    def answers(self) -> list[Answer | None]:
+        """One for each item, in order; None for a skipped one. All futures must be done.
+
+        Raises InferenceError when a call failed, ValueError when a call's answer has another length than its
+        requests: a shifted answer would be a wrong label.
+        """
+        answers: list[Answer | None] = [item.rejection for item in self.items]
+        for call in self.calls:
+            for row, answer in zip(call.rows, call.future.result(), strict=True):
+                answers[row] = answer
+        return answers
+
+
+def make_items(
+    records: list[ConsumerRecord],
+    progress: PartitionProgress,
+    decode: Callable[[bytes], TextMessage],
+    default_model: str,
+    skipped_reasons: frozenset[Reason],
+) -> list[Item]:
+    """Decode one partition's records. A record whose fault is in `skipped_reasons` becomes a skipped item."""
+    items: list[Item] = []
+    for record in records:
+        try:
+            if record.value is None:
+                raise DecodeError(Reason.TOMBSTONE, "the record has no value")
+            message = decode(record.value)
+            items.append(Item(record, progress, message, message.model or default_model))
+        except DecodeError as error:
+            rejection = None if error.reason in skipped_reasons else error.rejection()
+            items.append(Item(record, progress, rejection=rejection))
+    return items
+
+
+def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list[Call]:
+    """One call for each model that the items name."""
+    rows: dict[str, list[int]] = {}
+    requests: dict[str, list[Request]] = {}
+    for row, item in enumerate(items):
+        message = item.message
+        if message is None:
+            continue
+        labels = message.candidate_labels
+        request = Request(message.text, message.text_pair, message.top_k, None if labels is None else tuple(labels))
+        rows.setdefault(item.model, []).append(row)
+        requests.setdefault(item.model, []).append(request)
+    return [Call(model, rows[model], requests[model], classifiers[model]) for model in rows]
+
+
+def refused(error: RecordError, model: str) -> Rejection:
+    """A classifier's refusal as a rejection."""
+    return Rejection(Reason(error.fault), Stage.CLASSIFY, error.fault.name, error.message, error.attempts, model)

@@ -1,0 +1,123 @@
+"""Predictions and rejections -> the records that go out. Every payload is validated here, before it is sent."""
+
+import hashlib
+from datetime import datetime
+from importlib.metadata import version
+from typing import Literal, NamedTuple
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from schemas.dead_letter import DeadLetter, Reason, Stage
+from schemas.message import TextMessage
+from schemas.result import ClassificationResult
+from workers.classifier import Prediction
+from workers.stream.decode import Rejection
+
+VERSION = version("labelstream")
+RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
+_validate = ClassificationResult.__pydantic_validator__.validate_python
+_to_json = ClassificationResult.__pydantic_serializer__.to_json
+Headers = list[tuple[str, bytes]]
+
+
+class Outgoing(NamedTuple):
+    """One record to produce. `partition` None: by key."""
+
+    value: bytes
+    key: bytes | None
+    headers: Headers
+    partition: int | None = None
+
+    def size(self) -> int:
+        """An upper bound of its uncompressed bytes in a batch of its own."""
+        headers = sum(len(name) * 4 + len(value) + 10 for name, value in self.headers)
+        return len(self.value) + len(self.key or b"") + headers + RECORD_OVERHEAD
+
+
+def event_id(pipeline: str, record: ConsumerRecord) -> str:
+    """The same for every replay of the same record."""
+    return f"{pipeline}/{record.topic}/{record.partition}/{record.offset}"
+
+
+def encode_result(
+    pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, prediction: Prediction, now: datetime
+) -> bytes:
+    """The result's JSON. Raises pydantic's ValidationError when the prediction makes no valid result."""
+    labels, scores = prediction.labels, prediction.scores
+    result = _validate({
+        "event_id": event_id(pipeline, record),
+        "id": message.id,
+        "model": model,
+        "model_revision": prediction.revision,
+        "label": labels[0],
+        "score": scores[0],
+        "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
+        "tokens": prediction.tokens,
+        "truncated": prediction.truncated,
+        "source": {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp,
+        },
+        "metadata": message.metadata,
+        "classified_at": now,
+    })
+    return _to_json(result)
+
+
+def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord) -> Headers:
+    """The caller's headers, and in mode "cloudevents" CloudEvents 1.0 in Kafka's binary content mode."""
+    headers = own_headers(record) if record.headers else []
+    if mode == "cloudevents":
+        headers = [item for item in headers if not item[0].startswith("ce_") and item[0] != "content-type"]
+        headers += [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", event_id(pipeline, record).encode()),
+            ("ce_source", f"/labelstream/{pipeline}".encode()),
+            ("ce_type", b"labelstream.text-classification.v1"),
+            ("content-type", b"application/json"),
+        ]
+    return headers
+
+
+def own_headers(record: ConsumerRecord) -> Headers:
+    """The record's headers as the producer takes them: it knows no null values, so they become empty ones."""
+    return [(name, b"" if value is None else value) for name, value in record.headers]
+
+
+def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: int) -> Outgoing:
+    """The record as it came with the reason in its headers, made to fit `max_bytes`.
+
+    What does not fit is left out, the value first, then key and own headers; `value_omitted` says so.
+    """
+    whole = Outgoing(record.value or b"", record.key, own_headers(record) + _headers(record, rejection, None))
+    if whole.size() <= max_bytes:
+        return whole
+    value = record.value or b""
+    omitted = _headers(record, rejection, f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}")
+    without_value = Outgoing(b"", record.key, own_headers(record) + omitted)
+    return without_value if without_value.size() <= max_bytes else Outgoing(b"", None, omitted)
+
+
+def too_large(size: int, model: str) -> Rejection:
+    """For a result of about `size` bytes that the output topic does not take."""
+    return Rejection(Reason.RESULT_TOO_LARGE, Stage.ENCODE, "ResultTooLarge",
+                     f"the result has about {size} bytes, more than the output topic takes", model=model)
+
+
+def _headers(record: ConsumerRecord, rejection: Rejection, value_omitted: str | None) -> Headers:
+    return DeadLetter(
+        topic=record.topic,
+        partition=str(record.partition),
+        offset=str(record.offset),
+        stage=rejection.stage,
+        class_name="labelstream.stream",
+        exception_class_name=rejection.error_class,
+        exception_message=rejection.message[:1000],
+        reason=rejection.reason,
+        attempts=str(rejection.attempts),
+        model=rejection.model,
+        version=VERSION,
+        value_omitted=value_omitted,
+    ).headers()

@@ -1,0 +1,80 @@
+"""Are a pipeline's topics there, may we use them, and how large may a record be? Asked before the stream starts."""
+
+import logging
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+
+from workers.errors import StartError
+from workers.settings import KafkaSettings, PipelineSettings
+from workers.stream.clients import explained, is_in_memory
+
+log = logging.getLogger(__name__)
+TOPIC_AUTHORIZATION_FAILED = 29
+DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
+
+
+class TopicLimits(NamedTuple):
+    """`max.message.bytes` of the topics that are written to."""
+
+    output: int = DEFAULT_MAX_BYTES
+    dead_letter: int = DEFAULT_MAX_BYTES
+
+
+def check_topics(config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings) -> TopicLimits:
+    """Raises `StartError` naming the key when a topic is missing or cannot serve its purpose.
+
+    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's default is
+    assumed; a record that the broker then finds too large is a dead letter all the same.
+    """
+    if is_in_memory(config):
+        _touch(config, kafka, pipeline)
+        return TopicLimits()
+    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+        partitions = {key: _partitions(admin, f"pipelines.{name}.{key}", topic)
+                      for key, topic in topics_of(pipeline).items()}
+        if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
+            raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
+                             f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
+        return TopicLimits(_max_bytes(admin, pipeline.output), _max_bytes(admin, pipeline.dead_letter))
+
+
+def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
+    """Its topics by their keys in the config."""
+    return {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
+
+
+def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
+    """How many partitions the topic has. Raises `StartError` when it is missing or we may not do what `key` needs."""
+    found = admin.describe_topics([topic])[0]
+    needed = "READ" if key.endswith(".input") else "WRITE"
+    allowed = found["authorized_operations"]  # None where the broker does not tell
+    if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (allowed is not None and needed not in allowed):
+        raise StartError(f"{key}: no permission to {needed.lower()} topic {topic}; grant {needed} and DESCRIBE on it")
+    if found["error_code"]:
+        raise StartError(f"{key}: topic {topic} does not exist; create it, for example with "
+                         f"kafka-topics.sh --create --topic {topic} --partitions 6")
+    return len(found["partitions"])
+
+
+def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
+    try:
+        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        return int(answer["topic"][topic]["max.message.bytes"]["value"])
+    except (KafkaError, LookupError, TypeError, ValueError) as error:
+        log.info("max.message.bytes of %s is unknown (%s): %d assumed", topic, type(error).__name__, DEFAULT_MAX_BYTES)
+        return DEFAULT_MAX_BYTES
+
+
+def _touch(config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings) -> None:
+    """The in-memory broker makes a topic when somebody first asks for it."""
+    with explained(kafka):
+        producer = KafkaProducer(**config)
+        try:
+            for topic in topics_of(pipeline).values():
+                producer.partitions_for(topic)
+        finally:
+            producer.close()

@@ -1,0 +1,168 @@
+"""One worker of one pipeline: makes the clients, runs the pipeline, and starts it anew after what can be got over."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from workers.classifier import Classifier
+from workers.errors import LabelstreamError, RecordRefused, StreamError
+from workers.settings import Settings
+from workers.stream.clients import connected_config, make_consumer, make_producer
+from workers.stream.pipeline import Pipeline
+from workers.stream.sink import ResultSink
+from workers.stream.source import RecordSource
+from workers.stream.stats import Stats
+from workers.stream.topics import check_topics
+
+log = logging.getLogger(__name__)
+RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
+LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
+CLOSE_MS = 5_000
+
+
+class PipelineWorker:
+    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close."""
+
+    def __init__(
+        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
+    ) -> None:
+        self._name, self._settings, self._classifiers = name, settings, classifiers
+        self._pipeline_settings = settings.pipelines[name]
+        self._id = worker_id
+        self._stats = Stats()
+        self._stopping = threading.Event()
+        self._drain_until = float("inf")
+        self._failure: BaseException | None = None
+        self._trouble: LabelstreamError | None = None
+        self._turned_at = time.monotonic()
+        self._state = "starting"
+        self._lag = 0
+        self._pipeline: Pipeline | None = None
+        self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Check brokers, topics and permissions, then consume in the background.
+
+        Raises `StartError` or `ConfigError` for what a person has to put right.
+        """
+        kafka = self._settings.kafka
+        self._config = connected_config(kafka)
+        self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises `StreamError` when the worker is dead, does not turn, or makes no progress with what it holds."""
+        if self._failure is not None:
+            raise StreamError(f"pipeline {self._name} stopped: {self._failure}") from self._failure
+        if not self._thread.is_alive():
+            raise StreamError(f"pipeline {self._name} is not running")
+        idle_s = time.monotonic() - self._turned_at
+        if idle_s > LOOP_STALL_S and self._trouble is None:
+            raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
+        oldest_s = self._pipeline.oldest_s() if self._pipeline else 0.0
+        if oldest_s > self._pipeline_settings.stall_timeout_s:
+            raise StreamError(f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
+                              f"(stall_timeout_s is {self._pipeline_settings.stall_timeout_s:.0f})")
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Stop fetching, finish what is in flight, commit, leave the group. Blocks; may be called again.
+
+        True when everything in flight was finished within `timeout_s` (the pipeline's `drain_timeout_s` by default);
+        what was not is done again by the next owner.
+        """
+        if timeout_s is None:
+            timeout_s = self._pipeline_settings.drain_timeout_s
+        self._drain_until = time.monotonic() + timeout_s
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s + 2 * CLOSE_MS / 1000 + 5)
+        return self._state == "drained"
+
+    def stats(self) -> dict[str, Any]:
+        """Plain numbers and names, for people and dashboards."""
+        pipeline = self._pipeline
+        return {
+            "worker": self._id,
+            "state": self._state,
+            "trouble": str(self._trouble) if self._trouble else None,
+            "lag": self._lag,
+            "in_flight": pipeline.in_flight() if pipeline else 0,
+            **self._stats.snapshot(),
+        }
+
+    def _run(self) -> None:
+        pause_s, careful = RESTART_FIRST_S, 0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            try:
+                self._run_once(careful)
+                return
+            except LabelstreamError as error:
+                if not error.retriable:
+                    self._fail(error)
+                    return
+                pause_s = RESTART_FIRST_S if time.monotonic() - started > 60 else min(pause_s * 2, RESTART_MOST_S)
+                careful = self._pipeline_settings.max_in_flight if isinstance(error, RecordRefused) else 0
+                self._trouble, self._state = error, "restarting"
+                self._stats.add(restarts=1)
+                log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
+                          self._name, error, pause_s)
+                self._stopping.wait(pause_s)
+            except BaseException as error:  # a bug: loud, and never committed
+                self._fail(error)
+                return
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure, self._state = error, "failed"
+        log.critical("pipeline %s stopped: %s", self._name, error,
+                     exc_info=None if isinstance(error, LabelstreamError) else error)
+
+    def _run_once(self, careful: int) -> None:
+        """One consumer, one sink: what they held is abandoned with them, never committed."""
+        kafka, settings = self._settings.kafka, self._pipeline_settings
+        with ExitStack() as stack:
+            try:
+                sink = ResultSink(self._name, settings, partial(make_producer, self._config, kafka, max(self._limits)),
+                                  self._limits, careful, kafka.delivery_timeout_ms / 1000)
+                stack.callback(sink.close, CLOSE_MS / 1000)
+                consumer = make_consumer(self._config, kafka, settings, self._settings.group_id(self._name))
+            except KafkaError as error:
+                raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
+            source = RecordSource(consumer, settings)
+            stack.callback(source.close, CLOSE_MS)
+            self._pipeline = pipeline = Pipeline(settings, source, sink, self._classifiers, self._stats)
+            stack.callback(self._end, pipeline)
+            self._turn_until_stopped(pipeline, source)
+
+    def _end(self, pipeline: Pipeline) -> None:
+        self._pipeline = None
+        pipeline.close()
+
+    def _turn_until_stopped(self, pipeline: Pipeline, source: RecordSource) -> None:
+        while not self._stopping.is_set():
+            pipeline.turn(accept=True)
+            self._turned(source)
+        self._state = "draining"
+        while not pipeline.drained() and time.monotonic() < self._drain_until:
+            pipeline.turn(accept=False)
+            self._turned(source)
+        drained = pipeline.drained()
+        while not source.commit_and_wait(CLOSE_MS):  # a rebalance is in the way: turning completes it
+            if time.monotonic() > self._drain_until:
+                drained = False
+                break
+            pipeline.turn(accept=False)
+        self._state = "drained" if drained else "stopped with messages in flight"
+
+    def _turned(self, source: RecordSource) -> None:
+        self._turned_at = time.monotonic()
+        self._lag = source.lag()
+        if self._state in ("starting", "restarting") and source.ownership.held():
+            self._state = "running"
+            self._trouble = None
