@@ -1,0 +1,64 @@
+# Two commands for a fresh clone: `make demo` and `make test`. Each sets up what it needs by itself.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+LABELSTREAM := .venv/bin/labelstream
+PORT ?= 9092
+
+.PHONY: help demo test lint unit integration bench kafka kafka-jars venv lock schemas clean
+
+help:
+	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
+	@echo "make test                      everything: lint, types, unit, integration on a real Kafka and a real Ray"
+	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
+	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
+
+demo: venv
+	@exec $(LABELSTREAM) demo $(if $(MESSAGES),--messages $(MESSAGES))
+
+test: lint unit integration
+
+lint: venv
+	$(PYTHON) -m ruff check .
+	.venv/bin/lint-imports
+	.venv/bin/pyright
+
+unit: venv
+	$(PYTHON) -m pytest tests/unit
+
+integration: venv kafka-jars
+	$(PYTHON) -m pytest tests/integration
+
+bench: venv kafka-jars
+	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))
+
+venv: .venv/.stamp
+
+# uv installs the CUDA build of torch in 20 s and shares its files between checkouts.
+.venv/.stamp: pyproject.toml .ci/constraints.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
+	@test -x $(PYTHON) || python3 -m venv .venv || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m pip install -q --disable-pip-version-check uv
+	.venv/bin/uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
+	@touch $@
+
+# Newest versions of everything, pinned for the tests. Names and versions only: no registry's address.
+lock:
+	.venv/bin/uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml \
+		-o .ci/constraints.txt
+
+schemas: venv
+	$(PYTHON) -m schemas.export
+
+kafka-jars: .kafka/.stamp
+
+.kafka/.stamp: tests/kafka/pom.xml
+	@command -v mvn > /dev/null || { echo "Maven fetches Kafka: apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }
+	rm -rf .kafka
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/jars
+	@touch $@
+
+kafka: venv kafka-jars
+	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
+
+clean:
+	rm -rf .venv .kafka build *.egg-info
