@@ -54,7 +54,7 @@ kafka-jars: .kafka/.stamp
 .kafka/.stamp: tests/kafka/pom.xml
 	@command -v mvn > /dev/null || { echo "Maven fetches Kafka: apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }
 	rm -rf .kafka
-	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/jars
+	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/jars
 	@touch $@
 
 kafka: venv kafka-jars

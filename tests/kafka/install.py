@@ -1,0 +1,23 @@
+"""Finds Java and the Kafka jars, or says what to install."""
+
+import os
+import shutil
+from pathlib import Path
+
+JARS = Path(__file__).parents[2] / ".kafka" / "jars"
+
+
+class KafkaMissing(RuntimeError):
+    """Java or the Kafka jars are not on this machine; the text says how to get them."""
+
+
+def java_command() -> list[str]:
+    """The Java command with the Kafka jars on its class path; raises KafkaMissing."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise KafkaMissing("Kafka needs Java 17 or newer: apt-get install openjdk-17-jre-headless")
+    if not any(JARS.glob("kafka_*.jar")):
+        maven = "" if shutil.which("mvn") else " (it needs Maven: apt-get install maven)"
+        raise KafkaMissing(f"no Kafka jars in {JARS}: run `make kafka-jars`{maven}")
+    return [java, "-cp", f"{JARS}/*"]
