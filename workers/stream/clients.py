@@ -34,6 +34,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
         "security_protocol": security.protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
         "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+        "reconnect_backoff_max_ms": 1_000,  # the default of 30 s keeps a consumer away long after the broker is back
         "ssl_cafile": _path(security.ca_file),
         "ssl_certfile": _path(security.cert_file),
         "ssl_keyfile": _path(security.key_file),

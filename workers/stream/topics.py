@@ -62,7 +62,8 @@ def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
 
 def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
     try:
-        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])
+        answer = admin.describe_configs([resource], config_filter="all")  # without it, only what differs from default
         return int(answer["topic"][topic]["max.message.bytes"]["value"])
     except (KafkaError, LookupError, TypeError, ValueError) as error:
         log.info("max.message.bytes of %s is unknown (%s): %d assumed", topic, type(error).__name__, DEFAULT_MAX_BYTES)

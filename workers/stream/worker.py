@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
+# Each failed connection leaves one of kafka-python's threads behind: after so many a new process is better.
+RESTARTS_IN_ROW = 20
 
 
 class PipelineWorker:
@@ -42,6 +44,7 @@ class PipelineWorker:
         self._trouble: LabelstreamError | None = None
         self._turned_at = time.monotonic()
         self._state = "starting"
+        self._restarts_in_row = 0
         self._lag = 0
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
@@ -62,6 +65,9 @@ class PipelineWorker:
             raise StreamError(f"pipeline {self._name} stopped: {self._failure}") from self._failure
         if not self._thread.is_alive():
             raise StreamError(f"pipeline {self._name} is not running")
+        if self._restarts_in_row > RESTARTS_IN_ROW:
+            raise StreamError(f"pipeline {self._name} started anew {self._restarts_in_row} times in a row: "
+                              f"{self._trouble}")
         idle_s = time.monotonic() - self._turned_at
         if idle_s > LOOP_STALL_S and self._trouble is None:
             raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
@@ -92,6 +98,7 @@ class PipelineWorker:
             "state": self._state,
             "trouble": str(self._trouble) if self._trouble else None,
             "lag": self._lag,
+            "cpu_s": round(time.process_time(), 3),
             "in_flight": pipeline.in_flight() if pipeline else 0,
             **self._stats.snapshot(),
         }
@@ -111,6 +118,7 @@ class PipelineWorker:
                 careful = self._pipeline_settings.max_in_flight if isinstance(error, RecordRefused) else 0
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
+                self._restarts_in_row += 1
                 log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
                           self._name, error, pause_s)
                 self._stopping.wait(pause_s)
@@ -164,5 +172,4 @@ class PipelineWorker:
         self._turned_at = time.monotonic()
         self._lag = source.lag()
         if self._state in ("starting", "restarting") and source.ownership.held():
-            self._state = "running"
-            self._trouble = None
+            self._state, self._trouble, self._restarts_in_row = "running", None, 0

@@ -1,0 +1,100 @@
+"""What the integration tests share: settings for topics of their own, producing, reading back."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from workers.settings import Settings, load_settings
+
+Record = tuple[bytes | None, bytes | None]  # key, value
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics of one pipeline."""
+
+    input: str
+    output: str
+    dead_letter: str
+
+
+def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = None, **pipeline: Any) -> Settings:
+    """One pipeline `p` with one model `m` and short timeouts."""
+    return load_settings({
+        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, **(kafka or {})},
+        "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {
+            "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m",
+            "commit_interval_ms": 200, **pipeline}},
+    })
+
+
+def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any = None, partition: int = -1) -> None:
+    """Send with a foreign client and wait until all are acknowledged."""
+    failures: list[Any] = []
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "message.max.bytes": 5_000_000})
+    for key, value in records:
+        producer.produce(topic, value=value, key=key, headers=headers, partition=partition,
+                         on_delivery=lambda error, _: failures.append(error) if error else None)
+        producer.poll(0)
+    assert producer.flush(30) == 0
+    assert not failures, failures[0]
+
+
+def read_all(bootstrap: str, topic: str, enough: Callable[[list[Any]], bool], timeout_s: float = 60.0) -> list[Any]:
+    """Read `topic` from its start with a foreign client until `enough(messages)`; what came by then otherwise."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
+                         "isolation.level": "read_committed", "log_level": 2})
+    found: list[Any] = []
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        deadline = time.monotonic() + timeout_s
+        while not enough(found) and time.monotonic() < deadline:
+            found += [message for message in consumer.consume(1000, timeout=0.2) if not message.error()]
+    finally:
+        consumer.close()
+    return found
+
+
+def read_results(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+    """At least `count` result values, parsed."""
+    return [json.loads(m.value()) for m in read_all(bootstrap, topic, lambda found: len(found) >= count, timeout_s)]
+
+
+def read_ids(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[Any]:
+    """The results' ids, duplicates and all, read until `count` different ones are there."""
+
+    def ids(found: list[Any]) -> list[Any]:
+        return [json.loads(m.value())["id"] for m in found]
+
+    return ids(read_all(bootstrap, topic, lambda found: len(found) >= count and len(set(ids(found))) >= count,
+                        timeout_s))
+
+
+def read_letters(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[tuple[dict[str, str], Any]]:
+    """At least `count` dead letters: headers as text (the last of each name), and the message."""
+    messages = read_all(bootstrap, topic, lambda found: len(found) >= count, timeout_s)
+    return [({name: value.decode("latin-1") for name, value in m.headers() or []}, m) for m in messages]
+
+
+def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """The group's committed offset of each partition; -1001 where there is none."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 2})
+    try:
+        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=10)
+        return {entry.partition: entry.offset for entry in found}
+    finally:
+        consumer.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "it") -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {timeout_s:.0f} s"
+        time.sleep(0.05)

@@ -1,0 +1,167 @@
+"""Every row of bad input through a real broker: its reason, its neighbours, and the committed offset."""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeClassifier
+from tests.integration.streams import (
+    Topics,
+    committed,
+    produce,
+    read_letters,
+    read_results,
+    settings_for,
+    wait_until,
+)
+from tests.kafka import Broker
+from workers.classifier import Prediction
+from workers.stream.worker import PipelineWorker
+
+GOOD = b'{"text":"a good neighbour"}'
+ROWS: dict[str, tuple[bytes, str]] = {
+    "invalid UTF-8": (b'{"text":"\xff\xfe"}', "invalid_encoding"),
+    "not JSON": (b"plain words", "invalid_json"),
+    "truncated JSON": (b'{"text":"a', "invalid_json"),
+    "NaN": (b'{"text":"a","metadata":{"x":NaN}}', "invalid_json"),
+    "Infinity": (b'{"text":"a","metadata":{"x":-Infinity}}', "invalid_json"),
+    "a float beyond 64 bits": (b'{"text":"a","metadata":{"x":1e999}}', "invalid_json"),
+    "deep nesting": (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "invalid_json"),
+    "a huge integer": (b'{"text":"a","metadata":{"x":' + b"9" * 400 + b"}}", "invalid_json"),
+    "a lone surrogate": (b'{"text":"\\ud800"}', "invalid_text"),
+    "duplicate keys": (b'{"text":"a","text":"b"}', "invalid_message"),
+    "a wrong type": (b'{"text":5}', "invalid_message"),
+    "no text": (b'{"message":"a"}', "invalid_message"),
+    "empty text": (b'{"text":""}', "empty_text"),
+    "blank text": (b'{"text":" \\u00a0\\n"}', "empty_text"),
+    "over the byte cap": (b'{"text":"' + b"a " * 150_000 + b'"}', "too_large"),
+    "too many labels": (json.dumps({"text": "a", "candidate_labels": list(map(str, range(101)))}).encode(),
+                        "invalid_labels"),
+    "a label too long": (json.dumps({"text": "a", "candidate_labels": ["x" * 300]}).encode(), "invalid_labels"),
+    "an empty label": (b'{"text":"a","candidate_labels":["x"," "]}', "invalid_labels"),
+    "duplicate labels": (b'{"text":"a","candidate_labels":["x","x"]}', "invalid_labels"),
+    "labels x text": (json.dumps({"text": "ab " * 4_000, "candidate_labels": list(map(str, range(90)))}).encode(),
+                      "invalid_labels"),
+    "an unknown model": (b'{"text":"a","model":"gpt"}', "unknown_model"),
+    "a model of another pipeline": (b'{"text":"a","model":"elsewhere"}', "unknown_model"),
+    "schema-registry framing": (b'\x00\x00\x00\x00\x2a{"text":"a"}', "unsupported_encoding"),
+    "a result too large": (json.dumps({"text": "a", "metadata": {"m": "x" * 150_000}}).encode(), "result_too_large"),
+    "what the model raises on": (b'{"text":"poison"}', "inference_failed"),
+}
+CLASSIFIED = {
+    "unknown fields": b'{"text":"ab","stars":5,"more":{"x":1}}',
+    "control and bidi characters, NUL": b'{"text":"a\\u0000b\\u202ec\\u0007"}',
+    "10,000 spaces": b'{"text":"a' + b" " * 10_000 + b'b"}',
+    "text above the model's length": b'{"text":"' + b"word " * 2_000 + b'"}',
+}
+Start = Callable[..., PipelineWorker]
+
+
+@pytest.fixture
+def start(kafka: Broker) -> Iterator[Start]:
+    """start(topics, **pipeline) runs a worker with a fake model until the test is over."""
+    running: list[tuple[PipelineWorker, FakeClassifier]] = []
+
+    def run(topics: Topics, classifier: FakeClassifier | None = None, **pipeline: Any) -> PipelineWorker:
+        classifier = classifier or FakeClassifier()
+        worker = PipelineWorker("p", settings_for(kafka.bootstrap, topics, **pipeline), {"m": classifier}, "w")
+        running.append((worker, classifier))
+        worker.start()
+        return worker
+
+    yield run
+    for worker, classifier in running:
+        worker.stop(5)
+        classifier.close()
+
+
+def topics_of(make_topic: Callable[..., str], **config: Any) -> Topics:
+    return Topics(make_topic(config=config.get("input")), make_topic(config=config.get("output")),
+                  make_topic(config=config.get("dead_letter")))
+
+
+def test_every_row(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+    """All rows in one partition, each between two good messages of the same micro-batch."""
+    topics = topics_of(make_topic, output={"max.message.bytes": "100000"})
+    values: list[bytes | None] = [GOOD]
+    for value, _ in ROWS.values():
+        values += [value, GOOD]
+    values += [*CLASSIFIED.values(), None, GOOD]
+    produce(kafka.bootstrap, topics.input, [(b"key-%d" % i, value) for i, value in enumerate(values)])
+    worker = start(topics, limits={"max_message_bytes": 200_000})
+
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, len(ROWS))
+    results = read_results(kafka.bootstrap, topics.output, len(values) - len(ROWS) - 1)
+    wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: len(values)}, 20, "the commit")
+
+    reasons = {int(headers["__connect.errors.offset"]): headers["labelstream.reason"] for headers, _ in letters}
+    assert reasons == {2 * i + 1: reason for i, (_, reason) in enumerate(ROWS.values())}
+    bad = set(reasons) | {len(values) - 2}
+    assert [r["source"]["offset"] for r in results] == [i for i in range(len(values)) if i not in bad]
+    assert all(r["label"] == "NEGATIVE" or r["label"] == "POSITIVE" for r in results)
+    for headers, letter in letters:
+        offset = int(headers["__connect.errors.offset"])
+        assert letter.key() == b"key-%d" % offset
+        assert letter.value() == values[offset]
+        assert headers["__connect.errors.topic"] == topics.input
+    stats = worker.stats()
+    assert stats["skipped"] == 1  # the tombstone
+    assert stats["unknown_fields"] == 2
+
+
+def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+    labels = ("{}", "%s", "a\u0007b\n", "{0.__class__}")
+    topics = topics_of(make_topic)
+    produce(kafka.bootstrap, topics.input, [(None, GOOD)])
+    start(topics, FakeClassifier(lambda _: Prediction(labels, (0.4, 0.3, 0.2, 0.1), 3, False, "r")))
+    (result,) = read_results(kafka.bootstrap, topics.output, 1)
+    assert tuple(entry["label"] for entry in result["scores"]) == labels
+
+
+def test_plain_text_and_text_field(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+    plain, logs = topics_of(make_topic), topics_of(make_topic)
+    produce(kafka.bootstrap, plain.input, [(None, b"just words"), (None, b"\xff"), (None, b'{"text":5}')])
+    start(plain, format="text", group_id="plain")
+    assert len(read_results(kafka.bootstrap, plain.output, 2)) == 2
+    ((headers, _),) = read_letters(kafka.bootstrap, plain.dead_letter, 1)
+    assert headers["labelstream.reason"] == "invalid_encoding"
+
+    event = {"event": {"message": "disk full", "level": 3}, "host": "a"}
+    produce(kafka.bootstrap, logs.input, [(None, json.dumps(event).encode()), (None, b'{"event":{}}')])
+    start(logs, text_field="event.message", group_id="logs")
+    (result,) = read_results(kafka.bootstrap, logs.output, 1)
+    assert result["tokens"] == 4
+    ((headers, _),) = read_letters(kafka.bootstrap, logs.dead_letter, 1)
+    assert headers["labelstream.reason"] == "invalid_message"
+
+
+def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+    topics = topics_of(make_topic, dead_letter={"max.message.bytes": "5000"})
+    value = b'{"text":"' + b"\xff" * 20_000 + b'"}'
+    produce(kafka.bootstrap, topics.input, [(b"k", value), (b"k", GOOD)], headers=[("own", b"header")])
+    start(topics)
+    ((headers, letter),) = read_letters(kafka.bootstrap, topics.dead_letter, 1)
+    assert headers["labelstream.value_omitted"] == f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}"
+    assert headers["own"] == "header"
+    assert (letter.key(), letter.value()) == (b"k", b"")
+    assert len(read_results(kafka.bootstrap, topics.output, 1)) == 1
+
+
+def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable[..., str], start: Start,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
+    monkeypatch.setattr("workers.stream.topics._max_bytes", lambda admin, topic: 1_048_588)
+    topics = topics_of(make_topic, output={"max.message.bytes": "3000"}, dead_letter={"max.message.bytes": "3000"})
+    noise = random.Random(1).randbytes(6_000).hex()  # lz4 must not make it fit
+    large = json.dumps({"text": "a", "metadata": {"m": noise}}).encode()
+    produce(kafka.bootstrap, topics.input, [(b"k", GOOD), (b"k", large), (b"k", GOOD)])
+    start(topics)
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 1)
+    assert [headers["labelstream.reason"] for headers, _ in letters] == ["result_too_large"]
+    results = read_results(kafka.bootstrap, topics.output, 2)
+    assert {r["source"]["offset"] for r in results} == {0, 2}  # the first may come twice: the worker started anew
+    wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: 3}, 20, "the commit")
