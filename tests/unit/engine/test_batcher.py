@@ -1,0 +1,48 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.engine.batcher import pad, plan
+from workers.engine.packed import PackedSequences
+
+LENGTHS = st.lists(st.integers(1, 600), max_size=80)
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 2_000))
+@settings(deadline=None, derandomize=True)
+def test_a_plan_covers_each_row_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = plan(np.array(lengths, np.int32), budget)
+    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[row] for row in batch)
+        assert len(batch) == 1 or longest * len(batch) <= budget
+    in_order = [lengths[row] for batch in batches for row in batch]
+    assert in_order == sorted(lengths, reverse=True)
+    # No batch could have taken the next row too.
+    for batch in batches[:-1]:
+        assert lengths[batch[0]] * (len(batch) + 1) > budget
+
+
+def test_equal_lengths_keep_their_order() -> None:
+    assert [batch.tolist() for batch in plan(np.array([3, 5, 3, 3, 5]), 9)] == [[1], [4], [0, 2, 3]]
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObject, typed: bool) -> None:
+    rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, unique=True))
+    total = sum(lengths)
+    type_ids = np.arange(total).astype(np.uint8) if typed else None
+    packed = PackedSequences(np.arange(100, 100 + total, dtype=np.int32), np.array(lengths, np.int32), type_ids)
+    starts = np.cumsum([0, *lengths[:-1]])
+    batch = pad(packed, starts, np.array(rows), 7)
+    width = max(lengths[row] for row in rows)
+    assert batch.ids.shape == (len(rows), width)
+    for i, row in enumerate(rows):
+        tokens = packed.ids[starts[row] : starts[row] + lengths[row]].tolist()
+        assert batch.ids[i].tolist() == tokens + [7] * (width - lengths[row])
+        assert batch.lengths[i] == lengths[row]
+        if batch.type_ids is not None and type_ids is not None:
+            types = type_ids[starts[row] : starts[row] + lengths[row]].tolist()
+            assert batch.type_ids[i].tolist() == types + [0] * (width - lengths[row])
+    assert (batch.type_ids is not None) == typed

@@ -1,0 +1,102 @@
+"""The engine in one process: every future resolves, also on a crash and at close."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
+from workers.engine.engine import MAX_PENDING_REQUESTS, Engine
+from workers.errors import InferenceError
+
+
+@pytest.fixture
+def engine(model_folder: Callable[[str], Path]) -> Iterator[Engine]:
+    with Engine.load(str(model_folder("distilbert")), device="cpu", dtype="float32") as engine:
+        yield engine
+
+
+def test_answers_come_in_the_order_of_the_requests(engine: Engine) -> None:
+    classifier: Classifier = engine
+    texts = ["good", "bad " * 9, "not bad at all", "x" * 50]
+    answers = classifier.submit([Request(text) for text in texts]).result(10)
+    for text, answer in zip(texts, answers, strict=True):
+        (alone,) = engine.classify([Request(text)])
+        assert isinstance(answer, Prediction)
+        assert isinstance(alone, Prediction)
+        assert answer.labels == alone.labels
+        assert answer.revision == engine.description.revision
+
+
+def test_a_bad_request_leaves_its_neighbours_unharmed(engine: Engine) -> None:
+    first, second, third = engine.classify([Request("good"), Request("x", candidate_labels=("y",)), Request("\ud800")])
+    assert isinstance(first, Prediction)
+    assert isinstance(second, RecordError)
+    assert second.fault is Fault.INVALID_LABELS
+    assert isinstance(third, RecordError)
+    assert third.fault is Fault.INVALID_MESSAGE
+
+
+def test_many_callers_each_get_their_own_answers(engine: Engine) -> None:
+    calls = [[Request("good " * (1 + i % 7), top_k=1 + i % 3)] * (1 + i % 5) for i in range(60)]
+    futures = [engine.submit(call) for call in calls]
+    for i, (call, future) in enumerate(zip(calls, futures, strict=True)):
+        answers = future.result(10)
+        assert len(answers) == len(call)
+        for answer in answers:
+            assert isinstance(answer, Prediction)
+            assert answer.tokens == 3 + i % 7
+            assert len(answer.labels) == 1 + i % 3
+
+
+def test_a_crash_resolves_its_futures_and_the_engine_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = engine._predictor.predict
+    monkeypatch.setattr(engine._predictor, "predict", lambda *_: 1 / 0)
+    with pytest.raises(InferenceError, match="ZeroDivisionError"):
+        engine.classify([Request("good")])
+    monkeypatch.setattr(engine._predictor, "predict", predict)
+    assert isinstance(engine.classify([Request("good")])[0], Prediction)
+
+
+def hold(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Make the model wait: set when it is reached, and to be set to let it go on."""
+    reached, go_on = threading.Event(), threading.Event()
+    predict = engine._predictor.predict
+
+    def slow(*args: Any) -> Any:
+        reached.set()
+        assert go_on.wait(10)
+        return predict(*args)
+
+    monkeypatch.setattr(engine._predictor, "predict", slow)
+    return reached, go_on
+
+
+def test_closing_resolves_what_waits_and_refuses_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = hold(engine, monkeypatch)
+    running = engine.submit([Request("good")])
+    assert reached.wait(10)
+    waiting = engine.submit([Request("bad")])
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    with pytest.raises(InferenceError, match="closed before"):
+        waiting.result(10)
+    with pytest.raises(InferenceError, match="is closed"):
+        engine.submit([Request("x")]).result(10)
+    go_on.set()
+    closing.join(10)
+    assert isinstance(running.result(10)[0], Prediction)
+    engine.close()
+
+
+def test_the_queue_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = hold(engine, monkeypatch)
+    running = engine.submit([Request("good")])
+    assert reached.wait(10)
+    refused = engine.submit([Request("good")] * MAX_PENDING_REQUESTS)
+    with pytest.raises(InferenceError, match="1 requests are pending"):
+        refused.result(0)
+    go_on.set()
+    assert isinstance(running.result(10)[0], Prediction)

@@ -1,0 +1,74 @@
+from itertools import accumulate
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.engine.packed import (
+    PackedSequences,
+    ScoredSequences,
+    concatenate,
+    concatenate_scores,
+    split,
+    split_scores,
+)
+
+
+def packed_of(lengths: list[int], typed: bool, first: int = 0) -> PackedSequences:
+    total = sum(lengths)
+    ids = np.arange(first, first + total, dtype=np.int32)
+    return PackedSequences(ids, np.array(lengths, np.int32), (ids % 2).astype(np.uint8) if typed else None)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=40),
+    max_sequences=st.integers(1, 12),
+    max_tokens=st.integers(1, 120),
+    typed=st.booleans(),
+)
+@settings(deadline=None, derandomize=True)
+def test_split_and_concatenate_undo_each_other(
+    lengths: list[int], max_sequences: int, max_tokens: int, typed: bool
+) -> None:
+    packed = packed_of(lengths, typed)
+    parts = split(packed, max_sequences, max_tokens)
+    for part in parts:
+        assert 1 <= len(part.lengths) <= max_sequences
+        assert len(part.ids) == part.lengths.sum()
+        assert len(part.ids) <= max_tokens or len(part.lengths) == 1
+    whole = concatenate(parts)
+    assert whole.ids.tolist() == packed.ids.tolist()
+    assert whole.lengths.tolist() == lengths
+    assert (whole.type_ids is None) == (packed.type_ids is None)
+    if whole.type_ids is not None and packed.type_ids is not None:
+        assert whole.type_ids.tolist() == packed.type_ids.tolist()
+
+
+def test_concatenate_fills_type_ids_where_a_part_has_none() -> None:
+    whole = concatenate([packed_of([2], False), packed_of([3], True, first=1)])
+    assert whole.type_ids is not None
+    assert whole.type_ids.tolist() == [0, 0, 1, 0, 1]
+
+
+@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=8), data=st.data())
+@settings(deadline=None, derandomize=True)
+def test_split_scores_gives_each_part_its_rows(counts: list[int], data: st.DataObject) -> None:
+    n, k = sum(counts), 4
+    top_ks = data.draw(st.lists(st.integers(1, k), min_size=len(counts), max_size=len(counts)))
+    bad = data.draw(st.sets(st.sampled_from(range(n)))) if n else set()
+    ids = np.arange(n * k, dtype=np.int32).reshape(n, k)
+    scored = ScoredSequences(ids, ids.astype(np.float32), {row: f"e{row}" for row in bad})
+    parts = split_scores(scored, counts, top_ks)
+    for start, count, top_k, part in zip(accumulate(counts, initial=0), counts, top_ks, parts, strict=False):
+        assert part.label_ids.tolist() == ids[start : start + count, :top_k].tolist()
+        assert part.errors == {row - start: f"e{row}" for row in bad if start <= row < start + count}
+    joined = concatenate_scores(split_scores(scored, counts, [k] * len(counts)))
+    assert joined.label_ids.tolist() == ids.tolist()
+    assert joined.errors == scored.errors
+
+
+def test_split_scores_refuses_rows_that_do_not_add_up() -> None:
+    rows = np.zeros((3, 2), np.int32)
+    with pytest.raises(ValueError, match="3 answers for 2"):
+        split_scores(ScoredSequences(rows, rows.astype(np.float32), {}), [1, 1], [1, 1])

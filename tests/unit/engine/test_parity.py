@@ -1,0 +1,90 @@
+"""The oracle is `transformers.pipeline`: the same labels and scores for every architecture, pair and problem type."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from tests.models import FAMILIES, TEXTS, build
+from workers.classifier import Prediction, Request
+from workers.engine.engine import Engine
+
+ODD_TEXTS = (
+    "", " ", "\t\n", "x" * 300, "good " * 200, "[SEP] [MASK] <mask> </s>", "nul\x00 bidi \u202e \u200f",
+    "emoji \U0001f600\U0001f680 \u0645\u0631\u062d\u0628\u0627", " " * 10_000 + "end", "a\u0301e\u0300",
+)  # fmt: skip
+PAIRS = (
+    ("The handle snapped off.", "It broke."), ("good " * 100, "bad"), ("bad", "good " * 100), ("not " * 90, "so " * 91),
+    ("", "only a pair"), ("only a text", ""), ("a", "b"),
+)  # fmt: skip
+
+Folders = Callable[[str], Path]
+
+
+def oracle(folder: Path, inputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
+    pipeline = transformers.pipeline("text-classification", str(folder), dtype=torch.float32, device="cpu")
+    return [pipeline(one, top_k=None, truncation=True) for one in inputs]
+
+
+def assert_equal(answers: Sequence[Any], expected: list[list[dict[str, Any]]], within: float) -> None:
+    for answer, scores in zip(answers, expected, strict=True):
+        assert isinstance(answer, Prediction)
+        wanted = {entry["label"]: entry["score"] for entry in scores}
+        assert dict(zip(answer.labels, answer.scores, strict=True)) == pytest.approx(wanted, abs=within)
+        assert list(answer.scores) == sorted(answer.scores, reverse=True)
+        if len(scores) > 1 and scores[0]["score"] - scores[1]["score"] > within:
+            assert answer.labels[0] == scores[0]["label"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_and_pairs_equal_the_pipeline(model_folder: Folders, family: str) -> None:
+    folder = model_folder(family)
+    texts = TEXTS + ODD_TEXTS
+    requests = [Request(text) for text in texts] + [Request(text, pair) for text, pair in PAIRS]
+    expected = oracle(folder, [*texts, *({"text": text, "text_pair": pair} for text, pair in PAIRS)])
+    assert len({scores[0]["label"] for scores in expected}) > 1
+    for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
+        with Engine.load(str(folder), device="cpu", dtype=dtype, top_k=None, max_batch_tokens=256) as engine:
+            assert_equal(engine.classify(requests), expected, within)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem_type"),
+    [
+        (("a", "b", "c"), "multi_label_classification"),
+        (("a", "b", "c"), "regression"),
+        (("score",), "regression"),
+        (("score",), None),
+        (("a", "b"), "single_label_classification"),
+        (tuple(f"intent-{i}" for i in range(77)), None),
+    ],
+)
+def test_the_activation_is_the_pipelines(tmp_path: Path, labels: tuple[str, ...], problem_type: str | None) -> None:
+    folder = build(tmp_path / "model", "bert", labels=labels, problem_type=problem_type)
+    with Engine.load(str(folder), device="cpu", dtype="float32", top_k=None) as engine:
+        assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
+
+
+def test_truncated_texts_say_so(model_folder: Folders) -> None:
+    with Engine.load(str(model_folder("distilbert")), device="cpu", dtype="float32", max_length=8) as engine:
+        answers = engine.classify(
+            [Request("good"), Request("good " * 6), Request("good " * 7), Request("g\u00f6 " * 99)]
+        )
+    assert [(answer.tokens, answer.truncated) for answer in answers if isinstance(answer, Prediction)] == [
+        (3, False), (8, False), (8, True), (8, True),
+    ]  # fmt: skip
+
+
+def test_a_text_is_answered_alike_alone_and_among_others(model_folder: Folders) -> None:
+    with Engine.load(str(model_folder("roberta")), device="cpu", dtype="float32", top_k=None) as engine:
+        requests = [Request(text) for text in TEXTS + ODD_TEXTS]
+        together = engine.classify(requests)
+        alone = [engine.classify([request])[0] for request in requests]
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert one.labels == other.labels
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)

@@ -1,0 +1,182 @@
+"""Batches, order, and who is to blame when the model raises: tested on backends that fail on purpose."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.models import make_tokenizer
+from workers.engine.batcher import PaddedBatch
+from workers.engine.description import Activation, ModelDescription
+from workers.engine.packed import PackedSequences
+from workers.engine.predictor import Predictor
+from workers.errors import InferenceError, ModelError
+
+POISON, NAN, VOCAB = 390, 391, 400
+DESCRIPTION = ModelDescription(
+    "m", "r", "text-classification", tuple("abcde"), Activation.NONE, 64, 5,
+    make_tokenizer("bert").backend_tokenizer.to_str(),
+)  # fmt: skip
+
+
+class FakeBackend:
+    """Logits are [first id, second id or -1, length, 0, 0]; `fails` decides per batch. Remembers shapes."""
+
+    device_type = "cpu"
+    pad_id = 0
+    vocab_size = VOCAB
+
+    def __init__(self, fails: Callable[[PaddedBatch], Exception | None] = lambda batch: None) -> None:
+        self.fails, self.shapes, self.freed = fails, [], 0
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        self.shapes.append(batch.ids.shape)
+        if (error := self.fails(batch)) is not None:
+            raise error
+        logits = torch.zeros(len(batch.ids), 5)
+        logits[:, 0] = torch.from_numpy(batch.ids[:, 0]).float()
+        logits[:, 2] = torch.from_numpy(batch.lengths).float()
+        logits[torch.from_numpy((batch.ids == NAN).any(1))] = float("nan")
+        return logits
+
+    def free_memory(self) -> None:
+        self.freed += 1
+
+
+def pack(rows: Iterable[list[int]]) -> PackedSequences:
+    listed = list(rows)
+    ids = np.array([token for row in listed for token in row], np.int32)
+    return PackedSequences(ids, np.array([len(row) for row in listed], np.int32))
+
+
+def on_poison(batch: PaddedBatch) -> Exception | None:
+    return ValueError("poison\nsecond line") if (batch.ids == POISON).any() else None
+
+
+@given(
+    lengths=st.lists(st.integers(1, 64), min_size=1, max_size=50), budget=st.integers(1, 300), top_k=st.integers(1, 9)
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_answers_are_in_the_order_of_the_input(lengths: list[int], budget: int, top_k: int) -> None:
+    packed = pack([200 + i] * n for i, n in enumerate(lengths))
+    scored = Predictor(DESCRIPTION, FakeBackend(), budget).predict(packed, top_k)
+    assert scored.label_ids.shape == scored.scores.shape == (len(lengths), min(top_k, 5))
+    assert scored.label_ids.dtype == np.int32
+    assert scored.scores.dtype == np.float32
+    assert scored.scores[:, 0].tolist() == [200 + i for i in range(len(lengths))]
+    assert scored.errors == {}
+    if top_k > 1:
+        assert scored.scores[:, 1].tolist() == lengths
+
+
+@given(poisoned=st.sets(st.integers(0, 39), max_size=5), budget=st.sampled_from([8, 64, 1024]))
+@settings(deadline=None, derandomize=True, max_examples=30)
+def test_bisecting_leaves_only_the_poisoned_rows(poisoned: set[int], budget: int) -> None:
+    packed = pack([POISON if i in poisoned else 200 + i, 5] for i in range(40))
+    scored = Predictor(DESCRIPTION, FakeBackend(on_poison), budget).predict(packed, 1)
+    assert scored.errors == dict.fromkeys(poisoned, "ValueError: poison")
+    for i in range(40):
+        assert np.isnan(scored.scores[i, 0]) if i in poisoned else scored.scores[i, 0] == 200 + i
+
+
+def test_a_poisoned_row_alone_is_at_fault_when_a_good_row_passes() -> None:
+    scored = Predictor(DESCRIPTION, FakeBackend(on_poison)).predict(pack([[POISON]]), 1)
+    assert scored.errors == {0: "ValueError: poison"}
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_model_that_fails_on_everything_is_not_the_records_fault(count: int) -> None:
+    predictor = Predictor(DESCRIPTION, FakeBackend(lambda batch: RuntimeError("CUDA error: device-side assert")))
+    with pytest.raises(InferenceError, match="fails on any text: RuntimeError: CUDA error"):
+        predictor.predict(pack([[1, 2]] * count), 1)
+    with pytest.raises(InferenceError):
+        predictor.probe()
+
+
+def test_logits_that_are_not_finite_are_no_label() -> None:
+    scored = Predictor(DESCRIPTION, FakeBackend()).predict(pack([[200], [NAN], [202]]), 2)
+    assert scored.errors == {1: "the model's logits are not finite"}
+    assert np.isnan(scored.scores[1]).all()
+    assert scored.scores[:, 0].tolist()[::2] == [200, 202]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory: x")],
+)
+def test_out_of_memory_halves_the_batch_and_stays_smaller(error: Exception) -> None:
+    backend = FakeBackend(lambda batch: error if batch.ids.size > 100 else None)
+    predictor = Predictor(DESCRIPTION, backend, 640)
+    packed = pack([200 + i] * 10 for i in range(64))
+    scored = predictor.predict(packed, 1)
+    assert scored.errors == {}
+    assert scored.scores[:, 0].tolist() == [200 + i for i in range(64)]
+    assert backend.freed >= 1
+    assert predictor.max_batch_tokens == 80
+    backend.shapes.clear()
+    predictor.predict(packed, 1)
+    assert set(backend.shapes) == {(8, 10)}
+
+
+def test_one_row_too_large_for_the_memory_is_its_own_fault() -> None:
+    backend = FakeBackend(lambda batch: torch.OutOfMemoryError("x") if batch.ids.shape[1] > 30 else None)
+    scored = Predictor(DESCRIPTION, backend, 256).predict(pack([[200], [201] * 40, [202]]), 1)
+    assert list(scored.errors) == [1]
+    assert scored.errors[1].startswith("OutOfMemoryError")
+
+
+@pytest.mark.parametrize("bad", [[VOCAB], [-1], [5] * 65])
+def test_ids_of_another_tokenizer_never_reach_the_device(bad: list[int]) -> None:
+    backend = FakeBackend(lambda batch: AssertionError() if batch.ids.max() >= VOCAB or batch.ids.min() < 0 else None)
+    scored = Predictor(DESCRIPTION, backend).predict(pack([[200, 1], bad, [202]]), 1)
+    assert list(scored.errors) == [1]
+    assert "another tokenizer" in scored.errors[1]
+    assert scored.scores[:, 0].tolist()[::2] == [200, 202]
+
+
+def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:
+    for packed in (PackedSequences(np.zeros(3, np.int32), np.array([2], np.int32)), pack([[1], []])):
+        with pytest.raises(InferenceError, match="do not fill"):
+            Predictor(DESCRIPTION, FakeBackend()).predict(packed, 1)
+
+
+class Shifted(FakeBackend):
+    """Gives one row too many."""
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        return torch.cat([super().logits(batch), torch.zeros(1, 5)])
+
+
+class Swayed(FakeBackend):
+    """Answers by the batch's width, as a model does whose padding is not masked."""
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        return super().logits(batch) + batch.ids.shape[1]
+
+
+def test_a_shifted_answer_is_never_taken() -> None:
+    with pytest.raises(InferenceError, match="shape"):
+        Predictor(DESCRIPTION, Shifted()).predict(pack([[1], [2]]), 1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
+        (Shifted(), r"shape \(5, 5\) for 4 texts and 5 labels"),
+        (Swayed(), "answers differently when a text is padded"),
+    ],
+)
+def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Predictor(DESCRIPTION, backend).warm_up()
+
+
+def test_warming_up_runs_the_longest_sequence_and_a_full_batch() -> None:
+    backend = FakeBackend()
+    Predictor(DESCRIPTION, backend, 512).warm_up()
+    assert max(width for _, width in backend.shapes) == 64
+    assert max(count * width for count, width in backend.shapes) > 256

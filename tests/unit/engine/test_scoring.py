@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+import torch
+
+from workers.engine.description import Activation
+from workers.engine.scoring import score
+
+
+def test_large_logits_of_either_sign_are_no_trouble() -> None:
+    logits = torch.tensor([[-1e4, -1e4 + 1.0], [1e4, -1e4], [-300.0, -200.0]])
+    for activation in Activation:
+        scored = score(logits, activation, 2)
+        assert torch.isfinite(scored.scores).all()
+        assert scored.finite.all()
+    assert score(logits, Activation.SOFTMAX, 1).scores[0].item() == pytest.approx(0.7310586)
+    assert score(logits, Activation.SIGMOID, 2).scores[2].tolist() == pytest.approx([0.0, 0.0])
+
+
+def test_equal_scores_give_the_lower_id_first() -> None:
+    # All saturate to 1.0: the pipeline sorts scores, not logits.
+    scored = score(torch.tensor([[40.0, 50.0, 30.0, -1.0] * 20]), Activation.SIGMOID, 80)
+    ids = [i for i in range(80) if i % 4 != 3] + [i for i in range(80) if i % 4 == 3]
+    assert scored.label_ids[0].tolist() == ids
+
+
+def test_scores_are_float32_also_of_half_logits() -> None:
+    scored = score(torch.tensor([[1.0, 2.0, 0.5]], dtype=torch.bfloat16), Activation.SOFTMAX, 2)
+    assert scored.scores.dtype is torch.float32
+    assert scored.label_ids.dtype is torch.int32
+    expected = np.exp([2.0, 1.0]) / np.exp([1.0, 2.0, 0.5]).sum()
+    assert scored.scores[0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_rows_that_are_not_finite_are_marked() -> None:
+    logits = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [float("inf"), 0.0], [0.0, float("-inf")]])
+    assert score(logits, Activation.SOFTMAX, 1).finite.tolist() == [True, False, False, False]

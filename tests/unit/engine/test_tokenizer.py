@@ -1,0 +1,177 @@
+"""What the tokenizer gives is what transformers feeds its model, for every text, cached or not."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer
+
+from tests.models import FAMILIES, TEXTS, make_tokenizer
+from workers.classifier import Request
+from workers.engine.description import Activation, ModelDescription
+from workers.engine.tokenizer import TextTokenizer
+from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, word_cache
+from workers.errors import ModelError
+
+WORDPIECE = ("distilbert", "bert", "electra", "mpnet")
+
+
+def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> ModelDescription:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(), side)
+
+
+@cache
+def both(family: str, cased: bool = False, max_length: int = 24, side: str = "right") -> tuple[TextTokenizer, Any]:
+    oracle = make_tokenizer(family, cased=cased)
+    ours = TextTokenizer(describe(oracle, max_length, side))
+    oracle.truncation_side = side
+    return ours, oracle
+
+
+def assert_same(ours: TextTokenizer, oracle: Any, requests: list[Request], max_length: int = 24) -> None:
+    packed, truncated = ours.encode(requests)
+    ends = packed.lengths.cumsum()
+    assert ends[-1] == len(packed.ids)
+    for row, (request, end) in enumerate(zip(requests, ends, strict=True)):
+        # The pipeline gives an empty pair as none.
+        texts = (request.text, request.text_pair) if request.text_pair else (request.text,)
+        expected = oracle(*texts, truncation=True, max_length=max_length, return_token_type_ids=True)
+        here = slice(int(end - packed.lengths[row]), int(end))
+        assert packed.ids[here].tolist() == expected["input_ids"], request
+        types = packed.type_ids[here].tolist() if packed.type_ids is not None else [0] * len(expected["input_ids"])
+        assert types == expected["token_type_ids"]
+        assert truncated[row] == (len(oracle(*texts)["input_ids"]) > max_length)
+
+
+WORDS = sorted({word for text in TEXTS for word in text.split()})
+PIECES = st.one_of(
+    st.sampled_from(WORDS),
+    st.text(st.characters(max_codepoint=127), max_size=8),
+    st.text("ab!.'-[]<>/\t\n\r \x0b\x0c\x1c\x1f\x7f\x00", max_size=12),
+    st.sampled_from([
+        "[SEP]", "[sep]", "[CLS]x", "x[MASK]", "<mask>", "</s>", "<S>", "[PAD]", "[UNK]", "\u00e9", "e\u0301",
+        "\U0001f600", "\u0645\u0631", "\u4e2d\u6587", "\ufffd", "\u200b", "\u00a0", "\u2028", "\x85", "STRASSE\u1e9e",
+        "a" * 101, "!" * 150, "ab" * 40, " " * 300,
+    ]),
+)  # fmt: skip
+TEXT = st.one_of(
+    st.lists(PIECES, max_size=12).map(" ".join),
+    st.lists(PIECES, max_size=12).map("".join),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+)
+REQUEST = st.builds(Request, TEXT, st.one_of(st.none(), st.none(), TEXT))
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("cased", [False, True])
+@given(requests=st.lists(REQUEST, min_size=1, max_size=6))
+@example(requests=[Request(" " * 10_000), Request("good " * 5_000), Request("a" * 5_000), Request("")])
+@example(requests=[Request("x " * n, "y " * m) for n in (1, 9, 10, 11, 12, 30) for m in (1, 9, 10, 11, 12, 30)])
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_wordpiece_equals_transformers(cased: bool, side: str, requests: list[Request]) -> None:
+    assert_same(*both("bert", cased, side=side), requests)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "bert"])
+@given(requests=st.lists(REQUEST, min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_every_family_equals_transformers(family: str, requests: list[Request]) -> None:
+    assert_same(*both(family), requests)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_word_cache_is_for_wordpiece_only(family: str) -> None:
+    assert both(family)[0].has_word_cache == (family in WORDPIECE)
+
+
+@given(texts=st.lists(TEXT, min_size=1, max_size=6), strip=st.sampled_from([None, True, False]), lower=st.booleans())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_variants_of_the_normalizer_equal_the_tokenizer(texts: list[str], strip: bool | None, lower: bool) -> None:
+    assert_same(*variant(strip, lower), [Request(text) for text in texts])
+
+
+@cache
+def variant(strip: bool | None, lower: bool) -> tuple[TextTokenizer, Any]:
+    import transformers
+
+    vocab = make_tokenizer("bert", cased=not lower).get_vocab()
+    oracle = transformers.BertTokenizer(vocab=vocab, strip_accents=strip, do_lower_case=lower)
+    return TextTokenizer(describe(oracle)), oracle
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        AddedToken("good", normalized=True),
+        AddedToken("Owned", normalized=False, single_word=True),
+        AddedToken("ab", normalized=False, lstrip=True, rstrip=True),
+        AddedToken("e-mail", normalized=True, rstrip=True),
+        AddedToken("\u00fcx", normalized=False),
+    ],
+)
+@given(texts=st.lists(TEXT, min_size=1, max_size=6))
+@example(texts=["good GOOD goods", " xgood ", "Owned owned Ownedx", " ab xabx  AB ", "e-mail  E-MAIL x", "\u00fcx ux"])
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_added_tokens_equal_the_tokenizer(added: AddedToken, texts: list[str]) -> None:
+    ours, oracle = with_added(added)
+    assert ours.has_word_cache
+    assert_same(ours, oracle, [Request(text) for text in texts])
+
+
+_with_added: dict[str, tuple[TextTokenizer, Any]] = {}
+
+
+def with_added(added: AddedToken) -> tuple[TextTokenizer, Any]:
+    if added.content not in _with_added:
+        oracle = make_tokenizer("bert")
+        oracle.add_tokens([added])
+        _with_added[added.content] = TextTokenizer(describe(oracle)), oracle
+    return _with_added[added.content]
+
+
+@pytest.mark.parametrize("content", ["two words", "\u00e9", "\u00e9t\u00e9"])
+def test_no_word_cache_where_an_added_token_defeats_it(content: str) -> None:
+    oracle = make_tokenizer("bert")
+    oracle.add_tokens([AddedToken(content, normalized=True)])
+    ours = TextTokenizer(describe(oracle))
+    assert not ours.has_word_cache
+    assert_same(ours, oracle, [Request("two words e ete"), Request("two  words")])
+
+
+def test_the_word_cache_is_bounded_and_keeps_what_is_used() -> None:
+    tokenizer = Tokenizer.from_str(describe(make_tokenizer("bert")).tokenizer_json)
+    words = word_cache(tokenizer, max_words=10)
+    assert words is not None
+    expected = words["good"]
+    for i in range(100):
+        assert words["good"] is expected  # an old word that is in use is not computed again
+        words[f"w{i}"]
+        assert len(words) <= 10
+        assert len(words._old) <= 10
+    long = "z" * (MAX_WORD_CHARS + 1)
+    assert words[long]
+    assert long not in words
+    with pytest.raises(Uncacheable):
+        words["x[sep]"]
+
+
+def test_a_long_pair_costs_no_more_than_its_length() -> None:
+    ours, _ = both("bert")
+    packed, truncated = ours.encode([Request("good " * 50_000, "bad " * 50_000)])
+    assert packed.lengths.tolist() == [24]
+    assert truncated == [True]
+
+
+def test_no_requests_are_no_sequences() -> None:
+    packed, truncated = both("bert")[0].encode([])
+    assert (len(packed.ids), len(packed.lengths), truncated) == (0, 0, [])
+
+
+def test_a_length_without_room_for_a_text_is_refused() -> None:
+    with pytest.raises(ModelError, match="leaves no room"):
+        TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=4))

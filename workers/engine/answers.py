@@ -1,0 +1,46 @@
+"""Label ids and scores -> answers with the labels' names. No torch; a few microseconds per message at most."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from workers.classifier import Fault, Prediction, RecordError
+from workers.engine.packed import ScoredSequences
+
+
+def predictions(
+    scored: ScoredSequences,
+    labels: Sequence[str],
+    tokens: Sequence[int],
+    truncated: Sequence[bool],
+    top_ks: Sequence[int],
+    revision: str,
+) -> list[Prediction | RecordError]:
+    """One answer per row of `scored`, with its `top_ks[i]` best labels (all that `scored` has where that is more).
+
+    Raises ValueError where the lengths differ, because a shifted answer would be a wrong label.
+    """
+    n = len(scored.label_ids)
+    if not n == len(scored.scores) == len(tokens) == len(truncated) == len(top_ks):
+        raise ValueError(
+            f"{n} label rows, {len(scored.scores)} score rows, {len(tokens)} token counts, "
+            f"{len(truncated)} truncation flags and {len(top_ks)} top_k do not belong together"
+        )
+    if n == 0:
+        return []
+    widths = set(top_ks)
+    width = max(widths)
+    names = np.empty(len(labels), object)
+    names[:] = list(labels)
+    rows_of_names: Any = map(tuple, names[scored.label_ids[:, :width]].tolist())
+    rows_of_scores: Any = map(tuple, scored.scores[:, :width].tolist())
+    if len(widths) > 1:
+        rows_of_names = [row[:k] for row, k in zip(rows_of_names, top_ks, strict=True)]
+        rows_of_scores = [row[:k] for row, k in zip(rows_of_scores, top_ks, strict=True)]
+    rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), strict=True)
+    answers: list[Prediction | RecordError] = list(map(Prediction._make, rows))
+    for row, message in scored.errors.items():
+        answers[row] = RecordError(Fault.INFERENCE_FAILED, message)
+    return answers

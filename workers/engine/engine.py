@@ -1,0 +1,148 @@
+"""The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done on one thread."""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from threading import Condition, Thread
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from workers.classifier import Prediction, RecordError, Request
+from workers.engine.backend import Backend
+from workers.engine.description import ModelDescription
+from workers.engine.loading import load
+from workers.engine.predictor import Predictor
+from workers.engine.prepare import answer, prepare
+from workers.engine.tokenizer import TextTokenizer
+from workers.errors import InferenceError
+
+logger = logging.getLogger(__name__)
+
+Answers = list[Prediction | RecordError]
+MAX_PENDING_REQUESTS = 65_536
+_JOINED_REQUESTS = 4_096
+
+
+class _Call(NamedTuple):
+    requests: Sequence[Request]
+    future: "Future[Answers]"
+
+
+class Engine:
+    """Satisfies `workers.classifier.Classifier`. Calls that wait while the model is busy go through it together.
+
+    Owns a thread; `close()` ends it, and so does leaving a `with` block.
+    """
+
+    def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
+        """Warms the model up. Raises ModelError when it cannot answer."""
+        self.description = description
+        self._predictor = Predictor(description, backend, max_batch_tokens)
+        self._predictor.warm_up()
+        self._tokenizer = TextTokenizer(description)
+        self._changed = Condition()
+        self._waiting: deque[_Call] = deque()
+        self._pending = 0  # requests waiting or being answered
+        self._closed = False
+        self._thread = Thread(target=self._work, name="labelstream-engine", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(
+        cls,
+        source: str,
+        revision: str | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_length: int | None = None,
+        top_k: int | None = 5,
+        max_batch_tokens: int | None = None,
+    ) -> Self:
+        """Load and warm up; the parameters are those of `workers.engine.loading.load`. Raises ModelError."""
+        description, backend = load(source, revision, device=device, dtype=dtype, max_length=max_length, top_k=top_k)
+        return cls(description, backend, max_batch_tokens)
+
+    def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
+        """See `Classifier.submit`. Resolves with InferenceError also when too many requests are pending."""
+        future: Future[Answers] = Future()
+        future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
+        with self._changed:
+            if self._closed:
+                problem = "the engine is closed"
+            elif self._pending and self._pending + len(requests) > MAX_PENDING_REQUESTS:
+                problem = f"{self._pending} requests are pending; wait for some of their futures"
+            else:
+                self._pending += len(requests)
+                self._waiting.append(_Call(requests, future))
+                self._changed.notify()
+                return future
+        future.set_exception(InferenceError(problem))
+        return future
+
+    def classify(self, requests: Sequence[Request]) -> Answers:
+        """Submit and wait. Raises InferenceError."""
+        return self.submit(requests).result()
+
+    def close(self) -> None:
+        """End the thread after what it is computing; calls still waiting resolve with InferenceError."""
+        with self._changed:
+            self._closed = True
+            dropped = list(self._waiting)
+            self._waiting.clear()
+            self._changed.notify()
+        for call in dropped:
+            call.future.set_exception(InferenceError("the engine was closed before it came to this call"))
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        while calls := self._take():
+            count = sum(len(call.requests) for call in calls)
+            try:
+                self._answer(calls)
+            except BaseException as error:  # whatever it is: nobody may wait for ever, and the thread goes on
+                if not isinstance(error, InferenceError):
+                    logger.exception("a call failed")
+                _fail(calls, error)
+            with self._changed:
+                self._pending -= count
+
+    def _take(self) -> list[_Call]:
+        """Wait for calls and take as many as go together; none when the engine is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            calls: list[_Call] = []
+            count = 0
+            while self._waiting and (not calls or count + len(self._waiting[0].requests) <= _JOINED_REQUESTS):
+                calls.append(self._waiting.popleft())
+                count += len(calls[-1].requests)
+            return calls
+
+    def _answer(self, calls: list[_Call]) -> None:
+        requests = [request for call in calls for request in call.requests]
+        prepared = prepare(self.description, self._tokenizer, requests)
+        scored = self._predictor.predict(prepared.packed, max(prepared.top_ks)) if prepared.top_ks else None
+        answers = answer(self.description, prepared, scored)
+        if len(answers) != len(requests):
+            raise InferenceError(f"{len(answers)} answers for {len(requests)} requests")
+        first = 0
+        for call in calls:
+            last = first + len(call.requests)
+            call.future.set_result(answers[first:last])
+            first = last
+
+
+def _fail(calls: list[_Call], error: BaseException) -> None:
+    failure = error if isinstance(error, InferenceError) else InferenceError(f"{type(error).__name__}: {error}"[:300])
+    for call in calls:
+        if not call.future.done():
+            call.future.set_exception(failure)

@@ -1,0 +1,96 @@
+"""The special tokens around one text or a pair, taken from what the tokenizer's post-processor does. No torch."""
+
+from array import array
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tokenizers import Encoding, Tokenizer
+
+from workers.errors import ModelError
+
+_PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))
+
+
+class Frame(NamedTuple):
+    """What stands before, between and behind the contents: always one gap more than there are contents.
+
+    `ids`: int32 bytes of each gap. `gap_types`: its type ids, one byte each. `content_types`: the type id of each
+    content. `special_count`: tokens in all gaps together.
+    """
+
+    ids: tuple[bytes, ...]
+    gap_types: tuple[bytes, ...]
+    content_types: tuple[int, ...]
+    special_count: int
+
+    @property
+    def has_types(self) -> bool:
+        """Whether any type id is not zero."""
+        return any(self.content_types) or any(map(any, self.gap_types))
+
+    def wrap(self, contents: Sequence[bytes]) -> bytes:
+        """The whole sequence's int32 ids."""
+        parts = [self.ids[0]]
+        for content, gap in zip(contents, self.ids[1:], strict=True):
+            parts += (content, gap)
+        return b"".join(parts)
+
+    def types(self, contents: Sequence[bytes]) -> bytes:
+        """The whole sequence's type ids, one byte per token."""
+        parts = [self.gap_types[0]]
+        for content, kind, gap in zip(contents, self.content_types, self.gap_types[1:], strict=True):
+            parts += (bytes((kind,)) * (len(content) // 4), gap)
+        return b"".join(parts)
+
+
+def int32_bytes(ids: Sequence[int]) -> bytes:
+    """`ids` as the int32 bytes that numpy reads."""
+    return array("i", ids).tobytes()
+
+
+def frames(tokenizer: Tokenizer) -> tuple[Frame, Frame]:
+    """The frames of a single text and of a pair.
+
+    Raises ModelError where the post-processor does anything but put fixed tokens around the contents, because then
+    truncating the contents first would not give what transformers gives.
+    """
+    single = _frame_of(tokenizer.encode("good"), 1)
+    pair = _frame_of(tokenizer.encode("good", "bad"), 2)
+    for first, second in _PROBES:
+        for frame, texts in ((single, (first,)), (pair, (first, second))):
+            encoding = tokenizer.encode(first, texts[1] if len(texts) == 2 else None)
+            contents = [int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
+            if frame.wrap(contents) != int32_bytes(encoding.ids) or frame.types(contents) != bytes(encoding.type_ids):
+                raise _unsupported()
+    return single, pair
+
+
+def _frame_of(encoding: Encoding, count: int) -> Frame:
+    ids: list[list[int]] = [[] for _ in range(count + 1)]
+    gap_types: list[list[int]] = [[] for _ in range(count + 1)]
+    content_types = [0] * count
+    gap = 0
+    for token, kind, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
+        if sequence is None:
+            ids[gap].append(token)
+            gap_types[gap].append(kind)
+        else:
+            if not gap - 1 <= sequence <= gap:
+                raise _unsupported()
+            gap = sequence + 1
+            content_types[sequence] = kind
+    if gap != count:
+        raise _unsupported()
+    return Frame(
+        tuple(int32_bytes(part) for part in ids),
+        tuple(bytes(part) for part in gap_types),
+        tuple(content_types),
+        sum(map(len, ids)),
+    )
+
+
+def _unsupported() -> ModelError:
+    return ModelError(
+        "the tokenizer's post-processor does more than put special tokens around the texts, which is not supported; "
+        "use a model with a template such as '[CLS] $A [SEP]'"
+    )

@@ -1,0 +1,181 @@
+"""A model's source -> its description and a backend that runs it. Never serves a head that nobody trained."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from workers.engine.description import Activation, ModelDescription
+from workers.engine.device import device_for, dtype_for
+from workers.engine.packed_linear import pack_linears
+from workers.engine.source import resolve
+from workers.engine.torch_backend import TorchBackend
+from workers.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_NO_LIMIT = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+_DEFAULT_MAX_LENGTH = 512
+
+
+def load(
+    source: str,
+    revision: str | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_length: int | None = None,
+    top_k: int | None = 5,
+    task: str = "text-classification",
+) -> tuple[ModelDescription, TorchBackend]:
+    """Load a sequence classifier from a directory or the hub.
+
+    `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16". `max_length`: tokens, at
+    most what the model takes (None). `top_k`: labels per answer where a request does not say; None: all.
+    Raises ModelError for everything that cannot be served.
+    """
+    if task != "text-classification":
+        raise ModelError(f"{source}: task {task!r} is not supported; use 'text-classification'")
+    chosen_device = device_for(source, device)
+    chosen_dtype = dtype_for(source, dtype, chosen_device)
+    folder, found_revision = resolve(source, revision)
+    _check_config(source, folder)
+    transformers_logging.disable_progress_bar()
+    tokenizer = _load_tokenizer(source, folder)
+    model: Any = _load_model(source, folder, chosen_dtype)
+    model.to(chosen_device)
+    if chosen_device.type == "cpu" and chosen_dtype is torch.bfloat16:
+        pack_linears(model)
+    labels = _labels_of(source, model.config)
+    description = ModelDescription(
+        source=source,
+        revision=found_revision,
+        task=task,
+        labels=labels,
+        activation=activation_of(model.config),
+        max_length=_max_length_of(source, tokenizer, model, max_length),
+        top_k=len(labels) if top_k is None else max(1, min(top_k, len(labels))),
+        tokenizer_json=_tokenizer_json(tokenizer),
+        truncation_side=tokenizer.truncation_side,
+    )
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
+    backend = TorchBackend(
+        model,
+        pad_id=0 if pad_id is None else pad_id,
+        vocab_size=model.get_input_embeddings().num_embeddings,
+        takes_type_ids="token_type_ids" in tokenizer.model_input_names,
+    )
+    logger.info(
+        "%s: on %s in %s, %d labels, max_length %d", source, chosen_device, dtype, len(labels), description.max_length
+    )
+    return description, backend
+
+
+def activation_of(config: Any) -> Activation:
+    """The rule of `TextClassificationPipeline.postprocess`, for a transformers config.
+
+    There `config.function_to_apply` comes last, behind conditions that every model with a label meets.
+    """
+    if config.problem_type == "regression":
+        return Activation.NONE
+    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+        return Activation.SIGMOID
+    if config.problem_type == "single_label_classification" or config.num_labels > 1:
+        return Activation.SOFTMAX
+    return Activation(getattr(config, "function_to_apply", Activation.NONE))
+
+
+def _check_config(source: str, folder: Path) -> None:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{source}: config.json is not JSON; download or save the model again") from error
+    if "auto_map" in config:
+        raise ModelError(
+            f"{source}: its config.json asks for code of its own (auto_map), which is never run; use a model of an "
+            "architecture that is part of transformers"
+        )
+    architectures = config.get("architectures") or []
+    if architectures and not any(name.endswith("ForSequenceClassification") for name in architectures):
+        raise ModelError(
+            f"{source}: {architectures[0]} is not a sequence classifier; its classification head would be random: "
+            "fine-tune it first, and name the folder of the result"
+        )
+
+
+def _load_tokenizer(source: str, folder: Path) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"{source}: the tokenizer cannot be loaded: {_one_line(error)}; save it beside the model"
+        ) from error
+    # Without any of these files transformers makes an empty vocabulary, to which every text is the same.
+    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    if not any((folder / name).is_file() for name in files):
+        raise ModelError(f"{source}: no tokenizer ({', '.join(sorted(files))}); save it beside the model")
+    if not tokenizer.is_fast:
+        raise ModelError(f"{source}: no fast tokenizer; add the tokenizer.json that `tokenizer.save_pretrained` writes")
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise ModelError(f"{source}: split_special_tokens is not supported; remove it from tokenizer_config.json")
+    return tokenizer
+
+
+def _tokenizer_json(tokenizer: Any) -> str:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return backend.to_str()
+
+
+def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise ModelError(f"{source}: the model cannot be loaded: {_one_line(error)}") from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{source}: the weights lack {missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, "
+            "which would be random: fine-tune the model as a sequence classifier first"
+        )
+    return model.eval()
+
+
+def _labels_of(source: str, config: Any) -> tuple[str, ...]:
+    names: dict[int, Any] = config.id2label or {}
+    if not names or sorted(names) != list(range(config.num_labels)):
+        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")
+    return tuple(str(names[i]) for i in range(len(names)))
+
+
+def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: int | None) -> int:
+    limits = [limit for limit in (tokenizer.model_max_length, _position_limit(model)) if limit and limit < _NO_LIMIT]
+    most = int(min(limits)) if limits else _DEFAULT_MAX_LENGTH
+    if wanted is not None and wanted > most:
+        logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)
+    return most if wanted is None else min(wanted, most)
+
+
+def _position_limit(model: PreTrainedModel) -> int | None:
+    """Tokens that the position table holds; RoBERTa and its kin start counting behind the padding id."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None)
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]

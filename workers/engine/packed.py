@@ -1,0 +1,95 @@
+"""What travels between tokenizer, Serve and model: flat numpy arrays instead of lists of lists. No torch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PackedSequences(NamedTuple):
+    """Token ids of n sequences, one behind the other, without padding.
+
+    `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)], or None where all
+    are zero (every single text; pairs have ones).
+    """
+
+    ids: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    type_ids: NDArray[np.uint8] | None = None
+
+
+class ScoredSequences(NamedTuple):
+    """The answer for n sequences: the k best labels of each, descending by score.
+
+    `label_ids`: int32 [n, k], indices into the model's labels. `scores`: float32 [n, k]. `errors`: row -> message
+    for rows on which the model raises by itself; their scores are NaN and must not be read.
+    """
+
+    label_ids: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    errors: dict[int, str]
+
+
+def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
+    """Join `parts` (at least one) in order."""
+    if len(parts) == 1:
+        return parts[0]
+    type_ids = None
+    if any(part.type_ids is not None for part in parts):
+        type_ids = np.concatenate(
+            [np.zeros(len(p.ids), np.uint8) if p.type_ids is None else p.type_ids for p in parts]
+        )
+    return PackedSequences(
+        np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts]), type_ids
+    )
+
+
+def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[PackedSequences]:
+    """Cut into parts of at most `max_sequences` sequences and `max_tokens` tokens, in order.
+
+    A single sequence longer than `max_tokens` becomes a part of its own.
+    """
+    ends = np.cumsum(packed.lengths)
+    parts: list[PackedSequences] = []
+    first, n = 0, len(packed.lengths)
+    while first < n:
+        done = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, done + max_tokens, side="right"))
+        last = max(first + 1, min(last, first + max_sequences))
+        stop = int(ends[last - 1])
+        type_ids = None if packed.type_ids is None else packed.type_ids[done:stop]
+        parts.append(PackedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids))
+        first = last
+    return parts
+
+
+def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:
+    """Join the answers to `split`'s parts (at least one), all with the same k."""
+    if len(parts) == 1:
+        return parts[0]
+    errors: dict[int, str] = {}
+    offset = 0
+    for part in parts:
+        errors.update({offset + row: message for row, message in part.errors.items()})
+        offset += len(part.label_ids)
+    return ScoredSequences(
+        np.concatenate([part.label_ids for part in parts]), np.concatenate([part.scores for part in parts]), errors
+    )
+
+
+def split_scores(scored: ScoredSequences, counts: Sequence[int], top_ks: Sequence[int]) -> list[ScoredSequences]:
+    """Undo `concatenate`: `counts[i]` rows for part i, its `top_ks[i]` best labels each.
+
+    Raises ValueError when the rows do not add up, because a shifted answer would be a wrong label.
+    """
+    if sum(counts) != len(scored.label_ids) or len(scored.label_ids) != len(scored.scores):
+        raise ValueError(f"{len(scored.label_ids)} answers for {sum(counts)} sequences")
+    parts: list[ScoredSequences] = []
+    first = 0
+    for count, top_k in zip(counts, top_ks, strict=True):
+        last = first + count
+        errors = {row - first: text for row, text in scored.errors.items() if first <= row < last}
+        parts.append(ScoredSequences(scored.label_ids[first:last, :top_k], scored.scores[first:last, :top_k], errors))
+        first = last
+    return parts

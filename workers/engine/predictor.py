@@ -1,0 +1,205 @@
+"""Packed sequences -> scores: plans the batches, runs them, and finds out what is to blame when one raises."""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.classifier import Request
+from workers.engine.backend import Backend
+from workers.engine.batcher import pad, plan
+from workers.engine.description import ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.scoring import Scored, score
+from workers.engine.tokenizer import TextTokenizer
+from workers.errors import InferenceError, ModelError
+
+logger = logging.getLogger(__name__)
+
+# Padded tokens per forward: small on a CPU, whose caches are what counts; large on a GPU, which must be filled.
+DEFAULT_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+_LEAST_BATCH_TOKENS = 64
+_ERROR_CHARS = 200
+_NOT_FINITE = "the model's logits are not finite"
+
+
+class _Call(NamedTuple):
+    """One `predict` in progress. `done` holds what is still on the device, each entry with its rows."""
+
+    packed: PackedSequences
+    starts: NDArray[np.int64]
+    top_k: int
+    done: list[tuple[NDArray[np.intp], Scored]]
+    errors: dict[int, str]
+
+
+class Predictor:
+    """Runs `backend` within a budget of padded tokens. One calling thread at a time.
+
+    `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the
+    device runs out of memory.
+    """
+
+    def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
+        self._description = description
+        self._backend = backend
+        self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
+        self._good_row = TextTokenizer(description).encode([Request("good")]).packed
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
+
+        A row on which the model raises while it still answers others, or whose logits are not finite, is an entry in
+        `errors`. Raises InferenceError when the model does not answer a known good row either: nothing is known of
+        any of the rows then.
+        """
+        top_k = min(top_k, len(self._description.labels))
+        call = self._new_call(packed, top_k)
+        rows = self._rows_within_limits(call)
+        try:
+            for batch in plan(packed.lengths[rows], self.max_batch_tokens):
+                self._run(call, rows[batch])
+            result = _collect(call)
+        except InferenceError:
+            raise
+        except Exception as error:
+            raise InferenceError(f"the model's answers were lost: {_text_of(error)}") from error
+        if result.errors:
+            self.probe()
+        return result
+
+    def probe(self) -> None:
+        """Classify one known good row. Raises InferenceError when that fails: the model or its device is at fault."""
+        call = self._new_call(self._good_row, 1)
+        try:
+            self._forward(call, np.zeros(1, np.intp))
+            errors = _collect(call).errors
+        except Exception as error:
+            raise InferenceError(f"the model fails on any text: {_text_of(error)}") from error
+        if errors:
+            raise InferenceError(f"the model fails on any text: {errors[0]}")
+
+    def warm_up(self) -> None:
+        """Run the shapes that matter once, the largest included, and compare padded with unpadded answers.
+
+        Raises ModelError when the model fails on good texts, or answers differently beside a longer one.
+        """
+        tokenizer = TextTokenizer(self._description)
+        long_text = "all work and no play " * self._description.max_length
+        packed = tokenizer.encode([Request(text) for text in ("good", "not bad at all.", long_text[:160], long_text)])
+        lengths = packed.packed.lengths
+        call = self._new_call(packed.packed, 1)
+        try:
+            together = self._logits(call, np.arange(len(lengths)))
+            alone = torch.cat([self._logits(call, np.array([row])) for row in range(len(lengths))])
+            filling = max(1, self.max_batch_tokens // int(lengths[2]))
+            self._logits(call, np.full(filling, 2))
+        except Exception as error:
+            raise ModelError(
+                f"{self._description.source}: the model fails on its first texts: {_text_of(error)}"
+            ) from error
+        if together.shape != (len(lengths), len(self._description.labels)):
+            raise ModelError(
+                f"{self._description.source}: the model gives logits of shape {tuple(together.shape)} for "
+                f"{len(lengths)} texts and {len(self._description.labels)} labels; check num_labels in config.json"
+            )
+        tolerance = 1e-3 if alone.dtype is torch.float32 else 0.1
+        together, alone = together.float(), alone.float()
+        if not torch.isfinite(together).all():
+            raise ModelError(f"{self._description.source}: {_NOT_FINITE} for good texts; try dtype float32")
+        if ((together - alone).abs().max() > tolerance * alone.abs().max().clamp(min=1)).item():
+            raise ModelError(
+                f"{self._description.source}: the model answers differently when a text is padded to a longer one's "
+                "length; check pad_token_id in config.json and the tokenizer's padding side, which must be right"
+            )
+
+    def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
+        starts = np.zeros(len(packed.lengths), np.int64)
+        np.cumsum(packed.lengths[:-1], out=starts[1:])
+        return _Call(packed, starts, top_k, [], {})
+
+    def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
+        """All rows but those which would take a GPU down for good: ids or lengths outside of its tables."""
+        packed = call.packed
+        n = len(packed.lengths)
+        if int(packed.lengths.sum()) != len(packed.ids) or (n and int(packed.lengths.min()) < 1):
+            raise InferenceError(f"{len(packed.ids)} ids do not fill {n} sequences; caller and model disagree")
+        vocab, longest = self._backend.vocab_size, self._description.max_length
+        if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0):
+            return np.arange(n)
+        outside = ((packed.ids < 0) | (packed.ids >= vocab)).astype(np.int8)
+        bad = (np.maximum.reduceat(outside, call.starts) > 0) | (packed.lengths > longest)
+        for row in np.flatnonzero(bad).tolist():
+            call.errors[row] = f"token ids of another tokenizer: the model takes {longest} ids below {vocab}"
+        return np.flatnonzero(~bad)
+
+    def _run(self, call: _Call, rows: NDArray[np.intp]) -> None:
+        """Run `rows`, if need be in ever smaller parts, until only rows that fail by themselves are left."""
+        try:
+            self._forward(call, rows)
+            return
+        except Exception as error:
+            reason, memory = _text_of(error), _is_out_of_memory(error)
+        # Out of the except block: the exception's frames held the batch's memory.
+        if memory:
+            self._backend.free_memory()
+            if len(rows) > 1:
+                self._shrink_budget(int(call.packed.lengths[rows].max()) * len(rows))
+        else:
+            self.probe()
+        if len(rows) == 1:
+            call.errors[int(rows[0])] = reason
+            return
+        half = len(rows) // 2
+        self._run(call, rows[:half])
+        self._run(call, rows[half:])
+
+    def _shrink_budget(self, failed_tokens: int) -> None:
+        smaller = max(_LEAST_BATCH_TOKENS, failed_tokens // 2)
+        if smaller < self.max_batch_tokens:
+            logger.warning("out of memory with %d padded tokens: max_batch_tokens is now %d", failed_tokens, smaller)
+            self.max_batch_tokens = smaller
+
+    def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
+        logits = self._logits(call, rows)
+        if logits.shape != (len(rows), len(self._description.labels)):
+            raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
+        call.done.append((rows, score(logits, self._description.activation, call.top_k)))
+
+    def _logits(self, call: _Call, rows: NDArray[np.intp]) -> torch.Tensor:
+        return self._backend.logits(pad(call.packed, call.starts, rows, self._backend.pad_id))
+
+
+def _collect(call: _Call) -> ScoredSequences:
+    """Fetch all answers from the device and bring them into the order of the input."""
+    n = len(call.packed.lengths)
+    label_ids = np.zeros((n, call.top_k), np.int32)
+    scores = np.full((n, call.top_k), np.nan, np.float32)
+    errors = dict(call.errors)
+    count = len(errors)
+    if call.done:
+        rows = np.concatenate([rows for rows, _ in call.done])
+        count += len(rows)
+        label_ids[rows] = torch.cat([scored.label_ids for _, scored in call.done]).cpu().numpy()
+        scores[rows] = torch.cat([scored.scores for _, scored in call.done]).cpu().numpy()
+        finite = torch.cat([scored.finite for _, scored in call.done]).cpu().numpy()
+        for row in rows[~finite].tolist():
+            scores[row] = np.nan
+            errors[row] = _NOT_FINITE
+    if count != n:
+        raise InferenceError(f"{count} answers for {n} sequences")
+    return ScoredSequences(label_ids, scores, errors)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def _text_of(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_ERROR_CHARS]
