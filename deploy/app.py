@@ -1,0 +1,128 @@
+"""Settings -> one Serve application: `serve run deploy.app:build config=labelstream.yaml`, `serve deploy`, and ours."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve import Application
+from ray.serve.schema import LoggingConfig
+
+from deploy.board import NAME as BOARD
+from deploy.board import Board
+from deploy.replica import ModelReplica
+from deploy.worker import MakeWorker, StreamWorker
+from workers.errors import ConfigError
+from workers.settings import ModelSettings, PipelineSettings, Settings, load_settings, read_config_file, without_secrets
+
+# How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
+STOP_MARGIN_S = 30.0
+MIN_ONGOING_CALLS = 64
+# Calls at one replica, beyond which Serve adds another: one runs, one waits, and as many again.
+TARGET_ONGOING_CALLS = 4
+HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 5.0, 30.0
+
+
+def build(args: dict[str, Any]) -> Application:
+    """Serve's application builder. `args`: {"config": "file.yaml"}, or the config's own tree.
+
+    Raises ConfigError naming the key and the fix.
+    """
+    if "config" in args:
+        if len(args) > 1:
+            other = next(key for key in args if key != "config")
+            raise ConfigError(other, "comes beside config", "give either a file, or the config's own keys")
+        if not isinstance(args["config"], str):
+            raise ConfigError("config", "is not a path", "give the config file: config=labelstream.yaml")
+        return application(load_settings(read_config_file(args["config"])))
+    return application(load_settings(args))
+
+
+def application(settings: Settings, make_worker: MakeWorker | None = None) -> Application:
+    """All pipelines with their models, and the board. `make_worker`: in place of PipelineWorker."""
+    # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
+    # list models that only some of its pipelines use at the moment.
+    used = sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
+    models = {name: _model(name, settings) for name in used}
+    config = without_secrets(settings)
+    workers = {
+        name: _pipeline(name, pipeline).bind(
+            name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker
+        )
+        for name, pipeline in settings.pipelines.items()
+    }
+    return _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000).bind(workers)
+
+
+def deployment_names(settings: Settings) -> tuple[list[str], list[str]]:
+    """The names of the pipelines' deployments and of the models' ones."""
+    used = sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
+    return [pipeline_deployment(name) for name in settings.pipelines], [f"model-{name}" for name in used]
+
+
+def pipeline_deployment(name: str) -> str:
+    return f"pipeline-{name}"
+
+
+def _model(name: str, settings: Settings) -> Application:
+    spec = settings.models[name]
+    users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
+    in_flight = sum(pipeline.workers * pipeline.max_in_flight for pipeline in users)
+    replicas: dict[str, Any] = {"num_replicas": spec.replicas.min}
+    if spec.replicas.max > spec.replicas.min:
+        replicas = {"autoscaling_config": {
+            "min_replicas": spec.replicas.min,
+            "max_replicas": spec.replicas.max,
+            "target_ongoing_requests": TARGET_ONGOING_CALLS,
+        }}  # fmt: skip
+    return _deployment(
+        ModelReplica,
+        f"model-{name}",
+        ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
+        # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
+        # would only wait to be asked for.
+        max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
+        # Longer than any worker's drain: the workers need the model to finish what they hold.
+        graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
+        **replicas,
+    ).bind(_with_absolute_source(spec).model_dump(mode="json"))
+
+
+def _pipeline(name: str, pipeline: PipelineSettings) -> serve.Deployment:
+    return _deployment(
+        StreamWorker,
+        pipeline_deployment(name),
+        num_replicas=pipeline.workers,
+        ray_actor_options={"num_cpus": 1},
+        max_ongoing_requests=8,
+        graceful_shutdown_timeout_s=pipeline.drain_timeout_s + STOP_MARGIN_S,
+    )
+
+
+def _deployment(kind: type, name: str, **options: Any) -> serve.Deployment:
+    # The classes stay plain and are wrapped here: a decorated class is pickled by value instead of by name.
+    return serve.deployment(kind).options(  # type: ignore[attr-defined]
+        name=name,
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        health_check_timeout_s=HEALTH_CHECK_TIMEOUT_S,
+        graceful_shutdown_wait_loop_s=0.5,
+        logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
+        **options,
+    )
+
+
+def num_gpus(spec: ModelSettings) -> float:
+    """GPUs to reserve per replica. "auto": one where the cluster that we are connected to has any."""
+    if spec.num_gpus != "auto":
+        return spec.num_gpus
+    if spec.device != "auto":
+        return 1 if spec.device == "cuda" else 0
+    return 1 if ray.is_initialized() and ray.cluster_resources().get("GPU", 0) > 0 else 0
+
+
+def _with_absolute_source(spec: ModelSettings) -> ModelSettings:
+    """A directory by its whole path: a replica's working directory is its own."""
+    folder = Path(spec.source).expanduser()
+    if folder.is_dir() and not folder.is_absolute():
+        return spec.model_copy(update={"source": str(folder.resolve())})
+    return spec

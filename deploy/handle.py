@@ -1,0 +1,210 @@
+"""The worker's side of a model: tokenizes here, asks the model's Serve replicas, names the answers. No torch."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, NamedTuple
+
+from deploy.limits import MAX_CALL_TOKENS, max_sequences
+from deploy.transport import may_pass_later, one_line, retrying
+from workers.classifier import Prediction, RecordError, Request
+from workers.engine.description import ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences, concatenate_scores, split
+from workers.engine.prepare import Prepared, answer, prepare
+from workers.engine.tokenizer import TextTokenizer
+from workers.errors import InferenceError, ModelChanged, StartError
+
+log = logging.getLogger(__name__)
+READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
+CLOSE_TIMEOUT_S = 5.0
+
+Answers = list[Prediction | RecordError]
+
+
+class Model(NamedTuple):
+    """A revision of the model as its callers see it; replaced as a whole when the replicas serve another one."""
+
+    description: ModelDescription
+    tokenizer: TextTokenizer
+
+
+class ServeClassifier:
+    """Satisfies `workers.classifier.Classifier` with a Serve handle, from any thread of any process of the cluster.
+
+    `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError.
+    Waits at most `ready_timeout_s` for the model's first replica, and raises StartError then. Owns one thread.
+    """
+
+    def __init__(
+        self, name: str, handle: Any, call_timeout_s: float, ready_timeout_s: float = READY_TIMEOUT_S
+    ) -> None:
+        self._name, self._call_timeout_s = name, call_timeout_s
+        # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
+        self._describe = handle.options(method_name="describe", _by_reference=True)
+        self._classify = handle.options(
+            method_name="classify",
+            _by_reference=False,
+            request_serialization="pickle",
+            response_serialization="pickle",
+        )
+        self._retrying = retrying(self._note)
+        self._tokenizing = threading.Lock()  # a TextTokenizer takes one thread at a time
+        self._changing = threading.Lock()  # guards what follows
+        self._closed = False
+        self._pending: set[Future[Answers]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._describing = asyncio.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
+        self._thread.start()
+        try:
+            self._model = asyncio.run_coroutine_threadsafe(self._first(ready_timeout_s), self._loop).result()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def description(self) -> ModelDescription:
+        """Of the revision that calls are prepared for now."""
+        return self._model.description
+
+    def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
+        """See `Classifier.submit`. Tokenizes in the calling thread."""
+        future: Future[Answers] = Future()
+        future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
+        try:
+            model = self._model
+            prepared = self._prepare(model, requests)
+            with self._changing:
+                if self._closed:
+                    raise InferenceError(f"model {self._name}: the classifier is closed")
+                self._pending.add(future)
+                self._loop.call_soon_threadsafe(self._begin, future, model, prepared, requests)
+        except BaseException as error:
+            self._resolve(future, error)
+        return future
+
+    def close(self) -> None:
+        """See `Classifier.close`. Ends the thread; may be called again."""
+        with self._changing:
+            if self._closed:
+                return
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _run(self) -> None:
+        """The loop's thread. Whatever ends it, nobody is left waiting."""
+        try:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        finally:
+            with self._changing:
+                self._closed = True
+                left = list(self._pending)
+            for future in left:
+                self._resolve(future, InferenceError(f"model {self._name}: the classifier was closed"))
+            self._loop.close()
+
+    def _begin(
+        self, future: "Future[Answers]", model: Model, prepared: Prepared, requests: Sequence[Request]
+    ) -> None:
+        task = self._loop.create_task(self._answer(model, prepared, requests))
+        task.add_done_callback(partial(self._finish, future))
+
+    def _finish(self, future: "Future[Answers]", task: "asyncio.Task[Answers]") -> None:
+        if task.cancelled():
+            self._resolve(future, InferenceError(f"model {self._name}: the classifier was closed"))
+        elif (error := task.exception()) is not None:
+            self._resolve(future, error)
+        else:
+            self._pending.discard(future)
+            future.set_result(task.result())
+
+    def _resolve(self, future: "Future[Answers]", error: BaseException) -> None:
+        self._pending.discard(future)
+        if not (may_pass_later(error) or isinstance(error, InferenceError)):
+            log.error("model %s: a call failed: %s", self._name, one_line(error))
+        plain = type(error) is InferenceError
+        if not future.done():
+            future.set_exception(error if plain else InferenceError(f"model {self._name}: {one_line(error)}"))
+
+    async def _answer(self, model: Model, prepared: Prepared, requests: Sequence[Request]) -> Answers:
+        if not prepared.top_ks:
+            return answer(model.description, prepared, None)
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                try:
+                    scored = await self._score(model, prepared)
+                except ModelChanged:
+                    model = await self._renewed(model)
+                    prepared = self._prepare(model, requests)
+                    scored = await self._score(model, prepared) if prepared.top_ks else None
+        except TimeoutError:
+            raise InferenceError(f"model {self._name}: no answer within {self._call_timeout_s:g} s") from None
+        return answer(model.description, prepared, scored)
+
+    async def _score(self, model: Model, prepared: Prepared) -> ScoredSequences:
+        top_k = max(prepared.top_ks)
+        parts = split(prepared.packed, max_sequences(top_k), MAX_CALL_TOKENS)
+        if len(parts) == 1:
+            return await self._retrying(self._ask, parts[0], top_k, model.description.revision)
+        tasks = [
+            asyncio.create_task(self._retrying(self._ask, part, top_k, model.description.revision)) for part in parts
+        ]
+        try:
+            return concatenate_scores(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+        response = self._classify.remote(packed, top_k, revision)
+        try:
+            scored: ScoredSequences = await response
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                response.cancel()  # or a replica would work for nobody
+                raise
+            raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
+        if len(scored.label_ids) != len(packed.lengths):
+            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
+        return scored
+
+    def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:
+        with self._tokenizing:
+            return prepare(model.description, model.tokenizer, requests)
+
+    async def _renewed(self, old: Model) -> Model:
+        """The model that the replicas serve now; asked for once, however many calls noticed the change."""
+        async with self._describing:
+            if self._model is old:
+                self._model = await self._described()
+                log.warning("model %s: revision %s follows %s", self._name, self.description.revision,
+                            old.description.revision)  # fmt: skip
+            return self._model
+
+    async def _described(self) -> Model:
+        description: ModelDescription = await self._retrying(self._fetch)
+        return Model(description, TextTokenizer(description))
+
+    async def _fetch(self) -> ModelDescription:
+        return await self._describe.remote()
+
+    async def _first(self, timeout_s: float) -> Model:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._described()
+        except TimeoutError:
+            raise StartError(f"model {self._name}: no replica is up after {timeout_s:g} s; see its status") from None
+
+    def _note(self, error: BaseException) -> None:
+        log.warning("model %s: %s; trying again", self._name, one_line(error))

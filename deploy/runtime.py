@@ -1,0 +1,233 @@
+"""Ray and Serve around an application: started here and ended here without leaving a process, or joined by address."""
+
+import logging
+import math
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ApplicationStatus, LoggingConfig
+
+from deploy.app import STOP_MARGIN_S, application, deployment_names
+from deploy.board import NAME as BOARD
+from deploy.cores import usable_cores
+from workers.errors import ModelError, StartError
+from workers.settings import Settings
+
+log = logging.getLogger(__name__)
+APP = "labelstream"
+DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
+POLL_S = 0.25
+OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descriptions
+# Ours end with a line of this form, wherever Ray puts the traceback.
+_OWN_ERROR = re.compile(r"workers\.errors\.(\w+): (.+)")
+_PERMANENT = ("ModelError", "ConfigError", "StartError")
+
+
+@contextmanager
+def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
+    """Ray with Serve, without HTTP: a new one on loopback for as long as the context lasts, or the one at `address`.
+
+    At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
+    Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
+    run in other process groups or with SIGINT blocked. Raises StartError when there is no Ray at `address`, or none
+    can be started.
+    """
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if address is None:
+        _start_local(settings)
+    else:
+        _connect(address)
+    # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
+    with _handling((signal.SIGTERM,), _interrupt):
+        try:
+            # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
+            serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
+            yield
+        finally:
+            with _handling((signal.SIGINT, signal.SIGTERM), _Patience()):
+                try:
+                    if address is None:
+                        drain(settings)
+                finally:
+                    ray.shutdown()  # everything in it ends at once, Serve as well: nothing holds anything any more
+
+
+def deploy(
+    settings: Settings,
+    timeout_s: float = DEPLOY_TIMEOUT_S,
+    app: serve.Application | None = None,
+    on_progress: Callable[[dict[str, str]], None] | None = None,
+) -> None:
+    """Deploy, or update, and wait until every model is loaded and every worker has started.
+
+    `app`: in place of `application(settings)`. `on_progress` gets the state of each deployment as it changes.
+    Raises StartError, or the very LabelstreamError that a replica raised, in one line. What has failed stays
+    deployed; `undeploy` or the end of `ray_for` removes it.
+    """
+    before = serve.status().applications.get(APP)
+    stale = {} if before is None else {name: found.message for name, found in before.deployments.items()}
+    target = serve.RunTarget(target=app or application(settings), name=APP, route_prefix=None)
+    serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+    deadline = time.monotonic() + timeout_s
+    seen: dict[str, str] = {}
+    while not _running(on_progress, seen, stale):
+        if time.monotonic() > deadline:
+            waiting = ", ".join(name for name, state in seen.items() if state != "HEALTHY") or "all deployments"
+            raise StartError(f"not started after {timeout_s:g} s: {waiting}; look at the cluster's resources and logs")
+        time.sleep(POLL_S)
+
+
+def status(timeout_s: float = 10.0) -> dict[str, Any]:
+    """What the board knows: see `Board.status`. Raises StartError when there is no application, or no answer."""
+    try:
+        return serve.get_deployment_handle(BOARD, APP).status.remote().result(timeout_s=timeout_s)
+    except (RayServeException, RayError, TimeoutError) as error:
+        raise StartError(f"no running Labelstream answers here: {_last_line(str(error))}") from None
+
+
+def drain(settings: Settings) -> bool:
+    """Stop all workers after what they have in flight, while the models still answer. True when all was finished."""
+    drained = True
+    pipelines, _ = deployment_names(settings)
+    pending: list[Any] = []
+    for name in pipelines:
+        try:
+            pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
+        except RayServeException:
+            log.debug("there is no %s", name)
+    limit_s = max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values()) + STOP_MARGIN_S
+    deadline = time.monotonic() + limit_s
+    for response in pending:
+        try:
+            remaining_s = max(0.1, deadline - time.monotonic())
+            results = response.results(timeout_s=remaining_s, return_exceptions=True)
+            drained = drained and all(result is True for result in results)
+        except (RayServeException, RayError, TimeoutError) as error:
+            log.debug("a pipeline could not be drained: %s", error)
+            drained = False
+    return drained
+
+
+def undeploy(settings: Settings) -> bool:
+    """Drain the workers, then delete the application. True when nothing was left in flight.
+
+    Serve ends all deployments of an application at once, models and workers alike: hence the drain before it.
+    Raises StartError when the application is still there after a minute.
+    """
+    if APP not in serve.status().applications:
+        return True
+    drained = drain(settings)
+    try:
+        serve.delete(APP)
+    except TimeoutError:
+        raise StartError(f"the application {APP} is still being deleted; see `serve status`") from None
+    return drained
+
+
+def _start_local(settings: Settings) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(
+            address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
+            num_cpus=max(usable_cores(), _reserved_cpus(settings)),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            namespace=APP,
+            configure_logging=False,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+        )
+    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+        raise StartError(f"Ray does not start on this machine: {_last_line(str(error))}") from None
+
+
+def _connect(address: str) -> None:
+    try:
+        ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
+    except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
+        raise StartError(f"no Ray cluster answers at {address}: {_last_line(str(error))}") from None
+
+
+def _reserved_cpus(settings: Settings) -> int:
+    """What the deployments reserve at most. On one machine a reservation must not keep any of them from starting."""
+    used = {name for pipeline in settings.pipelines.values() for name in pipeline.allowed_models}
+    models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used)
+    return math.ceil(models) + sum(pipeline.workers for pipeline in settings.pipelines.values())
+
+
+def _running(
+    on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]
+) -> bool:
+    """Is everything up? Raises what has failed. Brings `seen` up to date.
+
+    `stale`: the deployments' messages before the update, which stay there until Serve comes to it.
+    """
+    app = serve.status().applications.get(APP)
+    if app is None:
+        return False
+    states = {name: str(deployment.status.value) for name, deployment in app.deployments.items()}
+    if states != seen:
+        seen.update(states)
+        if on_progress is not None:
+            on_progress(states)
+    # Not only when Serve has given up: it tries three times, and these errors need a person.
+    for name, deployment in app.deployments.items():
+        if deployment.message != stale.get(name):
+            _raise_own_error(deployment.message)
+    if app.status == ApplicationStatus.DEPLOY_FAILED:
+        reasons = [d.message for d in app.deployments.values() if "UNHEALTHY" in str(d.status)] or [app.message]
+        raise StartError(f"the application cannot be deployed: {_last_line(reasons[0])}")
+    return app.status == ApplicationStatus.RUNNING
+
+
+def _raise_own_error(message: str) -> None:
+    for kind, text in reversed(_OWN_ERROR.findall(message)):
+        if kind in _PERMANENT:
+            raise (ModelError if kind == "ModelError" else StartError)(text.strip())
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else "no reason given"
+
+
+class _Patience:
+    """While stopping, a further Ctrl-C or SIGTERM changes nothing; the one after that gives up the drain."""
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        self._received += 1
+        if self._received > 1:
+            raise KeyboardInterrupt
+        log.warning("stopping: finishing what is in flight; once more to leave it for the next start")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _handling(numbers: Sequence[signal.Signals], handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Python allows signal handlers in the main thread only; elsewhere nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)  # None: a handler not made by Python

@@ -1,0 +1,57 @@
+"""Which failures of a Serve call say nothing about its records, so that the same call may be made again."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import grpc
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from workers.errors import InferenceError, ModelChanged
+
+log = logging.getLogger(__name__)
+FIRST_WAIT_S, MOST_WAIT_S = 0.2, 5.0
+_LOST_FOR_GOOD = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
+
+
+def may_pass_later(error: BaseException) -> bool:
+    """Dead, absent or overloaded replicas, broken connections, and a model that failed as a whole."""
+    if isinstance(error, ModelChanged):
+        return False
+    if isinstance(error, RayTaskError):  # raised by the replica's own code
+        return isinstance(error, InferenceError)
+    if isinstance(error, grpc.RpcError):
+        code = getattr(error, "code", lambda: None)()
+        return code not in _LOST_FOR_GOOD
+    return isinstance(error, InferenceError | RayError | RayServeException | ConnectionError)
+
+
+def one_line(error: BaseException) -> str:
+    """The failure for a person: Ray's own texts are whole tracebacks."""
+    cause = getattr(error, "cause", None) if isinstance(error, RayTaskError) else None
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"gRPC {error.code().name}: {error.details()}"[:300]
+    shown = cause if isinstance(cause, BaseException) else error
+    text = next((line for line in str(shown).splitlines() if line.strip()), "").strip()
+    if isinstance(shown, InferenceError) and text:
+        return text[:300]
+    return f"{type(shown).__name__}: {text}"[:300] if text else type(shown).__name__
+
+
+def retrying(note: Callable[[BaseException], None]) -> AsyncRetrying:
+    """Tries again with growing, random pauses for as long as the caller's own deadline lets it; `note` sees why."""
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error is not None:
+            note(error)
+
+    return AsyncRetrying(
+        retry=retry_if_exception(may_pass_later),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=MOST_WAIT_S),
+        sleep=asyncio.sleep,
+        before_sleep=before_sleep,
+        reraise=True,
+    )

@@ -1,0 +1,219 @@
+"""A real local Ray with Serve: the handle and the replica together, a replica's death, and the end of everything."""
+
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray import cloudpickle, serve
+
+from deploy import runtime
+from deploy.app import application
+from deploy.handle import ServeClassifier
+from tests import models
+from tests.integration.streams import Topics, committed, produce, read_results
+from tests.kafka import Broker
+from workers.classifier import Classifier, Prediction, Request
+from workers.engine.engine import Engine
+from workers.errors import ModelError
+from workers.settings import Settings, load_settings
+from workers.stream.worker import PipelineWorker
+
+pytestmark = pytest.mark.timeout(240)
+REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
+MAX_DELAY_MS = 300
+# So that Ray's processes of this run are known by their environment.
+MARK = f"LABELSTREAM_TEST_{uuid.uuid4().hex}"
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import the tests
+
+
+class FakeWorker:
+    """In place of PipelineWorker. Its `stop` asks the model once more and leaves the answer in a file."""
+
+    def __init__(
+        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
+    ) -> None:
+        self._folder, self._id = Path(settings.models["m"].source), worker_id
+        self._classifiers = classifiers
+
+    def start(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        answers = self._classifiers["m"].submit([Request("good")]).result(20)
+        (self._folder / f"stopped-{self._id}").write_text(type(answers[0]).__name__)
+        return True
+
+    def stats(self) -> dict[str, Any]:
+        return {"worker": self._id, "torch": "torch" in sys.modules, "transformers": "transformers" in sys.modules}
+
+
+def make_worker(
+    name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
+) -> FakeWorker | PipelineWorker:
+    kind = FakeWorker if name == "fake" else PipelineWorker
+    return kind(name, settings, classifiers, worker_id)
+
+
+class Serving:
+    """One model `m`, a worker of the pipeline `fake`, and a real one of the pipeline `real`."""
+
+    def __init__(self, folder: Path, kafka: Broker) -> None:
+        self.folder, self.bootstrap = models.build(folder), kafka.bootstrap
+        self.topics = Topics(*(f"{name}-{MARK}" for name in ("in", "out", "dead")))
+        for topic in (self.topics.input, self.topics.output, self.topics.dead_letter):
+            kafka.create_topic(topic, 2)
+        self.settings = self.with_source(folder)
+        self._stack = ExitStack()
+        self._stack.enter_context(runtime.ray_for(self.settings))
+        runtime.deploy(self.settings, 180, application(self.settings, make_worker))
+
+    def with_source(self, folder: Path) -> Settings:
+        model = {"source": str(folder), "dtype": "float32", "max_delay_ms": MAX_DELAY_MS, "call_timeout_s": 90}
+        topics = self.topics
+        pipeline = {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m"}
+        return load_settings({
+            "kafka": {"bootstrap_servers": self.bootstrap, "session_timeout_ms": 6_000},
+            "models": {"m": model},
+            "pipelines": {"fake": pipeline, "real": {**pipeline, "group_id": MARK}},
+        })  # fmt: skip
+
+    @property
+    def handle(self) -> Any:
+        return serve.get_deployment_handle("model-m", runtime.APP)
+
+    @contextmanager
+    def connected(self) -> Iterator[ServeClassifier]:
+        with closing(ServeClassifier("m", self.handle, 90, 60)) as classifier:
+            yield classifier
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory, kafka: Broker) -> Iterator[Serving]:
+    os.environ[MARK] = "1"
+    made = Serving(tmp_path_factory.mktemp("serve") / "model", kafka)
+    yield made
+    made.close()
+    del os.environ[MARK]
+
+
+def test_answers_are_the_engines_own(serving: Serving) -> None:
+    with closing(Engine.load(str(serving.folder), dtype="float32")) as engine, serving.connected() as classifier:
+        expected = engine.classify(REQUESTS)
+        found = classifier.submit(REQUESTS).result(60)
+    assert len(found) == len(expected) == len(REQUESTS)
+    for one, other in zip(found, expected, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert one._replace(scores=()) == other._replace(scores=())
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
+    with serving.connected() as one, serving.connected() as other:
+        before = serving.handle.stats.remote().result(timeout_s=30)
+        futures = [one.submit([Request("good", top_k=1)] * 3), other.submit([Request("not bad", top_k=2)] * 3)]
+        results = [future.result(30) for future in futures]
+        after = serving.handle.stats.remote().result(timeout_s=30)
+    assert [len(result) for result in results] == [3, 3]
+    assert [[len(answer.labels) for answer in result if isinstance(answer, Prediction)] for result in results] == [
+        [1, 1, 1], [2, 2, 2],
+    ]  # fmt: skip
+    assert after["calls"] - before["calls"] == 2
+    assert after["batches"] - before["batches"] == 1
+
+
+def test_a_wrong_revision_is_refused_without_harm(serving: Serving) -> None:
+    with serving.connected() as classifier:
+        stale = classifier.description.__class__(**{**vars(classifier.description), "revision": "older"})
+        classifier._model = classifier._model._replace(description=stale)
+        answer = classifier.submit([Request("good")]).result(30)[0]
+        assert isinstance(answer, Prediction)
+        assert answer.revision == classifier.description.revision != "older"
+
+
+def test_workers_have_no_torch_and_report(serving: Serving) -> None:
+    deadline = time.monotonic() + 20
+    workers: dict[str, Any] = {}
+    while not workers and time.monotonic() < deadline:
+        time.sleep(0.2)
+        workers = runtime.status()["pipelines"].get("fake", {})
+    assert [(worker["torch"], worker["transformers"]) for worker in workers.values()] == [(False, False)]
+    assert all(worker["age_s"] < 15 for worker in workers.values())
+
+
+def test_messages_go_the_whole_way(serving: Serving) -> None:
+    topics, count = serving.topics, 500
+    texts = [models.TEXTS[i % len(models.TEXTS)] for i in range(count)]
+    values = [json.dumps({"text": text, "id": i}).encode() for i, text in enumerate(texts)]
+    produce(serving.bootstrap, topics.input, [(b"%d" % (i % 9), value) for i, value in enumerate(values)])
+    results = {result["id"]: result for result in read_results(serving.bootstrap, topics.output, count)}
+    with closing(Engine.load(str(serving.folder), dtype="float32")) as engine:
+        expected = engine.classify([Request(text) for text in texts])
+    assert len(results) == count
+    for i, answer in enumerate(expected):
+        assert isinstance(answer, Prediction)
+        assert results[i]["label"] == answer.labels[0]
+        assert results[i]["score"] == pytest.approx(answer.scores[0], abs=1e-5)
+
+
+def test_a_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
+    with serving.connected() as classifier:
+        (replica,) = runtime.status()["models"]["m"]
+        actor = ray.get_actor(f"SERVE_REPLICA::{runtime.APP}#model-m#{replica}", namespace="serve")
+        futures = [classifier.submit(REQUESTS) for _ in range(3)]
+        # They are at the replica now, which waits MAX_DELAY_MS for company.
+        killer = threading.Timer(MAX_DELAY_MS / 2_000, lambda: ray.kill(actor))
+        killer.start()
+        for future in futures:
+            assert all(isinstance(answer, Prediction) for answer in future.result(90))
+        killer.join()
+
+
+def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:
+    before = set(serving.folder.glob("stopped-*"))
+    assert len(marked_processes()) > 3
+    serving.close()
+    stopped = set(serving.folder.glob("stopped-*")) - before
+    assert [file.read_text() for file in stopped] == ["Prediction"]  # the model was there to the last
+    deadline = time.monotonic() + 10
+    while marked_processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert marked_processes() == []
+    assert sum(committed(serving.bootstrap, MARK, serving.topics.input).values()) == 500
+
+
+def test_a_missing_model_is_one_line(serving: Serving, tmp_path: Path) -> None:
+    settings = serving.with_source(tmp_path / "missing")
+    with pytest.raises(ModelError) as error, runtime.ray_for(settings):
+        runtime.deploy(settings, 120, application(settings, make_worker))
+    assert str(error.value).startswith(f"{tmp_path / 'missing'}: ")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def marked_processes() -> list[str]:
+    """Command lines of the other processes that were started with this run's mark."""
+    found: list[str] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            marked = f"{MARK}=".encode() in (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if marked and command and int(folder.name) != os.getpid():
+            found.append(command)
+    return found

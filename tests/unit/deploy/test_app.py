@@ -1,0 +1,101 @@
+"""`build`: which deployments there are, with which options, and what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve import Application
+from ray.serve._private.build_app import build_app
+
+from deploy import app
+from workers.errors import ConfigError
+from workers.settings import ModelSettings, load_settings
+
+TREE: dict[str, Any] = {
+    "kafka": {"bootstrap_servers": "localhost:9092"},
+    "models": {
+        "small": {"source": "owner/small", "num_cpus": 0.5},
+        "large": {"source": "owner/large", "num_gpus": 1, "replicas": {"min": 2, "max": 5}},
+        "unused": {"source": "owner/unused"},
+    },
+    "pipelines": {
+        "one": {"input": "a", "output": "b", "dead_letter": "c", "model": "small", "drain_timeout_s": 70},
+        "two": {"input": "d", "output": "e", "dead_letter": "f", "model": "large", "models": ["small"], "workers": 30},
+    },
+}  # fmt: skip
+
+
+def deployments(application: Application) -> dict[str, Any]:
+    built = build_app(application, name="test", default_runtime_env=None)
+    return {deployment.name: deployment for deployment in built.deployments}
+
+
+def test_one_application_holds_everything_that_is_used() -> None:
+    assert set(deployments(app.build(TREE))) == {"board", "model-small", "model-large", "pipeline-one", "pipeline-two"}
+    assert app.deployment_names(load_settings(TREE)) == (
+        ["pipeline-one", "pipeline-two"], ["model-large", "model-small"]
+    )  # fmt: skip
+
+
+def test_replicas_and_resources() -> None:
+    found = deployments(app.build(TREE))
+    small, large = found["model-small"], found["model-large"]
+    assert small.num_replicas == 1
+    assert small._deployment_config.autoscaling_config is None
+    scaling = large._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
+    assert small.ray_actor_options["num_cpus"] == 0.5
+    assert small.ray_actor_options["num_gpus"] == 0
+    assert large.ray_actor_options["num_gpus"] == 1
+    assert found["pipeline-two"].num_replicas == 30
+    assert found["board"].ray_actor_options["num_cpus"] == 0
+
+
+def test_replicas_take_all_that_the_workers_have_in_flight() -> None:
+    assert deployments(app.build(TREE))["model-large"].max_ongoing_requests >= 30 * 4
+
+
+def test_models_outlive_the_longest_drain() -> None:
+    found = deployments(app.build(TREE))
+    assert found["pipeline-one"]._deployment_config.graceful_shutdown_timeout_s > 70
+    assert found["model-small"]._deployment_config.graceful_shutdown_timeout_s > 70
+
+
+def test_the_config_comes_from_a_file_or_directly(tmp_path: Path) -> None:
+    file = tmp_path / "labelstream.yaml"
+    file.write_text(yaml.safe_dump(TREE))
+    assert set(deployments(app.build({"config": str(file)}))) == set(deployments(app.build(TREE)))
+
+
+@pytest.mark.parametrize(("args", "key"), [
+    ({}, "kafka"), ({"config": "nowhere.yaml"}, "nowhere.yaml"), ({"config": 5}, "config"),
+    ({"config": "x.yaml", "models": {}}, "models"), ({**TREE, "model": 1}, "model"),
+], ids=str)  # fmt: skip
+def test_wrong_arguments_name_the_key(args: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        app.build(args)
+    assert error.value.key == key
+
+
+def test_secrets_stay_out_of_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hunter2")
+    security = {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "me"}
+    tree = {**TREE, "kafka": {**TREE["kafka"], "security": security}}
+    worker = deployments(app.build(tree))["pipeline-one"]
+    assert worker.init_args[1]["kafka"]["security"] == security
+    assert "hunter2" not in repr(worker.init_args)
+
+
+def test_a_directory_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tree = {**TREE, "models": {**TREE["models"], "small": {"source": "model"}}}
+    assert deployments(app.build(tree))["model-small"].init_args[0]["source"] == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("device", "num_gpus", "expected"), [
+    ("auto", "auto", 0), ("cuda", "auto", 1), ("cpu", "auto", 0), ("auto", 0.25, 0.25),
+])  # fmt: skip
+def test_gpus_without_a_cluster(device: Any, num_gpus: Any, expected: float) -> None:
+    assert app.num_gpus(ModelSettings(**{"source": "x", "device": device, "num_gpus": num_gpus})) == expected

@@ -1,0 +1,193 @@
+"""ServeClassifier against a handle without Serve: cutting, retrying, changing models; every future resolves."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.serve.exceptions import BackPressureError
+
+from deploy import handle as handle_module
+from deploy.handle import ServeClassifier
+from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.errors import InferenceError, ModelChanged, StartError
+
+Connect = Callable[..., ServeClassifier]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """connect(handle, call_timeout_s) makes a classifier that is closed at the end."""
+    made: list[ServeClassifier] = []
+
+    def make(handle: FakeHandle, call_timeout_s: float = 10.0) -> ServeClassifier:
+        made.append(ServeClassifier("m", handle, call_timeout_s))
+        return made[-1]
+
+    yield make
+    for classifier in made:
+        classifier.close()
+
+
+def labels_of(answers: list[Prediction | RecordError]) -> list[str]:
+    return [answer.labels[0] for answer in answers if isinstance(answer, Prediction)]
+
+
+def test_one_call_carries_a_whole_micro_batch(connect: Connect) -> None:
+    handle = FakeHandle()
+    answers = connect(handle).submit([Request("a"), Request("a b"), Request("a b c")]).result(5)
+    assert labels_of(answers) == ["yes", "no", "yes"]
+    assert [answer.tokens for answer in answers if isinstance(answer, Prediction)] == [3, 4, 5]
+    assert len(handle.calls) == 1
+    assert handle.calls[0][1:] == (2, "one")
+
+
+def test_texts_go_over_grpc_and_the_tokenizer_does_not(connect: Connect) -> None:
+    handle = FakeHandle()
+    connect(handle)
+    assert handle.options_of["classify"]["_by_reference"] is False
+    assert handle.options_of["describe"]["_by_reference"] is True
+
+
+def test_a_large_micro_batch_is_cut_and_joined_in_order(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 20)
+    texts = [" ".join("abcd"[: 1 + i % 4]) for i in range(101)]
+    handle = FakeHandle()
+    answers = connect(handle).submit([Request(text) for text in texts]).result(5)
+    assert labels_of(answers) == ["no" if len(text.split()) % 2 == 0 else "yes" for text in texts]
+    assert len(handle.calls) > 10
+    assert all(len(packed.ids) <= 20 for packed, _, _ in handle.calls)
+
+
+def test_more_labels_make_smaller_calls(connect: Connect) -> None:
+    many = tuple(f"label {i}" for i in range(5_000))
+    handle = FakeHandle(lambda *_: pytest.fail("not asked"), describe=lambda: description(labels=many))
+    sizes: list[int] = []
+
+    def answer(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+        sizes.append(len(packed.lengths) * top_k * 8)
+        raise ValueError("enough")
+
+    handle.answers = [answer]
+    with pytest.raises(InferenceError):
+        connect(handle).submit([Request("a", top_k=5_000)] * 300).result(5)
+    assert max(sizes) <= 1_000_000
+
+
+@pytest.mark.parametrize("error", [
+    ActorDiedError(), ActorUnavailableError("gone", b"x" * 16), BackPressureError(3, 2), InferenceError("the device"),
+    ConnectionResetError(),
+], ids=lambda error: type(error).__name__)  # fmt: skip
+def test_failures_of_transport_are_got_over(connect: Connect, error: Exception) -> None:
+    handle = FakeHandle(raising(error), raising(error), by_length)
+    assert labels_of(connect(handle).submit([Request("a")]).result(10)) == ["yes"]
+    assert len(handle.calls) == 3
+
+
+def test_only_the_failed_part_is_asked_again(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 3)
+    handle = FakeHandle(by_length, raising(ActorDiedError()), by_length)
+    assert len(connect(handle).submit([Request("a"), Request("b"), Request("c")]).result(10)) == 3
+    assert len(handle.calls) == 4
+
+
+def test_a_bug_of_the_replica_is_not_asked_again(connect: Connect) -> None:
+    handle = FakeHandle(raising(TypeError("no such argument")))
+    with pytest.raises(InferenceError, match="TypeError: no such argument"):
+        connect(handle).submit([Request("a")]).result(5)
+    assert len(handle.calls) == 1
+
+
+def test_too_few_answers_are_none(connect: Connect) -> None:
+    handle = FakeHandle(lambda packed, k, revision: by_length(packed._replace(lengths=packed.lengths[1:]), k, revision))
+    with pytest.raises(InferenceError, match="1 answers for 2"):
+        connect(handle).submit([Request("a"), Request("b")]).result(5)
+
+
+@pytest.mark.parametrize("answer", [hanging, raising(ActorDiedError())], ids=["silence", "failures"])
+def test_after_the_timeout_the_call_resolves(connect: Connect, answer: Callable[..., object]) -> None:
+    handle = FakeHandle(answer)
+    started = time.monotonic()
+    with pytest.raises(InferenceError, match=r"no answer within 0\.5 s"):
+        connect(handle, call_timeout_s=0.5).submit([Request("a")]).result(5)
+    assert time.monotonic() - started < 2
+    assert handle.cancelled == (1 if answer is hanging else 0)
+
+
+def test_another_revision_is_prepared_for_anew(connect: Connect) -> None:
+    revisions = iter(["one", "two", "three"])
+
+    def answer(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+        if revision != "two":
+            raise ModelChanged("serving two")
+        return by_length(packed, top_k, revision)
+
+    classifier = connect(FakeHandle(answer, describe=lambda: description(next(revisions))))
+    futures = [classifier.submit([Request("a"), Request("a b")]) for _ in range(5)]
+    for future in futures:
+        answers = future.result(5)
+        assert labels_of(answers) == ["yes", "no"]
+        assert [answer.revision for answer in answers if isinstance(answer, Prediction)] == ["two", "two"]
+    assert classifier.description.revision == "two"
+
+
+def test_a_model_that_keeps_changing_is_no_answer(connect: Connect) -> None:
+    classifier = connect(FakeHandle(raising(ModelChanged("serving another"))))
+    with pytest.raises(InferenceError, match="serving another"):
+        classifier.submit([Request("a")]).result(5)
+
+
+def test_rejected_requests_keep_their_places(connect: Connect) -> None:
+    answers = connect(FakeHandle()).submit([Request("a"), Request("a", top_k=0), Request("a b")]).result(5)
+    assert labels_of(answers) == ["yes", "no"]
+    assert isinstance(answers[1], RecordError)
+    assert answers[1].fault is Fault.INVALID_MESSAGE
+
+
+def test_nothing_to_run_is_no_call(connect: Connect) -> None:
+    handle = FakeHandle()
+    answers = connect(handle).submit([Request("a", candidate_labels=("x",))]).result(5)
+    assert isinstance(answers[0], RecordError)
+    assert handle.calls == []
+
+
+def test_closing_resolves_what_is_pending(connect: Connect) -> None:
+    classifier = connect(FakeHandle(hanging))
+    futures = [classifier.submit([Request("a")]) for _ in range(20)]
+    classifier.close()
+    classifier.close()
+    for future in [*futures, classifier.submit([Request("a")])]:
+        assert isinstance(future.exception(0), InferenceError)
+
+
+def test_many_threads_get_their_own_answers(connect: Connect) -> None:
+    classifier = connect(FakeHandle())
+
+    def ask(i: int) -> bool:
+        words = 1 + i % 4
+        answers = classifier.submit([Request(" ".join("abcd"[:words]))] * 7).result(10)
+        return labels_of(answers) == ["no" if words % 2 == 0 else "yes"] * 7
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(ask, range(200)))
+
+
+def test_a_model_that_does_not_come_up_is_said_so() -> None:
+    handle = FakeHandle(describe=lambda: raising(ActorUnavailableError("starting", b"x" * 16))(None, 0, ""))  # type: ignore[arg-type]
+    with pytest.raises(StartError, match=r"model m: no replica is up after 0\.3 s"), closing(
+        ServeClassifier("m", handle, 1, ready_timeout_s=0.3)
+    ):
+        pass
+
+
+def test_a_worker_needs_no_torch() -> None:
+    code = ("import sys, deploy.worker, deploy.handle, workers.stream.worker; "
+            "print([name for name in ('torch', 'transformers') if name in sys.modules])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
