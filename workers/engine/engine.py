@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from workers.classifier import Prediction, RecordError, Request
 from workers.engine.backend import Backend
 from workers.engine.description import ModelDescription
+from workers.engine.faults import one_line
 from workers.engine.loading import load
 from workers.engine.predictor import Predictor
 from workers.engine.prepare import answer, prepare
@@ -142,7 +143,7 @@ class Engine:
 
 
 def _fail(calls: list[_Call], error: BaseException) -> None:
-    failure = error if isinstance(error, InferenceError) else InferenceError(f"{type(error).__name__}: {error}"[:300])
+    failure = error if isinstance(error, InferenceError) else InferenceError(one_line(error))
     for call in calls:
         if not call.future.done():
             call.future.set_exception(failure)

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from workers.engine.description import Activation, ModelDescription
 from workers.engine.device import device_for, dtype_for
+from workers.engine.faults import one_line
 from workers.engine.packed_linear import pack_linears
 from workers.engine.source import resolve
 from workers.engine.torch_backend import TorchBackend
@@ -70,7 +71,12 @@ def load(
         takes_type_ids="token_type_ids" in tokenizer.model_input_names,
     )
     logger.info(
-        "%s: on %s in %s, %d labels, max_length %d", source, chosen_device, dtype, len(labels), description.max_length
+        "%s: on %s in %s, %d labels, max_length %d",
+        source,
+        chosen_device,
+        chosen_dtype,
+        len(labels),
+        description.max_length,
     )
     return description, backend
 
@@ -112,7 +118,7 @@ def _load_tokenizer(source: str, folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
         raise ModelError(
-            f"{source}: the tokenizer cannot be loaded: {_one_line(error)}; save it beside the model"
+            f"{source}: the tokenizer cannot be loaded: {one_line(error)}; save it beside the model"
         ) from error
     # Without any of these files transformers makes an empty vocabulary, to which every text is the same.
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
@@ -143,7 +149,7 @@ def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedMode
             output_loading_info=True,
         )
     except Exception as error:
-        raise ModelError(f"{source}: the model cannot be loaded: {_one_line(error)}") from error
+        raise ModelError(f"{source}: the model cannot be loaded: {one_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
@@ -174,8 +180,3 @@ def _position_limit(model: PreTrainedModel) -> int | None:
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
     return getattr(model.config, "max_position_embeddings", None)
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]

@@ -11,6 +11,7 @@ from workers.classifier import Request
 from workers.engine.backend import Backend
 from workers.engine.batcher import pad, plan
 from workers.engine.description import ModelDescription
+from workers.engine.faults import is_out_of_memory, one_line
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.scoring import Scored, score
 from workers.engine.tokenizer import TextTokenizer
@@ -20,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 # Padded tokens per forward: small on a CPU, whose caches are what counts; large on a GPU, which must be filled.
 DEFAULT_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+# What a forward costs however little is in it: on a CPU reading the weights, on a GPU launching the kernels.
+_OVERHEAD_TOKENS = {"cpu": 64, "cuda": 2048}
 _LEAST_BATCH_TOKENS = 64
-_ERROR_CHARS = 200
 _NOT_FINITE = "the model's logits are not finite"
 
 
@@ -58,14 +60,15 @@ class Predictor:
         top_k = min(top_k, len(self._description.labels))
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
+        overhead = _OVERHEAD_TOKENS[self._backend.device_type]
         try:
-            for batch in plan(packed.lengths[rows], self.max_batch_tokens):
+            for batch in plan(packed.lengths[rows], self.max_batch_tokens, overhead):
                 self._run(call, rows[batch])
             result = _collect(call)
         except InferenceError:
             raise
         except Exception as error:
-            raise InferenceError(f"the model's answers were lost: {_text_of(error)}") from error
+            raise InferenceError(f"the model's answers were lost: {one_line(error)}") from error
         if result.errors:
             self.probe()
         return result
@@ -77,7 +80,7 @@ class Predictor:
             self._forward(call, np.zeros(1, np.intp))
             errors = _collect(call).errors
         except Exception as error:
-            raise InferenceError(f"the model fails on any text: {_text_of(error)}") from error
+            raise InferenceError(f"the model fails on any text: {one_line(error)}") from error
         if errors:
             raise InferenceError(f"the model fails on any text: {errors[0]}")
 
@@ -98,7 +101,7 @@ class Predictor:
             self._logits(call, np.full(filling, 2))
         except Exception as error:
             raise ModelError(
-                f"{self._description.source}: the model fails on its first texts: {_text_of(error)}"
+                f"{self._description.source}: the model fails on its first texts: {one_line(error)}"
             ) from error
         if together.shape != (len(lengths), len(self._description.labels)):
             raise ModelError(
@@ -141,7 +144,7 @@ class Predictor:
             self._forward(call, rows)
             return
         except Exception as error:
-            reason, memory = _text_of(error), _is_out_of_memory(error)
+            reason, memory = one_line(error), is_out_of_memory(error)
         # Out of the except block: the exception's frames held the batch's memory.
         if memory:
             self._backend.free_memory()
@@ -191,15 +194,3 @@ def _collect(call: _Call) -> ScoredSequences:
     if count != n:
         raise InferenceError(f"{count} answers for {n} sequences")
     return ScoredSequences(label_ids, scores, errors)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-
-
-def _text_of(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_ERROR_CHARS]

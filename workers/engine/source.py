@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from workers.engine.faults import one_line
 from workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -98,5 +99,4 @@ def _download(source: str, revision: str | None) -> Path:
             "or give a directory as source"
         ) from error
     except Exception as error:  # the HTTP client's errors, a full disk
-        said = next(iter(str(error).strip().splitlines()), "")[:200]
-        raise ModelError(f"{named}: the download failed: {type(error).__name__}: {said}; try again later") from error
+        raise ModelError(f"{named}: the download failed: {one_line(error)}; try again later") from error

@@ -23,6 +23,25 @@ def test_a_plan_covers_each_row_once_within_the_budget(lengths: list[int], budge
         assert lengths[batch[0]] * (len(batch) + 1) > budget
 
 
+@given(lengths=LENGTHS, budget=st.integers(1, 2_000), overhead=st.integers(0, 300))
+@settings(deadline=None, derandomize=True)
+def test_cutting_again_saves_more_than_it_costs(lengths: list[int], budget: int, overhead: int) -> None:
+    def cost(batches: list[np.ndarray]) -> int:
+        return sum(max(lengths[row] for row in batch) * len(batch) + overhead for batch in batches)
+
+    plain = plan(np.array(lengths), budget)
+    again = plan(np.array(lengths), budget, overhead)
+    assert [row for batch in again for row in batch.tolist()] == [row for batch in plain for row in batch.tolist()]
+    assert cost(again) <= cost(plain)
+    assert len(again) == len(plain) or cost(again) < cost(plain)
+
+
+def test_one_long_text_does_not_pad_the_short_ones() -> None:
+    lengths = np.array([4, 100, 5, 4])
+    assert [batch.tolist() for batch in plan(lengths, 1024, 64)] == [[1], [2, 0, 3]]
+    assert [batch.tolist() for batch in plan(lengths, 1024)] == [[1, 2, 0, 3]]
+
+
 def test_equal_lengths_keep_their_order() -> None:
     assert [batch.tolist() for batch in plan(np.array([3, 5, 3, 3, 5]), 9)] == [[1], [4], [0, 2, 3]]
 

@@ -1,0 +1,18 @@
+"""What an exception says, and whether it is memory that was lacking. No torch."""
+
+_MOST_CHARS = 200
+_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def one_line(error: BaseException) -> str:
+    """The exception's class and the first line of its text, shortened."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_MOST_CHARS]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch might pass."""
+    if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _MEMORY_TEXTS)
