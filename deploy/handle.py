@@ -50,7 +50,7 @@ class ServeClassifier:
             request_serialization="pickle",
             response_serialization="pickle",
         )
-        self._retrying = retrying(self._note)
+        self._retrying = retrying(name)
         self._tokenizing = threading.Lock()  # a TextTokenizer takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
@@ -205,6 +205,3 @@ class ServeClassifier:
                 return await self._described()
         except TimeoutError:
             raise StartError(f"model {self._name}: no replica is up after {timeout_s:g} s; see its status") from None
-
-    def _note(self, error: BaseException) -> None:
-        log.warning("model %s: %s; trying again", self._name, one_line(error))

@@ -3,11 +3,10 @@
 import logging
 import math
 import os
-import re
 import signal
-import threading
+import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,17 +19,17 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 from deploy.app import STOP_MARGIN_S, application, deployment_names
 from deploy.board import NAME as BOARD
 from deploy.cores import usable_cores
-from workers.errors import ModelError, StartError
+from deploy.failures import last_line, raise_own_error
+from deploy.signals import Patience, handling, interrupt
+from workers.errors import StartError
 from workers.settings import Settings
 
 log = logging.getLogger(__name__)
 APP = "labelstream"
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
+CONNECT_TIMEOUT_S = 10.0
 OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descriptions
-# Ours end with a line of this form, wherever Ray puts the traceback.
-_OWN_ERROR = re.compile(r"workers\.errors\.(\w+): (.+)")
-_PERMANENT = ("ModelError", "ConfigError", "StartError")
 
 
 @contextmanager
@@ -49,13 +48,13 @@ def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
     else:
         _connect(address)
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
-    with _handling((signal.SIGTERM,), _interrupt):
+    with handling((signal.SIGTERM,), interrupt):
         try:
             # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
             serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
             yield
         finally:
-            with _handling((signal.SIGINT, signal.SIGTERM), _Patience()):
+            with handling((signal.SIGINT, signal.SIGTERM), Patience()):
                 try:
                     if address is None:
                         drain(settings)
@@ -90,10 +89,14 @@ def deploy(
 
 def status(timeout_s: float = 10.0) -> dict[str, Any]:
     """What the board knows: see `Board.status`. Raises StartError when there is no application, or no answer."""
+    if not ray.is_initialized():  # Serve would start a Ray of its own to look into
+        raise StartError("not connected to Ray")
     try:
         return serve.get_deployment_handle(BOARD, APP).status.remote().result(timeout_s=timeout_s)
-    except (RayServeException, RayError, TimeoutError) as error:
-        raise StartError(f"no running Labelstream answers here: {_last_line(str(error))}") from None
+    except RayServeException:
+        raise StartError(f"there is no application {APP} on this cluster") from None
+    except (RayError, TimeoutError) as error:
+        raise StartError(f"the application gives no status: {last_line(str(error))}") from None
 
 
 def drain(settings: Settings) -> bool:
@@ -104,7 +107,7 @@ def drain(settings: Settings) -> bool:
     for name in pipelines:
         try:
             pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
-        except RayServeException:
+        except (RayServeException, KeyError):  # broadcast: KeyError when Serve has not got to it yet
             log.debug("there is no %s", name)
     limit_s = max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values()) + STOP_MARGIN_S
     deadline = time.monotonic() + limit_s
@@ -148,15 +151,18 @@ def _start_local(settings: Settings) -> None:
             log_to_driver=False,
             _node_ip_address="127.0.0.1",
         )
-    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
-        raise StartError(f"Ray does not start on this machine: {_last_line(str(error))}") from None
+    except Exception as error:  # when its processes are slow to start, it raises just that
+        raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
 
 
 def _connect(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if host and port.isdigit():  # ray.init itself would try for minutes
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
         ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
-        raise StartError(f"no Ray cluster answers at {address}: {_last_line(str(error))}") from None
+        raise StartError(f"no Ray cluster answers at {address}: {last_line(str(error))}") from None
 
 
 def _reserved_cpus(settings: Settings) -> int:
@@ -184,50 +190,8 @@ def _running(
     # Not only when Serve has given up: it tries three times, and these errors need a person.
     for name, deployment in app.deployments.items():
         if deployment.message != stale.get(name):
-            _raise_own_error(deployment.message)
+            raise_own_error(deployment.message)
     if app.status == ApplicationStatus.DEPLOY_FAILED:
         reasons = [d.message for d in app.deployments.values() if "UNHEALTHY" in str(d.status)] or [app.message]
-        raise StartError(f"the application cannot be deployed: {_last_line(reasons[0])}")
+        raise StartError(f"the application cannot be deployed: {last_line(reasons[0])}")
     return app.status == ApplicationStatus.RUNNING
-
-
-def _raise_own_error(message: str) -> None:
-    for kind, text in reversed(_OWN_ERROR.findall(message)):
-        if kind in _PERMANENT:
-            raise (ModelError if kind == "ModelError" else StartError)(text.strip())
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "no reason given"
-
-
-class _Patience:
-    """While stopping, a further Ctrl-C or SIGTERM changes nothing; the one after that gives up the drain."""
-
-    def __init__(self) -> None:
-        self._received = 0
-
-    def __call__(self, number: int, frame: object) -> None:
-        self._received += 1
-        if self._received > 1:
-            raise KeyboardInterrupt
-        log.warning("stopping: finishing what is in flight; once more to leave it for the next start")
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _handling(numbers: Sequence[signal.Signals], handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Python allows signal handlers in the main thread only; elsewhere nothing is changed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, signal.SIG_DFL if old is None else old)  # None: a handler not made by Python

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import grpc
 from ray.exceptions import RayError, RayTaskError
@@ -40,13 +39,12 @@ def one_line(error: BaseException) -> str:
     return f"{type(shown).__name__}: {text}"[:300] if text else type(shown).__name__
 
 
-def retrying(note: Callable[[BaseException], None]) -> AsyncRetrying:
-    """Tries again with growing, random pauses for as long as the caller's own deadline lets it; `note` sees why."""
+def retrying(model: str) -> AsyncRetrying:
+    """Tries again with growing, random pauses for as long as the caller's own deadline lets it, and logs why."""
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if error is not None:
-            note(error)
+        log.warning("model %s: %s; trying again", model, one_line(error) if error else "no answer")
 
     return AsyncRetrying(
         retry=retry_if_exception(may_pass_later),

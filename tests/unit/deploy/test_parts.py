@@ -1,21 +1,22 @@
-"""The small parts: cores, the joined batch's size, the board, errors from a deployment's message."""
+"""The small parts: cores, limits, the board, errors from a deployment's message."""
 
 import asyncio
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from ray.serve.schema import ApplicationStatus
 
 from deploy import runtime
 from deploy.board import Board
 from deploy.cores import usable_cores
+from deploy.failures import raise_own_error
 from deploy.limits import MAX_CALL_SEQUENCES, max_sequences
-from deploy.replica import Call, joined_size
-from workers.engine.packed import PackedSequences
+from deploy.signals import Patience, handling
 from workers.errors import ModelError, StartError
+from workers.settings import load_settings
 
 
 @pytest.mark.parametrize(("files", "expected"), [
@@ -38,12 +39,6 @@ def test_an_answer_stays_below_what_grpc_takes(top_k: int) -> None:
     count = max_sequences(top_k)
     assert 1 <= count <= MAX_CALL_SEQUENCES
     assert count == 1 or count * top_k * 8 <= 1_000_000
-
-
-def test_the_size_of_a_joined_batch_is_total() -> None:
-    packed = PackedSequences(np.zeros(5, np.int32), np.array([5], np.int32))
-    assert joined_size([]) == 0
-    assert joined_size([Call(packed, 1, 5), Call(packed, 2, 7)]) == 12
 
 
 def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
@@ -70,11 +65,11 @@ def test_our_own_error_is_found_in_a_traceback() -> None:
         '  File "x.py", line 1\nworkers.errors.ModelError: ./x: no config.json; name the folder\n\nRetrying'
     )
     with pytest.raises(ModelError, match=r"^\./x: no config\.json; name the folder$"):
-        runtime._raise_own_error(message)
+        raise_own_error(message)
     with pytest.raises(StartError, match=r"^no such topic$"):
-        runtime._raise_own_error("x\nworkers.errors.StartError: no such topic")
-    runtime._raise_own_error("workers.errors.InferenceError: passes by itself")
-    runtime._raise_own_error("")
+        raise_own_error("x\nworkers.errors.StartError: no such topic")
+    raise_own_error("workers.errors.InferenceError: passes by itself")
+    raise_own_error("")
 
 
 def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +88,26 @@ def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.Mo
     assert shown == [{"model-m": "UPDATING"}]
     with pytest.raises(ModelError, match="new"):
         runtime._running(None, seen, {"model-m": old})
+
+
+def test_no_cluster_is_said_so_at_once() -> None:
+    settings = load_settings({
+        "kafka": {"bootstrap_servers": "localhost:1"}, "models": {"m": {"source": "x"}},
+        "pipelines": {"p": {"input": "a", "output": "b", "dead_letter": "c", "model": "m"}},
+    })  # fmt: skip
+    with pytest.raises(StartError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: "), runtime.ray_for(
+        settings, "127.0.0.1:1"
+    ):
+        pass
+
+
+def test_a_status_without_ray_starts_none() -> None:
+    with pytest.raises(StartError, match="not connected"):
+        runtime.status()
+
+
+def test_one_more_signal_while_stopping_changes_nothing() -> None:
+    with handling((signal.SIGTERM,), Patience()):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

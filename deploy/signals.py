@@ -1,0 +1,42 @@
+"""SIGINT and SIGTERM while Ray runs in this process."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Patience:
+    """A handler for the time of stopping: one more Ctrl-C or SIGTERM changes nothing, the next gives up the drain."""
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        self._received += 1
+        if self._received > 1:
+            raise KeyboardInterrupt
+        log.warning("stopping: finishing what is in flight; once more to leave it for the next start")
+
+
+def interrupt(number: int, frame: object) -> None:
+    """A handler that makes any signal a Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def handling(numbers: Sequence[signal.Signals], handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """`handler` for the signals within the context; without effect outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)  # None: a handler not made by Python

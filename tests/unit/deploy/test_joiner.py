@@ -1,0 +1,125 @@
+"""Joining micro-batches: together where the device is busy, apart where a batch fails, and never mixed up."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from deploy.joiner import Joiner
+from tests.unit.deploy.fakes import by_length
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.errors import InferenceError
+
+
+class Device:
+    """Answers by length. Runs only while `free` is set; fails on batches that hold a sequence of 13 tokens."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.started = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        self.batches.append(packed.lengths.tolist())
+        self.started.set()
+        assert self.free.wait(10)
+        if 13 in packed.lengths:
+            raise InferenceError("unlucky")
+        if 14 in packed.lengths:
+            raise KeyError("a bug")
+        return by_length(packed, top_k, "")
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def packed(*lengths: int) -> PackedSequences:
+    return PackedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
+
+
+def busy_joiner(thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0) -> tuple[Joiner, Device]:
+    """A joiner whose device is at work on a first call, and stays so until `free` is set."""
+    device = Device()
+    joiner = Joiner(thread, device.predict, full_tokens, max_delay_s)
+    joiner.submit(packed(1), 1)
+    assert device.started.wait(5)
+    return joiner, device
+
+
+def test_all_that_waits_for_the_device_goes_together(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    futures = [joiner.submit(packed(2, 3), 1), joiner.submit(packed(4), 2), joiner.submit(packed(5, 6, 7), 1)]
+    device.free.set()
+    answers = [future.result(5) for future in futures]
+    assert device.batches == [[1], [2, 3, 4, 5, 6, 7]]
+    assert [answer.label_ids.tolist() for answer in answers] == [[[0], [1]], [[0, 1]], [[1], [0], [1]]]
+    assert joiner.counts()["calls"] == 4
+    assert joiner.counts()["batches"] == 2
+
+
+def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread, full_tokens=10)
+    futures = [joiner.submit(packed(n), 1) for n in (4, 6, 5, 50, 1)]
+    device.free.set()
+    for future in futures:
+        future.result(5)
+    assert device.batches == [[1], [4, 6], [5], [50], [1]]
+
+
+def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
+    device = Device()
+    device.free.set()
+    joiner = Joiner(thread, device.predict, 100, 0.3)
+    first = joiner.submit(packed(2), 1)
+    time.sleep(0.05)
+    second = joiner.submit(packed(3), 1)
+    first.result(5)
+    second.result(5)
+    assert device.batches == [[2, 3]]
+    started = time.monotonic()
+    joiner.submit(packed(100), 1).result(5)
+    assert time.monotonic() - started < 0.25  # nothing more fits, so there is nothing to wait for
+
+
+def test_a_failed_batch_is_tried_call_by_call(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    good, bad, buggy = (joiner.submit(packed(n, 2), 1) for n in (3, 13, 14))
+    device.free.set()
+    assert good.result(5).label_ids.tolist() == [[1], [0]]
+    assert str(bad.exception(5)) == "unlucky"
+    assert type(buggy.exception(5)) is InferenceError
+    assert joiner.failed_in_row == 0
+
+
+def test_failures_in_a_row_are_counted(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    device.free.set()
+    for expected in (1, 2, 3):
+        assert isinstance(joiner.submit(packed(13), 1).exception(5), InferenceError)
+        assert joiner.failed_in_row == expected
+    joiner.submit(packed(2), 1).result(5)
+    assert joiner.failed_in_row == 0
+
+
+def test_a_stuck_device_is_seen(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    time.sleep(0.05)
+    assert joiner.busy_for_s() >= 0.05
+    device.free.set()
+    joiner.submit(packed(2), 1).result(5)
+    assert joiner.busy_for_s() == 0
+
+
+def test_who_has_given_up_is_left_out(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    given_up, kept = joiner.submit(packed(5), 1), joiner.submit(packed(6), 1)
+    assert given_up.cancel()
+    device.free.set()
+    kept.result(5)
+    assert device.batches == [[1], [6]]
