@@ -141,18 +141,26 @@ def undeploy(settings: Settings) -> bool:
 def _start_local(settings: Settings) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(
-            address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
-            num_cpus=max(usable_cores(), _reserved_cpus(settings)),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            namespace=APP,
-            configure_logging=False,
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-        )
-    except Exception as error:  # when its processes are slow to start, it raises just that
-        raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
+        _init_local(settings)
+    except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
+        ray.shutdown()
+        try:
+            _init_local(settings)
+        except Exception as error:
+            raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
+
+
+def _init_local(settings: Settings) -> None:
+    ray.init(
+        address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
+        num_cpus=max(usable_cores(), _reserved_cpus(settings)),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        namespace=APP,
+        configure_logging=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
 
 
 def _connect(address: str) -> None:

@@ -71,6 +71,16 @@ class KafkaSettings(Section):
     max_poll_interval_ms: int = Field(default=300_000, ge=5_000)
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.delivery_timeout_ms < self.request_timeout_ms:
+            raise ValueError(f"delivery_timeout_ms ({self.delivery_timeout_ms}) is below request_timeout_ms "
+                             f"({self.request_timeout_ms}): raise the one or lower the other")
+        if self.max_poll_interval_ms < self.session_timeout_ms:
+            raise ValueError(f"max_poll_interval_ms ({self.max_poll_interval_ms}) is below session_timeout_ms "
+                             f"({self.session_timeout_ms}): raise the one or lower the other")
+        return self
+
 
 class Range(Section):
     """How many replicas: Ray Serve scales between the two."""

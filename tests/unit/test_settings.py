@@ -69,6 +69,14 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("change", [{"delivery_timeout_ms": 5_000}, {"max_poll_interval_ms": 6_000}])
+def test_timeouts_that_contradict_each_other(change: dict[str, int]) -> None:
+    config = tree()
+    config["kafka"] |= change
+    with pytest.raises(ConfigError, match="raise the one or lower the other"):
+        load_settings(config)
+
+
 def test_two_pipelines_do_not_share_a_group() -> None:
     config = tree(group_id="g")
     config["pipelines"]["other"] = config["pipelines"]["feedback"] | {"input": "in2"}

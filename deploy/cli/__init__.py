@@ -1,0 +1,1 @@
+"""The command `labelstream`: one file per command, `main` puts them together."""

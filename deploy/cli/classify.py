@@ -1,0 +1,102 @@
+"""`labelstream classify`: the engine alone, without Kafka and Ray."""
+
+import json as json_module
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli.terminal import escape, out, say
+from workers.errors import ConfigError
+
+LINES_PER_CALL = 256
+DEMO_MODEL = Path(__file__).parents[1] / "demo" / "model"
+
+
+def classify(
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT...|-]", help="Texts; - reads stdin's lines.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the small "
+                                                            "sentiment model of the demo."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's model.")] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per text, best first.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
+) -> None:
+    """Classify texts here and now, in this process.
+
+    With `-`, or with nothing while stdin is no terminal, every line of stdin is a text; blank lines are left out.
+    """
+    given = texts or (["-"] if not sys.stdin.isatty() else [])
+    if not given:
+        raise ConfigError("TEXT", "is missing", "give texts, or - to read stdin's lines")
+    if model is None and revision is not None:
+        raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
+    from workers.engine.engine import Engine
+
+    with Engine.load(model or str(DEMO_MODEL), revision, top_k=top_k) as engine:
+        name = model or "the demo's small sentiment model"
+        say(f"model: {name}, revision {engine.description.revision}")
+        show = _show_json if json else _show_columns if out().is_terminal else _show_tabs
+        for chunk in _chunks(_texts(given)):
+            for text, answer in zip(chunk, engine.classify([_request(text, top_k) for text in chunk]), strict=True):
+                show(text, answer)
+
+
+def _request(text: str, top_k: int) -> Any:
+    from workers.classifier import Request
+
+    return Request(text, top_k=top_k)
+
+
+def _texts(given: list[str]) -> Iterator[str]:
+    for text in given:
+        if text == "-":
+            lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
+            yield from (line for line in lines if line.strip())
+        else:
+            yield text
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Full chunks from a pipe or file; line by line from a person who types."""
+    iterator = iter(texts)
+    size = 1 if sys.stdin.isatty() else LINES_PER_CALL
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _is_error(answer: Any) -> bool:
+    from workers.classifier import RecordError
+
+    return isinstance(answer, RecordError)
+
+
+def _show_json(text: str, answer: Any) -> None:
+    if _is_error(answer):
+        found = {"text": text, "error": answer.fault.value, "message": answer.message}
+    else:
+        scores = [{"label": label, "score": score} for label, score in zip(answer.labels, answer.scores, strict=True)]
+        found = {"text": text, **scores[0], "scores": scores, "tokens": answer.tokens, "truncated": answer.truncated}
+    print(json_module.dumps(found), flush=True)
+
+
+def _labels(answer: Any) -> list[str]:
+    if _is_error(answer):
+        return [f"! {answer.fault.value}"]
+    return [f"{label} {score:.4f}" for label, score in zip(answer.labels, answer.scores, strict=True)]
+
+
+def _show_columns(text: str, answer: Any) -> None:
+    print("  ".join(f"{escape(label):<20}" for label in _labels(answer)) + f"  {escape(text)}", flush=True)
+
+
+def _show_tabs(text: str, answer: Any) -> None:
+    # Tabs and line breaks would be taken for ours.
+    print("\t".join([*(escape(label) for label in _labels(answer)), escape(text)]), flush=True)

@@ -1,0 +1,125 @@
+"""How the commands reach Kafka: `--bootstrap HOST:PORT`, or the kafka section of a config file."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from workers.errors import ConfigError, StartError
+
+DEFAULT_BOOTSTRAP = "localhost:9092"
+UNKNOWN_TOPIC, NOT_ALLOWED = 3, 29
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The config file (YAML).")]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="A config file; its kafka section says how to connect."),
+]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap", "-b", metavar="HOST:PORT", help=f"A broker without TLS and login. Default: {DEFAULT_BOOTSTRAP}."
+    ),
+]
+
+
+class Broker(NamedTuple):
+    """A broker that answers: the settings, and the arguments for kafka-python's clients (they hold secrets)."""
+
+    settings: Any
+    config: dict[str, Any]
+
+
+def load_config(path: Path) -> Any:
+    """The `Settings` in a file. Raises ConfigError."""
+    from workers.settings import load_settings, read_config_file
+
+    return load_settings(read_config_file(path))
+
+
+def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
+    """The `KafkaSettings` from either option. Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from workers.settings import KafkaSettings
+
+    if bootstrap and config:
+        raise ConfigError("--bootstrap", "comes beside --config, which names the brokers too", "give one of the two")
+    if config:
+        return load_config(config).kafka
+    try:
+        return KafkaSettings(
+            bootstrap_servers=bootstrap or DEFAULT_BOOTSTRAP, request_timeout_ms=15_000, delivery_timeout_ms=30_000
+        )
+    except ValidationError:
+        fix = f"for example {DEFAULT_BOOTSTRAP}"
+        raise ConfigError("--bootstrap", f"{bootstrap!r} is not HOST:PORT", fix) from None
+
+
+def connect(kafka: Any) -> Broker:
+    """Raises StartError when no broker answers."""
+    from workers.stream.clients import connected_config
+
+    return Broker(kafka, connected_config(kafka))
+
+
+def require_topic(broker: Broker, topic: str, right: str) -> None:
+    """Raises StartError when `topic` is not there, or we lack `right` ("READ" or "WRITE") on it.
+
+    The in-memory broker makes topics by itself.
+    """
+    from kafka import KafkaAdminClient
+
+    from workers.stream.clients import explained, is_in_memory
+
+    if is_in_memory(broker.config):
+        return
+    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        found = admin.describe_topics([topic])[0]
+    allowed = found.get("authorized_operations")
+    if found["error_code"] == NOT_ALLOWED or (not found["error_code"] and allowed is not None and right not in allowed):
+        raise StartError(f"topic {topic}: no permission to {right.lower()} it; grant {right} on it")
+    if found["error_code"] == UNKNOWN_TOPIC:
+        raise StartError(f"topic {topic}: does not exist at {broker.settings.bootstrap_servers}; create it, for "
+                         f"example with kafka-topics.sh --create --topic {topic}")
+
+
+@contextmanager
+def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[Any]:
+    """A consumer of all partitions of `topics`, without a group: it commits nothing and disturbs nobody.
+
+    Records of open or aborted transactions stay hidden. Raises StartError.
+    """
+    from kafka import KafkaConsumer
+    from kafka.structs import TopicPartition
+
+    from workers.stream.clients import explained
+
+    with explained(broker.settings):
+        consumer = KafkaConsumer(
+            **broker.config, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
+            auto_offset_reset="earliest" if from_beginning else "latest", allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )  # fmt: skip
+    try:
+        with explained(broker.settings):
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in sorted(consumer.partitions_for_topic(topic) or ())
+            ]
+            consumer.assign(partitions)
+            (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)(*partitions)
+        yield consumer  # outside of `explained`: a closed pipe of the caller's is no broker's fault
+    finally:
+        consumer.close(autocommit=False, timeout_ms=2_000)
+
+
+def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
+    """The next records, of all partitions. Raises StartError."""
+    from workers.stream.clients import explained
+
+    with explained(broker.settings):
+        return [record for records in consumer.poll(timeout_ms=timeout_ms).values() for record in records]

@@ -1,0 +1,84 @@
+"""The entry point: all commands, and every error of ours as one line with an exit code.
+
+Exit codes: 0 all well, 1 something outside is wrong (broker, topic, model, ...), 2 the call or the config is wrong,
+130 interrupted before the work was done. Nothing here or at the top of a command's file imports ray, torch or kafka:
+the help must be there at once.
+"""
+
+import importlib.metadata
+import logging
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from deploy.cli.broker import broker
+from deploy.cli.check import check
+from deploy.cli.classify import classify
+from deploy.cli.demo import demo
+from deploy.cli.produce import produce
+from deploy.cli.run import run
+from deploy.cli.schema import schema
+from deploy.cli.tail import tail
+from deploy.cli.terminal import VERBOSITY, one_line, set_up_logging
+from workers.errors import ConfigError, LabelstreamError
+
+app = typer.Typer(
+    name="labelstream",
+    help="Classify the texts of a Kafka topic: Kafka in, models on Ray Serve, labels and scores back to Kafka.\n\n"
+    "Start with `labelstream demo`: it needs no broker and no download.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command, panel in (
+    (demo, "Try it"),
+    (classify, "Try it"),
+    (broker, "Try it"),
+    (check, "Run it"),
+    (run, "Run it"),
+    (produce, "Look at topics"),
+    (tail, "Look at topics"),
+    (schema, "Look at topics"),
+):
+    app.command(rich_help_panel=panel)(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labelstream {importlib.metadata.version('labelstream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More log lines, and tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    VERBOSITY.on = verbose
+    set_up_logging(logging.INFO if verbose else logging.WARNING)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command (that of the process by default) and end with SystemExit, whatever happens."""
+    VERBOSITY.on = False
+    try:
+        app(args=arguments)
+    except LabelstreamError as error:
+        _fail(one_line(error), 2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception as error:
+        hint = "" if VERBOSITY.on else " (a bug; `labelstream -v ...` shows where)"
+        _fail(f"{type(error).__name__}: {one_line(error)}{hint}", 1)
+
+
+def _fail(text: str, code: int) -> None:
+    if VERBOSITY.on:
+        traceback.print_exc()
+    print(f"labelstream: {text}", file=sys.stderr, flush=True)
+    sys.exit(code)

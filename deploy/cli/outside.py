@@ -1,0 +1,134 @@
+"""Is what a config names really there? Brokers, topics, permissions and models; every finding is one line."""
+
+import time
+from contextlib import closing
+from typing import Any
+
+from deploy.cli.connect import NOT_ALLOWED
+from deploy.cli.terminal import one_line
+from workers.errors import LabelstreamError, StartError
+
+RIGHTS = {"input": "READ", "output": "WRITE", "dead_letter": "WRITE"}
+COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # the first group ever makes the broker create a topic
+
+
+class Remarks:
+    """`problems` keep the system from running; `notes` do not."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+
+
+def check_models(settings: Any, remarks: Remarks) -> None:
+    """Load each model as a replica would, on the CPU, and let go of it."""
+    from workers.engine.source import resolve
+
+    for name, model in settings.models.items():
+        try:
+            resolve(model.source, model.revision)
+            from workers.engine.loading import load  # torch: not before there is something to load
+
+            load(model.source, model.revision, device="cpu", max_length=model.max_length, top_k=model.top_k,
+                 task=model.task)
+        except LabelstreamError as error:
+            remarks.problems.append(f"models.{name}.source: {one_line(error)}")
+
+
+def check_kafka(settings: Any, remarks: Remarks) -> None:
+    """Topics, permissions and sizes of all pipelines."""
+    from kafka import KafkaAdminClient
+
+    from workers.stream.clients import connected_config, explained, is_in_memory
+
+    try:
+        config = connected_config(settings.kafka)
+        if is_in_memory(config):
+            remarks.notes.append("kafka: this is an in-memory broker, which makes topics by itself and permits all")
+            return
+        with explained(settings.kafka), closing(KafkaAdminClient(**config)) as admin:
+            for name in settings.pipelines:
+                _check_topics(admin, name, settings.pipelines[name], remarks)
+                _check_group(admin, name, settings.group_id(name), remarks)
+    except StartError as error:
+        remarks.problems.append(one_line(error))
+
+
+def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> None:
+    from workers.stream.topics import topics_of
+
+    partitions: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}
+    for key, topic in topics_of(pipeline).items():
+        where, right = f"pipelines.{name}.{key}", RIGHTS[key]
+        found = admin.describe_topics([topic])[0]
+        allowed = found.get("authorized_operations")
+        if found["error_code"] == NOT_ALLOWED:
+            remarks.problems.append(f"{where}: no permission to see topic {topic}; create it if it is missing, and "
+                                    f"grant {right} on it")
+        elif found["error_code"]:
+            remarks.problems.append(f"{where}: topic {topic} does not exist; create it, for example with "
+                                    f"kafka-topics.sh --create --topic {topic} --partitions 6")
+        else:
+            partitions[key], sizes[key] = len(found["partitions"]), _max_bytes(admin, topic)
+            if allowed is None:
+                remarks.notes.append(f"{where}: the broker does not tell whether we may {right.lower()} topic {topic}")
+            elif right not in allowed:
+                remarks.problems.append(f"{where}: no permission to {right.lower()} topic {topic}; grant {right} on it")
+    if pipeline.output_partition == "same" and partitions.get("output", 1 << 30) < partitions.get("input", 0):
+        remarks.problems.append(
+            f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
+            f"({partitions['output']}) as in {pipeline.input} ({partitions['input']}); add some"
+        )
+    if 0 < partitions.get("input", 0) < pipeline.workers:
+        remarks.notes.append(f"pipelines.{name}.workers: {pipeline.workers}, but topic {pipeline.input} has only "
+                             f"{partitions['input']} partitions: the other workers would have nothing to do")
+    _compare_sizes(name, pipeline, sizes, remarks)
+
+
+def _compare_sizes(name: str, pipeline: Any, sizes: dict[str, int | None], remarks: Remarks) -> None:
+    """Dead letters hold the whole input record, so their topic should take what the input topic takes."""
+    taken, offered = sizes.get("dead_letter"), sizes.get("input")
+    for key, size in sizes.items():
+        if size is None:
+            remarks.notes.append(f"pipelines.{name}.{key}: max.message.bytes cannot be read (DESCRIBE_CONFIGS is "
+                                 "missing); Kafka's default is assumed")
+    if taken is not None and offered is not None and taken < offered:
+        remarks.notes.append(
+            f"pipelines.{name}.dead_letter: topic {pipeline.dead_letter} takes {taken} bytes a message, the input "
+            f"topic {offered}: the values of larger dead letters would be left out; raise its max.message.bytes"
+        )
+
+
+def _max_bytes(admin: Any, topic: str) -> int | None:
+    from kafka.admin import ConfigResource, ConfigResourceType
+    from kafka.errors import KafkaError
+
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        answer = admin.describe_configs([resource], config_filter="all")
+        return int(answer["topic"][topic]["max.message.bytes"]["value"])
+    except (KafkaError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _check_group(admin: Any, name: str, group: str, remarks: Remarks) -> None:
+    from kafka.errors import CoordinatorNotAvailableError, GroupAuthorizationFailedError
+
+    where, allowed = f"pipelines.{name}.group_id", None
+    for attempt in range(COORDINATOR_TRIES):
+        try:
+            allowed = admin.describe_groups([group])[group].get("authorized_operations")
+            break
+        except GroupAuthorizationFailedError:
+            remarks.problems.append(f"{where}: no permission to read group {group}; grant READ on it")
+            return
+        except CoordinatorNotAvailableError:
+            if attempt == COORDINATOR_TRIES - 1:
+                remarks.problems.append(f"{where}: no broker coordinates group {group}; look at the brokers' logs")
+                return
+            time.sleep(COORDINATOR_WAIT_S)
+    if allowed is None:
+        remarks.notes.append(f"{where}: the broker does not tell whether we may read group {group} before it is in use")
+    elif "READ" not in allowed:
+        remarks.problems.append(f"{where}: no permission to read group {group}; grant READ on it")

@@ -1,0 +1,110 @@
+"""`labelstream run`: models and pipelines of a config file, until it is told to stop."""
+
+import logging
+import time
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import status as view
+from deploy.cli.connect import ConfigFile, load_config
+from deploy.cli.shelter import go_on_sheltered
+from deploy.cli.terminal import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
+from workers.errors import StartError
+
+log = logging.getLogger(__name__)
+LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
+PATIENCE_S = 60.0  # without an answer of the board; Serve restarts what it can meanwhile
+
+
+def run(
+    config: ConfigFile,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A running Ray cluster (or `auto`) instead of a local Ray. The "
+                                             "application is removed from it again at the end."),
+    ] = None,
+) -> None:
+    """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
+
+    On a local Ray of its own, unless --address names a cluster. Stops cleanly: the workers finish and commit what they
+    hold, then everything ends. A second signal waits for nothing but the end.
+    """
+    settings = load_config(config)
+    if address is None:
+        go_on_sheltered()
+    set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO)
+    with stops_on_signals():
+        try:
+            _run(settings, address)
+        except KeyboardInterrupt:
+            log.info("stopped")
+
+
+def _run(settings: Any, address: str | None) -> None:
+    started = time.monotonic()
+    log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
+    from deploy import runtime
+
+    with runtime.ray_for(settings, address), stops_on_signals():
+        try:
+            for name, pipeline in settings.pipelines.items():
+                log.info("pipeline %s: %s -> %s, dead letters to %s, model %s, %s", name, pipeline.input,
+                         pipeline.output, pipeline.dead_letter, ", ".join(pipeline.allowed_models),
+                         plural(pipeline.workers, "worker"))
+            runtime.deploy(settings, on_progress=_log_progress)
+            log.info("everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started)
+            _watch(runtime)
+        finally:
+            log.info("stopping: finishing and committing what is in flight")
+            if address is not None:
+                runtime.undeploy(settings)
+
+
+def _log_progress(states: dict[str, str]) -> None:
+    log.info("%s", ", ".join(f"{name} {state.lower()}" for name, state in states.items()))
+
+
+def _watch(runtime: Any) -> None:
+    """Show the status until interrupted. Raises StartError when the application is gone for good."""
+    console, seen = err(), view.StatusView()
+    if not console.is_terminal:
+        while True:
+            time.sleep(LINE_EVERY_S)
+            for pipeline in seen.pipelines(_ask(runtime)):
+                log.info("%s", escape(view.line(pipeline)))
+    from rich.live import Live
+
+    # Log lines scroll above the table: Live takes stderr over while it runs.
+    with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
+        while True:
+            status = _ask(runtime)
+            live.update(_table(seen.pipelines(status), seen.models(status)), refresh=True)
+            time.sleep(TABLE_EVERY_S)
+
+
+def _ask(runtime: Any) -> dict[str, Any]:
+    """The board's answer. It may be away for a moment, when Serve restarts it."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return runtime.status(timeout_s=ANSWER_S)
+        except StartError as error:
+            if time.monotonic() > until:
+                raise
+            log.warning("no status: %s", error)
+            time.sleep(1.0)
+
+
+def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    devices = "; ".join(f"model {model.name}: {plural(model.replicas, 'replica')}, "
+                        f"{model.sequence_rate:.0f} sequences/s, {model.busy:.0%} busy" for model in models)
+    table = Table(*view.PIPELINE_COLUMNS, caption=Text(devices, style="dim"), caption_justify="left")
+    for pipeline in pipelines:
+        table.add_row(*(Text(escape(cell)) for cell in view.cells(pipeline)))
+        for trouble in pipeline.troubles:
+            table.add_row("", "", Text(escape(trouble), style="red"))
+    return table

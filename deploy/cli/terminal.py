@@ -1,0 +1,105 @@
+"""What all commands share towards the person in front: consoles, logging, safe text, stopping by signal."""
+
+import logging
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 and C1 controls, line and paragraph separators, and what turns the direction of writing.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class _Verbosity:
+    """Set once, by `labelstream -v`."""
+
+    on = False
+
+
+VERBOSITY = _Verbosity()
+
+
+class _StderrOfNow(logging.Handler):
+    """To what is stderr at the moment: a live table puts something in its place, so that log lines stay above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def set_up_logging(level: int) -> None:
+    """Log lines to stderr. kafka-python stays quiet at any level: its DEBUG log holds keys and values."""
+    handler = _StderrOfNow()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for noisy in ("ray", "ray.serve", "httpx", "huggingface_hub", "transformers", "py.warnings", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def out() -> "Console":
+    """Results go to stdout, through rich only where a person reads them."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def err() -> "Console":
+    """Progress and remarks go to stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """One plain line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def escape(text: str) -> str:
+    """Foreign text for a terminal: control characters and lone surrogates as escapes, everything else as it is."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def escape_bytes(value: bytes) -> str:
+    """Like `escape`, for what may not even be UTF-8."""
+    return escape(value.decode("utf-8", "backslashreplace"))
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters."""
+    return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"
+
+
+def plural(count: int | str, noun: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text without line breaks."""
+    return escape(" ".join(str(error).split())) or type(error).__name__
+
+
+@contextmanager
+def stops_on_signals() -> Iterator[None]:
+    """SIGTERM and Ctrl-C both raise KeyboardInterrupt inside the block.
+
+    To be entered anew after `ray.init`, which takes SIGTERM for itself.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

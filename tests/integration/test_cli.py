@@ -1,0 +1,234 @@
+"""The commands on a real broker: produce, tail, check --connect and run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from confluent_kafka import Producer
+
+from tests.integration.streams import produce, read_all
+from tests.kafka import Broker, KafkaBroker
+from tests.models import LABELS, build
+
+ROOT = Path(__file__).parents[2]
+LABELSTREAM = [sys.executable, "-m", "deploy.cli"]
+MakeTopic = Callable[..., str]
+
+
+def call(*arguments: str, stdin: bytes = b"", timeout_s: float = 60) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*LABELSTREAM, *arguments], cwd=ROOT, input=stdin, capture_output=True, timeout=timeout_s)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*LABELSTREAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True)  # fmt: skip
+
+
+def until_line(process: subprocess.Popen[str], part: str) -> str:
+    """Read its output up to a line with `part`, and return that line."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if part in line:
+            return line
+    raise AssertionError(f"it ended without {part!r}:\n{''.join(seen)}")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, model: Path) -> Callable[..., str]:
+    def write(bootstrap: str, security: dict[str, Any] | None = None, source: str = "", **pipeline: Any) -> str:
+        tree = {
+            "kafka": {"bootstrap_servers": bootstrap, **({"security": security} if security else {})},
+            "models": {"m": {"source": source or str(model)}},
+            "pipelines": {"p": {"model": "m", **pipeline}},
+        }
+        path = tmp_path / "labelstream.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        return str(path)
+
+    return write
+
+
+def test_what_is_produced_is_seen_by_tail(kafka: Broker, topic: str, tmp_path: Path) -> None:
+    lines = b'{"text": "as it is",  "user": "u1"}\nplain \xc3\xa4\n\n'
+    (tmp_path / "lines").write_bytes(lines)
+    sent = call("produce", topic, str(tmp_path / "lines"), "--bootstrap", kafka.bootstrap)
+    assert (sent.returncode, sent.stdout) == (0, b"")
+    assert sent.stderr.startswith(f"2 messages acknowledged by {topic}".encode())
+    raw = call("produce", topic, "--raw", "--key-separator", "|", "--bootstrap", kafka.bootstrap, stdin=b"k|\xff\x1b\n")
+    assert raw.returncode == 0
+
+    values = call("tail", topic, "--json", "--bootstrap", kafka.bootstrap)
+    assert values.returncode == 0
+    assert values.stdout.splitlines() == [b'{"text": "as it is",  "user": "u1"}', '{"text": "plain ä"}'.encode(),
+                                          b"\xff\x1b"]  # fmt: skip
+    shown = call("tail", topic, "--bootstrap", kafka.bootstrap, "--max", "3")
+    assert shown.stderr == b"3 messages\n"
+    assert shown.stdout.decode().splitlines()[2].split("\t")[2:] == ["k", "-", "-", f"{topic}:0:2 \\xff\\x1b"]
+    assert call("tail", topic, "--from", "end", "--bootstrap", kafka.bootstrap).stdout == b""
+    assert [key for key, _ in records(kafka, topic, 3)] == [None, None, b"k"]
+
+
+def records(kafka: Broker, topic: str, count: int) -> list[tuple[bytes | None, bytes | None]]:
+    return [(m.key(), m.value()) for m in read_all(kafka.bootstrap, topic, lambda found: len(found) >= count)]
+
+
+def test_results_and_dead_letters_in_columns(kafka: Broker, topic: str) -> None:
+    result = {"label": "GOOD", "score": 0.5, "id": 7, "tokens": 3, "truncated": False, "model": "m",
+              "source": {"topic": "in", "partition": 1, "offset": 2}}  # fmt: skip
+    produce(kafka.bootstrap, topic, [(None, json.dumps(result).encode())])
+    headers = [("labelstream.reason", b"empty_text"), ("__connect.errors.topic", b"in"),
+               ("__connect.errors.partition", b"0"), ("__connect.errors.offset", b"9")]  # fmt: skip
+    produce(kafka.bootstrap, topic, [(None, b"{}")], headers=headers)
+    rows = [line.split("\t") for line in call("tail", topic, "-b", kafka.bootstrap).stdout.decode().splitlines()]
+    assert rows == [["GOOD", "0.5000", "7", "3", "m", "in:1:2"], ["! empty_text", "-", "-", "-", "-", "in:0:9"]]
+
+
+def test_tail_follows_until_it_is_stopped(kafka: Broker, topic: str) -> None:
+    produce(kafka.bootstrap, topic, [(None, b"old")])
+    with start("tail", topic, "--follow", "--json", "--bootstrap", kafka.bootstrap) as process:
+        try:
+            deadline = time.monotonic() + 30
+            os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
+            line = ""
+            while not line and time.monotonic() < deadline:  # it starts at the end: until then it misses some
+                produce(kafka.bootstrap, topic, [(None, b"new")])
+                line = process.stdout.readline()  # type: ignore[union-attr]
+            assert line == "new\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_tail_hides_what_was_aborted(kafka: Broker, topic: str) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(20)
+    for value, end in (("committed", producer.commit_transaction), ("aborted", producer.abort_transaction)):
+        producer.begin_transaction()
+        producer.produce(topic, value)
+        producer.flush(10)
+        end(20)
+    assert call("tail", topic, "--json", "--bootstrap", kafka.bootstrap).stdout == b"committed\n"
+
+
+def test_a_missing_topic_is_one_line(kafka: Broker) -> None:
+    for command in ("produce", "tail"):
+        ended = call(command, "nowhere", "--bootstrap", kafka.bootstrap, stdin=b"text\n")
+        assert ended.returncode == 1
+        [line] = ended.stderr.decode().splitlines()
+        assert line.startswith(f"labelstream: topic nowhere: does not exist at {kafka.bootstrap}; create it")
+
+
+def test_a_line_that_cannot_be_sent_stops_it_with_its_number(kafka: Broker, topic: str) -> None:
+    ended = call("produce", topic, "--format", "json", "--bootstrap", kafka.bootstrap, stdin=b'{"text": "a"}\nb\n')
+    assert ended.returncode == 1
+    acknowledged, problem = ended.stderr.decode().splitlines()
+    assert acknowledged.startswith("1 message acknowledged")
+    assert problem.startswith("labelstream: line 2: is no JSON object")
+
+
+def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:
+    topics = {"input": make_topic(2, {"max.message.bytes": "2000000"}), "output": make_topic(),
+              "dead_letter": make_topic()}  # fmt: skip
+    ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics, workers=3))
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    notes = [line for line in ended.stdout.decode().splitlines() if line.startswith("note: ")]
+    assert f"note: pipelines.p.workers: 3, but topic {topics['input']} has only 2 partitions" in notes[0]
+    assert "takes 1048588 bytes a message, the input topic 2000000" in notes[1]
+
+
+def test_check_finds_a_missing_topic(kafka: Broker, topic: str, write_config: Callable[..., str]) -> None:
+    config = write_config(kafka.bootstrap, input=topic, output="nowhere", dead_letter="nowhere-else", source="/none")
+    ended = call("check", "--connect", "-c", config)
+    assert ended.returncode == 1
+    problems = ended.stderr.decode().splitlines()
+    assert [line.partition(";")[0] for line in problems] == [
+        "problem: pipelines.p.output: topic nowhere does not exist",
+        "problem: pipelines.p.dead_letter: topic nowhere-else does not exist",
+        "problem: models.m.source: /none: no such directory",
+    ]
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[KafkaBroker]:
+    with KafkaBroker(users={"admin": "secret1", "worker": "secret2"}, super_users=["admin"]) as broker:
+        for name in ("in", "out", "dlq"):
+            broker.create_topic(name)
+        broker.allow("worker", "read", topic="in")
+        broker.allow("worker", "read", topic="out")
+        broker.allow("worker", "write", topic="dlq")
+        yield broker
+
+
+def test_check_finds_missing_permissions(
+    guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("secret2\n")
+    security = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "username": "worker",
+                "password_file": str(tmp_path / "password")}  # fmt: skip
+    config = write_config(guarded.bootstrap, security, input="in", output="out", dead_letter="dlq", source="/none")
+    ended = call("check", "--connect", "-c", config)
+    assert ended.returncode == 1
+    problems = ended.stderr.decode().splitlines()
+    assert problems[:2] == [
+        "problem: pipelines.p.output: no permission to write topic out; grant WRITE on it",
+        "problem: pipelines.p.group_id: no permission to read group labelstream-p; grant READ on it",
+    ]
+    ended = call("produce", "out", "-c", config, stdin=b"text\n")
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == "labelstream: topic out: no permission to write it; grant WRITE on it\n"
+    (tmp_path / "password").write_text("wrong")
+    ended = call("tail", "in", "-c", config)
+    assert ended.returncode == 1
+    assert "labelstream: kafka.security: the broker at" in ended.stderr.decode()
+    assert b"wrong" not in ended.stderr + ended.stdout
+
+
+def test_the_in_memory_broker_serves_both_commands() -> None:
+    with start("broker") as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert call("produce", "any", "--bootstrap", address, stdin=b"text\n").returncode == 0
+            assert call("tail", "any", "--json", "--bootstrap", address).stdout == b'{"text": "text"}\n'
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_run_classifies_until_it_is_stopped(
+    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
+) -> None:
+    topics = {"input": make_topic(), "output": make_topic(), "dead_letter": make_topic()}
+    produce(kafka.bootstrap, topics["input"], [(None, b'{"text": "good", "id": 1}'), (None, b"{")])
+    with start("run", "-c", write_config(kafka.bootstrap, **topics)) as process:
+        try:
+            until_line(process, "everything runs")
+            assert process.stdout is not None
+            [result] = read_all(kafka.bootstrap, topics["output"], lambda found: len(found) >= 1)
+            assert json.loads(result.value())["label"] in LABELS
+            assert len(read_all(kafka.bootstrap, topics["dead_letter"], lambda found: len(found) >= 1)) == 1
+            until_line(process, "results 1, dead letters 1 (invalid_json 1), lag 0")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+            assert process.stdout.read().splitlines()[-1].endswith("INFO stopped")
+        finally:
+            process.send_signal(signal.SIGTERM)  # so that Ray goes with it
+            process.wait(60)
