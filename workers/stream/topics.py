@@ -62,8 +62,9 @@ def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
 
 def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
     try:
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])
-        answer = admin.describe_configs([resource], config_filter="all")  # without it, only what differs from default
+        # Pyright knows an older client. Without the filter only what differs from the default is told.
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])  # pyright: ignore
+        answer: Any = admin.describe_configs([resource], config_filter="all")  # pyright: ignore
         return int(answer["topic"][topic]["max.message.bytes"]["value"])
     except (KafkaError, LookupError, TypeError, ValueError) as error:
         log.info("max.message.bytes of %s is unknown (%s): %d assumed", topic, type(error).__name__, DEFAULT_MAX_BYTES)

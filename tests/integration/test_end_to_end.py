@@ -1,0 +1,224 @@
+"""The main job as its users run it: `labelstream run` as a process, a real broker, a real Ray, a real model.
+
+Messages go in and results come out through foreign clients: confluent-kafka (librdkafka) and kcat.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import transformers
+import yaml
+
+from schemas.export import json_schema
+from tests.integration.streams import Topics, committed, produce, read_all, read_ids, read_letters, wait_until
+from tests.kafka import Broker
+from tests.models import TEXTS, build
+
+PARTITIONS = 6
+START_S, DRAIN_S = 240.0, 90.0
+
+
+class Process:
+    """One `labelstream run`, in a process group of its own."""
+
+    def __init__(self, config: Path, log: Path) -> None:
+        self.config, self.log = config, log
+        self._file = log.open("ab")
+        command = [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config)]
+        self.process = subprocess.Popen(
+            command, stdout=self._file, stderr=self._file, start_new_session=True,
+            env={**os.environ, "LABELSTREAM_TEST_RUN": str(config)})  # marks Ray's processes as this run's
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")[-4_000:]
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(DRAIN_S)
+        self._file.close()
+        return status
+
+    def kill_everything(self) -> None:
+        """SIGKILL to the command and every process below it at once: the machine is gone."""
+        for pid in [*descendants(self.process.pid), self.process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(10)
+        self._file.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        children = parents.get(pending.pop(), [])
+        found += children
+        pending += children
+    return found
+
+
+def processes_of(config: Path) -> list[str]:
+    """Command lines of everything that an ended run may have left: its own, and Ray's below its folder."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            mine = f"LABELSTREAM_TEST_RUN={config}".encode() in entry.read_bytes()
+            line = entry.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if mine and int(entry.parent.name) != os.getpid():
+            lines.append(line)
+    return lines
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("model") / "distilbert")
+
+
+@pytest.fixture
+def topics(make_topic: Callable[..., str]) -> Topics:
+    return Topics(make_topic(PARTITIONS), make_topic(PARTITIONS), make_topic())
+
+
+@pytest.fixture
+def run(kafka: Broker, model: Path, topics: Topics, tmp_path: Path) -> Iterator[Callable[[], Process]]:
+    """run() starts the command on this test's topics; what still runs at the end is killed."""
+    config = tmp_path / "labelstream.yaml"
+    config.write_text(yaml.safe_dump({
+        "kafka": {"bootstrap_servers": kafka.bootstrap, "session_timeout_ms": 6_000},
+        "models": {"tiny": {"source": str(model), "dtype": "float32"}},
+        "pipelines": {"e2e": {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
+                              "model": "tiny", "max_poll_records": 200}},
+    }))
+    started: list[Process] = []
+
+    def start() -> Process:
+        started.append(Process(config, tmp_path / f"run-{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.kill_everything()
+
+
+def texts(count: int) -> list[str]:
+    return [f"{TEXTS[i % len(TEXTS)]} {i}" for i in range(count)]
+
+
+def records(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
+    return [(b"key-%d" % (i % 97), json.dumps({"id": i, "text": text}).encode())
+            for i, text in enumerate(texts(first + count)) if i >= first]
+
+
+def results_so_far(bootstrap: str, topic: str) -> int:
+    return len(read_all(bootstrap, topic, lambda found: False, timeout_s=0.7))
+
+
+def assert_equal_to_pipeline(results: list[dict[str, Any]], model: Path) -> None:
+    """Labels and scores are those of transformers' own pipeline on the same texts."""
+    sample = results[:: max(1, len(results) // 300)]
+    pipeline = transformers.pipeline("text-classification", model=str(model), device="cpu", top_k=None)
+    expected = pipeline([texts(r["id"] + 1)[-1] for r in sample], truncation=True, batch_size=1)
+    for result, scores in zip(sample, expected, strict=True):
+        ours = {entry["label"]: entry["score"] for entry in result["scores"]}
+        assert ours == pytest.approx({entry["label"]: entry["score"] for entry in scores}, abs=1e-5)
+        assert result["label"] == max(ours, key=lambda label: ours[label])
+
+
+def test_ten_thousand_messages(kafka: Broker, topics: Topics, model: Path, run: Callable[[], Process]) -> None:
+    count = 10_000
+    produce(kafka.bootstrap, topics.input, records(count), headers=[("trace", b"abc")])
+    process = run()
+    found = read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= count, START_S)
+    assert len(found) == count, process.text()
+    values = [json.loads(message.value()) for message in found]
+    assert sorted(value["id"] for value in values) == list(range(count))
+    validator = jsonschema.Draft202012Validator(json_schema("result"))
+    for message, value in zip(found, values, strict=True):
+        validator.validate(value)
+        assert message.key() == b"key-%d" % (value["id"] % 97)
+        assert message.headers() == [("trace", b"abc")]
+    assert_equal_to_pipeline(values, model)
+    wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-e2e", topics.input).values()) == count, 20, "commit")
+    assert process.terminate() == 0, process.text()
+    assert processes_of(process.config) == []
+
+
+def test_kcat_in_kcat_out(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
+    lines = "".join(f"k{i}:{json.dumps({'id': i, 'text': text})}\n" for i, text in enumerate(texts(50)))
+    lines += "bad:not json\n"
+    subprocess.run(["kcat", "-b", kafka.bootstrap, "-P", "-t", topics.input, "-K", ":"], input=lines, text=True,
+                   check=True, timeout=30)
+    process = run()
+    assert len(read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= 50, START_S)) == 50, process.text()
+    read_letters(kafka.bootstrap, topics.dead_letter, 1)
+
+    def kcat(topic: str, pattern: str) -> list[str]:
+        command = ["kcat", "-b", kafka.bootstrap, "-C", "-t", topic, "-e", "-q", "-f", pattern]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+
+    results = [line.split("\t", 1) for line in kcat(topics.output, "%k\t%s\n")]
+    assert sorted((key, json.loads(value)["id"]) for key, value in results) == sorted((f"k{i}", i) for i in range(50))
+    (letter,) = kcat(topics.dead_letter, "%k\t%s\t%h\n")
+    assert letter.startswith("bad\tnot json\t")
+    assert "labelstream.reason=invalid_json" in letter
+    assert process.terminate() == 0, process.text()
+
+
+def test_everything_killed_in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
+    count = 20_000
+    produce(kafka.bootstrap, topics.input, records(count))
+    first = run()
+    wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > 1_000, START_S, "the stream")
+    first.kill_everything()
+    before = results_so_far(kafka.bootstrap, topics.output)
+    assert before < count, "it was too fast to be killed in mid-stream"
+    second = run()
+    ids = read_ids(kafka.bootstrap, topics.output, count, START_S)
+    assert set(ids) == set(range(count)), second.text()
+    events = [json.loads(message.value()) for message in read_all(
+        kafka.bootstrap, topics.output, lambda found: len(found) >= len(ids), 20)]
+    by_event = Counter(event["event_id"] for event in events)
+    assert len(by_event) == count  # a duplicate has its original's event_id
+    assert second.terminate() == 0, second.text()
+
+
+def test_terminated_in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
+    count = 20_000
+    produce(kafka.bootstrap, topics.input, records(count))
+    first = run()
+    wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > 1_000, START_S, "the stream")
+    assert first.terminate() == 0, first.text()
+    done = results_so_far(kafka.bootstrap, topics.output)
+    assert 1_000 < done < count
+    offsets = committed(kafka.bootstrap, "labelstream-e2e", topics.input)
+    assert sum(offset for offset in offsets.values() if offset > 0) == done
+    second = run()
+    read_ids(kafka.bootstrap, topics.output, count, START_S)
+    time.sleep(1)
+    assert second.terminate() == 0, second.text()
+    ids = read_ids(kafka.bootstrap, topics.output, count, 10)
+    assert Counter(ids) == Counter(range(count))
