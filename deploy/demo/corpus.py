@@ -10,6 +10,7 @@ import re
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,7 +31,7 @@ _SHORT_FORMS = (
 )
 
 
-def _load(name: str) -> dict[str, dict[str, str]]:
+def _load(name: str) -> dict[str, Any]:
     return yaml.safe_load((Path(__file__).parent / "text" / f"{name}.yaml").read_text("utf-8"))
 
 
