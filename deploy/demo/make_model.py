@@ -29,8 +29,8 @@ from deploy.demo.corpus import LABELS, corpus
 HERE = Path(__file__).parent
 WRITTEN, HANDWRITTEN = HERE / "written.jsonl", HERE / "handwritten.jsonl"
 SEED, CORPUS_SIZE, EPOCHS, BATCH, VOCABULARY, MAX_LENGTH = 20_240, 40_000, 5, 64, 4000, 128
-WRITTEN_REPEATS = 40
-LEARNING_RATE, UNKNOWN_RATE = 1e-3, 0.08
+WRITTEN_REPEATS = 20
+LEARNING_RATE, UNKNOWN_RATE = 1e-3, 0.12
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
