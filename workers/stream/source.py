@@ -1,6 +1,7 @@
 """Records in: one consumer, used by one thread, that commits only what it is told to."""
 
 import logging
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -13,13 +14,15 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RebalanceInProgressError,
 )
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import MemberState, OffsetAndMetadata, TopicPartition
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.offsets import Offsets, Ownership, PartitionProgress
 
 log = logging.getLogger(__name__)
+# A join that does not end within one poll is begun again by the next: with short polls it might never end.
+JOIN_MS = 3_000
 Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
 
@@ -27,9 +30,13 @@ class RecordSource:
     """Owns `consumer`, which must not have subscribed yet, and closes it."""
 
     def __init__(self, consumer: KafkaConsumer, settings: PipelineSettings) -> None:
-        self._consumer, self._settings = consumer, settings
+        self._consumer: Any = consumer  # pyright's stubs are of an older client
+        self._settings = settings
         self._commit_error: Exception | None = None
         self.ownership = Ownership(self._commit_soon)
+        # kafka-python may hand out nothing for good when the topic's metadata arrives in the middle of the first
+        # assignment: it takes both for the same state, and never joins again. So the metadata comes first.
+        consumer.partitions_for_topic(settings.input)
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool) -> Polled:
@@ -42,6 +49,8 @@ class RecordSource:
             self._consumer.pause(*assigned)
         elif stopped := self._consumer.paused():
             self._consumer.resume(*(stopped & assigned))
+        if self._consumer.group_metadata().state != MemberState.STABLE:
+            timeout_ms = max(timeout_ms, JOIN_MS)
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms)
         except NoOffsetForPartitionError as error:
