@@ -14,7 +14,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RebalanceInProgressError,
 )
-from kafka.structs import MemberState, OffsetAndMetadata, TopicPartition
+from kafka.structs import MemberState, OffsetAndMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
@@ -34,9 +34,6 @@ class RecordSource:
         self._settings = settings
         self._commit_error: Exception | None = None
         self.ownership = Ownership(self._commit_soon)
-        # kafka-python may hand out nothing for good when the topic's metadata arrives in the middle of the first
-        # assignment: it takes both for the same state, and never joins again. So the metadata comes first.
-        consumer.partitions_for_topic(settings.input)
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool) -> Polled:
