@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench kafka kafka-jars venv lock schemas clean
+.PHONY: help demo test lint unit integration bench kafka kafka-jars kcat venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -25,7 +25,7 @@ lint: venv
 unit: venv
 	$(PYTHON) -m pytest tests/unit
 
-integration: venv kafka-jars
+integration: venv kafka-jars kcat
 	$(PYTHON) -m pytest tests/integration
 
 bench: venv kafka-jars
@@ -56,6 +56,11 @@ kafka-jars: .kafka/.stamp
 	rm -rf .kafka
 	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/jars
 	@touch $@
+
+# The foreign client of the end-to-end tests.
+kcat:
+	@command -v kcat > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq kcat; } \
+		|| { echo "the tests need kcat: apt-get install kcat" >&2; exit 1; }
 
 kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
