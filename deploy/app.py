@@ -42,8 +42,7 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     """All pipelines with their models, and the board. `make_worker`: in place of PipelineWorker."""
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
-    used = sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
-    models = {name: _model(name, settings) for name in used}
+    models = {name: _model(name, settings) for name in used_models(settings)}
     config = without_secrets(settings)
     workers = {
         name: _pipeline(name, pipeline).bind(
@@ -54,10 +53,16 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     return _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000).bind(workers)
 
 
+def used_models(settings: Settings) -> list[str]:
+    """The models that some pipeline uses, sorted."""
+    return sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
+
+
 def deployment_names(settings: Settings) -> tuple[list[str], list[str]]:
     """The names of the pipelines' deployments and of the models' ones."""
-    used = sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
-    return [pipeline_deployment(name) for name in settings.pipelines], [f"model-{name}" for name in used]
+    return [pipeline_deployment(name) for name in settings.pipelines], [
+        f"model-{name}" for name in used_models(settings)
+    ]
 
 
 def pipeline_deployment(name: str) -> str:

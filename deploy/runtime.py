@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from deploy.app import STOP_MARGIN_S, application, deployment_names
+from deploy.app import STOP_MARGIN_S, application, deployment_names, used_models
 from deploy.board import NAME as BOARD
 from deploy.cores import usable_cores
 from deploy.failures import last_line, raise_own_error
@@ -175,8 +175,7 @@ def _connect(address: str) -> None:
 
 def _reserved_cpus(settings: Settings) -> int:
     """What the deployments reserve at most. On one machine a reservation must not keep any of them from starting."""
-    used = {name for pipeline in settings.pipelines.values() for name in pipeline.allowed_models}
-    models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used)
+    models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used_models(settings))
     return math.ceil(models) + sum(pipeline.workers for pipeline in settings.pipelines.values())
 
 
