@@ -134,9 +134,11 @@ def _listens(servers: str) -> bool:
     return False
 
 
-def quiet_client_logs() -> None:
-    """kafka-python's DEBUG log holds keys and values, so it is never on; its INFO is noise for our users."""
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+def never_log_messages() -> None:
+    """kafka-python's DEBUG log holds keys and values: whatever level the process logs at, it stays above that."""
+    logger = logging.getLogger("kafka")
+    if logger.getEffectiveLevel() < logging.INFO:
+        logger.setLevel(logging.INFO)
 
 
 def _who(kafka: KafkaSettings) -> str:

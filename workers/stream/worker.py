@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from workers.classifier import Classifier
 from workers.errors import LabelstreamError, RecordRefused, StreamError
 from workers.settings import Settings
-from workers.stream.clients import connected_config, make_consumer, make_producer
+from workers.stream.clients import connected_config, make_consumer, make_producer, never_log_messages
 from workers.stream.pipeline import Pipeline
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
@@ -58,6 +58,7 @@ class PipelineWorker:
 
         Raises `StartError` or `ConfigError` for what a person has to put right.
         """
+        never_log_messages()
         kafka = self._settings.kafka
         self._config = connected_config(kafka)
         self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings)
