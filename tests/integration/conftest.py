@@ -1,15 +1,19 @@
-"""The Kafka broker that integration tests share."""
+"""What the integration tests share: the Kafka broker, topics, and workers with a fake model."""
 
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from tests.fakes import FakeClassifier
+from tests.integration.streams import Topics, settings_for
 from tests.kafka import Broker, KafkaBroker
+from workers.stream.worker import PipelineWorker
 
 MakeTopic = Callable[..., str]
+StartWorker = Callable[..., PipelineWorker]
 
 
 class ExternalBroker(Broker):
@@ -50,3 +54,28 @@ def make_topic(kafka: Broker) -> MakeTopic:
 def topic(make_topic: MakeTopic) -> str:
     """The name of a new topic with one partition."""
     return make_topic()
+
+
+@pytest.fixture
+def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
+    """Runs a worker with a fake model until the test is over.
+
+    start_worker(topics, classifier=None, worker_id="w", bootstrap=the shared broker, kafka={}, **pipeline settings)
+    """
+    running: list[tuple[PipelineWorker, FakeClassifier]] = []
+
+    def run(topics: Topics, classifier: FakeClassifier | None = None, worker_id: str = "w",
+            bootstrap: str | None = None, kafka: Any = None, **pipeline: Any) -> PipelineWorker:
+        bootstrap = bootstrap or request.getfixturevalue("kafka").bootstrap
+        classifier = classifier or FakeClassifier()
+        worker = PipelineWorker("p", settings_for(bootstrap, topics, kafka, **pipeline), {"m": classifier}, worker_id)
+        running.append((worker, classifier))
+        worker.start()
+        return worker
+
+    yield run
+    for _, classifier in running:
+        classifier.gate.set()
+    for worker, classifier in running:
+        worker.stop(5)
+        classifier.close()

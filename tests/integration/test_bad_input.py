@@ -3,24 +3,23 @@
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
 from tests.integration.streams import (
     Topics,
     committed,
     produce,
     read_letters,
     read_results,
-    settings_for,
     wait_until,
 )
 from tests.kafka import Broker
 from workers.classifier import Prediction
-from workers.stream.worker import PipelineWorker
 
 GOOD = b'{"text":"a good neighbour"}'
 ROWS: dict[str, tuple[bytes, str]] = {
@@ -58,25 +57,6 @@ CLASSIFIED = {
     "10,000 spaces": b'{"text":"a' + b" " * 10_000 + b'b"}',
     "text above the model's length": b'{"text":"' + b"word " * 2_000 + b'"}',
 }
-Start = Callable[..., PipelineWorker]
-
-
-@pytest.fixture
-def start(kafka: Broker) -> Iterator[Start]:
-    """start(topics, **pipeline) runs a worker with a fake model until the test is over."""
-    running: list[tuple[PipelineWorker, FakeClassifier]] = []
-
-    def run(topics: Topics, classifier: FakeClassifier | None = None, **pipeline: Any) -> PipelineWorker:
-        classifier = classifier or FakeClassifier()
-        worker = PipelineWorker("p", settings_for(kafka.bootstrap, topics, **pipeline), {"m": classifier}, "w")
-        running.append((worker, classifier))
-        worker.start()
-        return worker
-
-    yield run
-    for worker, classifier in running:
-        worker.stop(5)
-        classifier.close()
 
 
 def topics_of(make_topic: Callable[..., str], **config: Any) -> Topics:
@@ -84,7 +64,7 @@ def topics_of(make_topic: Callable[..., str], **config: Any) -> Topics:
                   make_topic(config=config.get("dead_letter")))
 
 
-def test_every_row(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_every_row(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
     """All rows in one partition, each between two good messages of the same micro-batch."""
     topics = topics_of(make_topic, output={"max.message.bytes": "100000"})
     values: list[bytes | None] = [GOOD]
@@ -92,7 +72,7 @@ def test_every_row(kafka: Broker, make_topic: Callable[..., str], start: Start) 
         values += [value, GOOD]
     values += [*CLASSIFIED.values(), None, GOOD]
     produce(kafka.bootstrap, topics.input, [(b"key-%d" % i, value) for i, value in enumerate(values)])
-    worker = start(topics, limits={"max_message_bytes": 200_000})
+    worker = start_worker(topics, limits={"max_message_bytes": 200_000})
 
     letters = read_letters(kafka.bootstrap, topics.dead_letter, len(ROWS))
     results = read_results(kafka.bootstrap, topics.output, len(values) - len(ROWS) - 1)
@@ -113,37 +93,37 @@ def test_every_row(kafka: Broker, make_topic: Callable[..., str], start: Start) 
     assert stats["unknown_fields"] == 2
 
 
-def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
     labels = ("{}", "%s", "a\u0007b\n", "{0.__class__}")
     topics = topics_of(make_topic)
     produce(kafka.bootstrap, topics.input, [(None, GOOD)])
-    start(topics, FakeClassifier(lambda _: Prediction(labels, (0.4, 0.3, 0.2, 0.1), 3, False, "r")))
+    start_worker(topics, FakeClassifier(lambda _: Prediction(labels, (0.4, 0.3, 0.2, 0.1), 3, False, "r")))
     (result,) = read_results(kafka.bootstrap, topics.output, 1)
     assert tuple(entry["label"] for entry in result["scores"]) == labels
 
 
-def test_plain_text_and_text_field(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_plain_text_and_text_field(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
     plain, logs = topics_of(make_topic), topics_of(make_topic)
     produce(kafka.bootstrap, plain.input, [(None, b"just words"), (None, b"\xff"), (None, b'{"text":5}')])
-    start(plain, format="text", group_id="plain")
+    start_worker(plain, format="text", group_id="plain")
     assert len(read_results(kafka.bootstrap, plain.output, 2)) == 2
     ((headers, _),) = read_letters(kafka.bootstrap, plain.dead_letter, 1)
     assert headers["labelstream.reason"] == "invalid_encoding"
 
     event = {"event": {"message": "disk full", "level": 3}, "host": "a"}
     produce(kafka.bootstrap, logs.input, [(None, json.dumps(event).encode()), (None, b'{"event":{}}')])
-    start(logs, text_field="event.message", group_id="logs")
+    start_worker(logs, text_field="event.message", group_id="logs")
     (result,) = read_results(kafka.bootstrap, logs.output, 1)
     assert result["tokens"] == 4
     ((headers, _),) = read_letters(kafka.bootstrap, logs.dead_letter, 1)
     assert headers["labelstream.reason"] == "invalid_message"
 
 
-def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
     topics = topics_of(make_topic, dead_letter={"max.message.bytes": "5000"})
     value = b'{"text":"' + b"\xff" * 20_000 + b'"}'
     produce(kafka.bootstrap, topics.input, [(b"k", value), (b"k", GOOD)], headers=[("own", b"header")])
-    start(topics)
+    start_worker(topics)
     ((headers, letter),) = read_letters(kafka.bootstrap, topics.dead_letter, 1)
     assert headers["labelstream.value_omitted"] == f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}"
     assert headers["own"] == "header"
@@ -151,7 +131,7 @@ def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., s
     assert len(read_results(kafka.bootstrap, topics.output, 1)) == 1
 
 
-def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable[..., str], start: Start,
+def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
     monkeypatch.setattr("workers.stream.topics._max_bytes", lambda admin, topic: 1_048_588)
@@ -159,7 +139,7 @@ def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable
     noise = random.Random(1).randbytes(6_000).hex()  # lz4 must not make it fit
     large = json.dumps({"text": "a", "metadata": {"m": noise}}).encode()
     produce(kafka.bootstrap, topics.input, [(b"k", GOOD), (b"k", large), (b"k", GOOD)])
-    start(topics)
+    start_worker(topics)
     letters = read_letters(kafka.bootstrap, topics.dead_letter, 1)
     assert [headers["labelstream.reason"] for headers, _ in letters] == ["result_too_large"]
     results = read_results(kafka.bootstrap, topics.output, 2)

@@ -3,38 +3,17 @@
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.fakes import FakeClassifier
-from tests.integration.streams import Topics, committed, produce, read_ids, read_results, settings_for, wait_until
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, committed, produce, read_ids, read_results, wait_until
 from tests.kafka import Broker, KafkaBroker
 from workers.errors import StartError
-from workers.stream.worker import PipelineWorker
 
 PARTITIONS = 4
-Start = Callable[..., PipelineWorker]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """start(bootstrap, topics, worker_id, **pipeline) runs a worker until the test is over."""
-    running: list[tuple[PipelineWorker, FakeClassifier]] = []
-
-    def run(bootstrap: str, topics: Topics, worker_id: str = "w", kafka: Any = None, **pipeline: Any
-            ) -> PipelineWorker:
-        classifier = FakeClassifier()
-        worker = PipelineWorker("p", settings_for(bootstrap, topics, kafka, **pipeline), {"m": classifier}, worker_id)
-        running.append((worker, classifier))
-        worker.start()
-        return worker
-
-    yield run
-    for worker, classifier in running:
-        worker.stop(5)
-        classifier.close()
 
 
 def make_topics(make_topic: Callable[..., str]) -> Topics:
@@ -56,40 +35,45 @@ def assert_order(results: list[dict[str, Any]]) -> None:
     assert all(offsets == sorted(offsets) for offsets in seen.values())
 
 
-def test_all_come_out_once_in_order_with_their_offsets(kafka: Broker, make_topic: Callable[..., str], start: Start
-                                                       ) -> None:
+def test_all_come_out_once_in_order_with_their_offsets(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     topics = make_topics(make_topic)
     produce(kafka.bootstrap, topics.input, messages(5_000))
-    start(kafka.bootstrap, topics, output_partition="same")
+    start_worker(topics, output_partition="same")
     results = read_results(kafka.bootstrap, topics.output, 5_000)
     assert sorted(r["id"] for r in results) == list(range(5_000))
     assert_order(results)
     wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == 5_000, 20, "commit")
 
 
-def test_a_stop_in_mid_stream_duplicates_nothing(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_a_stop_in_mid_stream_duplicates_nothing(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     topics = make_topics(make_topic)
     produce(kafka.bootstrap, topics.input, messages(6_000))
-    first = start(kafka.bootstrap, topics, max_poll_records=100)
+    first = start_worker(topics, max_poll_records=100)
     wait_until(lambda: first.stats()["results_out"] > 500)
     assert first.stop(20)
     done = first.stats()["results_out"]
     assert sum(max(0, o) for o in committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == done
-    start(kafka.bootstrap, topics)
+    start_worker(topics)
     results = read_results(kafka.bootstrap, topics.output, 6_000)
     time.sleep(0.5)
     assert Counter(r["id"] for r in results) == Counter(range(6_000))
 
 
-def test_workers_come_and_go_and_nothing_is_lost(kafka: Broker, make_topic: Callable[..., str], start: Start) -> None:
+def test_workers_come_and_go_and_nothing_is_lost(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     topics = make_topics(make_topic)
     count = 12_000
     produce(kafka.bootstrap, topics.input, messages(count))
-    workers = [start(kafka.bootstrap, topics, "w0", max_poll_records=50)]
+    workers = [start_worker(topics, worker_id="w0", max_poll_records=50)]
     wait_until(lambda: workers[0].stats()["results_out"] > 300)
-    workers.append(start(kafka.bootstrap, topics, "w1", max_poll_records=50))
+    workers.append(start_worker(topics, worker_id="w1", max_poll_records=50))
     wait_until(lambda: workers[1].stats()["results_out"] > 300 or workers[0].stats()["lag"] == 0)
-    workers.append(start(kafka.bootstrap, topics, "w2", max_poll_records=50))
+    workers.append(start_worker(topics, worker_id="w2", max_poll_records=50))
     time.sleep(1)
     assert workers[0].stop(20)
     ids = read_ids(kafka.bootstrap, topics.output, count)
@@ -101,26 +85,26 @@ def test_workers_come_and_go_and_nothing_is_lost(kafka: Broker, make_topic: Call
 
 
 def test_start_from_latest_survives_a_restart_before_the_first_message(
-    kafka: Broker, make_topic: Callable[..., str], start: Start
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
     produce(kafka.bootstrap, topics.input, messages(100))
-    first = start(kafka.bootstrap, topics, start_from="latest")
+    first = start_worker(topics, start_from="latest")
     wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == 100, 30, "commit")
     assert first.stop(5)
     produce(kafka.bootstrap, topics.input, messages(50, first=100))
-    start(kafka.bootstrap, topics, start_from="latest")
+    start_worker(topics, start_from="latest")
     results = read_results(kafka.bootstrap, topics.output, 50)
     assert sorted(r["id"] for r in results) == list(range(100, 150))
 
 
-def test_the_broker_dies_and_comes_back(start: Start) -> None:
+def test_the_broker_dies_and_comes_back(start_worker: StartWorker) -> None:
     topics = Topics("in", "out", "dlq")
     with KafkaBroker() as broker:
         for topic in ("in", "out", "dlq"):
             broker.create_topic(topic, PARTITIONS)
         produce(broker.bootstrap, "in", messages(4_000))
-        worker = start(broker.bootstrap, topics, max_poll_records=50)
+        worker = start_worker(topics, bootstrap=broker.bootstrap, max_poll_records=50)
         wait_until(lambda: worker.stats()["results_out"] > 500)
         broker.kill()
         time.sleep(2)
@@ -130,19 +114,19 @@ def test_the_broker_dies_and_comes_back(start: Start) -> None:
         assert worker.stop(20)
 
 
-def test_what_is_missing_is_one_clear_line(kafka: Broker, make_topic: Callable[..., str], start: Start,
+def test_what_is_missing_is_one_clear_line(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker,
                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.stream.clients.BOOTSTRAP_TIMEOUT_MS", 1_000)
     topics = make_topics(make_topic)
     with pytest.raises(StartError, match=r"kafka.bootstrap_servers: no broker answers at 127.0.0.1:1;"):
-        start("127.0.0.1:1", topics)
+        start_worker(topics, bootstrap="127.0.0.1:1")
     with pytest.raises(StartError, match=r"pipelines.p.output: topic nowhere does not exist; create it"):
-        start(kafka.bootstrap, Topics(topics.input, "nowhere", topics.dead_letter))
+        start_worker(Topics(topics.input, "nowhere", topics.dead_letter))
     with pytest.raises(StartError, match="output_partition: same needs as many partitions"):
-        start(kafka.bootstrap, Topics(topics.input, make_topic(1), topics.dead_letter), output_partition="same")
+        start_worker(Topics(topics.input, make_topic(1), topics.dead_letter), output_partition="same")
 
 
-def test_permissions_and_passwords(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permissions_and_passwords(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     topics = Topics("in", "out", "dlq")
     users = {"admin": "adminpass", "reader": "readerpass", "full": "fullpass"}
     with KafkaBroker(users=users, super_users=["admin"]) as broker:
@@ -160,9 +144,9 @@ def test_permissions_and_passwords(start: Start, monkeypatch: pytest.MonkeyPatch
             return {"security": {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "username": user}}
 
         with pytest.raises(StartError, match="refuses the login") as wrong:
-            start(broker.bootstrap, topics, kafka=security("full", "wrongpass"))
+            start_worker(topics, bootstrap=broker.bootstrap, kafka=security("full", "wrongpass"))
         assert "wrongpass" not in str(wrong.value)
         with pytest.raises(StartError, match=r"pipelines\.p\.output: no permission to write topic out"):
-            start(broker.bootstrap, topics, kafka=security("reader", "readerpass"))
-        worker = start(broker.bootstrap, topics, kafka=security("full", "fullpass"))
+            start_worker(topics, bootstrap=broker.bootstrap, kafka=security("reader", "readerpass"))
+        worker = start_worker(topics, bootstrap=broker.bootstrap, kafka=security("full", "fullpass"))
         wait_until(lambda: worker.stats()["state"] == "running", 30, "the start")
