@@ -55,6 +55,11 @@ class Broker:
         with self.admin() as admin:
             admin.create_topics({name: topic}, wait_for_metadata=True)
 
+    def add_partitions(self, name: str, total: int) -> None:
+        """Grows a topic to `total` partitions; raises kafka's error where it cannot."""
+        with self.admin() as admin:
+            admin.create_partitions({name: total})
+
 
 class KafkaBroker(Broker):
     """Runs a broker of its own.

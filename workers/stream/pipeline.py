@@ -60,7 +60,7 @@ class Pipeline:
         Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
         """
         paused = not accept or len(self._in_flight) >= self._settings.max_in_flight
-        if paused:
+        if paused and not self._source.joining():
             self._wake.wait(WAKE_S)
             self._wake.clear()
         polled = self._source.poll(timeout_ms=0 if paused else POLL_MS, paused=paused)

@@ -14,15 +14,15 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RebalanceInProgressError,
 )
-from kafka.structs import MemberState, OffsetAndMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
+from workers.stream.membership import Membership
 from workers.stream.offsets import Offsets, Ownership, PartitionProgress
 
 log = logging.getLogger(__name__)
-# A join that does not end within one poll is begun again by the next: with short polls it might never end.
-JOIN_MS = 3_000
+JOIN_MS = 250  # of one poll; a join takes as many as it needs
 Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
 
@@ -33,6 +33,7 @@ class RecordSource:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings = settings
         self._commit_error: Exception | None = None
+        self._membership = Membership(consumer)
         self.ownership = Ownership(self._commit_soon)
         consumer.subscribe([settings.input], listener=self.ownership)
 
@@ -46,7 +47,7 @@ class RecordSource:
             self._consumer.pause(*assigned)
         elif stopped := self._consumer.paused():
             self._consumer.resume(*(stopped & assigned))
-        if self._consumer.group_metadata().state != MemberState.STABLE:
+        if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms)
@@ -64,6 +65,10 @@ class RecordSource:
         for progress, records in mine:
             progress.receive(records[0].offset, records[-1].offset)
         return mine
+
+    def joining(self) -> bool:
+        """Is a rebalance under way? Then the next poll should come at once."""
+        return self._membership.joining()
 
     def commit(self) -> None:
         """Commit what is done, without waiting. A failed commit is made again by the next call.

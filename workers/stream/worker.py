@@ -26,9 +26,6 @@ LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
 # Each failed connection leaves one of kafka-python's threads behind: after so many a new process is better.
 RESTARTS_IN_ROW = 20
-# A first assignment can go wrong in the client without an error, and look like a worker beyond the partitions' number:
-# join anew once soon, then seldom, because each join is a rebalance.
-JOIN_S, JOIN_AGAIN_S = 15.0, 300.0
 
 
 class PipelineWorker:
@@ -48,7 +45,6 @@ class PipelineWorker:
         self._turned_at = time.monotonic()
         self._state = "starting"
         self._restarts_in_row = 0
-        self._join_s = JOIN_S
         self._lag = 0
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
@@ -158,15 +154,9 @@ class PipelineWorker:
         pipeline.close()
 
     def _turn_until_stopped(self, pipeline: Pipeline, source: RecordSource) -> None:
-        join_until = time.monotonic() + self._join_s
         while not self._stopping.is_set():
             pipeline.turn(accept=True)
             self._turned(source)
-            if source.ownership.held():
-                join_until = time.monotonic() + JOIN_AGAIN_S
-            elif time.monotonic() > join_until:
-                self._join_s, self._restarts_in_row = JOIN_AGAIN_S, 0
-                raise StreamError("no partition was assigned; joining the group anew")
         self._state = "draining"
         while not pipeline.drained() and time.monotonic() < self._drain_until:
             pipeline.turn(accept=False)

@@ -48,6 +48,9 @@ class FakeSource:
         progress.receive(records[0].offset, records[-1].offset)
         return [(progress, records)]
 
+    def joining(self) -> bool:
+        return False
+
     def commit(self) -> None:
         offsets = self.ownership.committable()
         if offsets:

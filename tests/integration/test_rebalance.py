@@ -1,0 +1,125 @@
+"""Rebalances that outlast a poll: under pressure, while draining, and after new partitions, on a real broker."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, committed, produce, read_ids, settings_for, wait_until
+from tests.kafka import Broker
+from workers.stream.clients import connected_config, make_consumer
+from workers.stream.source import RecordSource
+
+MakeSource = Callable[..., RecordSource]
+
+
+@pytest.fixture
+def make_source(kafka: Broker) -> Iterator[MakeSource]:
+    """make_source(topic) is a member of the group `topic`, which sees new partitions within a second."""
+    made: list[RecordSource] = []
+
+    def make(topic: str) -> RecordSource:
+        settings = settings_for(kafka.bootstrap, Topics(topic, "out", "dead-letters"))
+        config = connected_config(settings.kafka) | {"metadata_max_age_ms": 500}
+        consumer = make_consumer(config, settings.kafka, settings.pipelines["p"], topic)
+        made.append(RecordSource(consumer, settings.pipelines["p"]))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close(1_000)
+
+
+def poll_until(sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False,
+               timeout_s: float = 30.0) -> None:
+    """Poll each of them from a thread of its own, as workers do, until the condition holds."""
+    ended = threading.Event()
+
+    def turn(source: RecordSource) -> None:
+        while not ended.is_set():
+            source.poll(0 if paused else 20, paused)
+            time.sleep(0.05 if paused else 0)
+
+    threads = [threading.Thread(target=turn, args=[source]) for source in sources]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(condition, timeout_s, "the rebalance")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def spread(sources: list[RecordSource]) -> list[int]:
+    """How many partitions each one holds."""
+    return sorted(len(source.ownership.held()) for source in sources)
+
+
+def test_new_partitions_reach_a_group_whose_members_are_slow(kafka: Broker, make_topic: Callable[..., str],
+                                                              make_source: MakeSource) -> None:
+    """kafka-python 3.0.12 forgets a join that the leader began because of new metadata, and that outlasts its poll."""
+    topic = make_topic(4)
+    pair = [make_source(topic), make_source(topic)]
+    poll_until(pair, lambda: spread(pair) == [2, 2])
+    kafka.add_partitions(topic, 6)
+    for leading in pair:  # the other one does not poll: the leader's join has to wait for it
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            leading.poll(20, False)
+    poll_until(pair, lambda: spread(pair) == [3, 3])
+
+
+def test_members_under_pressure_let_another_one_in(make_topic: Callable[..., str], make_source: MakeSource) -> None:
+    topic = make_topic(6)
+    members = [make_source(topic), make_source(topic)]
+    poll_until(members, lambda: spread(members) == [3, 3])
+    members.append(make_source(topic))
+    poll_until(members, lambda: spread(members) == [2, 2, 2], paused=True)
+    rebalances = [member.ownership.rebalances for member in members]
+    quiet_until = time.monotonic() + 4  # more than a heartbeat
+    poll_until(members, lambda: time.monotonic() > quiet_until, paused=True)
+    assert [member.ownership.rebalances for member in members] == rebalances
+
+
+def test_a_worker_under_pressure_gives_up_partitions_and_drains(kafka: Broker, make_topic: Callable[..., str],
+                                                                 start_worker: StartWorker) -> None:
+    """The model stands still, another worker joins, the first one stops: what it holds is committed, once."""
+    topics = Topics(make_topic(4), make_topic(4), make_topic())
+    count = 4_000
+    produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(count)])
+    stuck = FakeClassifier()
+    stuck.gate.clear()
+    first = start_worker(topics, stuck, "w0", max_poll_records=50, max_in_flight=2)
+    wait_until(lambda: first.stats()["in_flight"] > 0)
+    second = start_worker(topics, FakeClassifier(), "w1", max_poll_records=50)
+    wait_until(lambda: second.stats()["state"] == "running", 30, "the second worker's start")
+    threading.Timer(1.0, stuck.gate.set).start()
+    assert first.stop(20)
+    ids = read_ids(kafka.bootstrap, topics.output, count)
+    assert set(ids) == set(range(count))
+    assert len(ids) <= count + 100  # at most what was in flight when the partitions moved
+    group = "labelstream-p"
+    wait_until(lambda: sum(committed(kafka.bootstrap, group, topics.input).values()) == count, 20, "the commit")
+
+
+def test_two_workers_stop_at_once(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
+    """Each one's leaving is a rebalance for the other, in the middle of its drain."""
+    topics = Topics(make_topic(4), make_topic(4), make_topic())
+    produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(20_000)])
+    group = f"pair-{uuid.uuid4().hex[:8]}"
+    workers = [start_worker(topics, worker_id=f"w{i}", group_id=group, max_poll_records=50) for i in range(2)]
+    wait_until(lambda: all(worker.stats()["results_out"] > 200 for worker in workers), 60, "the start of both")
+    drained: list[bool] = []
+    threads = [threading.Thread(target=lambda w=worker: drained.append(w.stop(20))) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert drained == [True, True]
+    done = sum(worker.stats()["results_out"] for worker in workers)
+    assert sum(max(0, o) for o in committed(kafka.bootstrap, group, topics.input).values()) == done
