@@ -5,7 +5,6 @@ their lengths (two texts of 20,000 words took 8 GB and 8 s).
 """
 
 import os
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,13 +15,12 @@ from workers.classifier import Request
 from workers.engine.description import ModelDescription
 from workers.engine.frame import frames, int32_bytes
 from workers.engine.packed import PackedSequences
-from workers.engine.wordcache import Uncacheable, word_cache
+from workers.engine.wordcache import Uncacheable, splits_like_python, word_cache
 from workers.errors import ModelError
 
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-_OTHER_CONTROLS = re.compile(r"[^\t\n\r -~]")
 _ID_BYTES = 4
 _LONG_TEXT_CHARS_PER_TOKEN = 8
 
@@ -56,7 +54,7 @@ class TextTokenizer:
 
     @property
     def has_word_cache(self) -> bool:
-        """Whether ASCII texts are answered from the word cache."""
+        """Whether texts are answered from the word cache."""
         return self._cache is not None
 
     def encode(self, requests: Sequence[Request]) -> Tokenized:
@@ -86,7 +84,7 @@ class TextTokenizer:
     def _cached(self, text: str) -> bytes | None:
         """The text's ids without special tokens, possibly cut beyond what is kept; None: ask the tokenizer."""
         cache = self._cache
-        if cache is None or not text.isascii() or not (text.isprintable() or _OTHER_CONTROLS.search(text) is None):
+        if cache is None or not splits_like_python(text):
             return None
         if len(text) > self._max_length * _LONG_TEXT_CHARS_PER_TOKEN and not self._keep_right:
             words = text.split(None, self._max_length)[: self._max_length]  # each gives at least one token
