@@ -1,6 +1,5 @@
 """What goes out: one label and score for each message that came in."""
 
-from itertools import pairwise
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
@@ -48,12 +47,14 @@ class ClassificationResult(BaseModel):
 
     @model_validator(mode="after")
     def _label_is_the_best(self) -> Self:
-        scores = self.scores
-        if self.label != scores[0].label or self.score != scores[0].score:
+        best, *others = self.scores
+        if self.label != best.label or self.score != best.score:
             raise ValueError("label and score are not the first of scores")
-        for better, worse in pairwise(scores):
-            if worse.score > better.score:
+        last = best.score
+        for entry in others:
+            if entry.score > last:
                 raise ValueError("scores do not descend")
+            last = entry.score
         return self
 
 

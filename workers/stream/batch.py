@@ -14,6 +14,7 @@ from workers.stream.decode import DecodeError, Rejection
 from workers.stream.offsets import PartitionProgress
 
 Answer = Prediction | RecordError | Rejection
+RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
 
 
 class Item(NamedTuple):
@@ -27,14 +28,30 @@ class Item(NamedTuple):
 
 
 class Call:
-    """The requests of one model in a micro-batch, and the answer that is awaited for them."""
+    """The requests of one model in a micro-batch, and the answer that is awaited for them.
+
+    `retry_at`: monotonic seconds; set between a failure, which was not the records', and the next attempt.
+    """
 
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
         self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
         self.future: Future[list[Prediction | RecordError]] = classifier.submit(requests)
+        self.retry_at: float | None = None
+        self._pause_s = RETRY_FIRST_S / 2
+
+    def when_done(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when this attempt has ended, from whatever thread."""
+        self.future.add_done_callback(lambda _: wake())
+
+    def fail(self) -> float:
+        """This attempt has failed: the seconds until the next one, twice as many each time."""
+        self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
+        self.retry_at = time.monotonic() + self._pause_s
+        return self._pause_s
 
     def resubmit(self) -> None:
-        """Once more, after a failure that was not the records'."""
+        """The next attempt."""
+        self.retry_at = None
         self.future = self._classifier.submit(self.requests)
 
 

@@ -30,8 +30,10 @@ class Outgoing(NamedTuple):
 
     def size(self) -> int:
         """An upper bound of its uncompressed bytes in a batch of its own."""
-        headers = sum(len(name) * 4 + len(value) + 10 for name, value in self.headers)
-        return len(self.value) + len(self.key or b"") + headers + RECORD_OVERHEAD
+        size = len(self.value) + len(self.key or b"") + RECORD_OVERHEAD
+        for name, value in self.headers:
+            size += len(name) * 4 + len(value) + 10
+        return size
 
 
 def event_id(pipeline: str, record: ConsumerRecord) -> str:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
+CAREFUL_ACK_S = 30.0  # what the loop may wait for in one turn stays below its stall
 # Each failed connection leaves one of kafka-python's threads behind: after so many a new process is better.
 RESTARTS_IN_ROW = 20
 
@@ -138,7 +139,7 @@ class PipelineWorker:
         with ExitStack() as stack:
             try:
                 sink = ResultSink(self._name, settings, partial(make_producer, self._config, kafka, max(self._limits)),
-                                  self._limits, careful, kafka.delivery_timeout_ms / 1000)
+                                  self._limits, careful, min(CAREFUL_ACK_S, kafka.delivery_timeout_ms / 1000))
                 stack.callback(sink.close, CLOSE_MS / 1000)
                 consumer = make_consumer(self._config, kafka, settings, self._settings.group_id(self._name))
             except KafkaError as error:
@@ -146,12 +147,11 @@ class PipelineWorker:
             source = RecordSource(consumer, settings)
             stack.callback(source.close, CLOSE_MS)
             self._pipeline = pipeline = Pipeline(settings, source, sink, self._classifiers, self._stats)
-            stack.callback(self._end, pipeline)
+            stack.callback(self._forget_pipeline)
             self._turn_until_stopped(pipeline, source)
 
-    def _end(self, pipeline: Pipeline) -> None:
+    def _forget_pipeline(self) -> None:
         self._pipeline = None
-        pipeline.close()
 
     def _turn_until_stopped(self, pipeline: Pipeline, source: RecordSource) -> None:
         while not self._stopping.is_set():

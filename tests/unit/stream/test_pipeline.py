@@ -15,8 +15,9 @@ from tests.fakes import FakeClassifier
 from workers.classifier import Classifier
 from workers.errors import RecordRefused, StreamError
 from workers.settings import PipelineSettings
+from workers.stream.batch import RETRY_FIRST_S
 from workers.stream.offsets import Ownership
-from workers.stream.pipeline import Pipeline
+from workers.stream.pipeline import POLL_MS, Pipeline
 from workers.stream.sink import ResultSink
 from workers.stream.stats import Stats
 from workers.stream.topics import TopicLimits
@@ -36,10 +37,12 @@ class FakeSource:
         self.ownership.on_partitions_assigned([A])
         self.waiting: list[list[ConsumerRecord]] = []
         self.polls: list[bool] = []
+        self.timeouts_ms: list[int] = []
         self.commits: list[dict[TopicPartition, int]] = []
 
     def poll(self, timeout_ms: int, paused: bool) -> Any:
         self.polls.append(paused)
+        self.timeouts_ms.append(timeout_ms)
         if paused or not self.waiting:
             return []
         records = self.waiting.pop(0)
@@ -137,7 +140,6 @@ def benches() -> Iterator[Callable[..., Bench]]:
     yield make
     for bench in made:
         bench.classifier.gate.set()
-        bench.pipeline.close()
         bench.classifier.close()
 
 
@@ -215,7 +217,8 @@ def test_order_survives_answers_out_of_order(benches: Callable[..., Bench]) -> N
     bench.feed(message("a"), message("b", model="other"))
     bench.feed(message("c", model="other"), first=2)
     bench.turn_until(lambda: not bench.source.waiting)
-    time.sleep(0.05)
+    for _ in range(10):
+        bench.pipeline.turn(True)
     assert bench.producer.sent == []
     slow.gate.set()
     bench.run_dry()
@@ -243,7 +246,7 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.stream.pipeline.RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("workers.stream.batch.RETRY_FIRST_S", 0.01)
     bench = benches()
     bench.classifier.fail_next = 3
     bench.feed(message("a"), message("b"))
@@ -332,11 +335,24 @@ def test_cloudevents_and_partitions(benches: Callable[..., Bench]) -> None:
     assert len(headers) == len(dict(headers))
 
 
-def test_closing_abandons_what_is_in_flight(benches: Callable[..., Bench]) -> None:
+def test_no_answer_waits_for_a_poll(benches: Callable[..., Bench]) -> None:
     bench = benches()
     bench.classifier.gate.clear()
+    bench.pipeline.turn(True)
     bench.feed(message("a"))
-    bench.turn_until(lambda: not bench.source.waiting)
-    bench.pipeline.close()
+    bench.pipeline.turn(True)
+    bench.pipeline.turn(True)
+    assert bench.source.timeouts_ms == [POLL_MS, POLL_MS, 0]
+
+
+def test_a_model_that_never_answers_keeps_the_loop_turning(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.fail_next = 1_000
+    bench.feed(message("a"))
+    bench.turn_until(lambda: bench.stats.snapshot()["retries"] == 1)
+    started = time.monotonic()
+    for _ in range(10):
+        bench.pipeline.turn(False)
+    assert bench.stats.snapshot()["retries"] <= 2 + (time.monotonic() - started) / RETRY_FIRST_S
     assert bench.producer.sent == []
     assert not bench.pipeline.drained()
