@@ -25,6 +25,7 @@ from workers.classifier import Request
 from workers.engine.engine import Engine
 
 PARTITIONS = 4
+SETTLE_S = 2.5
 TEXTBOOK_BATCHES = (1, 8, 32)
 Runs = dict[str, list[float]]
 
@@ -104,12 +105,14 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     runs: Runs = defaultdict(list)
     with ours.running(ours.settings_for(model, broker.bootstrap, topics), null=True):
         for turn in range(rounds + 1):
+            idle = -settled_cpu()
             before, seen = settled_cpu(), finish.count()
+            idle += before
             started = time.perf_counter()
             produce(broker.bootstrap, topics[0], texts)
             finish.wait(seen + count)
             elapsed = time.perf_counter() - started
-            spent = settled_cpu() - before
+            spent = settled_cpu() - before - idle
             bare = subprocess.run(
                 [sys.executable, "-m", "tests.bench.bare", broker.bootstrap, topics[0], "bare-out", str(count), "460"],
                 check=True, capture_output=True, text=True)
@@ -124,8 +127,8 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
 
 
 def settled_cpu() -> float:
-    """The worker's CPU seconds, once it has come to rest and reported."""
-    time.sleep(2.5)
+    """The worker's CPU seconds, once it has come to rest and reported; takes SETTLE_S."""
+    time.sleep(SETTLE_S)
     return ours.worker_stats()["cpu_s"]
 
 

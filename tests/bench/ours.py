@@ -13,8 +13,9 @@ import deploy.app
 from deploy.replica import ModelReplica
 from deploy.runtime import deploy as deploy_settings
 from deploy.runtime import ray_for, status
+from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.settings import Settings, load_settings
+from workers.settings import ModelSettings, Settings, load_settings
 
 
 class NullPredictor:
@@ -31,9 +32,10 @@ class NullPredictor:
 class NullReplica(ModelReplica):
     """The replica as it is, with a model that takes no time."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
-        super().__init__(spec)
-        self._predictor = NullPredictor()  # type: ignore[assignment]
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        description, _ = ModelReplica._load(settings, threads)
+        return description, NullPredictor()
 
 
 def settings_for(model: str, bootstrap: str, topics: tuple[str, str, str]) -> Settings:
