@@ -18,6 +18,7 @@ from workers.errors import InferenceError
 from workers.settings import PipelineSettings
 from workers.stream.batch import Call, MicroBatch, make_calls, make_items
 from workers.stream.decode import decoder
+from workers.stream.pace import Pace
 from workers.stream.sink import ResultSink, Shipment
 from workers.stream.source import Polled, RecordSource
 from workers.stream.stats import Stats
@@ -41,6 +42,7 @@ class Pipeline:
     ) -> None:
         self._settings, self._source, self._sink, self._classifiers = settings, source, sink, classifiers
         self._stats = stats
+        self._pace = Pace(settings.max_poll_records, settings.max_in_flight, settings.drain_timeout_s)
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
         self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
@@ -86,7 +88,7 @@ class Pipeline:
             if paused and time.monotonic() < self._polled_at + PAUSED_WAIT_S:
                 return []  # woken by an answer: what a paused poll is for, staying in the group, has time
         waits = not paused and not self._in_flight
-        polled = self._source.poll(timeout_ms=POLL_MS if waits else 0, paused=paused)
+        polled = self._source.poll(POLL_MS if waits else 0, paused, self._pace.records())
         self._polled_at, self._fruitful = time.monotonic(), bool(polled)
         return polled
 
@@ -112,6 +114,7 @@ class Pipeline:
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
+            self._pace.shipped(len(batch.items), batch.received_at)
             shipment = self._sink.ship(batch)
             self._shipped.append(shipment)
             shipment.on_last_ack(self._wake.set)

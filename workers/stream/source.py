@@ -37,8 +37,10 @@ class RecordSource:
         self.ownership = Ownership(self._commit_soon)
         consumer.subscribe([settings.input], listener=self.ownership)
 
-    def poll(self, timeout_ms: int, paused: bool) -> Polled:
+    def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None) -> Polled:
         """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
+
+        `max_records`: at most so many; None takes the pipeline's `max_poll_records`.
 
         Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
         """
@@ -50,7 +52,7 @@ class RecordSource:
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
         try:
-            polled = self._consumer.poll(timeout_ms=timeout_ms)
+            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:
             self._start_from(list(error.args[0]))
             return []

@@ -40,7 +40,7 @@ class FakeSource:
         self.timeouts_ms: list[int] = []
         self.commits: list[dict[TopicPartition, int]] = []
 
-    def poll(self, timeout_ms: int, paused: bool) -> Any:
+    def poll(self, timeout_ms: int, paused: bool, max_records: int) -> Any:
         self.polls.append(paused)
         self.timeouts_ms.append(timeout_ms)
         if paused or not self.waiting:

@@ -1,0 +1,71 @@
+"""How large micro-batches become, on a clock that the test turns."""
+
+import pytest
+
+from workers.stream.pace import BATCH_S, FIRST_RECORDS, Pace
+
+
+class Clock:
+    """Stands in for time.monotonic."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("workers.stream.pace.time.monotonic", clock)
+    return clock
+
+
+def run(pace: Pace, clock: Clock, per_s: float, batches: int = 30) -> int:
+    """A backlog and a model that answers `per_s` messages a second; the size of the last micro-batch."""
+    size = 0
+    for _ in range(batches):
+        size = pace.records()
+        received_at = clock.now
+        clock.now += size / per_s
+        pace.shipped(size, received_at)
+    return size
+
+
+def test_it_begins_small_and_a_fast_model_soon_gets_all(clock: Clock) -> None:
+    pace = Pace(512, 4, 30)
+    assert pace.records() == FIRST_RECORDS
+    assert run(pace, clock, per_s=20_000, batches=2) == 512
+    assert Pace(10, 4, 30).records() == 10
+
+
+@pytest.mark.parametrize("per_s", [0.2, 3, 30, 200])
+def test_a_micro_batch_is_two_seconds_of_a_slow_model(clock: Clock, per_s: float) -> None:
+    assert run(Pace(512, 4, 30), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
+
+
+def test_what_is_in_flight_fits_the_drain(clock: Clock) -> None:
+    size = run(Pace(512, max_in_flight=10, drain_timeout_s=5), clock, per_s=100)
+    assert 10 * size / 100 <= 5 / 2
+
+
+def test_answers_that_come_together_count_together(clock: Clock) -> None:
+    """Two micro-batches joined on the device: the second takes no time of its own."""
+    pace = Pace(512, 4, 30)
+    for _ in range(8):
+        received_at = clock.now
+        clock.now += 4.0
+        pace.shipped(100, received_at)
+        pace.shipped(100, received_at)
+    assert pace.records() == 200 / 4 * BATCH_S
+
+
+def test_idle_time_is_not_the_models(clock: Clock) -> None:
+    pace = Pace(512, 4, 30)
+    for _ in range(8):
+        clock.now += 60
+        received_at = clock.now
+        clock.now += 0.01
+        pace.shipped(1, received_at)
+    assert pace.records() == 200

@@ -1,0 +1,37 @@
+"""How much one poll may bring in: what the model answers in a few seconds, whatever model and texts those are."""
+
+import time
+from collections import deque
+
+FIRST_RECORDS = 64  # before anything is known of the model
+BATCH_S = 2.0
+MEASURED_SHIPMENTS = 8
+
+
+class Pace:
+    """Measures how fast micro-batches are answered and sizes the next ones.
+
+    A large micro-batch is efficient, but all that is in flight must be finished when the worker stops: on a slow model
+    `max_poll_records` of long texts can take minutes. So one micro-batch gets what is answered in about two seconds,
+    or in less where `max_in_flight` of those would take more than half of `drain_timeout_s`.
+    """
+
+    def __init__(self, max_poll_records: int, max_in_flight: int, drain_timeout_s: float) -> None:
+        self._most = max_poll_records
+        self._batch_s = min(BATCH_S, drain_timeout_s / 2 / max_in_flight)
+        self._measured: deque[tuple[int, float]] = deque(maxlen=MEASURED_SHIPMENTS)
+        self._shipped_at = 0.0
+
+    def shipped(self, messages: int, received_at: float) -> None:
+        """A micro-batch that came in at `received_at` (monotonic seconds) has its answers."""
+        now = time.monotonic()
+        self._measured.append((messages, now - max(received_at, self._shipped_at)))
+        self._shipped_at = now
+
+    def records(self) -> int:
+        """How many records the next poll may bring; 1 to `max_poll_records`."""
+        seconds = sum(took for _, took in self._measured)
+        if not self._measured:
+            return min(FIRST_RECORDS, self._most)
+        per_s = sum(messages for messages, _ in self._measured) / max(seconds, 1e-6)
+        return max(1, min(self._most, int(per_s * self._batch_s)))
