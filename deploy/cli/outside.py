@@ -1,6 +1,5 @@
 """Is what a config names really there? Brokers, topics, permissions and models; every finding is one line."""
 
-import time
 from contextlib import closing
 from typing import Any
 
@@ -9,7 +8,6 @@ from deploy.cli.terminal import one_line
 from workers.errors import LabelstreamError, StartError
 
 RIGHTS = {"input": "READ", "output": "WRITE", "dead_letter": "WRITE"}
-COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # the first group ever makes the broker create a topic
 
 
 class Remarks:
@@ -40,6 +38,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
     from kafka import KafkaAdminClient
 
     from workers.stream.clients import connected_config, explained, is_in_memory
+    from workers.stream.group import check_group
 
     try:
         config = connected_config(settings.kafka)
@@ -49,7 +48,10 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
         with explained(settings.kafka), closing(KafkaAdminClient(**config)) as admin:
             for name in settings.pipelines:
                 _check_topics(admin, name, settings.pipelines[name], remarks)
-                _check_group(admin, name, settings.group_id(name), remarks)
+                try:
+                    check_group(admin, f"pipelines.{name}.group_id", settings.group_id(name))
+                except StartError as error:
+                    remarks.problems.append(one_line(error))
     except StartError as error:
         remarks.problems.append(one_line(error))
 
@@ -110,25 +112,3 @@ def _max_bytes(admin: Any, topic: str) -> int | None:
         return int(answer["topic"][topic]["max.message.bytes"]["value"])
     except (KafkaError, LookupError, TypeError, ValueError):
         return None
-
-
-def _check_group(admin: Any, name: str, group: str, remarks: Remarks) -> None:
-    from kafka.errors import CoordinatorNotAvailableError, GroupAuthorizationFailedError
-
-    where, allowed = f"pipelines.{name}.group_id", None
-    for attempt in range(COORDINATOR_TRIES):
-        try:
-            allowed = admin.describe_groups([group])[group].get("authorized_operations")
-            break
-        except GroupAuthorizationFailedError:
-            remarks.problems.append(f"{where}: no permission to read group {group}; grant READ on it")
-            return
-        except CoordinatorNotAvailableError:
-            if attempt == COORDINATOR_TRIES - 1:
-                remarks.problems.append(f"{where}: no broker coordinates group {group}; look at the brokers' logs")
-                return
-            time.sleep(COORDINATOR_WAIT_S)
-    if allowed is None:
-        remarks.notes.append(f"{where}: the broker does not tell whether we may read group {group} before it is in use")
-    elif "READ" not in allowed:
-        remarks.problems.append(f"{where}: no permission to read group {group}; grant READ on it")

@@ -128,15 +128,17 @@ def test_what_is_missing_is_one_clear_line(kafka: Broker, make_topic: Callable[.
 
 def test_permissions_and_passwords(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     topics = Topics("in", "out", "dlq")
-    users = {"admin": "adminpass", "reader": "readerpass", "full": "fullpass"}
+    users = {"admin": "adminpass", "reader": "readerpass", "lonely": "lonelypass", "full": "fullpass"}
     with KafkaBroker(users=users, super_users=["admin"]) as broker:
         for topic in ("in", "out", "dlq"):
             broker.create_topic(topic)
-        for user in ("reader", "full"):
+        for user in ("reader", "lonely", "full"):
             broker.allow(user, "READ", topic="in")
+        for user in ("reader", "full"):
             broker.allow(user, "READ", group="labelstream-p")
         for topic in ("out", "dlq"):
             broker.allow("full", "WRITE", topic=topic)
+            broker.allow("lonely", "WRITE", topic=topic)
             broker.allow("reader", "DESCRIBE", topic=topic)
 
         def security(user: str, password: str) -> dict[str, Any]:
@@ -148,5 +150,7 @@ def test_permissions_and_passwords(start_worker: StartWorker, monkeypatch: pytes
         assert "wrongpass" not in str(wrong.value)
         with pytest.raises(StartError, match=r"pipelines\.p\.output: no permission to write topic out"):
             start_worker(topics, bootstrap=broker.bootstrap, kafka=security("reader", "readerpass"))
+        with pytest.raises(StartError, match=r"pipelines\.p\.group_id: no permission to read group labelstream-p"):
+            start_worker(topics, bootstrap=broker.bootstrap, kafka=security("lonely", "lonelypass"))
         worker = start_worker(topics, bootstrap=broker.bootstrap, kafka=security("full", "fullpass"))
         wait_until(lambda: worker.stats()["state"] == "running", 30, "the start")

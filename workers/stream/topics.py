@@ -11,6 +11,7 @@ from kafka.errors import KafkaError
 from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.clients import explained, is_in_memory
+from workers.stream.group import check_group
 
 log = logging.getLogger(__name__)
 TOPIC_AUTHORIZATION_FAILED = 29
@@ -24,8 +25,10 @@ class TopicLimits(NamedTuple):
     dead_letter: int = DEFAULT_MAX_BYTES
 
 
-def check_topics(config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings) -> TopicLimits:
-    """Raises `StartError` naming the key when a topic is missing or cannot serve its purpose.
+def check_topics(
+    config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings, group: str
+) -> TopicLimits:
+    """Raises `StartError` naming the key when a topic is missing, or it or the group cannot serve its purpose.
 
     `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's default is
     assumed; a record that the broker then finds too large is a dead letter all the same.
@@ -39,6 +42,7 @@ def check_topics(config: dict[str, Any], kafka: KafkaSettings, name: str, pipeli
         if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
             raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
                              f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
+        check_group(admin, f"pipelines.{name}.group_id", group)
         return TopicLimits(_max_bytes(admin, pipeline.output), _max_bytes(admin, pipeline.dead_letter))
 
 

@@ -58,7 +58,8 @@ class PipelineWorker:
         never_log_messages()
         kafka = self._settings.kafka
         self._config = connected_config(kafka)
-        self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings)
+        group = self._settings.group_id(self._name)
+        self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings, group)
         self._thread.start()
 
     def check(self) -> None:
