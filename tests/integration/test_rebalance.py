@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.fakes import FakeClassifier
+from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_ids, settings_for, wait_until
 from tests.kafka import Broker
+from workers.classifier import Prediction, RecordError, Request
 from workers.stream.clients import connected_config, make_consumer
 from workers.stream.source import RecordSource
 
@@ -53,6 +54,12 @@ def poll_until(sources: list[RecordSource], condition: Callable[[], bool], pause
         ended.set()
         for thread in threads:
             thread.join()
+
+
+def slowly(request: Request) -> Prediction | RecordError:
+    """So slowly that a second worker joins before the first one is through."""
+    time.sleep(0.001)
+    return predict(request)
 
 
 def spread(sources: list[RecordSource]) -> list[int]:
@@ -112,7 +119,8 @@ def test_two_workers_stop_at_once(kafka: Broker, make_topic: Callable[..., str],
     topics = Topics(make_topic(4), make_topic(4), make_topic())
     produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(20_000)])
     group = f"pair-{uuid.uuid4().hex[:8]}"
-    workers = [start_worker(topics, worker_id=f"w{i}", group_id=group, max_poll_records=50) for i in range(2)]
+    workers = [start_worker(topics, FakeClassifier(slowly), f"w{i}", group_id=group, max_poll_records=50)
+               for i in range(2)]
     wait_until(lambda: all(worker.stats()["results_out"] > 200 for worker in workers), 60, "the start of both")
     drained: list[bool] = []
     threads = [threading.Thread(target=lambda w=worker: drained.append(w.stop(20))) for worker in workers]
