@@ -170,7 +170,8 @@ def _connect(address: str) -> None:
             socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
         ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
-        raise StartError(f"no Ray cluster answers at {address}: {last_line(str(error))}") from None
+        raise StartError(f"no Ray cluster answers at {address}: {last_line(str(error))}; where it asks for a token "
+                         "(Ray's log above says so), set RAY_AUTH_MODE=token") from None
 
 
 def _reserved_cpus(settings: Settings) -> int:
