@@ -110,6 +110,9 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
                 for topic in topics
                 for number in sorted(consumer.partitions_for_topic(topic) or ())
             ]
+            missing = [topic for topic in topics if all(partition.topic != topic for partition in partitions)]
+            if missing:
+                raise StartError(f"topic {missing[0]}: there is no such topic yet; create it, or produce to it first")
             consumer.assign(partitions)
             (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)(*partitions)
         yield consumer  # outside of `explained`: a closed pipe of the caller's is no broker's fault
