@@ -79,17 +79,15 @@ def _id_and_text(line: bytes) -> tuple[str, str]:
 @contextmanager
 def made_topics(broker: Broker, topics: Topics, group: str) -> Iterator[None]:
     """Make the topics, and delete them and the group afterwards; on the in-memory broker they go with the broker."""
-    from kafka import KafkaAdminClient, KafkaProducer
+    from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
     from workers.stream.clients import explained, is_in_memory
+    from workers.stream.topics import make_in_memory
 
     if is_in_memory(broker.config):
         with explained(broker.settings):
-            producer = KafkaProducer(**broker.config)
-            for topic in topics:
-                producer.partitions_for(topic)  # makes it
-            producer.close()
+            make_in_memory(broker.config, topics)
         yield
         return
     admin: Any

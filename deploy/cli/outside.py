@@ -57,7 +57,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
 
 
 def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> None:
-    from workers.stream.topics import topics_of
+    from workers.stream.topics import max_message_bytes, topics_of
 
     partitions: dict[str, int] = {}
     sizes: dict[str, int | None] = {}
@@ -72,7 +72,7 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
             remarks.problems.append(f"{where}: topic {topic} does not exist; create it, for example with "
                                     f"kafka-topics.sh --create --topic {topic} --partitions 6")
         else:
-            partitions[key], sizes[key] = len(found["partitions"]), _max_bytes(admin, topic)
+            partitions[key], sizes[key] = len(found["partitions"]), max_message_bytes(admin, topic)
             if allowed is None:
                 remarks.notes.append(f"{where}: the broker does not tell whether we may {right.lower()} topic {topic}")
             elif right not in allowed:
@@ -100,15 +100,3 @@ def _compare_sizes(name: str, pipeline: Any, sizes: dict[str, int | None], remar
             f"pipelines.{name}.dead_letter: topic {pipeline.dead_letter} takes {taken} bytes a message, the input "
             f"topic {offered}: the values of larger dead letters would be left out; raise its max.message.bytes"
         )
-
-
-def _max_bytes(admin: Any, topic: str) -> int | None:
-    from kafka.admin import ConfigResource, ConfigResourceType
-    from kafka.errors import KafkaError
-
-    try:
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        answer = admin.describe_configs([resource], config_filter="all")
-        return int(answer["topic"][topic]["max.message.bytes"]["value"])
-    except (KafkaError, LookupError, TypeError, ValueError):
-        return None

@@ -1,6 +1,7 @@
 """Are a pipeline's topics there, may we use them, and how large may a record be? Asked before the stream starts."""
 
 import logging
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -34,7 +35,8 @@ def check_topics(
     assumed; a record that the broker then finds too large is a dead letter all the same.
     """
     if is_in_memory(config):
-        _touch(config, kafka, pipeline)
+        with explained(kafka):
+            make_in_memory(config, topics_of(pipeline).values())
         return TopicLimits()
     with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
         partitions = {key: _partitions(admin, f"pipelines.{name}.{key}", topic)
@@ -43,7 +45,7 @@ def check_topics(
             raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
                              f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
         check_group(admin, f"pipelines.{name}.group_id", group)
-        return TopicLimits(_max_bytes(admin, pipeline.output), _max_bytes(admin, pipeline.dead_letter))
+        return TopicLimits(_limit(admin, pipeline.output), _limit(admin, pipeline.dead_letter))
 
 
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
@@ -64,23 +66,25 @@ def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
     return len(found["partitions"])
 
 
-def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
+def max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
+    """The topic's `max.message.bytes`; None where the broker does not let us read it."""
     try:
         # Pyright knows an older client. Without the filter only what differs from the default is told.
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])  # pyright: ignore
         answer: Any = admin.describe_configs([resource], config_filter="all")  # pyright: ignore
         return int(answer["topic"][topic]["max.message.bytes"]["value"])
     except (KafkaError, LookupError, TypeError, ValueError) as error:
-        log.info("max.message.bytes of %s is unknown (%s): %d assumed", topic, type(error).__name__, DEFAULT_MAX_BYTES)
-        return DEFAULT_MAX_BYTES
+        log.info("max.message.bytes of %s is unknown (%s)", topic, type(error).__name__)
+        return None
 
 
-def _touch(config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings) -> None:
-    """The in-memory broker makes a topic when somebody first asks for it."""
-    with explained(kafka):
-        producer = KafkaProducer(**config)
-        try:
-            for topic in topics_of(pipeline).values():
-                producer.partitions_for(topic)
-        finally:
-            producer.close()
+def make_in_memory(config: dict[str, Any], topics: Iterable[str]) -> None:
+    """Topics of the in-memory broker, which makes one when somebody first asks for it. Raises kafka's own errors."""
+    with closing(KafkaProducer(**config)) as producer:
+        for topic in topics:
+            producer.partitions_for(topic)
+
+
+def _limit(admin: KafkaAdminClient, topic: str) -> int:
+    known = max_message_bytes(admin, topic)
+    return DEFAULT_MAX_BYTES if known is None else known
