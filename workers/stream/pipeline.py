@@ -1,9 +1,8 @@
 """The way of the data through one worker, from one consumer to one producer, for as long as both live.
 
 One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, poll, decode, submit,
-commit. A second thread for the shipping gains nothing under the GIL, and cost 7 us of CPU per message where it was
-measured. Micro-batches are shipped in the order of their submission; at most `max_in_flight` of them are anywhere
-between poll and acknowledgement.
+commit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
+submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement.
 """
 
 import logging

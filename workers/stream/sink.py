@@ -117,11 +117,11 @@ class ResultSink:
         self._producer.close(timeout=timeout_s)
 
     def _encoded(self, items: list[Item], answers: list[Answer | None]) -> list[bytes | None]:
-        """The result's value of each item that has one."""
+        """The result's value of each item that has one and is still ours to send."""
         name, now = self._name, datetime.now(UTC)
         return [
             encode_result(name, item.record, item.message, item.model, answer, now)
-            if isinstance(answer, Prediction) and item.message is not None
+            if isinstance(answer, Prediction) and item.message is not None and not item.progress.revoked
             else None
             for item, answer in zip(items, answers, strict=True)
         ]
