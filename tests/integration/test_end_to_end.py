@@ -188,11 +188,17 @@ def test_kcat_in_kcat_out(kafka: Broker, topics: Topics, run: Callable[[], Proce
     assert process.terminate() == 0, process.text()
 
 
+def in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process], count: int) -> Process:
+    """A run with `count` messages to do and more than 1,000 of them done."""
+    produce(kafka.bootstrap, topics.input, records(count))
+    process = run()
+    wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > 1_000, START_S, "the stream")
+    return process
+
+
 def test_everything_killed_in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
     count = 20_000
-    produce(kafka.bootstrap, topics.input, records(count))
-    first = run()
-    wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > 1_000, START_S, "the stream")
+    first = in_mid_stream(kafka, topics, run, count)
     first.kill_everything()
     before = results_so_far(kafka.bootstrap, topics.output)
     assert before < count, "it was too fast to be killed in mid-stream"
@@ -208,9 +214,7 @@ def test_everything_killed_in_mid_stream(kafka: Broker, topics: Topics, run: Cal
 
 def test_terminated_in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
     count = 20_000
-    produce(kafka.bootstrap, topics.input, records(count))
-    first = run()
-    wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > 1_000, START_S, "the stream")
+    first = in_mid_stream(kafka, topics, run, count)
     assert first.terminate() == 0, first.text()
     done = results_so_far(kafka.bootstrap, topics.output)
     assert 1_000 < done < count
