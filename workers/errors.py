@@ -8,6 +8,7 @@ LabelstreamError
 │   └── ModelChanged       the replica serves another revision than the caller prepared its input for
 └── StreamError            the stream cannot go on: it stops without committing and is started anew (retriable)
     ├── RecordRefused      the broker found a record too large: it is looked for record by record
+    ├── Fenced             the broker has ended our transaction: a new process takes over (not retriable)
     └── OffsetOutOfRange   the committed offset is no longer in the log: an operator decides (not retriable)
 
 A record that is at fault itself is no exception but a value, `workers.classifier.RecordError`.
@@ -57,6 +58,12 @@ class StreamError(LabelstreamError):
 
 class RecordRefused(StreamError):
     """A record that was sent is larger than its topic takes, and the topic's limit was not known beforehand."""
+
+
+class Fenced(StreamError):
+    """The coordinator no longer accepts this producer: its transaction took too long, or the process was frozen."""
+
+    retriable = False
 
 
 class OffsetOutOfRange(StreamError):

@@ -69,6 +69,7 @@ class KafkaSettings(Section):
     delivery_timeout_ms: int = Field(default=120_000, ge=1_000)
     session_timeout_ms: int = Field(default=30_000, ge=1_000)
     max_poll_interval_ms: int = Field(default=300_000, ge=5_000)
+    transaction_timeout_ms: int = Field(default=30_000, ge=2_000)
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
 
     @model_validator(mode="after")
@@ -133,7 +134,9 @@ class PipelineSettings(Section):
     models: tuple[Name, ...] = ()
     group_id: str | None = Field(None, min_length=1, max_length=249)
     start_from: Literal["earliest", "latest"] = "earliest"
-    delivery: Literal["at_least_once"] = "at_least_once"
+    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    transaction_interval_ms: int = Field(default=500, ge=10)
+    transaction_max_messages: int = Field(default=20_000, ge=1)
     workers: int = Field(default=1, ge=1, le=10_000)
     format: Literal["json", "text"] = "json"
     text_field: str | None = Field(None, min_length=1)
@@ -146,6 +149,7 @@ class PipelineSettings(Section):
     max_in_flight: int = Field(default=4, ge=1, le=1_000)
     commit_interval_ms: int = Field(default=1_000, ge=10)
     drain_timeout_s: float = Field(default=30.0, gt=0)
+    rebalance_drain_s: float = Field(default=10.0, ge=0)
     stall_timeout_s: float = Field(default=300.0, gt=0)
 
     @model_validator(mode="after")
@@ -194,11 +198,22 @@ class Settings(BaseSettings):
                 if model not in self.models:
                     raise ValueError(f"pipelines.{name}.model: there is no model {model!r} under models "
                                      f"(known: {', '.join(sorted(self.models))})")
+            self._check_times(name, pipeline)
         groups = [self.group_id(name) for name in self.pipelines]
         for group in groups:
             if groups.count(group) > 1:
                 raise ValueError(f"pipelines: two pipelines share the group_id {group!r}: give each its own")
         return self
+
+    def _check_times(self, name: str, pipeline: PipelineSettings) -> None:
+        if 4 * pipeline.transaction_interval_ms > self.kafka.transaction_timeout_ms:
+            raise ValueError(f"pipelines.{name}.transaction_interval_ms: {pipeline.transaction_interval_ms} is more "
+                             f"than a quarter of kafka.transaction_timeout_ms ({self.kafka.transaction_timeout_ms}), "
+                             "after which the broker ends a transaction: lower the one or raise the other")
+        if 2_000 * pipeline.rebalance_drain_s > self.kafka.max_poll_interval_ms:
+            raise ValueError(f"pipelines.{name}.rebalance_drain_s: {pipeline.rebalance_drain_s:g} s is more than half "
+                             f"of kafka.max_poll_interval_ms ({self.kafka.max_poll_interval_ms}), after which the "
+                             "group counts a worker out: lower the one or raise the other")
 
     def group_id(self, pipeline: str) -> str:
         """The consumer group of a pipeline: as set, or made from its name."""

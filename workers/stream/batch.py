@@ -56,18 +56,16 @@ class Call:
 
 
 class MicroBatch:
-    """Items in the order of their input, their calls, and how far each partition is done when all is sent."""
+    """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    def __init__(self, items: list[Item], calls: list[Call]) -> None:
-        self.items, self.calls = items, calls
+    `ends`: each partition in it with the offset of its last record.
+    """
+
+    def __init__(
+        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]]
+    ) -> None:
+        self.items, self.calls, self.ends = items, calls, ends
         self.received_at = time.monotonic()
-
-    def last_offsets(self) -> list[tuple[PartitionProgress, int]]:
-        """For each partition in it the last offset."""
-        last: dict[int, tuple[PartitionProgress, int]] = {}
-        for item in self.items:
-            last[id(item.progress)] = (item.progress, item.record.offset)
-        return list(last.values())
 
     def answers(self) -> list[Answer | None]:
         """One for each item, in order; None for a skipped one. All futures must be done.

@@ -76,6 +76,9 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
         max_poll_interval_ms=kafka.max_poll_interval_ms,
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=min(3_000, kafka.session_timeout_ms // 3),
+        # In exactly-once mode: neither records of aborted transactions, nor a predecessor's offsets before its open
+        # transaction has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
+        isolation_level="read_committed" if pipeline.delivery == "exactly_once" else "read_uncommitted",
         fetch_max_bytes=16 * 1024 * 1024,
         metrics_enabled=False,
     )
@@ -85,17 +88,42 @@ def make_producer(config: dict[str, Any], kafka: KafkaSettings, max_record_bytes
     """An idempotent producer: retries neither repeat nor reorder. `max_record_bytes`: the largest we will send."""
     return KafkaProducer(
         **config,
-        acks="all",
-        enable_idempotence=True,
-        allow_auto_create_topics=False,
+        **_producing(kafka, max_record_bytes),
         delivery_timeout_ms=kafka.delivery_timeout_ms,
         max_block_ms=kafka.request_timeout_ms,
-        max_request_size=max(max_record_bytes, 1_048_576) + 65_536,
-        batch_size=131_072,
-        linger_ms=2,
-        compression_type=None if kafka.compression == "none" else kafka.compression,
-        metrics_enabled=False,
     )
+
+
+def make_transactional_producer(
+    config: dict[str, Any], kafka: KafkaSettings, max_record_bytes: int, transactional_id: str
+) -> KafkaProducer:
+    """Like `make_producer`, for transactions. It gives up sending before the broker ends the transaction."""
+    delivery_ms = min(kafka.delivery_timeout_ms, kafka.transaction_timeout_ms * 2 // 3)
+    request_ms = min(kafka.request_timeout_ms, delivery_ms // 2)
+    return KafkaProducer(
+        **config | {"request_timeout_ms": request_ms},
+        **_producing(kafka, max_record_bytes),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=kafka.transaction_timeout_ms,
+        delivery_timeout_ms=delivery_ms,
+        max_block_ms=kafka.transaction_timeout_ms,
+        # It sleeps so long, with everything it sends, when a transaction follows so closely on another one that the
+        # broker is still writing that one's markers: usually for some milliseconds.
+        retry_backoff_ms=20,
+    )
+
+
+def _producing(kafka: KafkaSettings, max_record_bytes: int) -> dict[str, Any]:
+    return {
+        "acks": "all",
+        "enable_idempotence": True,
+        "allow_auto_create_topics": False,
+        "max_request_size": max(max_record_bytes, 1_048_576) + 65_536,
+        "batch_size": 131_072,
+        "linger_ms": 2,
+        "compression_type": None if kafka.compression == "none" else kafka.compression,
+        "metrics_enabled": False,
+    }
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """Which partitions are ours, and how far each is done: never an offset whose result is not acknowledged.
 
-A `PartitionProgress` lives as long as one assignment. When a partition is taken away its progress is revoked, so that
-late results find out; when it comes back it gets a new one, and nothing old can be committed for it.
+A `PartitionProgress` lives as long as one assignment. When the group takes a partition away in order, its progress is
+`leaving`: what is in flight may still be finished, because the next owner gets it only after our next poll. Then, or at
+once when the membership was lost, it is revoked, so that late results find out. When the partition comes back it gets a
+new one, and nothing old can be committed for it.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kafka import ConsumerRebalanceListener
@@ -24,6 +27,7 @@ class PartitionProgress:
     received: int = -1
     done: int = -1
     committed: int = -1
+    leaving: bool = False
     revoked: bool = False
 
     def receive(self, first: int, last: int) -> None:
@@ -43,26 +47,35 @@ class PartitionProgress:
 
 
 class Ownership(ConsumerRebalanceListener):
-    """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's.
+    """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's."""
 
-    `commit_soon(offsets)` must not block; on a revocation it is called with what is done but not committed, while we
-    are still the recognised owner, so that the next owner starts behind it.
-    """
-
-    def __init__(self, commit_soon: Callable[[Offsets], None]) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[TopicPartition, PartitionProgress] = {}
-        self._commit_soon = commit_soon
+        self._leaving: dict[TopicPartition, PartitionProgress] = {}
+        self._leaving_since = 0.0
         self.rebalances = 0
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        taken = self._drop(revoked)
-        last = {p.partition: p.done for p in taken if p.done > p.committed}
-        if last:
-            self._commit_soon(last)
+        # Under the cooperative protocol this is called when the new assignment stands, and the revoked partitions
+        # are nobody's until our next poll joins again: so long there is time to finish what is in flight.
+        with self._lock:
+            self.rebalances += 1
+            for partition in revoked:
+                progress = self._held.pop(partition, None)
+                if progress is not None:
+                    progress.leaving = True
+                    self._leaving[partition] = progress
+            self._leaving_since = time.monotonic()
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        self._drop(lost)  # the broker has given them away already: a commit would be refused
+        # The broker has given them away already: a commit would be refused.
+        with self._lock:
+            self.rebalances += 1
+            for partition in lost:
+                for progresses in (self._held, self._leaving):
+                    if (progress := progresses.pop(partition, None)) is not None:
+                        progress.revoked = True
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         with self._lock:
@@ -70,31 +83,38 @@ class Ownership(ConsumerRebalanceListener):
             for partition in assigned:
                 self._held[partition] = PartitionProgress(partition)
 
+    def leaving_s(self) -> float | None:
+        """How long ago partitions were taken away that were not let go yet, in seconds; None without any."""
+        with self._lock:
+            return time.monotonic() - self._leaving_since if self._leaving else None
+
+    def let_go(self) -> None:
+        """Whatever is still in flight of leaving partitions is their next owner's to do."""
+        with self._lock:
+            for progress in self._leaving.values():
+                progress.revoked = True
+            self._leaving.clear()
+
     def get(self, partition: TopicPartition) -> PartitionProgress | None:
         """The progress of a partition that we hold, else None."""
         with self._lock:
             return self._held.get(partition)
 
     def held(self) -> list[PartitionProgress]:
+        """What we hold, without what is leaving."""
         with self._lock:
             return list(self._held.values())
 
     def committable(self) -> Offsets:
         """What is done and not yet committed."""
-        return {p.partition: p.done for p in self.held() if p.done > p.committed}
+        with self._lock:
+            ours = [*self._held.values(), *self._leaving.values()]
+        return {p.partition: p.done for p in ours if p.done > p.committed}
 
     def committed(self, offsets: Offsets) -> None:
         """The broker has accepted `offsets`."""
         with self._lock:
             for partition, offset in offsets.items():
-                progress = self._held.get(partition)
+                progress = self._held.get(partition) or self._leaving.get(partition)
                 if progress is not None:
                     progress.committed = max(progress.committed, offset)
-
-    def _drop(self, partitions: Iterable[TopicPartition]) -> list[PartitionProgress]:
-        with self._lock:
-            self.rebalances += 1
-            taken = [p for partition in partitions if (p := self._held.pop(partition, None)) is not None]
-        for progress in taken:
-            progress.revoked = True
-        return taken

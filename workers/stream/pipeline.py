@@ -1,7 +1,7 @@
 """The way of the data through one worker, from one consumer to one producer, for as long as both live.
 
-One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, poll, decode, submit,
-commit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
+One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
+submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
 submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement.
 """
 
@@ -9,16 +9,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from schemas.dead_letter import Reason
 from workers.classifier import Classifier
-from workers.errors import InferenceError
+from workers.errors import InferenceError, RecordRefused
 from workers.settings import PipelineSettings
 from workers.stream.batch import Call, MicroBatch, make_calls, make_items
 from workers.stream.decode import decoder
+from workers.stream.delivery import Delivery
 from workers.stream.pace import Pace
-from workers.stream.sink import ResultSink, Shipment
+from workers.stream.sink import Shipment
 from workers.stream.source import Polled, RecordSource
 from workers.stream.stats import Stats
 
@@ -29,17 +30,22 @@ PAUSED_WAIT_S = 0.05
 
 
 class Pipeline:
-    """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers."""
+    """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers.
+
+    `reach` is told the names of the points that the stream passes: tests end the process there.
+    """
 
     def __init__(
         self,
         settings: PipelineSettings,
         source: RecordSource,
-        sink: ResultSink,
+        delivery: Delivery,
         classifiers: Mapping[str, Classifier],
         stats: Stats,
+        reach: Callable[[str], None] = lambda point: None,
     ) -> None:
-        self._settings, self._source, self._sink, self._classifiers = settings, source, sink, classifiers
+        self._settings, self._source, self._delivery, self._classifiers = settings, source, delivery, classifiers
+        self._reach = reach
         self._stats = stats
         self._pace = Pace(settings.max_poll_records, settings.max_in_flight, settings.drain_timeout_s)
         self._decode = decoder(settings)
@@ -47,25 +53,34 @@ class Pipeline:
         self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
         self._shipped: deque[Shipment] = deque()
         self._wake = threading.Event()
-        self._next_commit = self._polled_at = time.monotonic()
+        delivery.wake_with(self._wake.set)
+        self._polled_at = time.monotonic()
         self._fruitful = False
 
     def turn(self, accept: bool) -> None:
-        """One turn of the loop: ship and settle, take in what there is room for (with `accept`), commit when it is
-        time.
+        """One turn of the loop: ship, settle and commit, and take in what there is room for (with `accept`).
 
         Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
         """
         self._ship()
         self._settle()
-        self._submit(self._poll(accept))
-        if time.monotonic() >= self._next_commit:
-            self._source.commit()
-            self._next_commit = time.monotonic() + self._settings.commit_interval_ms / 1000
+        void = self._delivery.turn()
+        if void is not None:
+            unshipped = list(self._in_flight)[len(self._shipped) :]
+            self._in_flight = deque([*void, *unshipped])
+            self._shipped.clear()
+        elif self._handing_over():
+            self._wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
+        else:
+            self._submit(self._poll(accept))
 
     def drained(self) -> bool:
         """Is nothing in flight?"""
         return not self._in_flight
+
+    def flush(self) -> bool:
+        """Commit what is done. False as long as something is left: turn, and call again."""
+        return self._delivery.flush()
 
     def oldest_s(self) -> float:
         """How long the oldest micro-batch in flight is under way, in seconds; 0 without any."""
@@ -82,8 +97,7 @@ class Pipeline:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
         paused = not accept or len(self._in_flight) >= self._settings.max_in_flight
         if self._in_flight and not self._fruitful and not self._source.joining():
-            self._wake.wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
-            self._wake.clear()
+            self._wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
             if paused and time.monotonic() < self._polled_at + PAUSED_WAIT_S:
                 return []  # woken by an answer: what a paused poll is for, staying in the group, has time
         waits = not paused and not self._in_flight
@@ -91,40 +105,61 @@ class Pipeline:
         self._polled_at, self._fruitful = time.monotonic(), bool(polled)
         return polled
 
+    def _wait(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def _handing_over(self) -> bool:
+        """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""
+        leaving_s = self._source.ownership.leaving_s()
+        if leaving_s is None:
+            return False
+        if leaving_s < self._settings.rebalance_drain_s:
+            if any(progress.leaving for batch in self._in_flight for progress, _ in batch.ends):
+                return True
+            if not self._delivery.flush():
+                return True
+        self._source.ownership.let_go()
+        return False
+
     def _submit(self, polled: Polled) -> None:
         if not polled:
             return
+        self._reach("after_poll")
         settings = self._settings
         items = [
             item
             for progress, records in polled
             for item in make_items(records, progress, self._decode, settings.model, self._skipped_reasons)
         ]
-        batch = MicroBatch(items, make_calls(items, self._classifiers))
+        ends = [(progress, records[-1].offset) for progress, records in polled]
+        batch = MicroBatch(items, make_calls(items, self._classifiers), ends)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
         self._stats.add(messages_in=len(items), unknown_fields=unknown)
         self._in_flight.append(batch)
+        self._reach("mid_inference")
 
     def _ship(self) -> None:
-        while len(self._shipped) < len(self._in_flight):
+        while len(self._shipped) < len(self._in_flight) and self._delivery.ready():
             batch = self._in_flight[len(self._shipped)]
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
             self._pace.shipped(len(batch.items), batch.received_at)
-            shipment = self._sink.ship(batch)
+            shipment = self._delivery.ship(batch)
             self._shipped.append(shipment)
             shipment.on_last_ack(self._wake.set)
+            self._reach("after_send")
 
     def _settle(self) -> None:
-        while self._shipped and self._shipped[0].settle():
-            shipment = self._shipped.popleft()
-            self._in_flight.popleft()
-            for progress, offset in shipment.batch.last_offsets():
-                progress.finish(offset)
-            self._stats.sent(shipment.results, shipment.dead_letters, shipment.skipped, shipment.latencies_ms)
+        try:
+            while self._shipped and self._shipped[0].settle():
+                self._in_flight.popleft()
+                self._delivery.settled(self._shipped.popleft())
+        except RecordRefused as error:
+            self._delivery.refused(error)
 
     def _answered(self, call: Call) -> bool:
         """Is the answer there? An infrastructure error is never a record's fault: it is asked again, for good."""

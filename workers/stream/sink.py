@@ -9,19 +9,27 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import (
+    InvalidProducerEpochError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RecordListTooLargeError,
+)
 from kafka.producer.future import FutureRecordMetadata
 
+from schemas.dead_letter import Reason
 from workers.classifier import Prediction, RecordError
-from workers.errors import RecordRefused, StreamError
+from workers.errors import Fenced, RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import Answer, Item, MicroBatch, refused
 from workers.stream.decode import Rejection
 from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, result_headers, too_large
+from workers.stream.producers import Producer
 from workers.stream.topics import TopicLimits
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 
 class Shipment:
@@ -49,43 +57,45 @@ class Shipment:
     def settle(self) -> bool:
         """Is every record acknowledged? Never blocks.
 
-        Raises `RecordRefused` when the broker found a record too large, `StreamError` for any other refusal: nothing
-        of this shipment may be committed then.
+        Raises `RecordRefused` when the broker found a record too large, `Fenced` or `StreamError` for any other
+        refusal: nothing of this shipment may be committed then.
         """
         while self._settled < len(self._acks):
             ack = self._acks[self._settled]
             if not ack.is_done:
                 return False
             if ack.failed():
-                error = ack.exception
-                kind = RecordRefused if isinstance(error, TOO_LARGE) else StreamError
-                raise kind(f"a record was not acknowledged ({type(error).__name__})") from error
+                raise _refusal("a record was not acknowledged", ack.exception)
             self._settled += 1
         return True
 
 
 class ResultSink:
-    """Owns the producers that `make_producer` makes. Used by one thread.
+    """Owns `producer`. Used by one thread.
 
-    `careful`: so many micro-batches are sent record by record, each acknowledged before the next. An idempotent
-    producer is beyond repair once the broker has found a record too large, and fails every other record in it with
-    the same error: only alone can the one at fault be told from its neighbours.
+    `careful`: so many micro-batches are sent record by record, each acknowledged before the next. A producer is beyond
+    repair once the broker has found a record too large, and fails every other record in it with the same error: only
+    alone can the one at fault be told from its neighbours.
     """
 
     def __init__(
         self,
         name: str,
         settings: PipelineSettings,
-        make_producer: Callable[[], KafkaProducer],
+        producer: Producer,
         limits: TopicLimits,
         careful: int = 0,
         ack_timeout_s: float = 120.0,
     ) -> None:
-        self._name, self._settings, self._limits = name, settings, limits
-        self._make_producer, self._producer = make_producer, make_producer()
+        self._name, self._settings, self._producer, self._limits = name, settings, producer, limits
         self._careful, self._ack_timeout_s = careful, ack_timeout_s
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
+        self._refused: Counter[tuple[str, int, int]] = Counter()  # how often the broker refused what a record became
+
+    def be_careful(self, micro_batches: int) -> None:
+        """From now on, for so many of them."""
+        self._careful = micro_batches
 
     def ship(self, batch: MicroBatch) -> Shipment:
         """Send one record for each item of `batch`, in order; its calls must be answered.
@@ -105,16 +115,15 @@ class ResultSink:
                 shipment.skipped += 1
                 continue
             shipment.latencies_ms.append(now_ms - item.record.timestamp)
-            if value is not None:
-                self._ship_result(shipment, item, value)
-            else:
-                self._bury(shipment, item, _rejection(answer, item.model))
+            if value is None or not self._ship_result(shipment, item, value):
+                rejection = _rejection(answer, item.model) if value is None else too_large(len(value), item.model)
+                self._bury(shipment, item, rejection)
         self._careful = max(0, self._careful - 1)
         return shipment
 
     def close(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for what was sent."""
-        self._producer.close(timeout=timeout_s)
+        self._producer.close(timeout_s)
 
     def _encoded(self, items: list[Item], answers: list[Answer | None]) -> list[bytes | None]:
         """The result's value of each item that has one and is still ours to send."""
@@ -126,43 +135,60 @@ class ResultSink:
             for item, answer in zip(items, answers, strict=True)
         ]
 
-    def _ship_result(self, shipment: Shipment, item: Item, value: bytes) -> None:
+    def _ship_result(self, shipment: Shipment, item: Item, value: bytes) -> bool:
+        """False when it is too large for the output topic."""
         record = item.record
         headers = []
         if record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record)
         result = Outgoing(value, record.key, headers, record.partition if self._same_partition else None)
-        size = result.size()
-        if size > self._limits.output or not self._send(shipment, self._settings.output, result):
-            self._bury(shipment, item, too_large(size, item.model))
-        else:
-            shipment.results += 1
+        if result.size() > self._limits.output or (self._refused and self._refused[_place(item)]):
+            return False
+        if not self._send(shipment, self._settings.output, result, item):
+            return False
+        shipment.results += 1
+        return True
 
     def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes."""
         shipment.dead_letters[rejection.reason.value] += 1
-        letter = encode_dead_letter(item.record, rejection, self._limits.dead_letter)
-        if self._send(shipment, self._settings.dead_letter, letter):
-            return
+        refusals = self._refused[_place(item)] if self._refused else 0
+        whole_refused = refusals > (rejection.reason == Reason.RESULT_TOO_LARGE)
+        if not whole_refused:
+            letter = encode_dead_letter(item.record, rejection, self._limits.dead_letter)
+            if self._send(shipment, self._settings.dead_letter, letter, item):
+                return
         letter = encode_dead_letter(item.record, rejection, max_bytes=0)
-        if not self._send(shipment, self._settings.dead_letter, letter):
+        if not self._send(shipment, self._settings.dead_letter, letter, item):
             raise StreamError(f"topic {self._settings.dead_letter} does not even take a dead letter's headers: "
                               "raise its max.message.bytes")
 
-    def _send(self, shipment: Shipment, topic: str, record: Outgoing) -> bool:
+    def _send(self, shipment: Shipment, topic: str, record: Outgoing, item: Item) -> bool:
         """False: the broker found it too large (known at once only while careful)."""
         try:
-            ack = self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+            ack = self._producer.send(topic, record)
             if self._careful:
                 ack.get(self._ack_timeout_s)
         except TOO_LARGE:
-            self._producer.close(timeout=0)
-            self._producer = self._make_producer()
+            self._refused[_place(item)] += 1
+            self._producer.refused()
             return False
         except KafkaError as error:
-            raise StreamError(f"topic {topic} cannot be written ({type(error).__name__}: {error})") from error
+            raise _refusal(f"topic {topic} cannot be written", error) from error
         shipment.expect(ack)
         return True
+
+
+def _refusal(what: str, error: BaseException | None) -> StreamError:
+    """The error to raise for one of kafka's. A broken producer's carries the one that broke it as an argument."""
+    known = [cause for cause in (error, *getattr(error, "args", ())) if isinstance(cause, (*TOO_LARGE, *FENCED))]
+    cause = known[0] if known else error
+    kind = RecordRefused if isinstance(cause, TOO_LARGE) else Fenced if isinstance(cause, FENCED) else StreamError
+    return kind(f"{what} ({type(cause).__name__}: {cause})")
+
+
+def _place(item: Item) -> tuple[str, int, int]:
+    return item.record.topic, item.record.partition, item.record.offset
 
 
 def _rejection(answer: Answer, model: str) -> Rejection:

@@ -34,7 +34,7 @@ class RecordSource:
         self._settings = settings
         self._commit_error: Exception | None = None
         self._membership = Membership(consumer)
-        self.ownership = Ownership(self._commit_soon)
+        self.ownership = Ownership()
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None) -> Polled:
@@ -89,13 +89,22 @@ class RecordSource:
         if not offsets:
             return True
         try:
-            self._consumer.commit(_as_kafka(offsets), timeout_ms=timeout_ms)
+            self._consumer.commit(as_kafka(offsets), timeout_ms=timeout_ms)
         except (CommitFailedError, RebalanceInProgressError):
             return False
         except KafkaError as error:
             raise StreamError(f"commit failed ({type(error).__name__}: {error})") from error
         self.ownership.committed(offsets)
         return True
+
+    def membership(self) -> Any:
+        """The group metadata for a transaction's offsets: the broker refuses them once the generation has moved on.
+
+        To be taken before one looks at what is held: the client sets a new generation first, and the assignment that
+        came with it after that. None outside of the group, where a broker would take offsets without any check.
+        """
+        metadata = self._consumer.group_metadata()
+        return metadata if metadata.generation_id >= 0 and metadata.member_id else None
 
     def lag(self) -> int:
         """Messages in the log that are not done, over the partitions that we hold, as far as known."""
@@ -142,8 +151,9 @@ class RecordSource:
             else:
                 self.ownership.committed(offsets)
 
-        self._consumer.commit_async(_as_kafka(offsets), callback=finished)
+        self._consumer.commit_async(as_kafka(offsets), callback=finished)
 
 
-def _as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
+def as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets in the client's own type."""
     return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}

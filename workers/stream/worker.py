@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,12 +14,22 @@ from kafka.errors import KafkaError
 from workers.classifier import Classifier
 from workers.errors import LabelstreamError, RecordRefused, StreamError
 from workers.settings import Settings
-from workers.stream.clients import connected_config, make_consumer, make_producer, never_log_messages
+from workers.stream.clients import (
+    connected_config,
+    make_consumer,
+    make_producer,
+    make_transactional_producer,
+    never_log_messages,
+)
+from workers.stream.delivery import AtLeastOnce, Delivery
+from workers.stream.exactly_once import ExactlyOnce
 from workers.stream.pipeline import Pipeline
+from workers.stream.producers import IdempotentProducer
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 from workers.stream.topics import check_topics
+from workers.stream.transactions import TransactionalProducer, check_transactions
 
 log = logging.getLogger(__name__)
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
@@ -30,14 +41,21 @@ RESTARTS_IN_ROW = 20
 
 
 class PipelineWorker:
-    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close."""
+    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close.
+
+    `reach` is told the names of the points that the stream passes: tests end the process there.
+    """
 
     def __init__(
-        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
+        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str,
+        reach: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._name, self._settings, self._classifiers = name, settings, classifiers
         self._pipeline_settings = settings.pipelines[name]
-        self._id = worker_id
+        self._id, self._reach = worker_id, reach
+        # Of this process, whatever is started anew in it. Fencing between workers comes from the group's generation; a
+        # fixed id would make two clusters in one group fence each other without end.
+        self._transactional_id = f"{settings.group_id(name)}-{uuid.uuid4().hex}"
         self._stats = Stats()
         self._stopping = threading.Event()
         self._drain_until = float("inf")
@@ -60,6 +78,8 @@ class PipelineWorker:
         self._config = connected_config(kafka)
         group = self._settings.group_id(self._name)
         self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings, group)
+        if self._pipeline_settings.delivery == "exactly_once":
+            check_transactions(self._config, kafka, f"pipelines.{self._name}.delivery", self._transactional_id)
         self._thread.start()
 
     def check(self) -> None:
@@ -136,20 +156,40 @@ class PipelineWorker:
 
     def _run_once(self, careful: int) -> None:
         """One consumer, one sink: what they held is abandoned with them, never committed."""
-        kafka, settings = self._settings.kafka, self._pipeline_settings
         with ExitStack() as stack:
             try:
-                sink = ResultSink(self._name, settings, partial(make_producer, self._config, kafka, max(self._limits)),
-                                  self._limits, careful, min(CAREFUL_ACK_S, kafka.delivery_timeout_ms / 1000))
-                stack.callback(sink.close, CLOSE_MS / 1000)
-                consumer = make_consumer(self._config, kafka, settings, self._settings.group_id(self._name))
+                # The producer first: it ends what an earlier one of ours left open, before the consumer asks for the
+                # committed offsets.
+                producer = self._make_producer()
+                stack.callback(producer.close, CLOSE_MS / 1000)
+                consumer = make_consumer(self._config, self._settings.kafka, self._pipeline_settings,
+                                         self._settings.group_id(self._name))
             except KafkaError as error:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
-            source = RecordSource(consumer, settings)
+            source = RecordSource(consumer, self._pipeline_settings)
             stack.callback(source.close, CLOSE_MS)
-            self._pipeline = pipeline = Pipeline(settings, source, sink, self._classifiers, self._stats)
+            delivery = self._make_delivery(source, producer, careful)
+            self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
+                                                 self._stats, self._reach)
             stack.callback(self._forget_pipeline)
             self._turn_until_stopped(pipeline, source)
+
+    def _make_producer(self) -> IdempotentProducer | TransactionalProducer:
+        config, kafka, largest = self._config, self._settings.kafka, max(self._limits)
+        if self._pipeline_settings.delivery == "exactly_once":
+            make = partial(make_transactional_producer, config, kafka, largest, self._transactional_id)
+            return TransactionalProducer(make, self._reach)
+        return IdempotentProducer(partial(make_producer, config, kafka, largest))
+
+    def _make_delivery(
+        self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer, careful: int
+    ) -> Delivery:
+        kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
+        ack_timeout_s = min(CAREFUL_ACK_S, kafka.delivery_timeout_ms / 1000)
+        sink = ResultSink(self._name, settings, producer, self._limits, careful, ack_timeout_s)
+        if isinstance(producer, TransactionalProducer):
+            return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
+        return AtLeastOnce(settings, source, sink, stats)
 
     def _forget_pipeline(self) -> None:
         self._pipeline = None
@@ -163,7 +203,7 @@ class PipelineWorker:
             pipeline.turn(accept=False)
             self._turned(source)
         drained = pipeline.drained()
-        while not source.commit_and_wait(CLOSE_MS):  # a rebalance is in the way: turning completes it
+        while not pipeline.flush():  # a transaction is to be ended, or a rebalance: by turning
             if time.monotonic() > self._drain_until:
                 drained = False
                 break

@@ -4,18 +4,13 @@ import pytest
 from kafka import TopicPartition
 
 from workers.errors import StreamError
-from workers.stream.offsets import Offsets, Ownership
+from workers.stream.offsets import Ownership
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
-def ownership() -> tuple[Ownership, list[Offsets]]:
-    commits: list[Offsets] = []
-    return Ownership(commits.append), commits
-
-
 def test_only_what_is_done_is_committable() -> None:
-    owned, _ = ownership()
+    owned = Ownership()
     owned.on_partitions_assigned([A, B])
     progress = owned.get(A)
     assert progress is not None
@@ -30,30 +25,51 @@ def test_only_what_is_done_is_committable() -> None:
     assert owned.committable() == {A: 20}
 
 
-def test_a_revoked_partition_commits_what_was_done_and_nothing_later() -> None:
-    owned, commits = ownership()
+def test_a_partition_that_is_taken_away_may_be_finished_until_it_is_let_go() -> None:
+    owned = Ownership()
     owned.on_partitions_assigned([A, B])
     progress = owned.get(A)
     assert progress is not None
     progress.receive(0, 9)
     progress.finish(4)
+    assert owned.leaving_s() is None
     owned.on_partitions_revoked({A})
-    assert commits == [{A: 5}]
-    assert progress.revoked
-    progress.finish(9)
-    assert owned.committable() == {}
+    assert owned.leaving_s() is not None
     assert owned.get(A) is None
     assert owned.get(B) is not None
+    assert not progress.revoked
+    progress.finish(7)
+    assert owned.committable() == {A: 8}
+    owned.committed({A: 8})
+    owned.let_go()
+    assert progress.revoked
+    assert owned.leaving_s() is None
+    progress.finish(9)
+    assert owned.committable() == {}
+
+
+def test_what_is_lost_while_it_is_leaving_is_lost() -> None:
+    owned = Ownership()
+    owned.on_partitions_assigned([A])
+    progress = owned.get(A)
+    assert progress is not None
+    progress.receive(0, 9)
+    owned.on_partitions_revoked({A})
+    owned.on_partitions_lost({A})
+    assert progress.revoked
+    assert owned.leaving_s() is None
+    progress.finish(9)
+    assert owned.committable() == {}
 
 
 def test_a_partition_that_comes_back_starts_anew() -> None:
-    owned, commits = ownership()
+    owned = Ownership()
     owned.on_partitions_assigned([A])
     old = owned.get(A)
     assert old is not None
     old.receive(0, 9)
     owned.on_partitions_lost({A})
-    assert commits == []
+    assert owned.committable() == {}
     owned.on_partitions_assigned([A])
     new = owned.get(A)
     assert new is not None
@@ -63,7 +79,7 @@ def test_a_partition_that_comes_back_starts_anew() -> None:
 
 
 def test_a_rewound_log_is_an_error() -> None:
-    owned, _ = ownership()
+    owned = Ownership()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None
@@ -76,7 +92,7 @@ def test_a_rewound_log_is_an_error() -> None:
 
 
 def test_an_older_commit_does_not_go_back() -> None:
-    owned, _ = ownership()
+    owned = Ownership()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None

@@ -16,8 +16,10 @@ from workers.classifier import Classifier
 from workers.errors import RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import RETRY_FIRST_S
+from workers.stream.delivery import AtLeastOnce
 from workers.stream.offsets import Ownership
 from workers.stream.pipeline import POLL_MS, Pipeline
+from workers.stream.producers import IdempotentProducer
 from workers.stream.sink import ResultSink
 from workers.stream.stats import Stats
 from workers.stream.topics import TopicLimits
@@ -33,7 +35,7 @@ class FakeSource:
     """Stands in for RecordSource: polls what the test put in."""
 
     def __init__(self) -> None:
-        self.ownership = Ownership(lambda offsets: None)
+        self.ownership = Ownership()
         self.ownership.on_partitions_assigned([A])
         self.waiting: list[list[ConsumerRecord]] = []
         self.polls: list[bool] = []
@@ -59,6 +61,10 @@ class FakeSource:
         if offsets:
             self.commits.append(offsets)
             self.ownership.committed(offsets)
+
+    def commit_and_wait(self, timeout_ms: int) -> bool:
+        self.commit()
+        return True
 
 
 class Ack(Future):
@@ -109,9 +115,10 @@ class Bench:
             "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 10, **more})
         self.classifier = FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
-        sink = ResultSink("p", self.settings, lambda: self.producer,
-                          limits or TopicLimits(), careful)  # type: ignore[arg-type,return-value]
-        self.pipeline = Pipeline(self.settings, self.source, sink,  # type: ignore[arg-type]
+        producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
+        sink = ResultSink("p", self.settings, producer, limits or TopicLimits(), careful)
+        delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
+        self.pipeline = Pipeline(self.settings, self.source, delivery,  # type: ignore[arg-type]
                                  classifiers or {"m": self.classifier}, self.stats)
 
     def feed(self, *values: bytes | None, first: int = 0) -> None:
@@ -256,16 +263,48 @@ def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     assert bench.stats.snapshot()["retries"] == 3
 
 
-def test_results_of_a_partition_that_was_taken_away_are_dropped(benches: Callable[..., Bench]) -> None:
+def test_results_of_a_partition_that_was_lost_are_dropped(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    bench.source.ownership.on_partitions_lost({A})
+    bench.classifier.gate.set()
+    bench.turn_until(bench.pipeline.drained)
+    assert bench.producer.sent == []
+    assert bench.source.ownership.committable() == {}
+
+
+def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_the_next_poll(
+    benches: Callable[..., Bench]
+) -> None:
     bench = benches()
     bench.classifier.gate.clear()
     bench.feed(message("a"))
     bench.turn_until(lambda: not bench.source.waiting)
     bench.source.ownership.on_partitions_revoked({A})
+    polls = len(bench.source.polls)
+    for _ in range(5):
+        bench.pipeline.turn(accept=True)
+    assert len(bench.source.polls) == polls  # the next poll gives the partition up
+    bench.classifier.gate.set()
+    bench.turn_until(lambda: len(bench.source.polls) > polls)
+    assert len(bench.producer.results()) == 1
+    assert bench.source.commits == [{A: 0}, {A: 1}]
+
+
+def test_a_partition_that_is_taken_away_is_let_go_when_the_time_is_up(benches: Callable[..., Bench]) -> None:
+    bench = benches(rebalance_drain_s=0.2)
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    bench.source.ownership.on_partitions_revoked({A})
+    polls = len(bench.source.polls)
+    bench.turn_until(lambda: len(bench.source.polls) > polls)
     bench.classifier.gate.set()
     bench.turn_until(bench.pipeline.drained)
     assert bench.producer.sent == []
-    assert bench.source.ownership.committable() == {}
+    assert bench.source.commits in ([], [{A: 0}])
 
 
 def test_a_shifted_answer_never_becomes_a_label(benches: Callable[..., Bench]) -> None:

@@ -1,0 +1,57 @@
+"""Exactly-once on a real broker: what read_committed readers see, whatever happens to workers and partitions."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
+from tests.integration.test_delivery import assert_order, make_topics, messages
+from tests.kafka import Broker
+
+EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
+
+
+def ids_of(bootstrap: str, topic: str, count: int) -> Counter[int]:
+    """How often each id is there for a read_committed reader, a moment after `count` are."""
+    read_all(bootstrap, topic, lambda found: len(found) >= count)
+    time.sleep(1)
+    found = read_all(bootstrap, topic, lambda found: False, timeout_s=2)
+    return Counter(json.loads(message.value())["id"] for message in found)
+
+
+def test_all_come_out_once_with_their_offsets(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
+    topics = make_topics(make_topic)
+    produce(kafka.bootstrap, topics.input, [*messages(5_000), (b"k", b"no json")])
+    worker = start_worker(topics, output_partition="same", **EXACTLY)
+    found = read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= 5_000)
+    results = [json.loads(message.value()) for message in found]
+    assert Counter(r["id"] for r in results) == Counter(range(5_000))
+    assert_order(results)
+    ((headers, _),) = read_letters(kafka.bootstrap, topics.dead_letter, 1)
+    assert headers["labelstream.reason"] == "invalid_json"
+    wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == 5_001, 20, "commit")
+    assert worker.stop(10)
+    assert worker.stats()["results_out"] == 5_000
+
+
+def test_workers_come_and_go_without_duplicates(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
+    topics = make_topics(make_topic)
+    count = 12_000
+    produce(kafka.bootstrap, topics.input, messages(count))
+    workers = [start_worker(topics, worker_id="w0", max_poll_records=50, **EXACTLY)]
+    wait_until(lambda: workers[0].stats()["results_out"] > 300)
+    workers.append(start_worker(topics, worker_id="w1", max_poll_records=50, **EXACTLY))
+    wait_until(lambda: workers[1].stats()["results_out"] > 300 or workers[0].stats()["lag"] == 0)
+    workers.append(start_worker(topics, worker_id="w2", max_poll_records=50, **EXACTLY))
+    time.sleep(1)
+    assert workers[0].stop(20)
+    assert ids_of(kafka.bootstrap, topics.output, count) == Counter(range(count))

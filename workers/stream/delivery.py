@@ -1,0 +1,91 @@
+"""When what was sent counts as done, and its offsets are committed: the two ways of delivery."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from workers.errors import RecordRefused
+from workers.settings import PipelineSettings
+from workers.stream.batch import MicroBatch
+from workers.stream.sink import ResultSink, Shipment
+from workers.stream.source import RecordSource
+from workers.stream.stats import Stats
+
+COMMIT_MS = 5_000
+
+
+class Delivery(Protocol):
+    """Used by the pipeline's thread alone. Its methods raise `StreamError` when the stream cannot go on."""
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from whatever thread, when `turn` has something to do."""
+        ...
+
+    def ready(self) -> bool:
+        """May the next micro-batch be shipped now?"""
+        ...
+
+    def ship(self, batch: MicroBatch) -> Shipment:
+        """Send what `batch` became; shipments are settled in this order."""
+        ...
+
+    def settled(self, shipment: Shipment) -> None:
+        """Every record of it is acknowledged."""
+        ...
+
+    def refused(self, error: RecordRefused) -> None:
+        """The broker found a record of what was shipped too large. Raises `error`, or makes it void: see `turn`."""
+        ...
+
+    def turn(self) -> list[MicroBatch] | None:
+        """Commit when it is time. Never waits.
+
+        Where all that was sent since the last commit is void: its micro-batches, to be shipped again in this order
+        before any other; no shipment that was handed out before may be settled then. None otherwise.
+        """
+        ...
+
+    def flush(self) -> bool:
+        """Commit all that is settled, as soon as possible. False as long as something is left: turn and call again."""
+        ...
+
+
+def account(shipment: Shipment, stats: Stats) -> None:
+    """What was sent counts."""
+    for progress, offset in shipment.batch.ends:
+        progress.finish(offset)
+    stats.sent(shipment.results, shipment.dead_letters, shipment.skipped, shipment.latencies_ms)
+
+
+class AtLeastOnce:
+    """What is acknowledged is done; offsets follow every `commit_interval_ms`."""
+
+    def __init__(
+        self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, stats: Stats
+    ) -> None:
+        self._source, self._sink, self._stats = source, sink, stats
+        self._interval_s = settings.commit_interval_ms / 1000
+        self._next_commit = time.monotonic()
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        pass  # nothing here happens by itself
+
+    def ready(self) -> bool:
+        return True
+
+    def ship(self, batch: MicroBatch) -> Shipment:
+        return self._sink.ship(batch)
+
+    def settled(self, shipment: Shipment) -> None:
+        account(shipment, self._stats)
+
+    def refused(self, error: RecordRefused) -> None:
+        raise error
+
+    def turn(self) -> None:
+        if time.monotonic() >= self._next_commit:
+            self._source.commit()
+            self._next_commit = time.monotonic() + self._interval_s
+
+    def flush(self) -> bool:
+        return self._source.commit_and_wait(COMMIT_MS)

@@ -1,0 +1,172 @@
+"""Kafka transactions with kafka-python's producer, which loses or repeats records unless it is kept on a short lead.
+
+Read in kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), each with a test in tests/:
+
+* A batch that expired does not fail its transaction, and `flush` only logs: the caller commits only when every
+  acknowledgement is there (`ExactlyOnce`).
+* After an abort the offsets of the aborted transaction leak into the next one; after an epoch bump `commit_transaction`
+  may report success for a transaction that the broker has aborted. So: no second use of a producer after anything
+  unusual, and a commit counts only while producer id and epoch are those of the start.
+* `commit_transaction` and `send_offsets_to_transaction` wait without a limit: they run on a thread of their own.
+* It speaks transaction protocol v1 only, where a late write of an aborted transaction could land in the next one: an
+  abort is always `init_transactions` of a new producer, whose new epoch fences the old one's writes.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import (
+    CommitFailedError,
+    InvalidProducerEpochError,
+    KafkaError,
+    ProducerFencedError,
+    TransactionalIdAuthorizationFailedError,
+)
+from kafka.producer.future import FutureRecordMetadata
+
+from workers.errors import Fenced, StartError, StreamError
+from workers.settings import KafkaSettings
+from workers.stream.clients import explained, is_in_memory, make_transactional_producer
+from workers.stream.encode import Outgoing
+from workers.stream.offsets import Offsets
+from workers.stream.source import as_kafka
+
+log = logging.getLogger(__name__)
+FENCED = (ProducerFencedError, InvalidProducerEpochError)
+FENCING_API = (2, 5)
+ABORT_S = 5.0
+Reach = Callable[[str], None]
+
+
+def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, transactional_id: str) -> None:
+    """Raises `StartError` naming `key` when this broker gives us no transactions with `transactional_id`."""
+    if is_in_memory(config):
+        raise StartError(f"{key}: exactly_once needs a real broker; this is the in-memory one: set at_least_once")
+    with explained(kafka):
+        producer = make_transactional_producer(config, kafka, 0, transactional_id)
+        try:
+            if producer.config["api_version"] < FENCING_API:
+                raise StartError(f"{key}: exactly_once needs Kafka 2.5 or newer, whose brokers fence offsets by the "
+                                 "generation of the group (KIP-447); set at_least_once, or bring them up to date")
+            producer.init_transactions()
+        except TransactionalIdAuthorizationFailedError:
+            raise StartError(f"{key}: no permission for transactions; grant WRITE and DESCRIBE on the transactional "
+                             f"ids that begin with {transactional_id.rpartition('-')[0]}-") from None
+        except KafkaError as error:
+            raise StartError(f"{key}: no transactions ({type(error).__name__}: {error}); kafka.transaction_timeout_ms "
+                             f"({kafka.transaction_timeout_ms}) must not be above the brokers' "
+                             "transaction.max.timeout.ms") from None
+        finally:
+            producer.close(timeout=0)
+
+
+class Aborted(Exception):
+    """The open transaction is gone, for certain: what was in it has to be sent again."""
+
+
+class TransactionalProducer:
+    """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
+
+    `make`: a producer with that id. `reach` is told the names of the points that a commit passes.
+    Raises `StreamError` when transactions cannot be initialised.
+    """
+
+    def __init__(self, make: Callable[[], KafkaProducer], reach: Reach) -> None:
+        self._make, self._reach = make, reach
+        self._begun = False
+        self._producer = self._initialised()
+
+    def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
+        self._begin()
+        return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+
+    def refused(self) -> None:
+        """Raises `Aborted`: with the record at fault the whole transaction is lost."""
+        self.abort()
+        raise Aborted
+
+    def abort(self) -> None:
+        """End the open transaction, if there is one, without effect."""
+        if self._begun:
+            self._producer.close(timeout=0)
+            self._begun = False
+            self._producer = self._initialised()
+
+    def commit(self, offsets: Offsets, membership: Any) -> "Future[None]":
+        """Commit what was sent, all of it acknowledged, together with `offsets`. Never blocks.
+
+        The future fails with `Aborted`, `Fenced`, or with `StreamError` where the outcome is unknown; then, as when it
+        never resolves, only `init_transactions` and a look at the committed offsets tell.
+        """
+        self._begin()
+        outcome: Future[None] = Future()
+        arguments = self._producer, self._identity, offsets, membership, outcome
+        threading.Thread(target=self._finish, args=arguments, name="transaction", daemon=True).start()
+        return outcome
+
+    def committed(self) -> None:
+        """The commit has succeeded: the next `send` begins a new transaction."""
+        self._begun = False
+
+    def close(self, timeout_s: float) -> None:
+        """Ends an open transaction without effect, so that it holds back no reader until its timeout."""
+        if self._begun:
+            aborting = threading.Thread(target=_abort_quietly, args=(self._producer,), daemon=True)
+            aborting.start()
+            aborting.join(min(timeout_s, ABORT_S))
+        self._producer.close(timeout=0 if self._begun else timeout_s)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._producer.begin_transaction()
+            self._begun = True
+
+    def _initialised(self) -> KafkaProducer:
+        producer = self._make()
+        try:
+            producer.init_transactions()
+        except KafkaError as error:
+            producer.close(timeout=0)
+            raise StreamError(f"transactions cannot be initialised ({type(error).__name__}: {error})") from error
+        self._identity = identity(producer)
+        return producer
+
+    def _finish(
+        self, producer: KafkaProducer, started_as: tuple[int, int], offsets: Offsets, membership: Any,
+        outcome: "Future[None]",
+    ) -> None:
+        try:
+            try:
+                producer.send_offsets_to_transaction(as_kafka(offsets), membership)
+            except CommitFailedError:  # another generation of the group: EndTxn was not sent, nothing took effect
+                raise Aborted from None
+            self._reach("after_send_offsets")
+            self._reach("before_commit")
+            producer.commit_transaction()
+            self._reach("after_commit")
+            if identity(producer) != started_as:
+                raise StreamError("the producer's epoch changed during a commit: its outcome is unknown")
+            outcome.set_result(None)
+        except FENCED as error:
+            outcome.set_exception(Fenced(f"the broker has ended our transaction ({type(error).__name__})"))
+        except KafkaError as error:
+            outcome.set_exception(StreamError(f"a transaction failed ({type(error).__name__}: {error})"))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+
+def identity(producer: KafkaProducer) -> tuple[int, int]:
+    """Producer id and epoch: as long as they stay, no transaction was aborted behind our back."""
+    manager: Any = producer._transaction_manager  # type: ignore[attr-defined]
+    return manager.producer_id_and_epoch.producer_id, manager.producer_id_and_epoch.epoch
+
+
+def _abort_quietly(producer: KafkaProducer) -> None:
+    try:
+        producer.abort_transaction()
+    except Exception as error:
+        log.info("the open transaction could not be aborted (%s)", type(error).__name__)
