@@ -1,15 +1,12 @@
 """Exactly-once on a real broker: what read_committed readers see, whatever happens to workers and partitions."""
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
+from tests.integration.streams import committed, produce, read_all, read_letters, wait_until
 from tests.integration.test_delivery import assert_order, make_topics, messages
 from tests.kafka import Broker
 
