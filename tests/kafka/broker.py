@@ -89,7 +89,7 @@ class KafkaBroker(Broker):
             raise ValueError("names and passwords here are letters and digits: they go into JAAS lines unescaped")
         self.port = port or free_port()
         super().__init__(f"{HOST}:{self.port}")
-        self._controller_port = free_port(besides=self.port)
+        self.controller_port = free_port(besides=self.port)
         self._data = data
         self._overrides = dict(server_properties or {})
         self._users = dict(users or {})
@@ -122,12 +122,16 @@ class KafkaBroker(Broker):
         }
         return {"bootstrap_servers": self.bootstrap} | login | more
 
+    def override(self, server_properties: Mapping[str, str]) -> None:
+        """More settings over the defaults, from the next start on."""
+        self._overrides |= server_properties
+
     def start(self) -> None:
         """Starts the broker and returns when it answers requests; raises BrokerError or KafkaMissing."""
         if self.running:
             raise BrokerError("the broker is running already")
         java = [*java_command(), *JAVA_FLAGS]
-        for port in (self.port, self._controller_port):
+        for port in (self.port, self.controller_port):
             if not _is_free(port):
                 raise BrokerError(f"port {port} is taken")
         atexit.register(self.close)
@@ -237,7 +241,7 @@ class KafkaBroker(Broker):
         data = self.folder.resolve() / "data"
         data.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(
-            server_properties(data, self.port, self._controller_port, self._users, self._super_users, self._overrides)
+            server_properties(data, self.port, self.controller_port, self._users, self._super_users, self._overrides)
         )
         if (data / "meta.properties").exists():
             return

@@ -61,9 +61,10 @@ class AtLeastOnce:
     """What is acknowledged is done; offsets follow every `commit_interval_ms`."""
 
     def __init__(
-        self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, stats: Stats
+        self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, stats: Stats,
+        reach: Callable[[str], None] = lambda point: None,
     ) -> None:
-        self._source, self._sink, self._stats = source, sink, stats
+        self._source, self._sink, self._stats, self._reach = source, sink, stats, reach
         self._interval_s = settings.commit_interval_ms / 1000
         self._next_commit = time.monotonic()
 
@@ -84,7 +85,9 @@ class AtLeastOnce:
 
     def turn(self) -> None:
         if time.monotonic() >= self._next_commit:
+            self._reach("before_commit")
             self._source.commit()
+            self._reach("after_commit")
             self._next_commit = time.monotonic() + self._interval_s
 
     def flush(self) -> bool:

@@ -189,7 +189,7 @@ class PipelineWorker:
         sink = ResultSink(self._name, settings, producer, self._limits, careful, ack_timeout_s)
         if isinstance(producer, TransactionalProducer):
             return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
-        return AtLeastOnce(settings, source, sink, stats)
+        return AtLeastOnce(settings, source, sink, stats, self._reach)
 
     def _forget_pipeline(self) -> None:
         self._pipeline = None

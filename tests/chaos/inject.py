@@ -1,0 +1,61 @@
+"""What runs inside the workers' and replicas' processes: they tell their process ids, and die where they are told to.
+
+Orders are files in a folder that all processes share: `at-<point>` holds what to do there, for whoever comes first.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.replica import ModelReplica
+from workers.classifier import Classifier
+from workers.settings import Settings
+from workers.stream.worker import PipelineWorker
+
+POINTS = ("after_poll", "mid_inference", "after_send", "after_send_offsets", "before_commit", "after_commit")
+
+
+class Injector:
+    """To be told the points that a stream passes. An order is `kill`, or `hold SECONDS`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, point: str) -> None:
+        order = self._folder / f"at-{point}"
+        if not order.exists():
+            return
+        claimed = self._folder / f"claimed-{point}-{os.getpid()}"
+        try:
+            order.rename(claimed)
+        except FileNotFoundError:  # another worker was faster
+            return
+        action, _, seconds = claimed.read_text().partition(" ")
+        if action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(float(seconds))
+
+
+class ChaosWorker(PipelineWorker):
+    """Tells its process id once it has started."""
+
+    def __init__(
+        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
+    ) -> None:
+        self._folder = Path(settings.models["m"].source).parent
+        super().__init__(name, settings, classifiers, worker_id, Injector(self._folder))
+
+    def start(self) -> None:
+        super().start()
+        (self._folder / f"worker-{os.getpid()}").touch()
+
+
+class ChaosReplica(ModelReplica):
+    """Tells its process id once it has loaded its model."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__(spec)
+        (Path(spec["source"]).parent / f"replica-{os.getpid()}").touch()

@@ -1,0 +1,87 @@
+"""The messages, what has to come of each, and a producer that spreads them over the run."""
+
+import json
+import random
+import threading
+from pathlib import Path
+
+from confluent_kafka import Message, Producer
+
+from tests.chaos.system import INPUT
+from tests.chaos.verify import Expected, Place
+from workers.classifier import Prediction, Request
+from workers.engine.engine import Engine
+
+TEXTS, KEYS = 400, 150
+WORDS = ("blender", "quiet", "broke", "twice", "refund", "lovely", "cheap", "late", "box", "sound", "never", "again")
+
+
+class Load:
+    """Produces `count` messages, `allowed` of them at once; 1 in 50 is none that can be classified.
+
+    `expected` grows with the acknowledgements; complete when `finish` returns.
+    """
+
+    def __init__(self, bootstrap: str, model: Path, count: int, seed: int) -> None:
+        self._count, self._random = count, random.Random(seed)
+        self.expected: dict[Place, Expected] = {}
+        self.produced_at: dict[Place, float] = {}
+        self._answers = _answers(model, self._random)
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
+                                   "message.timeout.ms": 300_000, "reconnect.backoff.max.ms": 500, "log_level": 0})
+        self._share, self._lock = 0.0, threading.Lock()
+        self._ended = threading.Event()
+        self._failures: list[str] = []
+        self.sent = 0
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+
+    def allow(self, share: float) -> None:
+        """So much of all may be out by now, 0 to 1."""
+        self._share = share
+
+    def finish(self) -> None:
+        """Produce the rest and wait for every acknowledgement."""
+        self._share = 1.0
+        self._thread.join()
+        left = self._producer.flush(120)
+        if left or self._failures or len(self.expected) != self._count:
+            raise RuntimeError(f"the load itself failed: {left} unsent, {self._failures[:1]}, {len(self.expected)}")
+
+    def _run(self) -> None:
+        while self.sent < self._count:
+            goal = int(self._count * self._share)
+            # No more than some at once, so that faults meet messages on their way and not only a standing backlog.
+            for _ in range(min(10, goal - self.sent)):
+                self._send()
+            self._producer.poll(0.02)
+
+    def _send(self) -> None:
+        number, chosen = self.sent, self._random
+        self.sent += 1
+        key = None if chosen.random() < 0.2 else b"key-%d" % chosen.randrange(KEYS)
+        text, expected = chosen.choice(self._answers)
+        value = json.dumps({"text": text, "id": number}).encode()
+        if chosen.random() < 0.02:
+            value, expected = json.dumps({"text": number}).encode(), Expected(None, None)
+
+        def arrived(error: object, message: Message) -> None:
+            if error is not None:
+                self._failures.append(str(error))
+                return
+            place = (message.partition(), message.offset())
+            self.expected[place] = expected._replace(key=key)
+            self.produced_at[place] = message.timestamp()[1] / 1000
+
+        self._producer.produce(INPUT, value, key, on_delivery=arrived)
+
+
+def _answers(model: Path, chosen: random.Random) -> list[tuple[str, Expected]]:
+    """Texts, and the engine's own answers to them."""
+    texts = [" ".join(chosen.choices(WORDS, k=chosen.randrange(1, 30))) for _ in range(TEXTS)]
+    engine = Engine.load(str(model), device="cpu", dtype="float32")
+    answers = engine.classify([Request(text) for text in texts])
+    engine.close()
+    assert all(isinstance(answer, Prediction) for answer in answers)
+    return [(text, Expected(None, answer.labels[0], answer.scores[0]))
+            for text, answer in zip(texts, answers, strict=True) if isinstance(answer, Prediction)]

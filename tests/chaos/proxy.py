@@ -1,0 +1,103 @@
+"""A TCP proxy in front of the broker: cuts and freezes connections, and holds back requests of one kind."""
+
+import asyncio
+import struct
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+END_TXN, OFFSET_COMMIT = 26, 8  # Kafka's api keys
+
+
+class Proxy:
+    """Listens on loopback at `port` and connects to `target`. Runs in a thread of its own until `close`."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self._port, self._target = port, target
+        self._loop = asyncio.new_event_loop()
+        self._links: set[asyncio.Task[None]] = set()
+        self._open = True
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._held: dict[int, float] = {}
+        self.held = 0
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", port))
+
+    def cut(self) -> None:
+        """End all connections and take no new ones, until `mend`."""
+        async def cut() -> None:
+            self._open = False
+            for link in list(self._links):
+                link.cancel()
+        self._run(cut())
+
+    def freeze(self) -> None:
+        """Let nothing pass in either direction, until `mend`: connections stay open, as when a cable is pulled."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def mend(self) -> None:
+        self._open = True
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
+    def hold(self, api_key: int, seconds: float) -> None:
+        """Keep the next request of this kind back for so long, with all that follows on its connection."""
+        self._held[api_key] = seconds
+
+    def close(self) -> None:
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _end(self) -> None:
+        self._server.close()
+        self._flowing.set()
+        for link in list(self._links):
+            link.cancel()
+        await asyncio.sleep(0.05)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._links.add(task)
+        try:
+            if self._open:
+                await self._link(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._links.discard(task)
+            writer.transport.abort()
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        ways = [asyncio.create_task(self._requests(reader, back)), asyncio.create_task(self._answers(there, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            back.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            size = await reader.readexactly(4)
+            frame = await reader.readexactly(struct.unpack(">i", size)[0])
+            seconds = self._held.pop(struct.unpack(">h", frame[:2])[0], None)
+            if seconds is not None:
+                self.held += 1
+                await asyncio.sleep(seconds)
+            await self._flowing.wait()
+            writer.write(size + frame)
+            await writer.drain()
+
+    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()

@@ -1,0 +1,118 @@
+"""The system under test: a broker behind a proxy, and the application itself on a local Ray, with short timeouts."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ray import cloudpickle
+
+import deploy.app
+from deploy.app import application
+from deploy.runtime import deploy as deploy_application
+from deploy.runtime import ray_for
+from tests import models
+from tests.chaos import inject
+from tests.chaos.proxy import Proxy
+from tests.kafka import KafkaBroker
+from tests.kafka.broker import free_port
+from tests.kafka.settings import HOST
+from workers.errors import LabelstreamError
+from workers.settings import Settings, load_settings
+
+PARTITIONS, WORKERS, REPLICAS = 6, 3, 2
+INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"
+DELIVERY_S, MAX_POLL_S, SESSION_S, TRANSACTION_S, ABORT_SCAN_S = 6.0, 6.0, 4.0, 6.0, 1.0
+cloudpickle.register_pickle_by_value(inject)  # replicas cannot import the tests
+
+
+def settings_for(bootstrap: str, source: Path, mode: str, workers: int = WORKERS) -> Settings:
+    return load_settings({
+        "kafka": {
+            "bootstrap_servers": bootstrap, "session_timeout_ms": int(SESSION_S * 1000),
+            "max_poll_interval_ms": int(MAX_POLL_S * 1000), "request_timeout_ms": 3_000,
+            "delivery_timeout_ms": int(DELIVERY_S * 1000), "transaction_timeout_ms": int(TRANSACTION_S * 1000),
+        },
+        "models": {"m": {"source": str(source), "dtype": "float32", "threads": 1, "num_cpus": 0.1,
+                         "replicas": {"min": REPLICAS, "max": REPLICAS}, "call_timeout_s": 20}},
+        "pipelines": {"p": {
+            "input": INPUT, "output": OUTPUT, "dead_letter": DEAD_LETTER, "model": "m", "workers": workers,
+            "delivery": mode, "transaction_interval_ms": 200, "commit_interval_ms": 300, "max_poll_records": 100,
+            "rebalance_drain_s": 3, "drain_timeout_s": 10}},
+    })  # fmt: skip
+
+
+class System:
+    """Owns what `running` starts. `folder` is where the processes tell their ids and take their orders."""
+
+    def __init__(self, folder: Path, mode: str) -> None:
+        self.folder, self.mode, self.workers = folder, mode, WORKERS
+        self.model = models.build(folder / "model")
+        port, behind = free_port(), free_port()
+        self.broker = KafkaBroker(server_properties={
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(int(ABORT_SCAN_S * 1000)),
+            "group.min.session.timeout.ms": "1000",
+        })
+        listeners = f"CLIENT://{HOST}:{self.broker.port},PROXY://{HOST}:{behind},CONTROLLER://{HOST}:"
+        self.broker.override({
+            "listeners": listeners + str(self.broker.controller_port),
+            "advertised.listeners": f"CLIENT://{HOST}:{self.broker.port},PROXY://{HOST}:{port}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        })
+        self.proxy = Proxy(port, behind)
+        self.settings = settings_for(f"{HOST}:{port}", self.model, mode)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        original = deploy.app.ModelReplica
+        deploy.app.ModelReplica = inject.ChaosReplica  # type: ignore[misc]
+        with ExitStack() as stack:
+            stack.callback(setattr, deploy.app, "ModelReplica", original)
+            stack.callback(self.proxy.close)
+            stack.enter_context(self.broker)
+            for topic, partitions in ((INPUT, PARTITIONS), (OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
+                self.broker.create_topic(topic, partitions)
+            stack.enter_context(ray_for(self.settings))
+            self.scale(WORKERS)
+            yield
+
+    def scale(self, workers: int) -> None:
+        """Deploy with so many workers; returns when they run, or when Serve has trouble starting them."""
+        self.workers = workers
+        settings = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, workers)
+        try:
+            deploy_application(settings, 120, application(settings, inject.ChaosWorker))
+        except LabelstreamError as error:  # the broker may be away just now; Serve goes on trying
+            print(f"  scaling: {error}", flush=True)
+        wait_until(lambda: len(self.pids("worker")) >= min(2, workers), 60, "workers")
+
+    def pids(self, kind: str) -> list[int]:
+        """The living processes that are up: "worker" or "replica"."""
+        found = [int(path.name.partition("-")[2]) for path in self.folder.glob(f"{kind}-*")]
+        return sorted(pid for pid in found if is_alive(pid))
+
+    def order(self, point: str, action: str) -> Path:
+        """Have the next worker that comes to `point` do `action`. The order's file is gone once it is taken."""
+        path = self.folder / f"at-{point}"
+        waiting = path.with_suffix(".new")
+        waiting.write_text(action)
+        waiting.rename(path)
+        return path
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> bool:
+    """Did it happen in time? Says so when it did not."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            print(f"  {what}: not within {timeout_s:.0f} s", flush=True)
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,109 @@
+"""Inputs against outputs. Pure: everything that was seen is given."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+Place = tuple[int, int]  # an input's partition and offset
+
+
+class Expected(NamedTuple):
+    """What has to come of one input: a result with `label` and `score`, or a dead letter when `label` is None."""
+
+    key: bytes | None
+    label: str | None
+    score: float = 0.0
+
+
+class Seen(NamedTuple):
+    """One committed record of the output or dead-letter topic (`label` None), and the input it says it is of."""
+
+    topic: str
+    partition: int
+    offset: int
+    source: Place
+    key: bytes | None
+    label: str | None
+    score: float = 0.0
+
+
+class Sample(NamedTuple):
+    """The group's committed offsets, and the ends of output and dead-letter partitions, asked for after them."""
+
+    committed: Mapping[int, int]
+    ends: Mapping[tuple[str, int], int]
+
+
+class Findings(NamedTuple):
+    """The inputs that something is wrong with. `early`: an offset was committed before the result was in the log."""
+
+    lost: list[Place]
+    duplicated: Counter[Place]
+    misordered: list[Place]
+    wrong: list[Place]
+    unknown: list[Place]
+    early: list[Place]
+
+    def summary(self) -> dict[str, int]:
+        """How many of each."""
+        return {name: sum(found.values()) if isinstance(found, Counter) else len(found)
+                for name, found in self._asdict().items()}
+
+
+def verify(
+    inputs: Mapping[Place, Expected], seen: Sequence[Seen], samples: Iterable[Sample], tolerance: float = 1e-3
+) -> Findings:
+    """`seen`: each partition's records in the order of their offsets. `duplicated` counts the copies too many."""
+    copies = Counter(record.source for record in seen)
+    return Findings(
+        lost=sorted(place for place in inputs if not copies[place]),
+        duplicated=Counter({place: count - 1 for place, count in copies.items() if count > 1}),
+        misordered=_misordered(seen),
+        wrong=sorted({record.source for record in seen if record.source in inputs
+                      and not _right(inputs[record.source], record, tolerance)}),
+        unknown=sorted(place for place in copies if place not in inputs),
+        early=_early(seen, samples),
+    )
+
+
+def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
+    return (expected.label, expected.key) == (record.label, record.key) and (
+        abs(expected.score - record.score) <= tolerance
+    )
+
+
+def _misordered(seen: Sequence[Seen]) -> list[Place]:
+    """Of each input partition and key, the first copies must come in the order of their offsets, in each topic."""
+    last: dict[tuple[str, int, bytes], int] = defaultdict(lambda: -1)
+    known: set[Place] = set()
+    wrong: list[Place] = []
+    for record in seen:
+        if record.key is None or record.source in known:  # null keys spread over the partitions
+            continue
+        known.add(record.source)
+        partition, offset = record.source
+        group = record.topic, partition, record.key
+        if offset < last[group]:
+            wrong.append(record.source)
+        last[group] = max(last[group], offset)
+    return wrong
+
+
+def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[Place]:
+    first: dict[Place, Seen] = {}
+    for record in seen:
+        first.setdefault(record.source, record)
+    by_partition: dict[int, list[Place]] = defaultdict(list)
+    for place in sorted(first):
+        by_partition[place[0]].append(place)
+    checked: Counter[int] = Counter()  # what a sample has shown to be in the log stays there
+    early: set[Place] = set()
+    for sample in samples:
+        for partition, committed in sample.committed.items():
+            places = by_partition[partition]
+            while checked[partition] < len(places) and places[checked[partition]][1] < committed:
+                record = first[places[checked[partition]]]
+                if record.offset >= sample.ends[record.topic, record.partition]:
+                    early.add(record.source)
+                checked[partition] += 1
+    return sorted(early)
