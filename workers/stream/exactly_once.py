@@ -49,6 +49,10 @@ class ExactlyOnce:
         return not (self._closing or self._void)
 
     def ship(self, batch: MicroBatch) -> Shipment:
+        # What was taken away already would make this transaction void as well, and the next one, for ever.
+        batch.ends = [(progress, offset) for progress, offset in batch.ends if not progress.revoked]
+        if not batch.ends:
+            return Shipment(batch)
         if not self._shipped:
             self._opened_at = time.monotonic()
         self._shipped.append(batch)
@@ -67,7 +71,8 @@ class ExactlyOnce:
         self._void = True
 
     def settled(self, shipment: Shipment) -> None:
-        self._settled.append(shipment)
+        if shipment.batch.ends:
+            self._settled.append(shipment)
 
     def turn(self) -> list[MicroBatch] | None:
         if not self._shipped:
