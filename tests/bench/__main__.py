@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of each way")
     parser.add_argument("--messages", type=int, default=4_000, help="per run of our ways; the textbook gets 1/20")
+    parser.add_argument("--only", choices=["delivery"], help="this part alone")
     parser.add_argument("--null-messages", type=int, default=40_000, help="per run with a model that takes no time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
+        if options.only:
+            print(json.dumps(delivery_cost(Path(folder), broker, options.rounds, options.null_messages), indent=2))
+            return
         figures = {
             "hardware": hardware(),
             **throughput(Path(folder), broker, options.rounds, options.messages),
+            "delivery": delivery_cost(Path(folder), broker, options.rounds, options.null_messages),
             "worker": worker_cpu(Path(folder), broker, options.rounds, options.null_messages),
         }
     show(figures)
@@ -53,15 +59,15 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     """Texts per second of each way, in alternating runs over the same texts."""
     model = str(material.make_model(folder / "base", material.BASE))
     texts = material.make_texts(count)
-    topics = make_topics(broker, "base")
+    topics, exactly = make_topics(broker, "base"), make_topics(broker, "base-x")
     broker.create_topic("textbook", 1)
     broker.create_topic("textbook-out", 1)
     few = max(64, count // 20)
     produce(broker.bootstrap, "textbook", texts[:few])
-    settings = ours.settings_for(model, broker.bootstrap, topics)
+    settings = ours.settings_for(model, broker.bootstrap, topics, exactly)
     engine = Engine.load(model)
     requests = [Request(text) for text in texts]
-    finish = ours.Finish(broker.bootstrap, topics[1])
+    finishes = {way: ours.Finish(broker.bootstrap, way[1]) for way in (topics, exactly)}
     textbook = Textbook(model, broker.bootstrap)
 
     def engine_alone() -> float:
@@ -70,30 +76,57 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
             engine.classify(requests[first : first + 512])
         return count / (time.perf_counter() - started)
 
-    def topic_to_topic() -> float:
-        before = finish.count()
-        started = time.perf_counter()
-        produce(broker.bootstrap, topics[0], texts)
-        finish.wait(before + count)
-        return count / (time.perf_counter() - started)
+    def topic_to_topic(way: ours.Topics) -> float:
+        return stream(broker, way, finishes[way], texts)
 
-    ways: dict[str, Callable[[], float]] = {"engine alone": engine_alone, "topic to topic": topic_to_topic}
+    ways: dict[str, Callable[[], float]] = {
+        "engine alone": engine_alone,
+        "topic to topic": lambda: topic_to_topic(topics),
+        "topic to topic, exactly once": lambda: topic_to_topic(exactly),
+    }
     for size in TEXTBOOK_BATCHES:
         name = "textbook, one by one" if size == 1 else f"textbook, batches of {size}"
         ways[name] = lambda size=size: textbook.texts_per_s("textbook", "textbook-out", few, size)
     with ours.running(settings):
-        topic_to_topic()  # caches warm, as in a worker that has been running for a minute
+        for way in (topics, exactly):
+            topic_to_topic(way)  # caches warm, as in a worker that has been running for a minute
         engine_alone()
         runs = alternate(ways, rounds)
-    finish.close()
+    for finish in finishes.values():
+        finish.close()
     textbook.close()
     engine.close()
     best = max(statistics.median(values) for name, values in runs.items() if name.startswith("textbook"))
     ratios = {
         "topic to topic / engine alone": paired(runs, "topic to topic", "engine alone"),
         "topic to topic / best textbook": statistics.median(runs["topic to topic"]) / best,
+        "exactly once / at least once": paired(runs, "topic to topic, exactly once", "topic to topic"),
     }
     return {"texts_per_s": summary(runs), "ratios": ratios}
+
+
+def stream(broker: KafkaBroker, way: ours.Topics, finish: ours.Finish, texts: list[str]) -> float:
+    """Texts per second from the first one's producing to the last one's result."""
+    started = time.perf_counter()
+    produce(broker.bootstrap, way[0], texts)
+    finish.wait(len(texts))
+    return len(texts) / (time.perf_counter() - started)
+
+
+def delivery_cost(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> dict[str, Any]:
+    """Messages per second of both deliveries with a model that takes no time, so that Kafka is what limits."""
+    model = str(material.make_model(folder / "tiny", material.TINY))
+    texts = material.make_texts(count, seed=4)
+    ways = {"at least once": make_topics(broker, "cost"), "exactly once": make_topics(broker, "cost-x")}
+    finishes = {name: ours.Finish(broker.bootstrap, way[1]) for name, way in ways.items()}
+    settings = ours.settings_for(model, broker.bootstrap, ways["at least once"], ways["exactly once"])
+    with ours.running(settings, null=True):
+        streams = {name: partial(stream, broker, way, finishes[name], texts) for name, way in ways.items()}
+        alternate(streams, 1)  # warms the caches
+        runs = alternate(streams, rounds)
+    for finish in finishes.values():
+        finish.close()
+    return {"messages_per_s": summary(runs), "ratio": paired(runs, "exactly once", "at least once")}
 
 
 def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> dict[str, Any]:
@@ -104,15 +137,13 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     broker.create_topic("bare-out", PARTITIONS)
     finish = ours.Finish(broker.bootstrap, topics[1])
     runs: Runs = defaultdict(list)
-    with ours.running(ours.settings_for(model, broker.bootstrap, topics), null=True):
+    settings = ours.settings_for(model, broker.bootstrap, topics, make_topics(broker, "null-x"))
+    with ours.running(settings, null=True):
         for turn in range(rounds + 1):
             idle = -settled_cpu()
-            before, seen = settled_cpu(), finish.count()
+            before = settled_cpu()
             idle += before
-            started = time.perf_counter()
-            produce(broker.bootstrap, topics[0], texts)
-            finish.wait(seen + count)
-            elapsed = time.perf_counter() - started
+            rate = stream(broker, topics, finish, texts)
             spent = settled_cpu() - before - idle
             bare = subprocess.run(
                 [sys.executable, "-m", "tests.bench.bare", broker.bootstrap, topics[0], "bare-out", str(count), "460"],
@@ -121,10 +152,10 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
                 runs["worker, total"].append(spent / count * 1e6)
                 runs["kafka-python alone"].append(float(bare.stdout) / count * 1e6)
                 runs["worker, own part"].append((spent - float(bare.stdout)) / count * 1e6)
-                runs["messages_per_s"].append(count / elapsed)
+                runs["messages_per_s"].append(rate)
     finish.close()
-    rate = runs.pop("messages_per_s")
-    return {"cpu_us_per_message": summary(runs), "messages_per_s_with_null_model": statistics.median(rate)}
+    rates = runs.pop("messages_per_s")
+    return {"cpu_us_per_message": summary(runs), "messages_per_s_with_null_model": statistics.median(rates)}
 
 
 def settled_cpu() -> float:
@@ -153,7 +184,7 @@ def summary(runs: Runs) -> dict[str, dict[str, float]]:
     }
 
 
-def make_topics(broker: KafkaBroker, name: str) -> tuple[str, str, str]:
+def make_topics(broker: KafkaBroker, name: str) -> ours.Topics:
     topics = (f"{name}-in", f"{name}-out", f"{name}-dlq")
     for topic in topics:
         broker.create_topic(topic, PARTITIONS)
@@ -179,13 +210,18 @@ def show(figures: dict[str, Any]) -> None:
     console = Console()
     console.print(figures["hardware"])
     table = Table("way", "median", "min", "max", "unit")
-    rows_of = {"texts/s": figures["texts_per_s"], "us CPU/message": figures["worker"]["cpu_us_per_message"]}
+    rows_of = {
+        "texts/s": figures["texts_per_s"],
+        "messages/s, null model": figures["delivery"]["messages_per_s"],
+        "us CPU/message": figures["worker"]["cpu_us_per_message"],
+    }
     for unit, rows in rows_of.items():
         for name, row in rows.items():
             table.add_row(name, *(f"{row[key]:.1f}" for key in ("median", "min", "max")), unit)
     console.print(table)
     for name, value in figures["ratios"].items():
         console.print(f"{name}: {value:.2f}")
+    console.print(f"with a null model, exactly once / at least once: {figures['delivery']['ratio']:.2f}")
     console.print(f"with a null model: {figures['worker']['messages_per_s_with_null_model']:.0f} messages/s")
 
 

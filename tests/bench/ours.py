@@ -38,54 +38,61 @@ class NullReplica(ModelReplica):
         return description, NullPredictor()
 
 
-def settings_for(model: str, bootstrap: str, topics: tuple[str, str, str]) -> Settings:
-    source, output, dead_letter = topics
+Topics = tuple[str, str, str]  # input, output, dead letters
+
+
+def settings_for(model: str, bootstrap: str, at_least_once: Topics, exactly_once: Topics) -> Settings:
+    """The pipelines `p` and `x` with the same model, the second one exactly-once."""
+    run = uuid.uuid4().hex[:8]
+
+    def pipeline(topics: Topics, delivery: str) -> dict[str, str]:
+        source, output, dead_letter = topics
+        return {"input": source, "output": output, "dead_letter": dead_letter, "model": "m", "delivery": delivery,
+                "group_id": f"bench-{delivery}-{run}"}
+
     return load_settings({
         "kafka": {"bootstrap_servers": bootstrap},
         "models": {"m": {"source": model}},
-        "pipelines": {"p": {"input": source, "output": output, "dead_letter": dead_letter, "model": "m",
-                            "group_id": f"bench-{uuid.uuid4().hex[:8]}"}},
+        "pipelines": {"p": pipeline(at_least_once, "at_least_once"), "x": pipeline(exactly_once, "exactly_once")},
     })
 
 
 @contextmanager
 def running(settings: Settings, null: bool = False) -> Iterator[None]:
-    """The application runs, its consumer has its partitions, and everything is warm."""
+    """The application runs, and its consumers have their partitions."""
     original = deploy.app.ModelReplica
     deploy.app.ModelReplica = NullReplica if null else original  # type: ignore[misc]
     try:
         with ray_for(settings):
             deploy_settings(settings)
-            while worker_stats().get("state") != "running":
+            while any(worker_stats(name).get("state") != "running" for name in settings.pipelines):
                 time.sleep(0.1)
             yield
     finally:
         deploy.app.ModelReplica = original  # type: ignore[misc]
 
 
-def worker_stats() -> dict[str, Any]:
-    """The one worker's latest numbers."""
-    workers = status()["pipelines"].get("p", {})
+def worker_stats(pipeline: str = "p") -> dict[str, Any]:
+    """The latest numbers of a pipeline's one worker."""
+    workers = status()["pipelines"].get(pipeline, {})
     return next(iter(workers.values()), {})
 
 
 class Finish:
-    """Sees when the output topic holds so many records more."""
+    """A read_committed reader that sees when so many records more have come out."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "finish", "log_level": 2})
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "finish", "log_level": 2,
+                                   "enable.auto.commit": False, "isolation.level": "read_committed"})
         numbers = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        self._partitions = [TopicPartition(topic, number) for number in numbers]
-
-    def count(self) -> int:
-        return sum(self._consumer.get_watermark_offsets(p, timeout=10)[1] for p in self._partitions)
+        self._consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
 
     def wait(self, count: int, timeout_s: float = 600) -> None:
-        deadline = time.monotonic() + timeout_s
-        while self.count() < count:
+        deadline, seen = time.monotonic() + timeout_s, 0
+        while seen < count:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.count()} of {count} records after {timeout_s} s")
-            time.sleep(0.1)  # each look is a request per partition to a broker that shares the cores with the rest
+                raise TimeoutError(f"{seen} of {count} records after {timeout_s} s")
+            seen += sum(not message.error() for message in self._consumer.consume(1_000, timeout=0.1))
 
     def close(self) -> None:
         self._consumer.close()

@@ -22,6 +22,7 @@ from tests.chaos.verify import Findings, Place, verify
 from tests.chaos.watch import Watch, committed_now, read_everything
 
 RECOVERY_S = 120.0
+FAULT_S = 6.0  # about what one takes
 
 
 class Injected(NamedTuple):
@@ -61,10 +62,10 @@ def run(system: System, seed: int, messages: int, faults: int) -> tuple[list[Inj
     bootstrap, chosen = system.broker.bootstrap, random.Random(seed)
     load, watch = Load(bootstrap, system.model, messages, seed), Watch(bootstrap)
     plan, injected = schedule(seed, faults, system.mode), []
-    load.allow(0.5 / (faults + 1))
+    load.towards(0.5 / (faults + 1), FAULT_S / 2)
     wait_until(lambda: watch.results > 0, 60, "the first result")
     for number, kind in enumerate(plan):
-        load.allow((number + 1) / (faults + 1))
+        load.towards((number + 1) / (faults + 1), FAULT_S)
         time.sleep(chosen.uniform(0.2, 1.5))
         injected += inject(system, watch, kind, chosen)
     load.finish()

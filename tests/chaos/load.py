@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from pathlib import Path
 
 from confluent_kafka import Message, Producer
@@ -13,11 +14,12 @@ from workers.classifier import Prediction, Request
 from workers.engine.engine import Engine
 
 TEXTS, KEYS = 400, 150
+TRICKLE_PER_S = 20.0
 WORDS = ("blender", "quiet", "broke", "twice", "refund", "lovely", "cheap", "late", "box", "sound", "never", "again")
 
 
 class Load:
-    """Produces `count` messages, `allowed` of them at once; 1 in 50 is none that can be classified.
+    """Produces `count` messages without a pause until `finish`; 1 in 50 is none that can be classified.
 
     `expected` grows with the acknowledgements; complete when `finish` returns.
     """
@@ -29,32 +31,35 @@ class Load:
         self._answers = _answers(model, self._random)
         self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
                                    "message.timeout.ms": 300_000, "reconnect.backoff.max.ms": 500, "log_level": 0})
-        self._share, self._lock = 0.0, threading.Lock()
-        self._ended = threading.Event()
+        self._goal, self._per_s = 0, TRICKLE_PER_S
         self._failures: list[str] = []
         self.sent = 0
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
 
-    def allow(self, share: float) -> None:
-        """So much of all may be out by now, 0 to 1."""
-        self._share = share
+    def towards(self, share: float, seconds: float) -> None:
+        """Come to this share of all, 0 to 1, in so many seconds, then go on with a trickle: something always flows."""
+        self._goal = int(self._count * share)
+        self._per_s = max(TRICKLE_PER_S, (self._goal - self.sent) / seconds)
 
     def finish(self) -> None:
         """Produce the rest and wait for every acknowledgement."""
-        self._share = 1.0
+        self._goal, self._per_s = self._count, 5_000.0
         self._thread.join()
         left = self._producer.flush(120)
         if left or self._failures or len(self.expected) != self._count:
             raise RuntimeError(f"the load itself failed: {left} unsent, {self._failures[:1]}, {len(self.expected)}")
 
     def _run(self) -> None:
+        due, before = 0.0, time.monotonic()
         while self.sent < self._count:
-            goal = int(self._count * self._share)
-            # No more than some at once, so that faults meet messages on their way and not only a standing backlog.
-            for _ in range(min(10, goal - self.sent)):
-                self._send()
             self._producer.poll(0.02)
+            now = time.monotonic()
+            due += (now - before) * (self._per_s if self.sent < self._goal else TRICKLE_PER_S)
+            before = now
+            while due >= 1 and self.sent < self._count:
+                self._send()
+                due -= 1
 
     def _send(self) -> None:
         number, chosen = self.sent, self._random
