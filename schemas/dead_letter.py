@@ -7,6 +7,10 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+OURS, CONNECT = "labelstream.", "__connect.errors."  # what the names of a dead letter's headers begin with
+REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labelstream.redriven"
+VALUE_OMITTED = "labelstream.value_omitted"
+
 
 class Reason(StrEnum):
     """Why a record got no result."""
@@ -37,7 +41,8 @@ class Stage(StrEnum):
 class DeadLetter(BaseModel):
     """The headers of a dead letter, all of them strings in UTF-8; key, value and own headers stay untouched.
 
-    `value_omitted` stands only where the dead-letter topic cannot take the value; the record's value is empty then.
+    `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
+    only where the dead-letter topic cannot take the value; the record's value is empty then.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
@@ -49,13 +54,19 @@ class DeadLetter(BaseModel):
     class_name: str = Field(serialization_alias="__connect.errors.class.name")
     exception_class_name: str = Field(serialization_alias="__connect.errors.exception.class.name")
     exception_message: str = Field(serialization_alias="__connect.errors.exception.message")
-    reason: Reason = Field(serialization_alias="labelstream.reason")
-    attempts: str = Field(serialization_alias="labelstream.attempts", pattern=r"^[1-9]\d*$")
+    reason: Reason = Field(serialization_alias=REASON)
+    attempts: str = Field(serialization_alias=ATTEMPTS, pattern=r"^[1-9]\d*$")
     model: str = Field(serialization_alias="labelstream.model")
     version: str = Field(serialization_alias="labelstream.version")
+    redriven: str | None = Field(
+        None,
+        serialization_alias=REDRIVEN,
+        pattern=r"^[1-9]\d*$",
+        description="How many times the record had been sent back from the dead-letter topic before.",
+    )
     value_omitted: str | None = Field(
         None,
-        serialization_alias="labelstream.value_omitted",
+        serialization_alias=VALUE_OMITTED,
         pattern=r"^bytes=\d+;sha256=[0-9a-f]{64}$",
         description="Length and SHA-256 of a value that the dead-letter topic could not take.",
     )

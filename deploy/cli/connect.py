@@ -92,24 +92,14 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
 
     Records of open or aborted transactions stay hidden. Raises StartError.
     """
-    from kafka import KafkaConsumer
-    from kafka.structs import TopicPartition
-
     from workers.stream.clients import explained
+    from workers.stream.scan import make_reader, partitions_of
 
     with explained(broker.settings):
-        consumer = KafkaConsumer(
-            **broker.config, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-            auto_offset_reset="earliest" if from_beginning else "latest", allow_auto_create_topics=False,
-            metrics_enabled=False,
-        )  # fmt: skip
+        consumer = make_reader(broker.config, from_beginning)
     try:
         with explained(broker.settings):
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in sorted(consumer.partitions_for_topic(topic) or ())
-            ]
+            partitions = [partition for topic in topics for partition in partitions_of(consumer, topic)]
             missing = [topic for topic in topics if all(partition.topic != topic for partition in partitions)]
             if missing:
                 raise StartError(f"topic {missing[0]}: there is no such topic yet; create it, or produce to it first")

@@ -17,6 +17,7 @@ from deploy.cli.broker import broker
 from deploy.cli.check import check
 from deploy.cli.classify import classify
 from deploy.cli.demo import demo
+from deploy.cli.dlq import dlq
 from deploy.cli.produce import produce
 from deploy.cli.run import run
 from deploy.cli.schema import schema
@@ -44,6 +45,7 @@ for command, panel in (
     (schema, "Look at topics"),
 ):
     app.command(rich_help_panel=panel)(command)
+app.add_typer(dlq, rich_help_panel="Look at topics")
 
 
 def _show_version(wanted: bool) -> None:

@@ -44,9 +44,9 @@ def as_json_line(record: Any) -> bytes:
     return json.dumps(value.decode("utf-8", "backslashreplace") if tree is None else tree, ensure_ascii=True).encode()
 
 
-def columns_of(row: tuple[str, ...]) -> str:
+def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = _WIDTHS) -> str:
     """The row in columns; only the last one is longer than its column."""
-    cells = [shorten(cell, width).ljust(width) if width else cell for cell, width in zip(row, _WIDTHS, strict=True)]
+    cells = [shorten(cell, width).ljust(width) if width else cell for cell, width in zip(row, widths, strict=True)]
     return "  ".join(cells).rstrip()
 
 

@@ -1,10 +1,11 @@
 """`labelstream tail`: what stands in a topic, for a person or as JSON lines."""
 
 import sys
-import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import nullcontext
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,6 @@ import typer
 from deploy.cli.connect import Bootstrap, Broker, OptionalConfig, connect, kafka_settings, poll, reader, require_topic
 from deploy.cli.records import COLUMNS, as_json_line, as_row, columns_of
 from deploy.cli.terminal import escape_bytes, out, plural, say, stops_on_signals
-from workers.errors import StartError
-
-QUIET_S = 10.0  # without --follow: the end is known, so a longer silence means that it cannot be reached
 
 
 class From(StrEnum):
@@ -53,30 +51,25 @@ def tail(
 
 def _copy(broker: Broker, consumer: Any, show: Any, follow: bool, most: int | None) -> int:
     """Show records until `most`, or until the offsets that are the end now; returns how many."""
+    shown = 0
+    for record in islice(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), most):
+        show(record)
+        shown += 1
+    return shown
+
+
+def _endless(broker: Broker, consumer: Any) -> Iterator[Any]:
+    while True:
+        yield from poll(broker, consumer)
+
+
+def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Any]:
     from workers.stream.clients import explained
+    from workers.stream.scan import read_up_to
 
     with explained(broker.settings):
-        ends = {} if follow else consumer.end_offsets(consumer.assignment())
-    shown, quiet_since = 0, time.monotonic()
-    while True:
-        for record in poll(broker, consumer):
-            quiet_since = time.monotonic()
-            if not follow and record.offset >= ends[record_partition(record)]:
-                continue  # came in after the start
-            show(record)
-            shown += 1
-            if shown == most:
-                return shown
-        if not follow and all(consumer.position(partition) >= end for partition, end in ends.items()):
-            return shown
-        if not follow and time.monotonic() - quiet_since > QUIET_S:
-            raise StartError(f"no record for {QUIET_S:.0f} s, though the end is not reached; is a broker down?")
-
-
-def record_partition(record: Any) -> Any:
-    from kafka.structs import TopicPartition
-
-    return TopicPartition(record.topic, record.partition)
+        ends = consumer.end_offsets(consumer.assignment())
+    yield from read_up_to(broker.settings, consumer, ends)
 
 
 def _view(json: bool, follow: bool) -> Any:

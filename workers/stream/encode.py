@@ -1,13 +1,14 @@
 """Predictions and rejections -> the records that go out. Every payload is validated here, before it is sent."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import version
 from typing import Literal, NamedTuple
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import DeadLetter, Reason, Stage
+from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, DeadLetter, Reason, Stage
 from schemas.message import TextMessage
 from schemas.result import ClassificationResult
 from workers.classifier import Prediction
@@ -15,6 +16,7 @@ from workers.stream.decode import Rejection
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
+MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and are nobody's
 _validate = ClassificationResult.__pydantic_validator__.validate_python
 _to_json = ClassificationResult.__pydantic_serializer__.to_json
 Headers = list[tuple[str, bytes]]
@@ -23,14 +25,14 @@ Headers = list[tuple[str, bytes]]
 class Outgoing(NamedTuple):
     """One record to produce. `partition` None: by key."""
 
-    value: bytes
+    value: bytes | None
     key: bytes | None
     headers: Headers
     partition: int | None = None
 
     def size(self) -> int:
         """An upper bound of its uncompressed bytes in a batch of its own."""
-        size = len(self.value) + len(self.key or b"") + RECORD_OVERHEAD
+        size = len(self.value or b"") + len(self.key or b"") + RECORD_OVERHEAD
         for name, value in self.headers:
             size += len(name) * 4 + len(value) + 10
         return size
@@ -83,22 +85,37 @@ def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: 
     return headers
 
 
-def own_headers(record: ConsumerRecord) -> Headers:
-    """The record's headers as the producer takes them: it knows no null values, so they become empty ones."""
-    return [(name, b"" if value is None else value) for name, value in record.headers]
+def own_headers(record: ConsumerRecord, ours: str | tuple[str, ...] = OURS) -> Headers:
+    """The caller's headers as the producer takes them: it knows no null values, so they become empty ones.
+
+    Without those whose names begin with `ours`: a redriven record brings some along.
+    """
+    return [(name, b"" if value is None else value) for name, value in record.headers if not name.startswith(ours)]
+
+
+def number_in(headers: Iterable[tuple[str, bytes | None]], name: str, default: int = 0) -> int:
+    """The number in the last header of this name; `default` where there is none, or something else stands in it."""
+    value = dict(headers).get(name) or b""
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else default
+
+
+def omission(value: bytes) -> str:
+    """What tells of a value that was left out: enough to know it again."""
+    return f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}"
 
 
 def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: int) -> Outgoing:
     """The record as it came with the reason in its headers, made to fit `max_bytes`.
 
-    What does not fit is left out, the value first, then key and own headers; `value_omitted` says so.
+    What does not fit is left out, the value first, then key and own headers; `value_omitted` says so. The attempts of
+    a redriven record go on counting.
     """
-    whole = Outgoing(record.value or b"", record.key, own_headers(record) + _headers(record, rejection, None))
+    own = own_headers(record, (OURS, CONNECT))
+    whole = Outgoing(record.value or b"", record.key, own + _headers(record, rejection, None))
     if whole.size() <= max_bytes:
         return whole
-    value = record.value or b""
-    omitted = _headers(record, rejection, f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}")
-    without_value = Outgoing(b"", record.key, own_headers(record) + omitted)
+    omitted = _headers(record, rejection, omission(record.value or b""))
+    without_value = Outgoing(b"", record.key, own + omitted)
     return without_value if without_value.size() <= max_bytes else Outgoing(b"", None, omitted)
 
 
@@ -118,8 +135,9 @@ def _headers(record: ConsumerRecord, rejection: Rejection, value_omitted: str | 
         exception_class_name=rejection.error_class,
         exception_message=rejection.message[:1000],
         reason=rejection.reason,
-        attempts=str(rejection.attempts),
+        attempts=str(number_in(record.headers, ATTEMPTS) + rejection.attempts),
         model=rejection.model,
         version=VERSION,
+        redriven=str(redriven) if (redriven := number_in(record.headers, REDRIVEN)) else None,
         value_omitted=value_omitted,
     ).headers()

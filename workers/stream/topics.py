@@ -1,6 +1,7 @@
 """Are a pipeline's topics there, may we use them, and how large may a record be? Asked before the stream starts."""
 
 import logging
+import re
 from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -15,7 +16,8 @@ from workers.stream.clients import explained, is_in_memory
 from workers.stream.group import check_group
 
 log = logging.getLogger(__name__)
-TOPIC_AUTHORIZATION_FAILED = 29
+UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
+TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 
 
@@ -68,13 +70,19 @@ def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
 
 def max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
     """The topic's `max.message.bytes`; None where the broker does not let us read it."""
+    value = topic_setting(admin, topic, "max.message.bytes")
+    return None if value is None else int(value)
+
+
+def topic_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
+    """One of the topic's settings; None where the broker does not let us read it."""
     try:
         # Pyright knows an older client. Without the filter only what differs from the default is told.
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])  # pyright: ignore
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, [name])  # pyright: ignore
         answer: Any = admin.describe_configs([resource], config_filter="all")  # pyright: ignore
-        return int(answer["topic"][topic]["max.message.bytes"]["value"])
-    except (KafkaError, LookupError, TypeError, ValueError) as error:
-        log.info("max.message.bytes of %s is unknown (%s)", topic, type(error).__name__)
+        return str(answer["topic"][topic][name]["value"])
+    except (KafkaError, LookupError, TypeError) as error:
+        log.info("%s of %s is unknown (%s)", name, topic, type(error).__name__)
         return None
 
 

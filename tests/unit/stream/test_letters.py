@@ -1,0 +1,95 @@
+"""Dead letters out and back: what their headers say, and what is sent again."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.dead_letter import Reason, Stage
+from workers.stream.decode import Rejection
+from workers.stream.encode import encode_dead_letter, number_in, omission, result_headers
+from workers.stream.letters import Letter, Selection, again
+
+REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
+NAMES = st.one_of(st.text(max_size=5), st.sampled_from([
+    "labelstream.attempts", "labelstream.redriven", "labelstream.reason", "labelstream.value_omitted",
+    "__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset"]))  # fmt: skip
+VALUES = st.one_of(st.none(), st.binary(max_size=25), st.integers(-10, 10**20).map(lambda n: str(n).encode()))
+HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
+
+
+def record(value: bytes | None = b"{", headers: Any = (), key: bytes | None = b"k", **more: Any) -> Any:
+    return SimpleNamespace(**{"topic": "in", "partition": 1, "offset": 7, "timestamp": 1_000, "value": value,
+                              "key": key, "headers": list(headers), **more})  # fmt: skip
+
+
+def buried(found: Any, max_bytes: int = 1 << 20) -> Any:
+    """The dead letter of `found`, as it is read back."""
+    letter = encode_dead_letter(found, REJECTION, max_bytes)
+    return record(letter.value, letter.headers, letter.key, topic="dlq", partition=0, offset=3)
+
+
+@given(HEADERS, st.one_of(st.none(), st.binary(max_size=20)), st.sampled_from([0, 1 << 20]))
+def test_whatever_the_headers_hold_a_letter_is_made_and_read(headers: Any, value: bytes | None, fits: int) -> None:
+    letter = Letter.of(buried(record(value, headers), fits))
+    names = [name for name, _ in letter.record.headers]
+    ours = [name for name in names if name.startswith(("labelstream.", "__connect.errors."))]
+    assert len(set(ours)) == len(ours)
+    assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("in", 1, 7, "inference_failed")
+    assert letter.attempts == number_in(headers, "labelstream.attempts") + 2 or letter.attempts == 0
+    assert letter.redriven == number_in(headers, "labelstream.redriven")
+    foreign = Letter.of(record(value, headers))
+    assert foreign.attempts >= 0
+    assert foreign.partition >= -1
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5))), st.binary(min_size=1), st.integers(1, 4))
+def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> None:
+    current = record(value, own)
+    for round_ in range(1, rounds + 1):
+        letter = Letter.of(buried(current))
+        assert (letter.attempts, letter.redriven) == (2 * round_, round_ - 1)
+        sent = again(letter, letter.record, 1)
+        assert (sent.value, sent.key, sent.partition) == (value, b"k", 1)
+        assert sent.headers == [*own, ("labelstream.attempts", b"%d" % (2 * round_)),
+                                ("labelstream.redriven", b"%d" % round_)]  # fmt: skip
+        current = record(sent.value, sent.headers)
+    assert result_headers("pass", "p", current) == own
+
+
+def test_results_keep_the_callers_connect_headers() -> None:
+    headers = [("__connect.errors.topic", b"theirs"), ("labelstream.attempts", b"2"), ("own", None)]
+    assert result_headers("pass", "p", record(headers=headers)) == [("__connect.errors.topic", b"theirs"), ("own", b"")]
+
+
+def test_a_tombstone_goes_back_as_one() -> None:
+    letter = encode_dead_letter(record(None), REJECTION._replace(reason=Reason.TOMBSTONE), 1 << 20)
+    found = Letter.of(record(letter.value, letter.headers))
+    assert again(found, found.record, None).value is None
+    empty = Letter.of(buried(record(b"")))
+    assert again(empty, empty.record, None).value == b""
+
+
+def test_a_value_that_was_left_out() -> None:
+    letter = Letter.of(buried(record(b"long" * 1_000), 1_000))
+    assert (letter.record.value, letter.omitted) == (b"", omission(b"long" * 1_000))
+    claimed = Letter.of(record(b"there", [("labelstream.value_omitted", b"bytes=3;sha256=0")]))
+    assert claimed.omitted == ""
+
+
+def test_numbers_in_headers() -> None:
+    cases = {b"7": 7, b"007": 7, b"-1": 0, b"+1": 0, b" 1": 0, b"1_0": 0, b"": 0, b"9" * 5_000: 0, "²".encode(): 0}
+    assert {value: number_in([("n", b"5"), ("n", value)], "n") for value in cases} == cases
+    assert number_in([("n", None)], "n") == number_in([], "n") == 0
+
+
+def test_selections() -> None:
+    letter = Letter.of(buried(record()))
+    wanted = [Selection(), Selection(frozenset({"empty_text", "inference_failed"})), Selection(topic="in"),
+              Selection(since_ms=1_000, until_ms=1_001), Selection(places=frozenset({(0, 3)}))]  # fmt: skip
+    unwanted = [Selection(frozenset({"empty_text"})), Selection(topic="dlq"), Selection(since_ms=1_001),
+                Selection(until_ms=1_000), Selection(places=frozenset({(3, 0)})),
+                Selection(topic="in", since_ms=1_001)]  # fmt: skip
+    assert all(selection.wants(letter) for selection in wanted)
+    assert not any(selection.wants(letter) for selection in unwanted)

@@ -1,0 +1,116 @@
+"""Which dead letters are sent, in which chunks, and what the ledger remembers of them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.errors import StreamError
+from workers.stream import redrive as redrive_
+from workers.stream.ledger import Ledger, ledger_key, ledger_value
+from workers.stream.letters import Letter
+from workers.stream.redrive import Refusal, Report, Target, redrive
+
+TARGET = Target("in", 2, 10_000, "in")
+
+
+def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: int = 1, **headers: bytes) -> Letter:
+    record: Any = SimpleNamespace(
+        topic="dlq", partition=0, offset=offset, timestamp=offset * 10, key=None, value=value,
+        headers=[("__connect.errors.topic", topic.encode()), ("__connect.errors.partition", b"%d" % partition),
+                 *((f"labelstream.{name}", text) for name, text in headers.items())],
+    )  # fmt: skip
+    return Letter.of(record)
+
+
+def ledger_of(*letters: Letter) -> Ledger:
+    ledger = Ledger()
+    for found in letters:
+        ledger.take(entry(found))
+    return ledger
+
+
+def entry(found: Letter) -> Any:
+    return SimpleNamespace(key=ledger_key(found.record), value=ledger_value(found.record, "in"))
+
+
+class Lost:
+    """No source topic holds anything any more."""
+
+    def find(self, _: Letter) -> None:
+        return None
+
+
+def run(letters: Any, ledger: Ledger, target: Target = TARGET, limit: int | None = None) -> tuple[Report, list[Any]]:
+    report, chunks = Report(), []
+    redrive(letters, target, ledger, Lost(), chunks.append, report, limit)  # type: ignore[arg-type]
+    return report, chunks
+
+
+@given(st.lists(st.integers(0, 200), max_size=60), st.sets(st.integers(0, 200)), st.integers(1, 80), st.integers(1, 9))
+def test_against_plain_sets(offsets: list[int], done: set[int], limit: int, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redrive_, "CHUNK_LETTERS", chunk)
+        report, chunks = run(map(letter, offsets), ledger_of(*map(letter, done)), limit=limit)
+    expected = [offset for offset in offsets if offset not in done][:limit]
+    assert [record.offset for pairs in chunks for record, _ in pairs] == expected
+    assert report.sent == len(expected)
+    assert all(0 < len(pairs) <= chunk for pairs in chunks)
+
+
+def test_refusals() -> None:
+    letters = [letter(0), letter(1, topic="there"), letter(2, b"", value_omitted=b"bytes=9;sha256=0"),
+               letter(3, b"x" * 10_000), letter(4)]  # fmt: skip
+    report, [[(sent, _)]] = run(letters, ledger_of(letters[0]))
+    assert sent.offset == 4
+    assert report.refused == {Refusal.ALREADY: 1, Refusal.ELSEWHERE: 1, Refusal.GONE: 1, Refusal.TOO_LARGE: 1}
+    assert report.examples[Refusal.ELSEWHERE] == [(0, 1)]
+    assert run(letters, Ledger(), TARGET._replace(home=None))[0].sent == 3
+
+
+def test_the_partition_is_the_old_one_where_the_topic_is() -> None:
+    letters = [letter(0), letter(1, partition=2), letter(2, topic="there")]
+    _, [pairs] = run(letters, Ledger(), TARGET._replace(home=None))
+    assert [record.partition for _, record in pairs] == [1, None, None]
+
+
+def test_large_letters_make_short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redrive_, "CHUNK_BYTES", 3_000)
+    _, chunks = run([letter(n, b"x" * 1_000) for n in range(7)], Ledger())
+    assert [len(pairs) for pairs in chunks] == [3, 3, 1]
+
+
+def test_what_is_not_committed_is_not_counted() -> None:
+    def fail(_: Any) -> None:
+        raise StreamError("no")
+
+    report = Report()
+    with pytest.raises(StreamError):
+        redrive([letter(0)], TARGET, Ledger(), Lost(), fail, report, None)  # type: ignore[arg-type]
+    assert report.sent == 0
+
+
+class TestLedger:
+    def test_a_letter_is_known_by_its_place_and_time(self) -> None:
+        ledger = ledger_of(letter(1))
+        assert letter(1).record in ledger
+        other = letter(1)
+        other.record.timestamp += 1
+        assert other.record not in ledger
+        assert letter(2).record not in ledger
+
+    def test_a_tombstone_allows_it_again(self) -> None:
+        ledger = ledger_of(letter(1))
+        ledger.take(SimpleNamespace(key=b"dlq/0/1", value=None))  # type: ignore[arg-type]
+        assert letter(1).record not in ledger
+
+    @given(
+        st.one_of(st.none(), st.binary()),
+        st.one_of(st.none(), st.binary(), st.sampled_from([b"[" * 50_000, b'{"timestamp_ms": 1e999}'])),
+    )
+    def test_what_is_none_of_ours_is_passed_over(self, key: bytes | None, value: bytes | None) -> None:
+        ledger = ledger_of(letter(1))
+        ledger.take(SimpleNamespace(key=key, value=value))  # type: ignore[arg-type]
+        assert letter(1).record in ledger

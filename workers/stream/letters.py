@@ -1,0 +1,83 @@
+"""Dead letters read back: what their headers say, which of them are wanted, and the record to send again.
+
+No Kafka here but its record type. Headers are foreign data: whatever stands in them, nothing here raises.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REASON, REDRIVEN, VALUE_OMITTED, Reason
+from workers.stream.encode import Outgoing, number_in, own_headers
+
+Place = tuple[int, int]  # partition and offset in the dead-letter topic
+
+
+class Letter(NamedTuple):
+    """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
+
+    `omitted`: what tells of a value that was left out, "" where none was.
+    """
+
+    record: ConsumerRecord
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    attempts: int
+    redriven: int
+    omitted: str
+
+    @classmethod
+    def of(cls, record: ConsumerRecord) -> Self:
+        texts = {name: (value or b"").decode("utf-8", "backslashreplace") for name, value in record.headers}
+        return cls(
+            record,
+            reason=texts.get(REASON, ""),
+            topic=texts.get(f"{CONNECT}topic", ""),
+            partition=number_in(record.headers, f"{CONNECT}partition", -1),
+            offset=number_in(record.headers, f"{CONNECT}offset", -1),
+            attempts=number_in(record.headers, ATTEMPTS),
+            redriven=number_in(record.headers, REDRIVEN),
+            omitted="" if record.value else texts.get(VALUE_OMITTED, ""),
+        )
+
+    @property
+    def place(self) -> Place:
+        return self.record.partition, self.record.offset
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which dead letters are wanted; every condition that is given must hold. `since_ms` <= timestamp < `until_ms`."""
+
+    reasons: frozenset[str] = frozenset()
+    topic: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    places: frozenset[Place] = frozenset()
+
+    def wants(self, letter: Letter) -> bool:
+        timestamp = letter.record.timestamp
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (self.topic is None or letter.topic == self.topic)
+            and (self.since_ms is None or timestamp >= self.since_ms)
+            and (self.until_ms is None or timestamp < self.until_ms)
+            and (not self.places or letter.place in self.places)
+        )
+
+
+def again(letter: Letter, original: ConsumerRecord, partition: int | None) -> Outgoing:
+    """The record as it first came, with the attempts so far. `original`: where key, value and own headers are."""
+    return Outgoing(
+        None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
+        original.key,
+        [
+            *own_headers(original, (OURS, CONNECT)),
+            (ATTEMPTS, b"%d" % letter.attempts),
+            (REDRIVEN, b"%d" % (letter.redriven + 1)),
+        ],
+        partition,
+    )

@@ -1,0 +1,58 @@
+"""The records that dead letters were made of, looked up where they came from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import TopicAuthorizationFailedError
+from kafka.structs import TopicPartition
+
+from workers.errors import StartError
+from workers.settings import KafkaSettings
+from workers.stream.clients import explained
+from workers.stream.encode import omission
+from workers.stream.letters import Letter
+from workers.stream.scan import make_reader, partitions_of, read_up_to
+from workers.stream.topics import TOPIC_NAME
+
+
+class Origins:
+    """Owns a consumer, made when it is first needed."""
+
+    def __init__(self, config: dict[str, Any], kafka: KafkaSettings) -> None:
+        self._config, self._kafka = config, kafka
+        self._consumer: KafkaConsumer | None = None
+
+    def find(self, letter: Letter) -> ConsumerRecord | None:
+        """The very record whose value `letter` lacks; None where it is gone. Raises StartError."""
+        if not TOPIC_NAME.fullmatch(letter.topic):
+            return None
+        record = self._read(TopicPartition(letter.topic, letter.partition), letter.offset)
+        return record if record is not None and omission(record.value or b"") == letter.omitted else None
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=2_000)
+
+    def _read(self, partition: TopicPartition, offset: int) -> ConsumerRecord | None:
+        with explained(self._kafka), _readable(partition.topic):
+            consumer = self._consumer = self._consumer or make_reader(self._config)
+            if partition not in partitions_of(consumer, partition.topic):
+                return None
+            begin, end = (ask([partition])[partition] for ask in (consumer.beginning_offsets, consumer.end_offsets))
+            if not begin <= offset < end:
+                return None
+            consumer.assign([partition])
+            consumer.seek(partition, offset)
+        return next(read_up_to(self._kafka, consumer, {partition: offset + 1}), None)
+
+
+@contextmanager
+def _readable(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except TopicAuthorizationFailedError:
+        raise StartError(f"topic {topic}: no permission to read it, where values are that did not fit into their dead "
+                         "letters; grant READ on it") from None

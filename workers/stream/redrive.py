@@ -1,0 +1,112 @@
+"""Which dead letters go back, as what, and in which transactions."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient
+
+from workers.settings import KafkaSettings
+from workers.stream.clients import explained
+from workers.stream.encode import Outgoing
+from workers.stream.ledger import Ledger
+from workers.stream.letters import Letter, Place, again
+from workers.stream.origins import Origins
+from workers.stream.redriver import Pair
+from workers.stream.topics import DEFAULT_MAX_BYTES, max_message_bytes
+
+CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # of one transaction
+EXAMPLES = 5  # places that are named for each refusal
+
+
+class Refusal(StrEnum):
+    """Why a dead letter is not sent."""
+
+    ALREADY = "redriven already"
+    ELSEWHERE = "made of another topic's records (--to sends them)"
+    GONE = "without their value, which their source topic does not hold any more"
+    TOO_LARGE = "larger than the topic takes"
+
+
+class Target(NamedTuple):
+    """Where letters are sent. `home`: the only source topic whose letters are; None: those of any."""
+
+    topic: str
+    partitions: int
+    max_bytes: int
+    home: str | None
+
+
+@dataclass
+class Report:
+    """`sent` counts what is committed."""
+
+    sent: int = 0
+    refused: Counter[Refusal] = field(default_factory=Counter)
+    examples: dict[Refusal, list[Place]] = field(default_factory=dict)
+
+    def refuse(self, refusal: Refusal, letter: Letter) -> None:
+        self.refused[refusal] += 1
+        examples = self.examples.setdefault(refusal, [])
+        if len(examples) < EXAMPLES:
+            examples.append(letter.place)
+
+
+def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, home: str | None) -> Target:
+    """Raises StartError. `topic` must exist."""
+    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+        partitions = len(admin.describe_topics([topic])[0]["partitions"])
+        return Target(topic, partitions, max_message_bytes(admin, topic) or DEFAULT_MAX_BYTES, home)
+
+
+def redrive(
+    letters: Iterable[Letter], target: Target, ledger: Ledger, origins: Origins, send: Callable[[list[Pair]], None],
+    report: Report, limit: int | None,
+) -> None:
+    """`send` the letters that may go, `limit` of them at most, in chunks; `report` counts all of them as it goes."""
+    pairs = islice(_passing(letters, target, ledger, origins, report), limit)
+    for chunk in _chunks(pairs):
+        send(chunk)
+        report.sent += len(chunk)
+
+
+def _passing(
+    letters: Iterable[Letter], target: Target, ledger: Ledger, origins: Origins, report: Report
+) -> Iterator[Pair]:
+    for letter in letters:
+        made = _judge(letter, target, ledger, origins)
+        if isinstance(made, Refusal):
+            report.refuse(made, letter)
+        else:
+            yield letter.record, made
+
+
+def _judge(letter: Letter, target: Target, ledger: Ledger, origins: Origins) -> Outgoing | Refusal:
+    if letter.record in ledger:
+        return Refusal.ALREADY
+    if target.home is not None and letter.topic != target.home:
+        return Refusal.ELSEWHERE
+    original = origins.find(letter) if letter.omitted else letter.record
+    if original is None:
+        return Refusal.GONE
+    # Where it came from it goes to the same partition: who wrote it may spread keys in another way than we do.
+    same = letter.topic == target.topic and 0 <= letter.partition < target.partitions
+    made = again(letter, original, letter.partition if same else None)
+    return Refusal.TOO_LARGE if made.size() > target.max_bytes else made
+
+
+def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    chunk: list[Pair] = []
+    size = 0
+    for pair in pairs:
+        chunk.append(pair)
+        size += pair[1].size()
+        if len(chunk) >= CHUNK_LETTERS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

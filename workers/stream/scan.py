@@ -1,0 +1,52 @@
+"""Reading what stands in a topic now, outside of any group: it commits nothing and disturbs nobody."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import TopicPartition
+
+from workers.errors import StartError
+from workers.settings import KafkaSettings
+from workers.stream.clients import explained
+
+QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
+
+
+def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaConsumer:
+    """A consumer without a group or partitions. Records of open or aborted transactions stay hidden from it."""
+    return KafkaConsumer(
+        **config, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
+        auto_offset_reset="earliest" if from_beginning else "latest", allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )  # fmt: skip
+
+
+def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """All partitions of a topic; none where there is no such topic. Raises kafka's own errors."""
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+
+def read_up_to(
+    kafka: KafkaSettings, consumer: KafkaConsumer, stops: Mapping[TopicPartition, int]
+) -> Iterator[ConsumerRecord]:
+    """The records before the offset `stops` of each partition, from where the consumer stands in it.
+
+    Records are not counted but positions looked at: compaction, aborted transactions and control records leave gaps.
+    Raises StartError.
+    """
+    quiet_since = time.monotonic()
+    while True:
+        with explained(kafka):
+            if all((consumer.position(partition, timeout_ms=1_000) or 0) >= stop for partition, stop in stops.items()):
+                return
+            found = consumer.poll(timeout_ms=200)
+        for partition, records in found.items():
+            yield from (record for record in records if record.offset < stops.get(partition, 0))
+        if found:
+            quiet_since = time.monotonic()  # now: whoever reads may have taken their time
+        elif time.monotonic() - quiet_since > QUIET_S:
+            raise StartError(f"no record for {QUIET_S:.0f} s, though the end is not reached; is a broker down, or a "
+                             "transaction open?")

@@ -1,0 +1,47 @@
+"""Finding dead letters in their topic, reading no more of it than the selection needs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.structs import TopicPartition
+
+from workers.settings import KafkaSettings
+from workers.stream.clients import explained, is_in_memory
+from workers.stream.letters import Letter, Selection
+from workers.stream.scan import read_up_to
+
+Bounds = dict[TopicPartition, tuple[int, int]]  # the first offset of each partition, and the one after the last
+
+
+def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsumer, selection: Selection) -> Bounds:
+    """Where in the consumer's partitions selected letters may stand now. Raises StartError."""
+    with explained(kafka):
+        partitions = list(consumer.assignment())
+        starts, stops = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        if selection.since_ms is not None and not is_in_memory(config):  # which knows no offsets by time
+            found = consumer.offsets_for_times(dict.fromkeys(partitions, selection.since_ms))
+            starts = {partition: stops[partition] if at is None else at.offset for partition, at in found.items()}
+    bounds: Bounds = {}
+    for partition in partitions:
+        start, stop = starts[partition], stops[partition]
+        if selection.places:
+            offsets = [offset for number, offset in selection.places if number == partition.partition]
+            start, stop = max(start, min(offsets, default=stop)), min(stop, max(offsets, default=0) + 1)
+        if start < stop:
+            bounds[partition] = (start, stop)
+    return bounds
+
+
+def find_letters(
+    kafka: KafkaSettings, consumer: KafkaConsumer, bounds: Bounds, selection: Selection
+) -> Iterator[Letter]:
+    """The selected letters within `bounds`, in the order of each partition. Raises StartError."""
+    with explained(kafka):
+        consumer.assign(list(bounds))
+        for partition, (start, _) in bounds.items():
+            consumer.seek(partition, start)
+    for record in read_up_to(kafka, consumer, {partition: stop for partition, (_, stop) in bounds.items()}):
+        letter = Letter.of(record)
+        if selection.wants(letter):
+            yield letter
