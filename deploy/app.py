@@ -43,7 +43,7 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
     models = {name: _model(name, settings) for name in used_models(settings)}
-    config = without_secrets(settings)
+    config = _without_counts(without_secrets(settings))
     workers = {
         name: _pipeline(name, pipeline).bind(
             name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker
@@ -51,6 +51,14 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
         for name, pipeline in settings.pipelines.items()
     }
     return _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000).bind(workers)
+
+
+def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
+    """What replicas need not know: Serve starts them all anew when their arguments change, as by scaling."""
+    for section, count in (("pipelines", "workers"), ("models", "replicas")):
+        for entry in config[section].values():
+            entry.pop(count, None)
+    return config
 
 
 def used_models(settings: Settings) -> list[str]:
@@ -90,7 +98,7 @@ def _model(name: str, settings: Settings) -> Application:
         # Longer than any worker's drain: the workers need the model to finish what they hold.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
         **replicas,
-    ).bind(_with_absolute_source(spec).model_dump(mode="json"))
+    ).bind(_with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"}))
 
 
 def _pipeline(name: str, pipeline: PipelineSettings) -> serve.Deployment:

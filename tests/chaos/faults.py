@@ -119,9 +119,8 @@ def loop_blocked(system: System, chosen: random.Random) -> float:
 
 def scaling(system: System, chosen: random.Random) -> float:
     """One worker more, or one fewer, in turn."""
-    now = time.time()
     system.scale(WORKERS + 1 if system.workers == WORKERS else WORKERS)
-    return now
+    return time.time()
 
 
 def network_cut(system: System, chosen: random.Random) -> float:

@@ -5,19 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ray import cloudpickle
+from ray import cloudpickle, serve
 
 import deploy.app
 from deploy.app import application
+from deploy.runtime import APP, ray_for
 from deploy.runtime import deploy as deploy_application
-from deploy.runtime import ray_for
 from tests import models
 from tests.chaos import inject
 from tests.chaos.proxy import Proxy
 from tests.kafka import KafkaBroker
 from tests.kafka.broker import free_port
 from tests.kafka.settings import HOST
-from workers.errors import LabelstreamError
 from workers.settings import Settings, load_settings
 
 PARTITIONS, WORKERS, REPLICAS = 6, 3, 2
@@ -72,19 +71,18 @@ class System:
             stack.enter_context(self.broker)
             for topic, partitions in ((INPUT, PARTITIONS), (OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
                 self.broker.create_topic(topic, partitions)
-            stack.enter_context(ray_for(self.settings))
-            self.scale(WORKERS)
+            more = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, WORKERS + 1)
+            stack.enter_context(ray_for(more))  # with room for one worker more
+            deploy_application(self.settings, 240, application(self.settings, inject.ChaosWorker))
             yield
 
     def scale(self, workers: int) -> None:
-        """Deploy with so many workers; returns when they run, or when Serve has trouble starting them."""
+        """Have so many workers from now on; returns when they are there, or gone."""
         self.workers = workers
         settings = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, workers)
-        try:
-            deploy_application(settings, 120, application(settings, inject.ChaosWorker))
-        except LabelstreamError as error:  # the broker may be away just now; Serve goes on trying
-            print(f"  scaling: {error}", flush=True)
-        wait_until(lambda: len(self.pids("worker")) >= min(2, workers), 60, "workers")
+        target = serve.RunTarget(target=application(settings, inject.ChaosWorker), name=APP, route_prefix=None)
+        serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+        wait_until(lambda: len(self.pids("worker")) == workers, 60, f"{workers} workers")
 
     def pids(self, kind: str) -> list[int]:
         """The living processes that are up: "worker" or "replica"."""

@@ -76,9 +76,9 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
         max_poll_interval_ms=kafka.max_poll_interval_ms,
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=min(3_000, kafka.session_timeout_ms // 3),
-        # In exactly-once mode: neither records of aborted transactions, nor a predecessor's offsets before its open
-        # transaction has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
-        isolation_level="read_committed" if pipeline.delivery == "exactly_once" else "read_uncommitted",
+        # No record of an aborted transaction: it was never said. And no predecessor's offsets before its transaction
+        # has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
+        isolation_level="read_committed",
         fetch_max_bytes=16 * 1024 * 1024,
         metrics_enabled=False,
     )

@@ -1,0 +1,49 @@
+"""One worker without Ray, as a process to be killed: `python -m tests.chaos.lone FOLDER CONFIG-AS-JSON [sabotage]`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.inject import Injector
+from tests.fakes import FakeClassifier
+from workers.settings import load_settings
+from workers.stream.batch import MicroBatch
+from workers.stream.delivery import AtLeastOnce
+from workers.stream.sink import Shipment
+from workers.stream.worker import PipelineWorker
+
+
+def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
+    """One pipeline `p` with short timeouts."""
+    return {
+        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000},
+        "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {"input": topics[0], "output": topics[1], "dead_letter": topics[2], "model": "m",
+                            "group_id": topics[0], "delivery": mode, "max_poll_records": 100,
+                            "commit_interval_ms": 100, "transaction_interval_ms": 100}},
+    }
+
+
+def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> Shipment:
+    """A lie: what is only about to be sent counts as done, and its offsets are committed."""
+    for progress, offset in batch.ends:
+        progress.finish(offset)
+    delivery._source.commit_and_wait(5_000)
+    return delivery._sink.ship(batch)
+
+
+def main(folder: Path, tree: dict[str, Any], sabotage: bool) -> None:
+    if sabotage:
+        AtLeastOnce.ship = commit_before_acknowledging  # type: ignore[method-assign]
+        AtLeastOnce.settled = lambda delivery, shipment: None  # type: ignore[method-assign]
+    worker = PipelineWorker("p", load_settings(tree), {"m": FakeClassifier()}, "lone", Injector(folder))
+    worker.start()
+    while True:
+        worker.check()
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), "sabotage" in sys.argv[3:])

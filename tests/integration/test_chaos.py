@@ -1,0 +1,95 @@
+"""Chaos in short, and the proof that its verifier can fail. `make chaos` is the long form."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.lone import settings_of
+from tests.chaos.verify import Expected, Findings, Seen, verify
+from tests.fakes import predict
+from tests.integration.streams import committed, produce, read_all, wait_until
+from tests.kafka import Broker
+from workers.classifier import Prediction, Request
+
+COUNT = 3_000
+KILLS = 4
+
+
+@contextmanager
+def lone_worker(folder: Path, tree: dict[str, Any], *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker in a process of its own, killed at the end."""
+    process = subprocess.Popen([sys.executable, "-m", "tests.chaos.lone", str(folder), json.dumps(tree), *options])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def killed_again_and_again(kafka: Broker, folder: Path, topics: list[str], mode: str, *options: str) -> Findings:
+    """A worker that dies right after it has sent, several times; what came of all messages in the end."""
+    tree = settings_of(kafka.bootstrap, topics, mode)
+    produce(kafka.bootstrap, topics[0], [(b"key-%d" % (i % 40), json.dumps({"text": "x" * (i % 50 + 1)}).encode())
+                                         for i in range(COUNT)])
+    for _ in range(KILLS):
+        (folder / "at-after_send").write_text("kill")
+        with lone_worker(folder, tree, *options) as worker:
+            assert worker.wait(60) == -signal.SIGKILL
+    with lone_worker(folder, tree, *options):
+        done = lambda: sum(committed(kafka.bootstrap, topics[0], topics[0]).values()) >= COUNT  # noqa: E731
+        wait_until(done, 90, "the last commit")
+        time.sleep(1)
+        return compare(kafka.bootstrap, topics)
+
+
+def compare(bootstrap: str, topics: list[str]) -> Findings:
+    inputs = {}
+    for message in read_all(bootstrap, topics[0], lambda found: len(found) >= COUNT):
+        answer = predict(Request(json.loads(message.value())["text"]))
+        assert isinstance(answer, Prediction)
+        inputs[message.partition(), message.offset()] = Expected(message.key(), answer.labels[0], answer.scores[0])
+    seen = []
+    for message in read_all(bootstrap, topics[1], lambda found: False, timeout_s=4):
+        result = json.loads(message.value())
+        source = (result["source"]["partition"], result["source"]["offset"])
+        seen.append(Seen("out", message.partition(), message.offset(), source, message.key(), result["label"],
+                         result["score"]))
+    return verify(inputs, sorted(seen, key=lambda record: (record.partition, record.offset)), [])
+
+
+@pytest.fixture
+def topics(make_topic: Callable[..., str]) -> list[str]:
+    return [make_topic(3), make_topic(3), make_topic()]
+
+
+def test_the_verifier_finds_the_loss_of_a_worker_that_commits_before_acknowledging(
+    kafka: Broker, tmp_path: Path, topics: list[str]
+) -> None:
+    found = killed_again_and_again(kafka, tmp_path, topics, "at_least_once", "sabotage")
+    assert found.lost
+
+
+def test_at_least_once_loses_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
+    found = killed_again_and_again(kafka, tmp_path, topics, "at_least_once").summary()
+    assert found.pop("duplicated") <= KILLS * 500
+    assert not any(found.values()), found
+
+
+def test_exactly_once_loses_and_duplicates_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
+    found = killed_again_and_again(kafka, tmp_path, topics, "exactly_once").summary()
+    assert not any(found.values()), found
+
+
+@pytest.mark.timeout(420)
+def test_a_short_run_of_chaos_finds_nothing() -> None:
+    command = [sys.executable, "-m", "tests.chaos", "--messages", "2500", "--faults", "8", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
