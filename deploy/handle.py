@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from deploy.isolation import Isolation
 from deploy.limits import MAX_CALL_TOKENS, max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
 from workers.classifier import Prediction, RecordError, Request
@@ -44,13 +46,11 @@ class ServeClassifier:
         self._name, self._call_timeout_s = name, call_timeout_s
         # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
         self._describe = handle.options(method_name="describe", _by_reference=True)
-        self._classify = handle.options(
-            method_name="classify",
-            _by_reference=False,
-            request_serialization="pickle",
-            response_serialization="pickle",
-        )
+        direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
+        self._classify = handle.options(method_name="classify", **direct)
+        self._classify_apart = handle.options(method_name="classify_apart", stream=True, **direct)
         self._retrying = retrying(name)
+        self._isolation = Isolation(name, self._retrying, self._ask, self._ask_apart)
         self._tokenizing = threading.Lock()  # a TextTokenizer takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
@@ -155,9 +155,9 @@ class ServeClassifier:
         top_k = max(prepared.top_ks)
         parts = split(prepared.packed, max_sequences(top_k), MAX_CALL_TOKENS)
         if len(parts) == 1:
-            return await self._retrying(self._ask, parts[0], top_k, model.description.revision)
+            return await self._isolation.score(parts[0], top_k, model.description.revision)
         tasks = [
-            asyncio.create_task(self._retrying(self._ask, part, top_k, model.description.revision)) for part in parts
+            asyncio.create_task(self._isolation.score(part, top_k, model.description.revision)) for part in parts
         ]
         try:
             return concatenate_scores(await asyncio.gather(*tasks))
@@ -167,17 +167,31 @@ class ServeClassifier:
 
     async def _ask(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
         response = self._classify.remote(packed, top_k, revision)
-        try:
+        with self._awaiting(response):
             scored: ScoredSequences = await response
+        if len(scored.label_ids) != len(packed.lengths):
+            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
+        return scored
+
+    async def _ask_apart(
+        self, parts: list[PackedSequences], top_k: int, revision: str
+    ) -> AsyncGenerator[ScoredSequences | None, None]:
+        response = self._classify_apart.remote(parts, top_k, revision)
+        with self._awaiting(response):
+            async for scored in response:
+                yield scored
+
+    @contextmanager
+    def _awaiting(self, response: Any) -> Iterator[None]:
+        """Tells our own cancellation, of which the replica must hear, from Serve's, which is no end."""
+        try:
+            yield
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 response.cancel()  # or a replica would work for nobody
                 raise
             raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
-        if len(scored.label_ids) != len(packed.lengths):
-            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
-        return scored
 
     def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:
         with self._tokenizing:

@@ -22,12 +22,13 @@ Predict = Callable[[PackedSequences, int], ScoredSequences]
 
 
 class Call(NamedTuple):
-    """One worker's micro-batch. `arrived`: monotonic seconds."""
+    """One worker's micro-batch. `arrived`: monotonic seconds. `prelude`: what runs directly before it."""
 
     packed: PackedSequences
     top_k: int
     arrived: float
     future: "Future[ScoredSequences]"
+    prelude: Callable[[], None] | None = None
 
 
 class Joiner:
@@ -59,6 +60,14 @@ class Joiner:
         self._device.submit(self._run)
         return call.future
 
+    def submit_apart(
+        self, packed: PackedSequences, top_k: int, prelude: Callable[[], None]
+    ) -> "Future[ScoredSequences]":
+        """As `submit`, but never joined with other calls. The device's thread calls `prelude` right before it."""
+        call = Call(packed, top_k, time.monotonic(), Future(), prelude)
+        self._device.submit(self._run, [call])
+        return call.future
+
     def busy_for_s(self) -> float:
         """How long the batch on the device is running; 0 when there is none."""
         since = self._busy_since
@@ -73,8 +82,8 @@ class Joiner:
         """Plain numbers since the start."""
         return {**self._counts, "busy_s": round(self._busy_s, 3)}
 
-    def _run(self) -> None:
-        calls = [call for call in self._take() if call.future.set_running_or_notify_cancel()]
+    def _run(self, apart: list[Call] | None = None) -> None:
+        calls = [call for call in apart or self._take() if call.future.set_running_or_notify_cancel()]
         if not calls:
             return
         started = self._busy_since = time.monotonic()
@@ -106,6 +115,8 @@ class Joiner:
     def _together(self, calls: list[Call]) -> list[ScoredSequences | InferenceError]:
         """One answer or error per call; never raises. When the joined batch fails, each call is tried alone."""
         try:
+            if calls[0].prelude is not None:
+                calls[0].prelude()
             top_ks = [call.top_k for call in calls]
             scored = self._predict(concatenate([call.packed for call in calls]), max(top_ks))
             return list(split_scores(scored, [len(call.packed.lengths) for call in calls], top_ks))

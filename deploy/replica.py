@@ -5,6 +5,8 @@ Nothing here imports torch before the replica has said how many threads it may u
 
 import asyncio
 import os
+import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 JOINED_FORWARDS = 4
 JOINED_TOKENS = 32_768
 MAX_FAILURES_IN_ROW = 3
+# The word that a suspect is about to run must be out, and read, before the process may be gone.
+ANNOUNCE_S = 0.1
 STUCK_S = 600.0
 
 
@@ -78,11 +82,38 @@ class ModelReplica:
 
         Raises ModelChanged when `revision` is not the one served here, InferenceError when the model as a whole fails.
         """
-        if revision != self._description.revision:
-            raise ModelChanged(f"asked for revision {revision}, serving {self._description.revision}")
+        self._check_revision(revision)
         if not len(packed.lengths):
             raise InferenceError("a call without sequences")
         return await asyncio.wrap_future(self._joiner.submit(packed, top_k))
+
+    async def classify_apart(
+        self, parts: list[PackedSequences], top_k: int, revision: str
+    ) -> AsyncIterator[ScoredSequences | None]:
+        """As `classify`, for sequences of which replicas may have died: each part runs as a batch of its own.
+
+        For each part in turn yields None when the device starts on it, and then its answer. A replica that dies of
+        whatever it runs does so before that None: a known good row goes first.
+        """
+        self._check_revision(revision)
+        loop = asyncio.get_running_loop()
+        for part in parts:
+            started = asyncio.Event()
+
+            def announce(started: asyncio.Event = started) -> None:
+                self._predictor.probe()
+                loop.call_soon_threadsafe(started.set)
+                time.sleep(ANNOUNCE_S)
+
+            answer = asyncio.wrap_future(self._joiner.submit_apart(part, top_k, announce))
+            answer.add_done_callback(lambda _, started=started: started.set())
+            await started.wait()
+            yield None
+            yield await answer
+
+    def _check_revision(self, revision: str) -> None:
+        if revision != self._description.revision:
+            raise ModelChanged(f"asked for revision {revision}, serving {self._description.revision}")
 
     def stats(self) -> dict[str, Any]:
         """Plain numbers since the start, for people and dashboards."""

@@ -24,7 +24,7 @@ def may_pass_later(error: BaseException) -> bool:
     if isinstance(error, grpc.RpcError):
         code = getattr(error, "code", lambda: None)()
         return code not in _LOST_FOR_GOOD
-    return isinstance(error, InferenceError | RayError | RayServeException | ConnectionError)
+    return isinstance(error, InferenceError | RayError | RayServeException | ConnectionError | TimeoutError)
 
 
 def one_line(error: BaseException) -> str:

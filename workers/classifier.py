@@ -46,7 +46,10 @@ class Prediction(NamedTuple):
 
 
 class RecordError(NamedTuple):
-    """One record cannot be answered for a reason of its own. `message` never quotes the record's text."""
+    """One record cannot be answered for a reason of its own. `message` never quotes the record's text.
+
+    `attempts`: how many times the model was given the record, replicas that died meanwhile included; at least 1.
+    """
 
     fault: Fault
     message: str

@@ -1,7 +1,8 @@
-"""A real local Ray with Serve: the handle and the replica together, a replica's death, and the end of everything."""
+"""A real local Ray with Serve: the handle and the replica together, replicas' deaths, and the end of everything."""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,23 +17,30 @@ import ray
 from ray import cloudpickle, serve
 
 from deploy import runtime
-from deploy.app import application
+from deploy.app import _deployment, application
 from deploy.handle import ServeClassifier
+from deploy.isolation import MOST_CRASHES
+from deploy.replica import ModelReplica
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results
 from tests.kafka import Broker
-from workers.classifier import Classifier, Prediction, Request
+from tests.unit.deploy import fakes
+from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
+from workers.engine.description import ModelDescription
 from workers.engine.engine import Engine
+from workers.engine.packed import PackedSequences, ScoredSequences, split
 from workers.errors import ModelError
-from workers.settings import Settings, load_settings
+from workers.settings import ModelSettings, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
 pytestmark = pytest.mark.timeout(240)
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
 MAX_DELAY_MS = 300
+POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.unit.deploy.fakes
 # So that Ray's processes of this run are known by their environment.
 MARK = f"LABELSTREAM_TEST_{uuid.uuid4().hex}"
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import the tests
+for _module in (sys.modules[__name__], fakes):
+    cloudpickle.register_pickle_by_value(_module)  # replicas cannot import the tests
 
 
 class FakeWorker:
@@ -64,6 +72,34 @@ def make_worker(
 ) -> FakeWorker | PipelineWorker:
     kind = FakeWorker if name == "fake" else PipelineWorker
     return kind(name, settings, classifiers, worker_id)
+
+
+class MortalPredictor:
+    """Kills its process when it comes to POISON. Answers everything else by its length, without any model or torch."""
+
+    max_batch_tokens = 1024
+
+    def __init__(self, deaths: Path) -> None:
+        self._deaths = deaths
+
+    def probe(self) -> None:
+        pass
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        if POISON in (row.ids.tolist() for row in split(packed, 1, 1)):
+            with self._deaths.open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fakes.by_length(packed, top_k, "")
+
+
+class MortalReplica(ModelReplica):
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        return fakes.description(), MortalPredictor(Path(settings.source) / "deaths")
+
+    def pid(self) -> int:
+        return os.getpid()
 
 
 class Serving:
@@ -182,6 +218,55 @@ def test_a_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
         for future in futures:
             assert all(isinstance(answer, Prediction) for answer in future.result(90))
         killer.join()
+
+
+@pytest.fixture(scope="module")
+def mortal(serving: Serving) -> Any:
+    """The handle of two replicas that can die. They end with the whole cluster."""
+    spec = serving.settings.models["m"].model_dump(mode="json")
+    deployment = _deployment(
+        MortalReplica, "model-mortal", num_replicas=2, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0}
+    )
+    return serve.run(deployment.bind(spec), name="mortal", route_prefix=None)
+
+
+def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
+    requests = [Request("a b"), Request("a")]
+    with closing(ServeClassifier("mortal", mortal, 90, 60)) as classifier:
+        pid = mortal.pid.remote().result(timeout_s=30)
+        futures = [classifier.submit(requests) for _ in range(20)]
+        # They are at both replicas now, which wait MAX_DELAY_MS for company.
+        time.sleep(MAX_DELAY_MS / 2_000)
+        os.kill(pid, signal.SIGKILL)
+        killed = time.monotonic()
+        futures += [classifier.submit(requests) for _ in range(20)]
+        for future in futures:
+            assert [answer.labels[0] for answer in future.result(90) if isinstance(answer, Prediction)] == ["no", "yes"]
+        assert time.monotonic() - killed < 10  # 0.5 s on two idle cores
+
+
+def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal: Any) -> None:
+    texts = [" ".join("abc"[: 1 + i % 3] * (1 + i % 10)) for i in range(300)]
+    texts[100] = "d d"
+    with (
+        closing(ServeClassifier("mortal", mortal, 90, 60)) as classifier,
+        closing(ServeClassifier("mortal", mortal, 90, 60)) as other,
+    ):
+        poisoned = classifier.submit([Request(text) for text in texts])
+        others = [other.submit([Request(text) for text in texts[:100]]) for _ in range(5)]
+        answers = poisoned.result(100)
+        for future in others:
+            assert all(isinstance(answer, Prediction) for answer in future.result(100))
+    deaths = len((serving.folder / "deaths").read_text())
+    for text, answer in zip(texts, answers, strict=True):
+        if text == "d d":
+            assert isinstance(answer, RecordError)
+            assert answer.fault is Fault.CRASHES_MODEL
+            assert MOST_CRASHES < answer.attempts <= deaths <= 10  # six, if no replica's last word was lost
+        else:
+            assert isinstance(answer, Prediction)
+            assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
+            assert answer.tokens == len(text.split()) + 2
 
 
 def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from workers.classifier import Fault, Prediction, RecordError
+from workers.classifier import Prediction, RecordError
 from workers.engine.packed import ScoredSequences
 
 
@@ -41,6 +41,6 @@ def predictions(
         rows_of_scores = [row[:k] for row, k in zip(rows_of_scores, top_ks, strict=True)]
     rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), strict=True)
     answers: list[Prediction | RecordError] = list(map(Prediction._make, rows))
-    for row, message in scored.errors.items():
-        answers[row] = RecordError(Fault.INFERENCE_FAILED, message)
+    for row, error in scored.errors.items():
+        answers[row] = error
     return answers

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.classifier import RecordError
+
 
 class PackedSequences(NamedTuple):
     """Token ids of n sequences, one behind the other, without padding.
@@ -22,13 +24,13 @@ class PackedSequences(NamedTuple):
 class ScoredSequences(NamedTuple):
     """The answer for n sequences: the k best labels of each, descending by score.
 
-    `label_ids`: int32 [n, k], indices into the model's labels. `scores`: float32 [n, k]. `errors`: row -> message
-    for rows on which the model raises by itself; their scores are NaN and must not be read.
+    `label_ids`: int32 [n, k], indices into the model's labels. `scores`: float32 [n, k]. `errors`: row -> why there is
+    no answer for it alone; its scores are NaN and must not be read.
     """
 
     label_ids: NDArray[np.int32]
     scores: NDArray[np.float32]
-    errors: dict[int, str]
+    errors: dict[int, RecordError]
 
 
 def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
@@ -68,10 +70,10 @@ def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:
     """Join the answers to `split`'s parts (at least one), all with the same k."""
     if len(parts) == 1:
         return parts[0]
-    errors: dict[int, str] = {}
+    errors: dict[int, RecordError] = {}
     offset = 0
     for part in parts:
-        errors.update({offset + row: message for row, message in part.errors.items()})
+        errors.update({offset + row: error for row, error in part.errors.items()})
         offset += len(part.label_ids)
     return ScoredSequences(
         np.concatenate([part.label_ids for part in parts]), np.concatenate([part.scores for part in parts]), errors
@@ -89,7 +91,7 @@ def split_scores(scored: ScoredSequences, counts: Sequence[int], top_ks: Sequenc
     first = 0
     for count, top_k in zip(counts, top_ks, strict=True):
         last = first + count
-        errors = {row - first: text for row, text in scored.errors.items() if first <= row < last}
+        errors = {row - first: error for row, error in scored.errors.items() if first <= row < last}
         parts.append(ScoredSequences(scored.label_ids[first:last, :top_k], scored.scores[first:last, :top_k], errors))
         first = last
     return parts

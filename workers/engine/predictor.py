@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.classifier import Request
+from workers.classifier import Fault, RecordError, Request
 from workers.engine.backend import Backend
 from workers.engine.batcher import pad, plan
 from workers.engine.description import ModelDescription
@@ -28,13 +28,20 @@ _NOT_FINITE = "the model's logits are not finite"
 
 
 class _Call(NamedTuple):
-    """One `predict` in progress. `done` holds what is still on the device, each entry with its rows."""
+    """One `predict` in progress. `done` holds what is still on the device, each entry with its rows.
+
+    `forwards`: int32 [n], how many times each row was given to the model.
+    """
 
     packed: PackedSequences
     starts: NDArray[np.int64]
     top_k: int
+    forwards: NDArray[np.int32]
     done: list[tuple[NDArray[np.intp], Scored]]
-    errors: dict[int, str]
+    errors: dict[int, RecordError]
+
+    def refuse(self, row: int, message: str) -> None:
+        self.errors[row] = RecordError(Fault.INFERENCE_FAILED, message, max(1, int(self.forwards[row])))
 
 
 class Predictor:
@@ -78,11 +85,11 @@ class Predictor:
         call = self._new_call(self._good_row, 1)
         try:
             self._forward(call, np.zeros(1, np.intp))
-            errors = _collect(call).errors
+            failed = _collect(call).errors
         except Exception as error:
             raise InferenceError(f"the model fails on any text: {one_line(error)}") from error
-        if errors:
-            raise InferenceError(f"the model fails on any text: {errors[0]}")
+        if failed:
+            raise InferenceError(f"the model fails on any text: {failed[0].message}")
 
     def warm_up(self) -> None:
         """Run the shapes that matter once, the largest included, and compare padded with unpadded answers.
@@ -121,7 +128,7 @@ class Predictor:
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
         starts = np.zeros(len(packed.lengths), np.int64)
         np.cumsum(packed.lengths[:-1], out=starts[1:])
-        return _Call(packed, starts, top_k, [], {})
+        return _Call(packed, starts, top_k, np.zeros(len(starts), np.int32), [], {})
 
     def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
         """All rows but those which would take a GPU down for good: ids or lengths outside of its tables."""
@@ -135,7 +142,7 @@ class Predictor:
         outside = ((packed.ids < 0) | (packed.ids >= vocab)).astype(np.int8)
         bad = (np.maximum.reduceat(outside, call.starts) > 0) | (packed.lengths > longest)
         for row in np.flatnonzero(bad).tolist():
-            call.errors[row] = f"token ids of another tokenizer: the model takes {longest} ids below {vocab}"
+            call.refuse(row, f"token ids of another tokenizer: the model takes {longest} ids below {vocab}")
         return np.flatnonzero(~bad)
 
     def _run(self, call: _Call, rows: NDArray[np.intp]) -> None:
@@ -153,7 +160,7 @@ class Predictor:
         else:
             self.probe()
         if len(rows) == 1:
-            call.errors[int(rows[0])] = reason
+            call.refuse(int(rows[0]), reason)
             return
         half = len(rows) // 2
         self._run(call, rows[:half])
@@ -166,6 +173,7 @@ class Predictor:
             self.max_batch_tokens = smaller
 
     def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
+        call.forwards[rows] += 1
         logits = self._logits(call, rows)
         if logits.shape != (len(rows), len(self._description.labels)):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
@@ -180,8 +188,7 @@ def _collect(call: _Call) -> ScoredSequences:
     n = len(call.packed.lengths)
     label_ids = np.zeros((n, call.top_k), np.int32)
     scores = np.full((n, call.top_k), np.nan, np.float32)
-    errors = dict(call.errors)
-    count = len(errors)
+    count = len(call.errors)
     if call.done:
         rows = np.concatenate([rows for rows, _ in call.done])
         count += len(rows)
@@ -190,7 +197,7 @@ def _collect(call: _Call) -> ScoredSequences:
         finite = torch.cat([scored.finite for _, scored in call.done]).cpu().numpy()
         for row in rows[~finite].tolist():
             scores[row] = np.nan
-            errors[row] = _NOT_FINITE
+            call.refuse(row, _NOT_FINITE)
     if count != n:
         raise InferenceError(f"{count} answers for {n} sequences")
-    return ScoredSequences(label_ids, scores, errors)
+    return ScoredSequences(label_ids, scores, call.errors)

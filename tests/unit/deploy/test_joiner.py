@@ -72,6 +72,29 @@ def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
     assert device.batches == [[1], [4, 6], [5], [50], [1]]
 
 
+def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+    seen: list[list[list[int]]] = []
+    apart = joiner.submit_apart(packed(3, 4), 1, lambda: seen.append(device.batches[:]))
+    futures = [joiner.submit(packed(2), 1), apart, joiner.submit(packed(5), 1)]
+    device.free.set()
+    assert [len(future.result(5).label_ids) for future in futures] == [1, 2, 1]
+    assert device.batches == [[1], [3, 4], [2, 5]]
+    assert seen == [[[1]]]  # called right before it
+
+
+def test_a_prelude_that_fails_is_the_calls_failure(thread: ThreadPoolExecutor) -> None:
+    joiner, device = busy_joiner(thread)
+
+    def prelude() -> None:
+        raise InferenceError("fails on any text")
+
+    future = joiner.submit_apart(packed(3), 1, prelude)
+    device.free.set()
+    assert str(future.exception(5)) == "fails on any text"
+    assert device.batches == [[1]]
+
+
 def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()

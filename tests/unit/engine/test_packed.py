@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workers.classifier import Fault, RecordError
 from workers.engine.packed import (
     PackedSequences,
     ScoredSequences,
@@ -13,6 +14,10 @@ from workers.engine.packed import (
     split,
     split_scores,
 )
+
+
+def failed(row: int) -> RecordError:
+    return RecordError(Fault.INFERENCE_FAILED, f"e{row}", 1 + row)
 
 
 def packed_of(lengths: list[int], typed: bool, first: int = 0) -> PackedSequences:
@@ -58,11 +63,11 @@ def test_split_scores_gives_each_part_its_rows(counts: list[int], data: st.DataO
     top_ks = data.draw(st.lists(st.integers(1, k), min_size=len(counts), max_size=len(counts)))
     bad = data.draw(st.sets(st.sampled_from(range(n)))) if n else set()
     ids = np.arange(n * k, dtype=np.int32).reshape(n, k)
-    scored = ScoredSequences(ids, ids.astype(np.float32), {row: f"e{row}" for row in bad})
+    scored = ScoredSequences(ids, ids.astype(np.float32), {row: failed(row) for row in bad})
     parts = split_scores(scored, counts, top_ks)
     for start, count, top_k, part in zip(accumulate(counts, initial=0), counts, top_ks, parts, strict=False):
         assert part.label_ids.tolist() == ids[start : start + count, :top_k].tolist()
-        assert part.errors == {row - start: f"e{row}" for row in bad if start <= row < start + count}
+        assert part.errors == {row - start: failed(row) for row in bad if start <= row < start + count}
     joined = concatenate_scores(split_scores(scored, counts, [k] * len(counts)))
     assert joined.label_ids.tolist() == ids.tolist()
     assert joined.errors == scored.errors

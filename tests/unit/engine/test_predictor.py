@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import make_tokenizer
+from workers.classifier import Fault, RecordError
 from workers.engine.batcher import PaddedBatch
 from workers.engine.description import Activation, ModelDescription
 from workers.engine.packed import PackedSequences
@@ -52,6 +53,10 @@ def pack(rows: Iterable[list[int]]) -> PackedSequences:
     return PackedSequences(ids, np.array([len(row) for row in listed], np.int32))
 
 
+def failed(message: str, attempts: int = 1) -> RecordError:
+    return RecordError(Fault.INFERENCE_FAILED, message, attempts)
+
+
 def on_poison(batch: PaddedBatch) -> Exception | None:
     return ValueError("poison\nsecond line") if (batch.ids == POISON).any() else None
 
@@ -77,14 +82,25 @@ def test_answers_are_in_the_order_of_the_input(lengths: list[int], budget: int, 
 def test_bisecting_leaves_only_the_poisoned_rows(poisoned: set[int], budget: int) -> None:
     packed = pack([POISON if i in poisoned else 200 + i, 5] for i in range(40))
     scored = Predictor(DESCRIPTION, FakeBackend(on_poison), budget).predict(packed, 1)
-    assert scored.errors == dict.fromkeys(poisoned, "ValueError: poison")
+    assert {row: error._replace(attempts=1) for row, error in scored.errors.items()} == dict.fromkeys(
+        poisoned, failed("ValueError: poison")
+    )
     for i in range(40):
         assert np.isnan(scored.scores[i, 0]) if i in poisoned else scored.scores[i, 0] == 200 + i
 
 
 def test_a_poisoned_row_alone_is_at_fault_when_a_good_row_passes() -> None:
     scored = Predictor(DESCRIPTION, FakeBackend(on_poison)).predict(pack([[POISON]]), 1)
-    assert scored.errors == {0: "ValueError: poison"}
+    assert scored.errors == {0: failed("ValueError: poison")}
+
+
+def test_attempts_are_how_often_the_model_got_the_row() -> None:
+    backend = FakeBackend(on_poison)
+    packed = pack([POISON if i == 6 else 200 + i] for i in range(8))
+    scored = Predictor(DESCRIPTION, backend, 1024).predict(packed, 1)
+    assert [shape[0] for shape in backend.shapes if shape[0] > 1] == [8, 4, 4, 2, 2]  # the others are the probe's
+    assert scored.errors == {6: failed("ValueError: poison", attempts=4)}
+    assert type(scored.errors[6].attempts) is int  # it travels: no numpy, whose pickles are large
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -98,7 +114,7 @@ def test_a_model_that_fails_on_everything_is_not_the_records_fault(count: int) -
 
 def test_logits_that_are_not_finite_are_no_label() -> None:
     scored = Predictor(DESCRIPTION, FakeBackend()).predict(pack([[200], [NAN], [202]]), 2)
-    assert scored.errors == {1: "the model's logits are not finite"}
+    assert scored.errors == {1: failed("the model's logits are not finite")}
     assert np.isnan(scored.scores[1]).all()
     assert scored.scores[:, 0].tolist()[::2] == [200, 202]
 
@@ -125,7 +141,7 @@ def test_one_row_too_large_for_the_memory_is_its_own_fault() -> None:
     backend = FakeBackend(lambda batch: torch.OutOfMemoryError("x") if batch.ids.shape[1] > 30 else None)
     scored = Predictor(DESCRIPTION, backend, 256).predict(pack([[200], [201] * 40, [202]]), 1)
     assert list(scored.errors) == [1]
-    assert scored.errors[1].startswith("OutOfMemoryError")
+    assert scored.errors[1].message.startswith("OutOfMemoryError")
 
 
 @pytest.mark.parametrize("bad", [[VOCAB], [-1], [5] * 65])
@@ -133,7 +149,7 @@ def test_ids_of_another_tokenizer_never_reach_the_device(bad: list[int]) -> None
     backend = FakeBackend(lambda batch: AssertionError() if batch.ids.max() >= VOCAB or batch.ids.min() < 0 else None)
     scored = Predictor(DESCRIPTION, backend).predict(pack([[200, 1], bad, [202]]), 1)
     assert list(scored.errors) == [1]
-    assert "another tokenizer" in scored.errors[1]
+    assert "another tokenizer" in scored.errors[1].message
     assert scored.scores[:, 0].tolist()[::2] == [200, 202]
 
 

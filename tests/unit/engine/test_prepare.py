@@ -21,7 +21,7 @@ DESCRIPTION = ModelDescription(
 TOKENIZER = TextTokenizer(DESCRIPTION)
 
 
-def scored_of(n: int, k: int, errors: dict[int, str] | None = None) -> ScoredSequences:
+def scored_of(n: int, k: int, errors: dict[int, RecordError] | None = None) -> ScoredSequences:
     ids = np.array([[(row + i) % 3 for i in range(k)] for row in range(n)], np.int32).reshape(n, k)
     scores = np.array([[0.5 / (i + 1) for i in range(k)]] * n, np.float32).reshape(n, k)
     return ScoredSequences(ids, scores, errors or {})
@@ -71,8 +71,9 @@ def test_a_text_without_a_token_is_refused_where_no_special_tokens_are_added() -
 
 
 def test_rows_that_fail_are_record_errors() -> None:
-    answers = predictions(scored_of(3, 2, {1: "boom"}), "abc", [3] * 3, [False, False, True], [2] * 3, "rev")
-    assert answers[1] == RecordError(Fault.INFERENCE_FAILED, "boom")
+    boom = RecordError(Fault.INFERENCE_FAILED, "boom", attempts=7)
+    answers = predictions(scored_of(3, 2, {1: boom}), "abc", [3] * 3, [False, False, True], [2] * 3, "rev")
+    assert answers[1] == boom
     assert answers[2] == Prediction(("c", "a"), (0.5, 0.25), 3, True, "rev")
 
 

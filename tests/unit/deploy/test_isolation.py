@@ -1,0 +1,179 @@
+"""Whoever kills replicas is refused, alone: neighbours, and calls that died along, are answered as ever."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy import transport
+from deploy.handle import ServeClassifier
+from deploy.isolation import GROUP_SEQUENCES, MOST_CRASHES, TOGETHER_DEATHS, Suspects, Suspicion
+from tests.unit.deploy.fakes import FakeHandle, by_length
+from tests.unit.deploy.mortal import MortalHandle
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.errors import InferenceError
+
+MOST_DEATHS = TOGETHER_DEATHS + 1 + MOST_CRASHES  # of one poison record
+CRASHED = RecordError(Fault.CRASHES_MODEL, "3 replicas died while they ran it alone", MOST_DEATHS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_pauses() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "FIRST_WAIT_S", 0.0)
+        yield
+
+
+@contextmanager
+def connected(handle: FakeHandle, call_timeout_s: float = 30.0) -> Iterator[ServeClassifier]:
+    with closing(ServeClassifier("m", handle, call_timeout_s)) as classifier:
+        yield classifier
+
+
+def innocent(i: int) -> str:
+    """Texts of 1 to 30 words, nearly all different."""
+    return " ".join("abc"[(i // 3**k) % 3] for k in range(1 + i % 30))
+
+
+def check(texts: Sequence[str], answers: Sequence[Prediction | RecordError]) -> None:
+    for text, answer in zip(texts, answers, strict=True):
+        if "d" in text:
+            assert isinstance(answer, RecordError)
+            assert answer.fault is Fault.CRASHES_MODEL
+            assert answer.attempts >= MOST_CRASHES
+        else:
+            assert isinstance(answer, Prediction)
+            assert answer.tokens == len(text.split()) + 2
+            assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
+
+
+POISONS = st.tuples(st.integers(0, 3), st.integers(0, 89), st.sampled_from(["d", "d a", "b d"]))  # call, row, text
+
+
+@given(
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    poisons=st.lists(POISONS, max_size=4),
+    replicas=st.integers(1, 3),
+    mute=st.sampled_from([0, 2, 3]),
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_only_the_poison_is_refused(
+    sizes: list[int], poisons: list[tuple[int, int, str]], replicas: int, mute: int
+) -> None:
+    calls = [[innocent(97 * call + i) for i in range(size)] for call, size in enumerate(sizes)]
+    for call, row, text in poisons:
+        calls[call % len(calls)][row % sizes[call % len(calls)]] = text
+    handle = MortalHandle(replicas=replicas, mute=mute)
+    with connected(handle) as classifier:
+        futures = [classifier.submit([Request(text) for text in texts]) for texts in calls]
+        for texts, future in zip(calls, futures, strict=True):
+            check(texts, future.result(30))
+        killers = [text for texts in calls for text in texts if "d" in text]
+        assert len(classifier._isolation._suspects) == len(set(killers))  # nothing is held against anybody else
+    if not mute:
+        assert handle.deaths <= MOST_DEATHS * len(killers)
+
+
+@pytest.mark.parametrize("size", [GROUP_SEQUENCES + 1, 512])
+def test_a_poison_record_costs_six_replicas_among_any_number(size: int) -> None:
+    texts = [innocent(i) for i in range(size)]
+    texts[size // 3] = "d"
+    handle = MortalHandle()
+    with connected(handle) as classifier:
+        answers = classifier.submit([Request(text) for text in texts]).result(30)
+        check(texts, answers)
+        assert answers[size // 3] == CRASHED
+        assert handle.deaths == MOST_DEATHS
+
+
+def test_what_is_known_to_kill_kills_no_more() -> None:
+    handle = MortalHandle()
+    with connected(handle) as classifier:
+        first = classifier.submit([Request("a"), Request("d")]).result(30)
+        deaths = handle.deaths
+        again = classifier.submit([Request("d"), Request("b c"), Request("d")]).result(30)
+    check(["a", "d"], first)
+    check(["d", "b c", "d"], again)
+    assert handle.deaths == deaths
+
+
+def test_a_death_for_other_reasons_is_got_over_in_one_call() -> None:
+    deaths = iter([True])
+    handle = MortalHandle(kills=lambda packed: next(deaths, False))
+    texts = [innocent(i) for i in range(100)]
+    with connected(handle) as classifier:
+        check(texts, classifier.submit([Request(text) for text in texts]).result(30))
+        assert len(classifier._isolation._suspects) == 0  # nothing is held against those that passed
+    assert handle._asked == 2
+
+
+def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison() -> None:
+    handle = MortalHandle(replicas=1, restart_s=0.4)
+    texts = [innocent(i) for i in range(40)]
+    texts[7] = "d"
+    timeouts = 0
+    with connected(handle, call_timeout_s=0.3) as classifier:
+        while True:
+            try:
+                answers = classifier.submit([Request(text) for text in texts]).result(30)
+                break
+            except InferenceError:
+                timeouts += 1
+                assert timeouts < 20
+    check(texts, answers)
+    assert timeouts >= MOST_CRASHES
+    assert handle.deaths == MOST_DEATHS
+
+
+def test_replicas_that_die_of_anything_blame_nobody() -> None:
+    handle = MortalHandle(kills=lambda packed: True, mute=1)  # as the good row does that goes first
+    with connected(handle, call_timeout_s=0.5) as classifier, pytest.raises(InferenceError, match="no answer within"):
+        classifier.submit([Request("a"), Request("b")]).result(30)
+    assert handle.deaths > MOST_DEATHS
+
+
+def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -> None:
+    refused = RecordError(Fault.INFERENCE_FAILED, "ValueError", 2)
+
+    def score(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+        errors = {int(row): refused for row in np.flatnonzero(packed.lengths == 9)}
+        return by_length(packed, top_k, revision)._replace(errors=errors)
+
+    texts = ["a b c a b c a", "d", "b"]
+    with connected(MortalHandle(score=score)) as classifier:
+        answers = classifier.submit([Request(text) for text in texts]).result(30)
+    assert answers[0] == refused._replace(attempts=2 + TOGETHER_DEATHS + 1)
+    assert answers[1] == CRASHED
+    assert isinstance(answers[2], Prediction)
+
+
+def test_a_replica_that_leaves_something_out_is_asked_again() -> None:
+    handle = MortalHandle()
+    whole, calls = handle._classify_apart, 0
+
+    async def cut(*args):  # type: ignore[no-untyped-def]
+        nonlocal calls
+        calls += 1
+        async for message in whole(*args):
+            yield message
+            if calls == 1 and message is not None:
+                return
+
+    handle._classify_apart = cut  # type: ignore[method-assign]
+    texts = [innocent(i) for i in range(70)] + ["d"]
+    with connected(handle) as classifier:
+        check(texts, classifier.submit([Request(text) for text in texts]).result(30))
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    suspects = Suspects(most=3)
+    suspects.died([b"1", b"2", b"3"], running=False)
+    suspects.died([b"1"], running=True)
+    suspects.died([b"4"], running=False)
+    assert [suspects.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
+        Suspicion(2, True, 1), Suspicion(), Suspicion(1), Suspicion(1),
+    ]  # fmt: skip

@@ -1,0 +1,51 @@
+"""Which failures of a Serve call are got over: every class that Ray, Serve and gRPC raise."""
+
+import grpc
+import pytest
+from ray import exceptions as ray_errors
+from ray.serve import exceptions as serve_errors
+from ray.serve._private.common import DeploymentID
+
+from deploy.transport import may_pass_later
+from workers.errors import InferenceError, ModelChanged
+
+
+def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+def name(error: Exception) -> str:
+    return error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
+
+
+@pytest.mark.parametrize("error", [
+    ray_errors.ActorDiedError(), ray_errors.ActorUnavailableError("gone", b"x" * 16), ray_errors.WorkerCrashedError(),
+    ray_errors.NodeDiedError("gone"), ray_errors.ObjectLostError("ref", None, "stack"), ray_errors.GetTimeoutError(),
+    ray_errors.TaskCancelledError(), ray_errors.OutOfMemoryError("the node"), ray_errors.RpcError("no route"),
+    serve_errors.BackPressureError(3, 2), serve_errors.ReplicaUnavailableError("r"),
+    serve_errors.DeploymentUnavailableError(DeploymentID("m")), serve_errors.RequestCancelledError("r"),
+    *(rpc_error(getattr(grpc.StatusCode, code)) for code in
+      ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "ABORTED")),
+    ConnectionResetError(), BrokenPipeError(), TimeoutError(), InferenceError("the device is gone"),
+], ids=name)  # fmt: skip
+def test_what_says_nothing_about_the_records_is_tried_again(error: Exception) -> None:
+    assert may_pass_later(error)
+
+
+def raised_there(cause: Exception) -> Exception:
+    """As it reaches the caller of a replica whose own code raised it."""
+    return ray_errors.RayTaskError("classify", "traceback", cause).as_instanceof_cause()
+
+
+@pytest.mark.parametrize("error", [
+    ModelChanged("another"), raised_there(ModelChanged("another")),
+    TypeError("a bug"), raised_there(TypeError("a bug")),
+    *(rpc_error(getattr(grpc.StatusCode, code)) for code in
+      ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")),
+], ids=name)  # fmt: skip
+def test_what_would_only_happen_again_is_not(error: Exception) -> None:
+    assert not may_pass_later(error)
+
+
+def test_a_model_that_fails_as_a_whole_is_tried_again() -> None:
+    assert may_pass_later(raised_there(InferenceError("the model fails on any text")))
