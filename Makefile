@@ -4,12 +4,14 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench kafka kafka-jars kcat venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos kafka kafka-jars kcat venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
 	@echo "make test                      everything: lint, types, unit, integration on a real Kafka and a real Ray"
 	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
+	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
+	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
 demo: venv
@@ -30,6 +32,10 @@ integration: venv kafka-jars kcat
 
 bench: venv kafka-jars
 	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))
+
+chaos: venv kafka-jars
+	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \
+		$(if $(MODE),--mode $(MODE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json $(JSON))
 
 venv: .venv/.stamp
 
