@@ -49,7 +49,9 @@ class Watch:
         consumer.close()
 
     def _sample(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET})
+        # Uncommitted, or the ends would be those of the oldest open transaction, of whomever.
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET,
+                             "isolation.level": "read_uncommitted"})
         while not self._ended.wait(1.0):
             try:
                 self.samples.append(take_sample(consumer))

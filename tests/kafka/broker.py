@@ -4,6 +4,7 @@ import atexit
 import base64
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -160,6 +161,13 @@ class KafkaBroker(Broker):
     def kill(self) -> None:
         """Ends the broker at once, as a crash would (SIGKILL); the data stay."""
         self._end(signal.SIGUSR1, KILL_S)
+
+    def fill_disk(self) -> None:
+        """From now on its files cannot grow, until the next start: it fails as with a full disk, and needs no mount."""
+        assert self._process is not None, "the broker was not started"
+        guard_id = self._process.pid
+        for pid in Path(f"/proc/{guard_id}/task/{guard_id}/children").read_text().split():
+            resource.prlimit(int(pid), resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 
     def restart(self) -> None:
         """Starts the broker again, stopping it first if it runs: the same address and data."""

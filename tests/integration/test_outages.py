@@ -1,0 +1,138 @@
+"""Outages: the worker stops consuming, says so, and goes on by itself: nothing is lost, exactly once nothing is twice."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from tests.chaos.proxy import Proxy
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, produce, read_all, wait_until
+from tests.kafka import KafkaBroker
+from tests.kafka.broker import free_port
+from tests.kafka.settings import HOST
+from workers.stream.worker import PipelineWorker
+
+TIMEOUTS = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 4_000, "transaction_timeout_ms": 6_000}
+DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+
+
+class Site:
+    """A broker behind a proxy, and topics of one pipeline."""
+
+    def __init__(self, broker: KafkaBroker, proxy: Proxy, bootstrap: str) -> None:
+        self.broker, self.proxy, self.bootstrap = broker, proxy, bootstrap
+        self.made = self.sent = 0
+
+    def topics(self) -> Topics:
+        self.made, self.sent = self.made + 1, 0
+        topics = Topics(*(f"{name}-{self.made}" for name in ("in", "out", "dead")))
+        for topic in (topics.input, topics.output, topics.dead_letter):
+            self.broker.create_topic(topic, 2)
+        return topics
+
+    def feed(self, topics: Topics, count: int = 300) -> None:
+        first, self.sent = self.sent, self.sent + count
+        produce(self.broker.bootstrap, topics.input,
+                [(b"k%d" % (i % 9), json.dumps({"text": "x", "id": i}).encode()) for i in range(first, first + count)])
+
+    def ids(self, topics: Topics) -> Counter[int]:
+        """How often each id is there for a read_committed reader, once all are."""
+        seen = lambda found: len({message.value() for message in found}) >= self.sent  # noqa: E731
+        found = read_all(self.broker.bootstrap, topics.output, seen, timeout_s=90)
+        return Counter(json.loads(message.value())["id"] for message in found)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    port, behind = free_port(), free_port()
+    broker = KafkaBroker(server_properties={"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"})
+    broker.override({
+        "listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{behind},CONTROLLER://{HOST}:"
+                     f"{broker.controller_port}",
+        "advertised.listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{port}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    })
+    proxy = Proxy(port, behind)
+    try:
+        with broker:
+            yield Site(broker, proxy, f"{HOST}:{port}")
+    finally:
+        proxy.close()
+
+
+@pytest.fixture
+def run(site: Site, start_worker: StartWorker) -> Callable[[Topics, str], PipelineWorker]:
+    def run(topics: Topics, delivery: str) -> PipelineWorker:
+        site.feed(topics)
+        worker = start_worker(topics, bootstrap=site.bootstrap, kafka=TIMEOUTS, delivery=delivery,
+                              group_id=f"g-{topics.input}", transaction_interval_ms=100, max_poll_records=20)
+        wait_until(lambda: worker.stats()["results_out"] >= 300, 60, "the first results")
+        return worker
+
+    return run
+
+
+def says_so(worker: PipelineWorker) -> bool:
+    stats = worker.stats()
+    return bool(stats["trouble"] or stats["alarms"])
+
+
+def assert_all_there(site: Site, topics: Topics, worker: PipelineWorker, delivery: str) -> None:
+    site.feed(topics)
+    ids = site.ids(topics)
+    assert set(ids) == set(range(site.sent))
+    if delivery == "exactly_once":
+        assert set(ids.values()) == {1}
+    wait_until(lambda: not says_so(worker), 60, "the end of the alarm")
+    worker.check()
+
+
+@DELIVERIES
+def test_an_output_topic_that_takes_nothing(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
+    topics = site.topics()
+    worker = run(topics, delivery)
+    try:
+        min_insync(site.broker, topics.output, 2)
+        site.feed(topics)
+        wait_until(lambda: says_so(worker), 60, "a word about it")
+        time.sleep(TIMEOUTS["delivery_timeout_ms"] / 1000)
+    finally:
+        min_insync(site.broker, topics.output, 1)
+    assert_all_there(site, topics, worker, delivery)
+
+
+def min_insync(broker: KafkaBroker, topic: str, replicas: int) -> None:
+    with broker.admin() as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(replicas)})])
+
+
+@DELIVERIES
+@pytest.mark.parametrize("how", ["cut", "freeze"])
+def test_the_network_is_cut(site: Site, run: Callable[..., PipelineWorker], delivery: str, how: str) -> None:
+    topics = site.topics()
+    worker = run(topics, delivery)
+    try:
+        getattr(site.proxy, how)()
+        site.feed(topics)
+        time.sleep(7)  # more than session and transaction timeout
+    finally:
+        site.proxy.mend()
+    assert_all_there(site, topics, worker, delivery)
+
+
+@DELIVERIES
+def test_the_brokers_disk_is_full(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
+    """Its files may not grow any more: the broker ends itself, as it does when its disk is full."""
+    topics = site.topics()
+    worker = run(topics, delivery)
+    site.broker.fill_disk()
+    with pytest.raises(AssertionError):
+        site.feed(topics)  # the input is full as well
+    wait_until(lambda: not site.broker.running, 60, "the broker's end")
+    site.sent -= 300
+    site.broker.restart()
+    assert_all_there(site, topics, worker, delivery)
