@@ -135,7 +135,7 @@ class PipelineSettings(Section):
     group_id: str | None = Field(None, min_length=1, max_length=249)
     start_from: Literal["earliest", "latest"] = "earliest"
     delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
-    transaction_interval_ms: int = Field(default=500, ge=10)
+    transaction_interval_ms: int = Field(default=1_000, ge=10)
     transaction_max_messages: int = Field(default=20_000, ge=1)
     workers: int = Field(default=1, ge=1, le=10_000)
     format: Literal["json", "text"] = "json"
