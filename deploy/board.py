@@ -1,8 +1,11 @@
 """The application's root deployment: knows the latest numbers of every worker and model replica.
 
-Everybody reports to it and nobody waits for it: without a board the stream goes on, only unseen.
+Everybody reports to it and nobody waits for it: without a board the stream goes on, only unseen. But for one thing:
+what a model replica may die of is noted here beforehand. The replica's own last words come too late: on a busy
+machine its answers were seen to get lost that were given 100 ms before its death.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -11,10 +14,14 @@ from typing import Any
 
 from ray import serve
 
+from workers.errors import InferenceError
+
 log = logging.getLogger(__name__)
 NAME = "board"
 REPORT_S = 1.0
 FORGET_S = 60.0
+NOTE_TIMEOUT_S = 10.0
+MOST_NOTES = 1_000
 
 
 class Board:
@@ -24,6 +31,7 @@ class Board:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
+        self._notes: dict[str, str] = {}
 
     async def report(self, kind: str, name: str, replica: str, stats: dict[str, Any]) -> None:
         """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config."""
@@ -40,6 +48,49 @@ class Board:
         for (kind, name, replica), (at, stats) in sorted(self._latest.items()):
             status[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
         return status
+
+    async def note(self, replica: str, ticket: str | None) -> None:
+        """`replica` is about to run what `ticket` stands for; None: it has done so and lives."""
+        self._notes.pop(replica, None)
+        if ticket is not None:
+            self._notes[replica] = ticket
+        while len(self._notes) > MOST_NOTES:  # of the dead, in the order of their deaths
+            del self._notes[next(iter(self._notes))]
+
+    async def noted(self, ticket: str) -> bool:
+        """Is some replica running `ticket`, or has died of it?"""
+        return ticket in self._notes.values()
+
+
+class Notes:
+    """Notes at the board what this replica runs."""
+
+    def __init__(self) -> None:
+        context = serve.get_replica_context()
+        self._app, self._replica = context.app_name, context.replica_id.unique_id
+        self._note: Any = None
+
+    def put(self, ticket: str | None) -> None:
+        """Waits until the board has it. Raises InferenceError when it cannot be reached."""
+        try:
+            self._note = self._note or _method(self._app, "note")
+            self._note.remote(self._replica, ticket).result(timeout_s=NOTE_TIMEOUT_S)
+        except Exception as error:
+            raise InferenceError(f"the board cannot be reached: {type(error).__name__}") from error
+
+
+async def noted(app: str, ticket: str) -> bool:
+    """See `Board.noted`; False where the board cannot be reached: who is not known to be at fault is not."""
+    try:
+        method = await asyncio.to_thread(_method, app, "noted")
+        return await method.remote(ticket)
+    except Exception as error:
+        log.warning("the board cannot be reached: %s", type(error).__name__)
+        return False
+
+
+def _method(app: str, name: str) -> Any:
+    return serve.get_deployment_handle(NAME, app).options(method_name=name, _by_reference=False)
 
 
 class Reporter:
@@ -66,8 +117,7 @@ class Reporter:
             response: Any = None
             try:
                 if handle is None:
-                    board = serve.get_deployment_handle(NAME, self._app)
-                    handle = board.options(method_name="report", _by_reference=False)
+                    handle = _method(self._app, "report")
                 response = handle.remote(self._kind, self._name, self._replica, self._stats())
                 response.result(timeout_s=10 * self._interval_s)
             except Exception as error:

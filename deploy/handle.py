@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from deploy.isolation import Isolation
+from deploy.board import noted
+from deploy.isolation import Isolation, Noted
 from deploy.limits import MAX_CALL_TOKENS, max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
 from workers.classifier import Prediction, RecordError, Request
@@ -37,20 +37,32 @@ class ServeClassifier:
     """Satisfies `workers.classifier.Classifier` with a Serve handle, from any thread of any process of the cluster.
 
     `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError.
-    Waits at most `ready_timeout_s` for the model's first replica, and raises StartError then. Owns one thread.
+    `is_noted`: in place of what the board of the handle's application says. Waits at most `ready_timeout_s` for the
+    model's first replica, and raises StartError then. Owns one thread.
     """
 
     def __init__(
-        self, name: str, handle: Any, call_timeout_s: float, ready_timeout_s: float = READY_TIMEOUT_S
+        self,
+        name: str,
+        handle: Any,
+        call_timeout_s: float,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+        is_noted: Noted | None = None,
     ) -> None:
         self._name, self._call_timeout_s = name, call_timeout_s
         # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
         self._describe = handle.options(method_name="describe", _by_reference=True)
         direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
         self._classify = handle.options(method_name="classify", **direct)
-        self._classify_apart = handle.options(method_name="classify_apart", stream=True, **direct)
+        self._classify_apart = handle.options(method_name="classify_apart", **direct)
         self._retrying = retrying(name)
-        self._isolation = Isolation(name, self._retrying, self._ask, self._ask_apart)
+        self._isolation = Isolation(
+            name,
+            self._retrying,
+            partial(self._ask, self._classify),
+            partial(self._ask, self._classify_apart),
+            is_noted or partial(noted, handle.deployment_id.app_name),
+        )
         self._tokenizing = threading.Lock()  # a TextTokenizer takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
@@ -165,33 +177,19 @@ class ServeClassifier:
             for task in tasks:
                 task.cancel()
 
-    async def _ask(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
-        response = self._classify.remote(packed, top_k, revision)
-        with self._awaiting(response):
-            scored: ScoredSequences = await response
-        if len(scored.label_ids) != len(packed.lengths):
-            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
-        return scored
-
-    async def _ask_apart(
-        self, parts: list[PackedSequences], top_k: int, revision: str
-    ) -> AsyncGenerator[ScoredSequences | None, None]:
-        response = self._classify_apart.remote(parts, top_k, revision)
-        with self._awaiting(response):
-            async for scored in response:
-                yield scored
-
-    @contextmanager
-    def _awaiting(self, response: Any) -> Iterator[None]:
-        """Tells our own cancellation, of which the replica must hear, from Serve's, which is no end."""
+    async def _ask(self, method: Any, packed: PackedSequences, *args: Any) -> ScoredSequences:
+        response = method.remote(packed, *args)
         try:
-            yield
+            scored: ScoredSequences = await response
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 response.cancel()  # or a replica would work for nobody
                 raise
             raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
+        if len(scored.label_ids) != len(packed.lengths):
+            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
+        return scored
 
     def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:
         with self._tokenizing:

@@ -3,8 +3,8 @@
 A replica that dies takes all calls along that it holds, so that a death by itself says little. What died goes on so:
 
 1. It is asked for once more as it was: replicas die for other reasons.
-2. It is cut into groups, which a replica runs one after the other, never joined with other calls, and says which one
-   it starts (`ModelReplica.classify_apart`). A death is held against the group that was running and nobody else.
+2. It is cut into groups, which are run one after the other, never joined with other calls, and each is noted at the
+   board while it runs (`ModelReplica.classify_apart`). A death is held against the group that was running, if any.
 3. The records of that group run alone. One of which replicas died `MOST_CRASHES` times then is refused.
 
 So a poison record costs six replicas, however many neighbours it has. Ever smaller halves would cost one or two for
@@ -18,11 +18,11 @@ with the worker's process; its successor finds out anew.
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 from ray.exceptions import RayActorError
@@ -30,7 +30,6 @@ from tenacity import AsyncRetrying
 
 from workers.classifier import Fault, RecordError
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, concatenate_scores, split, split_scores
-from workers.errors import InferenceError
 
 log = logging.getLogger(__name__)
 TOGETHER_DEATHS = 2
@@ -39,7 +38,8 @@ MOST_CRASHES = 3
 MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
 
 Ask = Callable[[PackedSequences, int, str], Awaitable[ScoredSequences]]
-AskApart = Callable[[list[PackedSequences], int, str], AsyncGenerator[ScoredSequences | None, None]]
+AskApart = Callable[[PackedSequences, int, str, str], Awaitable[ScoredSequences]]
+Noted = Callable[[str], Awaitable[bool]]
 
 
 class Suspicion(NamedTuple):
@@ -120,11 +120,12 @@ class Isolation:
     """Asks for sequences until each is answered or refused. Belongs to one event loop.
 
     `ask` and `ask_apart`: `ModelReplica.classify` and `classify_apart`, which raise RayActorError where a replica died
-    with the call. `retrying` decides which failures are got over; the caller has the deadline.
+    with the call. `noted`: `Board.noted`. `retrying` decides which failures are got over; the caller has the deadline.
     """
 
-    def __init__(self, model: str, retrying: AsyncRetrying, ask: Ask, ask_apart: AskApart) -> None:
-        self._model, self._retrying, self._ask, self._ask_apart = model, retrying, ask, ask_apart
+    def __init__(self, model: str, retrying: AsyncRetrying, ask: Ask, ask_apart: AskApart, noted: Noted) -> None:
+        self._model, self._retrying = model, retrying
+        self._ask, self._ask_apart, self._noted = ask, ask_apart, noted
         self._suspects = Suspects()
 
     async def score(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
@@ -134,11 +135,11 @@ class Isolation:
     async def _attempt(self, work: Work) -> ScoredSequences:
         together, groups = self._sort(work)
         if len(together) == len(work.packed.lengths):
-            return await self._ask_together(work, together)  # nothing was ever suspected: the way of nearly all calls
+            return await self._ask_together(work, together)  # nobody is suspected: the way of nearly all calls
         if together:
             work.put(together, await self._ask_together(work, together))
-        if groups:
-            await self._ask_groups(work, groups)
+        for rows in groups:
+            work.put(rows, await self._ask_group(work, rows))
         return work.answer()
 
     def _sort(self, work: Work) -> tuple[list[int], list[list[int]]]:
@@ -173,26 +174,17 @@ class Isolation:
         self._pass(work, rows, scored)
         return scored
 
-    async def _ask_groups(self, work: Work, groups: list[list[int]]) -> None:
-        waiting = iter(groups)
-        running: list[int] = []
-        parts = [work.take(rows) for rows in groups]
+    async def _ask_group(self, work: Work, rows: list[int]) -> ScoredSequences:
+        ticket = uuid4().hex
         try:
-            async with aclosing(self._ask_apart(parts, work.top_k, work.revision)) as messages:
-                async for scored in messages:
-                    if scored is None:
-                        running = next(waiting)
-                        continue
-                    self._pass(work, running, scored)
-                    work.put(running, scored)
-                    running = []
+            scored = await self._ask_apart(work.take(rows), work.top_k, work.revision, ticket)
         except RayActorError:
-            if running:
-                log.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(running))
-                self._suspects.died(work.contents(running), running=True)
+            if await self._noted(ticket):
+                log.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
+                self._suspects.died(work.contents(rows), running=True)
             raise
-        if work.left():
-            raise InferenceError(f"model {self._model}: a replica has left out texts that it was to run apart")
+        self._pass(work, rows, scored)
+        return scored
 
     def _pass(self, work: Work, rows: list[int], scored: ScoredSequences) -> None:
         """`rows` are innocent of what died with them. What the model refuses of them was attempted then, too."""

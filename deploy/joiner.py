@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
@@ -22,13 +23,13 @@ Predict = Callable[[PackedSequences, int], ScoredSequences]
 
 
 class Call(NamedTuple):
-    """One worker's micro-batch. `arrived`: monotonic seconds. `prelude`: what runs directly before it."""
+    """One worker's micro-batch. `arrived`: monotonic seconds. `around`: is entered on the device's thread."""
 
     packed: PackedSequences
     top_k: int
     arrived: float
     future: "Future[ScoredSequences]"
-    prelude: Callable[[], None] | None = None
+    around: AbstractContextManager[None] = nullcontext()
 
 
 class Joiner:
@@ -61,10 +62,10 @@ class Joiner:
         return call.future
 
     def submit_apart(
-        self, packed: PackedSequences, top_k: int, prelude: Callable[[], None]
+        self, packed: PackedSequences, top_k: int, around: AbstractContextManager[None]
     ) -> "Future[ScoredSequences]":
-        """As `submit`, but never joined with other calls. The device's thread calls `prelude` right before it."""
-        call = Call(packed, top_k, time.monotonic(), Future(), prelude)
+        """As `submit`, but never joined with other calls. The device's thread is within `around` meanwhile."""
+        call = Call(packed, top_k, time.monotonic(), Future(), around)
         self._device.submit(self._run, [call])
         return call.future
 
@@ -115,10 +116,9 @@ class Joiner:
     def _together(self, calls: list[Call]) -> list[ScoredSequences | InferenceError]:
         """One answer or error per call; never raises. When the joined batch fails, each call is tried alone."""
         try:
-            if calls[0].prelude is not None:
-                calls[0].prelude()
             top_ks = [call.top_k for call in calls]
-            scored = self._predict(concatenate([call.packed for call in calls]), max(top_ks))
+            with calls[0].around:
+                scored = self._predict(concatenate([call.packed for call in calls]), max(top_ks))
             return list(split_scores(scored, [len(call.packed.lengths) for call in calls], top_ks))
         except Exception as error:
             log.warning("a batch of %d calls failed: %s: %s", len(calls), type(error).__name__, error)

@@ -5,12 +5,12 @@ Nothing here imports torch before the replica has said how many threads it may u
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from deploy.board import Reporter
+from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
 from deploy.joiner import Joiner
 from workers.engine.description import ModelDescription
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 JOINED_FORWARDS = 4
 JOINED_TOKENS = 32_768
 MAX_FAILURES_IN_ROW = 3
-# The word that a suspect is about to run must be out, and read, before the process may be gone.
-ANNOUNCE_S = 0.1
 STUCK_S = 600.0
 
 
@@ -51,6 +49,7 @@ class ModelReplica:
         self._joiner = Joiner(device, self._predictor.predict, full_tokens, settings.max_delay_ms / 1000)
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
         self._reporter = Reporter("models", self.stats)
+        self._notes = Notes()
 
     @staticmethod
     def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, "Predictor"]:
@@ -88,28 +87,23 @@ class ModelReplica:
         return await asyncio.wrap_future(self._joiner.submit(packed, top_k))
 
     async def classify_apart(
-        self, parts: list[PackedSequences], top_k: int, revision: str
-    ) -> AsyncIterator[ScoredSequences | None]:
-        """As `classify`, for sequences of which replicas may have died: each part runs as a batch of its own.
+        self, packed: PackedSequences, top_k: int, revision: str, ticket: str
+    ) -> ScoredSequences:
+        """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
 
-        For each part in turn yields None when the device starts on it, and then its answer. A replica that dies of
-        whatever it runs does so before that None: a known good row goes first.
+        Meanwhile `ticket` is on the board, to be read there should this process not live to answer.
         """
         self._check_revision(revision)
-        loop = asyncio.get_running_loop()
-        for part in parts:
-            started = asyncio.Event()
+        return await asyncio.wrap_future(self._joiner.submit_apart(packed, top_k, self._noted(ticket)))
 
-            def announce(started: asyncio.Event = started) -> None:
-                self._predictor.probe()
-                loop.call_soon_threadsafe(started.set)
-                time.sleep(ANNOUNCE_S)
-
-            answer = asyncio.wrap_future(self._joiner.submit_apart(part, top_k, announce))
-            answer.add_done_callback(lambda _, started=started: started.set())
-            await started.wait()
-            yield None
-            yield await answer
+    @contextmanager
+    def _noted(self, ticket: str) -> Iterator[None]:
+        self._predictor.probe()  # a model that dies of any text shall do so before somebody is to blame
+        self._notes.put(ticket)
+        try:
+            yield
+        finally:
+            self._notes.put(None)
 
     def _check_revision(self, revision: str) -> None:
         if revision != self._description.revision:

@@ -18,8 +18,10 @@ from ray import cloudpickle, serve
 
 from deploy import runtime
 from deploy.app import _deployment, application
+from deploy.board import NAME as BOARD
+from deploy.board import Board
 from deploy.handle import ServeClassifier
-from deploy.isolation import MOST_CRASHES
+from deploy.isolation import MOST_CRASHES, TOGETHER_DEATHS
 from deploy.replica import ModelReplica
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results
@@ -227,7 +229,9 @@ def mortal(serving: Serving) -> Any:
     deployment = _deployment(
         MortalReplica, "model-mortal", num_replicas=2, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0}
     )
-    return serve.run(deployment.bind(spec), name="mortal", route_prefix=None)
+    board = _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0})
+    serve.run(board.bind({"mortal": deployment.bind(spec)}), name="mortal", route_prefix=None)
+    return serve.get_deployment_handle("model-mortal", "mortal")
 
 
 def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
@@ -242,27 +246,27 @@ def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
         futures += [classifier.submit(requests) for _ in range(20)]
         for future in futures:
             assert [answer.labels[0] for answer in future.result(90) if isinstance(answer, Prediction)] == ["no", "yes"]
-        assert time.monotonic() - killed < 10  # 0.5 s on two idle cores
+        assert time.monotonic() - killed < 10  # under a second on two busy cores
 
 
 def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal: Any) -> None:
     texts = [" ".join("abc"[: 1 + i % 3] * (1 + i % 10)) for i in range(300)]
     texts[100] = "d d"
     with (
-        closing(ServeClassifier("mortal", mortal, 90, 60)) as classifier,
-        closing(ServeClassifier("mortal", mortal, 90, 60)) as other,
+        closing(ServeClassifier("mortal", mortal, 200, 60)) as classifier,
+        closing(ServeClassifier("mortal", mortal, 200, 60)) as other,
     ):
         poisoned = classifier.submit([Request(text) for text in texts])
         others = [other.submit([Request(text) for text in texts[:100]]) for _ in range(5)]
-        answers = poisoned.result(100)
+        answers = poisoned.result(200)
         for future in others:
-            assert all(isinstance(answer, Prediction) for answer in future.result(100))
+            assert all(isinstance(answer, Prediction) for answer in future.result(200))
     deaths = len((serving.folder / "deaths").read_text())
     for text, answer in zip(texts, answers, strict=True):
         if text == "d d":
             assert isinstance(answer, RecordError)
             assert answer.fault is Fault.CRASHES_MODEL
-            assert MOST_CRASHES < answer.attempts <= deaths <= 10  # six, if no replica's last word was lost
+            assert answer.attempts == deaths == TOGETHER_DEATHS + 1 + MOST_CRASHES
         else:
             assert isinstance(answer, Prediction)
             assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")

@@ -1,7 +1,7 @@
 """A Serve handle without Serve, and a model description whose tokenizer knows seven words."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,15 +50,11 @@ class FakeHandle:
     def invoke(self, method: str, *args: Any) -> Any:
         if method == "describe":
             return self.describe()
-        if method == "classify_apart":
-            return self._apart(*args)
-        self.calls.append(args)  # type: ignore[arg-type]
-        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(*args)
+        self.calls.append(args[:3])  # type: ignore[arg-type]
+        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(*args[:3])
 
-    async def _apart(self, parts: list[PackedSequences], top_k: int, revision: str) -> AsyncIterator[Any]:
-        for part in parts:
-            yield None
-            yield self.invoke("classify", part, top_k, revision)
+    async def noted(self, ticket: str) -> bool:
+        return False
 
 
 class _Method:
@@ -75,11 +71,6 @@ class _Response:
 
     def __await__(self) -> Any:
         return self._run().__await__()
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        await asyncio.sleep(0)
-        async for message in self._handle.invoke(self._method, *self._args):
-            yield message
 
     async def _run(self) -> Any:
         await asyncio.sleep(0)

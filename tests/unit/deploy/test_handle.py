@@ -27,7 +27,7 @@ def connect() -> Iterator[Connect]:
     made: list[ServeClassifier] = []
 
     def make(handle: FakeHandle, call_timeout_s: float = 10.0) -> ServeClassifier:
-        made.append(ServeClassifier("m", handle, call_timeout_s))
+        made.append(ServeClassifier("m", handle, call_timeout_s, is_noted=handle.noted))
         return made[-1]
 
     yield make
@@ -181,7 +181,7 @@ def test_many_threads_get_their_own_answers(connect: Connect) -> None:
 def test_a_model_that_does_not_come_up_is_said_so() -> None:
     handle = FakeHandle(describe=lambda: raising(ActorUnavailableError("starting", b"x" * 16))(None, 0, ""))  # type: ignore[arg-type]
     with pytest.raises(StartError, match=r"model m: no replica is up after 0\.3 s"), closing(
-        ServeClassifier("m", handle, 1, ready_timeout_s=0.3)
+        ServeClassifier("m", handle, 1, ready_timeout_s=0.3, is_noted=handle.noted)
     ):
         pass
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -75,21 +76,30 @@ def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
 def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> None:
     joiner, device = busy_joiner(thread)
     seen: list[list[list[int]]] = []
-    apart = joiner.submit_apart(packed(3, 4), 1, lambda: seen.append(device.batches[:]))
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        seen.append(device.batches[:])
+        yield
+        seen.append(device.batches[:])
+
+    apart = joiner.submit_apart(packed(3, 4), 1, around())
     futures = [joiner.submit(packed(2), 1), apart, joiner.submit(packed(5), 1)]
     device.free.set()
     assert [len(future.result(5).label_ids) for future in futures] == [1, 2, 1]
     assert device.batches == [[1], [3, 4], [2, 5]]
-    assert seen == [[[1]]]  # called right before it
+    assert seen == [[[1]], [[1], [3, 4]]]
 
 
-def test_a_prelude_that_fails_is_the_calls_failure(thread: ThreadPoolExecutor) -> None:
+def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> None:
     joiner, device = busy_joiner(thread)
 
-    def prelude() -> None:
+    @contextmanager
+    def around() -> Iterator[None]:
         raise InferenceError("fails on any text")
+        yield
 
-    future = joiner.submit_apart(packed(3), 1, prelude)
+    future = joiner.submit_apart(packed(3), 1, around())
     device.free.set()
     assert str(future.exception(5)) == "fails on any text"
     assert device.batches == [[1]]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ray.serve.schema import ApplicationStatus
 
+from deploy import board as board_module
 from deploy import runtime
 from deploy.board import Board
 from deploy.cores import usable_cores
@@ -57,6 +58,24 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
         assert await board.status() == {"pipelines": {"p": {"r1": {"age_s": 58.0, "in": 2}}}, "models": {}}
 
     asyncio.run(play())
+
+
+def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "MOST_NOTES", 3)
+    board = Board({})
+
+    async def play() -> list[bool]:
+        await board.note("lives", "t1")
+        await board.note("lives", None)
+        await board.note("busy", "t2")
+        await board.note("busy", "t3")
+        for i in range(4, 6):
+            await board.note(f"dead {i}", f"t{i}")
+        assert [await board.noted(f"t{i}") for i in range(1, 6)] == [False, False, True, True, True]
+        await board.note("dead 6", "t6")
+        return [await board.noted(f"t{i}") for i in range(3, 7)]
+
+    assert asyncio.run(play()) == [False, True, True, True]
 
 
 def test_our_own_error_is_found_in_a_traceback() -> None:
