@@ -105,6 +105,6 @@ def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> 
     table = Table(*view.PIPELINE_COLUMNS, caption=Text(devices, style="dim"), caption_justify="left")
     for pipeline in pipelines:
         table.add_row(*(Text(escape(cell)) for cell in view.cells(pipeline)))
-        for trouble in pipeline.troubles:
-            table.add_row("", "", Text(escape(trouble), style="red"))
+        for problem in view.problems(pipeline):
+            table.add_row("", "", Text(escape(problem), style="red"))
     return table
