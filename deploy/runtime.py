@@ -98,6 +98,11 @@ def joined(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
+def address() -> str:
+    """Of the Ray that we are connected to, for `joined`."""
+    return ray.get_runtime_context().gcs_address
+
+
 def status(timeout_s: float = 10.0) -> dict[str, Any]:
     """What the board knows: see `Board.status`. Raises StartError when there is no application, or no answer."""
     return _ask_board("status", timeout_s)

@@ -1,16 +1,20 @@
 """`labelstream resume` and `labelstream skip`: an operator's word to the workers of a running pipeline."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli.places import parse_place
+from deploy.cli.shelter import noted_addresses
 from deploy.cli.terminal import escape, plural
 from workers.errors import ConfigError, StartError
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
 Address = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto` finds one on this machine.")
+    str,
+    typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
+                                         "machine, or else whichever Ray finds."),
 ]
 
 
@@ -45,6 +49,8 @@ def skip(
 
 def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
+    if address == "auto":
+        address = _found()
     from deploy import runtime
 
     with runtime.joined(address):
@@ -59,3 +65,16 @@ def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dic
         raise StartError(f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
                          f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did")
     return answers
+
+
+def _found() -> str:
+    """To be called before ray is imported."""
+    local = noted_addresses()
+    if len(local) > 1:
+        raise ConfigError("--address", "more than one `labelstream run` is on this machine",
+                          f"name one of {', '.join(local)}")
+    if not local:
+        return "auto"
+    # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return local[0]

@@ -2,8 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from kafka import TopicPartition
 
 from tests.unit.stream.test_pace import Clock
 from workers.errors import StreamError
@@ -11,8 +14,9 @@ from workers.settings import BreakerSettings
 from workers.stream.alarms import Alarms
 from workers.stream.breaker import Breaker
 from workers.stream.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
+from workers.stream.offsets import PartitionProgress
 from workers.stream.stats import Stats
-from workers.stream.watch import StallWatch, Standing
+from workers.stream.watch import StallWatch, Standing, Watch
 
 
 class TestBreaker:
@@ -88,6 +92,33 @@ class TestStalls:
         for done in range(100):
             clock.now += 9
             assert watch.stalled([Standing("t:0", done, behind=True)]) == []
+
+
+class TestWatch:
+    @staticmethod
+    def look(clock: Clock, wait_s: float = 1, **pipeline: Any) -> dict[str, str] | None:
+        progress = PartitionProgress(TopicPartition("t", 0), received=9, done=5)
+        gate = SimpleNamespace(held=None, alarm="paused: all of them")
+        vars(gate).update(pipeline.pop("gate", {}))
+        source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
+                                      halted=lambda: pipeline.pop("halted", {}))
+        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}))
+        watch = Watch("p", run, source, 300, clock)
+        assert watch.look() is not None
+        assert watch.look() is None
+        clock.now += wait_s
+        return watch.look()
+
+    def test_who_is_silent_is_named_after_ten_seconds(self) -> None:
+        assert self.look(Clock(), awaited={"topic out": 9.0, "model m": 9.0}) == {}
+        found = self.look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
+        assert found == {"topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
+                         "model m": "model m gives no answer for more than 10 s; the stream waits for it"}
+
+    def test_a_stall_is_no_stall_while_the_breaker_holds(self) -> None:
+        assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
+        found = self.look(Clock(), wait_s=301, gate={"held": object()})
+        assert found == {"breaker": "paused: all of them; `labelstream resume p` lets them pass"}
 
 
 def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
