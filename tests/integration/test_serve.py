@@ -23,7 +23,7 @@ from deploy.handle import ServeClassifier
 from deploy.isolation import MOST_CRASHES
 from deploy.replica import ModelReplica
 from tests import models
-from tests.integration.streams import Topics, committed, produce, read_results
+from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
 from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
@@ -166,6 +166,7 @@ def test_answers_are_the_engines_own(serving: Serving) -> None:
 
 
 def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> None:
+    wait_until(lambda: len(runtime.status()["pipelines"]) == 2, 30, "the workers' first reports")
     found = runtime.command("fake", {"name": "resume"})
     [worker] = found["workers"]
     assert found == {"known": ["fake", "real"], "workers": [worker],
