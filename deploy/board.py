@@ -1,16 +1,20 @@
 """The application's root deployment: knows the latest numbers of every worker and model replica.
 
-Everybody reports to it and nobody waits for it: without a board the stream goes on, only unseen. But for one thing:
-what a model replica may die of is noted here beforehand. The replica's own last words come too late: on a busy
-machine its answers were seen to get lost that were given 100 ms before its death.
+Everybody reports to it and nobody waits for it: without a board the stream goes on, only unseen. An operator's commands
+to workers lie here until the workers fetch them, each with the answer to its next report.
+
+But for one thing: what a model replica may die of is noted here beforehand. The replica's own last words come too late:
+on a busy machine its answers were seen to get lost that were given 100 ms before its death.
 """
 
 import asyncio
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 from ray import serve
 
@@ -22,6 +26,18 @@ REPORT_S = 1.0
 FORGET_S = 60.0
 NOTE_TIMEOUT_S = 10.0
 MOST_NOTES = 1_000
+SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
+COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
+Answers = dict[str, dict[str, str]]  # by replica or by command: status and text, as in workers.stream.commands
+TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
+
+
+class _Order(NamedTuple):
+    """A command under way. `until`: in the board's time."""
+
+    command: dict[str, Any]
+    until: float
+    answers: Answers
 
 
 class Board:
@@ -32,10 +48,47 @@ class Board:
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
         self._notes: dict[str, str] = {}
+        self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
 
-    async def report(self, kind: str, name: str, replica: str, stats: dict[str, Any]) -> None:
-        """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config."""
-        self._latest[kind, name, replica] = (self._clock(), stats)
+    async def report(
+        self, kind: str, name: str, replica: str, stats: dict[str, Any], answers: Answers | None = None
+    ) -> list[dict[str, Any]]:
+        """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config.
+
+        `answers`: to earlier commands, by their ids. Returns the commands that this worker has not answered, each with
+        its `id` and the seconds that it has left, `timeout_s`.
+        """
+        now = self._clock()
+        self._latest[kind, name, replica] = (now, stats)
+        orders = self._orders.get(name, {}) if kind == "pipelines" else {}
+        for order_id, answer in (answers or {}).items():
+            if order_id in orders:
+                orders[order_id].answers[replica] = answer
+        return [{**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
+                for order_id, order in orders.items() if replica not in order.answers]
+
+    async def command(self, pipeline: str, command: dict[str, Any], timeout_s: float = COMMAND_S) -> dict[str, Any]:
+        """Have `pipeline`'s workers obey `command`.
+
+        {"known": the pipelines, "workers": the replicas, "answers": of those that gave one within `timeout_s`}.
+        """
+        known = sorted(self._deployments)
+        if pipeline not in self._deployments:
+            return {"known": known, "workers": [], "answers": {}}
+        order_id, order = uuid.uuid4().hex, _Order(command, self._clock() + timeout_s, {})
+        self._orders[pipeline][order_id] = order
+        try:
+            while (waiting := self._workers(pipeline) - order.answers.keys()) and self._clock() < order.until:
+                await asyncio.sleep(REPORT_S / 10)
+        finally:
+            del self._orders[pipeline][order_id]
+        return {"known": known, "workers": sorted(waiting | order.answers.keys()), "answers": order.answers}
+
+    def _workers(self, pipeline: str) -> set[str]:
+        """The replicas that report."""
+        now = self._clock()
+        return {replica for (kind, name, replica), (at, _) in self._latest.items()
+                if kind == "pipelines" and name == pipeline and now - at < SILENT_S}
 
     async def status(self) -> dict[str, Any]:
         """{"pipelines": {name: {replica: stats}}, "models": {...}}; `age_s` is how old a replica's numbers are.
@@ -96,14 +149,20 @@ def _method(app: str, name: str) -> Any:
 class Reporter:
     """Sends `stats()` of the replica that makes it to the board, every second, from a thread of its own.
 
-    Never raises and never keeps its owner waiting, whatever happens to the board.
+    Never raises and never keeps its owner waiting, whatever happens to the board. `take`: gets each command that comes
+    back, once, with the seconds that it has left; its future resolves with the answer, a tuple of status and text.
     """
 
-    def __init__(self, kind: str, stats: Callable[[], dict[str, Any]], interval_s: float = REPORT_S) -> None:
+    def __init__(
+        self, kind: str, stats: Callable[[], dict[str, Any]], interval_s: float = REPORT_S,
+        take: TakeCommand | None = None,
+    ) -> None:
         context = serve.get_replica_context()
         self._app, self._replica = context.app_name, context.replica_id.unique_id
         self._kind, self._name = kind, context.deployment.partition("-")[2]
         self._stats, self._interval_s = stats, interval_s
+        self._take = take
+        self._taken: dict[str, Future[Any]] = {}
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
@@ -118,9 +177,23 @@ class Reporter:
             try:
                 if handle is None:
                     handle = _method(self._app, "report")
-                response = handle.remote(self._kind, self._name, self._replica, self._stats())
-                response.result(timeout_s=10 * self._interval_s)
+                response = handle.remote(self._kind, self._name, self._replica, self._stats(), self._answers())
+                self._pass_on(response.result(timeout_s=10 * self._interval_s))
             except Exception as error:
                 log.debug("the board cannot be reached: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
+
+    def _answers(self) -> Answers:
+        return {order_id: {"status": answer.result()[0], "text": answer.result()[1]}
+                for order_id, answer in self._taken.items() if answer.done()}
+
+    def _pass_on(self, commands: list[dict[str, Any]]) -> None:
+        """The board repeats a command until it has our answer, also one that we have taken."""
+        if self._take is None:
+            return
+        self._taken = {order_id: answer for order_id, answer in self._taken.items()
+                       if not answer.done() or any(command["id"] == order_id for command in commands)}
+        for command in commands:
+            if command["id"] not in self._taken:
+                self._taken[command["id"]] = self._take(command, command["timeout_s"])

@@ -17,6 +17,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from deploy.app import STOP_MARGIN_S, application, deployment_names, used_models
+from deploy.board import COMMAND_S
 from deploy.board import NAME as BOARD
 from deploy.cores import usable_cores
 from deploy.failures import last_line, raise_own_error
@@ -41,8 +42,7 @@ def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
     run in other process groups or with SIGINT blocked. Raises StartError when there is no Ray at `address`, or none
     can be started.
     """
-    for name in ("ray", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _quiet()
     if address is None:
         _start_local(settings)
     else:
@@ -87,16 +87,42 @@ def deploy(
         time.sleep(POLL_S)
 
 
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """The Ray at `address`, with what runs there; nothing is started or ended. Raises StartError when none answers."""
+    _quiet()
+    _connect(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def address() -> str:
+    """Of the Ray that we are connected to, for `joined`."""
+    return ray.get_runtime_context().gcs_address
+
+
 def status(timeout_s: float = 10.0) -> dict[str, Any]:
     """What the board knows: see `Board.status`. Raises StartError when there is no application, or no answer."""
+    return _ask_board("status", timeout_s)
+
+
+def command(pipeline: str, order: dict[str, Any]) -> dict[str, Any]:
+    """What a pipeline's workers answer to an operator: see `Board.command`. Raises StartError as `status` does."""
+    return _ask_board("command", COMMAND_S + 10, pipeline, order)
+
+
+def _ask_board(method: str, timeout_s: float, *arguments: Any) -> dict[str, Any]:
     if not ray.is_initialized():  # Serve would start a Ray of its own to look into
         raise StartError("not connected to Ray")
     try:
-        return serve.get_deployment_handle(BOARD, APP).status.remote().result(timeout_s=timeout_s)
+        board = serve.get_deployment_handle(BOARD, APP).options(method_name=method)
+        return board.remote(*arguments).result(timeout_s=timeout_s)
     except RayServeException:
         raise StartError(f"there is no application {APP} on this cluster") from None
     except (RayError, TimeoutError) as error:
-        raise StartError(f"the application gives no status: {last_line(str(error))}") from None
+        raise StartError(f"the application gives no answer: {last_line(str(error))}") from None
 
 
 def drain(settings: Settings) -> bool:
@@ -136,6 +162,11 @@ def undeploy(settings: Settings) -> bool:
     except TimeoutError:
         raise StartError(f"the application {APP} is still being deleted; see `serve status`") from None
     return drained
+
+
+def _quiet() -> None:
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _start_local(settings: Settings) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from ray import serve
@@ -21,6 +22,7 @@ class Worker(Protocol):
     def check(self) -> None: ...
     def stop(self, timeout_s: float | None = None) -> bool: ...
     def stats(self) -> dict[str, Any]: ...
+    def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[Any]": ...
 
 
 MakeWorker = Callable[[str, Settings, Mapping[str, Classifier], str], Worker]
@@ -56,7 +58,7 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", worker.stats)
+        self._reporter = Reporter("pipelines", worker.stats, take=worker.command)
         _calm_collector()
 
     async def check_health(self) -> None:

@@ -124,6 +124,15 @@ class LimitSettings(Section):
     max_label_text_chars: int = Field(default=1_000_000, ge=1)
 
 
+class BreakerSettings(Section):
+    """When a pipeline pauses because its messages become dead letters; `max_share: 1` is never."""
+
+    max_share: float = Field(default=0.5, ge=0, le=1)
+    window_s: float = Field(default=60.0, gt=0)
+    min_messages: int = Field(default=100, ge=1)
+    probe_s: float = Field(default=60.0, gt=0)
+
+
 class PipelineSettings(Section):
     """One way from an input topic through a model to an output topic."""
 
@@ -134,6 +143,7 @@ class PipelineSettings(Section):
     models: tuple[Name, ...] = ()
     group_id: str | None = Field(None, min_length=1, max_length=249)
     start_from: Literal["earliest", "latest"] = "earliest"
+    on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail"
     delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
     transaction_interval_ms: int = Field(default=1_000, ge=10)
     transaction_max_messages: int = Field(default=20_000, ge=1)
@@ -151,6 +161,7 @@ class PipelineSettings(Section):
     drain_timeout_s: float = Field(default=30.0, gt=0)
     rebalance_drain_s: float = Field(default=10.0, ge=0)
     stall_timeout_s: float = Field(default=300.0, gt=0)
+    breaker: BreakerSettings = BreakerSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,7 +18,9 @@ from deploy.cli.check import check
 from deploy.cli.classify import classify
 from deploy.cli.demo import demo
 from deploy.cli.dlq import dlq
+from deploy.cli.operate import resume, skip
 from deploy.cli.produce import produce
+from deploy.cli.replay import replay
 from deploy.cli.run import run
 from deploy.cli.schema import schema
 from deploy.cli.tail import tail
@@ -40,6 +42,9 @@ for command, panel in (
     (broker, "Try it"),
     (check, "Run it"),
     (run, "Run it"),
+    (resume, "Put it right"),
+    (skip, "Put it right"),
+    (replay, "Put it right"),
     (produce, "Look at topics"),
     (tail, "Look at topics"),
     (schema, "Look at topics"),

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli import status as view
 from deploy.cli.connect import ConfigFile, load_config
-from deploy.cli.shelter import go_on_sheltered
+from deploy.cli.shelter import go_on_sheltered, note_address
 from deploy.cli.terminal import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
 from workers.errors import StartError
 
@@ -31,23 +32,24 @@ def run(
     hold, then everything ends. A second signal waits for nothing but the end.
     """
     settings = load_config(config)
-    if address is None:
-        go_on_sheltered()
+    folder = go_on_sheltered() if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO)
     with stops_on_signals():
         try:
-            _run(settings, address)
+            _run(settings, address, folder)
         except KeyboardInterrupt:
             log.info("stopped")
 
 
-def _run(settings: Any, address: str | None) -> None:
+def _run(settings: Any, address: str | None, folder: Path | None) -> None:
     started = time.monotonic()
     log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from deploy import runtime
 
     with runtime.ray_for(settings, address), stops_on_signals():
         try:
+            if folder is not None:
+                note_address(folder, runtime.address())
             for name, pipeline in settings.pipelines.items():
                 log.info("pipeline %s: %s -> %s, dead letters to %s, model %s, %s", name, pipeline.input,
                          pipeline.output, pipeline.dead_letter, ", ".join(pipeline.allowed_models),
@@ -105,6 +107,6 @@ def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> 
     table = Table(*view.PIPELINE_COLUMNS, caption=Text(devices, style="dim"), caption_justify="left")
     for pipeline in pipelines:
         table.add_row(*(Text(escape(cell)) for cell in view.cells(pipeline)))
-        for trouble in pipeline.troubles:
-            table.add_row("", "", Text(escape(trouble), style="red"))
+        for problem in view.problems(pipeline):
+            table.add_row("", "", Text(escape(problem), style="red"))
     return table

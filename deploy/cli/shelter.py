@@ -12,20 +12,22 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import typer
 
 _PR_SET_PDEATHSIG = 1
+PLACE, PREFIX, NOTE = "/tmp", "labelstream-", "address"  # noqa: S108
 
 
-def go_on_sheltered() -> None:
-    """Returns in the child. Here it ends with the child's exit code, when no process of it is left.
+def go_on_sheltered() -> Path:
+    """Returns in the child, with the folder. Here it ends with the child's exit code, when no process of it is left.
 
     Ray keeps its sockets and logs in a folder that is removed with it. To be called before any thread is started.
     """
     # A socket's path has at most 107 bytes, and Ray puts 70 of its own behind the folder: TMPDIR may be too long.
-    folder = tempfile.mkdtemp(prefix="labelstream-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)
     sys.stdout.flush()
     sys.stderr.flush()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,7 +44,7 @@ def go_on_sheltered() -> None:
             signal.signal(number, lambda number, frame: None)
         atexit.register(shutil.rmtree, folder, True)  # should nobody be left to do it; Ray's own ending comes before
         _end_with(us)
-        return
+        return Path(folder)
     try:
         code = _wait_for(child)
     finally:
@@ -50,6 +52,21 @@ def go_on_sheltered() -> None:
             os.killpg(child, signal.SIGKILL)  # what a crash has left; normally nobody
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def note_address(folder: Path, address: str) -> None:
+    """Tell other commands of this user where the Ray in `folder` is. Ray itself keeps no note of a local one."""
+    (folder / NOTE).write_text(address)
+
+
+def noted_addresses() -> list[str]:
+    """The local Rays that this user's commands have started, and that have not ended."""
+    found = []
+    for note in sorted(Path(PLACE).glob(f"{PREFIX}*/{NOTE}")):
+        with suppress(OSError):  # another user's, or ended just now
+            if note.stat().st_uid == os.getuid():
+                found.append(note.read_text())
+    return found
 
 
 def _wait_for(child: int) -> int:

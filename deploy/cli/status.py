@@ -27,6 +27,7 @@ class PipelineView(NamedTuple):
     p50_ms: float | None
     p99_ms: float | None
     troubles: tuple[str, ...]
+    alarms: tuple[str, ...]
 
 
 class ModelView(NamedTuple):
@@ -77,6 +78,7 @@ class StatusView:
             p50_ms=max((latency["p50"] for latency in latencies), default=None),
             p99_ms=max((latency["p99"] for latency in latencies), default=None),
             troubles=tuple(sorted({str(worker["trouble"]) for worker in workers if worker.get("trouble")})),
+            alarms=tuple(sorted({str(alarm) for worker in workers for alarm in worker.get("alarms") or ()})),
         )
 
     def _rate(self, owner: str, replicas: Replicas, counter: str) -> float:
@@ -102,13 +104,18 @@ def cells(view: PipelineView) -> tuple[str, ...]:
 
 def line(view: PipelineView) -> str:
     """A pipeline in one line of a log."""
-    troubles = "".join(f"; trouble: {trouble}" for trouble in view.troubles)
+    wrong = "".join(f"; {text}" for text in problems(view))
     return (
         f"{view.name}: {view.state}, {plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
         f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
         f"lag {view.lag}, in flight {view.in_flight}, p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
-        f"{troubles}"
+        f"{wrong}"
     )
+
+
+def problems(view: PipelineView) -> list[str]:
+    """What a person should look at."""
+    return [*(f"trouble: {text}" for text in view.troubles), *(f"alarm: {text}" for text in view.alarms)]
 
 
 def reasons(dead: Mapping[str, int]) -> str:

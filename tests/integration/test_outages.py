@@ -1,4 +1,4 @@
-"""Outages: the worker stops consuming, says so, goes on by itself, and loses nothing; exactly once, nothing is twice."""
+"""Outages: the worker stops consuming, says so, goes on by itself and loses nothing; exactly once, nothing is twice."""
 
 import json
 import time

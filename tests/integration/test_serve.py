@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from deploy.handle import ServeClassifier
 from deploy.isolation import MOST_CRASHES, TOGETHER_DEATHS
 from deploy.replica import ModelReplica
 from tests import models
-from tests.integration.streams import Topics, committed, produce, read_results
+from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
 from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
@@ -64,6 +65,11 @@ class FakeWorker:
         answers = self._classifiers["m"].submit([Request("good")]).result(20)
         (self._folder / f"stopped-{self._id}").write_text(type(answers[0]).__name__)
         return True
+
+    def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[tuple[str, str]]":
+        answer: Future[tuple[str, str]] = Future()
+        answer.set_result(("done", f"{self._id}: {command['name']}"))
+        return answer
 
     def stats(self) -> dict[str, Any]:
         return {"worker": self._id, "torch": "torch" in sys.modules, "transformers": "transformers" in sys.modules}
@@ -159,6 +165,16 @@ def test_answers_are_the_engines_own(serving: Serving) -> None:
         assert isinstance(other, Prediction)
         assert one._replace(scores=()) == other._replace(scores=())
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> None:
+    wait_until(lambda: len(runtime.status()["pipelines"]) == 2, 30, "the workers' first reports")
+    found = runtime.command("fake", {"name": "resume"})
+    [worker] = found["workers"]
+    assert found == {"known": ["fake", "real"], "workers": [worker],
+                     "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}}}
+    [answer] = runtime.command("real", {"name": "resume"})["answers"].values()
+    assert answer == {"status": "absent", "text": "it is not paused"}
 
 
 def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:

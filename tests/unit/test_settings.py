@@ -40,6 +40,8 @@ def test_defaults() -> None:
         ({"input": "a b"}, "pipelines.feedback.input", "pattern"),
         ({"format": "text", "text_field": "a"}, "pipelines.feedback", "text_field"),
         ({"workers": 0}, "pipelines.feedback.workers", "greater"),
+        ({"breaker": {"max_share": 1.5}}, "pipelines.feedback.breaker.max_share", "less than or equal to 1"),
+        ({"on_offset_out_of_range": "jump"}, "pipelines.feedback.on_offset_out_of_range", "earliest"),
         ({"delivery": "maybe"}, "pipelines.feedback.delivery", "at_least_once"),
     ],
 )

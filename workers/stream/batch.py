@@ -1,6 +1,7 @@
 """One poll's records on their way: decoded, submitted, answered, sent, acknowledged."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -43,6 +44,10 @@ class Call:
         """Call `wake` when this attempt has ended, from whatever thread."""
         self.future.add_done_callback(lambda _: wake())
 
+    def answered(self) -> bool:
+        """Is there an answer, and not only the end of an attempt?"""
+        return self.future.done() and self.future.exception() is None
+
     def fail(self) -> float:
         """This attempt has failed: the seconds until the next one, twice as many each time."""
         self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
@@ -58,7 +63,7 @@ class Call:
 class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    `ends`: each partition in it with the offset of its last record.
+    `ends`: each partition in it with the offset of its last record. `admitted`: it may be shipped, for good.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class MicroBatch:
     ) -> None:
         self.items, self.calls, self.ends = items, calls, ends
         self.received_at = time.monotonic()
+        self.admitted = False
 
     def answers(self) -> list[Answer | None]:
         """One for each item, in order; None for a skipped one. All futures must be done.
@@ -78,6 +84,18 @@ class MicroBatch:
             for row, answer in zip(call.rows, call.future.result(), strict=True):
                 answers[row] = answer
         return answers
+
+
+def outcomes(batch: MicroBatch) -> tuple[int, Counter[str]]:
+    """How many results and dead letters an answered micro-batch becomes, and the dead letters among them by reason.
+
+    What is skipped, and what is no longer ours, is neither.
+    """
+    answers = batch.answers()
+    left = [answer for item, answer in zip(batch.items, answers, strict=True) if not item.progress.revoked]
+    dead = Counter(answer.reason.value if isinstance(answer, Rejection) else answer.fault.value
+                   for answer in left if isinstance(answer, Rejection | RecordError))
+    return len(left) - left.count(None), dead
 
 
 def make_items(

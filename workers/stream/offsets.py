@@ -15,13 +15,14 @@ from kafka import ConsumerRebalanceListener
 from kafka.structs import TopicPartition
 
 from workers.errors import StreamError
+from workers.stream.fetching import CorruptBatch
 
 Offsets = dict[TopicPartition, int]
 
 
 @dataclass(slots=True, eq=False)
 class PartitionProgress:
-    """One assignment of one partition. Offsets are of the next record: last one + 1."""
+    """One assignment of one partition. Offsets are of the next record: last one + 1. `halted`: it cannot be read on."""
 
     partition: TopicPartition
     received: int = -1
@@ -29,6 +30,7 @@ class PartitionProgress:
     committed: int = -1
     leaving: bool = False
     revoked: bool = False
+    halted: CorruptBatch | None = None
 
     def receive(self, first: int, last: int) -> None:
         """Records `first`..`last` came in. Raises `StreamError` when the log was rewound under us."""
@@ -38,6 +40,11 @@ class PartitionProgress:
         if self.received < 0:
             self.done = first  # what lies before our first record was never ours to do
         self.received = last + 1
+
+    def skip_to(self, offset: int) -> None:
+        """What lies before `offset` is done and committed, by an operator's word."""
+        self.received = self.done = self.committed = offset
+        self.halted = None
 
     def finish(self, last: int) -> None:
         """Every record up to `last` has an acknowledged result or dead letter, or was skipped on purpose."""

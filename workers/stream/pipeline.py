@@ -11,13 +11,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from kafka.structs import TopicPartition
+
 from schemas.dead_letter import Reason
 from workers.classifier import Classifier
 from workers.errors import InferenceError, RecordRefused
 from workers.settings import PipelineSettings
 from workers.stream.batch import Call, MicroBatch, make_calls, make_items
+from workers.stream.breaker import Breaker
 from workers.stream.decode import decoder
 from workers.stream.delivery import Delivery
+from workers.stream.gate import Gate
 from workers.stream.pace import Pace
 from workers.stream.sink import Shipment
 from workers.stream.source import Polled, RecordSource
@@ -43,10 +47,12 @@ class Pipeline:
         classifiers: Mapping[str, Classifier],
         stats: Stats,
         reach: Callable[[str], None] = lambda point: None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._settings, self._source, self._delivery, self._classifiers = settings, source, delivery, classifiers
         self._reach = reach
         self._stats = stats
+        self.gate = Gate(settings.breaker, breaker or Breaker(settings.breaker), classifiers)
         self._pace = Pace(settings.max_poll_records, settings.max_in_flight, settings.drain_timeout_s)
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
@@ -54,7 +60,7 @@ class Pipeline:
         self._shipped: deque[Shipment] = deque()
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
-        self._polled_at = time.monotonic()
+        self._polled_at = self._answered_at = time.monotonic()
         self._fruitful = False
 
     def turn(self, accept: bool) -> None:
@@ -78,16 +84,43 @@ class Pipeline:
         """Is nothing in flight?"""
         return not self._in_flight
 
+    def finished(self) -> bool:
+        """Is nothing in flight but what the breaker holds back?"""
+        return self.drained() or (self.gate.held is not None and not self._shipped)
+
     def flush(self) -> bool:
         """Commit what is done. False as long as something is left: turn, and call again."""
         return self._delivery.flush()
 
+    def skip(self, partition: TopicPartition, offset: int) -> int | None:
+        """Let a halted partition go on at `offset`. How many offsets are left out.
+
+        None as long as something before them is in flight or not committed: turn, and call again. Raises `Refused`
+        with the reason why not.
+        """
+        progress = self._source.to_be_skipped(partition, offset)
+        if any(progress is other for batch in self._in_flight for other, _ in batch.ends) or not self.flush():
+            return None
+        return self._source.skip(progress, offset)
+
     def oldest_s(self) -> float:
-        """How long the oldest micro-batch in flight is under way, in seconds; 0 without any."""
+        """How long the oldest micro-batch in flight is under way, in seconds; 0 without any, or while it is held."""
         try:
-            return time.monotonic() - self._in_flight[0].received_at
+            oldest = self._in_flight[0]
         except IndexError:
             return 0.0
+        return 0.0 if oldest is self.gate.held else time.monotonic() - self._since(oldest)
+
+    def awaited(self) -> dict[str, float]:
+        """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
+        now, awaited = time.monotonic(), {}
+        if self._shipped and (topic := self._shipped[0].awaited()):
+            awaited[f"topic {topic}"] = now - self._shipped[0].sent_at
+        if self.gate.held is None and len(self._shipped) < len(self._in_flight):
+            batch = self._in_flight[len(self._shipped)]
+            silent_s = now - max(self._since(batch), self._answered_at)
+            awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
+        return awaited
 
     def in_flight(self) -> int:
         """Messages between poll and acknowledgement."""
@@ -95,7 +128,8 @@ class Pipeline:
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
-        paused = not accept or len(self._in_flight) >= self._settings.max_in_flight
+        full = len(self._in_flight) >= self._settings.max_in_flight
+        paused = not accept or full or self.gate.held is not None
         if self._in_flight and not self._fruitful and not self._source.joining():
             self._wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
             if paused and time.monotonic() < self._polled_at + PAUSED_WAIT_S:
@@ -104,6 +138,10 @@ class Pipeline:
         polled = self._source.poll(POLL_MS if waits else 0, paused, self._pace.records())
         self._polled_at, self._fruitful = time.monotonic(), bool(polled)
         return polled
+
+    def _since(self, batch: MicroBatch) -> float:
+        """Since when it could have been under way."""
+        return max(batch.received_at, self.gate.released_at)
 
     def _wait(self, seconds: float) -> None:
         self._wake.wait(seconds)
@@ -115,7 +153,9 @@ class Pipeline:
         if leaving_s is None:
             return False
         if leaving_s < self._settings.rebalance_drain_s:
-            if any(progress.leaving for batch in self._in_flight for progress, _ in batch.ends):
+            # What the breaker holds back is the next owner's.
+            moving = list(self._in_flight)[: None if self.gate.held is None else len(self._shipped)]
+            if any(progress.leaving for batch in moving for progress, _ in batch.ends):
                 return True
             if not self._delivery.flush():
                 return True
@@ -147,7 +187,11 @@ class Pipeline:
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
-            self._pace.shipped(len(batch.items), batch.received_at)
+            if batch is not self.gate.held:
+                self._answered_at = time.monotonic()
+                self._pace.shipped(len(batch.items), self._since(batch))
+            if not self.gate.passes(batch):
+                return
             shipment = self._delivery.ship(batch)
             self._shipped.append(shipment)
             shipment.on_last_ack(self._wake.set)

@@ -41,16 +41,21 @@ class Shipment:
         self.dead_letters: Counter[str] = Counter()
         self.skipped = 0
         self.latencies_ms: list[float] = []
-        self._acks: list[FutureRecordMetadata] = []
+        self.sent_at = time.monotonic()
+        self._acks: list[tuple[str, FutureRecordMetadata]] = []
         self._settled = 0
 
-    def expect(self, ack: FutureRecordMetadata) -> None:
-        self._acks.append(ack)
+    def expect(self, topic: str, ack: FutureRecordMetadata) -> None:
+        self._acks.append((topic, ack))
+
+    def awaited(self) -> str | None:
+        """The topic of the first record that is not acknowledged; None when all are."""
+        return next((topic for topic, ack in self._acks[self._settled :] if not ack.is_done), None)
 
     def on_last_ack(self, wake: Callable[[], None]) -> None:
         """Call `wake` when the last record's acknowledgement is there; others may still be missing."""
         if self._acks:
-            self._acks[-1].add_both(lambda _: wake())
+            self._acks[-1][1].add_both(lambda _: wake())
         else:
             wake()
 
@@ -61,7 +66,7 @@ class Shipment:
         refusal: nothing of this shipment may be committed then.
         """
         while self._settled < len(self._acks):
-            ack = self._acks[self._settled]
+            _, ack = self._acks[self._settled]
             if not ack.is_done:
                 return False
             if ack.failed():
@@ -175,7 +180,7 @@ class ResultSink:
             return False
         except KafkaError as error:
             raise _refusal(f"topic {topic} cannot be written", error) from error
-        shipment.expect(ack)
+        shipment.expect(topic, ack)
         return True
 
 

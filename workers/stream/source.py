@@ -1,7 +1,8 @@
 """Records in: one consumer, used by one thread, that commits only what it is told to."""
 
 import logging
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -18,10 +19,14 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
+from workers.stream.commands import Refused
+from workers.stream.fetching import CorruptBatch, Fetching
 from workers.stream.membership import Membership
 from workers.stream.offsets import Offsets, Ownership, PartitionProgress
+from workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
+SKIP_MS = 5_000  # of each of the two requests that a skip needs
 JOIN_MS = 250  # of one poll; a join takes as many as it needs
 Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
@@ -29,18 +34,20 @@ Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 class RecordSource:
     """Owns `consumer`, which must not have subscribed yet, and closes it."""
 
-    def __init__(self, consumer: KafkaConsumer, settings: PipelineSettings) -> None:
+    def __init__(self, consumer: KafkaConsumer, settings: PipelineSettings, stats: Stats | None = None) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
-        self._settings = settings
+        self._settings, self._stats = settings, stats or Stats()
         self._commit_error: Exception | None = None
         self._membership = Membership(consumer)
+        self._fetching = Fetching(consumer)
         self.ownership = Ownership()
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None) -> Polled:
         """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
 
-        `max_records`: at most so many; None takes the pipeline's `max_poll_records`.
+        `max_records`: at most so many; None takes the pipeline's `max_poll_records`. A partition whose next batch
+        cannot be read is halted; the others go on.
 
         Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
         """
@@ -48,20 +55,20 @@ class RecordSource:
         if paused:
             self._consumer.pause(*assigned)
         elif stopped := self._consumer.paused():
-            self._consumer.resume(*(stopped & assigned))
+            self._consumer.resume(*((stopped & assigned) - self.halted().keys()))
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:
-            self._start_from(list(error.args[0]))
+            self._start_at(self._settings.start_from, list(error.args[0]))
             return []
         except OffsetOutOfRangeError as error:
-            where = ", ".join(f"{p.topic}:{p.partition}:{offset}" for p, offset in dict(error.args[0]).items())
-            raise OffsetOutOfRange(f"{where} is no longer in the log: messages were deleted before they were "
-                                   "classified; set the group's offset, then start again") from error
+            self._out_of_range(dict(error.args[0]))
+            return []
         except KafkaError as error:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
+        self._halt()
         held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
         mine = [(progress, records) for progress, records in held if progress is not None]
         for progress, records in mine:
@@ -108,15 +115,59 @@ class RecordSource:
 
     def lag(self) -> int:
         """Messages in the log that are not done, over the partitions that we hold, as far as known."""
-        total = 0
-        for progress in self.ownership.held():
-            try:
-                high = self._consumer.highwater(progress.partition)
-            except KafkaError:  # taken away just now
-                continue
-            if high is not None and progress.received >= 0:
-                total += max(0, high - progress.done)
-        return total
+        return sum(self.behind(progress) or 0 for progress in self.ownership.held())
+
+    def behind(self, progress: PartitionProgress) -> int | None:
+        """Messages in the log that are not done; None where the brokers have not told yet."""
+        try:
+            high = self._consumer.highwater(progress.partition)
+        except KafkaError:  # taken away just now
+            return None
+        position = self._fetching.position(progress.partition)
+        if high is None or position is None:
+            return None
+        # Control records, as those that end a transaction, are fetched but never received.
+        done = progress.done if progress.done < progress.received else position
+        return max(0, high - done)
+
+    def halted(self) -> dict[TopicPartition, CorruptBatch]:
+        """The partitions of ours that wait for an operator, and why."""
+        return {progress.partition: progress.halted for progress in self.ownership.held() if progress.halted}
+
+    def to_be_skipped(self, partition: TopicPartition, offset: int) -> PartitionProgress:
+        """The progress of a halted partition, which may go on at `offset`. Raises `Refused`."""
+        place = f"{partition.topic}:{partition.partition}"
+        progress = self.ownership.get(partition)
+        if progress is None:
+            raise Refused(f"{place} is not held here", ours=False)
+        if progress.halted is None:
+            raise Refused(f"{place} is not halted: nothing is skipped")
+        first = progress.halted.end or progress.halted.first + 1
+        if offset < first:
+            raise Refused(f"{place}:{offset} is not behind the corrupt batch: the first offset there is {first}")
+        return progress
+
+    def skip(self, progress: PartitionProgress, offset: int) -> int:
+        """Go on with a halted partition at `offset`, which is committed first. How many offsets are left out.
+
+        Nothing of the partition may be in flight or uncommitted. Waits for the brokers. Raises `Refused`.
+        """
+        partition, batch = progress.partition, progress.halted
+        assert batch is not None
+        place = f"{partition.topic}:{partition.partition}"
+        try:
+            end = self._consumer.end_offsets([partition], timeout_ms=SKIP_MS)[partition]
+            if offset > end:
+                raise Refused(f"{place}:{offset} is behind the end of the log, {end}")
+            self._consumer.commit(as_kafka({partition: offset}), timeout_ms=SKIP_MS)
+        except KafkaError as error:
+            raise Refused(f"{place}: the offset could not be committed ({type(error).__name__}); try again") from error
+        log.error("%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)", place,
+                  batch.first, offset - 1, batch.problem)
+        progress.skip_to(offset)
+        with suppress(ValueError):  # taken away just now: the next owner goes on there
+            self._consumer.seek(partition, offset)
+        return offset - batch.first
 
     def close(self, timeout_ms: int) -> None:
         """Leave the group."""
@@ -125,15 +176,38 @@ class RecordSource:
         except KafkaError as error:
             log.warning("closing the consumer: %s", type(error).__name__)
 
-    def _start_from(self, partitions: list[TopicPartition]) -> None:
-        """A group's first sight of a partition: `start_from`, committed at once so that a restart does not move it.
+    def _halt(self) -> None:
+        """Fetch no more of partitions whose next batch is corrupt."""
+        while self._fetching.corrupt:
+            partition, batch = self._fetching.corrupt.popitem()
+            progress = self.ownership.get(partition)
+            if progress is not None:
+                progress.halted = batch
+                with suppress(KeyError):  # taken away just now
+                    self._consumer.pause(partition)
 
-        Kafka's own reset policy is off: it would also jump over lost messages when an offset is out of range.
+    def _out_of_range(self, offsets: Offsets) -> None:
+        """Raises `OffsetOutOfRange`, or goes on where `on_offset_out_of_range` says."""
+        policy = self._settings.on_offset_out_of_range
+        where = ", ".join(f"{p.topic}:{p.partition}:{offset}" for p, offset in offsets.items())
+        if policy == "fail":
+            raise OffsetOutOfRange(f"{where} is no longer in the log: messages were deleted before they were "
+                                   "classified; set the group's offset with `labelstream replay`, then start again")
+        for partition, offset in self._start_at(policy, list(offsets)).items():
+            self._stats.add(offset_jumps=1)
+            log.error("%s:%d: offset %d is not in the log; on_offset_out_of_range goes on at %d: %s",
+                      partition.topic, partition.partition, offsets[partition], offset,
+                      f"{offset - offsets[partition]} messages are left out" if offset >= offsets[partition]
+                      else f"{offsets[partition] - offset} offsets back, the log is another one")
+
+    def _start_at(self, place: Literal["earliest", "latest"], partitions: list[TopicPartition]) -> Offsets:
+        """Fetch `partitions` from there, and commit it at once, so that a restart does not move it.
+
+        Kafka's own reset policy is off: it would make no difference between a new partition and lost messages.
         """
-        earliest = self._settings.start_from == "earliest"
-        find = self._consumer.beginning_offsets if earliest else self._consumer.end_offsets
+        find = self._consumer.beginning_offsets if place == "earliest" else self._consumer.end_offsets
         try:
-            offsets = find(partitions)
+            offsets: Offsets = find(partitions)
             for partition, offset in offsets.items():
                 self._consumer.seek(partition, offset)
             self._commit_soon(offsets)
@@ -141,6 +215,8 @@ class RecordSource:
             raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
         except ValueError:
             log.info("a partition was taken away before it was started")
+            return {}
+        return offsets
 
     def _commit_soon(self, offsets: Offsets) -> None:
         def finished(_: object, outcome: object) -> None:

@@ -33,7 +33,7 @@ class Stats:
             counts, dead = dict(self._counts), dict(self._dead_letters)
             latencies = sorted(self._latencies_ms)
         names = ("messages_in", "results_out", "skipped", "unknown_fields", "retries", "restarts", "transactions",
-                 "transactions_aborted")
+                 "transactions_aborted", "alarms_raised", "offset_jumps")
         at = lambda share: round(latencies[int(share * (len(latencies) - 1))], 1)  # noqa: E731
         return {
             **{name: counts.get(name, 0) for name in names},

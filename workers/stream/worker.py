@@ -5,15 +5,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from workers.classifier import Classifier
 from workers.errors import LabelstreamError, RecordRefused, StreamError
 from workers.settings import Settings
+from workers.stream.alarms import Alarms
+from workers.stream.breaker import Breaker
 from workers.stream.clients import (
     connected_config,
     make_consumer,
@@ -21,6 +25,7 @@ from workers.stream.clients import (
     make_transactional_producer,
     never_log_messages,
 )
+from workers.stream.commands import Answer, Command, Commands, Refused
 from workers.stream.delivery import AtLeastOnce, Delivery
 from workers.stream.exactly_once import ExactlyOnce
 from workers.stream.pipeline import Pipeline
@@ -30,6 +35,7 @@ from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 from workers.stream.topics import check_topics
 from workers.stream.transactions import TransactionalProducer, check_transactions
+from workers.stream.watch import SILENT_S, Watch
 
 log = logging.getLogger(__name__)
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
@@ -57,6 +63,9 @@ class PipelineWorker:
         # fixed id would make two clusters in one group fence each other without end.
         self._transactional_id = f"{settings.group_id(name)}-{uuid.uuid4().hex}"
         self._stats = Stats()
+        self._alarms, self._commands = Alarms(name, self._stats), Commands()
+        # Over restarts of the stream: what tripped it will come again.
+        self._breaker = Breaker(self._pipeline_settings.breaker)
         self._stopping = threading.Event()
         self._drain_until = float("inf")
         self._failure: BaseException | None = None
@@ -92,12 +101,19 @@ class PipelineWorker:
             raise StreamError(f"pipeline {self._name} started anew {self._restarts_in_row} times in a row: "
                               f"{self._trouble}")
         idle_s = time.monotonic() - self._turned_at
+        silent = idle_s > SILENT_S and self._trouble is None and not self._stopping.is_set()
+        loop = {"loop": f"the loop has not turned for more than {SILENT_S:g} s"} if silent else {}
+        self._alarms.update("check", loop)
         if idle_s > LOOP_STALL_S and self._trouble is None:
             raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
         oldest_s = self._pipeline.oldest_s() if self._pipeline else 0.0
         if oldest_s > self._pipeline_settings.stall_timeout_s:
             raise StreamError(f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
                               f"(stall_timeout_s is {self._pipeline_settings.stall_timeout_s:.0f})")
+
+    def command(self, command: Command, timeout_s: float) -> "Future[Answer]":
+        """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
+        return self._commands.take(command, timeout_s)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Stop fetching, finish what is in flight, commit, leave the group. Blocks; may be called again.
@@ -118,7 +134,8 @@ class PipelineWorker:
         pipeline = self._pipeline
         return {
             "worker": self._id,
-            "state": self._state,
+            "state": "paused" if self._state == "running" and pipeline and pipeline.gate.held else self._state,
+            "alarms": self._alarms.texts(),
             "trouble": str(self._trouble) if self._trouble else None,
             "lag": self._lag,
             "cpu_s": round(time.process_time(), 3),
@@ -127,6 +144,12 @@ class PipelineWorker:
         }
 
     def _run(self) -> None:
+        try:
+            self._run_until_stopped()
+        finally:
+            self._commands.close()
+
+    def _run_until_stopped(self) -> None:
         pause_s, careful = RESTART_FIRST_S, 0
         while not self._stopping.is_set():
             started = time.monotonic()
@@ -166,12 +189,13 @@ class PipelineWorker:
                                          self._settings.group_id(self._name))
             except KafkaError as error:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
-            source = RecordSource(consumer, self._pipeline_settings)
+            source = RecordSource(consumer, self._pipeline_settings, self._stats)
             stack.callback(source.close, CLOSE_MS)
             delivery = self._make_delivery(source, producer, careful)
             self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
-                                                 self._stats, self._reach)
+                                                 self._stats, self._reach, self._breaker)
             stack.callback(self._forget_pipeline)
+            self._watch = Watch(self._name, pipeline, source, self._pipeline_settings.stall_timeout_s)
             self._turn_until_stopped(pipeline, source)
 
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:
@@ -198,8 +222,9 @@ class PipelineWorker:
         while not self._stopping.is_set():
             pipeline.turn(accept=True)
             self._turned(source)
+            self._commands.obey(partial(_execute, pipeline))
         self._state = "draining"
-        while not pipeline.drained() and time.monotonic() < self._drain_until:
+        while not pipeline.finished() and time.monotonic() < self._drain_until:
             pipeline.turn(accept=False)
             self._turned(source)
         drained = pipeline.drained()
@@ -213,5 +238,22 @@ class PipelineWorker:
     def _turned(self, source: RecordSource) -> None:
         self._turned_at = time.monotonic()
         self._lag = source.lag()
+        alarms = self._watch.look()
+        if alarms is not None:
+            self._alarms.update("watch", alarms)
         if self._state in ("starting", "restarting") and source.ownership.held():
             self._state, self._trouble, self._restarts_in_row = "running", None, 0
+
+
+def _execute(pipeline: Pipeline, command: Command) -> str | None:
+    """What was done; None: not yet. Raises `Refused`."""
+    if command["name"] == "resume":
+        held = pipeline.gate.resume()
+        if held is None:
+            raise Refused("it is not paused", ours=False)
+        return f"goes on with {held} messages that were held"
+    partition = TopicPartition(command["topic"], command["partition"])
+    skipped = pipeline.skip(partition, command["offset"])
+    if skipped is None:
+        return None
+    return f"{partition.topic}:{partition.partition} goes on at {command['offset']}, {skipped} offsets are skipped"

@@ -12,7 +12,8 @@ from schemas.export import FOLDER
 from tests.models import LABELS, build
 from tests.unit.cli.conftest import Run
 
-COMMANDS = ("run", "check", "produce", "tail", "dlq", "classify", "broker", "schema", "demo")
+COMMANDS = ("run", "check", "produce", "tail", "dlq", "classify", "broker", "schema", "demo", "resume", "skip",
+            "replay")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

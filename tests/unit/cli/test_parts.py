@@ -207,6 +207,8 @@ class TestStatus:
         assert "p: restarting, 2 workers" in text
         assert "dead letters 2 (empty_text 2)" in text
         assert text.endswith("; trouble: no broker")
+        [seen] = status.StatusView().pipelines(self.board(1, alarms=["paused: 5 of 5", "stuck"]))
+        assert status.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
         assert len(status.cells(seen)) == len(status.PIPELINE_COLUMNS)
 
     def test_models(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from ray.serve.schema import ApplicationStatus
 
 from deploy import board as board_module
 from deploy import runtime
-from deploy.board import Board
+from deploy.board import Board, Reporter
 from deploy.cores import usable_cores
 from deploy.failures import raise_own_error
 from deploy.limits import MAX_CALL_SEQUENCES, max_sequences
@@ -130,3 +131,93 @@ def test_one_more_signal_while_stopping_changes_nothing() -> None:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+
+
+class Operator:
+    """A board with two workers, `r1` and `r2`, that report when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.board = Board({"p": None, "q": None}, clock=lambda: self.now)
+
+    async def report(self, replica: str, answers: Any = None, name: str = "p") -> list[dict[str, Any]]:
+        return await self.board.report("pipelines", name, replica, {}, answers)
+
+    async def give(self, pipeline: str = "p", timeout_s: float = 30) -> Any:
+        task = asyncio.create_task(self.board.command(pipeline, {"name": "resume"}, timeout_s))
+        await asyncio.sleep(0)
+        return task
+
+
+def done(text: str) -> dict[str, str]:
+    return {"status": "done", "text": text}
+
+
+def test_a_command_reaches_all_workers_of_its_pipeline_until_they_have_answered() -> None:
+    async def play() -> None:
+        operator = Operator()
+        for replica, name in (("r1", "p"), ("r2", "p"), ("r3", "q")):
+            assert await operator.report(replica, name=name) == []
+        task = await operator.give()
+        operator.now += 1
+        [command] = await operator.report("r1")
+        assert (command["name"], command["timeout_s"]) == ("resume", 26.0)
+        assert await operator.report("r1") == [command]  # the answer may have been lost on its way
+        assert await operator.report("r3", name="q") == []
+        assert await operator.board.report("models", "p", "m1", {}) == []
+        assert await operator.report("r1", {command["id"]: done("one"), "unknown": done("?")}) == []
+        assert not task.done()
+        await operator.report("r2", {command["id"]: done("two")})
+        assert await task == {"known": ["p", "q"], "workers": ["r1", "r2"],
+                              "answers": {"r1": done("one"), "r2": done("two")}}
+        assert await operator.report("r2") == []
+
+    asyncio.run(play())
+
+
+def test_a_command_that_nobody_answers_ends() -> None:
+    async def play() -> None:
+        operator = Operator()
+        assert (await (await operator.give("x")))["known"] == ["p", "q"]
+        assert (await (await operator.give()))["workers"] == []
+        await operator.report("r1")
+        await operator.report("r2")
+        task = await operator.give()
+        operator.now += 8
+        await operator.report("r1")
+        operator.now += 8  # r2 is gone
+        await asyncio.sleep(0.2)
+        assert not task.done()
+        operator.now += 15
+        assert (await task)["answers"] == {}
+        assert await operator.report("r1") == []
+
+    asyncio.run(play())
+
+
+def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[dict[str, Any], float]] = []
+    answer: Future[tuple[str, str]] = Future()
+
+    def take(command: dict[str, Any], timeout_s: float) -> Future[tuple[str, str]]:
+        taken.append((command, timeout_s))
+        return answer
+
+    context = SimpleNamespace(app_name="a", replica_id=SimpleNamespace(unique_id="r1"), deployment="pipeline-p")
+    monkeypatch.setattr("deploy.board.serve.get_replica_context", lambda: context)
+    reporter = Reporter("pipelines", dict, interval_s=60, take=take)
+    try:
+        command = {"id": "1", "name": "resume", "timeout_s": 20.0}
+        reporter._pass_on([command])
+        reporter._pass_on([command])
+        assert taken == [(command, 20.0)]
+        assert reporter._answers() == {}
+        answer.set_result(("done", "gone on"))
+        assert reporter._answers() == {"1": done("gone on")}
+        reporter._pass_on([command])  # the board has not seen it yet
+        assert reporter._answers() == {"1": done("gone on")}
+        reporter._pass_on([])
+        assert reporter._answers() == {}
+        assert len(taken) == 1
+    finally:
+        reporter.stop()

@@ -1,0 +1,265 @@
+"""What stops a pipeline or a partition on purpose, and how an operator goes on: on a real broker."""
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kafka import TopicPartition
+
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, committed, produce, read_letters, read_results, wait_until
+from tests.integration.test_cli import call
+from tests.integration.test_delivery import messages
+from tests.kafka import KafkaBroker
+from workers.errors import StreamError
+from workers.stream.commands import Answer
+from workers.stream.worker import PipelineWorker
+
+DELIVERIES = ("at_least_once", "exactly_once")
+HEADER_BYTES = 61
+
+
+def batches(log: bytes) -> list[tuple[int, int, int]]:
+    """Where each batch in a partition's log file begins, with its first and its last offset."""
+    found, at = [], 0
+    while at + HEADER_BYTES <= len(log) and (length := int.from_bytes(log[at + 8 : at + 12])):
+        first = int.from_bytes(log[at : at + 8])
+        found.append((at, first, first + int.from_bytes(log[at + 23 : at + 27])))
+        at += 12 + length
+    return found
+
+
+def corrupt(data: Path, topic: str, partition: int, offset: int) -> tuple[int, int]:
+    """Flip a byte behind the header of the batch that holds `offset`; its first and last offset."""
+    path = data / "data" / f"{topic}-{partition}" / f"{0:020d}.log"
+    log = bytearray(path.read_bytes())
+    at, first, last = next(found for found in batches(log) if found[1] <= offset <= found[2])
+    log[at + HEADER_BYTES + 10] ^= 0xFF
+    path.write_bytes(log)
+    return first, last
+
+
+def order(worker: PipelineWorker, **command: Any) -> Answer:
+    answer: Future[Answer] = worker.command(command, timeout_s=20)
+    return answer.result(25)
+
+
+def skip(worker: PipelineWorker, topic: str, partition: int, offset: int) -> Answer:
+    return order(worker, name="skip", topic=topic, partition=partition, offset=offset)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, tuple[int, int]]]:
+    """A broker of our own. A topic for each way of delivery has a corrupt batch in the middle of partition 0.
+
+    They have 2 partitions with 600 messages each; the place is the batch's first and last offset.
+    """
+    data = tmp_path_factory.mktemp("kafka")
+    with KafkaBroker(data=data) as broker:
+        for topic in DELIVERIES:
+            broker.create_topic(topic, 2)
+            for hundred in range(6):
+                for partition in (0, 1):
+                    records = messages(100, first=1_000 * partition + 100 * hundred)
+                    produce(broker.bootstrap, topic, records, partition=partition)
+        broker.stop()
+        first, last = {corrupt(data, topic, 0, 350) for topic in DELIVERIES}.pop()
+        assert 300 <= first <= 350 <= last < 400
+        broker.start()
+        yield broker, (first, last)
+
+
+@pytest.fixture
+def broker(broken: tuple[KafkaBroker, tuple[int, int]]) -> KafkaBroker:
+    return broken[0]
+
+
+@pytest.fixture
+def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
+    """New ones with one partition each, named after the test."""
+    name = request.node.name.partition("[")[0][:40]
+    names = [f"{name}-{kind}-{time.monotonic_ns()}" for kind in ("in", "out", "dlq")]
+    for topic in names:
+        broker.create_topic(topic)
+    return Topics(*names)
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
+    broken: tuple[KafkaBroker, tuple[int, int]], topics: Topics, start_worker: StartWorker, delivery: str
+) -> None:
+    broker, (first, last) = broken
+    topic, out = delivery, topics.output
+    topics = Topics(topic, out, topics.dead_letter)
+
+    def start() -> PipelineWorker:
+        worker = start_worker(topics, bootstrap=broker.bootstrap, delivery=delivery, group_id=topic)
+        wait_until(lambda: bool(worker.stats()["alarms"]), 30, "the alarm")
+        return worker
+
+    worker = start()
+    assert worker.stats()["alarms"] == [
+        f"corrupt batch at {topic}:0, offsets {first} to {last} (CorruptRecordError): the partition is halted; "
+        f"`labelstream skip p {topic}:0:{last + 1}` goes on behind it"]
+    before = [*range(first), *range(1_000, 1_600)]
+    assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(before))) == before
+    wait_until(lambda: committed(broker.bootstrap, topic, topic) == {0: first, 1: 600}, 20, "the commit")
+    produce(broker.bootstrap, topic, messages(10, first=1_600), partition=1)
+    wait_until(lambda: worker.stats()["results_out"] == len(before) + 10, 20, "the other partition's progress")
+    wait_until(lambda: worker.stats()["lag"] == 600 - first, 10, "the lag of the halted partition alone")
+    worker.check()
+    assert worker.stats()["restarts"] == 0
+
+    assert worker.stop(10)  # the next owner comes upon it again
+    worker = start()
+    assert skip(worker, topic, 1, 700) == Answer("refused", f"{topic}:1 is not halted: nothing is skipped")
+    assert skip(worker, topic, 7, 700) == Answer("absent", f"{topic}:7 is not held here")
+    assert skip(worker, topic, 0, last).text.endswith(f"the first offset there is {last + 1}")
+    assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
+    assert skip(worker, topic, 0, last + 1) == Answer(
+        "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped")
+    everything = sorted([*before, *range(1_600, 1_610), *range(last + 1, 600)])
+    assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(everything))) == everything
+    wait_until(lambda: committed(broker.bootstrap, topic, topic) == {0: 600, 1: 610}, 20, "the commit")
+    wait_until(lambda: worker.stats()["alarms"] == [], 10, "the alarm's end")
+    assert worker.stop(10)
+
+
+def test_most_messages_fail_and_the_pipeline_pauses(
+    broker: KafkaBroker, topics: Topics, start_worker: StartWorker
+) -> None:
+    produce(broker.bootstrap, topics.input, [*messages(200), *[(b"k", b"{")] * 2_000])
+    worker = start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, drain_timeout_s=60,
+                          max_poll_records=100)
+    wait_until(lambda: bool(worker.stats()["alarms"]), 30, "the alarm")
+    assert worker.stats()["state"] == "paused"
+    [alarm] = worker.stats()["alarms"]
+    assert alarm.startswith("paused: ")
+    assert "(invalid_json " in alarm
+    assert alarm.endswith("`labelstream resume p` lets them pass")
+    time.sleep(0.5)  # what is before it is committed, and nothing behind it is sent
+    stats = worker.stats()
+    letters, done = sum(stats["dead_letters"].values()), committed(broker.bootstrap, topics.input, topics.input)[0]
+    assert letters <= 300
+    assert stats["results_out"] == 200
+    assert done == 200 + letters
+    worker.check()
+
+    assert order(worker, name="resume").status == "done"
+    wait_until(lambda: sum(worker.stats()["dead_letters"].values()) > letters + 100, 20, "what was held")
+    wait_until(lambda: worker.stats()["state"] == "paused", 20, "the next pause")
+    started = time.monotonic()
+    assert not worker.stop()  # there is something left, for which nobody waits
+    assert time.monotonic() - started < 20
+    assert order(worker, name="resume") == Answer("absent", "the worker has stopped")
+    letters = sum(worker.stats()["dead_letters"].values())
+    assert len(read_letters(broker.bootstrap, topics.dead_letter, letters)) == letters
+    assert committed(broker.bootstrap, topics.input, topics.input)[0] == 200 + letters
+
+
+def test_who_gives_no_answer_is_named_soon(
+    broker: KafkaBroker, topics: Topics, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.stream.watch.SILENT_S", 1.0)
+    classifier = FakeClassifier()
+    classifier.gate.clear()
+    produce(broker.bootstrap, topics.input, messages(10))
+    worker = start_worker(topics, classifier, bootstrap=broker.bootstrap, group_id=topics.input, stall_timeout_s=2)
+    wait_until(lambda: len(worker.stats()["alarms"]) == 2, 20, "both alarms")
+    assert worker.stats()["alarms"] == [
+        "model m gives no answer for more than 1 s; the stream waits for it",
+        f"{topics.input}:0 has made no progress for more than 2 s"]
+    with pytest.raises(StreamError, match="in flight for"):
+        worker.check()
+    classifier.gate.set()
+    wait_until(lambda: worker.stats()["alarms"] == [], 20, "the end of both")
+    assert worker.stats()["alarms_raised"] == 2
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("earliest", range(40, 60)), ("latest", range(50, 60))])
+def test_an_offset_out_of_range(
+    broker: KafkaBroker, topics: Topics, start_worker: StartWorker, policy: str, expected: range
+) -> None:
+    def start(policy: str) -> PipelineWorker:
+        return start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, on_offset_out_of_range=policy)
+
+    produce(broker.bootstrap, topics.input, messages(10))
+    first = start("fail")
+    wait_until(lambda: committed(broker.bootstrap, topics.input, topics.input)[0] == 10, 30, "the commit")
+    assert first.stop(10)
+    produce(broker.bootstrap, topics.input, messages(40, first=10))
+    with broker.admin() as admin:
+        admin.delete_records({TopicPartition(topics.input, 0): 40})
+    loud = start("fail")
+    wait_until(lambda: loud.stats()["state"] == "failed", 30, "the failure")
+    with pytest.raises(StreamError, match=f"{topics.input}:0:10 is no longer in the log"):
+        loud.check()
+    assert committed(broker.bootstrap, topics.input, topics.input)[0] == 10
+
+    worker = start(policy)
+    wait_until(lambda: worker.stats()["offset_jumps"] == 1, 30, "the jump")
+    wait_until(lambda: committed(broker.bootstrap, topics.input, topics.input)[0] >= 40, 20, "its commit")
+    produce(broker.bootstrap, topics.input, messages(10, first=50))
+    found = [result["id"] for result in read_results(broker.bootstrap, topics.output, 10 + len(expected))]
+    assert found == [*range(10), *expected]
+
+
+class TestReplay:
+    @pytest.fixture
+    def config(self, broker: KafkaBroker, topics: Topics, tmp_path: Path) -> str:
+        path = tmp_path / "labelstream.yaml"
+        path.write_text(yaml.safe_dump({
+            "kafka": {"bootstrap_servers": broker.bootstrap},
+            "models": {"m": {"source": "unused"}},
+            "pipelines": {"p": {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
+                                "model": "m", "group_id": topics.input}},
+        }))
+        return str(path)
+
+    @staticmethod
+    def replay(config: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return call("replay", "p", "-c", config, *arguments)
+
+    def test_a_stopped_pipeline_goes_back_and_forth(
+        self, broker: KafkaBroker, topics: Topics, start_worker: StartWorker, config: str
+    ) -> None:
+        def start() -> PipelineWorker:
+            return start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input)
+
+        produce(broker.bootstrap, topics.input, messages(20))
+        time.sleep(1.1)
+        between = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(0.1)
+        produce(broker.bootstrap, topics.input, messages(30, first=20))
+        worker = start()
+        wait_until(lambda: committed(broker.bootstrap, topics.input, topics.input)[0] == 50, 30, "the commit")
+
+        running = self.replay(config, "--to-earliest", "--yes")
+        assert running.returncode == 1
+        assert b"pipeline p runs: group" in running.stderr
+        assert worker.stop(10)
+        dry = self.replay(config, "--to-earliest", "--dry-run")
+        assert (dry.returncode, dry.stderr) == (0, b"nothing was changed\n")
+        assert dry.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["50", "0", "50 messages again"]
+        unasked = self.replay(config, "--to-earliest")
+        assert unasked.returncode == 2
+        assert b"--yes: is missing" in unasked.stderr
+        outside = self.replay(config, "--to-offset", f"{topics.input}:0:51", "--yes")
+        assert outside.returncode == 2
+        assert b"partition 0 has no offset 51; 0 is its first, 50 its end" in outside.stderr
+        assert committed(broker.bootstrap, topics.input, topics.input)[0] == 50
+
+        assert self.replay(config, "--to-time", between, "--yes").returncode == 0
+        assert committed(broker.bootstrap, topics.input, topics.input)[0] == 20
+        forth = self.replay(config, "--to-offset", f"{topics.input}:0:45", "--yes")
+        assert forth.stdout.decode().splitlines()[1].endswith("20    45  25 messages skipped")
+        start()
+        ids = Counter(r["id"] for r in read_results(broker.bootstrap, topics.output, 55))
+        assert ids == Counter(range(50)) + Counter(range(45, 50))

@@ -1,0 +1,70 @@
+"""Unreadable batches: whatever byte is wrong, reading ends in front of it, with its place and without an exception."""
+
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.record import MemoryRecords, MemoryRecordsBuilder
+
+from workers.stream.fetching import CorruptBatch, _GuardedRecords
+
+A = TopicPartition("t", 0)
+HEADER_BYTES, MAGIC_AT, PER_BATCH = 61, 16, 5
+
+
+def batch(first: int, compression: int = 0) -> bytes:
+    builder = MemoryRecordsBuilder(magic=2, compression_type=compression, batch_size=1 << 20)
+    for number in range(PER_BATCH):
+        builder.append(timestamp=1, key=None, value=b"value %d" % number, headers=[])
+    builder.close()
+    return first.to_bytes(8) + bytes(builder.buffer())[8:]  # a broker's job, outside of the checksum
+
+
+def read(log: bytes) -> tuple[list[int], int, dict[TopicPartition, CorruptBatch]]:
+    """The offsets that come out, the offset that is fetched next, and what is corrupt."""
+    corrupt: dict[TopicPartition, CorruptBatch] = {}
+    records = _GuardedRecords(corrupt, 0, A, MemoryRecords(log))
+    offsets: list[int] = []
+    while records:
+        offsets += [record.offset for record in records.take(2)]
+        assert len(offsets) <= 100, "it never ends"
+    return offsets, records.next_fetch_offset, corrupt
+
+
+LOG = batch(0) + batch(5) + batch(10)
+
+
+def test_nothing_is_wrong() -> None:
+    assert read(LOG) == (list(range(15)), 15, {})
+
+
+@pytest.mark.parametrize("at", range(MAGIC_AT, len(batch(5))))
+def test_any_byte_from_the_format_on(at: int) -> None:
+    log = bytearray(LOG)
+    log[len(batch(0)) + at] ^= 0xFF
+    assert read(log) == ([0, 1, 2, 3, 4], 5, {A: CorruptBatch(5, 10, "CorruptRecordError")})
+
+
+@pytest.mark.parametrize("field", [23, 57], ids=["last_offset_delta", "records_count"])
+def test_an_end_is_not_believed_when_the_header_contradicts_itself(field: int) -> None:
+    last = bytearray(batch(5))
+    last[field : field + 4] = (-7).to_bytes(4, signed=True)
+    assert read(batch(0) + last)[2] == {A: CorruptBatch(5, None, "CorruptRecordError")}
+
+
+def test_a_checksum_that_is_right_over_bytes_that_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any other kind than kafka-python's own errors: a codec's."""
+    damaged = bytearray(batch(5, compression=3))
+    damaged[HEADER_BYTES:] = bytes(len(damaged) - HEADER_BYTES)
+    monkeypatch.setattr("kafka.record.default_records.DefaultRecordBatch.validate_crc", lambda self: True)
+    offsets, position, corrupt = read(batch(0) + damaged + batch(10))
+    assert (offsets, position, corrupt[A].first, corrupt[A].end) == ([0, 1, 2, 3, 4], 5, 5, 10)
+
+
+@pytest.mark.parametrize("length", [0, 5, -1, -60])
+def test_a_length_that_is_none(length: int) -> None:
+    log: Any = bytearray(LOG)
+    log[len(batch(0)) + 8 : len(batch(0)) + 12] = length.to_bytes(4, signed=True)
+    offsets, position, corrupt = read(log)
+    assert (offsets, position) == ([0, 1, 2, 3, 4], 5)
+    assert corrupt[A].first == 5

@@ -1,0 +1,234 @@
+"""The breaker in the stream: what is held back, and how it goes on, with both ways of delivery."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeClassifier, predict
+from tests.unit.stream.test_pipeline import A, Bench, message
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.stream.exactly_once import ExactlyOnce
+from workers.stream.pipeline import Pipeline
+from workers.stream.sink import ResultSink
+from workers.stream.topics import TopicLimits
+
+POISON, GOOD, BROKEN = message("poison"), message("good"), b"{"
+LIMITS = {"max_share": 0.5, "min_messages": 4, "probe_s": 1_000}
+
+
+class FakeTransactions:
+    """Stands in for TransactionalProducer: every commit succeeds at once."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def send(self, topic: str, record: Any) -> Any:
+        return self._bench.producer.send(topic, record.value, record.key, record.headers, record.partition)
+
+    def commit(self, offsets: Any, membership: Any) -> Any:
+        self._bench.source.commits.append(offsets)
+        outcome: Future[None] = Future()
+        outcome.set_result(None)
+        return outcome
+
+    def committed(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+def exactly_once(bench: Bench) -> None:
+    producer: Any = FakeTransactions(bench)
+    source: Any = bench.source
+    source.membership = lambda: "member"
+    sink = ResultSink("p", bench.settings, producer, TopicLimits())
+    delivery = ExactlyOnce(bench.settings, source, sink, producer, bench.stats, 30)
+    bench.pipeline = Pipeline(bench.settings, source, delivery, {"m": bench.classifier}, bench.stats)
+
+
+class Repairable:
+    """A model that refuses "poison" until it is repaired."""
+
+    def __init__(self) -> None:
+        self.repaired = False
+
+    def __call__(self, request: Request) -> Prediction | RecordError:
+        return predict(request._replace(text="better") if self.repaired else request)
+
+
+@pytest.fixture(params=["at_least_once", "exactly_once"])
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(**more: Any) -> Bench:
+        breaker = {**LIMITS, **more.pop("breaker", {})}
+        made.append(Bench(breaker=breaker, transaction_interval_ms=10, **more))
+        made[-1].classifier = FakeClassifier(Repairable())
+        made[-1].pipeline._classifiers = made[-1].pipeline.gate._classifiers = {"m": made[-1].classifier}
+        if request.param == "exactly_once":
+            exactly_once(made[-1])
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.classifier.close()
+
+
+def held(bench: Bench) -> None:
+    bench.turn_until(lambda: bench.pipeline.gate.held is not None)
+    for _ in range(20):
+        bench.pipeline.turn(accept=True)
+
+
+def done(bench: Bench) -> int:
+    """The offset that is committed."""
+    return max((commit.get(A, 0) for commit in bench.source.commits), default=0)
+
+
+@pytest.mark.parametrize("bad", [BROKEN, POISON])
+def test_what_would_trip_the_breaker_is_not_sent_and_nothing_behind_it_is(
+    make: Callable[..., Bench], bad: bytes
+) -> None:
+    bench = make()
+    bench.feed(GOOD)
+    bench.feed(bad, bad, bad, GOOD, first=1)
+    bench.feed(GOOD, first=5)
+    held(bench)
+    bench.turn_until(lambda: done(bench) == 1)
+    assert len(bench.producer.sent) == 1
+    assert bench.source.polls[-10:] == [True] * 10  # it stays in the group, and takes in no more
+    assert bench.pipeline.oldest_s() == 0
+    assert "3 of the next 4 messages" in bench.pipeline.gate.alarm
+
+
+def test_what_is_skipped_counts_neither_way(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.feed(None, None, None, None, BROKEN, BROKEN, GOOD)
+    bench.run_dry()
+    bench.feed(*[None] * 10, BROKEN, BROKEN, GOOD, first=7)
+    held(bench)
+    assert done(bench) == 7
+
+
+def test_an_operator_lets_it_pass_and_at_least_one_sample_more(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.feed(*[BROKEN] * 4)
+    held(bench)
+    released = time.monotonic()
+    time.sleep(0.05)
+    assert bench.pipeline.gate.resume() == 4
+    assert bench.pipeline.gate.resume() is None
+    bench.feed(*[BROKEN] * 4, first=4)
+    bench.run_dry()
+    assert len(bench.producer.letters()) == 8
+    assert bench.pipeline.gate.released_at > released
+    bench.feed(*[BROKEN] * 4, first=8)
+    held(bench)
+    assert len(bench.producer.letters()) == 8
+    assert done(bench) == 8
+
+
+def test_a_repaired_model_ends_the_pause_with_its_fresh_answers(make: Callable[..., Bench]) -> None:
+    bench = make(breaker={"probe_s": 0.05})
+    bench.feed(POISON, POISON, GOOD, POISON, BROKEN)
+    held(bench)
+    bench.turn_until(lambda: bench.classifier.calls[1:3] == [3, 3])  # only what was refused is asked again
+    assert bench.producer.sent == []
+    bench.classifier._answer.repaired = True  # type: ignore[attr-defined]
+    bench.feed(GOOD, first=5)
+    bench.run_dry()
+    assert [result["source"]["offset"] for result in bench.producer.results()] == [0, 1, 2, 3, 5]
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["invalid_json"]
+    assert done(bench) == 6
+
+
+def test_a_model_that_is_away_is_no_repaired_one(make: Callable[..., Bench]) -> None:
+    bench = make(breaker={"probe_s": 0.02})
+    bench.feed(POISON, POISON, POISON, POISON)
+    held(bench)
+    bench.classifier.fail_next = 3
+    bench.turn_until(lambda: len(bench.classifier.calls) > 6)
+    assert bench.producer.sent == []
+    assert bench.pipeline.gate.resume() == 4
+    bench.run_dry()
+    assert len(bench.producer.letters()) == 4
+
+
+def test_what_the_model_cannot_mend_is_not_asked_again(make: Callable[..., Bench]) -> None:
+    bench = make(breaker={"probe_s": 0.01})
+    bench.feed(GOOD, *[BROKEN] * 4)
+    held(bench)
+    assert bench.classifier.calls == [1]
+
+
+def test_a_stop_does_not_wait_for_what_is_held(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.feed(GOOD)
+    bench.feed(*[POISON] * 4, first=1)
+    held(bench)
+    bench.turn_until(bench.pipeline.finished, accept=False)
+    bench.turn_until(bench.pipeline.flush, accept=False)
+    assert not bench.pipeline.drained()
+    assert done(bench) == 1
+
+
+def test_partitions_that_are_taken_away_do_not_wait_for_what_is_held(make: Callable[..., Bench]) -> None:
+    bench = make(rebalance_drain_s=100)
+    bench.feed(GOOD)
+    bench.feed(*[POISON] * 4, first=1)
+    held(bench)
+    bench.source.ownership.on_partitions_revoked({A})
+    polls = len(bench.source.polls)
+    bench.turn_until(lambda: len(bench.source.polls) > polls)
+    assert done(bench) == 1
+    bench.turn_until(bench.pipeline.drained)  # the next owner's breaker has the word
+    assert bench.pipeline.gate.held is None
+    assert len(bench.producer.sent) == 1
+
+
+def test_what_was_lost_is_given_up_and_the_rest_goes_on(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.classifier.gate.clear()
+    bench.feed(GOOD)
+    bench.turn_until(lambda: not bench.source.waiting)
+    bench.source.ownership.on_partitions_lost({A})
+    bench.source.ownership.on_partitions_assigned([A])
+    bench.feed(GOOD)
+    bench.classifier.gate.set()
+    bench.run_dry()
+    assert len(bench.producer.results()) == 1
+    assert done(bench) == 1
+
+
+def test_who_owes_something_is_named(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.producer.hold = True
+    bench.feed(GOOD, BROKEN)
+    bench.turn_until(lambda: len(bench.producer.sent) == 2)
+    assert [*bench.pipeline.awaited()] == ["topic out"]
+    bench.producer.acks[0].success(None)
+    bench.pipeline.turn(accept=True)
+    assert [*bench.pipeline.awaited()] == ["topic dlq"]
+    bench.producer.acks[1].success(None)
+    bench.producer.hold = False
+    bench.run_dry()
+    bench.classifier.gate.clear()
+    bench.feed(GOOD, first=2)
+    bench.turn_until(lambda: not bench.source.waiting)
+    time.sleep(0.02)
+    awaited = bench.pipeline.awaited()
+    assert [*awaited] == ["model m"]
+    assert awaited["model m"] >= 0.02
+    bench.classifier.gate.set()
+    bench.run_dry()
+    assert bench.pipeline.awaited() == {}
+
+
+def test_a_call_that_fails_has_given_no_answer(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.classifier.fail_next = 1
+    bench.feed(GOOD)
+    bench.turn_until(lambda: bench.stats.snapshot()["retries"] == 1)
+    assert [*bench.pipeline.awaited()] == ["model m"]
+    assert Fault.INFERENCE_FAILED.value not in bench.stats.snapshot()["dead_letters"]

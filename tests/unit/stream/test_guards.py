@@ -1,0 +1,185 @@
+"""The parts that watch a stream, on clocks that the test turns."""
+
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+
+from tests.unit.stream.test_pace import Clock
+from workers.errors import StreamError
+from workers.settings import BreakerSettings
+from workers.stream.alarms import Alarms
+from workers.stream.breaker import Breaker
+from workers.stream.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
+from workers.stream.offsets import PartitionProgress
+from workers.stream.stats import Stats
+from workers.stream.watch import StallWatch, Standing, Watch
+
+
+class TestBreaker:
+    def test_it_needs_a_sample_and_a_share(self) -> None:
+        breaker = Breaker(BreakerSettings(min_messages=100), Clock())
+        assert breaker.admits(99, 99)
+        assert not breaker.admits(1, 1)
+        assert breaker.tripped
+        breaker = Breaker(BreakerSettings(min_messages=100), Clock())
+        assert breaker.admits(60, 0)
+        assert breaker.admits(60, 60)
+        assert not breaker.admits(10, 10)
+
+    def test_what_is_old_does_not_count(self) -> None:
+        clock = Clock()
+        breaker = Breaker(BreakerSettings(min_messages=100, window_s=60), clock)
+        assert breaker.admits(99, 99)
+        clock.now += 61
+        assert breaker.admits(99, 99)
+
+    def test_good_ones_pass_whatever_went_before(self) -> None:
+        clock = Clock()
+        breaker = Breaker(BreakerSettings(min_messages=10), clock)
+        assert breaker.admits(100, 0)
+        clock.now += 30
+        assert breaker.admits(90, 90)
+        clock.now += 31  # the good ones are forgotten, the bad ones are not
+        assert breaker.admits(5, 0)
+        assert not breaker.admits(5, 5)
+
+    def test_a_reset_lasts_for_a_sample(self) -> None:
+        breaker = Breaker(BreakerSettings(min_messages=10), Clock())
+        assert not breaker.admits(10, 10)
+        breaker.reset(grace=10)
+        assert breaker.admits(9, 9)
+        assert breaker.admits(9, 9)
+        assert not breaker.admits(1, 1)
+
+    def test_once_tripped_no_sample_is_needed_until_something_passes(self) -> None:
+        breaker = Breaker(BreakerSettings(min_messages=10), Clock())
+        assert not breaker.admits(10, 10)
+        assert not breaker.admits(1, 1)
+        assert breaker.admits(1, 0)
+        assert breaker.admits(1, 1)
+
+    def test_it_can_be_turned_off(self) -> None:
+        assert Breaker(BreakerSettings(max_share=1, min_messages=1), Clock()).admits(1_000, 1_000)
+        assert not Breaker(BreakerSettings(max_share=0, min_messages=1), Clock()).admits(1_000, 1)
+
+
+class TestStalls:
+    def test_only_who_has_something_to_do_stalls(self) -> None:
+        clock = Clock()
+        watch = StallWatch(300, clock)
+
+        def look(*standings: Standing) -> list[str]:
+            return watch.stalled(standings)
+
+        idle, stuck = Standing("t:0", 5, behind=False), Standing("t:1", 5, behind=True)
+        assert look(idle, stuck) == []
+        clock.now += 299
+        assert look(idle, stuck) == []
+        clock.now += 1
+        assert look(idle, stuck) == ["t:1"]
+        assert look(idle, stuck._replace(done=6)) == []
+        clock.now += 300
+        assert look(Standing("t:0", 5, behind=True)) == []  # it was idle until now
+        assert look(stuck) == []  # and this one was away
+
+    def test_what_moves_does_not_stall(self) -> None:
+        clock = Clock()
+        watch = StallWatch(10, clock)
+        for done in range(100):
+            clock.now += 9
+            assert watch.stalled([Standing("t:0", done, behind=True)]) == []
+
+
+class TestWatch:
+    @staticmethod
+    def look(clock: Clock, wait_s: float = 1, **pipeline: Any) -> dict[str, str] | None:
+        progress = PartitionProgress(TopicPartition("t", 0), received=9, done=5)
+        gate = SimpleNamespace(held=None, alarm="paused: all of them")
+        vars(gate).update(pipeline.pop("gate", {}))
+        source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
+                                      halted=lambda: pipeline.pop("halted", {}))
+        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}))
+        watch = Watch("p", run, source, 300, clock)
+        assert watch.look() is not None
+        assert watch.look() is None
+        clock.now += wait_s
+        return watch.look()
+
+    def test_who_is_silent_is_named_after_ten_seconds(self) -> None:
+        assert self.look(Clock(), awaited={"topic out": 9.0, "model m": 9.0}) == {}
+        found = self.look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
+        assert found == {"topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
+                         "model m": "model m gives no answer for more than 10 s; the stream waits for it"}
+
+    def test_a_stall_is_no_stall_while_the_breaker_holds(self) -> None:
+        assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
+        found = self.look(Clock(), wait_s=301, gate={"held": object()})
+        assert found == {"breaker": "paused: all of them; `labelstream resume p` lets them pass"}
+
+
+def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    stats = Stats()
+    alarms = Alarms("p", stats)
+    with caplog.at_level(logging.WARNING, "workers.stream.alarms"):
+        for seconds in range(3):
+            alarms.update("watch", {"a": f"silent for {seconds} s"})
+        alarms.update("check", {"b": "stuck"})
+        assert alarms.texts() == ["silent for 0 s", "stuck"]
+        alarms.update("watch", {})
+        assert alarms.texts() == ["stuck"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "pipeline p: alarm: silent for 0 s", "pipeline p: alarm: stuck", "pipeline p: alarm is over: silent for 0 s"]
+    assert stats.snapshot()["alarms_raised"] == 2
+
+
+class TestCommands:
+    COMMAND = {"name": "resume"}  # noqa: RUF012
+
+    @staticmethod
+    def saying(answer: str | None) -> Callable[[object], str | None]:
+        return lambda command: answer
+
+    def test_they_are_tried_until_they_can_be_obeyed(self) -> None:
+        commands = Commands(Clock())
+        answer = commands.take(self.COMMAND, 30)
+        commands.obey(self.saying(None))
+        assert not answer.done()
+        commands.obey(self.saying("gone on"))
+        assert answer.result(0) == Answer("done", "gone on")
+        commands.obey(self.saying("again?"))
+
+    def test_one_that_is_too_late_is_not_obeyed(self) -> None:
+        clock = Clock()
+        commands = Commands(clock)
+        answer = commands.take(self.COMMAND, 30)
+        clock.now += 30
+        commands.obey(self.saying("after all"))
+        assert answer.result(0) == TOO_LATE
+
+    def test_who_refuses_says_whether_it_is_his(self) -> None:
+        for ours, status in ((True, "refused"), (False, "absent")):
+            commands = Commands(Clock())
+            answer = commands.take(self.COMMAND, 30)
+
+            def refuse(command: object, ours: bool = ours) -> str | None:
+                raise Refused("no", ours)
+
+            commands.obey(refuse)
+            assert answer.result(0) == Answer(status, "no")  # type: ignore[arg-type]
+
+    def test_the_end_answers_all(self) -> None:
+        commands = Commands(Clock())
+        before = commands.take(self.COMMAND, 30)
+
+        def fail(command: object) -> str | None:
+            raise StreamError("no broker")
+
+        with pytest.raises(StreamError):
+            commands.obey(fail)
+        assert not before.done()
+        commands.close()
+        assert before.result(0) == commands.take(self.COMMAND, 30).result(0) == STOPPED

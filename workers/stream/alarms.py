@@ -1,0 +1,35 @@
+"""What a person should know of now: raised and cleared by themselves, and said once each time."""
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from workers.stream.stats import Stats
+
+log = logging.getLogger(__name__)
+
+
+class Alarms:
+    """The alarms of one worker; thread-safe. They fail no health check: a restart cures none of what they tell."""
+
+    def __init__(self, pipeline: str, stats: Stats) -> None:
+        self._pipeline, self._stats = pipeline, stats
+        self._lock = threading.Lock()
+        self._raised: dict[str, dict[str, str]] = {}
+
+    def update(self, watcher: str, now: Mapping[str, str]) -> None:
+        """All that `watcher` finds wrong now: texts by what they are about. A text stays as it was when raised."""
+        with self._lock:
+            before = self._raised.get(watcher, {})
+            if before.keys() == now.keys():
+                return
+            self._raised[watcher] = {about: before.get(about, text) for about, text in now.items()}
+        for about in now.keys() - before.keys():
+            self._stats.add(alarms_raised=1)
+            log.error("pipeline %s: alarm: %s", self._pipeline, now[about])
+        for about in before.keys() - now.keys():
+            log.warning("pipeline %s: alarm is over: %s", self._pipeline, before[about])
+
+    def texts(self) -> list[str]:
+        with self._lock:
+            return sorted(text for raised in self._raised.values() for text in raised.values())

@@ -1,0 +1,78 @@
+"""What an operator tells a running worker: taken from any thread, obeyed by the pipeline's between two turns."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Literal, NamedTuple
+
+log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """`absent`: it is not this worker's to do. `text`: one line, for the operator."""
+
+    status: Literal["done", "refused", "absent"]
+    text: str
+
+
+class Refused(Exception):
+    """A command cannot be obeyed; the text says why. Not `ours`: by this worker."""
+
+    def __init__(self, text: str, ours: bool = True) -> None:
+        super().__init__(text)
+        self.ours = ours
+
+
+Command = Mapping[str, Any]
+TOO_LATE = Answer("refused", "the worker did not come to it in time; nothing was changed")
+STOPPED = Answer("absent", "the worker has stopped")
+
+
+class Commands:
+    """`take` and `close` from any thread, `obey` from one. What raises while it is obeyed stays, to be tried again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Command, float, Future[Answer]]] = []
+        self._closed = False
+
+    def take(self, command: Command, timeout_s: float) -> "Future[Answer]":
+        """Never blocks. What is not obeyed within `timeout_s` is refused."""
+        answer: Future[Answer] = Future()
+        with self._lock:
+            if not self._closed:
+                self._waiting.append((command, self._clock() + timeout_s, answer))
+                return answer
+        answer.set_result(STOPPED)
+        return answer
+
+    def obey(self, execute: Callable[[Command], str | None]) -> None:
+        """Try each waiting command. `execute`: what was done; None: not yet. It may raise `Refused`."""
+        for entry in list(self._waiting):
+            command, until, answer = entry
+            found = self._try(command, execute) if self._clock() < until else TOO_LATE
+            if found is not None:
+                with self._lock:
+                    self._waiting.remove(entry)
+                answer.set_result(found)
+
+    def close(self) -> None:
+        """The worker is at its end."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+        for _, _, answer in waiting:
+            answer.set_result(STOPPED)
+
+    def _try(self, command: Command, execute: Callable[[Command], str | None]) -> Answer | None:
+        try:
+            done = execute(command)
+        except Refused as refusal:
+            return Answer("refused" if refusal.ours else "absent", str(refusal))
+        if done is None:
+            return None
+        log.warning("an operator's command, %s: %s", command["name"], done)
+        return Answer("done", done)

@@ -1,0 +1,98 @@
+"""Batches in the log that cannot be read, found without an exception: kafka-python's consumer hangs on them.
+
+Read in kafka-python 3.0.12, consumer/fetcher.py:
+
+* A batch that fails its checksum or cannot be decoded raises inside the generator of `PartitionRecords`. What is left
+  is a spent generator that never counts as drained: `fetched_records`, in the next poll, turns for ever.
+* The exception itself is dropped when the partition is paused or sought before that poll.
+* A batch with a wrong length raises in `_parse_fetched_data`, at each fetch again.
+
+So here nothing raises. An unreadable batch ends its fetch, the records before it are delivered, and `corrupt` tells the
+place. Whoever polls pauses the partition then, or it is fetched again and again.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError, KafkaError
+from kafka.structs import TopicPartition
+
+
+class CorruptBatch(NamedTuple):
+    """`first`: the offset where reading ends; `end`: that behind the batch, None where its header does not tell."""
+
+    first: int
+    end: int | None
+    problem: str
+
+
+class Fetching:
+    """Changes how `consumer` reads batches; call it from the thread that polls. `corrupt` is the caller's to empty."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        consumer_: Any = consumer
+        self._subscription, fetcher = consumer_._subscription, consumer_._fetcher
+        self.corrupt: dict[TopicPartition, CorruptBatch] = {}
+        self._parse = fetcher._parse_fetched_data
+        fetcher._parse_fetched_data = self._guarded_parse
+        fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt)
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """The offset that is fetched next, None where it is not known. Never asks a broker, as the consumer's does."""
+        state = self._subscription.assignment.get(partition)
+        return state.position.offset if state is not None and state.position is not None else None
+
+    def _guarded_parse(self, fetch: Any) -> Any:
+        try:
+            return self._parse(fetch)
+        except KafkaError as error:
+            # A plain KafkaError: bytes, but no whole batch in them. CorruptRecordError: the broker's own finding.
+            if type(error) is not KafkaError and not isinstance(error, CorruptRecordError):
+                raise
+            self.corrupt[fetch.topic_partition] = CorruptBatch(fetch.fetched_offset, None, type(error).__name__)
+            return None
+
+
+class _GuardedRecords(Fetcher.PartitionRecords):
+    def __init__(self, corrupt: dict[TopicPartition, CorruptBatch], *args: Any, **more: Any) -> None:
+        self._corrupt = corrupt
+        super().__init__(*args, **more)
+
+    def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
+        batches = _Batches(records)
+        try:
+            yield from super()._unpack_records(tp, batches, *deserializers)  # type: ignore[misc]
+        except Exception as error:  # of whatever kind: each codec has its own
+            self._corrupt[tp] = CorruptBatch(self.next_fetch_offset, batches.end(self.next_fetch_offset),
+                                             type(error).__name__)
+            self.drain()
+
+
+class _Batches:
+    """kafka-python's MemoryRecords, which remember where they are."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+        self._current: Any = None
+
+    def next_batch(self) -> Any:
+        self._current = None
+        self._current = self._records.next_batch()
+        return self._current
+
+    def end(self, position: int) -> int | None:
+        """The offset behind the current batch. Its header may be what is corrupt: a believable end is the nearest."""
+        ends = []
+        batch = self._current
+        if batch is not None and batch.magic == 2 and 0 < batch.records_count <= batch.last_offset_delta + 1:
+            ends.append(batch.next_offset)
+        try:
+            following = self._records.next_batch()
+        except Exception:
+            following = None
+        if batch is not None and following is not None:
+            ends.append(following.base_offset)
+        return min((end for end in ends if end > position), default=None)

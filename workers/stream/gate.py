@@ -1,0 +1,95 @@
+"""Where answered micro-batches pass or are held back: the breaker's word, the model's fresh one, or an operator's."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from workers.classifier import Classifier, RecordError
+from workers.errors import InferenceError
+from workers.settings import BreakerSettings
+from workers.stream.batch import Call, MicroBatch, outcomes
+from workers.stream.breaker import Breaker
+
+
+class Gate:
+    """Used by the pipeline's thread, for one run of it; `held` and `alarm` may be read from any.
+
+    `held`: the micro-batch that would have tripped the breaker. It stays the same until it may pass, and nothing behind
+    it is asked about so long. `released_at`: monotonic seconds; what waited behind it has not been slow until then.
+    """
+
+    def __init__(
+        self, settings: BreakerSettings, breaker: Breaker, classifiers: Mapping[str, Classifier],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._breaker, self._classifiers, self._clock = settings, breaker, classifiers, clock
+        self.held: MicroBatch | None = None
+        self.alarm = ""
+        self.released_at = 0.0
+        self._first_calls: list[Call] = []
+        self._probe: list[Call] = []
+        self._probe_at = 0.0
+
+    def passes(self, batch: MicroBatch) -> bool:
+        """May `batch`, all of whose calls are answered, be shipped? Never waits."""
+        if batch.admitted:
+            return True
+        if batch is self.held:
+            if not self._is_repaired(batch):
+                return False
+            self._release(grace=0)
+        messages, dead = outcomes(batch)
+        batch.admitted = self._breaker.admits(messages, dead.total())
+        if not batch.admitted:
+            self._hold(batch, messages, dead)
+        return batch.admitted
+
+    def resume(self) -> int | None:
+        """An operator's word: what is held passes as it is, and so does at least one sample behind it.
+
+        How many messages are held; None without any.
+        """
+        if self.held is None:
+            return None
+        self.held.admitted = True
+        messages = len(self.held.items)
+        self._release(grace=self._settings.min_messages)
+        return messages
+
+    def _hold(self, batch: MicroBatch, messages: int, dead: Counter[str]) -> None:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in dead.most_common())
+        self.alarm = (f"paused: {dead.total()} of the next {messages} messages would be dead letters ({reasons}), and "
+                      f"the last {self._settings.window_s:g} s are above breaker.max_share "
+                      f"({self._settings.max_share:g})")
+        self.held, self._first_calls = batch, batch.calls
+        self._probe_at = self._clock() + self._settings.probe_s
+
+    def _release(self, grace: int) -> None:
+        self._breaker.reset(grace)
+        self.held, self._first_calls, self._probe = None, [], []
+        self.released_at = self._clock()
+
+    def _is_repaired(self, batch: MicroBatch) -> bool:
+        """Would it pass by itself now? Asks the model again when it is time."""
+        if self._probe:
+            if not all(call.future.done() for call in self._probe):
+                return False
+            probe, self._probe = self._probe, []
+            self._probe_at = self._clock() + self._settings.probe_s
+            errors = [error for call in probe if (error := call.future.exception()) is not None]
+            if unexpected := [error for error in errors if not isinstance(error, InferenceError)]:
+                raise unexpected[0]
+            if not errors:
+                batch.calls = [*self._first_calls, *probe]  # a later answer goes over an earlier one
+        elif self._clock() >= self._probe_at:
+            self._probe = [probe for call in self._first_calls if (probe := self._again(call)) is not None]
+        messages, dead = outcomes(batch)  # less than before as well when partitions were taken away
+        return not self._breaker.over(messages, dead.total())
+
+    def _again(self, call: Call) -> Call | None:
+        """What the model refused of `call`, asked again."""
+        refused = [at for at, answer in enumerate(call.future.result()) if isinstance(answer, RecordError)]
+        if not refused:
+            return None
+        rows, requests = [call.rows[at] for at in refused], [call.requests[at] for at in refused]
+        return Call(call.model, rows, requests, self._classifiers[call.model])
