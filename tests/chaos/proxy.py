@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
-END_TXN, OFFSET_COMMIT = 26, 8  # Kafka's api keys
+PRODUCE, OFFSET_COMMIT, END_TXN = 0, 8, 26  # Kafka's api keys
 
 
 class Proxy:
@@ -20,6 +20,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._held: dict[int, float] = {}
+        self._stopped: set[int] = set()
         self.held = 0
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -37,8 +38,13 @@ class Proxy:
         """Let nothing pass in either direction, until `mend`: connections stay open, as when a cable is pulled."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
+    def stop(self, api_key: int) -> None:
+        """Let no request of this kind pass, until `mend`: then they arrive late, even of clients that have given up."""
+        self._stopped.add(api_key)
+
     def mend(self) -> None:
         self._open = True
+        self._stopped.clear()
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def hold(self, api_key: int, seconds: float) -> None:
@@ -49,6 +55,7 @@ class Proxy:
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
@@ -88,7 +95,10 @@ class Proxy:
         while True:
             size = await reader.readexactly(4)
             frame = await reader.readexactly(struct.unpack(">i", size)[0])
-            seconds = self._held.pop(struct.unpack(">h", frame[:2])[0], None)
+            api_key = struct.unpack(">h", frame[:2])[0]
+            while api_key in self._stopped:
+                await asyncio.sleep(0.02)
+            seconds = self._held.pop(api_key, None)
             if seconds is not None:
                 self.held += 1
                 await asyncio.sleep(seconds)

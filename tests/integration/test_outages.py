@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from kafka.admin import ConfigResource, ConfigResourceType
 
-from tests.chaos.proxy import Proxy
+from tests.chaos.proxy import PRODUCE, Proxy
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, produce, read_all, wait_until
 from tests.kafka import KafkaBroker
@@ -96,18 +95,13 @@ def test_an_output_topic_that_takes_nothing(site: Site, run: Callable[..., Pipel
     topics = site.topics()
     worker = run(topics, delivery)
     try:
-        min_insync(site.broker, topics.output, 2)
+        site.proxy.stop(PRODUCE)
         site.feed(topics)
         wait_until(lambda: says_so(worker), 60, "a word about it")
         time.sleep(TIMEOUTS["delivery_timeout_ms"] / 1000)
     finally:
-        min_insync(site.broker, topics.output, 1)
+        site.proxy.mend()
     assert_all_there(site, topics, worker, delivery)
-
-
-def min_insync(broker: KafkaBroker, topic: str, replicas: int) -> None:
-    with broker.admin() as admin:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(replicas)})])
 
 
 @DELIVERIES

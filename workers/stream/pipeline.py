@@ -60,7 +60,7 @@ class Pipeline:
         self._shipped: deque[Shipment] = deque()
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
-        self._polled_at = self._answered_at = time.monotonic()
+        self._polled_at = self._answered_at = self._failed_at = time.monotonic()
         self._fruitful = False
 
     def turn(self, accept: bool) -> None:
@@ -104,12 +104,15 @@ class Pipeline:
         return self._source.skip(progress, offset)
 
     def oldest_s(self) -> float:
-        """How long the oldest micro-batch in flight is under way, in seconds; 0 without any, or while it is held."""
+        """How long the oldest micro-batch in flight has had no answer, in seconds; 0 without any, or while it is held.
+
+        A refusal is an answer as well: a model that is away, or dies of a record, is not cured by another worker.
+        """
         try:
             oldest = self._in_flight[0]
         except IndexError:
             return 0.0
-        return 0.0 if oldest is self.gate.held else time.monotonic() - self._since(oldest)
+        return 0.0 if oldest is self.gate.held else time.monotonic() - max(self._since(oldest), self._failed_at)
 
     def awaited(self) -> dict[str, float]:
         """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
@@ -216,6 +219,7 @@ class Pipeline:
             raise error
         if call.retry_at is None:
             pause_s = call.fail()
+            self._failed_at = time.monotonic()
             log.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
             self._stats.add(retries=1)
         elif time.monotonic() >= call.retry_at:
