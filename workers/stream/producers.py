@@ -1,12 +1,29 @@
 """What a sink sends with: the same few calls, whether each record counts by itself or in a transaction."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
 from workers.stream.encode import Outgoing
+
+log = logging.getLogger(__name__)
+
+
+def end(producer: KafkaProducer, timeout_s: float) -> None:
+    """Close it, whatever is left in it after `timeout_s`.
+
+    kafka-python's own close raises then, and leaves its thread behind, which goes on sending.
+    """
+    try:
+        producer.close(timeout=timeout_s)
+    except KafkaError as error:
+        log.info("a producer was closed with records in it (%s)", type(error).__name__)
+        producer._sender.force_close()  # type: ignore[attr-defined]
+        producer._closed = True  # type: ignore[attr-defined]
 
 
 class Producer(Protocol):
@@ -35,8 +52,8 @@ class IdempotentProducer:
         return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
 
     def refused(self) -> None:
-        self._producer.close(timeout=0)
+        end(self._producer, 0)
         self._producer = self._make()
 
     def close(self, timeout_s: float) -> None:
-        self._producer.close(timeout=timeout_s)
+        end(self._producer, timeout_s)

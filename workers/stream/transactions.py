@@ -33,6 +33,7 @@ from workers.settings import KafkaSettings
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
+from workers.stream.producers import end
 from workers.stream.source import as_kafka
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, t
                              f"({kafka.transaction_timeout_ms}) must not be above the brokers' "
                              "transaction.max.timeout.ms") from None
         finally:
-            producer.close(timeout=0)
+            end(producer, 0)
 
 
 class Aborted(Exception):
@@ -92,7 +93,7 @@ class TransactionalProducer:
     def abort(self) -> None:
         """End the open transaction, if there is one, without effect."""
         if self._begun:
-            self._producer.close(timeout=0)
+            end(self._producer, 0)
             self._begun = False
             self._producer = self._initialised()
 
@@ -118,7 +119,7 @@ class TransactionalProducer:
             aborting = threading.Thread(target=_abort_quietly, args=(self._producer,), daemon=True)
             aborting.start()
             aborting.join(min(timeout_s, ABORT_S))
-        self._producer.close(timeout=0 if self._begun else timeout_s)
+        end(self._producer, 0 if self._begun else timeout_s)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -130,7 +131,7 @@ class TransactionalProducer:
         try:
             producer.init_transactions()
         except KafkaError as error:
-            producer.close(timeout=0)
+            end(producer, 0)
             raise StreamError(f"transactions cannot be initialised ({type(error).__name__}: {error})") from error
         self._identity = identity(producer)
         return producer
