@@ -20,7 +20,7 @@ from tests.kafka import Broker
 from workers.classifier import Prediction, Request
 
 COUNT = 3_000
-KILLS = 4
+KILLS = 2
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, schedule
@@ -55,6 +55,7 @@ def _wrong_key(seen: list[Seen], at: int) -> list[Seen]:
 @pytest.mark.parametrize(("spoil", "named"), [
     (_lost, "lost"), (_doubled, "duplicated"), (_wrong_label, "wrong"), (_wrong_score, "wrong"), (_wrong_key, "wrong"),
 ])
+@settings(max_examples=30)
 @given(at=st.integers(0, 59))
 def test_each_fault_is_named(spoil: Callable[[list[Seen], int], list[Seen]], named: str, at: int) -> None:
     inputs, seen = world()
@@ -97,6 +98,7 @@ def test_an_offset_before_its_result_is_named() -> None:
     assert verify(inputs, seen, [on_time]).early == []
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(), count=st.integers(1, 90))
 def test_a_schedule_is_its_seeds_alone_and_holds_every_kind(seed: int, count: int) -> None:
     plan = schedule(seed, count, "exactly_once")
