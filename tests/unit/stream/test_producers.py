@@ -1,0 +1,33 @@
+"""Ending a producer: nothing of it may go on sending, and nothing may be raised."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
+
+from workers.stream.producers import end
+
+
+def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
+    """Hazard: close raises when records are left after its timeout, and its thread goes on sending them."""
+    forced = threading.Event()
+
+    def close(timeout: float) -> None:
+        raise KafkaTimeoutError("Timeout waiting for future")
+
+    producer: Any = SimpleNamespace(close=close, _sender=SimpleNamespace(force_close=forced.set), _closed=False)
+    end(producer, 0)
+    assert forced.is_set()
+    assert producer._closed
+
+
+def test_the_client_still_has_what_ending_it_takes() -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    sender: Any = producer._sender  # type: ignore[attr-defined]
+    assert callable(sender.force_close)
+    assert producer._closed is False  # type: ignore[attr-defined]
+    end(producer, 1)
+    sender.join(5)
+    assert not sender.is_alive()
