@@ -59,6 +59,8 @@ def _terminate(kind: str) -> Fault:
 
 
 def _any(system: System, kind: str, chosen: random.Random) -> int:
+    # With another one alive: otherwise it is the start of a process that is measured.
+    wait_until(lambda: len(system.pids(kind)) >= 2, 60, f"two processes ({kind})")
     pids = system.pids(kind)
     if not pids:
         raise NotInjected
