@@ -15,6 +15,7 @@ from kafka.errors import (
     MessageSizeTooLargeError,
     ProducerFencedError,
 )
+from kafka.structs import ConsumerGroupMetadata  # pyright: ignore
 
 from tests.fakes import FakeClassifier
 from tests.unit.stream.test_pipeline import A, Ack, FakeSource, message, record
@@ -23,6 +24,7 @@ from workers.settings import PipelineSettings
 from workers.stream.exactly_once import ExactlyOnce
 from workers.stream.pipeline import Pipeline
 from workers.stream.sink import ResultSink
+from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 from workers.stream.topics import TopicLimits
 from workers.stream.transactions import TransactionalProducer
@@ -378,3 +380,13 @@ def test_tests_may_stand_at_every_point_of_a_commit(benches: Callable[..., Bench
     bench.turn_until(bench.commits(1))
     bench.turn_until(lambda: len(bench.points) == 3)
     assert bench.points == ["after_send_offsets", "before_commit", "after_commit"]
+
+
+@pytest.mark.parametrize(("generation", "member", "fenced"), [(-1, "", False), (-1, "me", False), (3, "", False),
+                                                              (0, "me", True), (3, "me", True)])
+def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: str, fenced: bool) -> None:
+    """Hazard: after being kicked out the client's metadata has generation -1, which a broker takes without a check."""
+    source = RecordSource.__new__(RecordSource)
+    metadata = ConsumerGroupMetadata(group_id="g", generation_id=generation, member_id=member)
+    source._consumer = SimpleNamespace(group_metadata=lambda: metadata)
+    assert source.membership() is (metadata if fenced else None)
