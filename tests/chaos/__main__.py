@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--faults", type=int, default=62)
     parser.add_argument("--mode", choices=["exactly_once", "at_least_once"], default="exactly_once")
+    parser.add_argument("--only", choices=sorted(KINDS), action="append", help="faults of this kind alone; repeatable")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
     started = time.monotonic()
@@ -46,7 +47,7 @@ def main() -> int:
         system = System(Path(folder), options.mode)
         with system.running():
             print(f"everything runs after {time.monotonic() - started:.0f} s", flush=True)
-            injected, findings, when = run(system, options.seed, options.messages, options.faults)
+            injected, findings, when = run(system, options.seed, options.messages, options.faults, options.only)
     report = summary(options, injected, findings, when, time.monotonic() - started)
     show(report)
     if options.json:
@@ -54,7 +55,9 @@ def main() -> int:
     return 0 if report["passed"] else 1
 
 
-def run(system: System, seed: int, messages: int, faults: int) -> tuple[list[Injected], Findings, dict[Place, float]]:
+def run(
+    system: System, seed: int, messages: int, faults: int, only: list[str] | None = None
+) -> tuple[list[Injected], Findings, dict[Place, float]]:
     """All faults under load, then the rest of the messages in peace, then the verdict.
 
     Also when each input that something is wrong with was produced, or classified for the second time.
@@ -62,6 +65,8 @@ def run(system: System, seed: int, messages: int, faults: int) -> tuple[list[Inj
     bootstrap, chosen = system.broker.bootstrap, random.Random(seed)
     load, watch = Load(bootstrap, system.model, messages, seed), Watch(bootstrap)
     plan, injected = schedule(seed, faults, system.mode), []
+    if only:
+        plan = [chosen.choice(only) for _ in range(faults)]
     load.towards(0.5 / (faults + 1), FAULT_S / 2)
     wait_until(lambda: watch.results > 0, 60, "the first result")
     for number, kind in enumerate(plan):
@@ -76,6 +81,10 @@ def run(system: System, seed: int, messages: int, faults: int) -> tuple[list[Inj
     findings = verify(load.expected, seen, watch.samples)
     when = {place: load.produced_at[place] for place in findings.lost}
     when |= {place: classified[place][-1] for place in findings.duplicated}
+    for name, places in findings._asdict().items():
+        for place in list(places)[:10]:
+            times = ", ".join(f"{at:.1f}" for at in classified[place])
+            print(f"  {name}: partition {place[0]}, offset {place[1]}, in the log at {times}", flush=True)
     print(f"{len(watch.samples)} samples of the committed offsets, {len(seen)} committed records", flush=True)
     return injected, findings, when
 
@@ -90,8 +99,10 @@ def inject(system: System, watch: Watch, kind: str, chosen: random.Random) -> li
         return []
     recovered = wait_until(lambda: watch.caught_up(since), RECOVERY_S, f"recovery from: {kind}")
     recovery_s = time.time() - since if recovered else None
+    if not recovered:
+        print(f"the broker's log:\n{system.broker.log_tail(30)}", flush=True)
     wait_until(lambda: len(system.pids("worker")) >= 2 and bool(system.pids("replica")), 90, "two workers")
-    print(f"  {kind}: {f'{recovery_s:.1f} s' if recovery_s is not None else 'NOT RECOVERED'}", flush=True)
+    print(f"  {at:.1f} {kind}: {f'{recovery_s:.1f} s' if recovery_s is not None else 'NOT RECOVERED'}", flush=True)
     return [Injected(kind, at, recovery_s)]
 
 

@@ -1,4 +1,4 @@
-"""Seeing a join through: what kafka-python's consumer forgets when one outlasts a poll.
+"""Seeing a join through: what kafka-python's consumer forgets when one outlasts a poll, and what it should forget.
 
 Read in kafka-python 3.0.12, coordinator/base.py and consumer.py:
 
@@ -7,8 +7,15 @@ Read in kafka-python 3.0.12, coordinator/base.py and consumer.py:
   member stays in REBALANCING for good, sends no heartbeat and spins.
 * A join that ended between two polls is thrown away and begun again (`join_group_async`: `_join_task.is_done`), a
   rebalance for the whole group; members that all poll with a timeout of zero may never agree.
+* Committed offsets that were asked for in a poll that timed out are kept for the next poll that asks for the same
+  partitions (`_offset_fetch_futures`), also when these went to another member and came back in between: what that one
+  committed would be done again, and in exactly-once nobody would notice, because the generation is right.
+* A member that is counted out while it is joining again is not told so: `_on_join_prepare_async`, which reports lost
+  partitions, runs once per rejoin. It comes back under a new id, claims what it held, and goes on where it stood,
+  although others may have had these partitions in between.
 
-So: a join that is under way stays wanted, and whoever polls while one is wanted gives it time.
+So: a join that is under way stays wanted, whoever polls while one is wanted gives it time, a new assignment asks for
+its offsets anew, and what was held before a membership was lost may not be held after it.
 """
 
 from typing import Any
@@ -18,14 +25,29 @@ from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIs
 
 
 class Membership:
-    """A look into `consumer`'s group membership; call it from the thread that polls."""
+    """A look into `consumer`'s group membership; call it from the thread that polls.
+
+    `losses`: how often it was lost. What was assigned before the last time is no longer ours.
+    """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         consumer_: Any = consumer
         self._coordinator = consumer_._coordinator
+        self.losses = 0
+        reset_generation = self._coordinator.reset_generation
+
+        def count_and_reset(*arguments: Any, **more: Any) -> Any:
+            self.losses += 1
+            return reset_generation(*arguments, **more)
+
+        self._coordinator.reset_generation = count_and_reset
 
     def joining(self) -> bool:
         """Does the next poll begin or continue a join?"""
         if self._coordinator.state is MemberState.REBALANCING:
             self._coordinator.request_rejoin()
         return bool(self._coordinator.need_rejoin())
+
+    def forget_offsets(self) -> None:
+        """Ask the broker anew for committed offsets, whatever was asked for before. From whatever thread."""
+        self._coordinator._offset_fetch_futures.clear()

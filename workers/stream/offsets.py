@@ -8,7 +8,7 @@ new one, and nothing old can be committed for it.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kafka import ConsumerRebalanceListener
@@ -29,6 +29,7 @@ class PartitionProgress:
     done: int = -1
     committed: int = -1
     leaving: bool = False
+    losses: int = 0
     revoked: bool = False
     halted: CorruptBatch | None = None
 
@@ -54,9 +55,14 @@ class PartitionProgress:
 
 
 class Ownership(ConsumerRebalanceListener):
-    """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's."""
+    """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's.
 
-    def __init__(self) -> None:
+    `on_assigned` is called on the client's thread before the offsets of new partitions are looked for, and tells how
+    often the membership was lost until now.
+    """
+
+    def __init__(self, on_assigned: Callable[[], int] = lambda: 0) -> None:
+        self._on_assigned = on_assigned
         self._lock = threading.Lock()
         self._held: dict[TopicPartition, PartitionProgress] = {}
         self._leaving: dict[TopicPartition, PartitionProgress] = {}
@@ -85,15 +91,21 @@ class Ownership(ConsumerRebalanceListener):
                         progress.revoked = True
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        losses = self._on_assigned()
         with self._lock:
             self.rebalances += 1
             for partition in assigned:
-                self._held[partition] = PartitionProgress(partition)
+                self._held[partition] = PartitionProgress(partition, losses=losses)
 
     def leaving_s(self) -> float | None:
         """How long ago partitions were taken away that were not let go yet, in seconds; None without any."""
         with self._lock:
             return time.monotonic() - self._leaving_since if self._leaving else None
+
+    def outlived(self, losses: int) -> bool:
+        """Do we hold anything from before the membership was lost for the last time?"""
+        with self._lock:
+            return any(progress.losses != losses for progress in (*self._held.values(), *self._leaving.values()))
 
     def let_go(self) -> None:
         """Whatever is still in flight of leaving partitions is their next owner's to do."""

@@ -40,7 +40,7 @@ class RecordSource:
         self._commit_error: Exception | None = None
         self._membership = Membership(consumer)
         self._fetching = Fetching(consumer)
-        self.ownership = Ownership()
+        self.ownership = Ownership(self._assigned)
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None) -> Polled:
@@ -68,12 +68,18 @@ class RecordSource:
             return []
         except KafkaError as error:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
+        if not self._membership.joining() and self.ownership.outlived(self._membership.losses):
+            raise StreamError("the group has counted this worker out while it was joining again")
         self._halt()
         held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
         mine = [(progress, records) for progress, records in held if progress is not None]
         for progress, records in mine:
             progress.receive(records[0].offset, records[-1].offset)
         return mine
+
+    def _assigned(self) -> int:
+        self._membership.forget_offsets()
+        return self._membership.losses
 
     def joining(self) -> bool:
         """Is a rebalance under way? Then the next poll should come at once."""
