@@ -55,11 +55,14 @@ def skip(worker: PipelineWorker, topic: str, partition: int, offset: int) -> Ans
     return order(worker, name="skip", topic=topic, partition=partition, offset=offset)
 
 
+Places = dict[str, tuple[int, int]]
+
+
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, tuple[int, int]]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Places]]:
     """A broker of our own. A topic for each way of delivery has a corrupt batch in the middle of partition 0.
 
-    They have 2 partitions with 600 messages each; the place is the batch's first and last offset.
+    They have 2 partitions with 600 messages each; the places are the batches' first and last offsets.
     """
     data = tmp_path_factory.mktemp("kafka")
     with KafkaBroker(data=data) as broker:
@@ -70,14 +73,14 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBrok
                     records = messages(100, first=1_000 * partition + 100 * hundred)
                     produce(broker.bootstrap, topic, records, partition=partition)
         broker.stop()
-        first, last = {corrupt(data, topic, 0, 350) for topic in DELIVERIES}.pop()
-        assert 300 <= first <= 350 <= last < 400
+        places = {topic: corrupt(data, topic, 0, 350) for topic in DELIVERIES}
+        assert all(300 <= first <= 350 <= last < 400 for first, last in places.values())
         broker.start()
-        yield broker, (first, last)
+        yield broker, places
 
 
 @pytest.fixture
-def broker(broken: tuple[KafkaBroker, tuple[int, int]]) -> KafkaBroker:
+def broker(broken: tuple[KafkaBroker, Places]) -> KafkaBroker:
     return broken[0]
 
 
@@ -93,9 +96,9 @@ def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
-    broken: tuple[KafkaBroker, tuple[int, int]], topics: Topics, start_worker: StartWorker, delivery: str
+    broken: tuple[KafkaBroker, Places], topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
-    broker, (first, last) = broken
+    broker, (first, last) = broken[0], broken[1][delivery]
     topic, out = delivery, topics.output
     topics = Topics(topic, out, topics.dead_letter)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -11,19 +11,26 @@ from kafka.producer.future import FutureRecordMetadata
 from workers.stream.encode import Outgoing
 
 log = logging.getLogger(__name__)
+JOIN_S = 20.0
 
 
 def end(producer: KafkaProducer, timeout_s: float) -> None:
-    """Close it, whatever is left in it after `timeout_s`.
+    """Close it, whatever is left in it after `timeout_s`, and see its thread end.
 
-    kafka-python's own close raises then, and leaves its thread behind, which goes on sending.
+    kafka-python's own close raises when something is left, and its thread goes on sending; or it comes back while that
+    thread still waits for a broker, and sends once more when there is one. From a producer with transactions that would
+    be offsets, which a broker may add to a later transaction of the same id.
     """
+    sender: Any = producer._sender  # type: ignore[attr-defined]
     try:
         producer.close(timeout=timeout_s)
     except KafkaError as error:
         log.info("a producer was closed with records in it (%s)", type(error).__name__)
-        producer._sender.force_close()  # type: ignore[attr-defined]
+        sender.force_close()
         producer._closed = True  # type: ignore[attr-defined]
+    sender.join(JOIN_S)
+    if sender.is_alive():
+        log.warning("a closed producer's thread did not end in %g s", JOIN_S)
 
 
 class Producer(Protocol):

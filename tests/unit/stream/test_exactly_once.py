@@ -58,6 +58,7 @@ class PaperProducer:
         self._transaction_manager = SimpleNamespace(
             producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1))
         self._epoch = epoch
+        self._sender = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.values: list[bytes] = []
         self.offsets: dict[Any, int] = {}
         self.closed = self.broken = False

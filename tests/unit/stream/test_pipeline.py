@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,6 +83,7 @@ class FakeProducer:
         self.sent: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]], int | None]] = []
         self.acks: list[Ack] = []
         self.hold = self.broken = False
+        self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 
     def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None) -> Ack:

@@ -12,15 +12,17 @@ from workers.stream.producers import end
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
     """Hazard: close raises when records are left after its timeout, and its thread goes on sending them."""
-    forced = threading.Event()
+    forced, joined = threading.Event(), []
 
     def close(timeout: float) -> None:
         raise KafkaTimeoutError("Timeout waiting for future")
 
-    producer: Any = SimpleNamespace(close=close, _sender=SimpleNamespace(force_close=forced.set), _closed=False)
+    producer: Any = SimpleNamespace(close=close, _closed=False, _sender=SimpleNamespace(
+        force_close=forced.set, join=lambda timeout: joined.append(timeout), is_alive=lambda: False))
     end(producer, 0)
     assert forced.is_set()
     assert producer._closed
+    assert joined
 
 
 def test_the_client_still_has_what_ending_it_takes() -> None:
@@ -29,5 +31,4 @@ def test_the_client_still_has_what_ending_it_takes() -> None:
     assert callable(sender.force_close)
     assert producer._closed is False  # type: ignore[attr-defined]
     end(producer, 1)
-    sender.join(5)
     assert not sender.is_alive()
