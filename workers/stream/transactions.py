@@ -8,6 +8,10 @@ Read in kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), each w
   may report success for a transaction that the broker has aborted. So: no second use of a producer after anything
   unusual, and a commit counts only while producer id and epoch are those of the start.
 * `commit_transaction` and `send_offsets_to_transaction` wait without a limit: they run on a thread of their own.
+* A broker that was killed may forget, when it starts again, the marker that ends a transaction's offsets (seen on Kafka
+  4.3.1: CompleteAbort in its transaction log, no marker in `__consumer_offsets`). Such offsets stay unstable, and the
+  next commit of the same id would make them count: partitions would go back. So: a new producer first aborts a
+  transaction of offsets alone, whose marker clears what is left of earlier ones.
 * It speaks transaction protocol v1 only, where a late write of an aborted transaction could land in the next one: an
   abort is always `init_transactions` of a new producer, whose new epoch fences the old one's writes.
 """
@@ -27,6 +31,7 @@ from kafka.errors import (
     TransactionalIdAuthorizationFailedError,
 )
 from kafka.producer.future import FutureRecordMetadata
+from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.errors import Fenced, StartError, StreamError
 from workers.settings import KafkaSettings
@@ -72,12 +77,13 @@ class Aborted(Exception):
 class TransactionalProducer:
     """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
 
-    `make`: a producer with that id. `reach` is told the names of the points that a commit passes.
+    `make`: a producer with that id. `group` and `partition`: the consumer group whose offsets it commits, and any
+    partition of its input. `reach` is told the names of the points that a commit passes.
     Raises `StreamError` when transactions cannot be initialised.
     """
 
-    def __init__(self, make: Callable[[], KafkaProducer], reach: Reach) -> None:
-        self._make, self._reach = make, reach
+    def __init__(self, make: Callable[[], KafkaProducer], group: str, partition: TopicPartition, reach: Reach) -> None:
+        self._make, self._group, self._partition, self._reach = make, group, partition, reach
         self._begun = False
         self._producer = self._initialised()
 
@@ -130,6 +136,9 @@ class TransactionalProducer:
         producer = self._make()
         try:
             producer.init_transactions()
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction(as_kafka({self._partition: 0}), ConsumerGroupMetadata(self._group))
+            producer.abort_transaction()
         except KafkaError as error:
             end(producer, 0)
             raise StreamError(f"transactions cannot be initialised ({type(error).__name__}: {error})") from error
