@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from workers.classifier import Classifier
-from workers.errors import LabelstreamError, RecordRefused, StreamError
+from workers.errors import Fenced, LabelstreamError, RecordRefused, StreamError
 from workers.settings import Settings
 from workers.stream.alarms import Alarms
 from workers.stream.breaker import Breaker
@@ -158,6 +158,8 @@ class PipelineWorker:
                 return
             except LabelstreamError as error:
                 if not error.retriable:
+                    if isinstance(error, Fenced):
+                        self._clear()
                     self._fail(error)
                     return
                 pause_s = RESTART_FIRST_S if time.monotonic() - started > 60 else min(pause_s * 2, RESTART_MOST_S)
@@ -171,6 +173,13 @@ class PipelineWorker:
             except BaseException as error:  # a bug: loud, and never committed
                 self._fail(error)
                 return
+
+    def _clear(self) -> None:
+        """Nobody will begin with our transactional id again: clear what a broker may have kept of it."""
+        try:
+            self._make_producer().close(0)
+        except (StreamError, KafkaError) as error:
+            log.warning("pipeline %s: its last transaction may hold back its partitions (%s)", self._name, error)
 
     def _fail(self, error: BaseException) -> None:
         self._failure, self._state = error, "failed"
