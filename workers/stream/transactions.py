@@ -8,10 +8,10 @@ Read in kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), each w
   may report success for a transaction that the broker has aborted. So: no second use of a producer after anything
   unusual, and a commit counts only while producer id and epoch are those of the start.
 * `commit_transaction` and `send_offsets_to_transaction` wait without a limit: they run on a thread of their own.
-* A broker that was killed may forget, when it starts again, the marker that ends a transaction's offsets (seen on Kafka
-  4.3.1: CompleteAbort in its transaction log, no marker in `__consumer_offsets`). Such offsets stay unstable, and the
-  next commit of the same id would make them count: partitions would go back. So: a new producer first aborts a
-  transaction of offsets alone, whose marker clears what is left of earlier ones.
+* A broker that was killed may forget, when it starts again, the markers that end a transaction (seen on Kafka 4.3.1:
+  CompleteAbort in its transaction log, no marker in `__consumer_offsets`). Its offsets stay unstable, and the next
+  commit of the same id would make them count: partitions would go back. Its records hold back read_committed readers.
+  So: a new producer first aborts a transaction of all that it may ever write to; these markers clear what is left.
 * It speaks transaction protocol v1 only, where a late write of an aborted transaction could land in the next one: an
   abort is always `init_transactions` of a new producer, whose new epoch fences the old one's writes.
 """
@@ -34,7 +34,7 @@ from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.errors import Fenced, StartError, StreamError
-from workers.settings import KafkaSettings
+from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
@@ -77,13 +77,15 @@ class Aborted(Exception):
 class TransactionalProducer:
     """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
 
-    `make`: a producer with that id. `group` and `partition`: the consumer group whose offsets it commits, and any
-    partition of its input. `reach` is told the names of the points that a commit passes.
+    `make`: a producer with that id. `group`: the consumer group whose offsets it commits. `reach` is told the names of
+    the points that a commit passes.
     Raises `StreamError` when transactions cannot be initialised.
     """
 
-    def __init__(self, make: Callable[[], KafkaProducer], group: str, partition: TopicPartition, reach: Reach) -> None:
-        self._make, self._group, self._partition, self._reach = make, group, partition, reach
+    def __init__(
+        self, make: Callable[[], KafkaProducer], group: str, settings: PipelineSettings, reach: Reach
+    ) -> None:
+        self._make, self._group, self._settings, self._reach = make, group, settings, reach
         self._begun = False
         self._producer = self._initialised()
 
@@ -136,14 +138,23 @@ class TransactionalProducer:
         producer = self._make()
         try:
             producer.init_transactions()
-            producer.begin_transaction()
-            producer.send_offsets_to_transaction(as_kafka({self._partition: 0}), ConsumerGroupMetadata(self._group))
-            producer.abort_transaction()
+            self._clear(producer)
         except KafkaError as error:
             end(producer, 0)
             raise StreamError(f"transactions cannot be initialised ({type(error).__name__}: {error})") from error
         self._identity = identity(producer)
         return producer
+
+    def _clear(self, producer: Any) -> None:
+        settings = self._settings
+        producer.begin_transaction()
+        for topic in (settings.output, settings.dead_letter):
+            for number in producer.partitions_for(topic) or ():
+                producer._transaction_manager.maybe_add_partition_to_transaction(TopicPartition(topic, number))
+        # Waits for the partitions as well, which go first.
+        offsets = as_kafka({TopicPartition(settings.input, 0): 0})
+        producer.send_offsets_to_transaction(offsets, ConsumerGroupMetadata(self._group))
+        producer.abort_transaction()
 
     def _finish(
         self, producer: KafkaProducer, started_as: tuple[int, int], offsets: Offsets, membership: Any,

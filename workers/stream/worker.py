@@ -211,8 +211,8 @@ class PipelineWorker:
         config, kafka, largest = self._config, self._settings.kafka, max(self._limits)
         if self._pipeline_settings.delivery == "exactly_once":
             make = partial(make_transactional_producer, config, kafka, largest, self._transactional_id)
-            group, some = self._settings.group_id(self._name), TopicPartition(self._pipeline_settings.input, 0)
-            return TransactionalProducer(make, group, some, self._reach)
+            group = self._settings.group_id(self._name)
+            return TransactionalProducer(make, group, self._pipeline_settings, self._reach)
         return IdempotentProducer(partial(make_producer, config, kafka, largest))
 
     def _make_delivery(

@@ -57,8 +57,10 @@ class PaperProducer:
 
     def __init__(self, broker: Broker, epoch: int) -> None:
         self._broker = broker
+        self.added: list[Any] = []
         self._transaction_manager = SimpleNamespace(
-            producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1))
+            producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1),
+            maybe_add_partition_to_transaction=self.added.append)
         self._epoch = epoch
         self._sender = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.values: list[bytes] = []
@@ -72,6 +74,9 @@ class PaperProducer:
     def init_transactions(self) -> None:
         self._call("init")
         self._transaction_manager.producer_id_and_epoch.epoch = self._epoch
+
+    def partitions_for(self, topic: str) -> set[int]:
+        return {0, 1}
 
     def begin_transaction(self) -> None:
         self._call("begin")
@@ -95,6 +100,7 @@ class PaperProducer:
     def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
         if membership is not MEMBER:
             self._call("clear")
+            assert [tuple(partition) for partition in self.added] == [("out", 0), ("out", 1), ("dlq", 0), ("dlq", 1)]
             return
         self._call("offsets")
         if self._broker.fail_offsets:
@@ -137,7 +143,7 @@ class Bench:
             "transaction_interval_ms": 10, **more})
         self.broker, self.source, self.stats, self.classifier = Broker(), Source(), Stats(), FakeClassifier()
         self.points: list[str] = []
-        self.producer = TransactionalProducer(self.broker.connect, "g", A, self.points.append)
+        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings, self.points.append)
         sink = ResultSink("p", self.settings, self.producer, TopicLimits())
         self.delivery = ExactlyOnce(self.settings, self.source, sink, self.producer, self.stats,  # type: ignore[arg-type]
                                     commit_timeout_s)
