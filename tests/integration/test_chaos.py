@@ -88,8 +88,14 @@ def test_exactly_once_loses_and_duplicates_nothing(kafka: Broker, tmp_path: Path
     assert not any(found.values()), found
 
 
+# The long form has them all. Kills of the only broker are left to it: what follows from them is Kafka's recovery too.
+KINDS = ("worker SIGKILL", "killed mid-inference", "killed after send_offsets", "killed before commit",
+         "frozen and thawed (zombie)", "network cut or frozen", "replica SIGKILL")
+
+
 @pytest.mark.timeout(420)
 def test_a_short_run_of_chaos_finds_nothing() -> None:
-    command = [sys.executable, "-m", "tests.chaos", "--messages", "2500", "--faults", "8", "--seed", "3"]
+    command = [sys.executable, "-m", "tests.chaos", "--messages", "2000", "--faults", "6", "--seed", "3"]
+    command += [word for kind in KINDS for word in ("--only", kind)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
