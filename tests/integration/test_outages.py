@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from tests.chaos.proxy import PRODUCE, Proxy
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, produce, read_all, wait_until
+from tests.integration.streams import Topics, produce, read_ids, wait_until
 from tests.kafka import KafkaBroker
 from tests.kafka.broker import free_port
 from tests.kafka.settings import HOST
@@ -41,9 +41,7 @@ class Site:
 
     def ids(self, topics: Topics) -> Counter[int]:
         """How often each id is there for a read_committed reader, once all are."""
-        seen = lambda found: len({message.value() for message in found}) >= self.sent  # noqa: E731
-        found = read_all(self.broker.bootstrap, topics.output, seen, timeout_s=90)
-        return Counter(json.loads(message.value())["id"] for message in found)
+        return Counter(read_ids(self.broker.bootstrap, topics.output, self.sent, timeout_s=90))
 
 
 @pytest.fixture(scope="module")
