@@ -131,7 +131,7 @@ class Feeder:
         from workers.stream.clients import explained, make_producer
 
         with explained(self._broker.settings):
-            producer = make_producer(self._broker.config, self._broker.settings, 1_000_000)
+            producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])
             done = 0
             try:
                 while not self._stopping.is_set() and (self._count is None or done < self._count):

@@ -15,7 +15,7 @@ def main(bootstrap: str, source: str, output: str, count: int, result_bytes: int
         "pipelines": {"p": {"input": source, "output": output, "dead_letter": "unused", "model": "m"}}})
     pipeline, kafka = settings.pipelines["p"], settings.kafka
     config = connected_config(kafka)
-    producer = make_producer(config, kafka, 1_048_576)
+    producer = make_producer(config, kafka, [1_048_576])
     records = RecordSource(make_consumer(config, kafka, pipeline, f"bare-{uuid.uuid4().hex}"), pipeline)
     value, done, acks, before = b"x" * result_bytes, 0, [], 0.0
     while done < count:

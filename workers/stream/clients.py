@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
 )
+from kafka.serializer import Serializer
 
 from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings, secret_of
@@ -84,26 +85,28 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
     )
 
 
-def make_producer(config: dict[str, Any], kafka: KafkaSettings, max_record_bytes: int) -> KafkaProducer:
-    """An idempotent producer: retries neither repeat nor reorder. `max_record_bytes`: the largest we will send."""
+def make_producer(config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int]) -> KafkaProducer:
+    """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to."""
     return KafkaProducer(
         **config,
-        **_producing(kafka, max_record_bytes),
+        **_producing(kafka, limits),
         delivery_timeout_ms=kafka.delivery_timeout_ms,
         max_block_ms=kafka.request_timeout_ms,
     )
 
 
 def make_transactional_producer(
-    config: dict[str, Any], kafka: KafkaSettings, max_record_bytes: int, transactional_id: str
+    config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], transactional_id: str,
+    value_serializer: Serializer | None = None,
 ) -> KafkaProducer:
     """Like `make_producer`, for transactions. It gives up sending before the broker ends the transaction."""
     delivery_ms = min(kafka.delivery_timeout_ms, kafka.transaction_timeout_ms * 2 // 3)
     request_ms = min(kafka.request_timeout_ms, delivery_ms // 2)
     return KafkaProducer(
         **config | {"request_timeout_ms": request_ms},
-        **_producing(kafka, max_record_bytes),
+        **_producing(kafka, limits),
         transactional_id=transactional_id,
+        value_serializer=value_serializer,
         transaction_timeout_ms=kafka.transaction_timeout_ms,
         delivery_timeout_ms=delivery_ms,
         max_block_ms=kafka.transaction_timeout_ms,
@@ -113,13 +116,13 @@ def make_transactional_producer(
     )
 
 
-def _producing(kafka: KafkaSettings, max_record_bytes: int) -> dict[str, Any]:
+def _producing(kafka: KafkaSettings, limits: Sequence[int]) -> dict[str, Any]:
     return {
         "acks": "all",
         "enable_idempotence": True,
         "allow_auto_create_topics": False,
-        "max_request_size": max(max_record_bytes, 1_048_576) + 65_536,
-        "batch_size": 131_072,
+        "max_request_size": max(*limits, 1_048_576) + 65_536,
+        "batch_size": min(131_072, *limits),  # the broker's limit is of a batch: small records could be too large
         "linger_ms": 2,
         "compression_type": None if kafka.compression == "none" else kafka.compression,
         "metrics_enabled": False,

@@ -1,17 +1,43 @@
-"""What a sink sends with: the same few calls, whether each record counts by itself or in a transaction."""
+"""What a sink sends with: the same few calls, whether each record counts by itself or in a transaction.
+
+And what kafka-python's producer needs around it, whoever uses one.
+"""
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.producer.future import FutureRecordMetadata
 
 from workers.stream.encode import Outgoing
 
 log = logging.getLogger(__name__)
 JOIN_S = 20.0
+FENCED = (ProducerFencedError, InvalidProducerEpochError)  # another one has our transactional id, or it timed out
+
+
+def identity(producer: KafkaProducer) -> tuple[int, int]:
+    """Producer id and epoch: as long as they stay, no transaction was aborted behind our back."""
+    manager: Any = producer._transaction_manager  # type: ignore[attr-defined]
+    return manager.producer_id_and_epoch.producer_id, manager.producer_id_and_epoch.epoch
+
+
+def in_time(call: Callable[[], None], timeout_s: float) -> None:
+    """kafka-python ends transactions without a timeout. Raises TimeoutError; the call goes on in a thread then."""
+    outcome: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="in-time", daemon=True).start()
+    outcome.result(timeout_s)
 
 
 def end(producer: KafkaProducer, timeout_s: float) -> None:

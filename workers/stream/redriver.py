@@ -4,41 +4,33 @@ The order is the guarantee. One transactional id belongs to one dead-letter topi
 redrive left open, and fences one that still runs. Only then is the ledger read, and only what is not in it is sent.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import (
-    InvalidProducerEpochError,
-    KafkaError,
-    KafkaTimeoutError,
-    ProducerFencedError,
-    TransactionalIdAuthorizationFailedError,
-)
+from kafka.errors import KafkaError, KafkaTimeoutError, TransactionalIdAuthorizationFailedError
 from kafka.serializer import Serializer
 
 from workers.errors import StartError, StreamError
 from workers.settings import KafkaSettings
-from workers.stream.clients import explained
+from workers.stream.clients import explained, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
+from workers.stream.producers import FENCED, end, identity, in_time
 
-TRANSACTION_TIMEOUT_S, ABORT_TIMEOUT_S = 60.0, 10.0
-CONCURRENT_BACKOFF_MS = 20  # kafka-python waits so long before it asks again whether the last transaction has ended
+ABORT_TIMEOUT_S = 10.0
 Pair = tuple[ConsumerRecord, Outgoing]  # a dead letter, and the record that it becomes
 
 
 class Redriver:
-    """Sends chunks in transactions of its own. `redriving` makes one."""
+    """Sends chunks in transactions of its own, of `timeout_s` at most. `redriving` makes one."""
 
-    def __init__(self, producer: KafkaProducer, ledger: str, to: str) -> None:
-        self._producer, self._ledger, self._to = producer, ledger, to
-        self._identity = _identity(producer)
+    def __init__(self, producer: KafkaProducer, ledger: str, to: str, timeout_s: float) -> None:
+        self._producer, self._ledger, self._to, self._timeout_s = producer, ledger, to, timeout_s
+        self._identity = identity(producer)
 
     def send(self, chunk: Sequence[Pair]) -> None:
         """All of the chunk, or nothing. Raises StreamError, and is of no more use then."""
@@ -46,12 +38,12 @@ class Redriver:
             self._send(chunk)
         except BaseException as error:
             with suppress(Exception):  # or readers wait for the broker to do it
-                _in_time(self._producer.abort_transaction, ABORT_TIMEOUT_S)
+                in_time(self._producer.abort_transaction, ABORT_TIMEOUT_S)
             if isinstance(error, KafkaError | ValueError):
                 raise StreamError(f"{_told(error)}; nothing of the last chunk was redriven, run it again") from error
             raise
         try:
-            _in_time(self._producer.commit_transaction, TRANSACTION_TIMEOUT_S)
+            in_time(self._producer.commit_transaction, self._timeout_s)
             self._check_identity()
         except Exception as error:
             raise StreamError(f"the commit was not confirmed ({_told(error)}): the last chunk was redriven as a whole "
@@ -64,14 +56,14 @@ class Redriver:
             value = _NO_VALUE if record.value is None else record.value
             acks.append(producer.send(self._to, value, record.key, record.headers, record.partition))
             acks.append(producer.send(self._ledger, ledger_value(letter, self._to), ledger_key(letter)))
-        deadline = time.monotonic() + TRANSACTION_TIMEOUT_S
+        deadline = time.monotonic() + self._timeout_s
         for ack in acks:  # a batch that expires does not fail the transaction, and flush() only logs it
             ack.get(max(0.0, deadline - time.monotonic()))
         self._check_identity()
 
     def _check_identity(self) -> None:
         """A producer that changed its epoch has aborted the transaction, whatever it says of it."""
-        if _identity(self._producer) != self._identity:
+        if identity(self._producer) != self._identity:
             raise KafkaError("the producer began anew in mid-transaction")
 
 
@@ -81,7 +73,7 @@ def redriving(config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to
     """The one redriver of a dead-letter topic, and what had been redriven before it. Raises StartError."""
     transactional_id, ledger = f"labelstream-redrive-{dead_letter}", ledger_topic(dead_letter)
     with explained(kafka):
-        producer = _make_producer(config, kafka, transactional_id, max_record_bytes)
+        producer = make_transactional_producer(config, kafka, [max_record_bytes], transactional_id, _Values())
     close_s = 0.0
     try:
         with explained(kafka):
@@ -92,11 +84,11 @@ def redriving(config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to
                                  "DESCRIBE on it") from None
             except KafkaTimeoutError:
                 raise StartError(f"no broker took up the transactional id {transactional_id} in "
-                                 f"{kafka.request_timeout_ms / 1000:.0f} s; look at the brokers' logs") from None
-        yield Redriver(producer, ledger, to), read_ledger(config, kafka, ledger)
+                                 f"{kafka.transaction_timeout_ms / 1000:.0f} s; look at the brokers' logs") from None
+        yield Redriver(producer, ledger, to, kafka.transaction_timeout_ms / 1000), read_ledger(config, kafka, ledger)
         close_s = 5.0
     finally:
-        producer.close(timeout=close_s)
+        end(producer, close_s)
 
 
 class _Values(Serializer):
@@ -109,48 +101,7 @@ class _Values(Serializer):
 _NO_VALUE: Any = object()
 
 
-def _make_producer(
-    config: dict[str, Any], kafka: KafkaSettings, transactional_id: str, max_record_bytes: int
-) -> KafkaProducer:
-    return KafkaProducer(
-        **config,
-        transactional_id=transactional_id,
-        transaction_timeout_ms=int(TRANSACTION_TIMEOUT_S * 1000),
-        acks="all",
-        enable_idempotence=True,
-        allow_auto_create_topics=False,
-        delivery_timeout_ms=kafka.delivery_timeout_ms,
-        max_block_ms=kafka.request_timeout_ms,
-        retry_backoff_ms=CONCURRENT_BACKOFF_MS,
-        max_request_size=max(max_record_bytes, 1_048_576) + 65_536,
-        batch_size=min(131_072, max_record_bytes),
-        linger_ms=2,
-        compression_type=None if kafka.compression == "none" else kafka.compression,
-        value_serializer=_Values(),
-        metrics_enabled=False,
-    )
-
-
 def _told(error: Exception) -> str:
-    if isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+    if isinstance(error, FENCED):
         return "another redrive of the same dead letters took over, or the transaction timed out"
     return str(error) or type(error).__name__
-
-
-def _identity(producer: Any) -> tuple[int, int]:
-    known = producer._transaction_manager.producer_id_and_epoch
-    return known.producer_id, known.epoch
-
-
-def _in_time(call: Callable[[], None], timeout_s: float) -> None:
-    """kafka-python ends transactions without a timeout. Raises TimeoutError; the call goes on in a thread then."""
-    done: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    done.result(timeout_s)

@@ -9,13 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from kafka.errors import (
-    InvalidProducerEpochError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerFencedError,
-    RecordListTooLargeError,
-)
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.producer.future import FutureRecordMetadata
 
 from schemas.dead_letter import Reason
@@ -25,11 +19,10 @@ from workers.settings import PipelineSettings
 from workers.stream.batch import Answer, Item, MicroBatch, refused
 from workers.stream.decode import Rejection
 from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, result_headers, too_large
-from workers.stream.producers import Producer
+from workers.stream.producers import FENCED, Producer
 from workers.stream.topics import TopicLimits
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 
 class Shipment:

@@ -23,13 +23,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import (
-    CommitFailedError,
-    InvalidProducerEpochError,
-    KafkaError,
-    ProducerFencedError,
-    TransactionalIdAuthorizationFailedError,
-)
+from kafka.errors import CommitFailedError, KafkaError, TransactionalIdAuthorizationFailedError
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -38,11 +32,11 @@ from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
-from workers.stream.producers import end
+from workers.stream.producers import FENCED, end, identity, in_time
 from workers.stream.source import as_kafka
+from workers.stream.topics import DEFAULT_MAX_BYTES
 
 log = logging.getLogger(__name__)
-FENCED = (ProducerFencedError, InvalidProducerEpochError)
 FENCING_API = (2, 5)
 ABORT_S = 5.0
 Reach = Callable[[str], None]
@@ -53,7 +47,7 @@ def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, t
     if is_in_memory(config):
         raise StartError(f"{key}: exactly_once needs a real broker; this is the in-memory one: set at_least_once")
     with explained(kafka):
-        producer = make_transactional_producer(config, kafka, 0, transactional_id)
+        producer = make_transactional_producer(config, kafka, [DEFAULT_MAX_BYTES], transactional_id)
         try:
             if producer.config["api_version"] < FENCING_API:
                 raise StartError(f"{key}: exactly_once needs Kafka 2.5 or newer, whose brokers fence offsets by the "
@@ -124,9 +118,10 @@ class TransactionalProducer:
     def close(self, timeout_s: float) -> None:
         """Ends an open transaction without effect, so that it holds back no reader until its timeout."""
         if self._begun:
-            aborting = threading.Thread(target=_abort_quietly, args=(self._producer,), daemon=True)
-            aborting.start()
-            aborting.join(min(timeout_s, ABORT_S))
+            try:
+                in_time(self._producer.abort_transaction, min(timeout_s, ABORT_S))
+            except Exception as error:
+                log.info("the open transaction could not be aborted (%s)", type(error).__name__)
         end(self._producer, 0 if self._begun else timeout_s)
 
     def _begin(self) -> None:
@@ -178,16 +173,3 @@ class TransactionalProducer:
             outcome.set_exception(StreamError(f"a transaction failed ({type(error).__name__}: {error})"))
         except BaseException as error:
             outcome.set_exception(error)
-
-
-def identity(producer: KafkaProducer) -> tuple[int, int]:
-    """Producer id and epoch: as long as they stay, no transaction was aborted behind our back."""
-    manager: Any = producer._transaction_manager  # type: ignore[attr-defined]
-    return manager.producer_id_and_epoch.producer_id, manager.producer_id_and_epoch.epoch
-
-
-def _abort_quietly(producer: KafkaProducer) -> None:
-    try:
-        producer.abort_transaction()
-    except Exception as error:
-        log.info("the open transaction could not be aborted (%s)", type(error).__name__)

@@ -208,12 +208,12 @@ class PipelineWorker:
             self._turn_until_stopped(pipeline, source)
 
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:
-        config, kafka, largest = self._config, self._settings.kafka, max(self._limits)
+        config, kafka, limits = self._config, self._settings.kafka, self._limits
         if self._pipeline_settings.delivery == "exactly_once":
-            make = partial(make_transactional_producer, config, kafka, largest, self._transactional_id)
+            make = partial(make_transactional_producer, config, kafka, limits, self._transactional_id)
             group = self._settings.group_id(self._name)
             return TransactionalProducer(make, group, self._pipeline_settings, self._reach)
-        return IdempotentProducer(partial(make_producer, config, kafka, largest))
+        return IdempotentProducer(partial(make_producer, config, kafka, limits))
 
     def _make_delivery(
         self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer, careful: int

@@ -8,7 +8,6 @@ import pytest
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from workers.errors import StreamError
-from workers.stream import redriver
 from workers.stream.encode import Outgoing
 from workers.stream.redriver import Redriver
 
@@ -47,7 +46,7 @@ def raising(error: Exception) -> Any:
 
 def test_a_chunk_is_one_transaction() -> None:
     producer: Any = FakeProducer()
-    Redriver(producer, "dlq.redriven", "in").send(CHUNK * 2)
+    Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK * 2)
     assert producer.calls == ["begin_transaction", *["send"] * 4, "commit_transaction"]
 
 
@@ -61,7 +60,7 @@ def test_a_chunk_is_one_transaction() -> None:
 def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:
     producer: Any = FakeProducer(**on)
     with pytest.raises(StreamError, match="nothing of the last chunk was redriven, run it again"):
-        Redriver(producer, "dlq.redriven", "in").send(CHUNK)
+        Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK)
     assert producer.calls[-1] == "abort_transaction"
     assert "commit_transaction" not in producer.calls
 
@@ -69,16 +68,15 @@ def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:
 def test_an_interrupted_chunk_is_aborted() -> None:
     producer: Any = FakeProducer(ack=raising(KeyboardInterrupt()))  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        Redriver(producer, "dlq.redriven", "in").send(CHUNK)
+        Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK)
     assert producer.calls[-1] == "abort_transaction"
 
 
-def test_a_commit_that_is_not_confirmed_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redriver, "TRANSACTION_TIMEOUT_S", 0.05)
+def test_a_commit_that_is_not_confirmed_is_no_success() -> None:
     ended = threading.Event()
     for commit in (anew, raising(ProducerFencedError()), lambda _: ended.wait(20)):
         producer: Any = FakeProducer(commit_transaction=commit)
         with pytest.raises(StreamError, match="the commit was not confirmed"):
-            Redriver(producer, "dlq.redriven", "in").send(CHUNK)
+            Redriver(producer, "dlq.redriven", "in", 0.05).send(CHUNK)
         assert producer.calls[-1] == "commit_transaction"
     ended.set()
