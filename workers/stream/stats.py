@@ -27,6 +27,11 @@ class Stats:
             self._dead_letters.update(dead_letters)
             self._latencies_ms.extend(latencies_ms)
 
+    def delivered(self) -> int:
+        """Results and dead letters that have gone out."""
+        with self._lock:
+            return self._counts["results_out"] + self._dead_letters.total()
+
     def snapshot(self) -> dict[str, Any]:
         """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages."""
         with self._lock:

@@ -30,6 +30,7 @@ from workers.stream.delivery import AtLeastOnce, Delivery
 from workers.stream.exactly_once import ExactlyOnce
 from workers.stream.pipeline import Pipeline
 from workers.stream.producers import IdempotentProducer
+from workers.stream.restarts import Restarts
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
@@ -38,12 +39,9 @@ from workers.stream.transactions import TransactionalProducer, check_transaction
 from workers.stream.watch import SILENT_S, Watch
 
 log = logging.getLogger(__name__)
-RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
 CAREFUL_ACK_S = 30.0  # what the loop may wait for in one turn stays below its stall
-# Each failed connection leaves one of kafka-python's threads behind: after so many a new process is better.
-RESTARTS_IN_ROW = 20
 
 
 class PipelineWorker:
@@ -72,7 +70,7 @@ class PipelineWorker:
         self._trouble: LabelstreamError | None = None
         self._turned_at = time.monotonic()
         self._state = "starting"
-        self._restarts_in_row = 0
+        self._restarts = Restarts()
         self._lag = 0
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
@@ -97,8 +95,8 @@ class PipelineWorker:
             raise StreamError(f"pipeline {self._name} stopped: {self._failure}") from self._failure
         if not self._thread.is_alive():
             raise StreamError(f"pipeline {self._name} is not running")
-        if self._restarts_in_row > RESTARTS_IN_ROW:
-            raise StreamError(f"pipeline {self._name} started anew {self._restarts_in_row} times in a row: "
+        if self._restarts.too_many():
+            raise StreamError(f"pipeline {self._name} started anew {self._restarts.in_row} times in a row: "
                               f"{self._trouble}")
         idle_s = time.monotonic() - self._turned_at
         silent = idle_s > SILENT_S and self._trouble is None and not self._stopping.is_set()
@@ -150,9 +148,9 @@ class PipelineWorker:
             self._commands.close()
 
     def _run_until_stopped(self) -> None:
-        pause_s, careful = RESTART_FIRST_S, 0
+        careful = 0
         while not self._stopping.is_set():
-            started = time.monotonic()
+            self._restarts.began(self._stats.delivered())
             try:
                 self._run_once(careful)
                 return
@@ -162,11 +160,10 @@ class PipelineWorker:
                         self._clear()
                     self._fail(error)
                     return
-                pause_s = RESTART_FIRST_S if time.monotonic() - started > 60 else min(pause_s * 2, RESTART_MOST_S)
+                pause_s = self._restarts.ended(self._stats.delivered())
                 careful = self._pipeline_settings.max_in_flight if isinstance(error, RecordRefused) else 0
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
-                self._restarts_in_row += 1
                 log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
                           self._name, error, pause_s)
                 self._stopping.wait(pause_s)
@@ -252,7 +249,8 @@ class PipelineWorker:
         if alarms is not None:
             self._alarms.update("watch", alarms)
         if self._state in ("starting", "restarting") and source.ownership.held():
-            self._state, self._trouble, self._restarts_in_row = "running", None, 0
+            self._state, self._trouble = "running", None
+            self._restarts.settled()
 
 
 def _execute(pipeline: Pipeline, command: Command) -> str | None:
