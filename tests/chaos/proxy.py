@@ -6,7 +6,23 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from tests.kafka import KafkaBroker
+from tests.kafka.broker import free_port
+from tests.kafka.settings import HOST
+
 PRODUCE, OFFSET_COMMIT, END_TXN = 0, 8, 26  # Kafka's api keys
+
+
+def in_front_of(broker: KafkaBroker) -> tuple["Proxy", str]:
+    """A proxy and its address, for a broker that has not started; clients of `broker.bootstrap` go around it."""
+    port, behind = free_port(), free_port()
+    broker.override({
+        "listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{behind},"
+                     f"CONTROLLER://{HOST}:{broker.controller_port}",
+        "advertised.listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{port}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    })
+    return Proxy(port, behind), f"{HOST}:{port}"
 
 
 class Proxy:

@@ -13,10 +13,8 @@ from deploy.runtime import APP, ray_for
 from deploy.runtime import deploy as deploy_application
 from tests import models
 from tests.chaos import inject
-from tests.chaos.proxy import Proxy
+from tests.chaos.proxy import in_front_of
 from tests.kafka import KafkaBroker
-from tests.kafka.broker import free_port
-from tests.kafka.settings import HOST
 from workers.settings import Settings, load_settings
 
 PARTITIONS, WORKERS, REPLICAS = 6, 3, 2
@@ -47,19 +45,12 @@ class System:
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder, self.mode, self.workers = folder, mode, WORKERS
         self.model = models.build(folder / "model")
-        port, behind = free_port(), free_port()
         self.broker = KafkaBroker(server_properties={
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(int(ABORT_SCAN_S * 1000)),
             "group.min.session.timeout.ms": "1000",
         })
-        listeners = f"CLIENT://{HOST}:{self.broker.port},PROXY://{HOST}:{behind},CONTROLLER://{HOST}:"
-        self.broker.override({
-            "listeners": listeners + str(self.broker.controller_port),
-            "advertised.listeners": f"CLIENT://{HOST}:{self.broker.port},PROXY://{HOST}:{port}",
-            "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        })
-        self.proxy = Proxy(port, behind)
-        self.settings = settings_for(f"{HOST}:{port}", self.model, mode)
+        self.proxy, bootstrap = in_front_of(self.broker)
+        self.settings = settings_for(bootstrap, self.model, mode)
 
     @contextmanager
     def running(self) -> Iterator[None]:

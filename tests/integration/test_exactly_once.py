@@ -4,11 +4,16 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import committed, produce, read_all, read_letters, wait_until
+from tests.integration.streams import committed, produce, read_all, read_letters, settings_for, wait_until
 from tests.integration.test_delivery import assert_order, make_topics, messages
 from tests.kafka import Broker
+from workers.stream.clients import connected_config, make_transactional_producer
+from workers.stream.transactions import TransactionalProducer
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 
@@ -52,3 +57,29 @@ def test_workers_come_and_go_without_duplicates(
     time.sleep(1)
     assert workers[0].stop(20)
     assert ids_of(kafka.bootstrap, topics.output, count) == Counter(range(count))
+
+
+def test_a_new_producer_writes_the_end_of_a_transaction_into_all_that_it_may_ever_write_to(
+    kafka: Broker, make_topic: Callable[..., str]
+) -> None:
+    """What a killed broker has forgotten of an earlier one of the same id ends there; see transactions.py."""
+    topics = make_topics(make_topic)
+    settings = settings_for(kafka.bootstrap, topics, **EXACTLY)
+    make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000], "an-id")
+    written = [topics.output, topics.dead_letter]
+    for made in (1, 2):
+        TransactionalProducer(make, "g", settings.pipelines["p"], lambda point: None).close(5)
+        assert set(ends(kafka.bootstrap, written)) == {made}
+    assert set(ends(kafka.bootstrap, [topics.input])) == {0}
+    assert committed(kafka.bootstrap, "g", topics.input) == dict.fromkeys(range(4), -1001)
+
+
+def ends(bootstrap: str, topics: list[str]) -> list[int]:
+    """The end offset of each partition, control records and all."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "isolation.level": "read_uncommitted"})
+    try:
+        partitions = [TopicPartition(topic, number) for topic in topics
+                      for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+        return [consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions]
+    finally:
+        consumer.close()

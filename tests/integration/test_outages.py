@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka import Producer
 
-from tests.chaos.proxy import PRODUCE, Proxy
+from tests.chaos.proxy import PRODUCE, Proxy, in_front_of
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, produce, read_ids, wait_until
 from tests.kafka import KafkaBroker
-from tests.kafka.broker import free_port
-from tests.kafka.settings import HOST
 from workers.stream.worker import PipelineWorker
 
 TIMEOUTS = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 4_000, "transaction_timeout_ms": 6_000}
@@ -46,18 +44,11 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    port, behind = free_port(), free_port()
     broker = KafkaBroker(server_properties={"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"})
-    broker.override({
-        "listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{behind},CONTROLLER://{HOST}:"
-                     f"{broker.controller_port}",
-        "advertised.listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{port}",
-        "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    })
-    proxy = Proxy(port, behind)
+    proxy, bootstrap = in_front_of(broker)
     try:
         with broker:
-            yield Site(broker, proxy, f"{HOST}:{port}")
+            yield Site(broker, proxy, bootstrap)
     finally:
         proxy.close()
 

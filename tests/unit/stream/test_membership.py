@@ -1,0 +1,82 @@
+"""What a membership that was lost leaves behind: on kafka-python's own consumer, whose inner parts it stands on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
+
+from workers.errors import StreamError
+from workers.settings import PipelineSettings
+from workers.stream.source import RecordSource
+
+A = TopicPartition("in", 0)
+
+
+@pytest.fixture
+def consumer() -> Iterator[Any]:
+    """Never connected; its polls bring nothing."""
+    consumer: Any = KafkaConsumer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100,
+                                  group_id="g", enable_auto_commit=False)
+    poll, consumer.poll = consumer.poll, lambda **_: {}
+    yield consumer
+    consumer.poll = poll
+    consumer.close(autocommit=False, timeout_ms=0)
+
+
+@pytest.fixture
+def source(consumer: Any) -> RecordSource:
+    """Its consumer is in a group, and holds A."""
+    source = RecordSource(consumer, PipelineSettings(input="in", output="out", dead_letter="dead", model="m"))
+    source.ownership.on_partitions_assigned({A})
+    joined(consumer)
+    return source
+
+
+def joined(consumer: Any) -> None:
+    consumer._coordinator.state = MemberState.STABLE
+    consumer._coordinator.rejoin_needed = False
+    consumer._coordinator.need_rejoin = lambda: consumer._coordinator.rejoin_needed
+
+
+def test_what_was_held_before_the_membership_was_lost_may_not_be_held_after_it(
+    source: RecordSource, consumer: Any
+) -> None:
+    """Hazard: a member that is counted out while it joins again is not told, and goes on where it stood."""
+    source.poll(0, paused=False)
+    consumer._coordinator.reset_generation()
+    joined(consumer)
+    with pytest.raises(StreamError, match="counted this worker out"):
+        source.poll(0, paused=False)
+
+
+def test_a_lost_membership_that_was_told_is_over_with_the_next_assignment(source: RecordSource, consumer: Any) -> None:
+    consumer._coordinator.reset_generation()
+    source.ownership.on_partitions_lost({A})
+    source.ownership.on_partitions_assigned({A})
+    joined(consumer)
+    assert source.poll(0, paused=False) == []
+
+
+def test_while_it_joins_again_nothing_is_decided(source: RecordSource, consumer: Any) -> None:
+    consumer._coordinator.reset_generation()
+    consumer._coordinator.rejoin_needed = True
+    assert source.poll(0, paused=False) == []
+
+
+def test_a_new_assignment_asks_for_its_offsets_anew(source: RecordSource, consumer: Any) -> None:
+    """Hazard: an answer that was asked for in an earlier poll is used for a partition that came back since."""
+    asked = consumer._coordinator._offset_fetch_futures
+    asked[frozenset({A})] = object()
+    source.ownership.on_partitions_assigned({A})
+    assert not asked
+
+
+def test_a_join_that_outlasted_its_poll_stays_wanted(source: RecordSource, consumer: Any) -> None:
+    """Hazard: the leader's rejoin for new metadata is forgotten when the join times out: REBALANCING for good."""
+    asked: list[str] = []
+    consumer._coordinator.state = MemberState.REBALANCING
+    consumer._coordinator.request_rejoin = lambda: asked.append("rejoin")
+    source.joining()
+    assert asked == ["rejoin"]
