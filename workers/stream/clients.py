@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
@@ -18,6 +17,7 @@ from kafka.serializer import Serializer
 
 from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings, secret_of
+from workers.stream.assignor import Assignor
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
@@ -71,7 +71,7 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",  # pyright: ignore[reportArgumentType]
-        partition_assignment_strategy=[CooperativeStickyAssignor],
+        partition_assignment_strategy=[Assignor],
         allow_auto_create_topics=False,
         max_poll_records=pipeline.max_poll_records,
         max_poll_interval_ms=kafka.max_poll_interval_ms,

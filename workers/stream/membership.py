@@ -15,13 +15,15 @@ Read in kafka-python 3.0.12, coordinator/base.py and consumer.py:
   although others may have had these partitions in between.
 
 So: a join that is under way stays wanted, whoever polls while one is wanted gives it time, a new assignment asks for
-its offsets anew, and what was held before a membership was lost may not be held after it.
+its offsets anew, and what was held before a membership was lost may not be held after it, nor claimed: assignor.py.
 """
 
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
+
+from workers.stream.assignor import Assignor
 
 
 class Membership:
@@ -38,6 +40,9 @@ class Membership:
 
         def count_and_reset(*arguments: Any, **more: Any) -> Any:
             self.losses += 1
+            for assignor in self._coordinator._assignors.values():
+                if isinstance(assignor, Assignor):
+                    assignor.forget()
             return reset_generation(*arguments, **more)
 
         self._coordinator.reset_generation = count_and_reset
