@@ -40,11 +40,14 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=62)
     parser.add_argument("--mode", choices=["exactly_once", "at_least_once"], default="exactly_once")
     parser.add_argument("--only", choices=sorted(KINDS), action="append", help="faults of this kind alone; repeatable")
+    parser.add_argument("--keep", type=Path, help="an empty folder for the workers' logs and the broker's data")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="labelstream-chaos-") as folder:
-        system = System(Path(folder), options.mode)
+    with tempfile.TemporaryDirectory(prefix="labelstream-chaos-") as temporary:
+        folder = Path(temporary) if options.keep is None else options.keep.resolve()
+        folder.mkdir(exist_ok=True)
+        system = System(folder, options.mode)
         with system.running():
             print(f"everything runs after {time.monotonic() - started:.0f} s", flush=True)
             injected, findings, when = run(system, options.seed, options.messages, options.faults, options.only)

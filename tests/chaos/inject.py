@@ -3,6 +3,7 @@
 Orders are files in a folder that all processes share: `at-<point>` holds what to do there, for whoever comes first.
 """
 
+import logging
 import os
 import signal
 import time
@@ -39,6 +40,16 @@ class Injector:
         time.sleep(float(seconds))
 
 
+def _log_to(path: Path) -> None:
+    """What stream and client do, with the time, for whoever looks for a cause later. At INFO they quote no message."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(created).3f %(threadName)s %(name)s %(levelname)s %(message)s"))
+    for name in ("workers", "kafka"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+
+
 class ChaosWorker(PipelineWorker):
     """Tells its process id once it has started."""
 
@@ -49,6 +60,7 @@ class ChaosWorker(PipelineWorker):
         super().__init__(name, settings, classifiers, worker_id, Injector(self._folder))
 
     def start(self) -> None:
+        _log_to(self._folder / f"log-{os.getpid()}")
         super().start()
         (self._folder / f"worker-{os.getpid()}").touch()
 

@@ -45,7 +45,7 @@ class System:
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder, self.mode, self.workers = folder, mode, WORKERS
         self.model = models.build(folder / "model")
-        self.broker = KafkaBroker(server_properties={
+        self.broker = KafkaBroker(data=folder / "kafka", server_properties={
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(int(ABORT_SCAN_S * 1000)),
             "group.min.session.timeout.ms": "1000",
         })
