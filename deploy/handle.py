@@ -15,8 +15,8 @@ from deploy.transport import may_pass_later, one_line, retrying
 from workers.classifier import Prediction, RecordError, Request
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate_scores, split
-from workers.engine.prepare import Prepared, answer, prepare
-from workers.engine.tokenizer import TextTokenizer
+from workers.engine.tasks import Task, task_for
+from workers.engine.tasks.prepared import Prepared
 from workers.errors import InferenceError, ModelChanged, StartError
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Model(NamedTuple):
     """A revision of the model as its callers see it; replaced as a whole when the replicas serve another one."""
 
     description: ModelDescription
-    tokenizer: TextTokenizer
+    task: Task
 
 
 class ServeClassifier:
@@ -63,7 +63,7 @@ class ServeClassifier:
             partial(self._ask, self._classify_apart),
             is_noted or partial(noted, handle.deployment_id.app_name),
         )
-        self._tokenizing = threading.Lock()  # a TextTokenizer takes one thread at a time
+        self._tokenizing = threading.Lock()  # a task takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
         self._pending: set[Future[Answers]] = set()
@@ -149,8 +149,8 @@ class ServeClassifier:
             future.set_exception(error if plain else InferenceError(f"model {self._name}: {one_line(error)}"))
 
     async def _answer(self, model: Model, prepared: Prepared, requests: Sequence[Request]) -> Answers:
-        if not prepared.top_ks:
-            return answer(model.description, prepared, None)
+        if not len(prepared.packed.lengths):
+            return prepared.answers(None)
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 try:
@@ -158,13 +158,13 @@ class ServeClassifier:
                 except ModelChanged:
                     model = await self._renewed(model)
                     prepared = self._prepare(model, requests)
-                    scored = await self._score(model, prepared) if prepared.top_ks else None
+                    scored = await self._score(model, prepared) if len(prepared.packed.lengths) else None
         except TimeoutError:
             raise InferenceError(f"model {self._name}: no answer within {self._call_timeout_s:g} s") from None
-        return answer(model.description, prepared, scored)
+        return prepared.answers(scored)
 
     async def _score(self, model: Model, prepared: Prepared) -> ScoredSequences:
-        top_k = max(prepared.top_ks)
+        top_k = prepared.width
         parts = split(prepared.packed, max_sequences(top_k), MAX_CALL_TOKENS)
         if len(parts) == 1:
             return await self._isolation.score(parts[0], top_k, model.description.revision)
@@ -193,7 +193,7 @@ class ServeClassifier:
 
     def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:
         with self._tokenizing:
-            return prepare(model.description, model.tokenizer, requests)
+            return model.task.prepare(requests)
 
     async def _renewed(self, old: Model) -> Model:
         """The model that the replicas serve now; asked for once, however many calls noticed the change."""
@@ -206,7 +206,7 @@ class ServeClassifier:
 
     async def _described(self) -> Model:
         description: ModelDescription = await self._retrying(self._fetch)
-        return Model(description, TextTokenizer(description))
+        return Model(description, task_for(description))
 
     async def _fetch(self) -> ModelDescription:
         return await self._describe.remote()

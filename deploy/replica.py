@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
 from deploy.joiner import Joiner
+from deploy.options import options_of
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError, ModelChanged
@@ -59,15 +60,7 @@ class ModelReplica:
         from workers.engine.loading import load
         from workers.engine.predictor import Predictor
 
-        description, backend = load(
-            settings.source,
-            settings.revision,
-            device=settings.device,
-            dtype=settings.dtype,
-            max_length=settings.max_length,
-            top_k=settings.top_k,
-            task=settings.task,
-        )
+        description, backend = load(settings.source, options_of(settings))
         predictor = Predictor(description, backend, settings.max_batch_tokens)
         predictor.warm_up()
         return description, predictor

@@ -20,15 +20,19 @@ class Fault(StrEnum):
 
 
 class Request(NamedTuple):
-    """One text to classify.
+    """One text to classify. None takes the model's setting.
 
-    `top_k`: how many labels to report, best first; None takes the model's setting, more than there are gives all.
+    `top_k`: how many labels to report, best first; more than there are gives all. For zero-shot models:
+    `candidate_labels`, the `hypothesis_template` with `{}` where a label goes, and `multi_label`: whether labels are
+    independent of each other.
     """
 
     text: str
     text_pair: str | None = None
     top_k: int | None = None
     candidate_labels: tuple[str, ...] | None = None
+    hypothesis_template: str | None = None
+    multi_label: bool | None = None
 
 
 class Prediction(NamedTuple):
@@ -36,6 +40,7 @@ class Prediction(NamedTuple):
 
     `tokens`: ids that the model read, special tokens included. `truncated`: the text had more than the model takes.
     `revision`: of the model that gave this answer: the hub's commit, or for a directory a hash of weights and config.
+    `accepted`: those of `labels` whose scores reach their thresholds, in the same order; None: the first one.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +48,7 @@ class Prediction(NamedTuple):
     tokens: int
     truncated: bool
     revision: str
+    accepted: tuple[str, ...] | None = None
 
 
 class RecordError(NamedTuple):

@@ -101,11 +101,22 @@ class ModelSettings(Section):
 
     source: str = Field(min_length=1)
     revision: str | None = None
-    task: Literal["text-classification"] = "text-classification"
+    task: Literal["text-classification", "zero-shot-classification"] = "text-classification"
+    problem_type: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     top_k: int | None = Field(default=5, ge=1)
     max_length: int | None = Field(default=None, ge=3)
+    long_text: Literal["truncate", "windows"] = "truncate"
+    truncate: Literal["head", "tail", "head_tail"] | None = None
+    stride: int | None = Field(default=None, ge=0)
+    aggregate: Literal["mean", "max"] = "mean"
+    max_windows: int = Field(default=32, ge=1)
+    candidate_labels: tuple[Annotated[str, Field(min_length=1, pattern=r"\S")], ...] = ()
+    hypothesis_template: str = "This example is {}."
+    multi_label: bool = False
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     max_batch_tokens: int | None = Field(default=None, ge=16)
     max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"
@@ -113,6 +124,20 @@ class ModelSettings(Section):
     threads: int | None = Field(default=None, ge=1)
     replicas: Range = Range()
     call_timeout_s: float = Field(default=120.0, gt=0)
+
+    @model_validator(mode="after")
+    def _of_its_task(self) -> Self:
+        zero_shot = self.task == "zero-shot-classification"
+        for key in ("candidate_labels", "hypothesis_template", "multi_label") if not zero_shot else ("problem_type",):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} has no effect with task {self.task}: remove it, or set another task")
+        if len(set(self.candidate_labels)) < len(self.candidate_labels):
+            raise ValueError("candidate_labels repeat: name each once")
+        if self.long_text == "windows" and zero_shot:
+            raise ValueError(f"long_text windows has no effect with task {self.task}: set it to truncate")
+        if self.long_text == "truncate" and (self.stride is not None or self.aggregate != "mean"):
+            raise ValueError("stride and aggregate have no effect with long_text truncate: set it to windows")
+        return self
 
 
 class LimitSettings(Section):

@@ -40,7 +40,7 @@ def classify(
         raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
     from workers.engine.engine import Engine
 
-    with Engine.load(model or str(DEMO_MODEL), revision, top_k=top_k) as engine:
+    with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k) as engine:
         name = model or "the demo's small sentiment model"
         say(f"model: {name}, revision {engine.description.revision}")
         show = _show_json if json else _show_columns if out().is_terminal else _show_tabs

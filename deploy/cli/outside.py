@@ -1,6 +1,7 @@
 """Is what a config names really there? Brokers, topics, permissions and models; every finding is one line."""
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from deploy.cli.connect import NOT_ALLOWED
@@ -25,10 +26,10 @@ def check_models(settings: Any, remarks: Remarks) -> None:
     for name, model in settings.models.items():
         try:
             resolve(model.source, model.revision)
+            from deploy.options import options_of
             from workers.engine.loading import load  # torch: not before there is something to load
 
-            load(model.source, model.revision, device="cpu", max_length=model.max_length, top_k=model.top_k,
-                 task=model.task)
+            load(model.source, replace(options_of(model), device="cpu", dtype="auto"))
         except LabelstreamError as error:
             remarks.problems.append(f"models.{name}.source: {one_line(error)}")
 

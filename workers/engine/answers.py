@@ -5,6 +5,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workers.classifier import Prediction, RecordError
 from workers.engine.packed import ScoredSequences
@@ -39,8 +40,17 @@ def predictions(
     if len(widths) > 1:
         rows_of_names = [row[:k] for row, k in zip(rows_of_names, top_ks, strict=True)]
         rows_of_scores = [row[:k] for row, k in zip(rows_of_scores, top_ks, strict=True)]
-    rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), strict=True)
+    rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), repeat(None, n), strict=True)
     answers: list[Prediction | RecordError] = list(map(Prediction._make, rows))
     for row, error in scored.errors.items():
         answers[row] = error
     return answers
+
+
+def by_label(scored: ScoredSequences, labels: int) -> NDArray[np.float32]:
+    """The scores in the order of the label ids, [n, labels]. Raises ValueError where `scored` does not hold all."""
+    if scored.scores.shape[1] != labels:
+        raise ValueError(f"{scored.scores.shape[1]} of {labels} labels are there")
+    ordered = np.empty_like(scored.scores)
+    np.put_along_axis(ordered, scored.label_ids.astype(np.intp), scored.scores, 1)
+    return ordered

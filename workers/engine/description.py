@@ -1,7 +1,11 @@
 """What a caller must know of a model to prepare its input and name its output. No torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
+
+from workers.engine.options import HYPOTHESIS_TEMPLATE
 
 
 class Activation(StrEnum):
@@ -12,13 +16,57 @@ class Activation(StrEnum):
     NONE = "none"
 
 
+class TaskName(StrEnum):
+    """What a model is for; the names are transformers' pipelines'."""
+
+    TEXT_CLASSIFICATION = "text-classification"
+    ZERO_SHOT = "zero-shot-classification"
+
+
+class Keep(StrEnum):
+    """What is kept of a text that is longer than the model takes.
+
+    HEAD_TAIL: its first quarter of the room and its last three, which read best in "How to Fine-Tune BERT for Text
+    Classification?" (Sun et al. 2019, section 5.3.1: 128 + 382 of 510).
+    """
+
+    HEAD = "head"
+    TAIL = "tail"
+    HEAD_TAIL = "head_tail"
+
+
+class Windows(NamedTuple):
+    """A long text is read in windows of the model's length, which share `stride` tokens with the next one.
+
+    `aggregate`: "mean" or "max" of each label's score over the windows. `most`: the text is cut behind so many.
+    """
+
+    stride: int
+    aggregate: str
+    most: int
+
+
+class ZeroShot(NamedTuple):
+    """Ids of an NLI model's labels, and what holds where a request does not say.
+
+    `multi_label`: each label for itself, entailment against contradiction; else the labels against each other.
+    """
+
+    entailment_id: int
+    contradiction_id: int
+    labels: tuple[str, ...] = ()
+    template: str = HYPOTHESIS_TEMPLATE
+    multi_label: bool = False
+
+
 @dataclass(frozen=True)
 class ModelDescription:
     """Made by whoever loaded the model, sent to whoever tokenizes for it: both then agree by construction.
 
     `labels`: id -> name, in order of the ids. `max_length`: tokens that the model takes, special tokens included.
     `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), without truncation
-    and padding. `truncation_side`: "right" or "left". `top_k`: labels reported where a request does not say.
+    and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
+    `threshold`, `thresholds`: see `workers.engine.options.ModelOptions`.
     `revision`: the hub's commit, or a hash of the directory's weights and config.
     """
 
@@ -30,4 +78,8 @@ class ModelDescription:
     max_length: int
     top_k: int
     tokenizer_json: str
-    truncation_side: str = "right"
+    keep: Keep = Keep.HEAD
+    windows: Windows | None = None
+    zero_shot: ZeroShot | None = None
+    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)

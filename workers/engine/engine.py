@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from workers.classifier import Prediction, RecordError, Request
 from workers.engine.backend import Backend
 from workers.engine.description import ModelDescription
 from workers.engine.faults import one_line
 from workers.engine.loading import load
+from workers.engine.options import ModelOptions
 from workers.engine.predictor import Predictor
-from workers.engine.prepare import answer, prepare
-from workers.engine.tokenizer import TextTokenizer
+from workers.engine.tasks import task_for
 from workers.errors import InferenceError
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Engine:
         self.description = description
         self._predictor = Predictor(description, backend, max_batch_tokens)
         self._predictor.warm_up()
-        self._tokenizer = TextTokenizer(description)
+        self._task = task_for(description)
         self._changed = Condition()
         self._waiting: deque[_Call] = deque()
         self._pending = 0  # requests waiting or being answered
@@ -50,19 +50,9 @@ class Engine:
         self._thread.start()
 
     @classmethod
-    def load(
-        cls,
-        source: str,
-        revision: str | None = None,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        max_length: int | None = None,
-        top_k: int | None = 5,
-        max_batch_tokens: int | None = None,
-    ) -> Self:
-        """Load and warm up; the parameters are those of `workers.engine.loading.load`. Raises ModelError."""
-        description, backend = load(source, revision, device=device, dtype=dtype, max_length=max_length, top_k=top_k)
+    def load(cls, source: str, *, max_batch_tokens: int | None = None, **options: Any) -> Self:
+        """Load and warm up; `options` are the fields of `ModelOptions`. Raises ModelError."""
+        description, backend = load(source, ModelOptions(**options))
         return cls(description, backend, max_batch_tokens)
 
     def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
@@ -130,9 +120,9 @@ class Engine:
 
     def _answer(self, calls: list[_Call]) -> None:
         requests = [request for call in calls for request in call.requests]
-        prepared = prepare(self.description, self._tokenizer, requests)
-        scored = self._predictor.predict(prepared.packed, max(prepared.top_ks)) if prepared.top_ks else None
-        answers = answer(self.description, prepared, scored)
+        prepared = self._task.prepare(requests)
+        asked = len(prepared.packed.lengths) > 0
+        answers = prepared.answers(self._predictor.predict(prepared.packed, prepared.width) if asked else None)
         if len(answers) != len(requests):
             raise InferenceError(f"{len(answers)} answers for {len(requests)} requests")
         first = 0

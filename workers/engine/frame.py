@@ -8,6 +8,7 @@ from tokenizers import Encoding, Tokenizer
 
 from workers.errors import ModelError
 
+ID_BYTES = 4  # of an int32
 _PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))
 
 
@@ -39,7 +40,7 @@ class Frame(NamedTuple):
         """The whole sequence's type ids, one byte per token."""
         parts = [self.gap_types[0]]
         for content, kind, gap in zip(contents, self.content_types, self.gap_types[1:], strict=True):
-            parts += (bytes((kind,)) * (len(content) // 4), gap)
+            parts += (bytes((kind,)) * (len(content) // ID_BYTES), gap)
         return b"".join(parts)
 
 

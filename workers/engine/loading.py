@@ -9,9 +9,11 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from workers.engine.description import Activation, ModelDescription
+from workers.engine.describing import describe
+from workers.engine.description import ModelDescription
 from workers.engine.device import device_for, dtype_for
 from workers.engine.faults import one_line
+from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
 from workers.engine.source import resolve
 from workers.engine.torch_backend import TorchBackend
@@ -23,46 +25,23 @@ _NO_LIMIT = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 _DEFAULT_MAX_LENGTH = 512
 
 
-def load(
-    source: str,
-    revision: str | None = None,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    max_length: int | None = None,
-    top_k: int | None = 5,
-    task: str = "text-classification",
-) -> tuple[ModelDescription, TorchBackend]:
+def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBackend]:
     """Load a sequence classifier from a directory or the hub.
 
-    `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16". `max_length`: tokens, at
-    most what the model takes (None). `top_k`: labels per answer where a request does not say; None: all.
     Raises ModelError for everything that cannot be served.
     """
-    if task != "text-classification":
-        raise ModelError(f"{source}: task {task!r} is not supported; use 'text-classification'")
-    chosen_device = device_for(source, device)
-    chosen_dtype = dtype_for(source, dtype, chosen_device)
-    folder, found_revision = resolve(source, revision)
+    device = device_for(source, options.device)
+    dtype = dtype_for(source, options.dtype, device)
+    folder, revision = resolve(source, options.revision)
     _check_config(source, folder)
     transformers_logging.disable_progress_bar()
     tokenizer = _load_tokenizer(source, folder)
-    model: Any = _load_model(source, folder, chosen_dtype)
-    model.to(chosen_device)
-    if chosen_device.type == "cpu" and chosen_dtype is torch.bfloat16:
+    model: Any = _load_model(source, folder, dtype)
+    model.to(device)
+    if device.type == "cpu" and dtype is torch.bfloat16:
         pack_linears(model)
-    labels = _labels_of(source, model.config)
-    description = ModelDescription(
-        source=source,
-        revision=found_revision,
-        task=task,
-        labels=labels,
-        activation=activation_of(model.config),
-        max_length=_max_length_of(source, tokenizer, model, max_length),
-        top_k=len(labels) if top_k is None else max(1, min(top_k, len(labels))),
-        tokenizer_json=_tokenizer_json(tokenizer),
-        truncation_side=tokenizer.truncation_side,
-    )
+    max_length = _max_length_of(source, tokenizer, model, options.max_length)
+    description = describe(source, revision, options, model.config, tokenizer, max_length)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
     backend = TorchBackend(
         model,
@@ -70,29 +49,8 @@ def load(
         vocab_size=model.get_input_embeddings().num_embeddings,
         takes_type_ids="token_type_ids" in tokenizer.model_input_names,
     )
-    logger.info(
-        "%s: on %s in %s, %d labels, max_length %d",
-        source,
-        chosen_device,
-        chosen_dtype,
-        len(labels),
-        description.max_length,
-    )
+    logger.info("%s: on %s in %s, %d labels, max_length %d", source, device, dtype, len(description.labels), max_length)
     return description, backend
-
-
-def activation_of(config: Any) -> Activation:
-    """The rule of `TextClassificationPipeline.postprocess`, for a transformers config.
-
-    There `config.function_to_apply` comes last, behind conditions that every model with a label meets.
-    """
-    if config.problem_type == "regression":
-        return Activation.NONE
-    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-        return Activation.SIGMOID
-    if config.problem_type == "single_label_classification" or config.num_labels > 1:
-        return Activation.SOFTMAX
-    return Activation(getattr(config, "function_to_apply", Activation.NONE))
 
 
 def _check_config(source: str, folder: Path) -> None:
@@ -131,13 +89,6 @@ def _load_tokenizer(source: str, folder: Path) -> Any:
     return tokenizer
 
 
-def _tokenizer_json(tokenizer: Any) -> str:
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    return backend.to_str()
-
-
 def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -157,13 +108,6 @@ def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedMode
             "which would be random: fine-tune the model as a sequence classifier first"
         )
     return model.eval()
-
-
-def _labels_of(source: str, config: Any) -> tuple[str, ...]:
-    names: dict[int, Any] = config.id2label or {}
-    if not names or sorted(names) != list(range(config.num_labels)):
-        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")
-    return tuple(str(names[i]) for i in range(len(names)))
 
 
 def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: int | None) -> int:

@@ -55,7 +55,7 @@ class Predictor:
         self._description = description
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
-        self._good_row = TextTokenizer(description).encode([Request("good")]).packed
+        self._good_row, _ = TextTokenizer(description).encode([Request("good")])
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -98,9 +98,10 @@ class Predictor:
         """
         tokenizer = TextTokenizer(self._description)
         long_text = "all work and no play " * self._description.max_length
-        packed = tokenizer.encode([Request(text) for text in ("good", "not bad at all.", long_text[:160], long_text)])
-        lengths = packed.packed.lengths
-        call = self._new_call(packed.packed, 1)
+        texts = ("good", "not bad at all.", long_text[:160], long_text)
+        packed, _ = tokenizer.encode([Request(text) for text in texts])
+        lengths = packed.lengths
+        call = self._new_call(packed, 1)
         try:
             together = self._logits(call, np.arange(len(lengths)))
             alone = torch.cat([self._logits(call, np.array([row])) for row in range(len(lengths))])

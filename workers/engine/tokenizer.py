@@ -6,14 +6,13 @@ their lengths (two texts of 20,000 words took 8 GB and 8 s).
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from workers.classifier import Request
-from workers.engine.description import ModelDescription
-from workers.engine.frame import frames, int32_bytes
+from workers.engine.description import Keep, ModelDescription
+from workers.engine.frame import ID_BYTES, frames, int32_bytes
 from workers.engine.packed import PackedSequences
 from workers.engine.wordcache import Uncacheable, splits_like_python, word_cache
 from workers.errors import ModelError
@@ -21,35 +20,27 @@ from workers.errors import ModelError
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-_ID_BYTES = 4
 _LONG_TEXT_CHARS_PER_TOKEN = 8
 
 
-class Tokenized(NamedTuple):
-    """`packed`: one sequence per request, in order. `truncated[i]`: request i had more than the model takes."""
-
-    packed: PackedSequences
-    truncated: list[bool]
-
-
 class TextTokenizer:
-    """Encodes requests for the model of `description`. One calling thread at a time.
+    """Encodes texts for the model of `description`. One calling thread at a time.
 
-    Raises ModelError where the tokenizer's special tokens leave no room for a text, or are not a plain frame.
+    `single`, `pair`: the special tokens around a text and around two. Raises ModelError where they leave no room for a
+    text, or are not a plain frame.
     """
 
     def __init__(self, description: ModelDescription) -> None:
         self._tokenizer = Tokenizer.from_str(description.tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._single, self._pair = frames(self._tokenizer)
+        self.single, self.pair = frames(self._tokenizer)
         self._cache = word_cache(self._tokenizer)
-        self._max_length = description.max_length
-        self._keep_right = description.truncation_side == "left"
-        if description.max_length < self._pair.special_count + 2:
+        self.max_length, self.keep = description.max_length, description.keep
+        if description.max_length < self.pair.special_count + 2:
             raise ModelError(
                 f"{description.source}: max_length {description.max_length} leaves no room for a text "
-                f"beside {self._pair.special_count} special tokens; set a larger one"
+                f"beside {self.pair.special_count} special tokens; set a larger one"
             )
 
     @property
@@ -57,43 +48,58 @@ class TextTokenizer:
         """Whether texts are answered from the word cache."""
         return self._cache is not None
 
-    def encode(self, requests: Sequence[Request]) -> Tokenized:
-        """Encode each request's text, or text and pair; an empty pair counts as none, as in transformers.
+    def encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[bool]]:
+        """One sequence for each request's text, or text and pair; and which of them were longer than the model takes.
 
-        A sequence may be empty where the tokenizer adds no special tokens. Raises UnicodeEncodeError for lone
-        surrogates.
+        An empty pair counts as none, as in transformers. A sequence may be empty where the tokenizer adds no special
+        tokens. Raises UnicodeEncodeError for lone surrogates.
         """
         sequences: list[bytes] = []
         truncated = [False] * len(requests)
         slow: list[int] = []
-        limit = (self._max_length - self._single.special_count) * _ID_BYTES
-        prefix, suffix = self._single.ids
+        room = self.max_length - self.single.special_count
+        limit, (prefix, suffix) = room * ID_BYTES, self.single.ids
+        cut_at = self.max_length if self.keep is Keep.HEAD else None
         for i, request in enumerate(requests):
-            content = None if request.text_pair else self._cached(request.text)
+            content = None if request.text_pair else self._cached(request.text, cut_at)
             if content is None:
                 slow.append(i)
                 sequences.append(b"")
                 continue
             if len(content) > limit:
-                content = content[-limit:] if self._keep_right else content[:limit]
+                content = cut(content, room, self.keep)
                 truncated[i] = True
             sequences.append(prefix + content + suffix)
         types = self._encode_slowly(requests, slow, sequences, truncated) if slow else {}
-        return Tokenized(_pack(sequences, types), truncated)
+        return pack(sequences, types), truncated
 
-    def _cached(self, text: str) -> bytes | None:
-        """The text's ids without special tokens, possibly cut beyond what is kept; None: ask the tokenizer."""
+    def contents(self, texts: Sequence[str]) -> list[bytes]:
+        """Each text's int32 ids, all of them, without special tokens. Raises UnicodeEncodeError for lone surrogates."""
+        found = [self._cached(text, None) for text in texts]
+        slow = [i for i, content in enumerate(found) if content is None]
+        for i, content in zip(slow, self._ask([texts[i] for i in slow]), strict=True):
+            found[i] = content
+        return [content for content in found if content is not None]
+
+    def _cached(self, text: str, cut_at: int | None) -> bytes | None:
+        """The text's ids without special tokens, of at least its first `cut_at` words; None: ask the tokenizer."""
         cache = self._cache
         if cache is None or not splits_like_python(text):
             return None
-        if len(text) > self._max_length * _LONG_TEXT_CHARS_PER_TOKEN and not self._keep_right:
-            words = text.split(None, self._max_length)[: self._max_length]  # each gives at least one token
+        if cut_at is not None and len(text) > cut_at * _LONG_TEXT_CHARS_PER_TOKEN:
+            words = text.split(None, cut_at)[:cut_at]  # each gives at least one token
         else:
             words = text.split()
         try:
             return b"".join(map(cache.__getitem__, words))
         except Uncacheable:
             return None
+
+    def _ask(self, texts: list[str]) -> list[bytes]:
+        if not texts:
+            return []
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [int32_bytes(encoding.ids) for encoding in encodings]
 
     def _encode_slowly(
         self, requests: Sequence[Request], rows: list[int], sequences: list[bytes], truncated: list[bool]
@@ -105,25 +111,33 @@ class TextTokenizer:
             texts.append(request.text)
             if request.text_pair:
                 texts.append(request.text_pair)
-        encodings = iter(self._tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        asked = iter(self._ask(texts))
         types: dict[int, bytes] = {}
         for row in rows:
-            frame = self._pair if requests[row].text_pair else self._single
-            contents = [next(encodings).ids for _ in frame.content_types]
-            room = self._max_length - frame.special_count
-            lengths = _longest_first([len(content) for content in contents], room)
-            truncated[row] = sum(lengths) < sum(map(len, contents))
-            parts = [
-                int32_bytes(content[len(content) - n :] if self._keep_right else content[:n])
-                for content, n in zip(contents, lengths, strict=True)
-            ]
+            frame = self.pair if requests[row].text_pair else self.single
+            contents = [next(asked) for _ in frame.content_types]
+            lengths = [len(content) // ID_BYTES for content in contents]
+            kept = longest_first(lengths, self.max_length - frame.special_count)
+            truncated[row] = kept != lengths
+            parts = [cut(content, n, self.keep) for content, n in zip(contents, kept, strict=True)]
             sequences[row] = frame.wrap(parts)
             if frame.has_types:
                 types[row] = frame.types(parts)
         return types
 
 
-def _longest_first(lengths: list[int], room: int) -> list[int]:
+def cut(content: bytes, room: int, keep: Keep) -> bytes:
+    """At most `room` ids of `content`, by the rule of `keep`."""
+    limit = room * ID_BYTES
+    if len(content) <= limit:
+        return content
+    if keep is Keep.HEAD:
+        return content[:limit]
+    head = 0 if keep is Keep.TAIL else room // 4 * ID_BYTES
+    return content[:head] + content[len(content) - (limit - head) :]
+
+
+def longest_first(lengths: list[int], room: int) -> list[int]:
     """How much of each content is kept: the rule of `tokenizers` for `longest_first`."""
     if sum(lengths) <= room:
         return lengths
@@ -137,10 +151,11 @@ def _longest_first(lengths: list[int], room: int) -> list[int]:
     return [short, long] if lengths[0] <= lengths[1] else [long, short]
 
 
-def _pack(sequences: list[bytes], types: dict[int, bytes]) -> PackedSequences:
+def pack(sequences: list[bytes], types: dict[int, bytes]) -> PackedSequences:
+    """Sequences of int32 ids; `types`: row -> its type ids, one byte each, where not all zero."""
     ids = np.frombuffer(b"".join(sequences), np.int32)
-    lengths = np.fromiter(map(len, sequences), np.int32, len(sequences)) // _ID_BYTES
+    lengths = np.fromiter(map(len, sequences), np.int32, len(sequences)) // ID_BYTES
     if not types:
         return PackedSequences(ids, lengths)
-    parts = [types.get(row, bytes(len(ids) // _ID_BYTES)) for row, ids in enumerate(sequences)]
+    parts = [types.get(row, bytes(len(ids) // ID_BYTES)) for row, ids in enumerate(sequences)]
     return PackedSequences(ids, lengths, np.frombuffer(b"".join(parts), np.uint8))

@@ -9,11 +9,11 @@ from tests.models import make_tokenizer
 SCRIPT = """
 import sys
 from workers.classifier import Request
-from workers.engine import answers, batcher, description, packed, prepare, tokenizer
+from workers.engine import answers, batcher, description, packed, tasks
 model = description.ModelDescription(
     "m", "r", "text-classification", ("a", "b"), description.Activation.SOFTMAX, 32, 2, open(sys.argv[1]).read()
 )
-prepared = prepare.prepare(model, tokenizer.TextTokenizer(model), [Request("good"), Request("g\\u00f6", "pair")])
+prepared = tasks.task_for(model).prepare([Request("good"), Request("g\\u00f6", "pair")])
 assert len(prepared.packed.lengths) == 2
 loaded = {name.split(".")[0] for name in sys.modules}
 print(sorted(loaded & {"torch", "transformers", "ray", "kafka", "huggingface_hub"}))

@@ -14,8 +14,10 @@ from huggingface_hub import errors
 
 from tests.models import MAX_LENGTH, build, edit_config
 from workers.engine import device, source
+from workers.engine.describing import activation_of
 from workers.engine.description import Activation
-from workers.engine.loading import activation_of, load
+from workers.engine.loading import load
+from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import PackedLinear, pack_linears
 from workers.errors import ModelError
 
@@ -29,19 +31,19 @@ def copied(model_folder: Folders, tmp_path: Path) -> Path:
 
 def refusal(folder: Path | str, **options: Any) -> str:
     with pytest.raises(ModelError) as caught:
-        load(str(folder), device="cpu", **options)
+        load(str(folder), ModelOptions(device="cpu", **options))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_description_says_all_that_the_worker_needs(copied: Path) -> None:
-    description, backend = load(str(copied), device="cpu", dtype="float32", max_length=16)
+    description, backend = load(str(copied), ModelOptions(device="cpu", dtype="float32", max_length=16))
     assert description.labels == ("a", "b", "c")
     assert (description.max_length, description.top_k, description.task) == (16, 3, "text-classification")
     assert description.activation is Activation.SOFTMAX
     assert description.revision == source.revision_of(copied)
     assert (backend.device_type, backend.pad_id) == ("cpu", 0)
-    assert load(str(copied), device="cpu", top_k=2)[0].top_k == 2
+    assert load(str(copied), ModelOptions(device="cpu", top_k=2))[0].top_k == 2
 
 
 def test_a_directory_needs_no_network(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +52,7 @@ def test_a_directory_needs_no_network(copied: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("socket.getaddrinfo", no_network)
     monkeypatch.setattr("socket.socket.connect", no_network)
-    assert load(str(copied), device="cpu")[0].labels == ("a", "b", "c")
+    assert load(str(copied), ModelOptions(device="cpu"))[0].labels == ("a", "b", "c")
 
 
 def test_the_revision_of_a_directory_follows_its_content(copied: Path) -> None:
@@ -76,9 +78,9 @@ def test_the_length_is_what_tokenizer_and_positions_take(
     tmp_path: Path, family: str, own: int | None, expected: int
 ) -> None:
     folder = build(tmp_path / "model", family, model_max_length=own)
-    assert load(str(folder), device="cpu")[0].max_length == expected
-    assert load(str(folder), device="cpu", max_length=9)[0].max_length == 9
-    assert load(str(folder), device="cpu", max_length=9_999)[0].max_length == expected
+    assert load(str(folder), ModelOptions(device="cpu"))[0].max_length == expected
+    assert load(str(folder), ModelOptions(device="cpu", max_length=9))[0].max_length == 9
+    assert load(str(folder), ModelOptions(device="cpu", max_length=9_999))[0].max_length == expected
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_unknown_options_are_refused(copied: Path) -> None:
 
 def refusal_of(folder: Path, **options: Any) -> str:
     with pytest.raises(ModelError) as caught:
-        load(str(folder), **options)
+        load(str(folder), ModelOptions(**options))
     return str(caught.value)
 
 
@@ -226,7 +228,7 @@ def test_the_hub_is_asked_for_safe_files_only(
         return os.fspath(shutil.copytree(model_folder("bert"), snapshot))
 
     monkeypatch.setattr(source, "snapshot_download", download)
-    description, _ = load("owner/name", "v1", device="cpu")
+    description, _ = load("owner/name", ModelOptions(revision="v1", device="cpu"))
     assert (asked["name"], asked["revision"]) == ("owner/name", "v1")
     assert asked["allow_patterns"] == ["*.json", "*.txt", "*.model", "*.safetensors"]
     assert (description.source, description.revision) == ("owner/name", commit)

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from tests.models import FAMILIES, TEXTS, make_tokenizer
 from workers.classifier import Request
-from workers.engine.description import Activation, ModelDescription
+from workers.engine.description import Activation, Keep, ModelDescription
 from workers.engine.tokenizer import TextTokenizer
 from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, word_cache
 from workers.errors import ModelError
@@ -22,7 +22,8 @@ WORDPIECE = ("distilbert", "bert", "electra", "mpnet")
 def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> ModelDescription:
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
-    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(), side)
+    keep = Keep.TAIL if side == "left" else Keep.HEAD
+    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(), keep)
 
 
 @cache

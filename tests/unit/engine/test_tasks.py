@@ -11,14 +11,13 @@ from workers.classifier import Fault, Prediction, RecordError, Request
 from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription
 from workers.engine.packed import ScoredSequences
-from workers.engine.prepare import answer, prepare
-from workers.engine.tokenizer import TextTokenizer
+from workers.engine.tasks import task_for
 
 DESCRIPTION = ModelDescription(
     "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
     make_tokenizer("bert").backend_tokenizer.to_str(),
 )  # fmt: skip
-TOKENIZER = TextTokenizer(DESCRIPTION)
+TASK = task_for(DESCRIPTION)
 
 
 def scored_of(n: int, k: int, errors: dict[int, RecordError] | None = None) -> ScoredSequences:
@@ -29,9 +28,9 @@ def scored_of(n: int, k: int, errors: dict[int, RecordError] | None = None) -> S
 
 def test_each_request_gets_its_own_top_k() -> None:
     requests = [Request("good"), Request("bad", top_k=1), Request("x", "y", 3), Request("good", top_k=99)]
-    prepared = prepare(DESCRIPTION, TOKENIZER, requests)
-    assert prepared.top_ks == [2, 1, 3, 3]
-    answers = answer(DESCRIPTION, prepared, scored_of(4, 3))
+    prepared = TASK.prepare(requests)
+    assert prepared.width == 3
+    answers = prepared.answers(scored_of(4, 3))
     assert [one.labels for one in answers if isinstance(one, Prediction)] == [
         ("a", "b"), ("b",), ("c", "a", "b"), ("a", "b", "c"),
     ]  # fmt: skip
@@ -43,8 +42,8 @@ def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
         Request("good"), Request("x", candidate_labels=("y",)), Request("lone \ud800"), Request("bad", top_k=0),
         Request("good", "pair \udfff"), Request("good"),
     ]  # fmt: skip
-    prepared = prepare(DESCRIPTION, TOKENIZER, requests)
-    answers = answer(DESCRIPTION, prepared, scored_of(2, 2))
+    prepared = TASK.prepare(requests)
+    answers = prepared.answers(scored_of(2, 2))
     faults = [one.fault if isinstance(one, RecordError) else None for one in answers]
     assert faults == [
         None, Fault.INVALID_LABELS, Fault.INVALID_MESSAGE, Fault.INVALID_MESSAGE, Fault.INVALID_MESSAGE, None,
@@ -55,9 +54,9 @@ def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
 
 
 def test_nothing_left_to_run_needs_no_model() -> None:
-    prepared = prepare(DESCRIPTION, TOKENIZER, [Request("x", candidate_labels=())])
+    prepared = TASK.prepare([Request("x", candidate_labels=())])
     assert len(prepared.packed.lengths) == 0
-    (error,) = answer(DESCRIPTION, prepared, None)
+    (error,) = prepared.answers(None)
     assert isinstance(error, RecordError)
 
 
@@ -65,7 +64,7 @@ def test_a_text_without_a_token_is_refused_where_no_special_tokens_are_added() -
     bare = Tokenizer(models.WordLevel({"good": 0, "?": 1}, unk_token="?"))
     bare.pre_tokenizer = pre_tokenizers.Whitespace()
     description = replace(DESCRIPTION, tokenizer_json=bare.to_str())
-    prepared = prepare(description, TextTokenizer(description), [Request("good"), Request(" "), Request("bad good")])
+    prepared = task_for(description).prepare([Request("good"), Request(" "), Request("bad good")])
     assert prepared.packed.ids.tolist() == [0, 1, 0]
     assert prepared.rejected == {1: RecordError(Fault.INVALID_MESSAGE, "the text has no tokens")}
 
@@ -78,7 +77,7 @@ def test_rows_that_fail_are_record_errors() -> None:
 
 
 def test_answers_of_other_sequences_are_refused() -> None:
-    prepared = prepare(DESCRIPTION, TOKENIZER, [Request("good")] * 3)
+    prepared = TASK.prepare([Request("good")] * 3)
     for scored in (scored_of(2, 2), scored_of(4, 2), None):
         with pytest.raises(ValueError, match=r"answers for|belong together"):
-            answer(DESCRIPTION, prepared, scored)
+            prepared.answers(scored)

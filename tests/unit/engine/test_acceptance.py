@@ -1,0 +1,106 @@
+"""Thresholds: which labels a prediction stands by, and when it abstains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models import TEXTS, build
+from workers.classifier import Prediction, Request
+from workers.engine.description import Activation, ModelDescription
+from workers.engine.engine import Engine
+from workers.engine.loading import load
+from workers.engine.options import ModelOptions
+from workers.engine.tasks.acceptance import Acceptance
+from workers.errors import ModelError
+
+LABELS = ("a", "b", "c", "d")
+PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
+
+
+def acceptance(threshold: float | None = None, **thresholds: float) -> Acceptance:
+    return Acceptance(ModelDescription("m", "r", "text-classification", LABELS, Activation.SIGMOID, 64, 1, "",
+                                       threshold=threshold, thresholds=thresholds))  # fmt: skip
+
+
+def prediction(*scores: float) -> Prediction:
+    return Prediction(LABELS[: len(scores)], scores, 3, False, "r")
+
+
+@pytest.mark.parametrize(
+    ("rule", "scores", "accepted"),
+    [
+        (acceptance(), (0.3, 0.2), None), (acceptance(0.5), (0.5, 0.2), ("a",)), (acceptance(0.5), (0.49, 0.2), ()),
+        (acceptance(a=0.9), (0.8, 0.2), ()), (acceptance(b=0.9), (0.1, 0.05), ("a",)),
+        (acceptance(0.5, a=0.1), (0.2, 0.1), ("a",)), (acceptance(0.0), (0.0,), ("a",)),
+    ],
+)  # fmt: skip
+def test_the_best_label_or_none(rule: Acceptance, scores: tuple[float, ...], accepted: tuple[str, ...] | None) -> None:
+    assert rule.of_best(prediction(*scores)).accepted == accepted
+
+
+@pytest.mark.parametrize(
+    ("rule", "top_k", "accepted", "shown"),
+    [
+        (acceptance(), 1, ("a", "b"), 2), (acceptance(), 3, ("a", "b"), 3), (acceptance(0.95), 2, (), 2),
+        (acceptance(d=0.1), 1, ("a", "b", "d"), 4), (acceptance(0.7, a=0.99), 1, (), 1),
+    ],
+)  # fmt: skip
+def test_independent_labels_are_accepted_each_for_itself(
+    rule: Acceptance, top_k: int, accepted: tuple[str, ...], shown: int
+) -> None:
+    decided = rule.of_independent(prediction(0.9, 0.6, 0.4, 0.2), top_k)
+    assert (decided.accepted, len(decided.labels), len(decided.scores)) == (accepted, shown, shown)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.floats(0, 1), st.integers(1, 4))
+def test_what_is_accepted_is_what_reaches_the_threshold(scores: list[float], threshold: float, top_k: int) -> None:
+    every = prediction(*sorted(scores, reverse=True))
+    decided = acceptance(threshold).of_independent(every, top_k)
+    reached = {label for label, score in zip(every.labels, every.scores, strict=True) if score >= threshold}
+    assert set(decided.accepted or ()) == reached <= set(decided.labels)
+
+
+def test_a_model_of_independent_labels_accepts_by_the_scores_of_all(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", "bert", labels=LABELS, problem_type="multi_label_classification")
+    requests = [Request(text) for text in TEXTS]
+    with Engine.load(str(folder), top_k=None, **PLAIN) as engine:
+        everything = engine.classify(requests)
+    with Engine.load(str(folder), top_k=1, threshold=0.4, thresholds={"a": 0.7}, **PLAIN) as engine:
+        few = engine.classify(requests)
+    sizes = set()
+    for all_of_it, one in zip(everything, few, strict=True):
+        assert isinstance(all_of_it, Prediction)
+        assert isinstance(one, Prediction)
+        wanted = [label for label, score in zip(all_of_it.labels, all_of_it.scores, strict=True)
+                  if score >= (0.7 if label == "a" else 0.4)]
+        assert list(one.accepted or ()) == wanted
+        assert one.labels == all_of_it.labels[: len(one.labels)]
+        sizes.add(len(wanted))
+    assert len(sizes) > 1
+
+
+def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", "bert", labels=LABELS)
+    with Engine.load(str(folder), problem_type="multi_label_classification", top_k=None, **PLAIN) as engine:
+        (answer,) = engine.classify([Request(TEXTS[0])])
+    assert isinstance(answer, Prediction)
+    assert sum(answer.scores) != pytest.approx(1)
+    assert answer.accepted == tuple(
+        label for label, score in zip(answer.labels, answer.scores, strict=True) if score >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"thresholds": {"z": 0.5}}, "thresholds names 'z', which is no label of the model; it has a, b, c, d"),
+        ({"threshold": 0.5, "problem_type": "regression"}, "are for scores from 0 to 1"),
+        ({"task": "summarization"}, "task 'summarization' is not supported; use one of text-classification, zero-shot"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_an_error_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
+    folder = build(tmp_path / "model", "bert", labels=LABELS)
+    with pytest.raises(ModelError, match=problem):
+        load(str(folder), ModelOptions(**PLAIN, **options))

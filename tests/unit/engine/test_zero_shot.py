@@ -1,0 +1,196 @@
+"""Zero-shot: the oracle is transformers' own pipeline, whatever is in texts, labels and templates."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.models import FAMILIES, TEXTS, build
+from tests.unit.engine.test_parity import ODD_TEXTS
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.engine import Engine
+from workers.engine.options import ModelOptions
+from workers.engine.tasks import zero_shot
+from workers.errors import ModelError
+
+NLI = ("contradiction", "neutral", "entailment")
+LABELS = ("delivery", "quality of the zips", "price", "the colour!", "{}", "%s", "caf\u00e9", "\U0001f600")
+TEMPLATES = (None, "It is about {}.", "{}", "caf\u00e9 {} na\u00efve")
+OPTIONS: dict[str, Any] = {"task": "zero-shot-classification", "device": "cpu", "dtype": "float32", "top_k": None}
+
+Folders = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def nli_folder(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    @cache
+    def folder(family: str, labels: tuple[str, ...] = NLI) -> Path:
+        return build(tmp_path_factory.mktemp(family), family, labels=labels)
+
+    return folder
+
+
+@cache
+def oracle(folder: Path) -> Any:
+    return transformers.pipeline("zero-shot-classification", str(folder), dtype=torch.float32, device="cpu")
+
+
+def expected(folder: Path, request: Request) -> dict[str, float]:
+    template = {} if request.hypothesis_template is None else {"hypothesis_template": request.hypothesis_template}
+    answer = oracle(folder)(request.text, list(request.candidate_labels or ()), multi_label=bool(request.multi_label),
+                            **template)
+    return dict(zip(answer["labels"], answer["scores"], strict=True))
+
+
+def assert_same(folder: Path, requests: Sequence[Request], answers: Sequence[Any], within: float = 1e-5) -> None:
+    for request, answer in zip(requests, answers, strict=True):
+        assert isinstance(answer, Prediction), answer
+        wanted = expected(folder, request)
+        assert dict(zip(answer.labels, answer.scores, strict=True)) == pytest.approx(wanted, abs=within), request
+        assert list(answer.scores) == sorted(answer.scores, reverse=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_equals_the_pipeline(nli_folder: Folders, family: str) -> None:
+    folder = nli_folder(family)
+    texts = [text for text in (*TEXTS, *ODD_TEXTS) if text]  # the pipeline takes no empty text
+    requests = [
+        Request(text, candidate_labels=LABELS[: 1 + row % len(LABELS)], hypothesis_template=TEMPLATES[row % 4],
+                multi_label=bool(row % 2))
+        for row, text in enumerate(texts)
+    ]
+    for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
+        with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, "dtype": dtype}) as engine:
+            assert_same(folder, requests, engine.classify(requests), within)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(min_size=1, max_size=80),
+    labels=st.lists(st.text(min_size=1, max_size=12).filter(str.strip), min_size=1, max_size=4, unique=True),
+    multi_label=st.booleans(), family=st.sampled_from(["bert", "roberta", "albert"]),
+)  # fmt: skip
+def test_any_text_and_label(
+    nli_folder: Folders, engines: Callable[[str], Engine], text: str, labels: list[str], multi_label: bool, family: str
+) -> None:
+    request = Request(text, candidate_labels=tuple(labels), multi_label=multi_label)
+    (answer,) = engines(family).classify([request])
+    if isinstance(answer, RecordError):  # nothing but a lone surrogate
+        assert any("\ud800" <= char <= "\udfff" for char in text + "".join(labels))
+    else:
+        assert_same(nli_folder(family), [request], [answer])
+
+
+@pytest.fixture(scope="module")
+def engines(nli_folder: Folders) -> Any:
+    made: dict[str, Engine] = {}
+
+    def engine(family: str) -> Engine:
+        if family not in made:
+            made[family] = Engine.load(str(nli_folder(family)), **OPTIONS)
+        return made[family]
+
+    yield engine
+    for one in made.values():
+        one.close()
+
+
+@pytest.mark.parametrize("labels", [("entailment", "neutral", "contradiction"), ("ENTAILMENT", "NOT_ENTAILMENT"),
+                                    ("not", "entails"), ("contradiction", "entailment", "neutral")])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_ids_follow_from_the_models_labels(
+    nli_folder: Folders, labels: tuple[str, ...], multi_label: bool
+) -> None:
+    folder = nli_folder("bert", labels)
+    requests = [Request(text, candidate_labels=LABELS[:3], multi_label=multi_label) for text in TEXTS]
+    with Engine.load(str(folder), **OPTIONS) as engine:
+        assert_same(folder, requests, engine.classify(requests))
+
+
+def test_what_a_message_leaves_open_the_settings_say(nli_folder: Folders) -> None:
+    folder = nli_folder("bert")
+    options = {**OPTIONS, "candidate_labels": LABELS[:3], "hypothesis_template": "all {}", "multi_label": True}
+    with Engine.load(str(folder), **options) as engine:
+        alone, *own = engine.classify([
+            Request(TEXTS[0]), Request(TEXTS[0], candidate_labels=("other",)), Request(TEXTS[0], multi_label=False),
+            Request(TEXTS[0], hypothesis_template="{}?"),
+        ])  # fmt: skip
+    assert_same(folder, [Request(TEXTS[0], None, None, LABELS[:3], "all {}", True),
+                         Request(TEXTS[0], None, None, ("other",), "all {}", True),
+                         Request(TEXTS[0], None, None, LABELS[:3], "all {}", False),
+                         Request(TEXTS[0], None, None, LABELS[:3], "{}?", True)], [alone, *own])  # fmt: skip
+
+
+def test_a_bad_request_does_no_harm_to_its_neighbours(engines: Callable[[str], Engine]) -> None:
+    good = Request("good", candidate_labels=LABELS[:2])
+    requests = [
+        good, Request("no labels"), Request("x", candidate_labels=()), good,
+        Request("x", "a pair", candidate_labels=LABELS), Request("x", candidate_labels=LABELS, hypothesis_template="{"),
+        Request("x", candidate_labels=LABELS, hypothesis_template="{0}"),
+        Request("x", candidate_labels=LABELS, hypothesis_template="{} {}"),
+        Request("x", candidate_labels=("long " * 70,)), Request("x\ud800", candidate_labels=LABELS),
+        Request("x", candidate_labels=LABELS, top_k=0), good,
+    ]  # fmt: skip
+    answers = engines("bert").classify(requests)
+    labels, message = Fault.INVALID_LABELS, Fault.INVALID_MESSAGE
+    assert [answer.fault if isinstance(answer, RecordError) else None for answer in answers] == [
+        None, labels, labels, None, message, labels, labels, labels, labels, message, message, None,
+    ]  # fmt: skip
+    first, *others = [answer for answer in answers if isinstance(answer, Prediction)]
+    for other in others:
+        assert other.labels == first.labels
+        assert other.scores == pytest.approx(first.scores, abs=1e-6)
+
+
+def test_long_texts_are_cut_and_say_so(engines: Callable[[str], Engine]) -> None:
+    short, long = engines("bert").classify([
+        Request("good", candidate_labels=LABELS[:2]), Request("good " * 100, candidate_labels=LABELS[:2], top_k=1),
+    ])  # fmt: skip
+    assert isinstance(short, Prediction)
+    assert isinstance(long, Prediction)
+    assert (short.truncated, long.truncated) == (False, True)
+    assert long.tokens == 2 * 64
+    assert len(long.labels) == 1
+
+
+def test_hypotheses_are_tokenized_once(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    task: Any = engines("roberta")._task
+    asked: list[str] = []
+    contents = task._tokenizer.contents
+    monkeypatch.setattr(task._tokenizer, "contents", lambda texts: asked.extend(texts) or contents(texts))
+    for text in ("one", "two", "three"):
+        task.prepare([Request(text, candidate_labels=("first", "second"))])
+    assert sorted(asked) == sorted(["one", "two", "three", "This example is first.", "This example is second."])
+
+
+def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zero_shot, "MAX_HYPOTHESES", 3)
+    task: Any = engines("bert")._task
+    for number in range(10):
+        task.prepare([Request("x", candidate_labels=("kept", f"label {number}"))])
+    assert len(task._hypotheses) == 3
+    assert "This example is kept." in task._hypotheses
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "problem"),
+    [
+        (("a", "b"), {}, "needs a model of natural language inference"),
+        (("entailment",), {}, "needs a model of natural language inference"),
+        (NLI, {"hypothesis_template": "no place"}, "hypothesis_template must hold {} once"),
+        (NLI, {"long_text": "windows"}, "long_text windows is for task text-classification only"),
+    ],
+)
+def test_what_cannot_work_is_an_error_at_start(
+    nli_folder: Folders, labels: tuple[str, ...], options: dict[str, Any], problem: str
+) -> None:
+    from workers.engine.loading import load
+
+    with pytest.raises(ModelError, match=problem):
+        load(str(nli_folder("distilbert", labels)), ModelOptions(**{**OPTIONS, **options}))

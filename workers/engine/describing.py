@@ -1,0 +1,116 @@
+"""A model's config, its tokenizer and the options -> its description; what does not go together is an error here."""
+
+from typing import Any
+
+from workers.engine.description import Activation, Keep, ModelDescription, TaskName, Windows, ZeroShot
+from workers.engine.options import ModelOptions
+from workers.engine.tasks.zero_shot import is_template
+from workers.errors import ModelError
+
+
+def describe(
+    source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
+) -> ModelDescription:
+    """`config`, `tokenizer`: transformers' own. Raises ModelError naming the option and the fix."""
+    if options.task not in list(TaskName):
+        raise ModelError(f"{source}: task {options.task!r} is not supported; use one of {', '.join(TaskName)}")
+    zero_shot = options.task == TaskName.ZERO_SHOT
+    labels = _labels_of(source, config)
+    # Pairs have labels of their own: the model's say how one sentence follows from another.
+    activation = Activation.NONE if zero_shot else activation_of(config, options.problem_type)
+    _check_thresholds(source, options, None if zero_shot else labels, activation)
+    most = None if zero_shot else len(labels)
+    return ModelDescription(
+        source=source,
+        revision=revision,
+        task=options.task,
+        labels=labels,
+        activation=activation,
+        max_length=max_length,
+        top_k=_top_k(options.top_k, most),
+        tokenizer_json=_tokenizer_json(tokenizer),
+        keep=_keep(options.truncate, tokenizer.truncation_side),
+        windows=_windows(source, options, max_length),
+        zero_shot=_zero_shot(source, options, config) if zero_shot else None,
+        threshold=options.threshold,
+        thresholds=dict(options.thresholds),
+    )
+
+
+def activation_of(config: Any, problem_type: str | None = None) -> Activation:
+    """The rule of `TextClassificationPipeline.postprocess`, for a transformers config.
+
+    `problem_type` stands in for the config's. There `config.function_to_apply` comes last, behind conditions that
+    every model with a label meets.
+    """
+    problem_type = problem_type or config.problem_type
+    if problem_type == "regression":
+        return Activation.NONE
+    if problem_type == "multi_label_classification" or config.num_labels == 1:
+        return Activation.SIGMOID
+    if problem_type == "single_label_classification" or config.num_labels > 1:
+        return Activation.SOFTMAX
+    return Activation(getattr(config, "function_to_apply", Activation.NONE))
+
+
+def _zero_shot(source: str, options: ModelOptions, config: Any) -> ZeroShot:
+    """The rule of `ZeroShotClassificationPipeline` for the ids; what it only warns of is an error here."""
+    ids = [number for name, number in config.label2id.items() if str(name).lower().startswith("entail")]
+    if not ids or config.num_labels < 2:
+        raise ModelError(f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
+                         "label 'entailment' in its config.json's label2id; name another model, or another task")
+    if not is_template(options.hypothesis_template):
+        raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
+    contradiction_id = config.num_labels - 1 if ids[0] == 0 else 0
+    return ZeroShot(ids[0], contradiction_id, tuple(options.candidate_labels), options.hypothesis_template,
+                    options.multi_label)
+
+
+def _windows(source: str, options: ModelOptions, max_length: int) -> Windows | None:
+    if options.long_text == "truncate":
+        return None
+    if options.task != TaskName.TEXT_CLASSIFICATION:
+        raise ModelError(f"{source}: long_text windows is for task text-classification only; set it to truncate")
+    stride = max_length // 4 if options.stride is None else options.stride
+    if stride > max_length // 2:
+        raise ModelError(f"{source}: stride {stride} is more than half of max_length ({max_length}): lower it")
+    return Windows(stride, options.aggregate, options.max_windows)
+
+
+def _check_thresholds(source: str, options: ModelOptions, labels: tuple[str, ...] | None, activation: Activation
+                      ) -> None:
+    """`labels`: None where a request names its own."""
+    asked = options.threshold is not None or options.thresholds
+    if asked and labels is not None and activation is Activation.NONE:
+        raise ModelError(f"{source}: threshold and thresholds are for scores from 0 to 1, and this model's are not; "
+                         "remove them, or set problem_type")
+    for label in options.thresholds:
+        if labels is not None and label not in labels:
+            raise ModelError(f"{source}: thresholds names {label!r}, which is no label of the model; it has "
+                             f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}")
+
+
+def _keep(wanted: str | None, truncation_side: str) -> Keep:
+    if wanted is not None:
+        return Keep(wanted)
+    return Keep.TAIL if truncation_side == "left" else Keep.HEAD
+
+
+def _top_k(wanted: int | None, most: int | None) -> int:
+    if most is None:
+        return wanted or 1_000_000  # all that a request may name
+    return most if wanted is None else max(1, min(wanted, most))
+
+
+def _tokenizer_json(tokenizer: Any) -> str:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return backend.to_str()
+
+
+def _labels_of(source: str, config: Any) -> tuple[str, ...]:
+    names: dict[int, Any] = config.id2label or {}
+    if not names or sorted(names) != list(range(config.num_labels)):
+        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")
+    return tuple(str(names[i]) for i in range(len(names)))

@@ -1,0 +1,43 @@
+"""What one may choose about a model: plain values, the same ones for the engine alone and for a replica. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How to load and use a model; `workers.engine.loading.load` checks them against it.
+
+    `revision`: a commit, tag or branch of the hub. `task`: "text-classification" | "zero-shot-classification".
+    `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16".
+    `max_length`: tokens, at most what the model takes (None). `top_k`: labels per answer where a request does not say;
+    None: all. `problem_type`: transformers' name of one, in place of what the model's config says.
+
+    `long_text`: "truncate" cuts, "windows" reads all of it. `truncate`: what is kept, "head" | "tail" | "head_tail";
+    None: as the tokenizer does. `stride`: tokens that neighbouring windows share, as transformers means it; None: a
+    quarter of a window. `aggregate`: "mean" | "max" of the windows' scores. `max_windows`: what is behind is cut.
+
+    `candidate_labels`, `hypothesis_template`, `multi_label`: of zero-shot, where a request does not say.
+    `threshold`: the score from which on a label is accepted; None: 0.5 where labels are independent of each other, else
+    the best label is always accepted. `thresholds`: of single labels, before `threshold`.
+    """
+
+    revision: str | None = None
+    task: str = "text-classification"
+    device: str = "auto"
+    dtype: str = "auto"
+    max_length: int | None = None
+    top_k: int | None = 5
+    problem_type: str | None = None
+    long_text: str = "truncate"
+    truncate: str | None = None
+    stride: int | None = None
+    aggregate: str = "mean"
+    max_windows: int = 32
+    candidate_labels: tuple[str, ...] = ()
+    hypothesis_template: str = HYPOTHESIS_TEMPLATE
+    multi_label: bool = False
+    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,91 @@
+"""Text classification: one sequence per request, or one per window of a long text. No torch."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from workers.classifier import Fault, RecordError, Request
+from workers.engine.answers import predictions
+from workers.engine.description import Activation, ModelDescription, Windows
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.tasks.acceptance import Acceptance
+from workers.engine.tasks.prepared import Answer, Prepared, encode_answerable
+from workers.engine.tokenizer import TextTokenizer
+from workers.engine.windows import aggregate, encode_windows
+
+_PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
+
+
+class TextClassification:
+    """Satisfies `Task`."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._description = description
+        self._tokenizer = TextTokenizer(description)
+        self._acceptance = Acceptance(description)
+        self._independent = description.activation is Activation.SIGMOID and len(description.labels) > 1
+        self._decides = self._independent or self._acceptance.is_set
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """See `Task.prepare`."""
+        rejected: dict[int, RecordError] = {}
+        if any(request[2:] != _PLAIN for request in requests):
+            rejected = {i: error for i, request in enumerate(requests) if (error := _refusal(request)) is not None}
+        if self._description.windows is not None:
+            return self._prepare_windows(requests, rejected, self._description.windows)
+        accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
+        top_ks = self._top_ks(accepted)
+        width = len(self._description.labels) if self._independent else max(top_ks, default=1)
+        read = partial(self._read, packed.lengths.tolist(), truncated, top_ks)
+        return Prepared(packed, width, read, rejected)
+
+    def _prepare_windows(
+        self, requests: Sequence[Request], rejected: dict[int, RecordError], windows: Windows
+    ) -> Prepared:
+        encode = partial(encode_windows, self._tokenizer, windows)
+        accepted, packed, (counts, truncated) = encode_answerable(requests, rejected, encode)
+        labels, top_ks = len(self._description.labels), self._top_ks(accepted)
+
+        def read(scored: ScoredSequences) -> list[Answer]:
+            whole = aggregate(scored, counts, labels, windows.aggregate)
+            return self._read(_sums(packed, counts), truncated, top_ks, whole)
+
+        return Prepared(packed, labels, read, rejected)
+
+    def _top_ks(self, requests: Sequence[Request]) -> list[int]:
+        count = len(self._description.labels)
+        default = min(self._description.top_k, count)
+        return [default if request.top_k is None else min(request.top_k, count) for request in requests]
+
+    def _read(
+        self, tokens: list[int], truncated: list[bool], top_ks: list[int], scored: ScoredSequences
+    ) -> list[Answer]:
+        description = self._description
+        widths = [len(description.labels)] * len(top_ks) if self._independent else top_ks
+        answers = predictions(scored, description.labels, tokens, truncated, widths, description.revision)
+        return list(map(self._decided, answers, top_ks)) if self._decides else answers
+
+    def _decided(self, answer: Answer, top_k: int) -> Answer:
+        if isinstance(answer, RecordError):
+            return answer
+        return self._acceptance.of_independent(answer, top_k) if self._independent else self._acceptance.of_best(answer)
+
+
+def _refusal(request: Request) -> RecordError | None:
+    if request.candidate_labels is not None:
+        return RecordError(Fault.INVALID_LABELS, "the task text-classification takes no candidate_labels")
+    for name in ("hypothesis_template", "multi_label"):
+        if getattr(request, name) is not None:
+            return RecordError(Fault.INVALID_MESSAGE, f"the task text-classification takes no {name}")
+    return refused_top_k(request)
+
+
+def refused_top_k(request: Request) -> RecordError | None:
+    """Why the request's `top_k` cannot be; None where it can."""
+    if request.top_k is not None and request.top_k < 1:
+        return RecordError(Fault.INVALID_MESSAGE, f"top_k must be at least 1, not {request.top_k}")
+    return None
+
+
+def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:
+    lengths = iter(packed.lengths.tolist())
+    return [sum(next(lengths) for _ in range(count)) for count in counts]

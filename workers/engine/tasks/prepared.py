@@ -1,0 +1,86 @@
+"""Requests that a task has made sequences of, those that it has refused, and the way back to answers. No torch."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.packed import PackedSequences, ScoredSequences
+
+Answer = Prediction | RecordError
+Encoded = TypeVar("Encoded")
+
+
+class Prepared(NamedTuple):
+    """What the model must run for a list of requests.
+
+    `packed`: the sequences of all requests that are not in `rejected`, in their order. `width`: how many labels the
+    model must report for each sequence. `read`: makes the answers of these requests. `rejected`: position among the
+    requests -> why it cannot be answered.
+    """
+
+    packed: PackedSequences
+    width: int
+    read: Callable[[ScoredSequences], list[Answer]]
+    rejected: dict[int, RecordError]
+
+    def answers(self, scored: ScoredSequences | None) -> list[Answer]:
+        """Answers in the order of the requests. `scored`: None where nothing was to run.
+
+        Raises ValueError where `scored` does not belong to these requests.
+        """
+        answered: list[Answer] = []
+        if scored is not None:
+            answered = self.read(scored)
+        elif len(self.packed.lengths):
+            raise ValueError(f"no answers for {len(self.packed.lengths)} sequences")
+        for i in sorted(self.rejected):
+            answered.insert(i, self.rejected[i])
+        return answered
+
+
+class Unanswerable(Exception):
+    """One request is at fault for a reason that only shows when it is tokenized."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+def encode_answerable(
+    requests: Sequence[Request],
+    rejected: dict[int, RecordError],
+    encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded]],
+) -> tuple[Sequence[Request], PackedSequences, Encoded]:
+    """Encode what is not in `rejected`, where those join on which `encode` raises or makes no token at all.
+
+    One bad request never harms another. Never raises for a request's content.
+    """
+    accepted = _without(requests, rejected)
+    try:
+        packed, more = encode(accepted)
+        if not (packed.lengths == 0).any():
+            return accepted, packed, more
+    except Exception:  # noqa: S110 - some request's fault: which one is found below
+        pass
+    for i, request in enumerate(requests):
+        if i not in rejected and (error := _unreadable(request, encode)) is not None:
+            rejected[i] = error
+    accepted = _without(requests, rejected)
+    return accepted, *encode(accepted)
+
+
+def _unreadable(
+    request: Request, encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded]]
+) -> RecordError | None:
+    try:
+        packed, _ = encode([request])
+    except Unanswerable as error:
+        return RecordError(error.fault, str(error))
+    except Exception as error:
+        return RecordError(Fault.INVALID_MESSAGE, f"the tokenizer refuses the text: {type(error).__name__}")
+    empty = (packed.lengths == 0).any()
+    return RecordError(Fault.INVALID_MESSAGE, "the text has no tokens") if empty else None
+
+
+def _without(requests: Sequence[Request], rejected: dict[int, RecordError]) -> Sequence[Request]:
+    return [request for i, request in enumerate(requests) if i not in rejected] if rejected else requests

@@ -1,0 +1,144 @@
+"""Zero-shot classification by NLI: one pair of text and hypothesis per candidate label. No torch.
+
+The rules are those of `transformers.ZeroShotClassificationPipeline`: only the text is cut, the best label is found by a
+softmax over all entailments, and with `multi_label`, or one label alone, each by entailment against contradiction.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.answers import by_label
+from workers.engine.description import ModelDescription
+from workers.engine.frame import ID_BYTES
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.tasks.acceptance import Acceptance
+from workers.engine.tasks.classification import refused_top_k
+from workers.engine.tasks.prepared import Answer, Prepared, Unanswerable, encode_answerable
+from workers.engine.tokenizer import TextTokenizer, cut, pack
+from workers.errors import ModelError
+
+MAX_HYPOTHESES = 10_000  # at about 200 bytes each
+
+
+class _Question(NamedTuple):
+    """What one request asks for."""
+
+    labels: tuple[str, ...]
+    multi_label: bool
+    top_k: int
+    truncated: bool
+
+
+class ZeroShotClassification:
+    """Satisfies `Task`. The tokens of hypotheses are kept, the most recently used of them."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        if description.zero_shot is None:
+            raise ModelError(f"{description.source}: no labels of natural language inference")
+        self._description, self._settings = description, description.zero_shot
+        self._tokenizer = TextTokenizer(description)
+        self._acceptance = Acceptance(description)
+        self._hypotheses: dict[str, bytes] = {}
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """See `Task.prepare`."""
+        rejected = {i: error for i, request in enumerate(requests) if (error := self._refusal(request)) is not None}
+        _, packed, questions = encode_answerable(requests, rejected, self._encode)
+        width = len(self._description.labels)
+        return Prepared(packed, width, partial(self._read, packed.lengths, questions), rejected)
+
+    def _refusal(self, request: Request) -> RecordError | None:
+        if request.text_pair:
+            return RecordError(Fault.INVALID_MESSAGE, "the task zero-shot-classification takes no text_pair")
+        labels = request.candidate_labels
+        if not (self._settings.labels if labels is None else labels):
+            return RecordError(Fault.INVALID_LABELS, "no candidate_labels, neither with the message nor as the model's "
+                                                     "setting")
+        if request.hypothesis_template is not None and not is_template(request.hypothesis_template):
+            return RecordError(Fault.INVALID_LABELS, "hypothesis_template must hold {} once, and no other brace")
+        return refused_top_k(request)
+
+    def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[_Question]]:
+        tokenizer, frame = self._tokenizer, self._tokenizer.pair
+        sequences: list[bytes] = []
+        types: dict[int, bytes] = {}
+        questions: list[_Question] = []
+        contents = tokenizer.contents([request.text for request in requests])
+        for request, content in zip(requests, contents, strict=True):
+            labels = self._settings.labels if request.candidate_labels is None else request.candidate_labels
+            truncated = False
+            for hypothesis in self._hypotheses_of(labels, request.hypothesis_template or self._settings.template):
+                room = tokenizer.max_length - frame.special_count - len(hypothesis) // ID_BYTES
+                if room < 1:
+                    raise Unanswerable(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")
+                truncated = truncated or len(content) > room * ID_BYTES
+                pair = [cut(content, room, tokenizer.keep), hypothesis]
+                if frame.has_types:
+                    types[len(sequences)] = frame.types(pair)
+                sequences.append(frame.wrap(pair))
+            multi = self._settings.multi_label if request.multi_label is None else request.multi_label
+            top_k = self._description.top_k if request.top_k is None else request.top_k
+            questions.append(_Question(labels, multi, top_k, truncated))
+        return pack(sequences, types), questions
+
+    def _hypotheses_of(self, labels: Sequence[str], template: str) -> list[bytes]:
+        before, _, behind = template.partition("{}")  # a label is never a format string
+        texts = [f"{before}{label}{behind}" for label in labels]
+        known = self._hypotheses
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, self._tokenizer.contents(new), strict=True))
+        found = []
+        for text in texts:
+            known[text] = content = known.pop(text)  # the last used stand last
+            found.append(content)
+        while len(known) > MAX_HYPOTHESES:
+            del known[next(iter(known))]
+        return found
+
+    def _read(
+        self, lengths: NDArray[np.int32], questions: list[_Question], scored: ScoredSequences
+    ) -> list[Answer]:
+        if len(scored.label_ids) != sum(len(question.labels) for question in questions):
+            raise ValueError(f"{len(scored.label_ids)} answers for the pairs of {len(questions)} texts")
+        logits = by_label(scored, len(self._description.labels)).astype(np.float64)
+        answers: list[Answer] = []
+        first = 0
+        for question in questions:
+            last = first + len(question.labels)
+            error = next((scored.errors[row] for row in range(first, last) if row in scored.errors), None)
+            answers.append(error or self._answer(question, logits[first:last], int(lengths[first:last].sum())))
+            first = last
+        return answers
+
+    def _answer(self, question: _Question, logits: NDArray[np.float64], tokens: int) -> Prediction:
+        entailment, contradiction = self._settings.entailment_id, self._settings.contradiction_id
+        independent = question.multi_label or len(question.labels) == 1
+        if independent:
+            scores = _softmax(logits[:, [contradiction, entailment]])[:, 1]
+        else:
+            scores = _softmax(logits[:, entailment])
+        order = np.argsort(-scores, kind="stable").tolist()
+        prediction = Prediction(
+            tuple(question.labels[i] for i in order), tuple(scores[order].tolist()), tokens, question.truncated,
+            self._description.revision,
+        )  # fmt: skip
+        if question.multi_label:
+            return self._acceptance.of_independent(prediction, question.top_k)
+        best = prediction._replace(labels=prediction.labels[: question.top_k],
+                                   scores=prediction.scores[: question.top_k])
+        return self._acceptance.of_best(best)
+
+
+def is_template(template: str) -> bool:
+    """Does it hold `{}` once, and no other brace?"""
+    return template.count("{}") == 1 and template.count("{") == template.count("}") == 1
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

@@ -1,0 +1,77 @@
+"""Long texts as several sequences, and the windows' scores as one answer. No torch.
+
+The windows are those of `tokenizers` with `return_overflowing_tokens`: of equal length but the last one, each begins
+`stride` tokens before the end of the one before.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workers.classifier import RecordError, Request
+from workers.engine.answers import by_label
+from workers.engine.description import Windows
+from workers.engine.frame import ID_BYTES
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.tokenizer import TextTokenizer, cut, pack
+
+
+def encode_windows(
+    tokenizer: TextTokenizer, windows: Windows, requests: Sequence[Request]
+) -> tuple[PackedSequences, tuple[list[int], list[bool]]]:
+    """All windows of all requests, in order; how many each request has, and which texts were cut behind the last one.
+
+    A text's pair stands whole in each of its windows; where it takes more than half of the room it is cut to that.
+    """
+    texts = iter(tokenizer.contents([text for request in requests for text in (request.text, request.text_pair or "")]))
+    sequences: list[bytes] = []
+    types: dict[int, bytes] = {}
+    counts, truncated = [], []
+    for request in requests:
+        content, pair = next(texts), next(texts)
+        frame = tokenizer.pair if request.text_pair else tokenizer.single
+        room = tokenizer.max_length - frame.special_count
+        kept = cut(pair, room // 2, tokenizer.keep)
+        parts = spans(len(content) // ID_BYTES, room - len(kept) // ID_BYTES, windows.stride)
+        counts.append(min(len(parts), windows.most))
+        truncated.append(len(parts) > windows.most or len(kept) < len(pair))
+        for first, last in parts[: windows.most]:
+            contents = [content[first * ID_BYTES : last * ID_BYTES], kept][: len(frame.content_types)]
+            if frame.has_types:
+                types[len(sequences)] = frame.types(contents)
+            sequences.append(frame.wrap(contents))
+    return pack(sequences, types), (counts, truncated)
+
+
+def spans(length: int, room: int, stride: int) -> list[tuple[int, int]]:
+    """First and last (exclusive) of the windows over `length` tokens, of `room` at most; at least one.
+
+    Neighbours share `stride` tokens, or all but one where the room is not larger than that.
+    """
+    step = max(1, room - stride)
+    found = [(0, min(room, length))]
+    while found[-1][1] < length:
+        first = found[-1][0] + step
+        found.append((first, min(first + room, length)))
+    return found
+
+
+def aggregate(scored: ScoredSequences, counts: Sequence[int], labels: int, how: str) -> ScoredSequences:
+    """The windows' scores of each request as one row: all `labels`, which `scored` must hold, best first.
+
+    `how`: "mean" or "max" of each label's scores. A request one of whose windows has an error has that error.
+    """
+    ends = np.cumsum(counts)
+    if not len(ends) or ends[-1] != len(scored.scores):
+        raise ValueError(f"{len(scored.scores)} answers for {ends[-1] if len(ends) else 0} windows")
+    starts = ends - np.asarray(counts)
+    every = by_label(scored, labels)
+    if how == "mean":
+        whole = np.add.reduceat(every, starts) / np.asarray(counts, np.float32)[:, None]
+    else:
+        whole = np.maximum.reduceat(every, starts)
+    errors: dict[int, RecordError] = {}
+    for row in sorted(scored.errors):
+        errors.setdefault(int(np.searchsorted(ends, row, side="right")), scored.errors[row])
+    order = np.argsort(-whole, axis=1, kind="stable")
+    return ScoredSequences(order.astype(np.int32), np.take_along_axis(whole, order, 1).astype(np.float32), errors)
