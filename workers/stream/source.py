@@ -68,7 +68,7 @@ class RecordSource:
             return []
         except KafkaError as error:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
-        if not self._membership.joining() and self.ownership.outlived(self._membership.losses):
+        if not self._membership.joining() and self._outlived():
             raise StreamError("the group has counted this worker out while it was joining again")
         self._halt()
         held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
@@ -76,6 +76,10 @@ class RecordSource:
         for progress, records in mine:
             progress.receive(records[0].offset, records[-1].offset)
         return mine
+
+    def _outlived(self) -> bool:
+        """Do we hold anything from before the membership was lost? Until a join is through, that may be so."""
+        return self.ownership.outlived(self._membership.losses)
 
     def _assigned(self) -> int:
         self._membership.forget_offsets()
@@ -93,7 +97,7 @@ class RecordSource:
         if self._commit_error is not None:
             raise StreamError(f"offsets cannot be committed ({type(self._commit_error).__name__})")
         offsets = self.ownership.committable()
-        if offsets:
+        if offsets and not self._outlived():
             self._commit_soon(offsets)
 
     def commit_and_wait(self, timeout_ms: int) -> bool:
@@ -101,6 +105,8 @@ class RecordSource:
         offsets = self.ownership.committable()
         if not offsets:
             return True
+        if self._outlived():
+            return False
         try:
             self._consumer.commit(as_kafka(offsets), timeout_ms=timeout_ms)
         except (CommitFailedError, RebalanceInProgressError):
@@ -114,10 +120,13 @@ class RecordSource:
         """The group metadata for a transaction's offsets: the broker refuses them once the generation has moved on.
 
         To be taken before one looks at what is held: the client sets a new generation first, and the assignment that
-        came with it after that. None outside of the group, where a broker would take offsets without any check.
+        came with it after that. None outside of the group, where a broker would take offsets without any check, and
+        after a new join as long as anything is held from before the membership was lost: the new generation is right,
+        and others have had these partitions.
         """
         metadata = self._consumer.group_metadata()
-        return metadata if metadata.generation_id >= 0 and metadata.member_id else None
+        member = metadata.generation_id >= 0 and metadata.member_id
+        return metadata if member and not self._outlived() else None
 
     def lag(self) -> int:
         """Messages in the log that are not done, over the partitions that we hold, as far as known."""

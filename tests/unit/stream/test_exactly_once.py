@@ -22,6 +22,7 @@ from tests.unit.stream.test_pipeline import A, Ack, FakeSource, message, record
 from workers.errors import Fenced, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.exactly_once import ExactlyOnce
+from workers.stream.offsets import Ownership
 from workers.stream.pipeline import Pipeline
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
@@ -400,4 +401,5 @@ def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: st
     source = RecordSource.__new__(RecordSource)
     metadata = ConsumerGroupMetadata(group_id="g", generation_id=generation, member_id=member)
     source._consumer = SimpleNamespace(group_metadata=lambda: metadata)
+    source.ownership, source._membership = Ownership(), SimpleNamespace(losses=0)  # type: ignore[assignment]
     assert source.membership() is (metadata if fenced else None)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.coordinator.base import Generation
 from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.errors import StreamError
@@ -63,6 +64,28 @@ def test_while_it_joins_again_nothing_is_decided(source: RecordSource, consumer:
     consumer._coordinator.reset_generation()
     consumer._coordinator.rejoin_needed = True
     assert source.poll(0, paused=False) == []
+
+
+def test_nothing_of_before_is_committed_in_a_generation_that_came_after(source: RecordSource, consumer: Any) -> None:
+    """Hazard: a join that is under way has its new generation already, while what is held is still the old."""
+    coordinator = consumer._coordinator
+    coordinator._generation = Generation(1, "me", "cooperative-sticky")
+    assert source.membership().generation_id == 1
+    coordinator.reset_generation()
+    assert source.membership() is None
+    coordinator._generation = Generation(3, "me again", "cooperative-sticky")
+    coordinator.rejoin_needed = True
+    progress = source.ownership.get(A)
+    assert progress is not None
+    progress.receive(0, 9)
+    progress.finish(9)
+    consumer.commit = consumer.commit_async = lambda *_, **__: pytest.fail("committed")
+    assert source.membership() is None
+    source.commit()
+    assert source.commit_and_wait(100) is False
+    source.ownership.on_partitions_lost({A})
+    source.ownership.on_partitions_assigned({A})
+    assert source.membership().generation_id == 3
 
 
 def test_a_new_assignment_asks_for_its_offsets_anew(source: RecordSource, consumer: Any) -> None:
