@@ -22,6 +22,7 @@ from workers.errors import InferenceError, ModelChanged, StartError
 log = logging.getLogger(__name__)
 READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
 CLOSE_TIMEOUT_S = 5.0
+PARTS_AT_ONCE = 8  # of one submit: enough to keep several replicas busy
 
 Answers = list[Prediction | RecordError]
 
@@ -36,7 +37,8 @@ class Model(NamedTuple):
 class ServeClassifier:
     """Satisfies `workers.classifier.Classifier` with a Serve handle, from any thread of any process of the cluster.
 
-    `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError.
+    `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
+    takes several calls to the replicas, for each of them.
     `is_noted`: in place of what the board of the handle's application says. Waits at most `ready_timeout_s` for the
     model's first replica, and raises StartError then. Owns one thread.
     """
@@ -152,13 +154,13 @@ class ServeClassifier:
         if not len(prepared.packed.lengths):
             return prepared.answers(None)
         try:
-            async with asyncio.timeout(self._call_timeout_s):
-                try:
-                    scored = await self._score(model, prepared)
-                except ModelChanged:
+            try:
+                scored = await self._score(model, prepared)
+            except ModelChanged:
+                async with asyncio.timeout(self._call_timeout_s):
                     model = await self._renewed(model)
-                    prepared = self._prepare(model, requests)
-                    scored = await self._score(model, prepared) if len(prepared.packed.lengths) else None
+                prepared = self._prepare(model, requests)
+                scored = await self._score(model, prepared) if len(prepared.packed.lengths) else None
         except TimeoutError:
             raise InferenceError(f"model {self._name}: no answer within {self._call_timeout_s:g} s") from None
         return prepared.answers(scored)
@@ -166,11 +168,16 @@ class ServeClassifier:
     async def _score(self, model: Model, prepared: Prepared) -> ScoredSequences:
         top_k = prepared.width
         parts = split(prepared.packed, max_sequences(top_k), MAX_CALL_TOKENS)
+        some = asyncio.Semaphore(PARTS_AT_ONCE)
+
+        async def ask(part: PackedSequences) -> ScoredSequences:
+            # The time is a part's own: messages of many labels or windows may take as many of them as they need.
+            async with some, asyncio.timeout(self._call_timeout_s):
+                return await self._isolation.score(part, top_k, model.description.revision)
+
         if len(parts) == 1:
-            return await self._isolation.score(parts[0], top_k, model.description.revision)
-        tasks = [
-            asyncio.create_task(self._isolation.score(part, top_k, model.description.revision)) for part in parts
-        ]
+            return await ask(parts[0])
+        tasks = [asyncio.create_task(ask(part)) for part in parts]
         try:
             return concatenate_scores(await asyncio.gather(*tasks))
         finally:

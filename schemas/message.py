@@ -18,5 +18,11 @@ class TextMessage(BaseModel):
     text_pair: str | None = Field(None, description="The second text, for models of sentence pairs.")
     model: str | None = Field(None, description="One of the pipeline's models; its default model otherwise.")
     candidate_labels: list[str] | None = Field(None, description="The labels to choose from, for zero-shot models.")
+    hypothesis_template: str | None = Field(
+        None, description="What a label is put into at its {}, for zero-shot models."
+    )
+    multi_label: bool | None = Field(
+        None, description="Whether labels are independent of each other, for zero-shot models."
+    )
     top_k: int | None = Field(None, ge=1, description="How many labels to report, best first.")
     metadata: dict[str, Any] | None = Field(None, description="Yours; comes back in the result.")

@@ -26,19 +26,21 @@ class Source(BaseModel):
 
 
 class ClassificationResult(BaseModel):
-    """The value of one output message. Later tasks join by `task` as the discriminator of a union."""
+    """The value of one output message. Other tasks join by `task` as the discriminator of a union."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="ClassificationResult")
 
     schema_version: Literal[1] = 1
     event_id: str = Field(description="pipeline/topic/partition/offset: the same again when a message is replayed.")
-    task: Literal["text-classification"] = "text-classification"
+    task: Literal["text-classification", "zero-shot-classification"]
     id: str | int | None = Field(description="The message's own id.")
     model: str = Field(description="The model's name in the config.")
     model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
     label: str = Field(description="The best label.")
     score: FiniteFloat = Field(description="The best label's score.")
     scores: list[LabelScore] = Field(min_length=1, description="The best labels, descending by score.")
+    labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
+    abstained: bool = Field(description="None does: label and score are only the best guess.")
     tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
     truncated: bool = Field(description="The text was longer than the model takes; its rest was not read.")
     source: Source
@@ -55,6 +57,8 @@ class ClassificationResult(BaseModel):
             if entry.score > last:
                 raise ValueError("scores do not descend")
             last = entry.score
+        if self.abstained != (not self.labels):
+            raise ValueError("abstained says another thing than labels")
         return self
 
 

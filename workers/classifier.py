@@ -40,6 +40,7 @@ class Prediction(NamedTuple):
 
     `tokens`: ids that the model read, special tokens included. `truncated`: the text had more than the model takes.
     `revision`: of the model that gave this answer: the hub's commit, or for a directory a hash of weights and config.
+    `task`: what the model was asked to do, by transformers' name.
     `accepted`: those of `labels` whose scores reach their thresholds, in the same order; None: the first one.
     """
 
@@ -48,6 +49,7 @@ class Prediction(NamedTuple):
     tokens: int
     truncated: bool
     revision: str
+    task: str = "text-classification"
     accepted: tuple[str, ...] | None = None
 
 

@@ -164,6 +164,7 @@ class PipelineSettings(Section):
     input: Topic
     output: Topic
     dead_letter: Topic
+    review: Topic | None = None
     model: Name
     models: tuple[Name, ...] = ()
     group_id: str | None = Field(None, min_length=1, max_length=249)
@@ -198,6 +199,8 @@ class PipelineSettings(Section):
             raise ValueError("output is the input topic, so every result would be classified again: name another topic")
         if self.output == self.dead_letter:
             raise ValueError("dead_letter is the output topic, whose readers expect results: name another topic")
+        if self.review in (self.input, self.output, self.dead_letter):
+            raise ValueError("review is one of the pipeline's other topics: name another one, or remove it")
         return self
 
     @property

@@ -8,8 +8,6 @@ from deploy.cli.connect import NOT_ALLOWED
 from deploy.cli.terminal import one_line
 from workers.errors import LabelstreamError, StartError
 
-RIGHTS = {"input": "READ", "output": "WRITE", "dead_letter": "WRITE"}
-
 
 class Remarks:
     """`problems` keep the system from running; `notes` do not."""
@@ -63,7 +61,7 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
     partitions: dict[str, int] = {}
     sizes: dict[str, int | None] = {}
     for key, topic in topics_of(pipeline).items():
-        where, right = f"pipelines.{name}.{key}", RIGHTS[key]
+        where, right = f"pipelines.{name}.{key}", "READ" if key == "input" else "WRITE"
         found = admin.describe_topics([topic])[0]
         allowed = found.get("authorized_operations")
         if found["error_code"] == NOT_ALLOWED:

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes import FakeClassifier
 from tests.integration.streams import Topics, settings_for
 from tests.kafka import Broker, KafkaBroker
+from workers.classifier import Classifier
 from workers.stream.worker import PipelineWorker
 
 MakeTopic = Callable[..., str]
@@ -62,9 +63,9 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
 
     start_worker(topics, classifier=None, worker_id="w", bootstrap=the shared broker, kafka={}, **pipeline settings)
     """
-    running: list[tuple[PipelineWorker, FakeClassifier]] = []
+    running: list[tuple[PipelineWorker, Classifier]] = []
 
-    def run(topics: Topics, classifier: FakeClassifier | None = None, worker_id: str = "w",
+    def run(topics: Topics, classifier: Classifier | None = None, worker_id: str = "w",
             bootstrap: str | None = None, kafka: Any = None, **pipeline: Any) -> PipelineWorker:
         bootstrap = bootstrap or request.getfixturevalue("kafka").bootstrap
         classifier = classifier or FakeClassifier()
@@ -75,7 +76,8 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
 
     yield run
     for _, classifier in running:
-        classifier.gate.set()
+        if isinstance(classifier, FakeClassifier):
+            classifier.gate.set()
     for worker, classifier in running:
         worker.stop(5)
         classifier.close()

@@ -20,6 +20,7 @@ class Topics:
     input: str
     output: str
     dead_letter: str
+    review: str | None = None
 
 
 def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = None, **pipeline: Any) -> Settings:
@@ -28,7 +29,8 @@ def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = 
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, **(kafka or {})},
         "models": {"m": {"source": "unused"}},
         "pipelines": {"p": {
-            "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m",
+            "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
+            "review": topics.review, "model": "m",
             "commit_interval_ms": 200, **pipeline}},
     })
 

@@ -17,8 +17,9 @@ from workers.classifier import Fault
 
 def result(**change: Any) -> dict[str, Any]:
     return {
-        "event_id": "p/t/0/1", "id": None, "model": "m", "model_revision": "r", "label": "B", "score": 0.75,
-        "scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.25}], "tokens": 3, "truncated": False,
+        "task": "text-classification", "event_id": "p/t/0/1", "id": None, "model": "m", "model_revision": "r",
+        "label": "B", "score": 0.75, "scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.25}],
+        "labels": ["B"], "abstained": False, "tokens": 3, "truncated": False,
         "source": {"topic": "t", "partition": 0, "offset": 1, "timestamp_ms": -1}, "metadata": None,
         "classified_at": datetime.now(UTC), **change,
     }
@@ -43,7 +44,7 @@ def test_result_fits_its_schema() -> None:
     [
         {"label": "A"}, {"score": 0.5}, {"score": float("nan")}, {"scores": []}, {"tokens": 0}, {"tokens": "3"},
         {"scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.9}]}, {"extra": 1},
-        {"classified_at": datetime(2026, 1, 1)},
+        {"classified_at": datetime(2026, 1, 1)}, {"labels": []}, {"abstained": True}, {"task": "summarization"},
     ],
 )
 def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Label ids and scores -> answers with the labels' names. No torch; a few microseconds per message at most."""
 
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import repeat, starmap
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ def predictions(
     if len(widths) > 1:
         rows_of_names = [row[:k] for row, k in zip(rows_of_names, top_ks, strict=True)]
         rows_of_scores = [row[:k] for row, k in zip(rows_of_scores, top_ks, strict=True)]
-    rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), repeat(None, n), strict=True)
-    answers: list[Prediction | RecordError] = list(map(Prediction._make, rows))
+    rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), strict=True)
+    answers: list[Prediction | RecordError] = list(starmap(Prediction, rows))
     for row, error in scored.errors.items():
         answers[row] = error
     return answers

@@ -128,7 +128,8 @@ def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list
         if message is None:
             continue
         labels = message.candidate_labels
-        request = Request(message.text, message.text_pair, message.top_k, None if labels is None else tuple(labels))
+        request = Request(message.text, message.text_pair, message.top_k, None if labels is None else tuple(labels),
+                          message.hypothesis_template, message.multi_label)
         rows.setdefault(item.model, []).append(row)
         requests.setdefault(item.model, []).append(request)
     return [Call(model, rows[model], requests[model], classifiers[model]) for model in rows]

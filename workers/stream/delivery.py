@@ -54,7 +54,7 @@ def account(shipment: Shipment, stats: Stats) -> None:
     """What was sent counts."""
     for progress, offset in shipment.batch.ends:
         progress.finish(offset)
-    stats.sent(shipment.results, shipment.dead_letters, shipment.skipped, shipment.latencies_ms)
+    stats.sent(shipment.results, shipment.dead_letters, shipment.skipped, shipment.abstained, shipment.latencies_ms)
 
 
 class AtLeastOnce:

@@ -48,7 +48,9 @@ def encode_result(
 ) -> bytes:
     """The result's JSON. Raises pydantic's ValidationError when the prediction makes no valid result."""
     labels, scores = prediction.labels, prediction.scores
+    accepted = labels[:1] if prediction.accepted is None else prediction.accepted
     result = _validate({
+        "task": prediction.task,
         "event_id": event_id(pipeline, record),
         "id": message.id,
         "model": model,
@@ -56,6 +58,8 @@ def encode_result(
         "label": labels[0],
         "score": scores[0],
         "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
+        "labels": list(accepted),
+        "abstained": not accepted,
         "tokens": prediction.tokens,
         "truncated": prediction.truncated,
         "source": {
@@ -70,7 +74,9 @@ def encode_result(
     return _to_json(result)
 
 
-def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord) -> Headers:
+def result_headers(
+    mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str
+) -> Headers:
     """The caller's headers, and in mode "cloudevents" CloudEvents 1.0 in Kafka's binary content mode."""
     headers = own_headers(record) if record.headers else []
     if mode == "cloudevents":
@@ -79,7 +85,7 @@ def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: 
             ("ce_specversion", b"1.0"),
             ("ce_id", event_id(pipeline, record).encode()),
             ("ce_source", f"/labelstream/{pipeline}".encode()),
-            ("ce_type", b"labelstream.text-classification.v1"),
+            ("ce_type", f"labelstream.{task}.v1".encode()),
             ("content-type", b"application/json"),
         ]
     return headers

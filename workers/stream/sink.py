@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.producer.future import FutureRecordMetadata
@@ -32,7 +33,7 @@ class Shipment:
         self.batch = batch
         self.results = 0
         self.dead_letters: Counter[str] = Counter()
-        self.skipped = 0
+        self.skipped = self.abstained = 0
         self.latencies_ms: list[float] = []
         self.sent_at = time.monotonic()
         self._acks: list[tuple[str, FutureRecordMetadata]] = []
@@ -113,7 +114,7 @@ class ResultSink:
                 shipment.skipped += 1
                 continue
             shipment.latencies_ms.append(now_ms - item.record.timestamp)
-            if value is None or not self._ship_result(shipment, item, value):
+            if value is None or not self._ship_result(shipment, item, answer, value):
                 rejection = _rejection(answer, item.model) if value is None else too_large(len(value), item.model)
                 self._bury(shipment, item, rejection)
         self._careful = max(0, self._careful - 1)
@@ -133,18 +134,24 @@ class ResultSink:
             for item, answer in zip(items, answers, strict=True)
         ]
 
-    def _ship_result(self, shipment: Shipment, item: Item, value: bytes) -> bool:
-        """False when it is too large for the output topic."""
+    def _ship_result(self, shipment: Shipment, item: Item, answer: Any, value: bytes) -> bool:
+        """False when it is too large for the output topic, or for the review topic where it has to go there as well."""
         record = item.record
         headers = []
         if record.headers or self._cloudevents:
-            headers = result_headers(self._settings.headers, self._name, record)
+            headers = result_headers(self._settings.headers, self._name, record, answer.task)
         result = Outgoing(value, record.key, headers, record.partition if self._same_partition else None)
-        if result.size() > self._limits.output or (self._refused and self._refused[_place(item)]):
+        abstained = answer.accepted == ()
+        review = self._settings.review if abstained else None
+        limit = self._limits.output if review is None else min(self._limits.output, self._limits.review)
+        if result.size() > limit or (self._refused and self._refused[_place(item)]):
+            return False
+        if review is not None and not self._send(shipment, review, result._replace(partition=None), item):
             return False
         if not self._send(shipment, self._settings.output, result, item):
             return False
         shipment.results += 1
+        shipment.abstained += abstained
         return True
 
     def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:

@@ -20,10 +20,12 @@ class Stats:
         with self._lock:
             self._counts.update(counts)
 
-    def sent(self, results: int, dead_letters: Counter[str], skipped: int, latencies_ms: list[float]) -> None:
+    def sent(
+        self, results: int, dead_letters: Counter[str], skipped: int, abstained: int, latencies_ms: list[float]
+    ) -> None:
         """One micro-batch has gone out; latencies are from the record's Kafka timestamp to the send."""
         with self._lock:
-            self._counts.update(results_out=results, skipped=skipped)
+            self._counts.update(results_out=results, skipped=skipped, abstained=abstained)
             self._dead_letters.update(dead_letters)
             self._latencies_ms.extend(latencies_ms)
 
@@ -37,8 +39,8 @@ class Stats:
         with self._lock:
             counts, dead = dict(self._counts), dict(self._dead_letters)
             latencies = sorted(self._latencies_ms)
-        names = ("messages_in", "results_out", "skipped", "unknown_fields", "retries", "restarts", "transactions",
-                 "transactions_aborted", "alarms_raised", "offset_jumps")
+        names = ("messages_in", "results_out", "skipped", "abstained", "unknown_fields", "retries", "restarts",
+                 "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
         at = lambda share: round(latencies[int(share * (len(latencies) - 1))], 1)  # noqa: E731
         return {
             **{name: counts.get(name, 0) for name in names},

@@ -26,6 +26,7 @@ class TopicLimits(NamedTuple):
 
     output: int = DEFAULT_MAX_BYTES
     dead_letter: int = DEFAULT_MAX_BYTES
+    review: int = DEFAULT_MAX_BYTES
 
 
 def check_topics(
@@ -47,12 +48,18 @@ def check_topics(
             raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
                              f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
         check_group(admin, f"pipelines.{name}.group_id", group)
-        return TopicLimits(_limit(admin, pipeline.output), _limit(admin, pipeline.dead_letter))
+        return TopicLimits(*(_limit(admin, topic) for topic in written_topics(pipeline)))
 
 
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
-    """Its topics by their keys in the config."""
-    return {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
+    """Its topics by their keys in the config, the input first."""
+    topics = {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
+    return topics if pipeline.review is None else topics | {"review": pipeline.review}
+
+
+def written_topics(pipeline: PipelineSettings) -> list[str]:
+    """All of its topics that it writes to: output, dead letters, and review where there is one."""
+    return list(topics_of(pipeline).values())[1:]
 
 
 def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:

@@ -34,7 +34,7 @@ from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
 from workers.stream.producers import FENCED, end, identity, in_time
 from workers.stream.source import as_kafka
-from workers.stream.topics import DEFAULT_MAX_BYTES
+from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
 log = logging.getLogger(__name__)
 FENCING_API = (2, 5)
@@ -143,7 +143,7 @@ class TransactionalProducer:
     def _clear(self, producer: Any) -> None:
         settings = self._settings
         producer.begin_transaction()
-        for topic in (settings.output, settings.dead_letter):
+        for topic in written_topics(settings):
             for number in producer.partitions_for(topic) or ():
                 producer._transaction_manager.maybe_add_partition_to_transaction(TopicPartition(topic, number))
         # Waits for the partitions as well, which go first.

@@ -1,6 +1,7 @@
 """Long texts: what is kept of them, and the windows that `tokenizers` itself would make."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_windows_cover_everything_and_share_the_stride(length: int, room: int, s
     assert found[0][0] == 0
     assert found[-1][1] == length
     assert all(last - first <= room for first, last in found)
-    for (first, last), (following, _) in zip(found, found[1:], strict=False):
+    for (first, last), (following, _) in pairwise(found):
         assert last - first == room
         assert last - following == min(stride, room - 1)
 

@@ -125,7 +125,7 @@ class ZeroShotClassification:
         order = np.argsort(-scores, kind="stable").tolist()
         prediction = Prediction(
             tuple(question.labels[i] for i in order), tuple(scores[order].tolist()), tokens, question.truncated,
-            self._description.revision,
+            self._description.revision, self._description.task,
         )  # fmt: skip
         if question.multi_label:
             return self._acceptance.of_independent(prediction, question.top_k)
