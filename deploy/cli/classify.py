@@ -26,6 +26,13 @@ def classify(
                                                             "sentiment model of the demo."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's model.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", help="A label to choose from, for zero-shot with an NLI model; repeatable."),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", help="What a label is put into at its {}, for zero-shot.")
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per text, best first.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
 ) -> None:
@@ -38,15 +45,23 @@ def classify(
         raise ConfigError("TEXT", "is missing", "give texts, or - to read stdin's lines")
     if model is None and revision is not None:
         raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
+    if template is not None and not label:
+        raise ConfigError("--template", "belongs to zero-shot", "give labels with --label")
     from workers.engine.engine import Engine
 
-    with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k) as engine:
+    options = _zero_shot(label, template) if label else {}
+    with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options) as engine:
         name = model or "the demo's small sentiment model"
         say(f"model: {name}, revision {engine.description.revision}")
         show = _show_json if json else _show_columns if out().is_terminal else _show_tabs
         for chunk in _chunks(_texts(given)):
             for text, answer in zip(chunk, engine.classify([_request(text, top_k) for text in chunk]), strict=True):
                 show(text, answer)
+
+
+def _zero_shot(labels: list[str], template: str | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"task": "zero-shot-classification", "candidate_labels": tuple(labels)}
+    return options if template is None else options | {"hypothesis_template": template}
 
 
 def _request(text: str, top_k: int) -> Any:

@@ -35,6 +35,7 @@ def test_defaults() -> None:
         ({"dead_letter": "in"}, "pipelines.feedback", "dead_letter is the input topic"),
         ({"output": "in"}, "pipelines.feedback", "output is the input topic"),
         ({"dead_letter": "out"}, "pipelines.feedback", "dead_letter is the output topic"),
+        ({"review": "out"}, "pipelines.feedback", "review is one of the pipeline's other topics"),
         ({"model": "nope"}, "pipelines.feedback.model", "no model 'nope'"),
         ({"models": ["nope"]}, "pipelines.feedback.model", "no model 'nope'"),
         ({"input": "a b"}, "pipelines.feedback.input", "pattern"),
@@ -69,6 +70,27 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         load_settings(config)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task": "summarization"}, "task"),
+        ({"candidate_labels": ["a"]}, "candidate_labels has no effect with task text-classification"),
+        ({"multi_label": True}, "multi_label has no effect"),
+        ({"task": "zero-shot-classification", "problem_type": "regression"}, "problem_type has no effect"),
+        ({"task": "zero-shot-classification", "candidate_labels": ["a", "a"]}, "candidate_labels repeat"),
+        ({"task": "zero-shot-classification", "candidate_labels": [" "]}, "pattern"),
+        ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text windows has no effect"),
+        ({"stride": 5}, "no effect with long_text truncate"), ({"aggregate": "max"}, "no effect with long_text"),
+        ({"threshold": 1.5}, "less than or equal to 1"), ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_in_a_model(change: dict[str, Any], words: str) -> None:
+    config = tree()
+    config["models"]["sentiment"] |= change
+    with pytest.raises(ConfigError, match=words):
+        load_settings(config)
 
 
 @pytest.mark.parametrize("change", [{"delivery_timeout_ms": 5_000}, {"max_poll_interval_ms": 6_000}])
