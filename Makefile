@@ -25,10 +25,12 @@ lint: venv
 	.venv/bin/pyright
 
 unit: venv
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile
 
+# Those that need Kafka alone mostly wait: two of them at once. A Ray has the machine to itself.
 integration: venv kafka-jars kcat
-	$(PYTHON) -m pytest tests/integration
+	$(PYTHON) -m pytest tests/integration -m "not ray" -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests/integration -m ray
 
 bench: venv kafka-jars
 	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))

@@ -90,9 +90,10 @@ def test_exactly_once_loses_and_duplicates_nothing(kafka: Broker, tmp_path: Path
 
 # The long form has them all. Kills of the only broker are left to it: what follows from them is Kafka's recovery too.
 KINDS = ("worker SIGKILL", "killed mid-inference", "killed after send_offsets", "killed before commit",
-         "frozen and thawed (zombie)", "network cut or frozen", "replica SIGKILL")
+         "frozen and thawed (zombie)", "loop blocked", "network cut or frozen", "replica SIGKILL")
 
 
+@pytest.mark.ray
 @pytest.mark.timeout(420)
 def test_a_short_run_of_chaos_finds_nothing() -> None:
     command = [sys.executable, "-m", "tests.chaos", "--messages", "2000", "--faults", "6", "--seed", "3"]

@@ -213,6 +213,7 @@ def test_the_in_memory_broker_serves_both_commands() -> None:
             process.kill()
 
 
+@pytest.mark.ray
 def test_run_classifies_until_it_is_stopped(
     kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
 ) -> None:

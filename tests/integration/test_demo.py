@@ -17,6 +17,7 @@ from tests.kafka import Broker
 
 ROOT = Path(__file__).parents[2]
 LEAVE_S = 40.0
+pytestmark = pytest.mark.ray
 
 
 class Demo:

@@ -25,6 +25,7 @@ from tests.kafka import Broker
 from tests.models import TEXTS, build
 
 PARTITIONS = 6
+pytestmark = pytest.mark.ray
 START_S, DRAIN_S = 240.0, 90.0
 
 

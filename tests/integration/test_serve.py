@@ -36,7 +36,7 @@ from workers.errors import ModelError
 from workers.settings import ModelSettings, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
 MAX_DELAY_MS = 300
 POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.unit.deploy.fakes
