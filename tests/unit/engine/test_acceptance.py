@@ -32,7 +32,7 @@ def prediction(*scores: float) -> Prediction:
 @pytest.mark.parametrize(
     ("rule", "scores", "accepted"),
     [
-        (acceptance(), (0.3, 0.2), None), (acceptance(0.5), (0.5, 0.2), ("a",)), (acceptance(0.5), (0.49, 0.2), ()),
+        (acceptance(0.5), (0.5, 0.2), ("a",)), (acceptance(0.5), (0.49, 0.2), ()),
         (acceptance(a=0.9), (0.8, 0.2), ()), (acceptance(b=0.9), (0.1, 0.05), ("a",)),
         (acceptance(0.5, a=0.1), (0.2, 0.1), ("a",)), (acceptance(0.0), (0.0,), ("a",)),
     ],

@@ -15,8 +15,6 @@ class Acceptance:
 
     def of_best(self, prediction: Prediction) -> Prediction:
         """Of labels that exclude each other the best one is accepted, or none."""
-        if not self.is_set:
-            return prediction
         best = prediction.labels[0]
         accepted = prediction.scores[0] >= self._by_label.get(best, self._threshold or 0.0)
         return prediction._replace(accepted=(best,) if accepted else ())

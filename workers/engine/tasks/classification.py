@@ -8,7 +8,7 @@ from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Answer, Prepared, encode_answerable
+from workers.engine.tasks.prepared import Answer, Prepared, encode_answerable, refused_top_k
 from workers.engine.tokenizer import TextTokenizer
 from workers.engine.windows import aggregate, encode_windows
 
@@ -77,13 +77,6 @@ def _refusal(request: Request) -> RecordError | None:
         if getattr(request, name) is not None:
             return RecordError(Fault.INVALID_MESSAGE, f"the task text-classification takes no {name}")
     return refused_top_k(request)
-
-
-def refused_top_k(request: Request) -> RecordError | None:
-    """Why the request's `top_k` cannot be; None where it can."""
-    if request.top_k is not None and request.top_k < 1:
-        return RecordError(Fault.INVALID_MESSAGE, f"top_k must be at least 1, not {request.top_k}")
-    return None
 
 
 def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:

@@ -46,6 +46,13 @@ class Unanswerable(Exception):
         self.fault = fault
 
 
+def refused_top_k(request: Request) -> RecordError | None:
+    """Why the request's `top_k` cannot be; None where it can."""
+    if request.top_k is not None and request.top_k < 1:
+        return RecordError(Fault.INVALID_MESSAGE, f"top_k must be at least 1, not {request.top_k}")
+    return None
+
+
 def encode_answerable(
     requests: Sequence[Request],
     rejected: dict[int, RecordError],

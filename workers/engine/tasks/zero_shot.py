@@ -17,8 +17,7 @@ from workers.engine.description import ModelDescription
 from workers.engine.frame import ID_BYTES
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.classification import refused_top_k
-from workers.engine.tasks.prepared import Answer, Prepared, Unanswerable, encode_answerable
+from workers.engine.tasks.prepared import Answer, Prepared, Unanswerable, encode_answerable, refused_top_k
 from workers.engine.tokenizer import TextTokenizer, cut, pack
 from workers.errors import ModelError
 
@@ -131,7 +130,7 @@ class ZeroShotClassification:
             return self._acceptance.of_independent(prediction, question.top_k)
         best = prediction._replace(labels=prediction.labels[: question.top_k],
                                    scores=prediction.scores[: question.top_k])
-        return self._acceptance.of_best(best)
+        return self._acceptance.of_best(best) if self._acceptance.is_set else best
 
 
 def is_template(template: str) -> bool:
