@@ -1,4 +1,4 @@
-"""Batches in the log that cannot be read, found without an exception: kafka-python's consumer hangs on them.
+"""What kafka-python's consumer hangs on: batches in the log that cannot be read, and partitions that were paused.
 
 Read in kafka-python 3.0.12, consumer/fetcher.py:
 
@@ -6,9 +6,13 @@ Read in kafka-python 3.0.12, consumer/fetcher.py:
   is a spent generator that never counts as drained: `fetched_records`, in the next poll, turns for ever.
 * The exception itself is dropped when the partition is paused or sought before that poll.
 * A batch with a wrong length raises in `_parse_fetched_data`, at each fetch again.
+* Records of a paused partition that was read in part are parked, and come back only into an empty slot
+  (`_next_partition_records is None`). What was read to its end stays in the slot, as long as others are read: the
+  partition gives nothing more, and is not fetched either, until the assignment changes. Seen after an outage.
 
-So here nothing raises. An unreadable batch ends its fetch, the records before it are delivered, and `corrupt` tells the
-place. Whoever polls pauses the partition then, or it is fetched again and again.
+So spent records leave the slot before each poll, and here nothing raises. An unreadable batch ends its fetch, the
+records before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is
+fetched again and again.
 """
 
 from collections.abc import Iterator
@@ -35,6 +39,8 @@ class Fetching:
     def __init__(self, consumer: KafkaConsumer) -> None:
         consumer_: Any = consumer
         self._subscription, fetcher = consumer_._subscription, consumer_._fetcher
+        self._fetcher, self._fetched_records = fetcher, fetcher.fetched_records
+        fetcher.fetched_records = self._from_an_empty_slot
         self.corrupt: dict[TopicPartition, CorruptBatch] = {}
         self._parse = fetcher._parse_fetched_data
         fetcher._parse_fetched_data = self._guarded_parse
@@ -44,6 +50,11 @@ class Fetching:
         """The offset that is fetched next, None where it is not known. Never asks a broker, as the consumer's does."""
         state = self._subscription.assignment.get(partition)
         return state.position.offset if state is not None and state.position is not None else None
+
+    def _from_an_empty_slot(self, *arguments: Any, **more: Any) -> Any:
+        if not self._fetcher._next_partition_records:
+            self._fetcher._next_partition_records = None
+        return self._fetched_records(*arguments, **more)
 
     def _guarded_parse(self, fetch: Any) -> Any:
         try:

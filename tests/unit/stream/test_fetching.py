@@ -1,12 +1,15 @@
 """Unreadable batches: whatever byte is wrong, reading ends in front of it, with its place and without an exception."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import CompletedFetch
+from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
-from workers.stream.fetching import CorruptBatch, _GuardedRecords
+from workers.stream.fetching import CorruptBatch, Fetching, _GuardedRecords
 
 A = TopicPartition("t", 0)
 HEADER_BYTES, MAGIC_AT, PER_BATCH = 61, 16, 5
@@ -69,3 +72,45 @@ def test_a_length_that_is_none(length: int) -> None:
     offsets, position, corrupt = read(log)
     assert (offsets, position) == ([0, 1, 2, 3, 4], 5)
     assert corrupt[A].first == 5
+
+
+B = TopicPartition("t", 1)
+
+
+@pytest.fixture
+def consumer() -> Iterator[Any]:
+    """Of both partitions, at their start; never connected."""
+    consumer: Any = KafkaConsumer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    consumer.assign([A, B])
+    for partition in (A, B):
+        consumer.seek(partition, 0)
+        consumer._subscription.assignment[partition].highwater = 0
+    yield consumer
+    consumer.close(autocommit=False, timeout_ms=0)
+
+
+def fetched(consumer: Any, partition: TopicPartition, first: int) -> None:
+    """A broker's answer for `partition` is there: one batch."""
+    data = FetchResponse.FetchableTopicResponse.PartitionData(
+        partition_index=partition.partition, error_code=0, high_watermark=100, last_stable_offset=100,
+        aborted_transactions=[], records=batch(first))
+    aggregator: Any = type("Aggregator", (), {"record": lambda *_: None})()
+    consumer._fetcher._completed_fetches.append(CompletedFetch(partition, first, 11, data, aggregator))
+
+
+def taken(consumer: Any, most: int = 100) -> dict[TopicPartition, list[int]]:
+    records, _ = consumer._fetcher.fetched_records(most)
+    return {partition: [record.offset for record in found] for partition, found in records.items()}
+
+
+def test_a_partition_that_was_paused_in_mid_batch_goes_on_while_others_flow(consumer: Any) -> None:
+    """Hazard: what is left of its batch waits for an empty slot, in which the other's spent records stay."""
+    Fetching(consumer)
+    fetched(consumer, A, 0)
+    assert taken(consumer, most=2) == {A: [0, 1]}
+    consumer.pause(A)
+    fetched(consumer, B, 0)
+    assert taken(consumer) == {B: [0, 1, 2, 3, 4]}
+    consumer.resume(A)
+    assert taken(consumer) == {A: [2, 3, 4]}
+    assert A in consumer._fetcher._fetchable_partitions()
