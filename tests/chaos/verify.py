@@ -90,11 +90,11 @@ def _misordered(seen: Sequence[Seen]) -> list[Place]:
 
 
 def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[Place]:
-    first: dict[Place, Seen] = {}
+    copies: dict[Place, list[Seen]] = defaultdict(list)  # of a null key they may lie in several partitions
     for record in seen:
-        first.setdefault(record.source, record)
+        copies[record.source].append(record)
     by_partition: dict[int, list[Place]] = defaultdict(list)
-    for place in sorted(first):
+    for place in sorted(copies):
         by_partition[place[0]].append(place)
     checked: Counter[int] = Counter()  # what a sample has shown to be in the log stays there
     early: set[Place] = set()
@@ -102,8 +102,8 @@ def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[Place]:
         for partition, committed in sample.committed.items():
             places = by_partition[partition]
             while checked[partition] < len(places) and places[checked[partition]][1] < committed:
-                record = first[places[checked[partition]]]
-                if record.offset >= sample.ends[record.topic, record.partition]:
-                    early.add(record.source)
+                place = places[checked[partition]]
+                if all(copy.offset >= sample.ends[copy.topic, copy.partition] for copy in copies[place]):
+                    early.add(place)
                 checked[partition] += 1
     return sorted(early)
