@@ -166,14 +166,13 @@ class ServeClassifier:
         return prepared.answers(scored)
 
     async def _score(self, model: Model, prepared: Prepared) -> ScoredSequences:
-        top_k = prepared.width
-        parts = split(prepared.packed, max_sequences(top_k), MAX_CALL_TOKENS)
+        parts = split(prepared.packed, max_sequences(prepared.width), MAX_CALL_TOKENS)
         some = asyncio.Semaphore(PARTS_AT_ONCE)
 
         async def ask(part: PackedSequences) -> ScoredSequences:
             # The time is a part's own: messages of many labels or windows may take as many of them as they need.
             async with some, asyncio.timeout(self._call_timeout_s):
-                return await self._isolation.score(part, top_k, model.description.revision)
+                return await self._isolation.score(part, prepared.width, model.description.revision)
 
         if len(parts) == 1:
             return await ask(parts[0])

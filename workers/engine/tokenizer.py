@@ -117,7 +117,7 @@ class TextTokenizer:
             frame = self.pair if requests[row].text_pair else self.single
             contents = [next(asked) for _ in frame.content_types]
             lengths = [len(content) // ID_BYTES for content in contents]
-            kept = longest_first(lengths, self.max_length - frame.special_count)
+            kept = _longest_first(lengths, self.max_length - frame.special_count)
             truncated[row] = kept != lengths
             parts = [cut(content, n, self.keep) for content, n in zip(contents, kept, strict=True)]
             sequences[row] = frame.wrap(parts)
@@ -137,7 +137,7 @@ def cut(content: bytes, room: int, keep: Keep) -> bytes:
     return content[:head] + content[len(content) - (limit - head) :]
 
 
-def longest_first(lengths: list[int], room: int) -> list[int]:
+def _longest_first(lengths: list[int], room: int) -> list[int]:
     """How much of each content is kept: the rule of `tokenizers` for `longest_first`."""
     if sum(lengths) <= room:
         return lengths

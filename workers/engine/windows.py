@@ -61,9 +61,9 @@ def aggregate(scored: ScoredSequences, counts: Sequence[int], labels: int, how: 
 
     `how`: "mean" or "max" of each label's scores. A request one of whose windows has an error has that error.
     """
+    if not counts or sum(counts) != len(scored.scores):
+        raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} windows")
     ends = np.cumsum(counts)
-    if not len(ends) or ends[-1] != len(scored.scores):
-        raise ValueError(f"{len(scored.scores)} answers for {ends[-1] if len(ends) else 0} windows")
     starts = ends - np.asarray(counts)
     every = by_label(scored, labels)
     if how == "mean":
