@@ -42,6 +42,7 @@ def poll_until(sources: list[RecordSource], condition: Callable[[], bool], pause
 
     def turn(source: RecordSource) -> None:
         while not ended.is_set():
+            source.ownership.let_go()
             source.poll(0 if paused else 20, paused)
             time.sleep(0.05 if paused else 0)
 
@@ -91,6 +92,35 @@ def test_members_under_pressure_let_another_one_in(make_topic: Callable[..., str
     quiet_until = time.monotonic() + 4  # more than a heartbeat
     poll_until(members, lambda: time.monotonic() > quiet_until, paused=True)
     assert [member.ownership.rebalances for member in members] == rebalances
+
+
+def test_what_is_handed_over_can_be_committed_first(kafka: Broker, make_topic: Callable[..., str],
+                                                    make_source: MakeSource) -> None:
+    """In kafka-python 3.0.12, the poll that brings the revocation begins the join that gives the partitions away."""
+    topic = make_topic(4)
+    produce(kafka.bootstrap, topic, [(None, b"%d" % i) for i in range(400)])
+    giving, getting = make_source(topic), make_source(topic)
+    received: dict[int, int] = {}
+    deadline = time.monotonic() + 30
+    while sum(received.values()) < 400 and time.monotonic() < deadline:
+        for progress, records in giving.poll(100, False):
+            received[progress.partition.partition] = records[-1].offset + 1
+    held = {progress.partition.partition: progress for progress in giving.ownership.held()}
+    polling = threading.Thread(target=poll_until, args=[[getting], lambda: spread([getting]) == [2]])
+    polling.start()
+    while giving.ownership.leaving_s() is None and time.monotonic() < deadline:
+        giving.poll(2_000, True)  # long enough for the join that would follow
+    leaving = [progress for progress in held.values() if progress.leaving]
+    for progress in leaving:
+        progress.finish(progress.received - 1)
+    assert giving.commit_and_wait(5_000)
+    assert spread([getting]) == [0]
+    giving.ownership.let_go()
+    poll_until([giving], lambda: not polling.is_alive())
+    done = committed(kafka.bootstrap, topic, topic)
+    assert {p.partition.partition: done[p.partition.partition] for p in leaving} == {
+        p.partition.partition: received[p.partition.partition] for p in leaving}
+    assert len(leaving) == 2
 
 
 def test_a_worker_under_pressure_gives_up_partitions_and_drains(kafka: Broker, make_topic: Callable[..., str],

@@ -14,10 +14,16 @@ Read in kafka-python 3.0.12, coordinator/base.py and consumer.py:
   partitions, runs once per rejoin. It comes back under a new id, claims what it held, and goes on where it stood,
   although others may have had these partitions in between.
 
+* One poll goes on until its time is up: a poll that brings a revocation begins the join that gives the partitions away
+  as well. From then on the member's commits are refused and no heartbeat goes out, until some later poll ends the join:
+  who finishes first what is in flight cannot commit it, and is counted out.
+
 So: a join that is under way stays wanted, whoever polls while one is wanted gives it time, a new assignment asks for
-its offsets anew, and what was held before a membership was lost may not be held after it, nor claimed: assignor.py.
+its offsets anew, what was held before a membership was lost may not be held after it, nor claimed (assignor.py), and no
+join begins while something is being handed over.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -29,10 +35,11 @@ from workers.stream.assignor import Assignor
 class Membership:
     """A look into `consumer`'s group membership; call it from the thread that polls.
 
-    `losses`: how often it was lost. What was assigned before the last time is no longer ours.
+    `losses`: how often it was lost. What was assigned before the last time is no longer ours. While `handing_over`
+    holds, no join begins: the member stays what it is, and alive.
     """
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
+    def __init__(self, consumer: KafkaConsumer, handing_over: Callable[[], bool] = lambda: False) -> None:
         consumer_: Any = consumer
         self._coordinator = consumer_._coordinator
         self.losses = 0
@@ -45,7 +52,9 @@ class Membership:
                     assignor.forget()
             return reset_generation(*arguments, **more)
 
+        need_rejoin = self._coordinator.need_rejoin
         self._coordinator.reset_generation = count_and_reset
+        self._coordinator.need_rejoin = lambda: not handing_over() and need_rejoin()
 
     def joining(self) -> bool:
         """Does the next poll begin or continue a join?"""

@@ -38,7 +38,7 @@ class RecordSource:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings, self._stats = settings, stats or Stats()
         self._commit_error: Exception | None = None
-        self._membership = Membership(consumer)
+        self._membership = Membership(consumer, lambda: self.ownership.leaving_s() is not None)
         self._fetching = Fetching(consumer)
         self.ownership = Ownership(self._assigned)
         consumer.subscribe([settings.input], listener=self.ownership)

@@ -38,7 +38,7 @@ def source(consumer: Any) -> RecordSource:
 def joined(consumer: Any) -> None:
     consumer._coordinator.state = MemberState.STABLE
     consumer._coordinator.rejoin_needed = False
-    consumer._coordinator.need_rejoin = lambda: consumer._coordinator.rejoin_needed
+    consumer._coordinator._joined_subscription = {"in"}
 
 
 def test_what_was_held_before_the_membership_was_lost_may_not_be_held_after_it(
@@ -103,3 +103,14 @@ def test_a_join_that_outlasted_its_poll_stays_wanted(source: RecordSource, consu
     consumer._coordinator.request_rejoin = lambda: asked.append("rejoin")
     source.joining()
     assert asked == ["rejoin"]
+
+
+def test_no_join_begins_while_something_is_handed_over(source: RecordSource, consumer: Any) -> None:
+    """Hazard: a poll that brings a revocation goes on with the join that gives the partitions away."""
+    source.ownership.on_partitions_revoked({A})
+    consumer._coordinator.request_rejoin()
+    assert not source.joining()
+    assert not consumer._coordinator.need_rejoin()
+    source.ownership.let_go()
+    assert source.joining()
+    assert consumer._coordinator.need_rejoin()
