@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 
 from tests.integration.streams import produce, read_all
 from tests.kafka import Broker, KafkaBroker
-from tests.models import LABELS, build
+from tests.models import build
 
 ROOT = Path(__file__).parents[2]
 LABELSTREAM = [sys.executable, "-m", "deploy.cli"]
@@ -211,25 +211,3 @@ def test_the_in_memory_broker_serves_both_commands() -> None:
             assert process.wait(20) == 0
         finally:
             process.kill()
-
-
-@pytest.mark.ray
-def test_run_classifies_until_it_is_stopped(
-    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
-) -> None:
-    topics = {"input": make_topic(), "output": make_topic(), "dead_letter": make_topic()}
-    produce(kafka.bootstrap, topics["input"], [(None, b'{"text": "good", "id": 1}'), (None, b"{")])
-    with start("run", "-c", write_config(kafka.bootstrap, **topics)) as process:
-        try:
-            until_line(process, "everything runs")
-            assert process.stdout is not None
-            [result] = read_all(kafka.bootstrap, topics["output"], lambda found: len(found) >= 1)
-            assert json.loads(result.value())["label"] in LABELS
-            assert len(read_all(kafka.bootstrap, topics["dead_letter"], lambda found: len(found) >= 1)) == 1
-            until_line(process, "results 1, dead letters 1 (invalid_json 1), lag 0")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
-            assert process.stdout.read().splitlines()[-1].endswith("INFO stopped")
-        finally:
-            process.send_signal(signal.SIGTERM)  # so that Ray goes with it
-            process.wait(60)

@@ -114,25 +114,29 @@ def test_sixty_messages_are_accounted_for(start: Callable[..., Demo]) -> None:
     demo.assert_nothing_is_left()
 
 
-def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., Demo]) -> None:
-    demo = start()
+def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., Demo], kafka: Broker) -> None:
+    """On a real broker, from which the demo's topics and groups are deleted."""
+    demo = start("--bootstrap", kafka.bootstrap)
     demo.until("messages came back")
     assert len(demo.processes()) > 4, "so they are seen here when they are there"
     demo.process.send_signal(signal.SIGINT)
     assert demo.wait() == 0, demo.output
     assert re.search(r"every one of \d+ messages is accounted for", demo.output)
+    with kafka.admin() as admin:
+        assert [topic for topic in admin.list_topics() if topic.startswith("labelstream-demo")] == []
+        groups = [group["group_id"] for group in admin.list_groups()]
+    assert [group for group in groups if group.startswith("labelstream-demo")] == []
     demo.assert_nothing_is_left()
 
 
-@pytest.mark.parametrize(("stage", "number"), [("starting Ray", signal.SIGTERM), ("loading the model", signal.SIGINT)])
-def test_interrupted_while_starting(start: Callable[..., Demo], stage: str, number: signal.Signals) -> None:
+def test_terminated_while_starting(start: Callable[..., Demo]) -> None:
     """Twice, and to the whole process group, as a terminal does it and GNU timeout."""
     demo = start("--messages", "60")
-    demo.until(stage)
-    os.killpg(demo.process.pid, number)
+    demo.until("starting Ray")
+    os.killpg(demo.process.pid, signal.SIGTERM)
     time.sleep(0.3)
     if demo.process.poll() is None:
-        os.killpg(demo.process.pid, number)
+        os.killpg(demo.process.pid, signal.SIGTERM)
     assert demo.wait() == 130, demo.output
     assert "Traceback" not in demo.output
     demo.assert_nothing_is_left()
@@ -143,15 +147,4 @@ def test_killed_it_takes_everything_with_it(start: Callable[..., Demo]) -> None:
     demo.until("loading the model")
     demo.process.kill()
     assert demo.process.wait(10) == -signal.SIGKILL
-    demo.assert_nothing_is_left()
-
-
-def test_on_a_real_broker_its_topics_are_deleted(start: Callable[..., Demo], kafka: Broker) -> None:
-    demo = start("--messages", "40", "--bootstrap", kafka.bootstrap)
-    assert demo.wait() == 0, demo.output
-    assert "every one of 40 messages is accounted for" in demo.output
-    with kafka.admin() as admin:
-        assert [topic for topic in admin.list_topics() if topic.startswith("labelstream-demo")] == []
-        groups = [group["group_id"] for group in admin.list_groups()]
-    assert [group for group in groups if group.startswith("labelstream-demo")] == []
     demo.assert_nothing_is_left()

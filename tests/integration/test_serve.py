@@ -121,7 +121,9 @@ class Serving:
         self.settings = self.with_source(folder)
         self._stack = ExitStack()
         self._stack.enter_context(runtime.ray_for(self.settings))
-        runtime.deploy(self.settings, 180, application(self.settings, make_worker))
+
+    def deploy(self, settings: Settings) -> None:
+        runtime.deploy(settings, 180, application(settings, make_worker))
 
     def with_source(self, folder: Path) -> Settings:
         model = {"source": str(folder), "dtype": "float32", "max_delay_ms": MAX_DELAY_MS, "call_timeout_s": 90}
@@ -147,12 +149,26 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory, kafka: Broker) -> Iterator[Serving]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, kafka: Broker) -> Iterator[Serving]:
+    """Nothing is deployed yet."""
     os.environ[MARK] = "1"
     made = Serving(tmp_path_factory.mktemp("serve") / "model", kafka)
     yield made
     made.close()
     del os.environ[MARK]
+
+
+def test_a_missing_model_is_one_line(cluster: Serving, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        cluster.deploy(cluster.with_source(tmp_path / "missing"))
+    assert str(error.value).startswith(f"{tmp_path / 'missing'}: ")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def serving(cluster: Serving) -> Serving:
+    cluster.deploy(cluster.settings)
+    return cluster
 
 
 def test_answers_are_the_engines_own(serving: Serving) -> None:
@@ -300,14 +316,6 @@ def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:
         time.sleep(0.1)
     assert marked_processes() == []
     assert sum(committed(serving.bootstrap, MARK, serving.topics.input).values()) == 500
-
-
-def test_a_missing_model_is_one_line(serving: Serving, tmp_path: Path) -> None:
-    settings = serving.with_source(tmp_path / "missing")
-    with pytest.raises(ModelError) as error, runtime.ray_for(settings):
-        runtime.deploy(settings, 120, application(settings, make_worker))
-    assert str(error.value).startswith(f"{tmp_path / 'missing'}: ")
-    assert len(str(error.value).splitlines()) == 1
 
 
 def marked_processes() -> list[str]:
