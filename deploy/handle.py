@@ -172,7 +172,8 @@ class ServeClassifier:
         async def ask(part: PackedSequences) -> ScoredSequences:
             # The time is a part's own: messages of many labels or windows may take as many of them as they need.
             async with some, asyncio.timeout(self._call_timeout_s):
-                return await self._isolation.score(part, prepared.width, model.description.revision)
+                description = model.description
+                return await self._isolation.score(part, prepared.width, description.revision, description.ranked)
 
         if len(parts) == 1:
             return await ask(parts[0])
@@ -193,8 +194,8 @@ class ServeClassifier:
                 response.cancel()  # or a replica would work for nobody
                 raise
             raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
-        if len(scored.label_ids) != len(packed.lengths):
-            raise ValueError(f"{len(scored.label_ids)} answers for {len(packed.lengths)} sequences")
+        if len(scored.scores) != len(packed.lengths):
+            raise ValueError(f"{len(scored.scores)} answers for {len(packed.lengths)} sequences")
         return scored
 
     def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:

@@ -79,10 +79,10 @@ class Suspects:
 
 
 class Work:
-    """The sequences of one call and the answers so far, by row."""
+    """The sequences of one call and the answers so far, by row. `ranked`: how the model answers."""
 
-    def __init__(self, packed: PackedSequences, top_k: int, revision: str) -> None:
-        self.packed, self.top_k, self.revision = packed, top_k, revision
+    def __init__(self, packed: PackedSequences, top_k: int, revision: str, ranked: bool) -> None:
+        self.packed, self.top_k, self.revision, self._ranked = packed, top_k, revision, ranked
         self._answers: dict[int, ScoredSequences] = {}
 
     @cached_property
@@ -109,7 +109,7 @@ class Work:
         self._answers.update(zip(rows, ones, strict=True))
 
     def refuse(self, row: int, error: RecordError) -> None:
-        label_ids = np.zeros((1, self.top_k), np.int32)
+        label_ids = np.zeros((1, self.top_k), np.int32) if self._ranked else None
         self._answers[row] = ScoredSequences(label_ids, np.full((1, self.top_k), np.nan, np.float32), {0: error})
 
     def answer(self) -> ScoredSequences:
@@ -128,9 +128,14 @@ class Isolation:
         self._ask, self._ask_apart, self._noted = ask, ask_apart, noted
         self._suspects = Suspects()
 
-    async def score(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
-        """The `top_k` best labels of each sequence, in order; `errors` has those that kill replicas, too."""
-        return await self._retrying(self._attempt, Work(packed, top_k, revision))
+    async def score(
+        self, packed: PackedSequences, top_k: int, revision: str, ranked: bool = True
+    ) -> ScoredSequences:
+        """The `top_k` best labels of each sequence, in order; `errors` has those that kill replicas, too.
+
+        `ranked`: as the model's description says; without it `top_k` is the number of all labels.
+        """
+        return await self._retrying(self._attempt, Work(packed, top_k, revision, ranked))
 
     async def _attempt(self, work: Work) -> ScoredSequences:
         together, groups = self._sort(work)

@@ -21,9 +21,12 @@ def predictions(
 ) -> list[Prediction | RecordError]:
     """One answer per row of `scored`, with its `top_ks[i]` best labels (all that `scored` has where that is more).
 
-    Raises ValueError where the lengths differ, because a shifted answer would be a wrong label.
+    `scored` must be ranked. Raises ValueError where the lengths differ: a shifted answer would be a wrong label.
     """
-    n = len(scored.label_ids)
+    label_ids = scored.label_ids
+    if label_ids is None:
+        raise ValueError("these scores are not ranked")
+    n = len(label_ids)
     if not n == len(scored.scores) == len(tokens) == len(truncated) == len(top_ks):
         raise ValueError(
             f"{n} label rows, {len(scored.scores)} score rows, {len(tokens)} token counts, "
@@ -35,7 +38,7 @@ def predictions(
     width = max(widths)
     names = np.empty(len(labels), object)
     names[:] = list(labels)
-    rows_of_names: Any = map(tuple, names[scored.label_ids[:, :width]].tolist())
+    rows_of_names: Any = map(tuple, names[label_ids[:, :width]].tolist())
     rows_of_scores: Any = map(tuple, scored.scores[:, :width].tolist())
     if len(widths) > 1:
         rows_of_names = [row[:k] for row, k in zip(rows_of_names, top_ks, strict=True)]
@@ -48,9 +51,7 @@ def predictions(
 
 
 def by_label(scored: ScoredSequences, labels: int) -> NDArray[np.float32]:
-    """The scores in the order of the label ids, [n, labels]. Raises ValueError where `scored` does not hold all."""
-    if scored.scores.shape[1] != labels:
-        raise ValueError(f"{scored.scores.shape[1]} of {labels} labels are there")
-    ordered = np.empty_like(scored.scores)
-    np.put_along_axis(ordered, scored.label_ids.astype(np.intp), scored.scores, 1)
-    return ordered
+    """The scores in the order of the label ids, [n, labels]. Raises ValueError where `scored` are others."""
+    if scored.label_ids is not None or scored.scores.shape[1:] != (labels,):
+        raise ValueError(f"these are not the scores of all {labels} labels in the order of their ids")
+    return scored.scores

@@ -29,6 +29,7 @@ def describe(
         max_length=max_length,
         top_k=_top_k(options.top_k, most),
         tokenizer_json=_tokenizer_json(tokenizer),
+        ranked=not (zero_shot or options.long_text == "windows"),
         keep=_keep(options.truncate, tokenizer.truncation_side),
         windows=_windows(source, options, max_length),
         zero_shot=_zero_shot(source, options, config) if zero_shot else None,

@@ -63,7 +63,8 @@ class ZeroShot(NamedTuple):
 class ModelDescription:
     """Made by whoever loaded the model, sent to whoever tokenizes for it: both then agree by construction.
 
-    `labels`: id -> name, in order of the ids. `max_length`: tokens that the model takes, special tokens included.
+    `labels`: id -> name, in order of the ids. `ranked`: a sequence is answered with its best labels; else with the
+    scores of all, in the order of the ids. `max_length`: tokens that the model takes, special tokens included.
     `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), without truncation
     and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
     `threshold`, `thresholds`: see `workers.engine.options.ModelOptions`.
@@ -78,6 +79,7 @@ class ModelDescription:
     max_length: int
     top_k: int
     tokenizer_json: str
+    ranked: bool = True
     keep: Keep = Keep.HEAD
     windows: Windows | None = None
     zero_shot: ZeroShot | None = None

@@ -24,11 +24,12 @@ class PackedSequences(NamedTuple):
 class ScoredSequences(NamedTuple):
     """The answer for n sequences: the k best labels of each, descending by score.
 
-    `label_ids`: int32 [n, k], indices into the model's labels. `scores`: float32 [n, k]. `errors`: row -> why there is
-    no answer for it alone; its scores are NaN and must not be read.
+    `label_ids`: int32 [n, k], indices into the model's labels; None where the scores are all of the model's, in the
+    order of the ids. `scores`: float32 [n, k]. `errors`: row -> why there is no answer for it alone; its scores are NaN
+    and must not be read.
     """
 
-    label_ids: NDArray[np.int32]
+    label_ids: NDArray[np.int32] | None
     scores: NDArray[np.float32]
     errors: dict[int, RecordError]
 
@@ -67,31 +68,40 @@ def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[
 
 
 def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:
-    """Join the answers to `split`'s parts (at least one), all with the same k."""
+    """Join the answers to `split`'s parts (at least one), all with the same k.
+
+    Raises ValueError where some are ranked and some are not.
+    """
     if len(parts) == 1:
         return parts[0]
     errors: dict[int, RecordError] = {}
     offset = 0
     for part in parts:
         errors.update({offset + row: error for row, error in part.errors.items()})
-        offset += len(part.label_ids)
-    return ScoredSequences(
-        np.concatenate([part.label_ids for part in parts]), np.concatenate([part.scores for part in parts]), errors
-    )
+        offset += len(part.scores)
+    label_ids = [part.label_ids for part in parts if part.label_ids is not None]
+    if label_ids and len(label_ids) < len(parts):
+        raise ValueError("some of the answers are ranked and some are not")
+    scores = np.concatenate([part.scores for part in parts])
+    return ScoredSequences(np.concatenate(label_ids) if label_ids else None, scores, errors)
 
 
 def split_scores(scored: ScoredSequences, counts: Sequence[int], top_ks: Sequence[int]) -> list[ScoredSequences]:
-    """Undo `concatenate`: `counts[i]` rows for part i, its `top_ks[i]` best labels each.
+    """Undo `concatenate`: `counts[i]` rows for part i, its `top_ks[i]` best labels each, or all where not ranked.
 
     Raises ValueError when the rows do not add up, because a shifted answer would be a wrong label.
     """
-    if sum(counts) != len(scored.label_ids) or len(scored.label_ids) != len(scored.scores):
-        raise ValueError(f"{len(scored.label_ids)} answers for {sum(counts)} sequences")
+    label_ids, scores = scored.label_ids, scored.scores
+    if sum(counts) != len(scores) or (label_ids is not None and len(label_ids) != len(scores)):
+        raise ValueError(f"{len(scores)} answers for {sum(counts)} sequences")
     parts: list[ScoredSequences] = []
     first = 0
     for count, top_k in zip(counts, top_ks, strict=True):
         last = first + count
         errors = {row - first: error for row, error in scored.errors.items() if first <= row < last}
-        parts.append(ScoredSequences(scored.label_ids[first:last, :top_k], scored.scores[first:last, :top_k], errors))
+        if label_ids is None:
+            parts.append(ScoredSequences(None, scores[first:last], errors))
+        else:
+            parts.append(ScoredSequences(label_ids[first:last, :top_k], scores[first:last, :top_k], errors))
         first = last
     return parts

@@ -30,12 +30,14 @@ _NOT_FINITE = "the model's logits are not finite"
 class _Call(NamedTuple):
     """One `predict` in progress. `done` holds what is still on the device, each entry with its rows.
 
-    `forwards`: int32 [n], how many times each row was given to the model.
+    `forwards`: int32 [n], how many times each row was given to the model. `width`: scores per row. `ranked`: they are
+    the best ones.
     """
 
     packed: PackedSequences
     starts: NDArray[np.int64]
-    top_k: int
+    width: int
+    ranked: bool
     forwards: NDArray[np.int32]
     done: list[tuple[NDArray[np.intp], Scored]]
     errors: dict[int, RecordError]
@@ -60,11 +62,12 @@ class Predictor:
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
 
+        Where the description says that scores are not ranked: all of them, whatever `top_k` is.
+
         A row on which the model raises while it still answers others, or whose logits are not finite, is an entry in
         `errors`. Raises InferenceError when the model does not answer a known good row either: nothing is known of
         any of the rows then.
         """
-        top_k = min(top_k, len(self._description.labels))
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
         overhead = _OVERHEAD_TOKENS[self._backend.device_type]
@@ -129,7 +132,9 @@ class Predictor:
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
         starts = np.zeros(len(packed.lengths), np.int64)
         np.cumsum(packed.lengths[:-1], out=starts[1:])
-        return _Call(packed, starts, top_k, np.zeros(len(starts), np.int32), [], {})
+        most, ranked = len(self._description.labels), self._description.ranked
+        width = min(top_k, most) if ranked else most
+        return _Call(packed, starts, width, ranked, np.zeros(len(starts), np.int32), [], {})
 
     def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
         """All rows but those which would take a GPU down for good: ids or lengths outside of its tables."""
@@ -178,7 +183,7 @@ class Predictor:
         logits = self._logits(call, rows)
         if logits.shape != (len(rows), len(self._description.labels)):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
-        call.done.append((rows, score(logits, self._description.activation, call.top_k)))
+        call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
 
     def _logits(self, call: _Call, rows: NDArray[np.intp]) -> torch.Tensor:
         return self._backend.logits(pad(call.packed, call.starts, rows, self._backend.pad_id))
@@ -187,13 +192,15 @@ class Predictor:
 def _collect(call: _Call) -> ScoredSequences:
     """Fetch all answers from the device and bring them into the order of the input."""
     n = len(call.packed.lengths)
-    label_ids = np.zeros((n, call.top_k), np.int32)
-    scores = np.full((n, call.top_k), np.nan, np.float32)
+    label_ids = np.zeros((n, call.width), np.int32) if call.ranked else None
+    scores = np.full((n, call.width), np.nan, np.float32)
     count = len(call.errors)
     if call.done:
         rows = np.concatenate([rows for rows, _ in call.done])
         count += len(rows)
-        label_ids[rows] = torch.cat([scored.label_ids for _, scored in call.done]).cpu().numpy()
+        if label_ids is not None:
+            best = [scored.label_ids for _, scored in call.done if scored.label_ids is not None]
+            label_ids[rows] = torch.cat(best).cpu().numpy()
         scores[rows] = torch.cat([scored.scores for _, scored in call.done]).cpu().numpy()
         finite = torch.cat([scored.finite for _, scored in call.done]).cpu().numpy()
         for row in rows[~finite].tolist():

@@ -1,4 +1,4 @@
-"""Logits -> the best labels and their scores, on the device that made the logits."""
+"""Logits -> scores, ranked or in the order of the ids, on the device that made the logits."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,22 @@ from workers.engine.description import Activation
 
 
 class Scored(NamedTuple):
-    """`label_ids`: int32 [n, k]. `scores`: float32 [n, k], descending. `finite`: bool [n], false where logits are not.
+    """`label_ids`: int32 [n, k], or None. `scores`: float32 [n, k], descending, or by id where there are no
+    `label_ids`. `finite`: bool [n], false where logits are not.
 
     All on the logits' device.
     """
 
-    label_ids: torch.Tensor
+    label_ids: torch.Tensor | None
     scores: torch.Tensor
     finite: torch.Tensor
 
 
-def score(logits: torch.Tensor, activation: Activation, top_k: int) -> Scored:
-    """The `top_k` best labels of each row of `logits` [n, labels]; of equal scores the lower id comes first."""
+def score(logits: torch.Tensor, activation: Activation, top_k: int | None) -> Scored:
+    """The `top_k` best labels of each row of `logits` [n, labels]; of equal scores the lower id comes first.
+
+    None: all scores, in the order of the ids.
+    """
     with torch.inference_mode():
         logits = logits.float()
         finite = torch.isfinite(logits).all(dim=-1)
@@ -29,5 +33,7 @@ def score(logits: torch.Tensor, activation: Activation, top_k: int) -> Scored:
             scores = torch.sigmoid(logits)
         else:
             scores = logits
+        if top_k is None:
+            return Scored(None, scores, finite)
         best, label_ids = torch.sort(scores, dim=-1, descending=True, stable=True)
         return Scored(label_ids[:, :top_k].int(), best[:, :top_k], finite)

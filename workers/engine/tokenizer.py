@@ -26,8 +26,9 @@ _LONG_TEXT_CHARS_PER_TOKEN = 8
 class TextTokenizer:
     """Encodes texts for the model of `description`. One calling thread at a time.
 
-    `single`, `pair`: the special tokens around a text and around two. Raises ModelError where they leave no room for a
-    text, or are not a plain frame.
+    `single`, `pair`: the special tokens around a text and around two. `cut_at`: so many words of a text are enough;
+    None: all may be needed. Raises ModelError where the special tokens leave no room for a text, or are not a plain
+    frame.
     """
 
     def __init__(self, description: ModelDescription) -> None:
@@ -37,6 +38,8 @@ class TextTokenizer:
         self.single, self.pair = frames(self._tokenizer)
         self._cache = word_cache(self._tokenizer)
         self.max_length, self.keep = description.max_length, description.keep
+        # Words behind these are never kept, and each gives at least one token.
+        self.cut_at = self.max_length if self.keep is Keep.HEAD else None
         if description.max_length < self.pair.special_count + 2:
             raise ModelError(
                 f"{description.source}: max_length {description.max_length} leaves no room for a text "
@@ -59,7 +62,7 @@ class TextTokenizer:
         slow: list[int] = []
         room = self.max_length - self.single.special_count
         limit, (prefix, suffix) = room * ID_BYTES, self.single.ids
-        cut_at = self.max_length if self.keep is Keep.HEAD else None
+        cut_at = self.cut_at
         for i, request in enumerate(requests):
             content = None if request.text_pair else self._cached(request.text, cut_at)
             if content is None:
@@ -73,9 +76,12 @@ class TextTokenizer:
         types = self._encode_slowly(requests, slow, sequences, truncated) if slow else {}
         return pack(sequences, types), truncated
 
-    def contents(self, texts: Sequence[str]) -> list[bytes]:
-        """Each text's int32 ids, all of them, without special tokens. Raises UnicodeEncodeError for lone surrogates."""
-        found = [self._cached(text, None) for text in texts]
+    def contents(self, texts: Sequence[str], cut_at: int | None = None) -> list[bytes]:
+        """Each text's int32 ids without special tokens: all of them, or at least those of its first `cut_at` words.
+
+        Raises UnicodeEncodeError for lone surrogates.
+        """
+        found = [self._cached(text, cut_at) for text in texts]
         slow = [i for i, content in enumerate(found) if content is None]
         for i, content in zip(slow, self._ask([texts[i] for i in slow]), strict=True):
             found[i] = content
@@ -87,7 +93,7 @@ class TextTokenizer:
         if cache is None or not splits_like_python(text):
             return None
         if cut_at is not None and len(text) > cut_at * _LONG_TEXT_CHARS_PER_TOKEN:
-            words = text.split(None, cut_at)[:cut_at]  # each gives at least one token
+            words = text.split(None, cut_at)[:cut_at]
         else:
             words = text.split()
         try:

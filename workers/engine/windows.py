@@ -57,7 +57,7 @@ def spans(length: int, room: int, stride: int) -> list[tuple[int, int]]:
 
 
 def aggregate(scored: ScoredSequences, counts: Sequence[int], labels: int, how: str) -> ScoredSequences:
-    """The windows' scores of each request as one row: all `labels`, which `scored` must hold, best first.
+    """The windows' scores of each request as one row: all `labels`, best first. `scored` must not be ranked.
 
     `how`: "mean" or "max" of each label's scores. A request one of whose windows has an error has that error.
     """

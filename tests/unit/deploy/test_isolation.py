@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deploy import transport
 from deploy.handle import ServeClassifier
-from deploy.isolation import GROUP_SEQUENCES, MOST_CRASHES, TOGETHER_DEATHS, Suspects, Suspicion
+from deploy.isolation import GROUP_SEQUENCES, MOST_CRASHES, TOGETHER_DEATHS, Suspects, Suspicion, Work
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
 from workers.classifier import Fault, Prediction, RecordError, Request
@@ -148,6 +148,22 @@ def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -
     assert answers[0] == refused._replace(attempts=2 + TOGETHER_DEATHS + 1)
     assert answers[1] == CRASHED
     assert isinstance(answers[2], Prediction)
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
+    packed = PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32))
+    work = Work(packed, 2, "one", ranked)
+    ids = np.array([[0, 1], [1, 0]], np.int32)
+    work.put([0, 2], ScoredSequences(ids if ranked else None, np.array([[0.5, 0.25], [0.75, 0.125]], np.float32), {}))
+    work.refuse(1, CRASHED)
+    answer = work.answer()
+    assert answer.errors == {1: CRASHED}
+    assert answer.scores[[0, 2]].tolist() == [[0.5, 0.25], [0.75, 0.125]]
+    assert (answer.label_ids is None) is not ranked
+    for row in range(3):
+        work.refuse(row, CRASHED)
+    assert (work.answer().label_ids is None) is not ranked
 
 
 def test_what_is_remembered_is_bounded() -> None:

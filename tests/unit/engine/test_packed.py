@@ -56,21 +56,33 @@ def test_concatenate_fills_type_ids_where_a_part_has_none() -> None:
     assert whole.type_ids.tolist() == [0, 0, 1, 0, 1]
 
 
-@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=8), data=st.data())
+@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=8), ranked=st.booleans(), data=st.data())
 @settings(deadline=None, derandomize=True)
-def test_split_scores_gives_each_part_its_rows(counts: list[int], data: st.DataObject) -> None:
+def test_split_scores_gives_each_part_its_rows(counts: list[int], ranked: bool, data: st.DataObject) -> None:
     n, k = sum(counts), 4
     top_ks = data.draw(st.lists(st.integers(1, k), min_size=len(counts), max_size=len(counts)))
     bad = data.draw(st.sets(st.sampled_from(range(n)))) if n else set()
     ids = np.arange(n * k, dtype=np.int32).reshape(n, k)
-    scored = ScoredSequences(ids, ids.astype(np.float32), {row: failed(row) for row in bad})
+    scored = ScoredSequences(ids if ranked else None, ids.astype(np.float32), {row: failed(row) for row in bad})
     parts = split_scores(scored, counts, top_ks)
     for start, count, top_k, part in zip(accumulate(counts, initial=0), counts, top_ks, parts, strict=False):
-        assert part.label_ids.tolist() == ids[start : start + count, :top_k].tolist()
+        width = top_k if ranked else k
+        assert part.scores.tolist() == ids[start : start + count, :width].tolist()
+        assert (part.label_ids is None) is not ranked
+        if part.label_ids is not None:
+            assert part.label_ids.tolist() == part.scores.tolist()
         assert part.errors == {row - start: failed(row) for row in bad if start <= row < start + count}
     joined = concatenate_scores(split_scores(scored, counts, [k] * len(counts)))
-    assert joined.label_ids.tolist() == ids.tolist()
+    assert joined.scores.tolist() == ids.tolist()
+    assert (None if joined.label_ids is None else joined.label_ids.tolist()) == (ids.tolist() if ranked else None)
     assert joined.errors == scored.errors
+
+
+def test_ranked_and_other_scores_are_never_joined() -> None:
+    rows = np.zeros((1, 2), np.int32)
+    ranked = ScoredSequences(rows, rows.astype(np.float32), {})
+    with pytest.raises(ValueError, match="some are not"):
+        concatenate_scores([ranked, ranked._replace(label_ids=None)])
 
 
 def test_split_scores_refuses_rows_that_do_not_add_up() -> None:

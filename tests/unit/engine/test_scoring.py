@@ -31,6 +31,12 @@ def test_scores_are_float32_also_of_half_logits() -> None:
     assert scored.scores[0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
+def test_all_scores_come_in_the_order_of_the_ids_where_they_are_not_ranked() -> None:
+    scored = score(torch.tensor([[1.0, 3.0, 2.0]]), Activation.NONE, None)
+    assert scored.label_ids is None
+    assert scored.scores.tolist() == [[1.0, 3.0, 2.0]]
+
+
 def test_rows_that_are_not_finite_are_marked() -> None:
     logits = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [float("inf"), 0.0], [0.0, float("-inf")]])
     assert score(logits, Activation.SOFTMAX, 1).finite.tolist() == [True, False, False, False]

@@ -163,7 +163,7 @@ def test_hypotheses_are_tokenized_once(engines: Callable[[str], Engine], monkeyp
     task: Any = engines("roberta")._task
     asked: list[str] = []
     contents = task._tokenizer.contents
-    monkeypatch.setattr(task._tokenizer, "contents", lambda texts: asked.extend(texts) or contents(texts))
+    monkeypatch.setattr(task._tokenizer, "contents", lambda texts, *more: asked.extend(texts) or contents(texts, *more))
     for text in ("one", "two", "three"):
         task.prepare([Request(text, candidate_labels=("first", "second"))])
     assert sorted(asked) == sorted(["one", "two", "three", "This example is first.", "This example is second."])

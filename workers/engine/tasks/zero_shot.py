@@ -67,7 +67,7 @@ class ZeroShotClassification:
         sequences: list[bytes] = []
         types: dict[int, bytes] = {}
         questions: list[_Question] = []
-        contents = tokenizer.contents([request.text for request in requests])
+        contents = tokenizer.contents([request.text for request in requests], tokenizer.cut_at)
         for request, content in zip(requests, contents, strict=True):
             labels = self._settings.labels if request.candidate_labels is None else request.candidate_labels
             truncated = False
@@ -102,8 +102,8 @@ class ZeroShotClassification:
     def _read(
         self, lengths: NDArray[np.int32], questions: list[_Question], scored: ScoredSequences
     ) -> list[Answer]:
-        if len(scored.label_ids) != sum(len(question.labels) for question in questions):
-            raise ValueError(f"{len(scored.label_ids)} answers for the pairs of {len(questions)} texts")
+        if len(scored.scores) != sum(len(question.labels) for question in questions):
+            raise ValueError(f"{len(scored.scores)} answers for the pairs of {len(questions)} texts")
         logits = by_label(scored, len(self._description.labels)).astype(np.float64)
         answers: list[Answer] = []
         first = 0
