@@ -12,7 +12,7 @@ from deploy.board import noted
 from deploy.isolation import Isolation, Noted
 from deploy.limits import MAX_CALL_TOKENS, max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
-from workers.classifier import Prediction, RecordError, Request
+from workers.classifier import Answer, Request
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate_scores, split
 from workers.engine.tasks import Task, task_for
@@ -24,7 +24,7 @@ READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large mode
 CLOSE_TIMEOUT_S = 5.0
 PARTS_AT_ONCE = 8  # of one submit: enough to keep several replicas busy
 
-Answers = list[Prediction | RecordError]
+Answers = list[Answer]
 
 
 class Model(NamedTuple):

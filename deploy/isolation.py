@@ -204,4 +204,5 @@ class Isolation:
 def _content(row: PackedSequences, revision: str) -> bytes:
     """The same for all sequences that are the same to the model."""
     type_ids = b"" if row.type_ids is None else row.type_ids.tobytes()
-    return blake2b(row.ids.tobytes() + type_ids, digest_size=16, key=revision.encode()[:64]).digest()
+    target = b"" if row.targets is None else row.targets.tobytes()
+    return blake2b(row.ids.tobytes() + type_ids + target, digest_size=16, key=revision.encode()[:64]).digest()

@@ -4,24 +4,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from schemas.dead_letter import DeadLetter
 from schemas.message import TextMessage
-from schemas.result import ClassificationResult
+from schemas.result import RESULT
 
 FOLDER = Path(__file__).parent / "json"
-MODELS: dict[str, type[BaseModel]] = {
-    "message": TextMessage,
-    "result": ClassificationResult,
-    "dead-letter": DeadLetter,
+MODELS: dict[str, TypeAdapter[Any]] = {
+    "message": TypeAdapter(TextMessage),
+    "result": RESULT,
+    "dead-letter": TypeAdapter(DeadLetter),
 }
 
 
 def json_schema(name: str) -> dict[str, Any]:
     """JSON Schema 2020-12 of `message` (as read), `result` or `dead-letter` (as written). Raises KeyError."""
     mode = "validation" if name == "message" else "serialization"
-    schema = MODELS[name].model_json_schema(by_alias=True, mode=mode)
+    schema = MODELS[name].json_schema(by_alias=True, mode=mode)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

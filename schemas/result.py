@@ -1,8 +1,19 @@
-"""What goes out: one label and score for each message that came in."""
+"""What goes out: one answer for each message that came in. `task` says what it is."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    model_validator,
+)
+
+Task = TypeVar("Task", bound=str)
 
 
 class LabelScore(BaseModel):
@@ -11,6 +22,16 @@ class LabelScore(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     label: str
+    score: FiniteFloat
+
+
+class TokenScore(BaseModel):
+    """One token of the model's vocabulary and its score; several tokens may read the same."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    token: str
+    token_id: int = Field(ge=0)
     score: FiniteFloat
 
 
@@ -25,27 +46,34 @@ class Source(BaseModel):
     timestamp_ms: int
 
 
-class ClassificationResult(BaseModel):
-    """The value of one output message. Other tasks join by `task` as the discriminator of a union."""
+class Result(BaseModel, Generic[Task]):
+    """What every answer holds."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="ClassificationResult")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     event_id: str = Field(description="pipeline/topic/partition/offset: the same again when a message is replayed.")
-    task: Literal["text-classification", "zero-shot-classification"]
+    task: Task
     id: str | int | None = Field(description="The message's own id.")
     model: str = Field(description="The model's name in the config.")
     model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
-    label: str = Field(description="The best label.")
-    score: FiniteFloat = Field(description="The best label's score.")
-    scores: list[LabelScore] = Field(min_length=1, description="The best labels, descending by score.")
-    labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
-    abstained: bool = Field(description="None does: label and score are only the best guess.")
     tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
     truncated: bool = Field(description="The text was longer than the model takes; its rest was not read.")
     source: Source
     metadata: dict[str, Any] | None = Field(description="The message's own metadata.")
     classified_at: AwareDatetime
+
+
+class ClassificationResult(Result[Literal["text-classification", "zero-shot-classification"]]):
+    """The value of one output message of a classifier: labels and their scores."""
+
+    model_config = ConfigDict(title="ClassificationResult")
+
+    label: str = Field(description="The best label.")
+    score: FiniteFloat = Field(description="The best label's score.")
+    scores: list[LabelScore] = Field(min_length=1, description="The best labels, descending by score.")
+    labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
+    abstained: bool = Field(description="None does: label and score are only the best guess.")
 
     @model_validator(mode="after")
     def _label_is_the_best(self) -> Self:
@@ -62,4 +90,24 @@ class ClassificationResult(BaseModel):
         return self
 
 
-RESULT: TypeAdapter[ClassificationResult] = TypeAdapter(ClassificationResult)
+class FillMaskResult(Result[Literal["fill-mask"]]):
+    """The value of one output message of a model that fills masks."""
+
+    model_config = ConfigDict(title="FillMaskResult")
+
+    masks: list[Annotated[list[TokenScore], Field(min_length=1)]] = Field(
+        min_length=1, description="For each mask of the text, in order, its best tokens, descending by score."
+    )
+
+
+class EmbeddingResult(Result[Literal["feature-extraction"]]):
+    """The value of one output message of a model that embeds texts."""
+
+    model_config = ConfigDict(title="EmbeddingResult")
+
+    embedding: list[FiniteFloat] = Field(min_length=1, description="The text's vector, float32.")
+
+
+RESULT: TypeAdapter[ClassificationResult | FillMaskResult | EmbeddingResult] = TypeAdapter(
+    Annotated[ClassificationResult | FillMaskResult | EmbeddingResult, Discriminator("task")]
+)

@@ -52,6 +52,42 @@ class Prediction(NamedTuple):
     task: str = "text-classification"
     accepted: tuple[str, ...] | None = None
 
+    @property
+    def abstained(self) -> bool:
+        """Whether no label is accepted."""
+        return self.accepted == ()
+
+
+class Fill(NamedTuple):
+    """One token of the vocabulary in a mask's place. Tokens of different ids may read the same."""
+
+    token: str
+    token_id: int
+    score: float
+
+
+class MaskFill(NamedTuple):
+    """The answer of a model that fills masks: the best tokens of each mask, in the text's order; else as `Prediction`.
+    """
+
+    masks: tuple[tuple[Fill, ...], ...]
+    tokens: int
+    truncated: bool
+    revision: str
+    task: str = "fill-mask"
+    abstained: bool = False
+
+
+class Embedding(NamedTuple):
+    """The answer of a model that embeds: the text's vector, each number a float32; else as `Prediction`."""
+
+    vector: tuple[float, ...]
+    tokens: int
+    truncated: bool
+    revision: str
+    task: str = "feature-extraction"
+    abstained: bool = False
+
 
 class RecordError(NamedTuple):
     """One record cannot be answered for a reason of its own. `message` never quotes the record's text.
@@ -64,10 +100,14 @@ class RecordError(NamedTuple):
     attempts: int = 1
 
 
+Answered = Prediction | MaskFill | Embedding
+Answer = Answered | RecordError
+
+
 class Classifier(Protocol):
     """Answers requests asynchronously; thread-safe."""
 
-    def submit(self, requests: Sequence[Request]) -> "Future[list[Prediction | RecordError]]":
+    def submit(self, requests: Sequence[Request]) -> "Future[list[Answer]]":
         """Classify `requests` (at least one); never blocks on the model.
 
         The future's list has the same length and order as `requests`. It resolves always: with the list, or with

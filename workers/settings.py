@@ -96,12 +96,26 @@ class Range(Section):
         return self
 
 
+_CLASSIFY, _ZERO_SHOT = "text-classification", "zero-shot-classification"
+# What other tasks have no use for.
+_KEYS_OF_TASKS = {
+    "problem_type": (_CLASSIFY,),
+    "long_text": (_CLASSIFY,),
+    **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
+    **dict.fromkeys(("threshold", "thresholds"), (_CLASSIFY, _ZERO_SHOT)),
+    **dict.fromkeys(("pooling", "normalize"), ("feature-extraction",)),
+    "top_k": (_CLASSIFY, _ZERO_SHOT, "fill-mask"),
+}
+
+
 class ModelSettings(Section):
     """One model: one Serve deployment, one replica per device."""
 
     source: str = Field(min_length=1)
     revision: str | None = None
-    task: Literal["text-classification", "zero-shot-classification"] = "text-classification"
+    task: Literal["text-classification", "zero-shot-classification", "fill-mask", "feature-extraction"] = (
+        "text-classification"
+    )
     problem_type: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -117,6 +131,8 @@ class ModelSettings(Section):
     multi_label: bool = False
     threshold: float | None = Field(default=None, ge=0, le=1)
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    pooling: Literal["mean", "cls"] = "mean"
+    normalize: bool = False
     max_batch_tokens: int | None = Field(default=None, ge=16)
     max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"
@@ -127,14 +143,11 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _of_its_task(self) -> Self:
-        zero_shot = self.task == "zero-shot-classification"
-        for key in ("candidate_labels", "hypothesis_template", "multi_label") if not zero_shot else ("problem_type",):
-            if getattr(self, key) != type(self).model_fields[key].default:
+        for key, tasks in _KEYS_OF_TASKS.items():
+            if self.task not in tasks and getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{key} has no effect with task {self.task}: remove it, or set another task")
         if len(set(self.candidate_labels)) < len(self.candidate_labels):
             raise ValueError("candidate_labels repeat: name each once")
-        if self.long_text == "windows" and zero_shot:
-            raise ValueError(f"long_text windows has no effect with task {self.task}: set it to truncate")
         if self.long_text == "truncate" and (self.stride is not None or self.aggregate != "mean"):
             raise ValueError("stride and aggregate have no effect with long_text truncate: set it to windows")
         return self

@@ -33,6 +33,9 @@ def classify(
     template: Annotated[
         str | None, typer.Option("--template", help="What a label is put into at its {}, for zero-shot.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="fill-mask, or feature-extraction for embeddings; the model must fit.")
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per text, best first.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
 ) -> None:
@@ -47,9 +50,11 @@ def classify(
         raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
     if template is not None and not label:
         raise ConfigError("--template", "belongs to zero-shot", "give labels with --label")
+    if task is not None and (label or model is None):
+        raise ConfigError("--task", "is for a model made for it, and labels mean zero-shot", "give --model, no --label")
     from workers.engine.engine import Engine
 
-    options = _zero_shot(label, template) if label else {}
+    options: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}
     with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options) as engine:
         name = model or "the demo's small sentiment model"
         say(f"model: {name}, revision {engine.description.revision}")
@@ -87,25 +92,37 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _is_error(answer: Any) -> bool:
-    from workers.classifier import RecordError
-
-    return isinstance(answer, RecordError)
-
-
 def _show_json(text: str, answer: Any) -> None:
-    if _is_error(answer):
-        found = {"text": text, "error": answer.fault.value, "message": answer.message}
-    else:
-        scores = [{"label": label, "score": score} for label, score in zip(answer.labels, answer.scores, strict=True)]
-        found = {"text": text, **scores[0], "scores": scores, "tokens": answer.tokens, "truncated": answer.truncated}
-    print(json_module.dumps(found), flush=True)
+    from workers.classifier import Embedding, MaskFill, RecordError
+
+    found: dict[str, Any]
+    match answer:
+        case RecordError():
+            found = {"error": answer.fault.value, "message": answer.message}
+        case MaskFill():
+            found = {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
+        case Embedding():
+            found = {"embedding": answer.vector}
+        case _:
+            scores = [{"label": one, "score": score} for one, score in zip(answer.labels, answer.scores, strict=True)]
+            found = {**scores[0], "scores": scores}
+    if not isinstance(answer, RecordError):
+        found |= {"tokens": answer.tokens, "truncated": answer.truncated}
+    print(json_module.dumps({"text": text, **found}), flush=True)
 
 
 def _labels(answer: Any) -> list[str]:
-    if _is_error(answer):
-        return [f"! {answer.fault.value}"]
-    return [f"{label} {score:.4f}" for label, score in zip(answer.labels, answer.scores, strict=True)]
+    from workers.classifier import Embedding, MaskFill, RecordError
+
+    match answer:
+        case RecordError():
+            return [f"! {answer.fault.value}"]
+        case MaskFill():
+            return [f"{fill.token} {fill.score:.4f}" for fills in answer.masks for fill in fills]
+        case Embedding():
+            return [f"{number:.6g}" for number in answer.vector]
+        case _:
+            return [f"{label} {score:.4f}" for label, score in zip(answer.labels, answer.scores, strict=True)]
 
 
 def _show_columns(text: str, answer: Any) -> None:

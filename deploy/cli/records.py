@@ -29,8 +29,8 @@ def as_row(record: Any) -> tuple[str, ...]:
     if REASON in headers:
         return _dead_letter(headers)
     tree = parsed(record.value)
-    if isinstance(tree, dict) and "label" in tree and "score" in tree and isinstance(tree.get("source"), dict):
-        return _result(tree)
+    if isinstance(tree, dict) and isinstance(tree.get("source"), dict) and (answer := _answer(tree)) is not None:
+        return _result(tree, *answer)
     shown = "(no value)" if record.value is None else shorten(escape_bytes(record.value[:400]), 100)
     return ("-", "-", shorten(_text(record.key), 40), "-", "-", f"{_place(record)} {shown}")
 
@@ -50,11 +50,24 @@ def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = _WIDTHS) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _result(tree: dict[str, Any]) -> tuple[str, ...]:
-    source, score = tree["source"], tree["score"]
+def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
+    """Label and score, or what stands for them in the results of other tasks; None: it is no result."""
+    if "label" in tree and "score" in tree:
+        return str(tree["label"]), tree["score"]
+    if isinstance(vector := tree.get("embedding"), list):
+        return f"({len(vector)} numbers)", None
+    masks = tree.get("masks")
+    best = [fills[0] for fills in masks if isinstance(fills, list) and fills] if isinstance(masks, list) else []
+    if best and all(isinstance(fill, dict) for fill in best):
+        return ", ".join(str(fill.get("token")) for fill in best), best[0].get("score")
+    return None
+
+
+def _result(tree: dict[str, Any], label: str, score: Any) -> tuple[str, ...]:
+    source = tree["source"]
     return (
-        escape(str(tree["label"])),
-        f"{score:.4f}" if isinstance(score, int | float) else "?",
+        escape(label),
+        f"{score:.4f}" if isinstance(score, int | float) else "-" if score is None else "?",
         "-" if tree.get("id") is None else shorten(escape(str(tree["id"])), 60),
         f"{tree.get('tokens', '?')}{'+' if tree.get('truncated') else ''}"[:12],
         escape(str(tree.get("model", "-"))),

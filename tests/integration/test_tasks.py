@@ -107,6 +107,26 @@ def test_long_texts_in_windows(make_engine: MakeEngine, classify: Any) -> None:
     assert 150 < long["tokens"] < 300
 
 
+def test_masks_are_filled_and_texts_embedded(make_engine: MakeEngine, classify: Any) -> None:
+    """By the same checkpoint, a masked language model."""
+    texts = [*(f"{text} [MASK]" for text in TEXTS), "[MASK] and [MASK]"]
+    messages = [{"text": text} for text in texts]
+    filling = make_engine(INTENTS, {"task": "fill-mask", "top_k": 3}, architecture="ForMaskedLM")
+    oracle = pipeline_of(filling, "fill-mask")
+    for text, result in zip(texts, classify(filling, messages), strict=True):
+        expected = oracle(text, top_k=3)
+        expected = expected if isinstance(expected[0], list) else [expected]
+        assert result["task"] == "fill-mask"
+        for fills, wanted in zip(result["masks"], expected, strict=True):
+            assert [(fill["token"], fill["token_id"]) for fill in fills] == [
+                (entry["token_str"], entry["token"]) for entry in wanted]
+            assert [fill["score"] for fill in fills] == pytest.approx([entry["score"] for entry in wanted], abs=1e-5)
+    embedding = make_engine(INTENTS, {"task": "feature-extraction"}, architecture="ForMaskedLM")
+    oracle = pipeline_of(embedding, "feature-extraction")
+    for text, result in zip(texts, classify(embedding, messages), strict=True):
+        assert result["embedding"] == pytest.approx(torch.tensor(oracle(text)[0]).mean(0).tolist(), abs=1e-5)
+
+
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 def test_what_the_model_abstains_from_goes_to_review_as_well(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, make_engine: MakeEngine, delivery: str

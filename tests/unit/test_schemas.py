@@ -39,6 +39,34 @@ def test_result_fits_its_schema() -> None:
     assert list(value)[:4] == ["schema_version", "event_id", "task", "id"]
 
 
+def other(task: str, **own: Any) -> dict[str, Any]:
+    """A result of another task."""
+    shared = ("event_id", "id", "model", "model_revision", "tokens", "truncated", "source", "metadata", "classified_at")
+    return {"task": task, **{name: result()[name] for name in shared}, **own}
+
+
+def test_results_of_other_tasks_fit_the_schema() -> None:
+    fill = {"token": "good", "token_id": 7, "score": 0.5}
+    for value in (other("fill-mask", masks=[[fill], [fill, fill]]), other("feature-extraction", embedding=[0.5, -1.0])):
+        written = json.loads(RESULT.dump_json(RESULT.validate_python(value)))
+        jsonschema.validate(written, json_schema("result"))
+        assert list(written)[:4] == ["schema_version", "event_id", "task", "id"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        other("fill-mask", masks=[]), other("fill-mask", masks=[[]]), other("fill-mask", embedding=[1.0]),
+        other("feature-extraction", embedding=[]), other("feature-extraction", embedding=[float("inf")]),
+        other("fill-mask", masks=[[{"token": "a", "token_id": -1, "score": 0.5}]]), other("text-classification"),
+        other("summarization", embedding=[1.0]),
+    ],
+)  # fmt: skip
+def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RESULT.validate_python(wrong)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Prediction, RecordError
+from workers.classifier import Answer, Prediction
 from workers.engine.packed import ScoredSequences
 
 
@@ -18,7 +18,7 @@ def predictions(
     truncated: Sequence[bool],
     top_ks: Sequence[int],
     revision: str,
-) -> list[Prediction | RecordError]:
+) -> list[Answer]:
     """One answer per row of `scored`, with its `top_ks[i]` best labels (all that `scored` has where that is more).
 
     `scored` must be ranked. Raises ValueError where the lengths differ: a shifted answer would be a wrong label.
@@ -44,7 +44,7 @@ def predictions(
         rows_of_names = [row[:k] for row, k in zip(rows_of_names, top_ks, strict=True)]
         rows_of_scores = [row[:k] for row, k in zip(rows_of_scores, top_ks, strict=True)]
     rows = zip(rows_of_names, rows_of_scores, tokens, truncated, repeat(revision, n), strict=True)
-    answers: list[Prediction | RecordError] = list(starmap(Prediction, rows))
+    answers: list[Answer] = list(starmap(Prediction, rows))
     for row, error in scored.errors.items():
         answers[row] = error
     return answers

@@ -16,6 +16,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        ...
+
+    @property
     def pad_id(self) -> int:
         """The id that fills up shorter sequences."""
         ...

@@ -11,12 +11,14 @@ from workers.engine.packed import PackedSequences
 class PaddedBatch(NamedTuple):
     """n sequences, padded on the right to the longest of them.
 
-    `ids`: int64 [n, L]. `lengths`: int64 [n]. `type_ids`: int64 [n, L], or None where all are zero.
+    `ids`: int64 [n, L]. `lengths`: int64 [n]. `type_ids`: int64 [n, L], or None where all are zero. `targets`: int64
+    [n], see `PackedSequences`.
     """
 
     ids: NDArray[np.int64]
     lengths: NDArray[np.int64]
     type_ids: NDArray[np.int64] | None
+    targets: NDArray[np.int64] | None = None
 
 
 def plan(
@@ -71,4 +73,5 @@ def pad(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.int
     type_ids = None
     if packed.type_ids is not None:
         type_ids = np.where(inside, packed.type_ids[positions], 0).astype(np.int64)
-    return PaddedBatch(ids, lengths, type_ids)
+    targets = None if packed.targets is None else packed.targets[rows].astype(np.int64)
+    return PaddedBatch(ids, lengths, type_ids, targets)

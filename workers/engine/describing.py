@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workers.engine.description import Activation, Keep, ModelDescription, TaskName, Windows, ZeroShot
+from workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
 from workers.engine.options import ModelOptions
 from workers.engine.tasks.zero_shot import is_template
 from workers.errors import ModelError
@@ -12,12 +12,10 @@ def describe(
     source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
 ) -> ModelDescription:
     """`config`, `tokenizer`: transformers' own. Raises ModelError naming the option and the fix."""
-    if options.task not in list(TaskName):
-        raise ModelError(f"{source}: task {options.task!r} is not supported; use one of {', '.join(TaskName)}")
-    zero_shot = options.task == TaskName.ZERO_SHOT
-    labels = _labels_of(source, config)
-    # Pairs have labels of their own: the model's say how one sentence follows from another.
-    activation = Activation.NONE if zero_shot else activation_of(config, options.problem_type)
+    task = task_of(source, options)
+    zero_shot, embedding = task is TaskName.ZERO_SHOT, task is TaskName.EMBEDDING
+    labels = _labels_of(source, task, config, tokenizer)
+    activation = _activation(task, config, options.problem_type)
     _check_thresholds(source, options, None if zero_shot else labels, activation)
     most = None if zero_shot else len(labels)
     return ModelDescription(
@@ -29,13 +27,36 @@ def describe(
         max_length=max_length,
         top_k=_top_k(options.top_k, most),
         tokenizer_json=_tokenizer_json(tokenizer),
-        ranked=not (zero_shot or options.long_text == "windows"),
+        ranked=not (zero_shot or embedding or options.long_text == "windows"),
         keep=_keep(options.truncate, tokenizer.truncation_side),
         windows=_windows(source, options, max_length),
         zero_shot=_zero_shot(source, options, config) if zero_shot else None,
         threshold=options.threshold,
         thresholds=dict(options.thresholds),
+        mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
+        dimensions=config.hidden_size if embedding else 0,
+        normalize=options.normalize,
     )
+
+
+def task_of(source: str, options: ModelOptions) -> TaskName:
+    """Raises ModelError where there is none of this name."""
+    if options.task not in list(TaskName):
+        raise ModelError(f"{source}: task {options.task!r} is not supported; use one of {', '.join(TaskName)}")
+    return TaskName(options.task)
+
+
+def _activation(task: TaskName, config: Any, problem_type: str | None) -> Activation:
+    if task is TaskName.FILL_MASK:
+        return Activation.SOFTMAX
+    # Zero-shot: the labels of pairs say how one sentence follows from another, and are read by the task.
+    return activation_of(config, problem_type) if task is TaskName.TEXT_CLASSIFICATION else Activation.NONE
+
+
+def _mask(source: str, tokenizer: Any) -> Mask:
+    if tokenizer.mask_token is None:
+        raise ModelError(f"{source}: its tokenizer has no mask_token, so it cannot fill masks; set another task")
+    return Mask(tokenizer.mask_token, tokenizer.mask_token_id)
 
 
 def activation_of(config: Any, problem_type: str | None = None) -> Activation:
@@ -110,7 +131,12 @@ def _tokenizer_json(tokenizer: Any) -> str:
     return backend.to_str()
 
 
-def _labels_of(source: str, config: Any) -> tuple[str, ...]:
+def _labels_of(source: str, task: TaskName, config: Any, tokenizer: Any) -> tuple[str, ...]:
+    if task is TaskName.EMBEDDING:
+        return ()
+    if task is TaskName.FILL_MASK:  # as the pipeline names them; a model may have more rows than there are tokens
+        known = len(tokenizer)
+        return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))
     names: dict[int, Any] = config.id2label or {}
     if not names or sorted(names) != list(range(config.num_labels)):
         raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")

@@ -21,6 +21,8 @@ class TaskName(StrEnum):
 
     TEXT_CLASSIFICATION = "text-classification"
     ZERO_SHOT = "zero-shot-classification"
+    FILL_MASK = "fill-mask"
+    EMBEDDING = "feature-extraction"
 
 
 class Keep(StrEnum):
@@ -59,6 +61,13 @@ class ZeroShot(NamedTuple):
     multi_label: bool = False
 
 
+class Mask(NamedTuple):
+    """The token that stands for one to be found."""
+
+    token: str
+    id: int
+
+
 @dataclass(frozen=True)
 class ModelDescription:
     """Made by whoever loaded the model, sent to whoever tokenizes for it: both then agree by construction.
@@ -67,7 +76,8 @@ class ModelDescription:
     scores of all, in the order of the ids. `max_length`: tokens that the model takes, special tokens included.
     `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), without truncation
     and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
-    `threshold`, `thresholds`: see `workers.engine.options.ModelOptions`.
+    `mask`: for the task fill-mask, whose labels are the vocabulary. `dimensions`: of an embedding, which has no labels.
+    `threshold`, `thresholds`, `normalize`: see `workers.engine.options.ModelOptions`.
     `revision`: the hub's commit, or a hash of the directory's weights and config.
     """
 
@@ -85,3 +95,11 @@ class ModelDescription:
     zero_shot: ZeroShot | None = None
     threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    mask: Mask | None = None
+    dimensions: int = 0
+    normalize: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for a sequence."""
+        return self.dimensions or len(self.labels)

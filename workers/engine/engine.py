@@ -8,7 +8,7 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from workers.classifier import Prediction, RecordError, Request
+from workers.classifier import Answer, Request
 from workers.engine.backend import Backend
 from workers.engine.description import ModelDescription
 from workers.engine.faults import one_line
@@ -20,7 +20,7 @@ from workers.errors import InferenceError
 
 logger = logging.getLogger(__name__)
 
-Answers = list[Prediction | RecordError]
+Answers = list[Answer]
 MAX_PENDING_REQUESTS = 65_536
 _JOINED_REQUESTS = 4_096
 

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from workers.engine.describing import describe
-from workers.engine.description import ModelDescription
+from workers.engine.describing import describe, task_of
+from workers.engine.description import ModelDescription, TaskName
 from workers.engine.device import device_for, dtype_for
+from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
+from workers.engine.reading import Logits, Pooled, Reading, TargetLogits
 from workers.engine.source import resolve
 from workers.engine.torch_backend import TorchBackend
 from workers.errors import ModelError
@@ -26,17 +28,19 @@ _DEFAULT_MAX_LENGTH = 512
 
 
 def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBackend]:
-    """Load a sequence classifier from a directory or the hub.
+    """Load a model of the task's family from a directory or the hub.
 
     Raises ModelError for everything that cannot be served.
     """
+    task = task_of(source, options)
     device = device_for(source, options.device)
     dtype = dtype_for(source, options.dtype, device)
     folder, revision = resolve(source, options.revision)
-    _check_config(source, folder)
+    _check_config(source, folder, FAMILIES[task])
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
     tokenizer = _load_tokenizer(source, folder)
-    model: Any = _load_model(source, folder, dtype)
+    model: Any = _load_model(source, folder, dtype, FAMILIES[task])
     model.to(device)
     if device.type == "cpu" and dtype is torch.bfloat16:
         pack_linears(model)
@@ -45,15 +49,22 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBac
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
     backend = TorchBackend(
         model,
+        _reading(model, task, options.pooling),
         pad_id=0 if pad_id is None else pad_id,
         vocab_size=model.get_input_embeddings().num_embeddings,
         takes_type_ids="token_type_ids" in tokenizer.model_input_names,
     )
-    logger.info("%s: on %s in %s, %d labels, max_length %d", source, device, dtype, len(description.labels), max_length)
+    logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, dtype, description.outputs, max_length)
     return description, backend
 
 
-def _check_config(source: str, folder: Path) -> None:
+def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> Reading:
+    if task is TaskName.FILL_MASK:
+        return TargetLogits(model)
+    return Pooled(model, pooling) if task is TaskName.EMBEDDING else Logits(model)
+
+
+def _check_config(source: str, folder: Path, family: Family) -> None:
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except ValueError as error:
@@ -64,10 +75,10 @@ def _check_config(source: str, folder: Path) -> None:
             "architecture that is part of transformers"
         )
     architectures = config.get("architectures") or []
-    if architectures and not any(name.endswith("ForSequenceClassification") for name in architectures):
+    if architectures and family.endings and not any(name.endswith(family.endings) for name in architectures):
         raise ModelError(
-            f"{source}: {architectures[0]} is not a sequence classifier; its classification head would be random: "
-            "fine-tune it first, and name the folder of the result"
+            f"{source}: {architectures[0]} is not {family.what}; its head would be random: fine-tune it first, and "
+            "name the folder of the result, or set the task that it was made for"
         )
 
 
@@ -89,9 +100,9 @@ def _load_tokenizer(source: str, folder: Path) -> Any:
     return tokenizer
 
 
-def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(source: str, folder: Path, dtype: torch.dtype, family: Family) -> PreTrainedModel:
     try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        model, info = family.auto.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
@@ -101,11 +112,11 @@ def _load_model(source: str, folder: Path, dtype: torch.dtype) -> PreTrainedMode
         )
     except Exception as error:
         raise ModelError(f"{source}: the model cannot be loaded: {one_line(error)}") from error
-    missing = sorted(info["missing_keys"])
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith(family.unused))
     if missing:
         raise ModelError(
             f"{source}: the weights lack {missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, "
-            "which would be random: fine-tune the model as a sequence classifier first"
+            f"which would be random: fine-tune it as {family.what} first"
         )
     return model.eval()
 

@@ -10,7 +10,7 @@ HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
 class ModelOptions:
     """How to load and use a model; `workers.engine.loading.load` checks them against it.
 
-    `revision`: a commit, tag or branch of the hub. `task`: "text-classification" | "zero-shot-classification".
+    `revision`: a commit, tag or branch of the hub. `task`: one of `workers.engine.description.TaskName`.
     `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16".
     `max_length`: tokens, at most what the model takes (None). `top_k`: labels per answer where a request does not say;
     None: all. `problem_type`: transformers' name of one, in place of what the model's config says.
@@ -22,6 +22,9 @@ class ModelOptions:
     `candidate_labels`, `hypothesis_template`, `multi_label`: of zero-shot, where a request does not say.
     `threshold`: the score from which on a label is accepted; None: 0.5 where labels are independent of each other, else
     the best label is always accepted. `thresholds`: of single labels, before `threshold`.
+
+    `pooling`: how an embedding is made of the tokens' vectors, "mean" of all or "cls", the first one's. `normalize`: to
+    a length of 1.
     """
 
     revision: str | None = None
@@ -41,3 +44,5 @@ class ModelOptions:
     multi_label: bool = False
     threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    pooling: str = "mean"
+    normalize: bool = False

@@ -13,12 +13,14 @@ class PackedSequences(NamedTuple):
     """Token ids of n sequences, one behind the other, without padding.
 
     `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)], or None where all
-    are zero (every single text; pairs have ones).
+    are zero (every single text; pairs have ones). `targets`: int32 [n], the position of the token that is asked for,
+    where a model is asked for one; None: the first one.
     """
 
     ids: NDArray[np.int32]
     lengths: NDArray[np.int32]
     type_ids: NDArray[np.uint8] | None = None
+    targets: NDArray[np.int32] | None = None
 
 
 class ScoredSequences(NamedTuple):
@@ -43,9 +45,14 @@ def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
         type_ids = np.concatenate(
             [np.zeros(len(p.ids), np.uint8) if p.type_ids is None else p.type_ids for p in parts]
         )
-    return PackedSequences(
-        np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts]), type_ids
-    )
+    targets = None
+    if any(part.targets is not None for part in parts):
+        targets = np.concatenate(
+            [np.zeros(len(p.lengths), np.int32) if p.targets is None else p.targets for p in parts]
+        )
+    ids = np.concatenate([part.ids for part in parts])
+    lengths = np.concatenate([part.lengths for part in parts])
+    return PackedSequences(ids, lengths, type_ids, targets)
 
 
 def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[PackedSequences]:
@@ -62,7 +69,8 @@ def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[
         last = max(first + 1, min(last, first + max_sequences))
         stop = int(ends[last - 1])
         type_ids = None if packed.type_ids is None else packed.type_ids[done:stop]
-        parts.append(PackedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids))
+        targets = None if packed.targets is None else packed.targets[first:last]
+        parts.append(PackedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids, targets))
         first = last
     return parts
 

@@ -114,12 +114,12 @@ class Predictor:
             raise ModelError(
                 f"{self._description.source}: the model fails on its first texts: {one_line(error)}"
             ) from error
-        if together.shape != (len(lengths), len(self._description.labels)):
+        if together.shape != (len(lengths), self._description.outputs):
             raise ModelError(
                 f"{self._description.source}: the model gives logits of shape {tuple(together.shape)} for "
-                f"{len(lengths)} texts and {len(self._description.labels)} labels; check num_labels in config.json"
+                f"{len(lengths)} texts; it should give {self._description.outputs} each: check its config.json"
             )
-        tolerance = 1e-3 if alone.dtype is torch.float32 else 0.1
+        tolerance = 1e-3 if self._backend.dtype is torch.float32 else 0.1
         together, alone = together.float(), alone.float()
         if not torch.isfinite(together).all():
             raise ModelError(f"{self._description.source}: {_NOT_FINITE} for good texts; try dtype float32")
@@ -132,7 +132,7 @@ class Predictor:
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
         starts = np.zeros(len(packed.lengths), np.int64)
         np.cumsum(packed.lengths[:-1], out=starts[1:])
-        most, ranked = len(self._description.labels), self._description.ranked
+        most, ranked = self._description.outputs, self._description.ranked
         width = min(top_k, most) if ranked else most
         return _Call(packed, starts, width, ranked, np.zeros(len(starts), np.int32), [], {})
 
@@ -142,6 +142,8 @@ class Predictor:
         n = len(packed.lengths)
         if int(packed.lengths.sum()) != len(packed.ids) or (n and int(packed.lengths.min()) < 1):
             raise InferenceError(f"{len(packed.ids)} ids do not fill {n} sequences; caller and model disagree")
+        if packed.targets is not None and not _within(packed.targets, packed.lengths):
+            raise InferenceError("targets lie outside of their sequences; caller and model disagree")
         vocab, longest = self._backend.vocab_size, self._description.max_length
         if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0):
             return np.arange(n)
@@ -181,12 +183,16 @@ class Predictor:
     def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
         call.forwards[rows] += 1
         logits = self._logits(call, rows)
-        if logits.shape != (len(rows), len(self._description.labels)):
+        if logits.shape != (len(rows), self._description.outputs):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
         call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
 
     def _logits(self, call: _Call, rows: NDArray[np.intp]) -> torch.Tensor:
         return self._backend.logits(pad(call.packed, call.starts, rows, self._backend.pad_id))
+
+
+def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
+    return len(targets) == len(lengths) and bool(((targets >= 0) & (targets < lengths)).all())
 
 
 def _collect(call: _Call) -> ScoredSequences:

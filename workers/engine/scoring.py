@@ -6,6 +6,8 @@ import torch
 
 from workers.engine.description import Activation
 
+_SELECT_FROM = 1_000  # columns; to sort a vocabulary of 30,000 takes 10 times as long as to take its best 5
+
 
 class Scored(NamedTuple):
     """`label_ids`: int32 [n, k], or None. `scores`: float32 [n, k], descending, or by id where there are no
@@ -35,5 +37,16 @@ def score(logits: torch.Tensor, activation: Activation, top_k: int | None) -> Sc
             scores = logits
         if top_k is None:
             return Scored(None, scores, finite)
-        best, label_ids = torch.sort(scores, dim=-1, descending=True, stable=True)
-        return Scored(label_ids[:, :top_k].int(), best[:, :top_k], finite)
+        best, label_ids = _ranked(scores, top_k)
+        return Scored(label_ids.int(), best, finite)
+
+
+def _ranked(scores: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    width = scores.shape[-1]
+    if width < _SELECT_FROM or 4 * top_k > width:
+        best, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
+        return best[:, :top_k], ids[:, :top_k]
+    _, ids = torch.topk(scores, top_k, dim=-1)
+    ids, _ = torch.sort(ids, dim=-1)  # so that of equal ones the lower id comes first
+    best, order = torch.sort(scores.gather(-1, ids), dim=-1, descending=True, stable=True)
+    return best, ids.gather(-1, order)

@@ -8,16 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from workers.engine.batcher import PaddedBatch
+from workers.engine.reading import Reading
 
 
 class TorchBackend:
-    """Satisfies `workers.engine.backend.Backend`. `model`: in eval mode, on its device.
+    """Satisfies `workers.engine.backend.Backend`. `model`: in eval mode, on its device; `read`: runs it.
 
     `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
     """
 
-    def __init__(self, model: torch.nn.Module, pad_id: int, vocab_size: int, takes_type_ids: bool) -> None:
-        self._model = model
+    def __init__(
+        self, model: torch.nn.Module, read: Reading, pad_id: int, vocab_size: int, takes_type_ids: bool
+    ) -> None:
+        self._read = read
         self._device = next(model.parameters()).device
         self._takes_type_ids = takes_type_ids
         self._fixed: dict[str, Any] = {"return_dict": True}
@@ -29,19 +32,20 @@ class TorchBackend:
         self.vocab_size = vocab_size
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        """[n, labels] in the model's dtype; on cuda it is still being computed."""
+        """[n, outputs] in floating point; on cuda it is still being computed."""
         width = batch.ids.shape[1]
         inputs: dict[str, Any] = {"input_ids": self._to_device(batch.ids), **self._fixed}
         with torch.inference_mode():
+            lengths = self._to_device(batch.lengths)
+            mask = torch.arange(width, device=self._device) < lengths[:, None]
             if int(batch.lengths.min()) < width:  # without padding no mask: attention is faster then
-                lengths = self._to_device(batch.lengths)
-                mask = torch.arange(width, device=self._device) < lengths[:, None]
                 inputs["attention_mask"] = mask.long()
             if self._takes_type_ids:
                 inputs["token_type_ids"] = (
                     torch.zeros_like(inputs["input_ids"]) if batch.type_ids is None else self._to_device(batch.type_ids)
                 )
-            return self._model(**inputs).logits
+            targets = torch.zeros_like(lengths) if batch.targets is None else self._to_device(batch.targets)
+            return self._read(inputs, mask, targets)
 
     def free_memory(self) -> None:
         """Return the allocator's cached blocks to the device."""

@@ -10,11 +10,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from schemas.dead_letter import Reason, Stage
 from schemas.message import TextMessage
-from workers.classifier import Classifier, Prediction, RecordError, Request
+from workers.classifier import Answer, Classifier, RecordError, Request
 from workers.stream.decode import DecodeError, Rejection
 from workers.stream.offsets import PartitionProgress
 
-Answer = Prediction | RecordError | Rejection
+Outcome = Answer | Rejection
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
 
 
@@ -36,7 +36,7 @@ class Call:
 
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
         self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
-        self.future: Future[list[Prediction | RecordError]] = classifier.submit(requests)
+        self.future: Future[list[Answer]] = classifier.submit(requests)
         self.retry_at: float | None = None
         self._pause_s = RETRY_FIRST_S / 2
 
@@ -73,13 +73,13 @@ class MicroBatch:
         self.received_at = time.monotonic()
         self.admitted = False
 
-    def answers(self) -> list[Answer | None]:
+    def answers(self) -> list[Outcome | None]:
         """One for each item, in order; None for a skipped one. All futures must be done.
 
         Raises InferenceError when a call failed, ValueError when a call's answer has another length than its
         requests: a shifted answer would be a wrong label.
         """
-        answers: list[Answer | None] = [item.rejection for item in self.items]
+        answers: list[Outcome | None] = [item.rejection for item in self.items]
         for call in self.calls:
             for row, answer in zip(call.rows, call.future.result(), strict=True):
                 answers[row] = answer

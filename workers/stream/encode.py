@@ -4,21 +4,20 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import version
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kafka.consumer.fetcher import ConsumerRecord
+from pydantic import BaseModel
 
 from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, DeadLetter, Reason, Stage
 from schemas.message import TextMessage
-from schemas.result import ClassificationResult
-from workers.classifier import Prediction
+from schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
+from workers.classifier import Answered, Embedding, Prediction
 from workers.stream.decode import Rejection
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
 MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and are nobody's
-_validate = ClassificationResult.__pydantic_validator__.validate_python
-_to_json = ClassificationResult.__pydantic_serializer__.to_json
 Headers = list[tuple[str, bytes]]
 
 
@@ -44,24 +43,18 @@ def event_id(pipeline: str, record: ConsumerRecord) -> str:
 
 
 def encode_result(
-    pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, prediction: Prediction, now: datetime
+    pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, answer: Answered, now: datetime
 ) -> bytes:
-    """The result's JSON. Raises pydantic's ValidationError when the prediction makes no valid result."""
-    labels, scores = prediction.labels, prediction.scores
-    accepted = labels[:1] if prediction.accepted is None else prediction.accepted
-    result = _validate({
-        "task": prediction.task,
+    """The result's JSON. Raises pydantic's ValidationError when the answer makes no valid result."""
+    schema, own = _own_part(answer)
+    result = schema.__pydantic_validator__.validate_python({
+        "task": answer.task,
         "event_id": event_id(pipeline, record),
         "id": message.id,
         "model": model,
-        "model_revision": prediction.revision,
-        "label": labels[0],
-        "score": scores[0],
-        "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
-        "labels": list(accepted),
-        "abstained": not accepted,
-        "tokens": prediction.tokens,
-        "truncated": prediction.truncated,
+        "model_revision": answer.revision,
+        "tokens": answer.tokens,
+        "truncated": answer.truncated,
         "source": {
             "topic": record.topic,
             "partition": record.partition,
@@ -70,8 +63,26 @@ def encode_result(
         },
         "metadata": message.metadata,
         "classified_at": now,
+        **own,
     })
-    return _to_json(result)
+    return schema.__pydantic_serializer__.to_json(result)
+
+
+def _own_part(answer: Answered) -> tuple[type[BaseModel], dict[str, Any]]:
+    """The schema of its task, and the fields that no other task has."""
+    if isinstance(answer, Prediction):
+        labels, scores = answer.labels, answer.scores
+        accepted = labels[:1] if answer.accepted is None else answer.accepted
+        return ClassificationResult, {
+            "label": labels[0],
+            "score": scores[0],
+            "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
+            "labels": list(accepted),
+            "abstained": not accepted,
+        }
+    if isinstance(answer, Embedding):
+        return EmbeddingResult, {"embedding": list(answer.vector)}
+    return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
 
 
 def result_headers(

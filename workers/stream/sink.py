@@ -14,10 +14,10 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 from kafka.producer.future import FutureRecordMetadata
 
 from schemas.dead_letter import Reason
-from workers.classifier import Prediction, RecordError
+from workers.classifier import Answered, RecordError
 from workers.errors import Fenced, RecordRefused, StreamError
 from workers.settings import PipelineSettings
-from workers.stream.batch import Answer, Item, MicroBatch, refused
+from workers.stream.batch import Item, MicroBatch, Outcome, refused
 from workers.stream.decode import Rejection
 from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, result_headers, too_large
 from workers.stream.producers import FENCED, Producer
@@ -124,12 +124,12 @@ class ResultSink:
         """Wait up to `timeout_s` for what was sent."""
         self._producer.close(timeout_s)
 
-    def _encoded(self, items: list[Item], answers: list[Answer | None]) -> list[bytes | None]:
+    def _encoded(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
         """The result's value of each item that has one and is still ours to send."""
         name, now = self._name, datetime.now(UTC)
         return [
             encode_result(name, item.record, item.message, item.model, answer, now)
-            if isinstance(answer, Prediction) and item.message is not None and not item.progress.revoked
+            if isinstance(answer, Answered) and item.message is not None and not item.progress.revoked
             else None
             for item, answer in zip(items, answers, strict=True)
         ]
@@ -141,7 +141,7 @@ class ResultSink:
         if record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record, answer.task)
         result = Outgoing(value, record.key, headers, record.partition if self._same_partition else None)
-        abstained = answer.accepted == ()
+        abstained = answer.abstained
         review = self._settings.review if abstained else None
         limit = self._limits.output if review is None else min(self._limits.output, self._limits.review)
         if result.size() > limit or (self._refused and self._refused[_place(item)]):
@@ -196,7 +196,7 @@ def _place(item: Item) -> tuple[str, int, int]:
     return item.record.topic, item.record.partition, item.record.offset
 
 
-def _rejection(answer: Answer, model: str) -> Rejection:
+def _rejection(answer: Outcome, model: str) -> Rejection:
     if isinstance(answer, Rejection):
         return answer
     if isinstance(answer, RecordError):

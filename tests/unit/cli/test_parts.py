@@ -75,6 +75,17 @@ class TestRecords:
         row = as_row(record(json.dumps(self.RESULT).encode()))
         assert row == ("GOOD", "0.9123", "a\\x1b[2J", "9+", "m", "in:2:40")
 
+    def test_results_of_other_tasks(self) -> None:
+        shared = {name: self.RESULT[name] for name in ("tokens", "truncated", "model", "source")}
+        fills = [[{"token": token, "token_id": 7, "score": 0.5}, {"token": "no", "token_id": 8, "score": 0.25}]
+                 for token in ("yes", "##\x1b")]
+        row = as_row(record(json.dumps({**shared, "masks": fills}).encode()))
+        assert row[:3] == ("yes, ##\\x1b", "0.5000", "-")
+        row = as_row(record(json.dumps({**shared, "embedding": [0.5, 1.5]}).encode()))
+        assert row[:3] == ("(2 numbers)", "-", "-")
+        for broken in ({"masks": [3]}, {"masks": [[]]}, {"masks": 3}, {"embedding": 3}, {"masks": [[3]]}):
+            assert as_row(record(json.dumps({**shared, **broken}).encode()))[0] == "-"
+
     def test_a_dead_letter_with_its_reason(self) -> None:
         headers = [("labelstream.reason", b"invalid_json"), ("labelstream.model", b""),
                    ("__connect.errors.topic", b"in"), ("__connect.errors.partition", b"0"),

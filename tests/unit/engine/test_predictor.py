@@ -27,6 +27,7 @@ class FakeBackend:
     """Logits are [first id, second id or -1, length, 0, 0]; `fails` decides per batch. Remembers shapes."""
 
     device_type = "cpu"
+    dtype = torch.float32
     pad_id = 0
     vocab_size = VOCAB
 
@@ -182,7 +183,7 @@ def test_a_shifted_answer_is_never_taken() -> None:
     ("backend", "message"),
     [
         (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
-        (Shifted(), r"shape \(5, 5\) for 4 texts and 5 labels"),
+        (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
         (Swayed(), "answers differently when a text is padded"),
     ],
 )

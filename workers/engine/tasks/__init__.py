@@ -4,12 +4,14 @@ A task turns requests into sequences, one or several each, and the labels' score
 runs between the two, batching, Serve and the model, is the same for all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from workers.classifier import Request
 from workers.engine.description import ModelDescription, TaskName
 from workers.engine.tasks.classification import TextClassification
+from workers.engine.tasks.embedding import TextEmbedding
+from workers.engine.tasks.fill_mask import FillMask
 from workers.engine.tasks.prepared import Prepared
 from workers.engine.tasks.zero_shot import ZeroShotClassification
 
@@ -24,6 +26,12 @@ class Task(Protocol):
 
 def task_for(description: ModelDescription) -> Task:
     """The task of `description`'s model. Raises ModelError where its tokenizer is not supported."""
-    if description.task == TaskName.ZERO_SHOT:
-        return ZeroShotClassification(description)
-    return TextClassification(description)
+    return _TASKS[TaskName(description.task)](description)
+
+
+_TASKS: dict[TaskName, Callable[[ModelDescription], Task]] = {
+    TaskName.TEXT_CLASSIFICATION: TextClassification,
+    TaskName.ZERO_SHOT: ZeroShotClassification,
+    TaskName.FILL_MASK: FillMask,
+    TaskName.EMBEDDING: TextEmbedding,
+}

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 
-from workers.classifier import Fault, RecordError, Request
+from workers.classifier import Answer, Prediction, RecordError, Request
 from workers.engine.answers import predictions
-from workers.engine.description import Activation, ModelDescription, Windows
+from workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Answer, Prepared, encode_answerable, refused_top_k
+from workers.engine.tasks.prepared import Prepared, encode_answerable, refused_choices, refused_top_k
 from workers.engine.tokenizer import TextTokenizer
 from workers.engine.windows import aggregate, encode_windows
 
@@ -65,18 +65,13 @@ class TextClassification:
         return list(map(self._decided, answers, top_ks)) if self._decides else answers
 
     def _decided(self, answer: Answer, top_k: int) -> Answer:
-        if isinstance(answer, RecordError):
+        if not isinstance(answer, Prediction):
             return answer
         return self._acceptance.of_independent(answer, top_k) if self._independent else self._acceptance.of_best(answer)
 
 
 def _refusal(request: Request) -> RecordError | None:
-    if request.candidate_labels is not None:
-        return RecordError(Fault.INVALID_LABELS, "the task text-classification takes no candidate_labels")
-    for name in ("hypothesis_template", "multi_label"):
-        if getattr(request, name) is not None:
-            return RecordError(Fault.INVALID_MESSAGE, f"the task text-classification takes no {name}")
-    return refused_top_k(request)
+    return refused_choices(request, TaskName.TEXT_CLASSIFICATION) or refused_top_k(request)
 
 
 def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.classifier import Answer, Fault, RecordError, Request
 from workers.engine.packed import PackedSequences, ScoredSequences
 
-Answer = Prediction | RecordError
 Encoded = TypeVar("Encoded")
 
 
@@ -44,6 +43,23 @@ class Unanswerable(Exception):
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+def refused_choices(request: Request, task: str) -> RecordError | None:
+    """Why `task`, which is given no labels to choose from, cannot answer the request; None where it can."""
+    if request.candidate_labels is not None:
+        return RecordError(Fault.INVALID_LABELS, f"the task {task} takes no candidate_labels")
+    for name in ("hypothesis_template", "multi_label"):
+        if getattr(request, name) is not None:
+            return RecordError(Fault.INVALID_MESSAGE, f"the task {task} takes no {name}")
+    return None
+
+
+def refused_beside_text(request: Request, task: str) -> RecordError | None:
+    """Why `task`, which takes single texts and no choices, cannot answer the request; None where it can."""
+    if request.text_pair:
+        return RecordError(Fault.INVALID_MESSAGE, f"the task {task} takes no text_pair")
+    return refused_choices(request, task)
 
 
 def refused_top_k(request: Request) -> RecordError | None:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.frame import ID_BYTES
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Answer, Prepared, Unanswerable, encode_answerable, refused_top_k
+from workers.engine.tasks.prepared import Prepared, Unanswerable, encode_answerable, refused_top_k
 from workers.engine.tokenizer import TextTokenizer, cut, pack
 from workers.errors import ModelError
 

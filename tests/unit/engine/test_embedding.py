@@ -1,0 +1,82 @@
+"""Embeddings: the oracle is the mean, or the first, of the vectors that transformers' own pipeline gives."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from tests.models import FAMILIES, TEXTS, build
+from tests.unit.engine.test_parity import ODD_TEXTS
+from workers.classifier import Embedding, Fault, RecordError, Request
+from workers.engine.engine import Engine
+from workers.engine.tasks.embedding import shortest
+
+OPTIONS: dict[str, Any] = {"task": "feature-extraction", "device": "cpu", "dtype": "float32"}
+Folders = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    @cache
+    def folder(family: str) -> Path:
+        return build(tmp_path_factory.mktemp(family), family, architecture="ForMaskedLM")
+
+    return folder
+
+
+def vectors(folder: Path, texts: list[str], **options: Any) -> list[np.ndarray[Any, Any]]:
+    with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, **options}) as engine:
+        answers = engine.classify([Request(text) for text in texts])
+    return [np.array(answer.vector) for answer in answers if isinstance(answer, Embedding)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_equals_the_pipeline(folders: Folders, family: str) -> None:
+    folder, texts = folders(family), [*TEXTS, *ODD_TEXTS]
+    pipeline = transformers.pipeline("feature-extraction", str(folder), dtype=torch.float32, device="cpu")
+    tokens = [np.array(pipeline(text, truncation=True)[0]) for text in texts]
+    for found, expected in zip(vectors(folder, texts), tokens, strict=True):
+        assert found == pytest.approx(expected.mean(0), abs=1e-5)
+    for found, expected in zip(vectors(folder, texts, pooling="cls"), tokens, strict=True):
+        assert found == pytest.approx(expected[0], abs=1e-5)
+    for found, expected in zip(vectors(folder, texts, dtype="bfloat16", normalize=True), tokens, strict=True):
+        mean = expected.mean(0)
+        assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-6)
+        assert found @ mean / np.linalg.norm(mean) > 0.99
+
+
+def test_a_classifiers_body_and_a_bare_model_will_do(tmp_path: Path) -> None:
+    for name in ("ForSequenceClassification", "Model"):
+        (found,) = vectors(build(tmp_path / name, architecture=name), ["good"])
+        assert found.shape == (32,)
+
+
+def test_what_has_no_meaning_here_is_refused(folders: Folders) -> None:
+    requests = [
+        Request("a", "pair"), Request("good " * 100), Request("a", candidate_labels=("x",)), Request("a", top_k=3),
+    ]  # fmt: skip
+    with Engine.load(str(folders("bert")), **OPTIONS) as engine:
+        pair, long, labels, plain = engine.classify(requests)
+    assert isinstance(pair, RecordError)
+    assert pair.message == "the task feature-extraction takes no text_pair"
+    assert isinstance(labels, RecordError)
+    assert labels.fault is Fault.INVALID_LABELS
+    assert isinstance(long, Embedding)
+    assert isinstance(plain, Embedding)
+    assert (long.truncated, long.tokens, plain.truncated, plain.tokens) == (True, 64, False, 3)
+
+
+@given(npst.arrays(np.float32, st.integers(1, 20)))
+def test_fewer_digits_are_the_same_float32(values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    short = shortest(values)
+    assert np.array_equal(short.astype(np.float32), values, equal_nan=True)
+    ordinary = (np.abs(values) > 1e-9) & (np.abs(values) < 1e9)
+    assert all(len(repr(value).lstrip("-0.").replace(".", "")) <= 13 for value in short[ordinary].tolist())

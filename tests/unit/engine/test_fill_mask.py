@@ -1,0 +1,148 @@
+"""Filling masks: the oracle is transformers' own pipeline, for one mask in a text and for several."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.models import FAMILIES, TEXTS, build
+from tests.unit.engine.test_parity import ODD_TEXTS
+from workers.classifier import Fault, MaskFill, RecordError, Request
+from workers.engine.engine import Engine
+from workers.engine.packed import PackedSequences, concatenate, split
+from workers.errors import InferenceError, ModelError
+
+OPTIONS: dict[str, Any] = {"task": "fill-mask", "device": "cpu", "dtype": "float32"}
+Folders = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    @cache
+    def folder(family: str) -> Path:
+        return build(tmp_path_factory.mktemp(family), family, architecture="ForMaskedLM")
+
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bert(folders: Folders) -> Iterator[Engine]:
+    with Engine.load(str(folders("bert")), **OPTIONS) as engine:
+        yield engine
+
+
+@cache
+def oracle(folder: Path) -> Any:
+    return transformers.pipeline("fill-mask", str(folder), dtype=torch.float32, device="cpu")
+
+
+def expected(folder: Path, text: str, top_k: int = 5) -> list[list[dict[str, Any]]]:
+    """The pipeline's answer, for each mask of `text`."""
+    found = oracle(folder)(text, top_k=top_k, tokenizer_kwargs={"truncation": True})
+    return found if isinstance(found[0], list) else [found]
+
+
+def assert_same(folder: Path, texts: Sequence[str], answers: Sequence[Any], within: float = 1e-5) -> None:
+    for text, answer in zip(texts, answers, strict=True):
+        assert isinstance(answer, MaskFill), answer
+        wanted = expected(folder, text)
+        assert len(answer.masks) == len(wanted)
+        for fills, best in zip(answer.masks, wanted, strict=True):
+            assert [fill.score for fill in fills] == pytest.approx([entry["score"] for entry in best], abs=within)
+            if within < 1e-4:
+                assert [(fill.token_id, fill.token) for fill in fills] == [(e["token"], e["token_str"]) for e in best]
+
+
+def masked(text: str, mask: str) -> str:
+    """Its middle word is masked; of every third text the first one as well."""
+    words = text.split() or [""]
+    words[len(words) // 2] = mask
+    return " ".join([mask, *words] if len(text) % 3 == 0 else words)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_equals_the_pipeline(folders: Folders, family: str) -> None:
+    folder = folders(family)
+    mask = oracle(folder).tokenizer.mask_token
+    texts = [*(masked(text, mask) for text in TEXTS), *(mask + text for text in ODD_TEXTS), f"{mask} {'good ' * 200}"]
+    for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
+        with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, "dtype": dtype}) as engine:
+            answers = engine.classify([Request(text) for text in texts])
+        assert_same(folder, texts, answers, within)
+    assert {len(answer.masks) for answer in answers if isinstance(answer, MaskFill)} >= {1, 2}
+    truncated = answers[-1]
+    assert isinstance(truncated, MaskFill)
+    assert truncated.truncated
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.text(max_size=20), min_size=2, max_size=4))
+def test_any_text(folders: Folders, bert: Engine, parts: list[str]) -> None:
+    text = "[MASK]".join(parts)
+    (answer,) = bert.classify([Request(text)])
+    if isinstance(answer, RecordError):
+        assert any("\ud800" <= char <= "\udfff" for char in text)
+    else:
+        assert_same(folders("bert"), [text], [answer])
+
+
+def test_each_request_gets_its_own_number_of_tokens_and_its_own_refusal(bert: Engine) -> None:
+    requests = [
+        Request("a [MASK]", top_k=2), Request("no mask"), Request("[MASK] [MASK]"), Request("good " * 100 + "[MASK]"),
+        Request("[MASK]", "a pair"), Request("[MASK]", candidate_labels=("x",)), Request("[MASK]", multi_label=True),
+        Request("[MASK]", top_k=0), Request("[MASK]", top_k=10**6),
+    ]  # fmt: skip
+    answers = bert.classify(requests)
+    filled = {i: [len(fills) for fills in answer.masks] for i, answer in enumerate(answers)
+              if isinstance(answer, MaskFill)}
+    assert filled == {0: [2], 2: [5, 5], 8: [len(bert.description.labels)]}
+    problems = {i: (answer.fault, answer.message) for i, answer in enumerate(answers)
+                if isinstance(answer, RecordError)}
+    assert problems == {
+        1: (Fault.INVALID_MESSAGE, "the text has no [MASK]"),
+        3: (Fault.INVALID_MESSAGE, "the text has no [MASK] in the part of it that the model reads"),
+        4: (Fault.INVALID_MESSAGE, "the task fill-mask takes no text_pair"),
+        5: (Fault.INVALID_LABELS, "the task fill-mask takes no candidate_labels"),
+        6: (Fault.INVALID_MESSAGE, "the task fill-mask takes no multi_label"),
+        7: (Fault.INVALID_MESSAGE, "top_k must be at least 1, not 0"),
+    }
+
+
+def test_the_head_is_asked_for_the_masks_alone(bert: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Any = bert._predictor._backend
+    shapes: list[tuple[int, ...]] = []
+    head = read._read._model.cls
+    hook = head.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape)))
+    bert.classify([Request("a [MASK] b c d"), Request("[MASK] of several [MASK] words")])
+    hook.remove()
+    assert sum(shape[0] for shape in shapes) == 3
+    assert {shape[1] for shape in shapes} == {1}
+
+
+def test_targets_go_with_their_sequences() -> None:
+    ids, lengths = np.arange(9, dtype=np.int32), np.array([2, 3, 4], np.int32)
+    packed = PackedSequences(ids, lengths, targets=np.array([1, 0, 3], np.int32))
+    parts = split(packed, 1, 1)
+    assert [part.targets.tolist() for part in parts if part.targets is not None] == [[1], [0], [3]]
+    joined = concatenate([parts[2], parts[0], PackedSequences(ids[:1], lengths[:1] // 2)])
+    assert joined.targets is not None
+    assert joined.targets.tolist() == [3, 1, 0]
+
+
+def test_a_target_outside_of_its_sequence_is_no_answer(bert: Engine) -> None:
+    packed = PackedSequences(np.array([2, 5, 3], np.int32), np.array([3], np.int32), targets=np.array([3], np.int32))
+    with pytest.raises(InferenceError, match="targets lie outside"):
+        bert._predictor.predict(packed, 1)
+
+
+def test_a_model_without_the_head_is_refused(tmp_path: Path) -> None:
+    folder = build(tmp_path / "classifier")
+    with pytest.raises(ModelError, match="is not a masked language model; its head would be random"):
+        Engine.load(str(folder), **OPTIONS)

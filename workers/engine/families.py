@@ -1,0 +1,30 @@
+"""Which of transformers' classes a task loads, and which checkpoints are made for it. No torch but theirs."""
+
+from typing import Any, NamedTuple
+
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from workers.engine.description import TaskName
+
+
+class Family(NamedTuple):
+    """`auto`: the class. `endings`: of the architectures that have its head; none: it has no head, so any will do.
+
+    `unused`: weights that a checkpoint may lack, because nothing reads what they give.
+    """
+
+    auto: Any
+    endings: tuple[str, ...]
+    what: str
+    unused: tuple[str, ...] = ()
+
+
+_CLASSIFIER = Family(AutoModelForSequenceClassification, ("ForSequenceClassification",), "a sequence classifier")
+FAMILIES = {
+    TaskName.TEXT_CLASSIFICATION: _CLASSIFIER,
+    TaskName.ZERO_SHOT: _CLASSIFIER,
+    TaskName.FILL_MASK: Family(
+        AutoModelForMaskedLM, ("ForMaskedLM", "ForPreTraining"), "a masked language model"
+    ),
+    TaskName.EMBEDDING: Family(AutoModel, (), "a model", ("pooler.",)),
+}

@@ -1,0 +1,63 @@
+"""What a task reads off its model: [n, outputs] of one forward. The rest of the engine is the same for all of them."""
+
+from typing import Any, Protocol
+
+import torch
+
+
+class Reading(Protocol):
+    """`inputs`: transformers' own. `mask`: bool [n, L], where tokens are. `targets`: int64 [n]. All on the device."""
+
+    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
+
+
+class Logits:
+    """A classifier's."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+
+    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        del mask, targets
+        return self._model(**inputs).logits
+
+
+class TargetLogits:
+    """Over the vocabulary, at each sequence's target alone.
+
+    The head gets the targets' vectors and no others: over all tokens it would cost more than the model before it, and
+    give 16 GB for 16,384 tokens and a vocabulary of 250,000. Heads work token by token.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._targets = torch.zeros(0, dtype=torch.int64)
+        base: torch.nn.Module = model.base_model  # type: ignore[assignment]
+        base.register_forward_hook(self._take_targets)
+
+    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        del mask
+        self._targets = targets
+        return self._model(**inputs).logits[:, 0]
+
+    def _take_targets(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
+        del module, arguments
+        hidden = outputs.last_hidden_state
+        rows = torch.arange(len(hidden), device=hidden.device)
+        outputs.last_hidden_state = hidden[rows, self._targets][:, None]
+        return outputs
+
+
+class Pooled:
+    """One vector of each sequence's last hidden states, in float32: the mean over its tokens, or the first token's."""
+
+    def __init__(self, model: torch.nn.Module, pooling: str) -> None:
+        self._model, self._mean = model, pooling == "mean"
+
+    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        del targets
+        hidden = self._model(**inputs).last_hidden_state
+        if not self._mean:
+            return hidden[:, 0].float()
+        whole = (hidden * mask[:, :, None]).sum(1, dtype=torch.float32)
+        return whole / mask.sum(1, dtype=torch.float32)[:, None]

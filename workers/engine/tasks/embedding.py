@@ -1,0 +1,51 @@
+"""Embedding: one sequence per text, and its vector as it comes from the model. No torch."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.classifier import Answer, Embedding, RecordError, Request
+from workers.engine.answers import by_label
+from workers.engine.description import ModelDescription
+from workers.engine.packed import ScoredSequences
+from workers.engine.tasks.prepared import Prepared, encode_answerable, refused_beside_text
+from workers.engine.tokenizer import TextTokenizer
+
+_DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numeric_limits<float>::max_digits10
+
+
+class TextEmbedding:
+    """Satisfies `Task`."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._description = description
+        self._tokenizer = TextTokenizer(description)
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """See `Task.prepare`. `top_k` has no meaning here and is not looked at."""
+        errors = {i: refused_beside_text(request, self._description.task) for i, request in enumerate(requests)}
+        rejected: dict[int, RecordError] = {i: error for i, error in errors.items() if error is not None}
+        _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
+        read = partial(self._read, packed.lengths.tolist(), truncated)
+        return Prepared(packed, self._description.outputs, read, rejected)
+
+    def _read(self, lengths: list[int], truncated: list[bool], scored: ScoredSequences) -> list[Answer]:
+        vectors = by_label(scored, self._description.outputs)
+        if self._description.normalize:
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        rows = zip(shortest(vectors).tolist(), lengths, truncated, strict=True)
+        revision = self._description.revision
+        return [scored.errors.get(row) or Embedding(tuple(vector), tokens, cut, revision)
+                for row, (vector, tokens, cut) in enumerate(rows)]
+
+
+def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Doubles with few digits that are the same float32: half as long in JSON."""
+    wide = values.astype(np.float64)
+    with np.errstate(all="ignore"):
+        scales = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(wide))))
+        rounded = np.rint(wide * scales) / scales
+    return np.where(rounded.astype(np.float32) == values, rounded, wide)  # zero, tiny, and not finite: as they are
