@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.bench import bench
 from deploy.cli.broker import broker
 from deploy.cli.check import check
 from deploy.cli.classify import classify
@@ -51,6 +52,7 @@ for command, panel in (
 ):
     app.command(rich_help_panel=panel)(command)
 app.add_typer(dlq, rich_help_panel="Look at topics")
+app.add_typer(bench, rich_help_panel="Try it")
 
 
 def _show_version(wanted: bool) -> None:

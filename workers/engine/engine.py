@@ -8,6 +8,8 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import torch
+
 from workers.classifier import Answer, Request
 from workers.engine.backend import Backend
 from workers.engine.description import ModelDescription
@@ -38,7 +40,7 @@ class Engine:
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
         """Warms the model up. Raises ModelError when it cannot answer."""
-        self.description = description
+        self.description, self._backend = description, backend
         self._predictor = Predictor(description, backend, max_batch_tokens)
         self._predictor.warm_up()
         self._task = task_for(description)
@@ -75,6 +77,21 @@ class Engine:
     def classify(self, requests: Sequence[Request]) -> Answers:
         """Submit and wait. Raises InferenceError."""
         return self.submit(requests).result()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return torch.device(self._backend.device_type)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return self._backend.dtype
+
+    def stats(self) -> dict[str, int]:
+        """Plain numbers since the start: tokens run, and slots for them, which is tokens and padding."""
+        predictor = self._predictor
+        return {"max_batch_tokens": predictor.max_batch_tokens, "tokens": predictor.tokens, "slots": predictor.slots}
 
     def close(self) -> None:
         """End the thread after what it is computing; calls still waiting resolve with InferenceError."""

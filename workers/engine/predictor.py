@@ -50,13 +50,14 @@ class Predictor:
     """Runs `backend` within a budget of padded tokens. One calling thread at a time.
 
     `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the
-    device runs out of memory.
+    device runs out of memory. `tokens`, `slots`: run since the start, without and with padding.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
         self._description = description
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
+        self.tokens = self.slots = 0
         self._good_row, _ = TextTokenizer(description).encode([Request("good")])
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
@@ -188,7 +189,10 @@ class Predictor:
         call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
 
     def _logits(self, call: _Call, rows: NDArray[np.intp]) -> torch.Tensor:
-        return self._backend.logits(pad(call.packed, call.starts, rows, self._backend.pad_id))
+        batch = pad(call.packed, call.starts, rows, self._backend.pad_id)
+        self.tokens += int(batch.lengths.sum())
+        self.slots += batch.ids.size
+        return self._backend.logits(batch)
 
 
 def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:

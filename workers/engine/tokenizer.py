@@ -47,6 +47,11 @@ class TextTokenizer:
             )
 
     @property
+    def backend(self) -> Tokenizer:
+        """The fast tokenizer, as the description has it."""
+        return self._tokenizer
+
+    @property
     def has_word_cache(self) -> bool:
         """Whether texts are answered from the word cache."""
         return self._cache is not None

@@ -8,7 +8,7 @@ from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Prepared, encode_answerable, refused_choices, refused_top_k
+from workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_choices, refused_top_k
 from workers.engine.tokenizer import TextTokenizer
 from workers.engine.windows import aggregate, encode_windows
 
@@ -29,7 +29,7 @@ class TextClassification:
         """See `Task.prepare`."""
         rejected: dict[int, RecordError] = {}
         if any(request[2:] != _PLAIN for request in requests):
-            rejected = {i: error for i, request in enumerate(requests) if (error := _refusal(request)) is not None}
+            rejected = refusals(requests, _refusal)
         if self._description.windows is not None:
             return self._prepare_windows(requests, rejected, self._description.windows)
         accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)

@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Embedding, RecordError, Request
+from workers.classifier import Answer, Embedding, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.packed import ScoredSequences
-from workers.engine.tasks.prepared import Prepared, encode_answerable, refused_beside_text
+from workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_beside_text
 from workers.engine.tokenizer import TextTokenizer
 
 _DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numeric_limits<float>::max_digits10
@@ -25,8 +25,7 @@ class TextEmbedding:
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`. `top_k` has no meaning here and is not looked at."""
-        errors = {i: refused_beside_text(request, self._description.task) for i, request in enumerate(requests)}
-        rejected: dict[int, RecordError] = {i: error for i, error in errors.items() if error is not None}
+        rejected = refusals(requests, partial(refused_beside_text, task=self._description.task))
         _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
         read = partial(self._read, packed.lengths.tolist(), truncated)
         return Prepared(packed, self._description.outputs, read, rejected)

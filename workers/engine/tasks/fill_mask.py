@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from workers.classifier import Answer, Fault, Fill, MaskFill, RecordError, Request
 from workers.engine.description import Mask, ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
-from workers.engine.tasks.prepared import Prepared, Unanswerable, encode_answerable, refused_beside_text, refused_top_k
+from workers.engine.tasks.prepared import (
+    Prepared,
+    Unanswerable,
+    encode_answerable,
+    refusals,
+    refused_beside_text,
+    refused_top_k,
+)
 from workers.engine.tokenizer import TextTokenizer
 from workers.errors import ModelError
 
@@ -30,17 +37,16 @@ class FillMask:
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`."""
-        rejected: dict[int, RecordError] = {}
-        for i, request in enumerate(requests):
-            error = refused_beside_text(request, self._description.task) or refused_top_k(request)
-            if error is not None:
-                rejected[i] = error
+        rejected = refusals(requests, self._refusal)
         accepted, packed, (counts, truncated) = encode_answerable(requests, rejected, self._encode)
         most = len(self._description.labels)
         top_ks = [min(self._description.top_k if request.top_k is None else request.top_k, most)
                   for request in accepted]
         read = partial(self._read, packed.lengths, counts, truncated, top_ks)
         return Prepared(packed, max(top_ks, default=1), read, rejected)
+
+    def _refusal(self, request: Request) -> RecordError | None:
+        return refused_beside_text(request, self._description.task) or refused_top_k(request)
 
     def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, tuple[list[int], list[bool]]]:
         packed, truncated = self._tokenizer.encode(requests)

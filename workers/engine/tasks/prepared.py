@@ -45,6 +45,13 @@ class Unanswerable(Exception):
         self.fault = fault
 
 
+def refusals(
+    requests: Sequence[Request], refuse: Callable[[Request], RecordError | None]
+) -> dict[int, RecordError]:
+    """Position -> why not, of the requests that `refuse` has an error for."""
+    return {i: error for i, request in enumerate(requests) if (error := refuse(request)) is not None}
+
+
 def refused_choices(request: Request, task: str) -> RecordError | None:
     """Why `task`, which is given no labels to choose from, cannot answer the request; None where it can."""
     if request.candidate_labels is not None:

@@ -17,7 +17,7 @@ from workers.engine.description import ModelDescription
 from workers.engine.frame import ID_BYTES
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Prepared, Unanswerable, encode_answerable, refused_top_k
+from workers.engine.tasks.prepared import Prepared, Unanswerable, encode_answerable, refusals, refused_top_k
 from workers.engine.tokenizer import TextTokenizer, cut, pack
 from workers.errors import ModelError
 
@@ -46,7 +46,7 @@ class ZeroShotClassification:
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`."""
-        rejected = {i: error for i, request in enumerate(requests) if (error := self._refusal(request)) is not None}
+        rejected = refusals(requests, self._refusal)
         _, packed, questions = encode_answerable(requests, rejected, self._encode)
         width = len(self._description.labels)
         return Prepared(packed, width, partial(self._read, packed.lengths, questions), rejected)

@@ -1,0 +1,1 @@
+"""What `labelstream bench` measures. Imports torch: only when it is asked for."""

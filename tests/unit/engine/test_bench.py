@@ -1,0 +1,75 @@
+"""What the benchmarks are made of, and one of them in short on a small model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
+
+from deploy.bench.arithmetic import Flops, matmul_peak
+from deploy.bench.texts import make_texts, read_texts
+from deploy.cli.main import app
+from tests.models import FAMILIES, TEXTS, build, make_tokenizer
+from workers.errors import ConfigError
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_made_up_texts_have_the_lengths_that_were_asked_for(family: str) -> None:
+    tokenizer: Tokenizer = make_tokenizer(family).backend_tokenizer
+    tokenizer.no_truncation()
+    texts = make_texts(tokenizer, 2_000, 32)
+    lengths = np.array([len(tokenizer.encode(text).ids) for text in texts])
+    assert lengths.mean() == pytest.approx(32, rel=0.1)
+    assert np.log(lengths).std() == pytest.approx(0.6, rel=0.2)
+    assert texts == make_texts(tokenizer, 2_000, 32)
+
+
+def test_own_texts_are_repeated_until_there_are_enough(tmp_path: Path) -> None:
+    file = tmp_path / "texts"
+    file.write_text("a\n\n  \nb\nc\n")
+    assert read_texts(file, 5) == ["a", "b", "c", "a", "b"]
+    assert read_texts(file, 2) == ["a", "b"]
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="has no text"):
+        read_texts(file, 2)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_texts(tmp_path / "missing", 2)
+
+
+def test_flops_are_those_of_the_linear_layers_and_of_attention() -> None:
+    width, hidden, layers, labels = 32, 64, 2, 3
+    config = transformers.DistilBertConfig(
+        vocab_size=50, dim=width, hidden_dim=hidden, n_layers=layers, n_heads=4, num_labels=labels)
+    flops = Flops(transformers.DistilBertForSequenceClassification(config).eval(), 512)
+    lengths = np.array([5, 17, 200], np.int32)
+    per_token = 2 * layers * (4 * width * width + 2 * width * hidden)
+    attention = 4 * layers * width  # scores, and their sums of values
+    head = 2 * (width * width + width * labels)
+    expected = sum(per_token * n + attention * n * n + head for n in lengths.tolist())
+    assert flops.of(lengths) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_peak_is_a_speed() -> None:
+    assert matmul_peak(torch.device("cpu"), torch.float32) > 1e8
+
+
+def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
+    model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
+    texts.write_text("\n".join(TEXTS))
+    command = ["bench", "engine", "-m", str(model), "--texts", str(texts), "--count", "40", "--rounds", "1",
+               "--device", "cpu", "--dtype", "float32", "--json", str(figures)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = json.loads(figures.read_text())
+    assert found["engine"]["texts_per_s"] > 0
+    assert 0 < found["engine"]["mfu"] < 1
+    assert 0 <= found["engine"]["padding_waste"] < 0.5
+    assert found["pipeline"]["default_texts_per_s"] > 0
+    assert found["pipeline"]["same_dtype_texts_per_s"] > 0
+    assert found["texts"]["count"] == 40
+    assert "what limits: " in done.output
+    assert "pipeline, same dtype" in done.output
