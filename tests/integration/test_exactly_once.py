@@ -3,16 +3,21 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
+import kafka as kafka_python
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import committed, produce, read_all, read_letters, settings_for, wait_until
+from tests.integration.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until
 from tests.integration.test_delivery import assert_order, make_topics, messages
-from tests.kafka import Broker
+from tests.kafka import Broker, KafkaBroker
 from workers.stream.clients import connected_config, make_transactional_producer
+from workers.stream.hanging import HangingTransactions, _offsets_partition
+from workers.stream.producers import end
 from workers.stream.transactions import TransactionalProducer
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
@@ -72,6 +77,94 @@ def test_a_new_producer_writes_the_end_of_a_transaction_into_all_that_it_may_eve
         assert set(ends(kafka.bootstrap, written)) == {made}
     assert set(ends(kafka.bootstrap, [topics.input])) == {0}
     assert committed(kafka.bootstrap, "g", topics.input) == dict.fromkeys(range(4), -1001)
+
+
+def open_in(broker: Broker, partition: Any) -> list[int]:
+    """The producer ids that have a transaction open there."""
+    with broker.admin() as admin:
+        states: Any = admin.describe_producers([partition])  # pyright: ignore[reportAttributeAccessIssue]
+    return [state.producer_id for state in states[partition].active_producers
+            if state.current_transaction_start_offset >= 0]
+
+
+def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
+    """A transaction in partition 0 of `topic` that its coordinator takes for closed."""
+    producer, partition = make(), kafka_python.TopicPartition(topic, 0)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(topic, b"{}", partition=0).get(10)
+    producer.commit_transaction()
+    wait_until(lambda: not open_in(broker, partition), 10, "the marker")
+    producer.begin_transaction()
+    producer._transaction_manager._partitions_in_transaction.add(partition)  # as if the coordinator had been told
+    producer.send(topic, b"{}", partition=0).get(10)
+    end(producer, 0)
+    assert open_in(broker, partition)
+
+
+@pytest.fixture(scope="module")
+def trusting() -> Iterator[Broker]:
+    """A broker that does not ask the coordinator whether a transaction is open."""
+    with KafkaBroker(server_properties={"transaction.partition.verification.enable": "false"}) as broker:
+        yield broker
+
+
+def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """Hazard: a broker that starts again may close a transaction without its markers, and readers wait for good."""
+    topics = Topics("in", "out", "dead")
+    for topic in (topics.input, topics.output, topics.dead_letter):
+        trusting.create_topic(topic, 2)
+    settings = settings_for(trusting.bootstrap, topics, {"transaction_timeout_ms": 2_000}, **EXACTLY)
+    config, kafka, pipeline = connected_config(settings.kafka), settings.kafka, settings.pipelines["p"]
+    make = partial(make_transactional_producer, config, kafka, [1_000_000])
+    ended: list[str] = []
+
+    def end_as(transactional_id: str) -> None:
+        ended.append(transactional_id)
+        TransactionalProducer(partial(make, transactional_id), "g", pipeline, lambda point: None).close(0)
+
+    hanging = HangingTransactions(config, kafka, pipeline, "g", end_as)
+    alive = make("g-alive")
+    alive.init_transactions()
+    alive.begin_transaction()
+    alive.send(topics.output, b"{}", partition=1).get(10)
+    leave_open(trusting, partial(make, "g-dead"), topics.output)
+    leave_open(trusting, partial(make, "another-dead"), topics.dead_letter)
+    produce(trusting.bootstrap, topics.output, [(None, b"behind it")], partition=0)
+
+    def seen(timeout_s: float) -> list[bytes]:
+        return [message.value() for message in read_all(
+            trusting.bootstrap, topics.output, lambda found: len(found) >= 2, timeout_s)]
+
+    assert seen(5) == [b"{}"]
+    patient = kafka.model_copy(update={"transaction_timeout_ms": 60_000})
+    assert HangingTransactions(config, patient, pipeline, "g", end_as).end() == []  # too young
+    time.sleep(2)
+    assert hanging.end() == ended == ["g-dead"]
+    assert hanging.end() == []
+    assert seen(10) == [b"{}", b"behind it"]
+    assert "left a transaction open" in caplog.text
+    end(alive, 0)
+
+
+def test_a_worker_ends_what_a_dead_one_left_open(trusting: Broker, start_worker: StartWorker) -> None:
+    topics = Topics("in-2", "out-2", "dead-2")
+    for topic in (topics.input, topics.output, topics.dead_letter):
+        trusting.create_topic(topic)
+    short = {"transaction_timeout_ms": 2_000}
+    settings = settings_for(trusting.bootstrap, topics, short, **EXACTLY)
+    make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000])
+    leave_open(trusting, partial(make, "labelstream-p-dead"), topics.output)
+    produce(trusting.bootstrap, topics.input, messages(20))
+    start_worker(topics, bootstrap=trusting.bootstrap, kafka=short, **EXACTLY)
+    committed_ = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 21)
+    assert [message.value() for message in committed_][:1] == [b"{}"]
+    assert len(committed_) == 21  # the first one's commit, and ours: nothing of what was left open
+
+
+@pytest.mark.parametrize(("group", "partition"), [("labelstream-p", 11), ("g", 3), ("gr\u00fc\u00dfe \U0001f600", 34)])
+def test_where_a_groups_offsets_are_kept(group: str, partition: int) -> None:
+    assert _offsets_partition(group, 50) == partition
 
 
 def ends(bootstrap: str, topics: list[str]) -> list[int]:

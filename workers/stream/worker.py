@@ -28,6 +28,7 @@ from workers.stream.clients import (
 from workers.stream.commands import Answer, Command, Commands, Refused
 from workers.stream.delivery import AtLeastOnce, Delivery
 from workers.stream.exactly_once import ExactlyOnce
+from workers.stream.hanging import HangingTransactions
 from workers.stream.pipeline import Pipeline
 from workers.stream.producers import IdempotentProducer
 from workers.stream.restarts import Restarts
@@ -87,6 +88,7 @@ class PipelineWorker:
         self._limits = check_topics(self._config, kafka, self._name, self._pipeline_settings, group)
         if self._pipeline_settings.delivery == "exactly_once":
             check_transactions(self._config, kafka, f"pipelines.{self._name}.delivery", self._transactional_id)
+            threading.Thread(target=self._end_hanging, name=f"hanging-{self._name}", daemon=True).start()
         self._thread.start()
 
     def check(self) -> None:
@@ -171,6 +173,14 @@ class PipelineWorker:
                 self._fail(error)
                 return
 
+    def _end_hanging(self) -> None:
+        """Others' transactions: who died cannot end its own."""
+        kafka = self._settings.kafka
+        hanging = HangingTransactions(self._config, kafka, self._pipeline_settings, self._settings.group_id(self._name),
+                                      lambda transactional_id: self._make_transactional(transactional_id).close(0))
+        while not self._stopping.wait(kafka.transaction_timeout_ms / 1000):
+            hanging.end()
+
     def _clear(self) -> None:
         """Nobody will begin with our transactional id again: clear what a broker may have kept of it."""
         try:
@@ -207,10 +217,12 @@ class PipelineWorker:
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:
         config, kafka, limits = self._config, self._settings.kafka, self._limits
         if self._pipeline_settings.delivery == "exactly_once":
-            make = partial(make_transactional_producer, config, kafka, limits, self._transactional_id)
-            group = self._settings.group_id(self._name)
-            return TransactionalProducer(make, group, self._pipeline_settings, self._reach)
+            return self._make_transactional(self._transactional_id)
         return IdempotentProducer(partial(make_producer, config, kafka, limits))
+
+    def _make_transactional(self, transactional_id: str) -> TransactionalProducer:
+        make = partial(make_transactional_producer, self._config, self._settings.kafka, self._limits, transactional_id)
+        return TransactionalProducer(make, self._settings.group_id(self._name), self._pipeline_settings, self._reach)
 
     def _make_delivery(
         self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer, careful: int
