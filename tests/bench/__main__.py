@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -16,10 +15,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.bench.engine import hardware
 from tests.bench import material, ours
 from tests.bench.textbook import Textbook
 from tests.kafka import KafkaBroker
@@ -28,6 +29,7 @@ from workers.engine.engine import Engine
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower
 PARTITIONS = 4
+CPU = torch.device("cpu")
 SETTLE_S = 2.5
 TEXTBOOK_BATCHES = (1, 8, 32)
 Runs = dict[str, list[float]]
@@ -47,10 +49,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
         if options.only:
             figures = delivery_cost(Path(folder), broker, options.rounds, options.long_messages)
-            print(json.dumps({"hardware": hardware(), **figures}, indent=2))
+            print(json.dumps({"hardware": hardware(CPU), **figures}, indent=2))
             return
         figures = {
-            "hardware": hardware(),
+            "hardware": hardware(CPU),
             **throughput(Path(folder), broker, options.rounds, options.messages),
             "delivery": delivery_cost(Path(folder), broker, options.rounds, options.long_messages),
             "worker": worker_cpu(Path(folder), broker, options.rounds, options.null_messages),
@@ -202,13 +204,6 @@ def produce(bootstrap: str, topic: str, texts: list[str]) -> None:
         producer.produce(topic, json.dumps({"id": number, "text": text}).encode(), key=str(number).encode())
     if producer.flush(60):
         raise TimeoutError("the broker does not take the messages")
-
-
-def hardware() -> str:
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    name = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
-    flags = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in info]
-    return f"{os.cpu_count()} cores, {name or platform.processor()} ({', '.join(flags) or 'no bf16'})"
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ class HangingTransactions:
             log.warning("group %s: no permission to read %s: what a broker leaves open of dead workers' transactions "
                         "would hold back read_committed readers; grant READ", self._group,
                         ", ".join(written_topics(self._pipeline)))
-        except (KafkaError, StreamError) as error:
+        except (KafkaError, StreamError, ValueError) as error:  # kafka-python knows not every state by its name
             log.info("group %s: not looked for transactions that were left open (%s)", self._group,
                      type(error).__name__)
         return []
