@@ -23,7 +23,8 @@ def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> Model
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     keep = Keep.TAIL if side == "left" else Keep.HEAD
-    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(), keep)
+    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(),
+                            keep=keep)
 
 
 @cache
