@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import transformers
-from transformers.utils import logging as transformers_logging
 
 from deploy.bench.arithmetic import Flops, matmul_peak
 from deploy.bench.texts import make_texts, read_texts
@@ -118,7 +117,6 @@ class _Pipeline:
     """`transformers.pipeline` on the first texts, with the batch size that suits it best. `dtype` None: its default."""
 
     def __init__(self, source: str, device: torch.device, dtype: torch.dtype | None, texts: list[str]) -> None:
-        transformers_logging.set_verbosity_error()  # it advises datasets after ten calls
         more: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
         self._pipeline: Any = transformers.pipeline("text-classification", model=source, device=device, **more)
         self.model: Any = self._pipeline.model

@@ -35,6 +35,10 @@ class ScoredSequences(NamedTuple):
     scores: NDArray[np.float32]
     errors: dict[int, RecordError]
 
+    def error_in(self, first: int, last: int) -> RecordError | None:
+        """The first error of rows `first` to `last` (exclusive), which are one request's; None without any."""
+        return next((self.errors[row] for row in range(first, last) if row in self.errors), None)
+
 
 def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
     """Join `parts` (at least one) in order."""

@@ -6,9 +6,11 @@ import torch
 
 
 class Reading(Protocol):
-    """`inputs`: transformers' own. `mask`: bool [n, L], where tokens are. `targets`: int64 [n]. All on the device."""
+    """`inputs`: transformers' own, with an attention_mask where there is padding. `targets`: int64 [n], or None for
+    the first token. All on the device.
+    """
 
-    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor: ...
 
 
 class Logits:
@@ -17,8 +19,8 @@ class Logits:
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
 
-    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        del mask, targets
+    def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
+        del targets
         return self._model(**inputs).logits
 
 
@@ -31,20 +33,19 @@ class TargetLogits:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
-        self._targets = torch.zeros(0, dtype=torch.int64)
+        self._targets: torch.Tensor | None = None
         base: torch.nn.Module = model.base_model  # type: ignore[assignment]
         base.register_forward_hook(self._take_targets)
 
-    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        del mask
+    def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         self._targets = targets
         return self._model(**inputs).logits[:, 0]
 
     def _take_targets(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
         del module, arguments
         hidden = outputs.last_hidden_state
-        rows = torch.arange(len(hidden), device=hidden.device)
-        outputs.last_hidden_state = hidden[rows, self._targets][:, None]
+        targets = 0 if self._targets is None else self._targets
+        outputs.last_hidden_state = hidden[torch.arange(len(hidden), device=hidden.device), targets][:, None]
         return outputs
 
 
@@ -54,10 +55,13 @@ class Pooled:
     def __init__(self, model: torch.nn.Module, pooling: str) -> None:
         self._model, self._mean = model, pooling == "mean"
 
-    def __call__(self, inputs: dict[str, Any], mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         del targets
         hidden = self._model(**inputs).last_hidden_state
         if not self._mean:
             return hidden[:, 0].float()
+        mask = inputs.get("attention_mask")
+        if mask is None:
+            return hidden.mean(1, dtype=torch.float32)
         whole = (hidden * mask[:, :, None]).sum(1, dtype=torch.float32)
         return whole / mask.sum(1, dtype=torch.float32)[:, None]

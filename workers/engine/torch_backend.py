@@ -36,16 +36,15 @@ class TorchBackend:
         width = batch.ids.shape[1]
         inputs: dict[str, Any] = {"input_ids": self._to_device(batch.ids), **self._fixed}
         with torch.inference_mode():
-            lengths = self._to_device(batch.lengths)
-            mask = torch.arange(width, device=self._device) < lengths[:, None]
             if int(batch.lengths.min()) < width:  # without padding no mask: attention is faster then
+                lengths = self._to_device(batch.lengths)
+                mask = torch.arange(width, device=self._device) < lengths[:, None]
                 inputs["attention_mask"] = mask.long()
             if self._takes_type_ids:
                 inputs["token_type_ids"] = (
                     torch.zeros_like(inputs["input_ids"]) if batch.type_ids is None else self._to_device(batch.type_ids)
                 )
-            targets = torch.zeros_like(lengths) if batch.targets is None else self._to_device(batch.targets)
-            return self._read(inputs, mask, targets)
+            return self._read(inputs, None if batch.targets is None else self._to_device(batch.targets))
 
     def free_memory(self) -> None:
         """Return the allocator's cached blocks to the device."""

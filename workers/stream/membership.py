@@ -39,7 +39,7 @@ class Membership:
     holds, no join begins: the member stays what it is, and alive.
     """
 
-    def __init__(self, consumer: KafkaConsumer, handing_over: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, consumer: KafkaConsumer, handing_over: Callable[[], bool]) -> None:
         consumer_: Any = consumer
         self._coordinator = consumer_._coordinator
         self.losses = 0

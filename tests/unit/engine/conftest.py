@@ -1,6 +1,7 @@
 """Models are built once per run, each family when a test first asks for it."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,5 +28,16 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         if family not in built:
             built[family] = build(tmp_path_factory.mktemp(family), family, labels=("a", "b", "c"))
         return built[family]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """family -> the folder of its masked language model. Read only."""
+
+    @cache
+    def folder(family: str) -> Path:
+        return build(tmp_path_factory.mktemp(f"masked-{family}"), family, architecture="ForMaskedLM")
 
     return folder

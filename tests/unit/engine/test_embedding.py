@@ -1,7 +1,6 @@
 """Embeddings: the oracle is the mean, or the first, of the vectors that transformers' own pipeline gives."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,6 @@ from workers.engine.tasks.embedding import shortest
 
 OPTIONS: dict[str, Any] = {"task": "feature-extraction", "device": "cpu", "dtype": "float32"}
 Folders = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    @cache
-    def folder(family: str) -> Path:
-        return build(tmp_path_factory.mktemp(family), family, architecture="ForMaskedLM")
-
-    return folder
 
 
 def vectors(folder: Path, texts: list[str], **options: Any) -> list[np.ndarray[Any, Any]]:

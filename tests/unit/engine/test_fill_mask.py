@@ -24,15 +24,6 @@ Folders = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    @cache
-    def folder(family: str) -> Path:
-        return build(tmp_path_factory.mktemp(family), family, architecture="ForMaskedLM")
-
-    return folder
-
-
-@pytest.fixture(scope="module")
 def bert(folders: Folders) -> Iterator[Engine]:
     with Engine.load(str(folders("bert")), **OPTIONS) as engine:
         yield engine

@@ -8,7 +8,14 @@ from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_choices, refused_top_k
+from workers.engine.tasks.prepared import (
+    Prepared,
+    encode_answerable,
+    refusals,
+    refused_choices,
+    refused_top_k,
+    top_ks_of,
+)
 from workers.engine.tokenizer import TextTokenizer
 from workers.engine.windows import aggregate, encode_windows
 
@@ -33,7 +40,7 @@ class TextClassification:
         if self._description.windows is not None:
             return self._prepare_windows(requests, rejected, self._description.windows)
         accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
-        top_ks = self._top_ks(accepted)
+        top_ks = top_ks_of(accepted, self._description)
         width = len(self._description.labels) if self._independent else max(top_ks, default=1)
         read = partial(self._read, packed.lengths.tolist(), truncated, top_ks)
         return Prepared(packed, width, read, rejected)
@@ -43,18 +50,13 @@ class TextClassification:
     ) -> Prepared:
         encode = partial(encode_windows, self._tokenizer, windows)
         accepted, packed, (counts, truncated) = encode_answerable(requests, rejected, encode)
-        labels, top_ks = len(self._description.labels), self._top_ks(accepted)
+        labels, top_ks = len(self._description.labels), top_ks_of(accepted, self._description)
 
         def read(scored: ScoredSequences) -> list[Answer]:
             whole = aggregate(scored, counts, labels, windows.aggregate)
             return self._read(_sums(packed, counts), truncated, top_ks, whole)
 
         return Prepared(packed, labels, read, rejected)
-
-    def _top_ks(self, requests: Sequence[Request]) -> list[int]:
-        count = len(self._description.labels)
-        default = min(self._description.top_k, count)
-        return [default if request.top_k is None else min(request.top_k, count) for request in requests]
 
     def _read(
         self, tokens: list[int], truncated: list[bool], top_ks: list[int], scored: ScoredSequences

@@ -6,7 +6,6 @@ than the model takes is cut here. Several masks in one text are rare: their comm
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from workers.engine.tasks.prepared import (
     refusals,
     refused_beside_text,
     refused_top_k,
+    top_ks_of,
 )
 from workers.engine.tokenizer import TextTokenizer
 from workers.errors import ModelError
@@ -39,9 +39,7 @@ class FillMask:
         """See `Task.prepare`."""
         rejected = refusals(requests, self._refusal)
         accepted, packed, (counts, truncated) = encode_answerable(requests, rejected, self._encode)
-        most = len(self._description.labels)
-        top_ks = [min(self._description.top_k if request.top_k is None else request.top_k, most)
-                  for request in accepted]
+        top_ks = top_ks_of(accepted, self._description)
         read = partial(self._read, packed.lengths, counts, truncated, top_ks)
         return Prepared(packed, max(top_ks, default=1), read, rejected)
 
@@ -52,8 +50,8 @@ class FillMask:
         packed, truncated = self._tokenizer.encode(requests)
         rows, targets = _places(packed, self._mask.id)
         counts = np.bincount(rows, minlength=len(requests))
-        for row in np.flatnonzero(counts == 0).tolist():
-            raise _without(self._mask, truncated[row])
+        if not counts.all():
+            raise _without(self._mask, truncated[int(counts.argmin())])
         if len(rows) > len(requests):
             ones = split(packed, 1, 1)
             packed = concatenate([ones[row] for row in rows])
@@ -65,14 +63,14 @@ class FillMask:
     ) -> list[Answer]:
         if scored.label_ids is None or not sum(counts) == len(scored.label_ids) == len(scored.scores):
             raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} masks, or not the best ones")
-        rows = zip(scored.label_ids.tolist(), scored.scores.tolist(), strict=True)
+        ids, scores = scored.label_ids.tolist(), scored.scores.tolist()
         answers: list[Answer] = []
         first = 0
         for count, cut, top_k in zip(counts, truncated, top_ks, strict=True):
             last = first + count
-            masks = tuple(tuple(map(self._fill, ids[:top_k], scores[:top_k])) for ids, scores in islice(rows, count))
-            error = next((scored.errors[row] for row in range(first, last) if row in scored.errors), None)
-            answers.append(error or MaskFill(masks, int(lengths[first:last].sum()), cut, self._description.revision))
+            masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))
+            filled = MaskFill(masks, int(lengths[first:last].sum()), cut, self._description.revision)
+            answers.append(scored.error_in(first, last) or filled)
             first = last
         return answers
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from workers.classifier import Answer, Fault, RecordError, Request
+from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
@@ -43,6 +44,12 @@ class Unanswerable(Exception):
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+def top_ks_of(requests: Sequence[Request], description: ModelDescription) -> list[int]:
+    """How many of the model's labels each request gets: its own number or the model's, at most all."""
+    most = len(description.labels)
+    return [min(description.top_k if request.top_k is None else request.top_k, most) for request in requests]
 
 
 def refusals(

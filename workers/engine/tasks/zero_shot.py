@@ -109,7 +109,7 @@ class ZeroShotClassification:
         first = 0
         for question in questions:
             last = first + len(question.labels)
-            error = next((scored.errors[row] for row in range(first, last) if row in scored.errors), None)
+            error = scored.error_in(first, last)
             answers.append(error or self._answer(question, logits[first:last], int(lengths[first:last].sum())))
             first = last
         return answers
