@@ -1,5 +1,6 @@
 """Settings -> one Serve application: `serve run deploy.app:build config=labelstream.yaml`, `serve deploy`, and ours."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ray.serve.schema import LoggingConfig
 from deploy.board import NAME as BOARD
 from deploy.board import Board
 from deploy.replica import ModelReplica
+from deploy.versions import files_of, version_of
 from deploy.worker import MakeWorker, StreamWorker
 from workers.errors import ConfigError
 from workers.settings import ModelSettings, PipelineSettings, Settings, load_settings, read_config_file, without_secrets
@@ -45,22 +47,25 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
     models = {name: _model(name, settings) for name in used_models(settings)}
-    config = _without_counts(without_secrets(settings))
-    workers = {
-        name: _pipeline(name, pipeline).bind(
-            name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker
-        )
-        for name, pipeline in settings.pipelines.items()
-    }
-    return _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000).bind(workers)
+    workers = {name: _pipeline(name, settings, models, make_worker) for name in settings.pipelines}
+    version = version_of(Board, sorted(workers))
+    return _deployment(
+        Board, BOARD, version, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000
+    ).bind(workers)
 
 
 def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
-    """What replicas need not know: Serve starts them all anew when their arguments change, as by scaling."""
+    """What replicas need not know: `serve deploy` starts them all anew when their arguments change, as by scaling."""
     for section, count in (("pipelines", "workers"), ("models", "replicas")):
         for entry in config[section].values():
             entry.pop(count, None)
     return config
+
+
+def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
+    """What of `config` concerns the workers of the pipeline `name`."""
+    models = {model: config["models"][model] for model in pipeline.allowed_models}
+    return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 
 def used_models(settings: Settings) -> list[str]:
@@ -90,9 +95,11 @@ def _model(name: str, settings: Settings) -> Application:
             "max_replicas": spec.replicas.max,
             "target_ongoing_requests": TARGET_ONGOING_CALLS,
         }}  # fmt: skip
+    arguments = _with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"})
     return _deployment(
         ModelReplica,
         f"model-{name}",
+        version_of(ModelReplica, arguments, files_of(spec.source)),
         ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
         # would only wait to be asked for.
@@ -100,24 +107,33 @@ def _model(name: str, settings: Settings) -> Application:
         # Longer than any worker's drain: the workers need the model to finish what they hold.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
         **replicas,
-    ).bind(_with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"}))
+    ).bind(arguments)
 
 
-def _pipeline(name: str, pipeline: PipelineSettings) -> serve.Deployment:
+def _pipeline(
+    name: str, settings: Settings, models: Mapping[str, Application], make_worker: MakeWorker | None
+) -> Application:
+    pipeline, config = settings.pipelines[name], _without_counts(without_secrets(settings))
+    made_by = None if make_worker is None else f"{make_worker.__module__}.{make_worker.__qualname__}"
     return _deployment(
         StreamWorker,
         pipeline_deployment(name),
+        version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
         num_replicas=pipeline.workers,
         ray_actor_options={"num_cpus": 1},
         max_ongoing_requests=8,
         graceful_shutdown_timeout_s=pipeline.drain_timeout_s + STOP_MARGIN_S,
-    )
+    ).bind(name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker)
 
 
-def _deployment(kind: type, name: str, **options: Any) -> serve.Deployment:
+def _deployment(kind: type, name: str, version: str, **options: Any) -> serve.Deployment:
     # The classes stay plain and are wrapped here: a decorated class is pickled by value instead of by name.
     return serve.deployment(kind).options(  # type: ignore[attr-defined]
         name=name,
+        # Without one, Serve makes a random one up whenever a program deploys, and replaces every replica. It no longer
+        # takes one from outside; `serve deploy` makes its own, from the application's arguments.
+        version=version,
+        _internal=True,
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
         health_check_timeout_s=HEALTH_CHECK_TIMEOUT_S,
         graceful_shutdown_wait_loop_s=0.5,

@@ -120,7 +120,7 @@ class Serving:
             kafka.create_topic(topic, 2)
         self.settings = self.with_source(folder)
         self._stack = ExitStack()
-        self._stack.enter_context(runtime.ray_for(self.settings))
+        self._stack.enter_context(runtime.ray_for(self.with_fakes(2)))  # with room for them
 
     def deploy(self, settings: Settings) -> None:
         runtime.deploy(settings, 180, application(settings, make_worker))
@@ -134,6 +134,11 @@ class Serving:
             "models": {"m": model},
             "pipelines": {"fake": pipeline, "real": {**pipeline, "group_id": MARK}},
         })  # fmt: skip
+
+    def with_fakes(self, workers: int) -> Settings:
+        pipelines = self.settings.pipelines
+        fake = pipelines["fake"].model_copy(update={"workers": workers})
+        return self.settings.model_copy(update={"pipelines": {**pipelines, "fake": fake}})
 
     @property
     def handle(self) -> Any:
@@ -241,6 +246,19 @@ def test_messages_go_the_whole_way(serving: Serving) -> None:
         assert results[i]["score"] == pytest.approx(answer.scores[0], abs=1e-5)
 
 
+def test_scaling_starts_nothing_anew(serving: Serving) -> None:
+    def replicas() -> dict[str, set[str]]:
+        status = runtime.status()
+        return {name: set(found) for kind in status.values() for name, found in kind.items()}
+
+    before = replicas()
+    serving.deploy(serving.with_fakes(2))
+    wait_until(lambda: len(replicas()["fake"]) == 2, 30)
+    after = replicas()
+    assert after["fake"] > before["fake"]
+    assert {name: after[name] for name in ("m", "real")} == {name: before[name] for name in ("m", "real")}
+
+
 def test_a_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
     with serving.connected() as classifier:
         (replica,) = runtime.status()["models"]["m"]
@@ -259,9 +277,9 @@ def mortal(serving: Serving) -> Any:
     """The handle of two replicas that can die. They end with the whole cluster."""
     spec = serving.settings.models["m"].model_dump(mode="json")
     deployment = _deployment(
-        MortalReplica, "model-mortal", num_replicas=2, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0}
+        MortalReplica, "model-mortal", "1", num_replicas=2, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0}
     )
-    board = _deployment(Board, BOARD, ray_actor_options={"num_cpus": 0})
+    board = _deployment(Board, BOARD, "1", ray_actor_options={"num_cpus": 0})
     serve.run(board.bind({"mortal": deployment.bind(spec)}), name="mortal", route_prefix=None)
     return serve.get_deployment_handle("model-mortal", "mortal")
 
@@ -310,7 +328,7 @@ def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:
     assert len(marked_processes()) > 3
     serving.close()
     stopped = set(serving.folder.glob("stopped-*")) - before
-    assert [file.read_text() for file in stopped] == ["Prediction"]  # the model was there to the last
+    assert {file.read_text() for file in stopped} == {"Prediction"}  # the model was there to the last
     deadline = time.monotonic() + 10
     while marked_processes() and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,5 +1,8 @@
 """`build`: which deployments there are, with which options, and what it refuses."""
 
+import copy
+import functools
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,28 @@ def test_replicas_and_resources() -> None:
     assert large.ray_actor_options["num_gpus"] == 1
     assert found["pipeline-two"].num_replicas == 30
     assert found["board"].ray_actor_options["num_cpus"] == 0
+
+
+@pytest.mark.parametrize(("path", "value", "changed"), [
+    (("pipelines", "two", "workers"), 3, set()),
+    (("models", "large", "replicas"), {"min": 3, "max": 9}, set()),
+    (("pipelines", "one", "drain_timeout_s"), 50, {"pipeline-one"}),
+    (("models", "large", "top_k"), 2, {"model-large", "pipeline-two"}),
+    (("models", "small", "top_k"), 2, {"model-small", "pipeline-one", "pipeline-two"}),
+    (("kafka", "bootstrap_servers"), "other:9092", {"pipeline-one", "pipeline-two"}),
+], ids=str)  # fmt: skip
+def test_a_change_starts_anew_what_it_concerns(path: tuple[str, ...], value: Any, changed: set[str]) -> None:
+    tree = copy.deepcopy(TREE)
+    functools.reduce(operator.getitem, path[:-1], tree)[path[-1]] = value
+    before, after = deployments(app.build(TREE)), deployments(app.build(tree))
+    assert {name for name in before if before[name].version != after[name].version} == changed
+
+
+def test_other_weights_in_the_same_directory_are_another_version(tmp_path: Path) -> None:
+    tree = {**TREE, "models": {**TREE["models"], "small": {"source": str(tmp_path)}}}
+    before = deployments(app.build(tree))["model-small"].version
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert deployments(app.build(tree))["model-small"].version != before
 
 
 def test_replicas_take_all_that_the_workers_have_in_flight() -> None:

@@ -1,0 +1,34 @@
+"""What makes replicas start anew when an application is deployed over a running one: a change of what they run."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workers.engine.source import PATTERNS, is_path
+
+_PACKAGES = ("deploy", "schemas", "workers")
+
+
+def version_of(kind: type, *arguments: Any) -> str:
+    """The same for as long as `kind`, its `arguments` (plain data) and the code of this installation are the same."""
+    what = [f"{kind.__module__}.{kind.__qualname__}", _code(), *arguments]
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def files_of(source: str) -> list[list[Any]]:
+    """Names, sizes and times of a model's files where `source` is a directory of this machine; else nothing."""
+    if not is_path(source):
+        return []
+    folder = Path(source).expanduser()
+    paths = sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+
+
+@cache
+def _code() -> str:
+    root, total = Path(__file__).parent.parent, hashlib.sha256()
+    for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
