@@ -9,19 +9,26 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
 
-from deploy.board import NAME as BOARD
 from deploy.board import Board
+from deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from deploy.replica import ModelReplica
+from deploy.scaling import follow
 from deploy.versions import files_of, version_of
 from deploy.worker import MakeWorker, StreamWorker
 from workers.errors import ConfigError
-from workers.settings import ModelSettings, PipelineSettings, Settings, load_settings, read_config_file, without_secrets
+from workers.settings import (
+    ModelSettings,
+    PipelineSettings,
+    Range,
+    Settings,
+    load_settings,
+    read_config_file,
+    without_secrets,
+)
 
 # How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
 MIN_ONGOING_CALLS = 64
-# Calls at one replica, beyond which Serve adds another: one runs, one waits, and as many again.
-TARGET_ONGOING_CALLS = 4
 # Also how soon a dead replica is missed. Measured from a SIGKILL to the next one's constructor, with 5 s: 6.6 s, with
 # 2 s: 4.1 s, with 1 s: 3.8 s (five times each).
 HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 2.0, 30.0
@@ -48,10 +55,31 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     # list models that only some of its pipelines use at the moment.
     models = {name: _model(name, settings) for name in used_models(settings)}
     workers = {name: _pipeline(name, settings, models, make_worker) for name in settings.pipelines}
-    version = version_of(Board, sorted(workers))
+    config = without_secrets(settings)
+    scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
+    # It decides by the counts, where any of them may change.
+    version = version_of(Board, config if scaled else _without_counts(without_secrets(settings)))
     return _deployment(
-        Board, BOARD, version, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000
-    ).bind(workers)
+        Board, BOARD, version, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000,
+        **({"autoscaling_config": follow.config(follow.Publish, 1, 1)} if scaled else {}),
+    ).bind(workers, config)
+
+
+def _scales(part: ModelSettings | PipelineSettings) -> bool:
+    counts = _counts(part)
+    return counts.max > counts.min
+
+
+def _counts(part: ModelSettings | PipelineSettings) -> Range:
+    return part.replicas if isinstance(part, ModelSettings) else part.workers
+
+
+def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
+    """Serve's options for how many there are."""
+    counts = _counts(part)
+    if _scales(part):
+        return {"autoscaling_config": follow.config(follow.Follow, counts.min, counts.max)}
+    return {"num_replicas": counts.min}
 
 
 def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
@@ -68,37 +96,14 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 
-def used_models(settings: Settings) -> list[str]:
-    """The models that some pipeline uses, sorted."""
-    return sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
-
-
-def deployment_names(settings: Settings) -> tuple[list[str], list[str]]:
-    """The names of the pipelines' deployments and of the models' ones."""
-    return [pipeline_deployment(name) for name in settings.pipelines], [
-        f"model-{name}" for name in used_models(settings)
-    ]
-
-
-def pipeline_deployment(name: str) -> str:
-    return f"pipeline-{name}"
-
-
 def _model(name: str, settings: Settings) -> Application:
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
-    in_flight = sum(pipeline.workers * pipeline.max_in_flight for pipeline in users)
-    replicas: dict[str, Any] = {"num_replicas": spec.replicas.min}
-    if spec.replicas.max > spec.replicas.min:
-        replicas = {"autoscaling_config": {
-            "min_replicas": spec.replicas.min,
-            "max_replicas": spec.replicas.max,
-            "target_ongoing_requests": TARGET_ONGOING_CALLS,
-        }}  # fmt: skip
+    in_flight = sum(pipeline.workers.max * pipeline.max_in_flight for pipeline in users)
     arguments = _with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"})
     return _deployment(
         ModelReplica,
-        f"model-{name}",
+        model_deployment(name),
         version_of(ModelReplica, arguments, files_of(spec.source)),
         ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
@@ -106,7 +111,7 @@ def _model(name: str, settings: Settings) -> Application:
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
         # Longer than any worker's drain: the workers need the model to finish what they hold.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
-        **replicas,
+        **_replicas(spec),
     ).bind(arguments)
 
 
@@ -119,7 +124,7 @@ def _pipeline(
         StreamWorker,
         pipeline_deployment(name),
         version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
-        num_replicas=pipeline.workers,
+        **_replicas(pipeline),
         ray_actor_options={"num_cpus": 1},
         max_ongoing_requests=8,
         graceful_shutdown_timeout_s=pipeline.drain_timeout_s + STOP_MARGIN_S,

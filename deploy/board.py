@@ -9,6 +9,8 @@ on a busy machine its answers were seen to get lost that were given 100 ms befor
 
 import asyncio
 import logging
+import os
+import socket
 import threading
 import time
 import uuid
@@ -18,10 +20,13 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
+from deploy.autoscaler import Autoscaler
+from deploy.names import BOARD
 from workers.errors import InferenceError
+from workers.settings import load_settings
+from workers.stream.backlog import BacklogProbe
 
 log = logging.getLogger(__name__)
-NAME = "board"
 REPORT_S = 1.0
 FORGET_S = 60.0
 NOTE_TIMEOUT_S = 10.0
@@ -41,14 +46,25 @@ class _Order(NamedTuple):
 
 
 class Board:
-    """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything."""
+    """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything.
 
-    def __init__(self, deployments: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+    `config`: the settings without secrets; without them nobody decides how many replicas there are to be.
+    """
+
+    def __init__(
+        self, deployments: Mapping[str, Any], config: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
         self._notes: dict[str, str] = {}
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
+        self._autoscaler: Autoscaler | None = None
+        if config is not None:
+            settings = load_settings(config)
+            self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read)
+            self._autoscaler.start()
 
     async def report(
         self, kind: str, name: str, replica: str, stats: dict[str, Any], answers: Answers | None = None
@@ -93,14 +109,23 @@ class Board:
     async def status(self) -> dict[str, Any]:
         """{"pipelines": {name: {replica: stats}}, "models": {...}}; `age_s` is how old a replica's numbers are.
 
-        A replica that has been silent for a minute is gone and forgotten.
+        And "scaling", as `Autoscaler.status` has it. A replica that has been silent for a minute is gone and forgotten.
         """
         now = self._clock()
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
-        status: dict[str, Any] = {"pipelines": {}, "models": {}}
-        for (kind, name, replica), (at, stats) in sorted(self._latest.items()):
-            status[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
-        return status
+        scaling = {} if self._autoscaler is None else {"scaling": self._autoscaler.status()}
+        return {**self._reports(), **scaling}
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Serve's hook: how many replicas each deployment is to have, on their way to its controller."""
+        return {} if self._autoscaler is None else dict(self._autoscaler.targets())
+
+    def _reports(self) -> dict[str, Any]:
+        now, latest = self._clock(), dict(self._latest)
+        reports: dict[str, Any] = {"pipelines": {}, "models": {}}
+        for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
+            reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
+        return reports
 
     async def note(self, replica: str, ticket: str | None) -> None:
         """`replica` is about to run what `ticket` stands for; None: it has done so and lives."""
@@ -143,7 +168,7 @@ async def noted(app: str, ticket: str) -> bool:
 
 
 def _method(app: str, name: str) -> Any:
-    return serve.get_deployment_handle(NAME, app).options(method_name=name, _by_reference=False)
+    return serve.get_deployment_handle(BOARD, app).options(method_name=name, _by_reference=False)
 
 
 class Reporter:
@@ -161,6 +186,7 @@ class Reporter:
         self._app, self._replica = context.app_name, context.replica_id.unique_id
         self._kind, self._name = kind, context.deployment.partition("-")[2]
         self._stats, self._interval_s = stats, interval_s
+        self._place = {"node": socket.gethostname(), "pid": os.getpid()}
         self._take = take
         self._taken: dict[str, Future[Any]] = {}
         self._stopped = threading.Event()
@@ -177,12 +203,15 @@ class Reporter:
             try:
                 if handle is None:
                     handle = _method(self._app, "report")
-                response = handle.remote(self._kind, self._name, self._replica, self._stats(), self._answers())
+                response = handle.remote(self._kind, self._name, self._replica, self._report(), self._answers())
                 self._pass_on(response.result(timeout_s=10 * self._interval_s))
             except Exception as error:
                 log.debug("the board cannot be reached: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
+
+    def _report(self) -> dict[str, Any]:
+        return {**self._place, **self._stats()}
 
     def _answers(self) -> Answers:
         return {order_id: {"status": answer.result()[0], "text": answer.result()[1]}

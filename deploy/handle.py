@@ -68,6 +68,7 @@ class ServeClassifier:
         self._tokenizing = threading.Lock()  # a task takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
+        self._tokens = 0
         self._pending: set[Future[Answers]] = set()
         self._loop = asyncio.new_event_loop()
         self._describing = asyncio.Lock()
@@ -84,6 +85,11 @@ class ServeClassifier:
         """Of the revision that calls are prepared for now."""
         return self._model.description
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens were submitted, special ones included, since the start."""
+        return self._tokens
+
     def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
         """See `Classifier.submit`. Tokenizes in the calling thread."""
         future: Future[Answers] = Future()
@@ -91,6 +97,7 @@ class ServeClassifier:
         try:
             model = self._model
             prepared = self._prepare(model, requests)
+            self._tokens += len(prepared.packed.ids)
             with self._changing:
                 if self._closed:
                     raise InferenceError(f"model {self._name}: the classifier is closed")

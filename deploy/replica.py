@@ -48,6 +48,8 @@ class ModelReplica:
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
         full_tokens = max(JOINED_TOKENS, JOINED_FORWARDS * self._predictor.max_batch_tokens)
         self._joiner = Joiner(device, self._predictor.predict, full_tokens, settings.max_delay_ms / 1000)
+        self._speed = {"full_tokens": full_tokens,
+                       "measured_tokens_per_s": round(device.submit(self._predictor.measure).result(), 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
         self._reporter = Reporter("models", self.stats)
         self._notes = Notes()
@@ -108,6 +110,7 @@ class ModelReplica:
             "source": self._description.source,
             "revision": self._description.revision,
             "max_batch_tokens": self._predictor.max_batch_tokens,
+            **self._speed,
             **self._joiner.counts(),
         }
 

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,23 +14,24 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve import context
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from deploy.app import STOP_MARGIN_S, application, deployment_names, used_models
+from deploy.app import STOP_MARGIN_S, application
 from deploy.board import COMMAND_S
-from deploy.board import NAME as BOARD
 from deploy.cores import usable_cores
 from deploy.failures import last_line, raise_own_error
+from deploy.names import APP, BOARD, deployment_names, used_models
 from deploy.signals import Patience, handling, interrupt
 from workers.errors import StartError
 from workers.settings import Settings
 
 log = logging.getLogger(__name__)
-APP = "labelstream"
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
 CONNECT_TIMEOUT_S = 10.0
+HANDLES_S = 5.0
 OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descriptions
 
 
@@ -59,7 +61,7 @@ def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
                     if address is None:
                         drain(settings)
                 finally:
-                    ray.shutdown()  # everything in it ends at once, Serve as well: nothing holds anything any more
+                    _leave()  # everything in it ends at once, Serve as well: nothing holds anything any more
 
 
 def deploy(
@@ -95,7 +97,7 @@ def joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        _leave()
 
 
 def address() -> str:
@@ -164,6 +166,16 @@ def undeploy(settings: Settings) -> bool:
     return drained
 
 
+def _leave() -> None:
+    """The end of our connection. First that of Serve's threads here, which would go on telling nobody of our calls."""
+    client = context._global_client
+    if client is not None:
+        ending = threading.Thread(target=client.shutdown_cached_handles, daemon=True)
+        ending.start()
+        ending.join(HANDLES_S)
+    ray.shutdown()
+
+
 def _quiet() -> None:
     for name in ("ray", "ray.serve"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -208,7 +220,7 @@ def _connect(address: str) -> None:
 def _reserved_cpus(settings: Settings) -> int:
     """What the deployments reserve at most. On one machine a reservation must not keep any of them from starting."""
     models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used_models(settings))
-    return math.ceil(models) + sum(pipeline.workers for pipeline in settings.pipelines.values())
+    return math.ceil(models) + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
 
 
 def _running(

@@ -58,8 +58,13 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", worker.stats, take=worker.command)
+        self._reporter = Reporter("pipelines", self._stats, take=worker.command)
         _calm_collector()
+
+    def _stats(self) -> dict[str, Any]:
+        assert self._worker is not None
+        tokens = {name: classifier.tokens for name, classifier in self._classifiers.items()}
+        return {**self._worker.stats(), "tokens": tokens}
 
     async def check_health(self) -> None:
         """Serve's hook: raises when the worker is dead or makes no progress; not while it is being stopped."""

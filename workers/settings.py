@@ -84,7 +84,7 @@ class KafkaSettings(Section):
 
 
 class Range(Section):
-    """How many replicas: Ray Serve scales between the two."""
+    """How many there may be: as many as the backlog asks for between the two (deploy/scaling)."""
 
     min: int = Field(default=1, ge=1, le=10_000)
     max: int = Field(default=1, ge=1, le=10_000)
@@ -94,6 +94,18 @@ class Range(Section):
         if self.max < self.min:
             raise ValueError(f"max ({self.max}) is below min ({self.min})")
         return self
+
+
+class RangeFromZero(Range):
+    """As `Range`; with `min: 0` there is none when there is nothing to do."""
+
+    min: int = Field(default=1, ge=0, le=10_000)
+
+
+def _exactly(value: Any) -> Any:
+    """`3` is `{min: 3, max: 3}`."""
+    plain = isinstance(value, str) and value.strip().isdigit()  # from the environment
+    return {"min": int(value), "max": int(value)} if plain or type(value) is int else value
 
 
 _CLASSIFY, _ZERO_SHOT = "text-classification", "zero-shot-classification"
@@ -138,7 +150,7 @@ class ModelSettings(Section):
     num_gpus: float | Literal["auto"] = "auto"
     num_cpus: float = Field(default=1.0, ge=0)
     threads: int | None = Field(default=None, ge=1)
-    replicas: Range = Range()
+    replicas: Annotated[RangeFromZero, BeforeValidator(_exactly)] = RangeFromZero()
     call_timeout_s: float = Field(default=120.0, gt=0)
 
     @model_validator(mode="after")
@@ -186,7 +198,9 @@ class PipelineSettings(Section):
     delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
     transaction_interval_ms: int = Field(default=1_000, ge=10)
     transaction_max_messages: int = Field(default=20_000, ge=1)
-    workers: int = Field(default=1, ge=1, le=10_000)
+    workers: Annotated[Range, BeforeValidator(_exactly)] = Range()
+    target_drain_s: float = Field(default=120.0, ge=1)
+    max_lag_s: float = Field(default=30.0, ge=1)
     format: Literal["json", "text"] = "json"
     text_field: str | None = Field(None, min_length=1)
     output_partition: Literal["key", "same"] = "key"

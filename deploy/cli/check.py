@@ -58,7 +58,7 @@ def _summary(settings: Any) -> list[str]:
     for name, pipeline in settings.pipelines.items():
         lines.append(
             f"pipeline {name}: {pipeline.input} -> {pipeline.output}, dead letters to {pipeline.dead_letter}, "
-            f"model {', '.join(pipeline.allowed_models)}, {plural(pipeline.workers, 'worker')}, "
+            f"model {', '.join(pipeline.allowed_models)}, {plural(pipeline.workers.max, 'worker')}, "
             f"group {settings.group_id(name)}, {pipeline.delivery}"
         )
     return lines

@@ -81,8 +81,8 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
             f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
             f"({partitions['output']}) as in {pipeline.input} ({partitions['input']}); add some"
         )
-    if 0 < partitions.get("input", 0) < pipeline.workers:
-        remarks.notes.append(f"pipelines.{name}.workers: {pipeline.workers}, but topic {pipeline.input} has only "
+    if 0 < partitions.get("input", 0) < pipeline.workers.max:
+        remarks.notes.append(f"pipelines.{name}.workers: {pipeline.workers.max}, but topic {pipeline.input} has only "
                              f"{partitions['input']} partitions: the other workers would have nothing to do")
     _compare_sizes(name, pipeline, sizes, remarks)
 

@@ -53,7 +53,7 @@ def _run(settings: Any, address: str | None, folder: Path | None) -> None:
             for name, pipeline in settings.pipelines.items():
                 log.info("pipeline %s: %s -> %s, dead letters to %s, model %s, %s", name, pipeline.input,
                          pipeline.output, pipeline.dead_letter, ", ".join(pipeline.allowed_models),
-                         plural(pipeline.workers, "worker"))
+                         plural(pipeline.workers.max, "worker"))
             runtime.deploy(settings, on_progress=_log_progress)
             log.info("everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started)
             _watch(runtime)
@@ -102,8 +102,7 @@ def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    devices = "; ".join(f"model {model.name}: {plural(model.replicas, 'replica')}, "
-                        f"{model.sequence_rate:.0f} sequences/s, {model.busy:.0%} busy" for model in models)
+    devices = "; ".join(view.model_line(model) for model in models)
     table = Table(*view.PIPELINE_COLUMNS, caption=Text(devices, style="dim"), caption_justify="left")
     for pipeline in pipelines:
         table.add_row(*(Text(escape(cell)) for cell in view.cells(pipeline)))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from deploy.cli.terminal import plural
+from deploy.names import model_deployment
 
-PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "in flight",
-                    "p50 ms", "p99 ms")
+PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
+                    "in flight", "p50 ms", "p99 ms")
 Replicas = Mapping[str, Mapping[str, Any]]
 
 
@@ -23,6 +24,7 @@ class PipelineView(NamedTuple):
     results: int
     dead_letters: Counter[str]
     lag: int
+    oldest_s: float | None
     in_flight: int
     p50_ms: float | None
     p99_ms: float | None
@@ -37,6 +39,7 @@ class ModelView(NamedTuple):
     replicas: int
     sequence_rate: float
     busy: float
+    wanted: int | None = None
 
 
 class StatusView:
@@ -48,18 +51,26 @@ class StatusView:
 
     def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
         """Of `deploy.board.Board.status()`."""
-        return [self._pipeline(name, replicas) for name, replicas in status.get("pipelines", {}).items()]
+        scaling = status.get("scaling", {})
+        return [self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
+                for name, replicas in status.get("pipelines", {}).items()]
 
     def models(self, status: Mapping[str, Any]) -> list[ModelView]:
         """Of `deploy.board.Board.status()`."""
+        targets = status.get("scaling", {}).get("targets", {})
         return [
             ModelView(name, len(replicas), self._rate(f"model-{name}", replicas, "sequences"),
-                      self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)))
+                      self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)),
+                      targets.get(model_deployment(name)))
             for name, replicas in status.get("models", {}).items()
         ]
 
-    def _pipeline(self, name: str, replicas: Replicas) -> PipelineView:
+    def _pipeline(
+        self, name: str, replicas: Replicas, backlog: Mapping[str, Any], warnings: Mapping[str, str]
+    ) -> PipelineView:
         workers = list(replicas.values())
+        # A worker that pauses does not see the log grow: the brokers' own word comes first.
+        known = bool(backlog) and not backlog.get("stale")
         dead: Counter[str] = Counter()
         for worker in workers:
             dead.update(worker.get("dead_letters") or {})
@@ -73,12 +84,14 @@ class StatusView:
             out_rate=self._rate(name, replicas, "results_out"),
             results=sum(int(worker.get("results_out", 0)) for worker in workers),
             dead_letters=dead,
-            lag=sum(int(worker.get("lag") or 0) for worker in workers),
+            lag=int(backlog["lag"]) if known else sum(int(worker.get("lag") or 0) for worker in workers),
+            oldest_s=float(backlog["oldest_s"]) if known else None,
             in_flight=sum(int(worker.get("in_flight") or 0) for worker in workers),
             p50_ms=max((latency["p50"] for latency in latencies), default=None),
             p99_ms=max((latency["p99"] for latency in latencies), default=None),
             troubles=tuple(sorted({str(worker["trouble"]) for worker in workers if worker.get("trouble")})),
-            alarms=tuple(sorted({str(alarm) for worker in workers for alarm in worker.get("alarms") or ()})),
+            alarms=tuple(sorted({str(alarm) for worker in workers for alarm in worker.get("alarms") or ()}
+                                | ({warnings[name]} if name in warnings else set()))),
         )
 
     def _rate(self, owner: str, replicas: Replicas, counter: str) -> float:
@@ -98,7 +111,8 @@ def cells(view: PipelineView) -> tuple[str, ...]:
     """A pipeline under `PIPELINE_COLUMNS`."""
     return (
         view.name, str(view.workers), view.state, f"{view.in_rate:.0f}", f"{view.out_rate:.0f}", str(view.results),
-        reasons(view.dead_letters), str(view.lag), str(view.in_flight), number(view.p50_ms), number(view.p99_ms),
+        reasons(view.dead_letters), str(view.lag), number(view.oldest_s), str(view.in_flight),
+        number(view.p50_ms), number(view.p99_ms),
     )  # fmt: skip
 
 
@@ -108,9 +122,17 @@ def line(view: PipelineView) -> str:
     return (
         f"{view.name}: {view.state}, {plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
         f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
-        f"lag {view.lag}, in flight {view.in_flight}, p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
+        f"lag {view.lag}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
+        f"p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
         f"{wrong}"
     )
+
+
+def model_line(view: ModelView) -> str:
+    """A model in one line."""
+    wanted = f" ({view.wanted} wanted)" if view.wanted not in (None, view.replicas) else ""
+    return (f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
+            f"{view.busy:.0%} busy")
 
 
 def problems(view: PipelineView) -> list[str]:

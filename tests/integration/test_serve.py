@@ -19,10 +19,10 @@ from ray import cloudpickle, serve
 
 from deploy import runtime
 from deploy.app import _deployment, application
-from deploy.board import NAME as BOARD
 from deploy.board import Board
 from deploy.handle import ServeClassifier
 from deploy.isolation import MOST_CRASHES, TOGETHER_DEATHS
+from deploy.names import BOARD
 from deploy.replica import ModelReplica
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results, wait_until
@@ -92,6 +92,9 @@ class MortalPredictor:
 
     def probe(self) -> None:
         pass
+
+    def measure(self) -> float:
+        return 1_000.0
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         if POISON in (row.ids.tolist() for row in split(packed, 1, 1)):

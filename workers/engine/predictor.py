@@ -1,6 +1,7 @@
 """Packed sequences -> scores: plans the batches, runs them, and finds out what is to blame when one raises."""
 
 import logging
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from workers.engine.backend import Backend
 from workers.engine.batcher import pad, plan
 from workers.engine.description import ModelDescription
 from workers.engine.faults import is_out_of_memory, one_line
-from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from workers.engine.scoring import Scored, score
 from workers.engine.tokenizer import TextTokenizer
 from workers.errors import InferenceError, ModelError
@@ -94,6 +95,17 @@ class Predictor:
             raise InferenceError(f"the model fails on any text: {one_line(error)}") from error
         if failed:
             raise InferenceError(f"the model fails on any text: {failed[0].message}")
+
+    def measure(self) -> float:
+        """Tokens per second of one full forward of short texts: what this device can do, before it has had to.
+
+        Raises InferenceError as `predict` does.
+        """
+        row, _ = TextTokenizer(self._description).encode([Request("good " * 30)])
+        packed = concatenate([row] * max(1, self.max_batch_tokens // (len(row.ids) + 1)))
+        started = time.perf_counter()
+        self.predict(packed, 1)
+        return len(packed.ids) / (time.perf_counter() - started)
 
     def warm_up(self) -> None:
         """Run the shapes that matter once, the largest included, and compare padded with unpadded answers.

@@ -128,9 +128,16 @@ class RecordSource:
         member = metadata.generation_id >= 0 and metadata.member_id
         return metadata if member and not self._outlived() else None
 
-    def lag(self) -> int:
-        """Messages in the log that are not done, over the partitions that we hold, as far as known."""
-        return sum(self.behind(progress) or 0 for progress in self.ownership.held())
+    def backlog(self) -> dict[int, tuple[int, int]]:
+        """By partition that we hold: messages in the log that are not done, and the log's end, as far as known.
+
+        The end is that of the last fetch; a paused partition's grows old.
+        """
+        found = {}
+        for progress in self.ownership.held():
+            if (behind := self.behind(progress)) is not None:
+                found[progress.partition.partition] = behind, self._consumer.highwater(progress.partition) or 0
+        return found
 
     def behind(self, progress: PartitionProgress) -> int | None:
         """Messages in the log that are not done; None where the brokers have not told yet."""

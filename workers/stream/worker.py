@@ -72,7 +72,7 @@ class PipelineWorker:
         self._turned_at = time.monotonic()
         self._state = "starting"
         self._restarts = Restarts()
-        self._lag = 0
+        self._backlog: dict[int, tuple[int, int]] = {}
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
 
@@ -137,7 +137,8 @@ class PipelineWorker:
             "state": "paused" if self._state == "running" and pipeline and pipeline.gate.held else self._state,
             "alarms": self._alarms.texts(),
             "trouble": str(self._trouble) if self._trouble else None,
-            "lag": self._lag,
+            "lag": sum(lag for lag, _ in self._backlog.values()),
+            "partitions": self._backlog,
             "cpu_s": round(time.process_time(), 3),
             "in_flight": pipeline.in_flight() if pipeline else 0,
             **self._stats.snapshot(),
@@ -256,7 +257,7 @@ class PipelineWorker:
 
     def _turned(self, source: RecordSource) -> None:
         self._turned_at = time.monotonic()
-        self._lag = source.lag()
+        self._backlog = source.backlog()
         alarms = self._watch.look()
         if alarms is not None:
             self._alarms.update("watch", alarms)

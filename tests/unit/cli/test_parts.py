@@ -212,6 +212,16 @@ class TestStatus:
         now[0] = 3.0
         assert view.pipelines(self.board(5))[0].out_rate == 0
 
+    def test_the_brokers_know_the_lag_better(self) -> None:
+        scaling = {"backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}}, "warnings": {"p": "partition 3"},
+                   "targets": {"model-m": 4}}
+        board = {**self.board(1), "models": {"m": {"r": {}}}, "scaling": scaling}
+        [seen] = status.StatusView().pipelines(board)
+        assert (seen.lag, seen.oldest_s, seen.alarms) == (700, 12.3, ("partition 3",))
+        assert "1 replica (4 wanted)" in status.model_line(status.StatusView().models(board)[0])
+        scaling["backlog"]["p"]["stale"] = True
+        assert status.StatusView().pipelines(board)[0].lag == 6
+
     def test_one_line_with_reasons_and_trouble(self) -> None:
         [seen] = status.StatusView().pipelines(self.board(1, state="restarting", trouble="no broker"))
         text = status.line(seen)

@@ -11,7 +11,8 @@ import yaml
 from ray.serve import Application
 from ray.serve._private.build_app import build_app
 
-from deploy import app
+from deploy import app, names
+from deploy.board import Board
 from workers.errors import ConfigError
 from workers.settings import ModelSettings, load_settings
 
@@ -36,7 +37,7 @@ def deployments(application: Application) -> dict[str, Any]:
 
 def test_one_application_holds_everything_that_is_used() -> None:
     assert set(deployments(app.build(TREE))) == {"board", "model-small", "model-large", "pipeline-one", "pipeline-two"}
-    assert app.deployment_names(load_settings(TREE)) == (
+    assert names.deployment_names(load_settings(TREE)) == (
         ["pipeline-one", "pipeline-two"], ["model-large", "model-small"]
     )  # fmt: skip
 
@@ -56,8 +57,8 @@ def test_replicas_and_resources() -> None:
 
 
 @pytest.mark.parametrize(("path", "value", "changed"), [
-    (("pipelines", "two", "workers"), 3, set()),
-    (("models", "large", "replicas"), {"min": 3, "max": 9}, set()),
+    (("pipelines", "two", "workers"), 3, set[str]()),
+    (("models", "large", "replicas"), {"min": 3, "max": 9}, set[str]()),
     (("pipelines", "one", "drain_timeout_s"), 50, {"pipeline-one"}),
     (("models", "large", "top_k"), 2, {"model-large", "pipeline-two"}),
     (("models", "small", "top_k"), 2, {"model-small", "pipeline-one", "pipeline-two"}),
@@ -67,7 +68,26 @@ def test_a_change_starts_anew_what_it_concerns(path: tuple[str, ...], value: Any
     tree = copy.deepcopy(TREE)
     functools.reduce(operator.getitem, path[:-1], tree)[path[-1]] = value
     before, after = deployments(app.build(TREE)), deployments(app.build(tree))
-    assert {name for name in before if before[name].version != after[name].version} == changed
+    assert {name for name in before if before[name].version != after[name].version} == {"board", *changed}
+
+
+def test_where_nothing_scales_nobody_has_to_know_the_counts() -> None:
+    models = {**TREE["models"], "large": {"source": "owner/large", "replicas": 2}}
+    before = deployments(app.build({**TREE, "models": models}))
+    after = deployments(app.build({**TREE, "models": {**models, "large": {"source": "owner/large", "replicas": 3}}}))
+    assert {name for name in before if before[name].version != after[name].version} == set()
+    assert (before["model-large"].num_replicas, after["model-large"].num_replicas) == (2, 3)
+    assert before["board"]._deployment_config.autoscaling_config is None
+
+
+def test_what_scales_asks_the_board() -> None:
+    found = deployments(app.build(TREE))
+    scaling = found["model-large"]._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
+    assert (scaling.upscale_delay_s, scaling.downscale_delay_s, scaling.metrics_interval_s) == (0, 0, 1)
+    assert scaling.policy.policy_function == "deploy.scaling.follow.Follow"
+    assert found["board"]._deployment_config.autoscaling_config.policy.policy_function.endswith("Publish")
+    assert hasattr(Board, "record_autoscaling_stats")  # as Serve's hook is called
 
 
 def test_other_weights_in_the_same_directory_are_another_version(tmp_path: Path) -> None:

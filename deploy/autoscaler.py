@@ -1,0 +1,152 @@
+"""Looks once a second, decides, and keeps what was decided: beside the board, which has the reports.
+
+A new one (the board was started anew) watches for a while before it says anything, and begins with what runs.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deploy.names import model_deployment, pipeline_deployment, used_models
+from deploy.scaling.estimate import Estimator, Seen
+from deploy.scaling.policy import Decision, Policy
+from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
+from workers.errors import StreamError
+from workers.settings import Settings
+
+log = logging.getLogger(__name__)
+LOOK_S = 1.0
+FIRST_WATCH_S = 20.0
+FRESH_S = 10.0
+BACKLOG_KEPT_S = 5.0
+
+Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
+ReadBacklog = Callable[[], Mapping[str, Mapping[int, Any]]]
+
+
+def rules_of(settings: Settings) -> Rules:
+    return Rules(
+        {name: ModelRules(Bounds(settings.models[name].replicas.min, settings.models[name].replicas.max))
+         for name in used_models(settings)},
+        {name: PipelineRules(Bounds(pipeline.workers.min, pipeline.workers.max), pipeline.allowed_models,
+                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.max_in_flight,
+                             pipeline.max_poll_records)
+         for name, pipeline in settings.pipelines.items()},
+    )  # fmt: skip
+
+
+class Autoscaler:
+    """`reports`: the latest of all replicas, with their `age_s`. `read_backlog` may wait; raises StreamError.
+
+    Owns a thread, from `start` to the end of the process.
+    """
+
+    def __init__(
+        self, settings: Settings, reports: Callable[[], Reports], read_backlog: ReadBacklog,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules, self._reports, self._read_backlog, self._clock = rules_of(settings), reports, read_backlog, clock
+        self._estimator = Estimator()
+        self._policy: Policy | None = None
+        self._began = clock()
+        self._backlog: tuple[float, Mapping[str, Mapping[int, Any]]] | None = None
+        self._seen: Seen | None = None
+        self._decision: Decision | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
+
+    def targets(self) -> dict[str, int]:
+        """By deployment; empty as long as nothing is decided."""
+        decision = self._decision
+        if decision is None:
+            return {}
+        return {**{model_deployment(name): target for name, target in decision.models.items()},
+                **{pipeline_deployment(name): target for name, target in decision.pipelines.items()}}
+
+    def status(self) -> dict[str, Any]:
+        """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
+        seen, decision = self._seen, self._decision
+        backlog = {} if seen is None else {
+            name: {"lag": sum(found.lag.values()), "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
+                   "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag)}
+            for name, found in seen.pipelines.items()
+        }  # fmt: skip
+        why = {} if decision is None else {**decision.reasons}
+        return {"backlog": backlog, "targets": self.targets(), "reasons": why,
+                "warnings": {} if decision is None else {**decision.warnings}}
+
+    def look(self) -> None:
+        """One turn. Raises nothing that brokers or reports could cause."""
+        readings = self._readings()
+        self._seen = seen = self._estimator.see(readings)
+        if readings.at - self._began < FIRST_WATCH_S:
+            return
+        if self._policy is None:
+            self._policy = Policy(self._rules, _running(readings))
+        before, self._decision = self.targets(), self._policy.decide(seen)
+        for name, target in self.targets().items():
+            if target != before.get(name, target):
+                log.warning("%s: %d -> %d (%s)", name, before[name], target, self._decision.reasons.get(name, ""))
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.look()
+            except Exception:  # a bug: the replicas stay as they are, which is what no news means
+                log.exception("the autoscaler has failed")
+                self._decision = None
+            time.sleep(LOOK_S)
+
+    def _readings(self) -> Readings:
+        try:
+            self._backlog = (self._clock(), self._read_backlog())
+        except StreamError as error:
+            log.info("%s", error)
+        reports, now = self._reports(), self._clock()
+        known = self._backlog if self._backlog and now - self._backlog[0] < BACKLOG_KEPT_S else None
+        pipelines = {}
+        for name in self._rules.pipelines:
+            workers = _fresh(reports, "pipelines", name)
+            backlog = _backlog(known[1][name], workers) if known and name in known[1] else None
+            pipelines[name] = PipelineReadings(backlog, {
+                replica: WorkerCounts(stats.get("messages_in", 0), stats.get("cpu_s", 0.0), stats.get("tokens", {}))
+                for replica, stats in workers.items()
+            })  # fmt: skip
+        models = {
+            name: {replica: ReplicaCounts(
+                       stats.get("tokens", 0), stats.get("busy_s", 0.0), stats.get("batches", 0),
+                       stats.get("full_tokens", 0), stats.get("measured_tokens_per_s", 0.0))
+                   for replica, stats in _fresh(reports, "models", name).items()}
+            for name in self._rules.models
+        }  # fmt: skip
+        return Readings(now, pipelines, models)
+
+
+def _fresh(reports: Reports, kind: str, name: str) -> dict[str, Mapping[str, Any]]:
+    found = reports.get(kind, {}).get(name, {})
+    return {replica: stats for replica, stats in found.items() if stats.get("age_s", 0.0) < FRESH_S}
+
+
+def _backlog(asked: Mapping[int, Any], workers: Mapping[str, Mapping[str, Any]]) -> dict[int, Backlog]:
+    """What the brokers say, made finer by who holds the partition.
+
+    The group's offset is behind by what is done but not committed, and by the records that end transactions, for good.
+    A worker knows both, but not the log's end: it asks for nothing as long as it pauses.
+    """
+    backlog = {}
+    for partition, (end, committed) in asked.items():
+        lag = 0 if committed is None else max(0, end - committed)
+        for stats in workers.values():
+            if own := stats.get("partitions", {}).get(partition):
+                lag = min(lag, own[0] + max(0, end - own[1]))
+        backlog[partition] = Backlog(end, lag)
+    return backlog
+
+
+def _running(readings: Readings) -> dict[str, int]:
+    return {**{model_deployment(name): len(found) for name, found in readings.models.items()},
+            **{pipeline_deployment(name): len(found.workers) for name, found in readings.pipelines.items()}}

@@ -1,0 +1,198 @@
+"""Counters -> rates, costs, capacities and ages. Holds the little history that these need; pure otherwise."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+
+FAST_S, SLOW_S = 10.0, 60.0
+COUNTS_S = 30.0
+FULL_SHARE, LEARN = 0.5, 0.02  # of each look, once a second
+MIN_BUSY_S, MIN_MESSAGES = 1.0, 50
+MOST_MARKS = 512
+
+
+class PipelineSeen(NamedTuple):
+    """Messages and seconds. `trend`: by how much `arrival_per_s` grows per second. `lag`: by partition.
+
+    `oldest_s`: age of the oldest message without a result, at least; a backlog from before the first reading counts
+    from there. `cost`: tokens that a message gives to each model. `worker_per_s`: what one worker's core can do; None
+    when not known yet. `stale`: the brokers have not answered; what they told before is worth nothing now.
+    """
+
+    arrival_per_s: float
+    trend: float
+    lag: Mapping[int, int]
+    oldest_s: float
+    cost: Mapping[str, float]
+    worker_per_s: float | None
+    workers: int
+    stale: bool
+
+
+class ModelSeen(NamedTuple):
+    """`replicas`: those that report. `tokens_per_s`: what one of them can do; None when not known yet."""
+
+    replicas: int
+    tokens_per_s: float | None
+
+
+class Seen(NamedTuple):
+    at: float
+    pipelines: Mapping[str, PipelineSeen]
+    models: Mapping[str, ModelSeen]
+
+
+class Estimator:
+    """Give it readings in the order of their time, about one each second."""
+
+    def __init__(self) -> None:
+        self._pipelines: dict[str, _PipelineHistory] = {}
+        self._models: dict[str, _ModelHistory] = {}
+
+    def see(self, readings: Readings) -> Seen:
+        at = readings.at
+        return Seen(
+            at,
+            {name: self._pipelines.setdefault(name, _PipelineHistory()).see(at, found)
+             for name, found in readings.pipelines.items()},
+            {name: self._models.setdefault(name, _ModelHistory()).see(at, found)
+             for name, found in readings.models.items()},
+        )  # fmt: skip
+
+
+class _Totals:
+    """Sums over processes that come and go, each of which counts from 0: what they did over the last seconds."""
+
+    def __init__(self, fields: int) -> None:
+        self._sums = [0.0] * fields
+        self._before: dict[str, tuple[float, ...]] = {}
+        self._samples: deque[tuple[float, tuple[float, ...]]] = deque()
+
+    def add(self, at: float, counts: Mapping[str, tuple[float, ...]]) -> None:
+        for process, now in counts.items():
+            before = self._before.get(process, now)  # what it did before we knew it was at another time
+            for field, (old, new) in enumerate(zip(before, now, strict=True)):
+                self._sums[field] += max(0.0, new - old)
+        self._before = dict(counts)
+        self._samples.append((at, tuple(self._sums)))
+        while len(self._samples) > 2 and self._samples[1][0] <= at - COUNTS_S:
+            self._samples.popleft()
+
+    def lately(self) -> tuple[float, ...]:
+        (_, first), (_, last) = self._samples[0], self._samples[-1]
+        return tuple(new - old for old, new in zip(first, last, strict=True))
+
+
+class _ModelHistory:
+    """What one replica can do. Small batches show less than that: only full ones may say that it has become less."""
+
+    def __init__(self) -> None:
+        self._totals = _Totals(3)
+        self._tokens_per_s: float | None = None
+
+    def see(self, at: float, replicas: Mapping[str, ReplicaCounts]) -> ModelSeen:
+        self._totals.add(at, {name: (counts.tokens, counts.busy_s, counts.batches)
+                              for name, counts in replicas.items()})
+        tokens, busy_s, batches = self._totals.lately()
+        if self._tokens_per_s is None:
+            self._tokens_per_s = max((counts.measured for counts in replicas.values()), default=0.0) or None
+        if busy_s >= MIN_BUSY_S:
+            full_tokens = max((counts.full_tokens for counts in replicas.values()), default=0)
+            self._learn(tokens / busy_s, tokens >= FULL_SHARE * full_tokens * batches)
+        return ModelSeen(len(replicas), self._tokens_per_s)
+
+    def _learn(self, tokens_per_s: float, full: bool) -> None:
+        known = self._tokens_per_s
+        if known is None or tokens_per_s > known:
+            self._tokens_per_s = tokens_per_s
+        elif full:
+            self._tokens_per_s = known + LEARN * (tokens_per_s - known)
+
+
+class _PipelineHistory:
+    def __init__(self) -> None:
+        self._ends: dict[int, int] = {}
+        self._arrived = 0
+        self._samples: deque[tuple[float, int]] = deque()
+        self._ages = _Ages()
+        self._lag: Mapping[int, int] = {}
+        self._totals = _Totals(2)
+        self._tokens: dict[str, _Totals] = {}
+        self._cost: dict[str, float] = {}
+        self._worker_per_s: float | None = None
+
+    def see(self, at: float, readings: PipelineReadings) -> PipelineSeen:
+        worker_per_s = self._see_workers(at, readings.workers)
+        if readings.backlog is not None:
+            self._see_backlog(at, readings.backlog)
+        fast, slow = self._rate(FAST_S), self._rate(SLOW_S)
+        return PipelineSeen(
+            arrival_per_s=fast,
+            trend=2 * (fast - slow) / (SLOW_S - FAST_S),  # between the middles of the two windows
+            lag=self._lag,
+            oldest_s=self._ages.oldest_s(at),
+            cost=self._cost,
+            worker_per_s=worker_per_s,
+            workers=len(readings.workers),
+            stale=readings.backlog is None,
+        )
+
+    def _see_workers(self, at: float, workers: Mapping[str, WorkerCounts]) -> float | None:
+        self._totals.add(at, {name: (counts.messages, counts.cpu_s) for name, counts in workers.items()})
+        messages, cpu_s = self._totals.lately()
+        for model in {model for counts in workers.values() for model in counts.tokens}:
+            totals = self._tokens.setdefault(model, _Totals(1))
+            totals.add(at, {name: (counts.tokens.get(model, 0),) for name, counts in workers.items()})
+            if messages >= MIN_MESSAGES:
+                self._cost[model] = totals.lately()[0] / messages
+        if messages >= MIN_MESSAGES and cpu_s > 0:  # a worker that turns for little takes more for each
+            self._worker_per_s = max(self._worker_per_s or 0.0, messages / cpu_s)
+        return self._worker_per_s
+
+    def _see_backlog(self, at: float, backlog: Mapping[int, Backlog]) -> None:
+        for partition, (end, _) in backlog.items():
+            self._arrived += max(0, end - self._ends.get(partition, end))
+            self._ends[partition] = end
+        self._samples.append((at, self._arrived))
+        while len(self._samples) > 2 and self._samples[1][0] <= at - SLOW_S:
+            self._samples.popleft()
+        self._lag = {partition: found.lag for partition, found in backlog.items()}
+        self._ages.see(at, backlog)
+
+    def _rate(self, window_s: float) -> float:
+        if len(self._samples) < 2:
+            return 0.0
+        at, arrived = self._samples[-1]
+        then, before = next(sample for sample in _backwards(self._samples, at - window_s))
+        return (arrived - before) / (at - then)
+
+
+def _backwards(samples: deque[tuple[float, int]], since: float) -> Iterable[tuple[float, int]]:
+    """The newest sample that is not younger than `since`, else the oldest one."""
+    for at, value in reversed(samples):
+        if at <= since:
+            yield at, value
+            return
+    yield samples[0]
+
+
+class _Ages:
+    """When each partition's log had which end: how long the oldest undone message has been there."""
+
+    def __init__(self) -> None:
+        self._marks: dict[int, deque[tuple[float, int]]] = {}
+
+    def see(self, at: float, backlog: Mapping[int, Backlog]) -> None:
+        for partition, (end, lag) in backlog.items():
+            marks = self._marks.setdefault(partition, deque())
+            if not marks or end > marks[-1][1]:
+                marks.append((at, end))
+            while marks and marks[0][1] <= end - lag:
+                marks.popleft()
+            if len(marks) > MOST_MARKS:  # coarser where the backlog is long: ages of minutes to the second are no use
+                self._marks[partition] = deque(list(marks)[::2])
+
+    def oldest_s(self, at: float) -> float:
+        return max((at - marks[0][0] for marks in self._marks.values() if marks), default=0.0)

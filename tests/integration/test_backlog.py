@@ -1,0 +1,112 @@
+"""What the brokers say of the backlog, and what a worker adds to it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deploy.autoscaler import _backlog
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import MakeTopic, StartWorker
+from tests.integration.streams import Topics, produce, read_results, settings_for, wait_until
+from tests.kafka import Broker
+from tests.kafka.broker import free_port
+from workers.errors import StreamError
+from workers.settings import Settings
+from workers.stream import backlog
+from workers.stream.backlog import BacklogProbe, Standing
+
+VALUE = json.dumps({"text": "some text"}).encode()
+
+
+@pytest.fixture
+def topics(make_topic: MakeTopic) -> Topics:
+    return Topics(make_topic(3), make_topic(), make_topic())
+
+
+@pytest.fixture
+def settings(kafka: Broker, topics: Topics) -> Settings:
+    return settings_for(kafka.bootstrap, topics, group_id=f"group-{topics.input}")
+
+
+@pytest.fixture
+def probe(settings: Settings) -> Iterator[BacklogProbe]:
+    with closing(BacklogProbe(settings)) as made:
+        wait_until(lambda: answers(made), 30, "a coordinator, which a new broker has to make first")
+        yield made
+
+
+def answers(probe: BacklogProbe) -> bool:
+    with suppress(StreamError):
+        return bool(probe.read())
+    return False
+
+
+def test_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
+    assert probe.read() == {"p": dict.fromkeys(range(3), Standing(0, None))}
+    for partition, count in ((0, 5), (2, 7)):
+        produce(kafka.bootstrap, topics.input, [(None, VALUE)] * count, partition=partition)
+    with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{topics.input}"})) as consumer:
+        consumer.commit(offsets=[TopicPartition(topics.input, 2, 4)], asynchronous=False)
+    assert probe.read() == {"p": {0: Standing(5, None), 1: Standing(0, None), 2: Standing(7, 4)}}
+
+
+def test_new_partitions_are_seen(
+    kafka: Broker, topics: Topics, probe: BacklogProbe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(probe.read()["p"]) == 3
+    kafka.add_partitions(topics.input, 5)
+    monkeypatch.setattr(backlog, "PARTITIONS_S", 0)
+    wait_until(lambda: len(probe.read()["p"]) == 5, 20)
+
+
+def test_what_nobody_may_read_yet_does_not_wait(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": f"t-{topics.input}"})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topics.input, VALUE, partition=0)
+    producer.flush(20)
+    assert probe.read()["p"][0].end == 0
+    producer.commit_transaction(20)
+    wait_until(lambda: probe.read()["p"][0].end == 2, 20)  # the message, and the record that ends its transaction
+
+
+def test_nobody_answers(settings: Settings) -> None:
+    nowhere = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    with closing(BacklogProbe(settings.model_copy(update={"kafka": nowhere}))) as probe:
+        for _ in range(2):
+            with pytest.raises(StreamError, match="backlog is not known"):
+                probe.read()
+
+
+def test_a_worker_that_has_done_everything_has_no_backlog(
+    kafka: Broker, topics: Topics, probe: BacklogProbe, start_worker: StartWorker
+) -> None:
+    """Whatever the offsets of transactional producers' control records make of it."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": f"t-{topics.input}"})
+    producer.init_transactions(20)
+    for _ in range(2):
+        producer.begin_transaction()
+        producer.produce(topics.input, VALUE, partition=0)
+        producer.commit_transaction(20)
+    worker = start_worker(topics, group_id=f"group-{topics.input}")
+    read_results(kafka.bootstrap, topics.output, 2)
+    wait_until(lambda: probe.read()["p"][0].committed == 3, 20)
+    assert probe.read()["p"][0].end == 4
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[0].lag == 0, 20)
+
+
+def test_a_worker_that_pauses_hides_nothing(
+    kafka: Broker, topics: Topics, probe: BacklogProbe, start_worker: StartWorker
+) -> None:
+    classifier = FakeClassifier()
+    classifier.gate.clear()
+    worker = start_worker(topics, classifier, group_id=f"group-{topics.input}", max_poll_records=5, max_in_flight=1)
+    produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 20, partition=1)
+    wait_until(lambda: worker.stats()["in_flight"] > 0, 30)
+    produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 500, partition=1)
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[1].lag == 520, 20)
+    classifier.gate.set()
+    wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[1].lag == 0, 30)

@@ -1,0 +1,81 @@
+"""How much waits in the pipelines' input topics, asked of the brokers: also where no worker reads, or all pause."""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue] (its stubs are of an older client)
+from kafka.errors import KafkaError
+from kafka.protocol.consumer import IsolationLevel
+from kafka.structs import TopicPartition
+
+from workers.errors import StartError, StreamError
+from workers.settings import Settings
+from workers.stream.clients import connected_config, never_log_messages
+
+PARTITIONS_S = 60.0  # new ones are seen after so long
+
+
+class Standing(NamedTuple):
+    """One partition: `end` is its log's end for read_committed readers; `committed`: by the group, None: not yet."""
+
+    end: int
+    committed: int | None
+
+
+class BacklogProbe:
+    """Keeps one admin client. One calling thread. `close` it in the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._groups = {name: settings.group_id(name) for name in settings.pipelines}
+        self._admin: Any = None
+        self._partitions: dict[str, list[int]] = {}
+        self._listed_at = 0.0
+
+    def read(self) -> dict[str, dict[int, Standing]]:
+        """By pipeline and partition. Waits for the brokers; raises `StreamError` when they do not tell."""
+        try:
+            if self._admin is None:
+                never_log_messages()
+                self._admin = KafkaAdminClient(**connected_config(self._settings.kafka))
+            return self._read(self._admin)
+        except (KafkaError, StartError, OSError) as error:
+            self.close()
+            raise StreamError(f"the backlog is not known ({type(error).__name__})") from error
+
+    def close(self) -> None:
+        admin, self._admin, self._partitions = self._admin, None, {}
+        if admin is not None:
+            with suppress(KafkaError, OSError):
+                admin.close()
+
+    def _read(self, admin: Any) -> dict[str, dict[int, Standing]]:
+        self._list_partitions(admin)
+        asked = {TopicPartition(topic, number): OffsetSpec.LATEST
+                 for topic, numbers in self._partitions.items() for number in numbers}
+        ends = admin.list_partition_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+        found: dict[str, dict[int, Standing]] = {}
+        for name, group in self._groups.items():  # one by one: brokers below 3.0 take one group a request
+            topic = self._settings.pipelines[name].input
+            places = [TopicPartition(topic, number) for number in self._partitions[topic]]
+            offsets: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
+            found[name] = {place.partition: Standing(ends[place].offset, _offset(offsets.get(place)))
+                           for place in places}
+        return found
+
+    def _list_partitions(self, admin: Any) -> None:
+        if self._partitions and time.monotonic() - self._listed_at < PARTITIONS_S:
+            return
+        topics = sorted({pipeline.input for pipeline in self._settings.pipelines.values()})
+        described = admin.describe_topics(topics)
+        self._partitions = {topic["name"]: sorted(part["partition_index"] for part in topic["partitions"])
+                            for topic in described}
+        self._listed_at = time.monotonic()
+
+
+def _offset(found: object) -> int | None:
+    offset = getattr(found, "offset", -1)
+    return offset if offset >= 0 else None
