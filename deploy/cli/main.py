@@ -19,11 +19,13 @@ from deploy.cli.check import check
 from deploy.cli.classify import classify
 from deploy.cli.demo import demo
 from deploy.cli.dlq import dlq
+from deploy.cli.look import status
 from deploy.cli.operate import resume, skip
 from deploy.cli.produce import produce
 from deploy.cli.replay import replay
 from deploy.cli.run import run
 from deploy.cli.schema import schema
+from deploy.cli.simulate import simulate
 from deploy.cli.tail import tail
 from deploy.cli.terminal import VERBOSITY, one_line, set_up_logging
 from workers.errors import ConfigError, LabelstreamError
@@ -42,7 +44,9 @@ for command, panel in (
     (classify, "Try it"),
     (broker, "Try it"),
     (check, "Run it"),
+    (simulate, "Run it"),
     (run, "Run it"),
+    (status, "Run it"),
     (resume, "Put it right"),
     (skip, "Put it right"),
     (replay, "Put it right"),

@@ -49,11 +49,10 @@ def skip(
 
 def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
-    if address == "auto":
-        address = _found()
+    where = address_of(address)
     from deploy import runtime
 
-    with runtime.joined(address):
+    with runtime.joined(where):
         found = runtime.command(pipeline, command)
     if pipeline not in found["known"]:
         raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} here", f"known: {', '.join(found['known'])}")
@@ -67,8 +66,10 @@ def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dic
     return answers
 
 
-def _found() -> str:
-    """To be called before ray is imported."""
+def address_of(address: str) -> str:
+    """`auto` is the one `labelstream run` on this machine, where there is one. To be called before ray is imported."""
+    if address != "auto":
+        return address
     local = noted_addresses()
     if len(local) > 1:
         raise ConfigError("--address", "more than one `labelstream run` is on this machine",

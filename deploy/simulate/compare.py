@@ -1,0 +1,121 @@
+"""Our policy with its one setting beside others with all of theirs, over many traces."""
+
+import itertools
+import statistics
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+from deploy.cores import usable_cores
+from deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
+from deploy.simulate.traces import Trace, shipped
+from deploy.simulate.world import Cluster, Outcome, Scaler, run
+
+OURS, SERVE, KEDA = "labelstream", "Ray Serve", "KEDA lag"
+# Each from what its documentation starts from to what these traces ask for.
+SERVE_GRID = [ServeSetting(*values) for values in itertools.product((0.5, 0.8, 1.0, 2.0), (0.0, 30.0),
+                                                                    (60.0, 150.0, 600.0))]
+KEDA_GRID = [KedaSetting(*values) for values in itertools.product((700, 850, 1_000, 1_500, 3_000, 5_000),
+                                                                  (5.0, 30.0), (60.0, 300.0))]
+
+
+class Goal(NamedTuple):
+    target_drain_s: float = 120.0
+    max_lag_s: float = 30.0
+    least: int = 1
+
+
+class Row(NamedTuple):
+    """One way with one setting on one trace. `cost`: GPU-hours over the least that would do if no replica ever idled.
+
+    `late`: by how much the average message was later than `max_lag_s`, over `max_lag_s`. `score`: their sum.
+    """
+
+    way: str
+    setting: str
+    trace: str
+    seed: int
+    cost: float
+    late: float
+    gpu_hours: float
+    late_share: float
+    p99_s: float
+    moves: int
+
+    @property
+    def score(self) -> float:
+        return self.cost + self.late
+
+
+def defaults(cluster: Cluster, goal: Goal) -> dict[str, Callable[[], Scaler]]:
+    """What makes one of each way, as it comes."""
+    return {
+        OURS: lambda: Ours(cluster, goal.target_drain_s, goal.max_lag_s, goal.least),
+        SERVE: lambda: ServeDefault(cluster, ServeSetting()),
+        KEDA: lambda: KedaLag(cluster, KedaSetting()),
+    }
+
+
+def ways(cluster: Cluster, goal: Goal) -> list[tuple[str, str, Callable[[], Scaler]]]:
+    """(way, setting, what makes one) of all."""
+    found = [(OURS, "default", defaults(cluster, goal)[OURS])]
+    for serve in SERVE_GRID:
+        found.append((SERVE, f"target {serve[0]:g}, up {serve[1]:g} s, down {serve[2]:g} s",
+                      lambda setting=serve: ServeDefault(cluster, setting)))
+    for keda in KEDA_GRID:
+        found.append((KEDA, f"threshold {keda[0]}, poll {keda[1]:g} s, window {keda[2]:g} s",
+                      lambda setting=keda: KedaLag(cluster, setting)))
+    return found
+
+
+def row(way: str, setting: str, trace: Trace, seed: int, outcome: Outcome, goal: Goal) -> Row:
+    return Row(way, setting, trace.name, seed, outcome.gpu_hours / outcome.least_gpu_hours,
+               outcome.late_s / goal.max_lag_s, outcome.gpu_hours, outcome.late_share, outcome.p99_s, outcome.moves)
+
+
+def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal, only: str | None = None) -> list[Row]:
+    """All ways with all settings on all shipped traces of these seeds, on all cores."""
+    jobs = [(seed, number, cluster, goal, only) for seed in seeds for number in range(len(shipped()))]
+    with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool:
+        return [found for rows in pool.map(_on_one_trace, jobs) for found in rows]
+
+
+def _on_one_trace(job: tuple[int, int, Cluster, Goal, str | None]) -> list[Row]:
+    seed, number, cluster, goal, only = job
+    trace = shipped(seed)[number]
+    return [row(way, setting, trace, seed, run(trace, cluster, make(), goal.max_lag_s, seed), goal)
+            for way, setting, make in ways(cluster, goal) if only in (None, way)]
+
+
+class Verdict(NamedTuple):
+    """`best`: per way the setting with the lowest mean score, and its means. `behind`: where ours is more than 10%
+    above the lowest score that anybody had on that trace with any setting, and by how much."""
+
+    best: dict[str, dict[str, Any]]
+    behind: list[dict[str, Any]]
+    traces: int
+
+
+def judge(rows: list[Row], margin: float = 0.10) -> Verdict:
+    best: dict[str, dict[str, Any]] = {}
+    for (way, setting), means in means_by_setting(rows).items():
+        if way not in best or means["score"] < best[way]["score"]:
+            best[way] = {"setting": setting, **means}
+    behind = []
+    for ours in (found for found in rows if found.way == OURS):
+        others = [found for found in rows if (found.trace, found.seed) == (ours.trace, ours.seed)]
+        winner = min(others, key=lambda found: found.score)
+        if ours.score > winner.score * (1 + margin):
+            behind.append({"trace": ours.trace, "seed": ours.seed, "score": ours.score, "best": winner.score,
+                           "of": f"{winner.way}, {winner.setting}"})
+    return Verdict(best, behind, sum(found.way == OURS for found in rows))
+
+
+def means_by_setting(rows: list[Row]) -> dict[tuple[str, str], dict[str, float]]:
+    """(way, setting) -> means over all traces of score, cost and late."""
+    settings: dict[tuple[str, str], list[Row]] = {}
+    for found in rows:
+        settings.setdefault((found.way, found.setting), []).append(found)
+    return {key: {name: statistics.fmean(getattr(found, name) for found in mine) for name in ("score", "cost", "late")}
+            for key, mine in settings.items()}

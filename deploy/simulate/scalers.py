@@ -1,0 +1,119 @@
+"""Who decides in the simulator: our policy, and two others as they are commonly set up."""
+
+import math
+from collections import deque
+from typing import NamedTuple
+
+from deploy.names import model_deployment, pipeline_deployment
+from deploy.scaling.estimate import Estimator
+from deploy.scaling.policy import Policy
+from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
+from deploy.simulate.world import MODEL, PIPELINE, Cluster, View
+
+
+class Ours:
+    """The policy that runs in the application, on readings like those that it gets there."""
+
+    def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, least: int = 1) -> None:
+        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls,
+                                 cluster.call_messages)
+        rules = Rules({MODEL: ModelRules(Bounds(least, cluster.most_replicas))}, {PIPELINE: pipeline})
+        self._estimator, self._rules = Estimator(), rules
+        self._policy: Policy | None = None
+
+    def decide(self, view: View) -> tuple[int, int]:
+        readings = view.readings()
+        if self._policy is None:  # it finds what runs
+            workers = len(readings.pipelines[PIPELINE].workers)
+            runs = {model_deployment(MODEL): view.replicas, pipeline_deployment(PIPELINE): workers}
+            self._policy = Policy(self._rules, runs)
+        decision = self._policy.decide(self._estimator.see(readings))
+        return decision.models[MODEL], decision.pipelines[PIPELINE]
+
+
+class ServeSetting(NamedTuple):
+    target_ongoing_requests: float = 2.0
+    upscale_delay_s: float = 30.0
+    downscale_delay_s: float = 600.0
+
+
+class ServeDefault:
+    """Ray Serve's own policy: ongoing requests, averaged over 30 s, over a target for each replica.
+
+    After `replica_queue_length_autoscaling_policy` and `_apply_delay_logic` of Ray 2.60 (serve/autoscaling_policy.py).
+    Its workers are as many as are allowed: it does not move them.
+    """
+
+    LOOK_BACK_S = 30.0
+
+    def __init__(self, cluster: Cluster, setting: ServeSetting) -> None:
+        self._cluster, self._setting = cluster, setting
+        self._ongoing: deque[tuple[float, float]] = deque()
+        self._target: int | None = None
+        self._since: float | None = None
+        self._direction = 0
+
+    def decide(self, view: View) -> tuple[int, int]:
+        at, setting = view.at, self._setting
+        self._ongoing.append((at, view.ongoing()))
+        while self._ongoing[0][0] < at - self.LOOK_BACK_S:
+            self._ongoing.popleft()
+        average = sum(value for _, value in self._ongoing) / len(self._ongoing)
+        if self._target is None:
+            self._target = view.replicas
+        desired = max(1, math.ceil(average / setting.target_ongoing_requests)) if view.replicas else self._target
+        desired = min(desired, self._cluster.most_replicas)
+        direction = (desired > self._target) - (desired < self._target)
+        if direction != self._direction:
+            self._direction, self._since = direction, at
+        delay_s = setting.upscale_delay_s if direction > 0 else setting.downscale_delay_s
+        if direction and self._since is not None and at - self._since >= delay_s:
+            self._target, self._direction = desired, 0
+        return self._target, self._cluster.most_workers
+
+
+class KedaSetting(NamedTuple):
+    lag_threshold: int = 5_000
+    polling_s: float = 30.0
+    stabilization_s: float = 300.0
+
+
+class KedaLag:
+    """KEDA's Kafka scaler over a HorizontalPodAutoscaler: replicas = total lag / lagThreshold.
+
+    The HPA looks every 15 s, tolerates 10%, at most doubles (or adds 4) in 15 s, and comes down to the most that it
+    wanted within the stabilization window: the defaults of Kubernetes 1.33's `behavior`, whose window is 300 s. KEDA's
+    cap at the number of partitions does not apply: replicas are models here, not consumers.
+    """
+
+    SYNC_S = 15.0
+    TOLERANCE = 0.1
+
+    def __init__(self, cluster: Cluster, setting: KedaSetting) -> None:
+        self._cluster, self._setting = cluster, setting
+        self._polled_at = self._synced_at = -math.inf
+        self._lag = 0
+        self._wanted: deque[tuple[float, int]] = deque()
+        self._target: int | None = None
+
+    def decide(self, view: View) -> tuple[int, int]:
+        at = view.at
+        if self._target is None:
+            self._target = view.replicas
+        if at - self._polled_at >= self._setting.polling_s and (lag := view.lag()) is not None:
+            self._polled_at, self._lag = at, lag
+        if at - self._synced_at >= self.SYNC_S:
+            self._synced_at = at
+            self._sync(at)
+        return self._target, self._cluster.most_workers
+
+    def _sync(self, at: float) -> None:
+        assert self._target is not None
+        now = max(1, self._target)
+        ratio = self._lag / (self._setting.lag_threshold * now)
+        wanted = now if abs(ratio - 1) <= self.TOLERANCE else math.ceil(now * ratio)
+        wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.most_replicas))
+        self._wanted.append((at, wanted))
+        while self._wanted[0][0] < at - self._setting.stabilization_s:
+            self._wanted.popleft()
+        self._target = wanted if wanted > now else max(value for _, value in self._wanted)
