@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos kafka kafka-jars kcat venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos simulate test-cluster kafka kafka-jars kcat venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -12,6 +12,8 @@ help:
 	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
+	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
+	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
 demo: venv
@@ -69,6 +71,13 @@ kafka-jars: .kafka/.stamp
 kcat:
 	@command -v kcat > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq kcat; } \
 		|| { echo "the tests need kcat: apt-get install kcat" >&2; exit 1; }
+
+# Several Ray nodes on one machine, with GPUs by name only.
+test-cluster: venv kafka-jars
+	$(PYTHON) -m pytest tests/cluster -s
+
+simulate: venv
+	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT)) $(if $(JSON),--json $(JSON))
 
 kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")

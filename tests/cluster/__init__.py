@@ -1,0 +1,1 @@
+"""The whole application on several Ray nodes of one machine: `make test-cluster`."""

@@ -1,0 +1,13 @@
+"""One broker for all."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kafka import Broker, KafkaBroker
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    with KafkaBroker() as broker:
+        yield broker

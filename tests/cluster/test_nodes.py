@@ -1,0 +1,51 @@
+"""Nodes come and go, and models and configs change, in mid-stream: nothing is lost."""
+
+import time
+
+import pytest
+
+from deploy import runtime
+from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, running, settings_for, wait_until
+from tests.kafka import Broker
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_nodes_and_upgrades_in_mid_stream(kafka: Broker) -> None:
+    topics = Topics.made(kafka, "nodes")
+    settings = settings_for(kafka.bootstrap, topics, 3, 2)
+    with cluster_of([1, 1, 1]) as cluster, running(cluster, settings):
+        found = places()
+        assert len({node for node, _ in found}) == 3  # one per GPU
+        stream = Stream(kafka.bootstrap, topics, 200)
+        wait_until(lambda: len(stream.results) > 200, 60, "the first results")
+
+        died = pause_of(stream, lambda: remove(cluster, found[0][0]))
+        add_node(cluster, 1)
+        wait_until(lambda: len({node for node, _ in places()}) == 3, 120, "a replica on the new node")
+
+        before = {pid for _, pid in places()}
+        changed = settings_for(kafka.bootstrap, topics, 3, 2, top_k=1)
+        upgraded = pause_of(stream, lambda: runtime.deploy(changed, 240))
+        wait_until(lambda: not before & {pid for _, pid in places()}, 120, "new replicas")
+
+        scaled = settings_for(kafka.bootstrap, topics, 2, 3, top_k=1)
+        rescaled = pause_of(stream, lambda: runtime.deploy(scaled, 240))
+        stream.close(120)
+    print(f"\nlongest pauses: a node dies {died:.1f} s, the model changes {upgraded:.1f} s, other counts "
+          f"{rescaled:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} results twice")
+    assert len(stream.results) == stream.sent
+
+
+def remove(cluster: object, node_id: str) -> None:
+    node = next(node for node in cluster.worker_nodes if node.node_id == node_id)  # type: ignore[attr-defined]
+    cluster.remove_node(node, allow_graceful=False)  # type: ignore[attr-defined]
+
+
+def pause_of(stream: Stream, change: object) -> float:
+    """The longest time without a result from the change on, until half a minute of them."""
+    start = len(stream.gaps)
+    change()  # type: ignore[operator]
+    wait_until(lambda: len(stream.gaps) > start + 500, 120, "results after the change")
+    time.sleep(10)
+    return max(stream.gaps[start:])
