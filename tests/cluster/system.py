@@ -77,7 +77,7 @@ class Topics(NamedTuple):
 def settings_for(bootstrap: str, topics: Topics, replicas: Any, workers: Any, **model: Any) -> Settings:
     return load_settings({
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
-        "models": {"m": {"source": "fake", "num_gpus": 1, "num_cpus": 0.1, "replicas": replicas, "call_timeout_s": 60,
+        "models": {"m": {"source": "fake", "num_gpus": 1, "num_cpus": 0, "replicas": replicas, "call_timeout_s": 60,
                          **model}},
         "pipelines": {"p": {**topics._asdict(), "model": "m", "workers": workers, "max_in_flight": 8,
                             "group_id": f"g-{topics.input}"}},
@@ -99,8 +99,8 @@ def cluster_of(gpus: list[int]) -> Iterator[Cluster]:
 
 
 def add_node(cluster: Cluster, gpus: int) -> Any:
-    # Too few CPUs for a worker, enough for its replicas.
-    return cluster.add_node(num_cpus=0.1 * gpus, num_gpus=gpus)
+    # Without CPUs: no worker comes there.
+    return cluster.add_node(num_cpus=0, num_gpus=gpus)
 
 
 @contextmanager
