@@ -72,7 +72,7 @@ class Policy:
     def _model(self, seen: Seen, name: str, reasons: dict[str, str]) -> int:
         state, bounds = self._models[name], self._rules.models[name].bounds
         model = seen.models.get(name, ModelSeen(0, None))
-        state.measure_start(seen.at, model.replicas)
+        state.notice(seen.at, model.replicas)
         users = {pipeline: found for pipeline, found in seen.pipelines.items()
                  if name in self._rules.pipelines[pipeline].models}
         if not users or any(found.stale for found in users.values()):
@@ -184,9 +184,15 @@ class _ModelTarget:
         self.start_s = START_S
         self._asked: dict[int, float] = {}  # the how manieth replica -> since when it is awaited
         self._lately, self._longer = _Highest(DOWN_S), _Highest(IDLE_S)
-        self._followed = False
+        self._followed = self._gone = False
 
-    def measure_start(self, at: float, replicas: int) -> None:
+    def notice(self, at: float, replicas: int) -> None:
+        """So many are up now."""
+        self._gone = self._gone or replicas == 0
+        if self.target == 0 and self._gone and replicas:
+            self.follow(at, 1)  # Serve has woken one, for a call that waited for it
+        if replicas:
+            self._gone = False
         for number in [number for number in self._asked if number <= replicas]:
             took_s = at - self._asked.pop(number)
             self.start_s = min(MOST_START_S, max(LEAST_START_S, (self.start_s + took_s) / 2))

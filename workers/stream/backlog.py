@@ -16,6 +16,7 @@ from workers.settings import Settings
 from workers.stream.clients import connected_config, never_log_messages
 
 PARTITIONS_S = 60.0  # new ones are seen after so long
+AGAIN_S = 3.0
 
 
 class Standing(NamedTuple):
@@ -33,10 +34,15 @@ class BacklogProbe:
         self._groups = {name: settings.group_id(name) for name in settings.pipelines}
         self._admin: Any = None
         self._partitions: dict[str, list[int]] = {}
-        self._listed_at = 0.0
+        self._listed_at = self._again_at = 0.0
 
     def read(self) -> dict[str, dict[int, Standing]]:
-        """By pipeline and partition. Waits for the brokers; raises `StreamError` when they do not tell."""
+        """By pipeline and partition. Waits for the brokers; raises `StreamError` when they do not tell.
+
+        After that it asks no more for some seconds: each time takes a new connection.
+        """
+        if time.monotonic() < self._again_at:
+            raise StreamError("the backlog is not known")
         try:
             if self._admin is None:
                 never_log_messages()
@@ -44,6 +50,7 @@ class BacklogProbe:
             return self._read(self._admin)
         except (KafkaError, StartError, OSError) as error:
             self.close()
+            self._again_at = time.monotonic() + AGAIN_S
             raise StreamError(f"the backlog is not known ({type(error).__name__})") from error
 
     def close(self) -> None:

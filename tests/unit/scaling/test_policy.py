@@ -91,6 +91,16 @@ def test_none_is_kept_for_nothing_where_that_is_allowed() -> None:
     assert made.decide(seen(401, pipeline(lag=24), 0)).models["m"] == 1
 
 
+def test_one_that_serve_has_woken_stays_as_long_as_any_other() -> None:
+    made = Policy(rules(models=Bounds(0, 5)), {"model-m": 0})
+    stopping = [made.decide(seen(at, pipeline(), 1)).models["m"] for at in range(5)]  # it still tells its numbers
+    gone = [made.decide(seen(at, pipeline(), 0)).models["m"] for at in range(5, 10)]
+    woken = [made.decide(seen(at, pipeline(), 1)).models["m"] for at in range(10, 400)]
+    assert stopping == gone == [0] * 5
+    assert woken[int(policy.IDLE_S) - 5] == 1
+    assert woken[-1] == 0
+
+
 @pytest.mark.parametrize("found", [pipeline(arrival=9_000, lag=10**7, stale=True), pipeline()], ids=["stale", "gone"])
 def test_nothing_moves_on_what_is_not_known(found: PipelineSeen) -> None:
     made = Policy(rules(), {"model-m": 7, "pipeline-p": 3})
