@@ -1,6 +1,9 @@
 """What the deployments of one application are called."""
 
-from workers.settings import Settings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command's help must be there before pydantic is
+    from workers.settings import Settings
 
 APP = "labelstream"
 BOARD = "board"
@@ -14,12 +17,12 @@ def pipeline_deployment(name: str) -> str:
     return f"pipeline-{name}"
 
 
-def used_models(settings: Settings) -> list[str]:
+def used_models(settings: "Settings") -> list[str]:
     """The models that some pipeline uses, sorted: the others get no replica."""
     return sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
 
 
-def deployment_names(settings: Settings) -> tuple[list[str], list[str]]:
+def deployment_names(settings: "Settings") -> tuple[list[str], list[str]]:
     """The names of the pipelines' deployments and of the models' ones."""
     return [pipeline_deployment(name) for name in settings.pipelines], [
         model_deployment(name) for name in used_models(settings)

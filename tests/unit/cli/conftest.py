@@ -39,11 +39,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         captured = capsys.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
-    root, level = logging.getLogger(), logging.getLogger().level
-    handlers = root.handlers[:]
+    root, ours = logging.getLogger(), logging.getLogger("workers")
+    level, our_level, handlers = root.level, ours.level, root.handlers[:]
     yield call
     root.handlers[:] = handlers
     root.setLevel(level)
+    ours.setLevel(our_level)
     logging.captureWarnings(False)
 
 
