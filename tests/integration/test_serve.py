@@ -33,7 +33,7 @@ from workers.engine.description import ModelDescription
 from workers.engine.engine import Engine
 from workers.engine.packed import PackedSequences, ScoredSequences, split
 from workers.errors import ModelError
-from workers.settings import ModelSettings, Settings, load_settings
+from workers.settings import ModelSettings, Range, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
@@ -140,7 +140,7 @@ class Serving:
 
     def with_fakes(self, workers: int) -> Settings:
         pipelines = self.settings.pipelines
-        fake = pipelines["fake"].model_copy(update={"workers": workers})
+        fake = pipelines["fake"].model_copy(update={"workers": Range(min=workers, max=workers)})
         return self.settings.model_copy(update={"pipelines": {**pipelines, "fake": fake}})
 
     @property
