@@ -74,7 +74,8 @@ class BacklogProbe:
         return found
 
     def _list_partitions(self, admin: Any) -> None:
-        if self._partitions and time.monotonic() - self._listed_at < PARTITIONS_S:
+        known = bool(self._partitions) and all(self._partitions.values())  # a topic may be made on its first use
+        if known and time.monotonic() - self._listed_at < PARTITIONS_S:
             return
         topics = sorted({pipeline.input for pipeline in self._settings.pipelines.values()})
         described = admin.describe_topics(topics)
