@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
 from workers.errors import InferenceError
+from workers.histogram import Histogram
 
 log = logging.getLogger(__name__)
+TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
 Predict = Callable[[PackedSequences, int], ScoredSequences]
 
@@ -46,9 +48,11 @@ class Joiner:
         self._waiting: deque[Call] = deque()
         self._waiting_tokens = 0
         self._busy_since: float | None = None
-        self._busy_s = 0.0
         self._failed_in_row = 0
+        self._counting = threading.Lock()  # guards what follows
         self._counts = {"calls": 0, "batches": 0, "sequences": 0, "tokens": 0, "failed_batches": 0}
+        self._busy_s = 0.0
+        self._histograms = {"queue_wait_s": Histogram(), "forward_s": Histogram(), "batch_tokens": Histogram(TOKENS)}
 
     def submit(self, packed: PackedSequences, top_k: int) -> "Future[ScoredSequences]":
         """The `top_k` best labels of each sequence (at least one); InferenceError when the model fails as a whole."""
@@ -79,9 +83,13 @@ class Joiner:
         """How many of the last batches have failed for all of their callers."""
         return self._failed_in_row
 
-    def counts(self) -> dict[str, float]:
-        """Plain numbers since the start."""
-        return {**self._counts, "busy_s": round(self._busy_s, 3)}
+    def counts(self) -> dict[str, Any]:
+        """Plain numbers since the start; `histograms`, as `workers.histogram.Buckets`, of calls that waited, batches
+        that ran (all forwards of a batch together) and how many tokens were in them.
+        """
+        with self._counting:
+            return {**self._counts, "busy_s": round(self._busy_s, 3),
+                    "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()}}
 
     def _run(self, apart: list[Call] | None = None) -> None:
         calls = [call for call in apart or self._take() if call.future.set_running_or_notify_cancel()]
@@ -90,8 +98,9 @@ class Joiner:
         started = self._busy_since = time.monotonic()
         answers = self._together(calls)
         self._busy_since = None
-        self._busy_s += time.monotonic() - started
-        self._count(calls, failed=all(isinstance(answer, Exception) for answer in answers))
+        failed = all(isinstance(answer, Exception) for answer in answers)
+        self._failed_in_row = self._failed_in_row + 1 if failed else 0
+        self._count(calls, started, failed)
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, Exception):
                 call.future.set_exception(answer)
@@ -127,11 +136,16 @@ class Joiner:
                 return [InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])]
         return [answer for call in calls for answer in self._together([call])]
 
-    def _count(self, calls: list[Call], failed: bool) -> None:
-        self._failed_in_row = self._failed_in_row + 1 if failed else 0
-        counts = self._counts
-        counts["calls"] += len(calls)
-        counts["batches"] += 1
-        counts["sequences"] += sum(len(call.packed.lengths) for call in calls)
-        counts["tokens"] += sum(len(call.packed.ids) for call in calls)
-        counts["failed_batches"] += failed
+    def _count(self, calls: list[Call], started: float, failed: bool) -> None:
+        taken_s, tokens = time.monotonic() - started, sum(len(call.packed.ids) for call in calls)
+        with self._counting:
+            counts, histograms = self._counts, self._histograms
+            counts["calls"] += len(calls)
+            counts["batches"] += 1
+            counts["sequences"] += sum(len(call.packed.lengths) for call in calls)
+            counts["tokens"] += tokens
+            counts["failed_batches"] += failed
+            self._busy_s += taken_s
+            histograms["queue_wait_s"].observe([started - call.arrived for call in calls])
+            histograms["forward_s"].observe(taken_s)
+            histograms["batch_tokens"].observe(tokens)

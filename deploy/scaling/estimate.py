@@ -16,19 +16,23 @@ MOST_MARKS = 512
 class PipelineSeen(NamedTuple):
     """Messages and seconds. `trend`: by how much `arrival_per_s` grows per second. `lag`: by partition.
 
-    `oldest_s`: age of the oldest message without a result, at least; a backlog from before the first reading counts
-    from there. `cost`: tokens that a message gives to each model. `worker_per_s`: what one worker's core can do; None
-    when not known yet. `stale`: the brokers have not answered; what they told before is worth nothing now.
+    `ages`: of the oldest message without a result, at least, by partition that has one; a backlog from before the first
+    reading counts from there. `cost`: tokens that a message gives to each model. `worker_per_s`: what one worker's core
+    can do; None when not known yet. `stale`: the brokers have not answered; what they told before is worth nothing now.
     """
 
     arrival_per_s: float
     trend: float
     lag: Mapping[int, int]
-    oldest_s: float
+    ages: Mapping[int, float]
     cost: Mapping[str, float]
     worker_per_s: float | None
     workers: int
     stale: bool
+
+    @property
+    def oldest_s(self) -> float:
+        return max(self.ages.values(), default=0.0)
 
 
 class ModelSeen(NamedTuple):
@@ -132,7 +136,7 @@ class _PipelineHistory:
             arrival_per_s=fast,
             trend=2 * (fast - slow) / (SLOW_S - FAST_S),  # between the middles of the two windows
             lag=self._lag,
-            oldest_s=self._ages.oldest_s(at),
+            ages=self._ages.of(at),
             cost=self._cost,
             worker_per_s=worker_per_s,
             workers=len(readings.workers),
@@ -194,5 +198,5 @@ class _Ages:
             if len(marks) > MOST_MARKS:  # coarser where the backlog is long: ages of minutes to the second are no use
                 self._marks[partition] = deque(list(marks)[::2])
 
-    def oldest_s(self, at: float) -> float:
-        return max((at - marks[0][0] for marks in self._marks.values() if marks), default=0.0)
+    def of(self, at: float) -> dict[int, float]:
+        return {partition: at - marks[0][0] for partition, marks in self._marks.items() if marks}

@@ -37,6 +37,10 @@ class Backend(Protocol):
         """
         ...
 
+    def memory(self) -> dict[str, int]:
+        """Bytes of the device: "used" by what is loaded and computed, "reserved" for it, "total"; none of a CPU."""
+        ...
+
     def free_memory(self) -> None:
         """Give back what is cached, after the device ran out of memory."""
         ...

@@ -96,6 +96,10 @@ class Predictor:
         if failed:
             raise InferenceError(f"the model fails on any text: {failed[0].message}")
 
+    def memory(self) -> dict[str, int]:
+        """See `Backend.memory`. From any thread."""
+        return self._backend.memory()
+
     def measure(self) -> float:
         """Tokens per second of one full forward of short texts: what this device can do, before it has had to.
 

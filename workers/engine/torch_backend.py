@@ -46,6 +46,14 @@ class TorchBackend:
                 )
             return self._read(inputs, None if batch.targets is None else self._to_device(batch.targets))
 
+    def memory(self) -> dict[str, int]:
+        """See `Backend.memory`. From any thread."""
+        if self.device_type != "cuda":
+            return {}
+        return {"used": torch.cuda.memory_allocated(self._device),
+                "reserved": torch.cuda.memory_reserved(self._device),
+                "total": torch.cuda.mem_get_info(self._device)[1]}
+
     def free_memory(self) -> None:
         """Return the allocator's cached blocks to the device."""
         if self.device_type == "cuda":

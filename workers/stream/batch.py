@@ -63,13 +63,14 @@ class Call:
 class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    `ends`: each partition in it with the offset of its last record. `admitted`: it may be shipped, for good.
+    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `admitted`: it may
+    be shipped, for good.
     """
 
     def __init__(
-        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]]
+        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int]
     ) -> None:
-        self.items, self.calls, self.ends = items, calls, ends
+        self.items, self.calls, self.ends, self.sizes = items, calls, ends, sizes
         self.received_at = time.monotonic()
         self.admitted = False
 

@@ -51,10 +51,12 @@ class Delivery(Protocol):
 
 
 def account(shipment: Shipment, stats: Stats) -> None:
-    """What was sent counts."""
+    """What was sent counts: it is acknowledged, and where it is part of a transaction, committed."""
     for progress, offset in shipment.batch.ends:
         progress.finish(offset)
-    stats.sent(shipment.results, shipment.dead_letters, shipment.skipped, shipment.abstained, shipment.latencies_ms)
+    waited_ms = (time.monotonic() - shipment.sent_at) * 1000
+    shipment.tally.latencies_ms = [latency + waited_ms for latency in shipment.tally.latencies_ms]
+    stats.sent(shipment.tally)
 
 
 class AtLeastOnce:

@@ -133,6 +133,9 @@ class ExactlyOnce:
         for shipment in self._settled:
             account(shipment, self._stats)
         self._stats.add(transactions=1)
+        now = time.monotonic()
+        self._stats.took("commit_s", now - self._closed_at)
+        self._stats.took("transaction_s", now - self._opened_at)
         self._begin_anew()
         return None
 

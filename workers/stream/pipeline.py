@@ -8,7 +8,7 @@ submission; at most `max_in_flight` of them are anywhere between poll and acknow
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from kafka.structs import TopicPartition
@@ -125,9 +125,12 @@ class Pipeline:
             awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
         return awaited
 
-    def in_flight(self) -> int:
-        """Messages between poll and acknowledgement."""
-        return sum(len(batch.items) for batch in tuple(self._in_flight))
+    def in_flight(self) -> Counter[int]:
+        """Messages between poll and acknowledgement, by partition."""
+        found: Counter[int] = Counter()
+        for batch in tuple(self._in_flight):
+            found.update(batch.sizes)
+        return found
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
@@ -176,11 +179,12 @@ class Pipeline:
             for item in make_items(records, progress, self._decode, settings.model, self._skipped_reasons)
         ]
         ends = [(progress, records[-1].offset) for progress, records in polled]
-        batch = MicroBatch(items, make_calls(items, self._classifiers), ends)
+        sizes = Counter({progress.partition.partition: len(records) for progress, records in polled})
+        batch = MicroBatch(items, make_calls(items, self._classifiers), ends, sizes)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
-        self._stats.add(messages_in=len(items), unknown_fields=unknown)
+        self._stats.received(batch.sizes, unknown)
         self._in_flight.append(batch)
         self._reach("mid_inference")
 
@@ -221,7 +225,7 @@ class Pipeline:
             pause_s = call.fail()
             self._failed_at = time.monotonic()
             log.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
-            self._stats.add(retries=1)
+            self._stats.retried(call.model)
         elif time.monotonic() >= call.retry_at:
             call.resubmit()
             call.when_done(self._wake.set)

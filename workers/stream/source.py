@@ -1,6 +1,7 @@
 """Records in: one consumer, used by one thread, that commits only what it is told to."""
 
 import logging
+import time
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -241,6 +242,8 @@ class RecordSource:
         return offsets
 
     def _commit_soon(self, offsets: Offsets) -> None:
+        began = time.monotonic()
+
         def finished(_: object, outcome: object) -> None:
             if isinstance(outcome, AuthorizationError | FencedInstanceIdError):
                 self._commit_error = outcome
@@ -248,6 +251,7 @@ class RecordSource:
                 log.warning("commit failed, the next one repeats it (%s)", type(outcome).__name__)
             else:
                 self.ownership.committed(offsets)
+                self._stats.took("commit_s", time.monotonic() - began)
 
         self._consumer.commit_async(as_kafka(offsets), callback=finished)
 

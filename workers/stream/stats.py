@@ -2,9 +2,30 @@
 
 import threading
 from collections import Counter, deque
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from workers.histogram import Histogram
 
 LATENCY_SAMPLES = 2_000
+MOST_LABELS = 200  # of one model: each is a time series
+ABSTAINED, OTHER = "(abstained)", "(other)"
+_COUNTS = ("unknown_fields", "restarts", "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a micro-batch became, by input partition; `dead_letters` by reason too; `labels`: by model and first label.
+
+    `latencies_ms`: from each record's Kafka timestamp to now.
+    """
+
+    results: Counter[int] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[int, str]] = field(default_factory=Counter)
+    skipped: Counter[int] = field(default_factory=Counter)
+    labels: Counter[tuple[str, str]] = field(default_factory=Counter)
+    abstained: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
 
 
 class Stats:
@@ -13,37 +34,94 @@ class Stats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._dead_letters: Counter[str] = Counter()
+        self._received: Counter[int] = Counter()
+        self._retries: Counter[str] = Counter()
+        self._sent = Tally()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
+        self._histograms = {"latency_s": Histogram(), "commit_s": Histogram(), "transaction_s": Histogram()}
 
     def add(self, **counts: int) -> None:
         with self._lock:
             self._counts.update(counts)
 
-    def sent(
-        self, results: int, dead_letters: Counter[str], skipped: int, abstained: int, latencies_ms: list[float]
-    ) -> None:
-        """One micro-batch has gone out; latencies are from the record's Kafka timestamp to the send."""
+    def received(self, by_partition: Counter[int], unknown_fields: int) -> None:
+        """One poll's records have come in."""
         with self._lock:
-            self._counts.update(results_out=results, skipped=skipped, abstained=abstained)
-            self._dead_letters.update(dead_letters)
-            self._latencies_ms.extend(latencies_ms)
+            self._received.update(by_partition)
+            self._counts["unknown_fields"] += unknown_fields
+
+    def retried(self, model: str) -> None:
+        """A call to `model` got no answer and is made again."""
+        with self._lock:
+            self._retries[model] += 1
+
+    def sent(self, tally: Tally) -> None:
+        """One micro-batch has gone out for good."""
+        with self._lock:
+            sent = self._sent
+            sent.results.update(tally.results)
+            sent.dead_letters.update(tally.dead_letters)
+            sent.skipped.update(tally.skipped)
+            sent.abstained += tally.abstained
+            self._count_labels(tally.labels)
+            self._latencies_ms.extend(tally.latencies_ms)
+            self._histograms["latency_s"].observe([latency / 1000 for latency in tally.latencies_ms])
+
+    def took(self, what: Literal["commit_s", "transaction_s"], seconds: float) -> None:
+        """A commit, or a transaction from its first record to the end of its commit."""
+        with self._lock:
+            self._histograms[what].observe(seconds)
 
     def delivered(self) -> int:
         """Results and dead letters that have gone out."""
         with self._lock:
-            return self._counts["results_out"] + self._dead_letters.total()
+            return self._sent.results.total() + self._sent.dead_letters.total()
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages."""
+        """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages.
+
+        `by_partition`: in, results, skipped and dead letters (by reason) of each; `labels`: of each model, how often
+        which came first; `histograms`: as `workers.histogram.Buckets`.
+        """
         with self._lock:
-            counts, dead = dict(self._counts), dict(self._dead_letters)
-            latencies = sorted(self._latencies_ms)
-        names = ("messages_in", "results_out", "skipped", "abstained", "unknown_fields", "retries", "restarts",
-                 "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
-        at = lambda share: round(latencies[int(share * (len(latencies) - 1))], 1)  # noqa: E731
-        return {
-            **{name: counts.get(name, 0) for name in names},
-            "dead_letters": dead,
-            "latency_ms": {"p50": at(0.5), "p99": at(0.99)} if latencies else {},
-        }
+            sent, latencies = self._sent, sorted(self._latencies_ms)
+            at = lambda share: round(latencies[int(share * (len(latencies) - 1))], 1)  # noqa: E731
+            return {
+                "messages_in": self._received.total(),
+                "results_out": sent.results.total(),
+                "skipped": sent.skipped.total(),
+                "abstained": sent.abstained,
+                "retries": self._retries.total(),
+                **{name: self._counts[name] for name in _COUNTS},
+                "dead_letters": _by_reason(sent.dead_letters),
+                "latency_ms": {"p50": at(0.5), "p99": at(0.99)} if latencies else {},
+                "retries_by_model": dict(self._retries),
+                "by_partition": {partition: self._of(partition) for partition in self._received},
+                "labels": self._labels(),
+                "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()},
+            }
+
+    def _count_labels(self, labels: Counter[tuple[str, str]]) -> None:
+        known = self._sent.labels
+        for (model, label), count in labels.items():
+            new = (model, label) not in known and sum(of == model for of, _ in known) >= MOST_LABELS
+            known[model, OTHER if new else label] += count
+
+    def _of(self, partition: int) -> dict[str, Any]:
+        sent = self._sent
+        dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
+        return {"in": self._received[partition], "results": sent.results[partition],
+                "skipped": sent.skipped[partition], "dead_letters": _by_reason(dead)}
+
+    def _labels(self) -> dict[str, dict[str, int]]:
+        models: dict[str, dict[str, int]] = {}
+        for (model, label), count in self._sent.labels.items():
+            models.setdefault(model, {})[label] = count
+        return models
+
+
+def _by_reason(dead_letters: Counter[tuple[int, str]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (_, reason), count in dead_letters.items():
+        found[reason] += count
+    return dict(found)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -132,6 +133,7 @@ class PipelineWorker:
     def stats(self) -> dict[str, Any]:
         """Plain numbers and names, for people and dashboards."""
         pipeline = self._pipeline
+        in_flight = pipeline.in_flight() if pipeline else Counter()
         return {
             "worker": self._id,
             "state": "paused" if self._state == "running" and pipeline and pipeline.gate.held else self._state,
@@ -140,7 +142,8 @@ class PipelineWorker:
             "lag": sum(lag for lag, _ in self._backlog.values()),
             "partitions": self._backlog,
             "cpu_s": round(time.process_time(), 3),
-            "in_flight": pipeline.in_flight() if pipeline else 0,
+            "in_flight": in_flight.total(),
+            "in_flight_by_partition": dict(in_flight),
             **self._stats.snapshot(),
         }
 

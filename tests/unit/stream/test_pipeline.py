@@ -246,7 +246,7 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
         bench.pipeline.turn(True)
     assert len(bench.source.waiting) == 3
     assert bench.source.polls[2:] == [True] * (len(bench.source.polls) - 2)
-    assert bench.pipeline.in_flight() == 2
+    assert bench.pipeline.in_flight() == {0: 2}
     bench.classifier.gate.set()
     bench.run_dry()
     assert len(bench.producer.results()) == 5
