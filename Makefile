@@ -4,7 +4,8 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos simulate test-cluster kafka kafka-jars kcat venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-monitoring kafka kafka-jars kcat \
+	prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -13,6 +14,7 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
+	@echo "make test-monitoring           metrics, alerts and the dashboard's queries on a real Prometheus"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
@@ -71,6 +73,17 @@ kafka-jars: .kafka/.stamp
 kcat:
 	@command -v kcat > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq kcat; } \
 		|| { echo "the tests need kcat: apt-get install kcat" >&2; exit 1; }
+
+# What it shows of itself, on a real Prometheus that scrapes a real run.
+test-monitoring: venv kafka-jars prometheus
+	$(PYTHON) -m pytest tests/monitoring
+
+prometheus:
+	@command -v prometheus > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq prometheus; } \
+		|| { echo "the tests need Prometheus: apt-get install prometheus" >&2; exit 1; }
+
+dashboard: venv
+	$(PYTHON) -m deploy.monitoring.make_dashboard
 
 # Several Ray nodes on one machine, with GPUs by name only.
 test-cluster: venv kafka-jars

@@ -25,6 +25,8 @@ BACKLOG_KEPT_S = 5.0
 
 Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Any]]]
+Fresh = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Show = Callable[[Mapping[str, Any], Fresh, Fresh], None]
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -41,14 +43,17 @@ def rules_of(settings: Settings) -> Rules:
 class Autoscaler:
     """`reports`: the latest of all replicas, with their `age_s`. `read_backlog` may wait; raises StreamError.
 
+    `show` gets the status after each look, and the fresh reports of each pipeline and of each model.
+
     Owns a thread, from `start` to the end of the process.
     """
 
     def __init__(
         self, settings: Settings, reports: Callable[[], Reports], read_backlog: ReadBacklog,
-        clock: Callable[[], float] = time.monotonic,
+        show: Show = lambda status, pipelines, models: None, clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules, self._reports, self._read_backlog, self._clock = rules_of(settings), reports, read_backlog, clock
+        self._show = show
         self._estimator = Estimator()
         self._policy: Policy | None = None
         self._began = clock()
@@ -72,7 +77,10 @@ class Autoscaler:
         seen, decision = self._seen, self._decision
         backlog = {} if seen is None else {
             name: {"lag": sum(found.lag.values()), "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
-                   "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag)}
+                   "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag),
+                   "tokens": {model: round(sum(found.lag.values()) * cost) for model, cost in found.cost.items()},
+                   "by_partition": {partition: {"lag": lag, "oldest_s": round(found.ages.get(partition, 0.0), 1)}
+                                    for partition, lag in found.lag.items()}}
             for name, found in seen.pipelines.items()
         }  # fmt: skip
         why = {} if decision is None else {**decision.reasons}
@@ -96,6 +104,9 @@ class Autoscaler:
         while True:
             try:
                 self.look()
+                reports = self._reports()
+                self._show(self.status(), {name: _fresh(reports, "pipelines", name) for name in self._rules.pipelines},
+                           {name: _fresh(reports, "models", name) for name in self._rules.models})
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
                 log.exception("the autoscaler has failed")
                 self._decision = None

@@ -14,13 +14,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from ray import serve
 
 from deploy.autoscaler import Autoscaler
+from deploy.metrics.export import Exporter
+from deploy.metrics.samples import Sample, of_board
 from deploy.names import BOARD
 from workers.errors import InferenceError
 from workers.settings import load_settings
@@ -34,6 +36,7 @@ MOST_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
 Answers = dict[str, dict[str, str]]  # by replica or by command: status and text, as in workers.stream.commands
+Samples = Callable[[str, Mapping[str, Any]], Iterable[Sample]]
 TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
 
 
@@ -63,7 +66,9 @@ class Board:
         self._autoscaler: Autoscaler | None = None
         if config is not None:
             settings = load_settings(config)
-            self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read)
+            exporter = Exporter()
+            self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read,
+                                          lambda *seen: exporter.try_to_export(of_board(*seen)))
             self._autoscaler.start()
 
     async def report(
@@ -174,19 +179,22 @@ def _method(app: str, name: str) -> Any:
 class Reporter:
     """Sends `stats()` of the replica that makes it to the board, every second, from a thread of its own.
 
-    Never raises and never keeps its owner waiting, whatever happens to the board. `take`: gets each command that comes
-    back, once, with the seconds that it has left; its future resolves with the answer, a tuple of status and text.
+    And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
+    with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever happens to the board.
+    `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
+    answer, a tuple of status and text.
     """
 
     def __init__(
-        self, kind: str, stats: Callable[[], dict[str, Any]], interval_s: float = REPORT_S,
-        take: TakeCommand | None = None,
+        self, kind: str, stats: Callable[[], dict[str, Any]], samples: Samples, interval_s: float = REPORT_S,
+        take: TakeCommand | None = None, exporter: Exporter | None = None,
     ) -> None:
         context = serve.get_replica_context()
         self._app, self._replica = context.app_name, context.replica_id.unique_id
         self._kind, self._name = kind, context.deployment.partition("-")[2]
         self._stats, self._interval_s = stats, interval_s
-        self._place = {"node": socket.gethostname(), "pid": os.getpid()}
+        self._place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
+        self._samples, self._exporter = samples, exporter or Exporter()
         self._take = take
         self._taken: dict[str, Future[Any]] = {}
         self._stopped = threading.Event()
@@ -201,17 +209,16 @@ class Reporter:
         while not self._stopped.wait(self._interval_s):
             response: Any = None
             try:
+                report = {**self._place, **self._stats()}
+                self._exporter.try_to_export(self._samples(self._name, report))
                 if handle is None:
                     handle = _method(self._app, "report")
-                response = handle.remote(self._kind, self._name, self._replica, self._report(), self._answers())
+                response = handle.remote(self._kind, self._name, self._replica, report, self._answers())
                 self._pass_on(response.result(timeout_s=10 * self._interval_s))
             except Exception as error:
                 log.debug("the board cannot be reached: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
-
-    def _report(self) -> dict[str, Any]:
-        return {**self._place, **self._stats()}
 
     def _answers(self) -> Answers:
         return {order_id: {"status": answer.result()[0], "text": answer.result()[1]}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
 from deploy.joiner import Joiner
+from deploy.metrics.samples import of_model
 from deploy.options import options_of
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
@@ -51,7 +52,7 @@ class ModelReplica:
         self._speed = {"full_tokens": full_tokens,
                        "measured_tokens_per_s": round(device.submit(self._predictor.measure).result(), 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
-        self._reporter = Reporter("models", self.stats)
+        self._reporter = Reporter("models", self.stats, of_model)
         self._notes = Notes()
 
     @staticmethod
@@ -112,6 +113,10 @@ class ModelReplica:
             "max_batch_tokens": self._predictor.max_batch_tokens,
             **self._speed,
             **self._joiner.counts(),
+            # With what warming up has run, and what was run again after a failure.
+            "run_tokens": self._predictor.tokens,
+            "run_slots": self._predictor.slots,
+            "memory_bytes": self._predictor.memory(),
         }
 
     async def check_health(self) -> None:

@@ -36,8 +36,10 @@ OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descripti
 
 
 @contextmanager
-def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
+def ray_for(settings: Settings, address: str | None = None, metrics_port: int | None = None) -> Iterator[None]:
     """Ray with Serve, without HTTP: a new one on loopback for as long as the context lasts, or the one at `address`.
+
+    `metrics_port`: where a new one shows its metrics to a Prometheus, on loopback as well; None: wherever Ray likes.
 
     At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
     Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
@@ -46,7 +48,7 @@ def ray_for(settings: Settings, address: str | None = None) -> Iterator[None]:
     """
     _quiet()
     if address is None:
-        _start_local(settings)
+        _start_local(settings, metrics_port)
     else:
         _connect(address)
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
@@ -181,19 +183,32 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _start_local(settings: Settings) -> None:
+def _start_local(settings: Settings, metrics_port: int | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_free(metrics_port)
     try:
-        _init_local(settings)
+        _init_local(settings, metrics_port)
     except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
         ray.shutdown()
         try:
-            _init_local(settings)
+            _init_local(settings, metrics_port)
         except Exception as error:
             raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
 
 
-def _init_local(settings: Settings) -> None:
+def _check_free(port: int | None) -> None:
+    """Ray would start without its metrics, and say nothing. Raises StartError."""
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StartError(f"port {port} for metrics is not free ({error.strerror}): give another one") from None
+
+
+def _init_local(settings: Settings, metrics_port: int | None) -> None:
     ray.init(
         address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
         num_cpus=max(usable_cores(), _reserved_cpus(settings)),
@@ -203,6 +218,7 @@ def _init_local(settings: Settings) -> None:
         configure_logging=False,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
+        _metrics_export_port=metrics_port,
     )
 
 

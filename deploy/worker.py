@@ -11,6 +11,7 @@ from ray import serve
 
 from deploy.board import Reporter
 from deploy.handle import ServeClassifier
+from deploy.metrics.samples import of_worker
 from workers.classifier import Classifier
 from workers.settings import Settings, load_settings
 
@@ -58,7 +59,7 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", self._stats, take=worker.command)
+        self._reporter = Reporter("pipelines", self._stats, of_worker, take=worker.command)
         _calm_collector()
 
     def _stats(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from deploy.cli import status as view
 from deploy.cli.connect import ConfigFile, load_config
 from deploy.cli.shelter import go_on_sheltered, note_address
 from deploy.cli.terminal import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
-from workers.errors import StartError
+from workers.errors import ConfigError, StartError
 
 log = logging.getLogger(__name__)
 LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
@@ -25,28 +25,36 @@ def run(
         typer.Option(metavar="ADDRESS", help="A running Ray cluster (or `auto`) instead of a local Ray. The "
                                              "application is removed from it again at the end."),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Show metrics at http://127.0.0.1:PORT/metrics, for a Prometheus. With "
+                                            "--address they are where that Ray shows its own.", metavar="PORT"),
+    ] = None,
 ) -> None:
     """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
 
     On a local Ray of its own, unless --address names a cluster. Stops cleanly: the workers finish and commit what they
     hold, then everything ends. A second signal waits for nothing but the end.
     """
+    if address is not None and metrics_port is not None:
+        raise ConfigError("--metrics-port", "comes beside --address", "that Ray has a port of its own: see `ray start "
+                          "--metrics-export-port`")
     settings = load_config(config)
     folder = go_on_sheltered() if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO)
     with stops_on_signals():
         try:
-            _run(settings, address, folder)
+            _run(settings, address, folder, metrics_port)
         except KeyboardInterrupt:
             log.info("stopped")
 
 
-def _run(settings: Any, address: str | None, folder: Path | None) -> None:
+def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
     log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from deploy import runtime
 
-    with runtime.ray_for(settings, address), stops_on_signals():
+    with runtime.ray_for(settings, address, metrics_port), stops_on_signals():
         try:
             if folder is not None:
                 note_address(folder, runtime.address())

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from deploy.metrics.table import METRICS
 from workers.settings import load_settings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,3 +20,9 @@ def test_every_config_in_the_readme_is_accepted() -> None:
     for config in configs:
         pipelines = {"p": {**PIPELINE, "model": next(iter(config["models"]))}}
         load_settings({"kafka": {"bootstrap_servers": "h:1"}, "pipelines": pipelines, **config})
+
+
+def test_every_metric_is_in_the_readme() -> None:
+    table = README.read_text(encoding="utf-8").split("## Watching it")[1].split("\n## ")[0]
+    listed = {f"labelstream_{name}" for name in re.findall(r"`([a-z_]+)`", table)}
+    assert METRICS.keys() - listed == set()

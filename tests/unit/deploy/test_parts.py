@@ -205,7 +205,7 @@ def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytes
 
     context = SimpleNamespace(app_name="a", replica_id=SimpleNamespace(unique_id="r1"), deployment="pipeline-p")
     monkeypatch.setattr("deploy.board.serve.get_replica_context", lambda: context)
-    reporter = Reporter("pipelines", dict, interval_s=60, take=take)
+    reporter = Reporter("pipelines", dict, lambda name, stats: [], interval_s=60, take=take)
     try:
         command = {"id": "1", "name": "resume", "timeout_s": 20.0}
         reporter._pass_on([command])

@@ -25,7 +25,7 @@ class System:
 
     def __init__(self) -> None:
         self.now, self.silent = 0.0, False
-        self.made = Autoscaler(settings(), self.reports, self.read, lambda: self.now)
+        self.made = Autoscaler(settings(), self.reports, self.read, clock=lambda: self.now)
 
     def reports(self) -> dict[str, Any]:
         done = int(self.now * 1_000)

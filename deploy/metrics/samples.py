@@ -1,0 +1,92 @@
+"""The numbers that processes report -> samples of the metrics in `deploy.metrics.table`. Pure; no Ray here."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from schemas.dead_letter import Reason
+from workers.histogram import Buckets
+
+_NOTHING: Mapping[str, Any] = {"in": 0, "results": 0, "skipped": 0, "dead_letters": {}}
+STATES = ("starting", "running", "paused", "restarting", "draining", "failed")
+
+
+class Sample(NamedTuple):
+    """`value`: of a counter and of a histogram all since the process started."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float | Buckets
+
+
+def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
+    """`stats`: as of `workers.stream.worker.PipelineWorker.stats`."""
+    here = {"pipeline": pipeline}
+    for partition in sorted(stats["by_partition"].keys() | stats["partitions"].keys()):
+        counts = stats["by_partition"].get(partition, _NOTHING)
+        place = {**here, "partition": str(partition)}
+        yield Sample("labelstream_messages_received", place, counts["in"])
+        yield Sample("labelstream_results", place, counts["results"])
+        yield Sample("labelstream_messages_skipped", place, counts["skipped"])
+        for reason in Reason:  # each from the start: Prometheus sees no growth in a counter that appears
+            count = counts["dead_letters"].get(reason.value, 0)
+            yield Sample("labelstream_dead_letters", {**place, "reason": reason.value}, count)
+    for partition in stats["partitions"]:
+        in_flight = stats["in_flight_by_partition"].get(partition, 0)
+        yield Sample("labelstream_messages_in_flight", {**here, "partition": str(partition)}, in_flight)
+    for model, labels in stats["labels"].items():
+        for label, count in labels.items():
+            yield Sample("labelstream_labels", {**here, "model": model, "label": label}, count)
+    for model in stats["tokens"]:
+        yield Sample("labelstream_retries", {**here, "model": model}, stats["retries_by_model"].get(model, 0))
+    for name in ("restarts", "unknown_fields", "offset_jumps", "alarms_raised"):
+        yield Sample(f"labelstream_{name}", here, stats[name])
+    yield Sample("labelstream_results_abstained", here, stats["abstained"])
+    yield Sample("labelstream_transactions", {**here, "outcome": "committed"}, stats["transactions"])
+    yield Sample("labelstream_transactions", {**here, "outcome": "aborted"}, stats["transactions_aborted"])
+    yield Sample("labelstream_worker_cpu_seconds", here, stats["cpu_s"])
+    histograms = stats["histograms"]
+    yield Sample("labelstream_message_latency_seconds", here, histograms["latency_s"])
+    yield Sample("labelstream_commit_seconds", here, histograms["commit_s"])
+    yield Sample("labelstream_transaction_seconds", here, histograms["transaction_s"])
+
+
+def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
+    """`stats`: as of `deploy.replica.ModelReplica.stats`, with the id of the `replica`."""
+    here, alone = {"model": model}, {"model": model, "replica": stats["replica"]}
+    for name in ("sequences", "tokens", "run_tokens", "run_slots", "calls", "batches", "failed_batches"):
+        yield Sample(f"labelstream_model_{name}", here, stats[name])
+    yield Sample("labelstream_model_busy_seconds", here, stats["busy_s"])
+    histograms = stats["histograms"]
+    yield Sample("labelstream_model_queue_wait_seconds", here, histograms["queue_wait_s"])
+    yield Sample("labelstream_model_forward_seconds", here, histograms["forward_s"])
+    yield Sample("labelstream_model_batch_tokens", here, histograms["batch_tokens"])
+    yield Sample("labelstream_model_max_batch_tokens", alone, stats["max_batch_tokens"])
+    for kind, size in stats["memory_bytes"].items():
+        yield Sample("labelstream_model_memory_bytes", {**alone, "kind": kind}, size)
+
+
+def of_board(status: Mapping[str, Any], pipelines: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Sample]:
+    """`status`: as of `deploy.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one, with its reports."""
+    for name, backlog in status["backlog"].items():
+        here = {"pipeline": name}
+        yield Sample("labelstream_backlog_stale", here, float(backlog["stale"]))
+        if backlog["stale"]:
+            continue  # what was known before is worth nothing now
+        yield Sample("labelstream_arrival_messages_per_second", here, backlog["arrival_per_s"])
+        for model, tokens in backlog["tokens"].items():
+            yield Sample("labelstream_lag_tokens", {**here, "model": model}, tokens)
+        for partition, waiting in backlog["by_partition"].items():
+            place = {**here, "partition": str(partition)}
+            yield Sample("labelstream_lag_messages", place, waiting["lag"])
+            yield Sample("labelstream_oldest_message_age_seconds", place, waiting["oldest_s"])
+    for deployment, wanted in status["targets"].items():
+        yield Sample("labelstream_replicas_wanted", {"deployment": deployment}, wanted)
+    for name, workers in pipelines.items():
+        states = Counter(worker.get("state", "") for worker in workers.values())
+        for state in (*STATES, *sorted(states.keys() - set(STATES))):
+            yield Sample("labelstream_workers", {"pipeline": name, "state": state}, states[state])
+        alarms = {text for worker in workers.values() for text in worker.get("alarms", ())}
+        yield Sample("labelstream_alarms", {"pipeline": name}, len(alarms))
+    for name, replicas in models.items():
+        yield Sample("labelstream_model_replicas", {"model": name}, len(replicas))

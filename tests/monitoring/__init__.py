@@ -1,0 +1,1 @@
+"""What watches a running system, on a real Prometheus: `make test-monitoring`."""

@@ -1,0 +1,150 @@
+"""A real run, scraped by a real Prometheus: every query of the dashboard and every rule finds what it asks for."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from deploy.metrics.table import METRICS
+from tests.integration.streams import produce, read_results, wait_until
+from tests.kafka import KafkaBroker
+from tests.models import build
+from tests.monitoring.prometheus import Prometheus, free_port
+
+DASHBOARD = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
+START_S, SHOWN_S = 240.0, 60.0
+GOOD, BAD, SKIPPED = 3_000, 40, 10
+# What this run cannot have.
+NO_GPU = {"labelstream_model_memory_bytes"}
+NOT_HERE = ("kind=\"used\"", "labelstream:label_shift:ratio")  # a GPU; a day of labels (alerts_test.yaml has one)
+
+
+class Run(NamedTuple):
+    prometheus: Prometheus
+    config: Path
+
+
+def _config(broker: KafkaBroker, folder: Path) -> Path:
+    for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad"):
+        broker.create_topic(topic, 2)
+    pipeline = {"model": "tiny", "on_empty_text": "skip"}
+    config = folder / "labelstream.yaml"
+    config.write_text(yaml.safe_dump({
+        "kafka": {"bootstrap_servers": broker.bootstrap, "session_timeout_ms": 6_000},
+        "models": {"tiny": {"source": str(build(folder / "model")), "replicas": {"min": 1, "max": 2},
+                            "threshold": 0.5}},
+        "pipelines": {
+            "plain": {**pipeline, "input": "in", "output": "out", "dead_letter": "bad"},
+            "once": {**pipeline, "input": "once-in", "output": "once-out", "dead_letter": "once-bad",
+                     "delivery": "exactly_once"},
+        },
+    }))  # fmt: skip
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder, port = tmp_path_factory.mktemp("monitored"), free_port()
+    with KafkaBroker() as broker, (folder / "run.log").open("wb") as log:
+        config = _config(broker, folder)
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config), "--metrics-port", str(port)],
+            stdout=log, stderr=log, start_new_session=True,
+            # A metric a second, to be shown in a test; by default it is one in ten.
+            env={**os.environ, "RAY_metrics_report_interval_ms": "1000"})
+        try:
+            with Prometheus(f"127.0.0.1:{port}", folder) as prometheus:
+                assert prometheus.wait_for('count(ray_labelstream_workers{state="running"} == 1) == 2', START_S), (
+                    _end_of(folder))
+                for topic in ("in", "once-in"):
+                    produce(broker.bootstrap, topic, _messages())
+                for topic in ("out", "once-out"):
+                    assert len(read_results(broker.bootstrap, topic, GOOD, START_S)) == GOOD, _end_of(folder)
+                shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
+                assert prometheus.wait_for(shown, SHOWN_S)
+                yield Run(prometheus, config)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(120)
+
+
+def _messages() -> list[tuple[bytes, bytes]]:
+    texts = [f"a good text, number {number}" for number in range(GOOD)] + [""] * SKIPPED
+    values = [json.dumps({"text": text}).encode() for text in texts] + [b"not json"] * BAD
+    return [(b"key-%d" % number, value) for number, value in enumerate(values)]
+
+
+def _end_of(folder: Path) -> str:
+    return (folder / "run.log").read_text()[-3000:]
+
+
+def _number(run: Run, expression: str) -> float:
+    (found,) = run.prometheus.query(expression)
+    return float(found["value"][1])
+
+
+def _panels() -> list[dict[str, Any]]:
+    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
+
+
+def _filled(expression: str) -> str:
+    """As Grafana sends it, for all pipelines and models."""
+    for name, value in {"$__rate_interval": "5m", "$pipeline": ".*", "$model": ".*"}.items():
+        expression = expression.replace(name, value)
+    assert "$" not in expression
+    return expression
+
+
+def test_every_metric_of_the_table_is_there_with_its_labels(run: Run) -> None:
+    for metric in METRICS.values():
+        for name in metric.exported():
+            found = run.prometheus.query(name)
+            assert bool(found) is (metric.name not in NO_GPU), name
+            wanted = {*metric.labels, "le"} if name.endswith("_bucket_total") else set(metric.labels)
+            assert all(wanted <= series["metric"].keys() for series in found), name
+
+
+def test_nothing_of_ours_is_there_that_the_table_does_not_have(run: Run) -> None:
+    names = {series["metric"]["__name__"] for series in run.prometheus.query('{__name__=~"ray_labelstream.*"}')}
+    assert names <= {name for metric in METRICS.values() for name in metric.exported()}
+
+
+def test_the_numbers_are_right(run: Run) -> None:
+    for pipeline in ("plain", "once"):
+        where = f'{{pipeline="{pipeline}"}}'
+        assert _number(run, f"sum(ray_labelstream_messages_received_total{where})") == GOOD + BAD + SKIPPED
+        assert _number(run, f"sum(ray_labelstream_results_total{where})") == GOOD
+        assert _number(run, f"sum(ray_labelstream_labels_total{where})") == GOOD
+        assert _number(run, f"sum(ray_labelstream_messages_skipped_total{where})") == SKIPPED
+        dead = f'ray_labelstream_dead_letters_total{{pipeline="{pipeline}",reason="invalid_json"}}'
+        assert _number(run, f"sum({dead})") == BAD
+        counted = f'sum(ray_labelstream_message_latency_seconds_bucket_total{{pipeline="{pipeline}",le="+Inf"}})'
+        wait_until(lambda counted=counted: _number(run, counted) == GOOD + BAD, 30, "the last latencies")
+        wait_until(lambda where=where: _number(run, f"sum(ray_labelstream_lag_messages{where})") == 0, 30, "no lag")
+    assert _number(run, "sum(ray_labelstream_model_sequences_total)") == 2 * GOOD
+    assert _number(run, 'sum(ray_labelstream_transactions_total{outcome="committed"})') >= 1
+    run_tokens = _number(run, "sum(ray_labelstream_model_run_tokens_total)")
+    assert 0.5 < run_tokens / _number(run, "sum(ray_labelstream_model_run_slots_total)") < 1
+
+
+@pytest.mark.parametrize("panel", _panels(), ids=lambda panel: panel["title"])
+def test_every_query_of_the_dashboard_finds_something(run: Run, panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        found = run.prometheus.query(_filled(target["expr"]))
+        assert bool(found) is not any(part in target["expr"] for part in NOT_HERE), target["expr"]
+        legend = re.findall(r"{{(\w+)}}", target["legendFormat"])
+        assert all(label in series["metric"] for series in found for label in legend), target["legendFormat"]
+
+
+def test_the_rules_run_and_nothing_is_wrong_with_this_run(run: Run) -> None:
+    wait_until(lambda: all(rule["health"] == "ok" for rule in run.prometheus.rules()), 90, "an evaluation of all rules")
+    assert len(run.prometheus.rules()) > 10
+    assert run.prometheus.query('ALERTS{alertstate="firing"}') == []

@@ -1,0 +1,34 @@
+"""The rules by Prometheus' own tool, and the dashboard as its source has it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from deploy.metrics.table import METRICS
+from deploy.monitoring.make_dashboard import TARGET, build
+from tests.monitoring.prometheus import RULES, tool
+
+
+def test_each_alert_is_raised_when_it_must_be_and_only_then() -> None:
+    subprocess.run([tool("promtool"), "check", "rules", str(RULES)], check=True)
+    subprocess.run([tool("promtool"), "test", "rules", str(Path(__file__).with_name("alerts_test.yaml"))], check=True)
+
+
+def test_each_alert_has_a_test() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    tested = Path(__file__).with_name("alerts_test.yaml").read_text()
+    assert {rule["alert"] for rule in rules if "alert" in rule and rule["alert"] not in tested} == set()
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
+    known = {name for metric in METRICS.values() for name in metric.exported()}
+    for file in (RULES, TARGET):
+        asked = set(re.findall(r"\bray_\w+", file.read_text()))
+        assert asked
+        assert asked <= known
+
+
+def test_the_dashboard_is_what_its_source_makes() -> None:
+    assert TARGET.read_text() == build(), "run `make dashboard`"
