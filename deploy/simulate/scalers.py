@@ -15,8 +15,7 @@ class Ours:
     """The policy that runs in the application, on readings like those that it gets there."""
 
     def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, least: int = 1) -> None:
-        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls,
-                                 cluster.call_messages)
+        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls)
         rules = Rules({MODEL: ModelRules(Bounds(least, cluster.most_replicas))}, {PIPELINE: pipeline})
         self._estimator, self._rules = Estimator(), rules
         self._policy: Policy | None = None
