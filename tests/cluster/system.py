@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
@@ -194,7 +193,3 @@ def wait_until(condition: Any, timeout_s: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s"
         time.sleep(0.2)
-
-
-def write(path: Path, figures: dict[str, Any]) -> None:
-    path.write_text(json.dumps(figures, indent=2) + "\n")
