@@ -81,7 +81,7 @@ class Policy:
         busy = [found for found in users.values() if found.arrival_per_s or any(found.lag.values())]
         if model.tokens_per_s is None or any(not found.cost for found in busy):
             reasons[model_deployment(name)] = "nothing is known of its speed yet"
-            return state.hold(seen.at, bounds.of(max(state.target, int(bool(busy)))))
+            return state.ask_for(seen.at, bounds.of(max(state.target, int(bool(busy)))))
         demand = self._demand(name, users)
         wanted = _wanted(demand, model.tokens_per_s, state, seen.at, model.replicas)
         within = self._within_reach(name, users, wanted)
@@ -202,18 +202,16 @@ class _ModelTarget:
         return sum(min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items()
                    if number > replicas)
 
-    def hold(self, at: float, target: int) -> int:
-        return self._set(at, target)
-
     def follow(self, at: float, wanted: int) -> int:
         """Up at once; down to the most that was wanted lately."""
         if not self._followed:  # what it found running was wanted until now
             self._followed = True
             self.follow(at, self.target)
         lately, longer = self._lately.add(at, wanted), self._longer.add(at, wanted)
-        return self._set(at, lately or min(longer, 1))
+        return self.ask_for(at, lately or min(longer, 1))
 
-    def _set(self, at: float, target: int) -> int:
+    def ask_for(self, at: float, target: int) -> int:
+        """So many, whatever was wanted lately."""
         for number in range(self.target + 1, target + 1):
             self._asked[number] = at
         for number in [number for number in self._asked if number > target]:
