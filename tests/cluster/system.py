@@ -186,10 +186,3 @@ class Stream:
                     self.gaps.append(self.now() - last)
                     last = self.now()
         consumer.close()
-
-
-def wait_until(condition: Any, timeout_s: float, what: str) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s"
-        time.sleep(0.2)
