@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import ray
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -105,17 +106,12 @@ def add_node(cluster: Cluster, gpus: int) -> Any:
 @contextmanager
 def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
     _pickle_by_value()
-    original = deploy.app.ModelReplica
-    deploy.app.ModelReplica = FixedTimeReplica  # type: ignore[misc]
-    try:
-        with runtime.ray_for(settings, cluster.address):
-            runtime.deploy(settings, 240)
-            try:
-                yield
-            finally:
-                runtime.undeploy(settings)
-    finally:
-        deploy.app.ModelReplica = original
+    with patch.object(deploy.app, "ModelReplica", FixedTimeReplica), runtime.ray_for(settings, cluster.address):
+        runtime.deploy(settings, 240)
+        try:
+            yield
+        finally:
+            runtime.undeploy(settings)
 
 
 def places() -> list[tuple[str, int]]:
