@@ -11,12 +11,12 @@ The largest of the three counts: up at once, down when none of the last DOWN_S h
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from deploy.names import model_deployment, pipeline_deployment
 from deploy.scaling.estimate import ModelSeen, PipelineSeen, Seen
+from deploy.scaling.highest import Highest
 from deploy.scaling.rules import Bounds, Rules
 
 USABLE = 0.9
@@ -183,7 +183,7 @@ class _ModelTarget:
         self.target = target
         self.start_s = START_S
         self._asked: dict[int, float] = {}  # the how manieth replica -> since when it is awaited
-        self._lately, self._longer = _Highest(DOWN_S), _Highest(IDLE_S)
+        self._lately, self._longer = Highest(DOWN_S), Highest(IDLE_S)
         self._followed = self._gone = False
 
     def notice(self, at: float, replicas: int) -> None:
@@ -227,7 +227,7 @@ class _WorkerTarget:
         self.target, self._bounds = target, bounds
         self._since: float | None = None
         self._moved_at = -math.inf
-        self._least, self._most = _Highest(WORKERS_UP_S), _Highest(WORKERS_DOWN_S)
+        self._least, self._most = Highest(WORKERS_UP_S), Highest(WORKERS_DOWN_S)
 
     def follow(self, at: float, wanted: int) -> int:
         """Up when more was wanted for some seconds, down to the most that was for many."""
@@ -242,19 +242,3 @@ class _WorkerTarget:
             self._moved_at, self.target = at, most
         self.target = self._bounds.of(self.target)
         return self.target
-
-
-class _Highest:
-    """The highest of the last `keep_s`; in front it is, behind it only what may come after."""
-
-    def __init__(self, keep_s: float) -> None:
-        self._keep_s = keep_s
-        self._values: deque[tuple[float, int]] = deque()
-
-    def add(self, at: float, value: int) -> int:
-        while self._values and self._values[-1][1] <= value:
-            self._values.pop()
-        self._values.append((at, value))
-        while self._values[0][0] < at - self._keep_s:
-            self._values.popleft()
-        return self._values[0][1]

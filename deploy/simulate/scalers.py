@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from deploy.names import model_deployment, pipeline_deployment
 from deploy.scaling.estimate import Estimator
+from deploy.scaling.highest import Highest
 from deploy.scaling.policy import Policy
 from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from deploy.simulate.world import MODEL, PIPELINE, Cluster, View
@@ -92,7 +93,7 @@ class KedaLag:
         self._cluster, self._setting = cluster, setting
         self._polled_at = self._synced_at = -math.inf
         self._lag = 0
-        self._wanted: deque[tuple[float, int]] = deque()
+        self._most = Highest(setting.stabilization_s)
         self._target: int | None = None
 
     def decide(self, view: View) -> tuple[int, int]:
@@ -112,7 +113,5 @@ class KedaLag:
         ratio = self._lag / (self._setting.lag_threshold * now)
         wanted = now if abs(ratio - 1) <= self.TOLERANCE else math.ceil(now * ratio)
         wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.most_replicas))
-        self._wanted.append((at, wanted))
-        while self._wanted[0][0] < at - self._setting.stabilization_s:
-            self._wanted.popleft()
-        self._target = wanted if wanted > now else max(value for _, value in self._wanted)
+        most = self._most.add(at, wanted)
+        self._target = wanted if wanted > now else most
