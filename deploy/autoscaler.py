@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deploy.names import model_deployment, pipeline_deployment, used_models
+from deploy.names import by_deployment, used_models
 from deploy.scaling.estimate import Estimator, Seen
 from deploy.scaling.policy import Decision, Policy
 from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
@@ -63,8 +63,7 @@ class Autoscaler:
         decision = self._decision
         if decision is None:
             return {}
-        return {**{model_deployment(name): target for name, target in decision.models.items()},
-                **{pipeline_deployment(name): target for name, target in decision.pipelines.items()}}
+        return by_deployment(decision.models, decision.pipelines)
 
     def status(self) -> dict[str, Any]:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
@@ -147,5 +146,5 @@ def _backlog(asked: Mapping[int, Any], workers: Mapping[str, Mapping[str, Any]])
 
 
 def _running(readings: Readings) -> dict[str, int]:
-    return {**{model_deployment(name): len(found) for name, found in readings.models.items()},
-            **{pipeline_deployment(name): len(found.workers) for name, found in readings.pipelines.items()}}
+    return by_deployment({name: len(found) for name, found in readings.models.items()},
+                         {name: len(found.workers) for name, found in readings.pipelines.items()})

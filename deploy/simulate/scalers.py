@@ -4,7 +4,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from deploy.names import model_deployment, pipeline_deployment
+from deploy.names import by_deployment
 from deploy.scaling.estimate import Estimator
 from deploy.scaling.highest import Highest
 from deploy.scaling.policy import Policy
@@ -25,8 +25,7 @@ class Ours:
         readings = view.readings()
         if self._policy is None:  # it finds what runs
             workers = len(readings.pipelines[PIPELINE].workers)
-            runs = {model_deployment(MODEL): view.replicas, pipeline_deployment(PIPELINE): workers}
-            self._policy = Policy(self._rules, runs)
+            self._policy = Policy(self._rules, by_deployment({MODEL: view.replicas}, {PIPELINE: workers}))
         decision = self._policy.decide(self._estimator.see(readings))
         return decision.models[MODEL], decision.pipelines[PIPELINE]
 
