@@ -1,7 +1,7 @@
 """Counters -> rates, costs, capacities and ages. Holds the little history that these need; pure otherwise."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
@@ -169,17 +169,13 @@ class _PipelineHistory:
         if len(self._samples) < 2:
             return 0.0
         at, arrived = self._samples[-1]
-        then, before = next(sample for sample in _backwards(self._samples, at - window_s))
+        then, before = _sample_of(self._samples, at - window_s)
         return (arrived - before) / (at - then)
 
 
-def _backwards(samples: deque[tuple[float, int]], since: float) -> Iterable[tuple[float, int]]:
+def _sample_of(samples: deque[tuple[float, int]], since: float) -> tuple[float, int]:
     """The newest sample that is not younger than `since`, else the oldest one."""
-    for at, value in reversed(samples):
-        if at <= since:
-            yield at, value
-            return
-    yield samples[0]
+    return next((sample for sample in reversed(samples) if sample[0] <= since), samples[0])
 
 
 class _Ages:
