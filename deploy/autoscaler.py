@@ -69,7 +69,7 @@ class Autoscaler:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
         seen, decision = self._seen, self._decision
         backlog = {} if seen is None else {
-            name: {"lag": sum(found.lag.values()), "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
+            name: {"lag": found.waiting, "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
                    "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag)}
             for name, found in seen.pipelines.items()
         }  # fmt: skip

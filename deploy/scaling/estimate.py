@@ -31,6 +31,11 @@ class PipelineSeen(NamedTuple):
     workers: int
     stale: bool
 
+    @property
+    def waiting(self) -> int:
+        """Messages without a result, in all partitions."""
+        return sum(self.lag.values())
+
 
 class ModelSeen(NamedTuple):
     """`replicas`: those that report. `tokens_per_s`: what one of them can do; None when not known yet."""

@@ -94,7 +94,7 @@ class Policy:
         total = Demand(0, 0, 0, 0, 0)
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
-            backlog = sum(found.lag.values()) * cost
+            backlog = found.waiting * cost
             one = Demand(backlog, found.arrival_per_s * cost, found.trend * cost,
                          backlog / rules.target_drain_s, backlog / rules.max_lag_s)
             total = Demand(*(a + b for a, b in zip(total, one, strict=True)))
@@ -115,8 +115,7 @@ class Policy:
         if found is None or found.stale or not found.lag:
             reasons[pipeline_deployment(name)] = "held: the brokers give no answer"
             return state.target
-        lag = sum(found.lag.values())
-        rate = max(0.0, found.arrival_per_s) + lag / rules.target_drain_s
+        rate = max(0.0, found.arrival_per_s) + found.waiting / rules.target_drain_s
         share = {model: _share(seen, self._rules, name, model) for model in rules.models}
         calls = sum(models[model] * share[model] for model in rules.models) * CALLS_PER_REPLICA
         for_calls = math.ceil(calls / rules.calls)
@@ -135,7 +134,7 @@ class Policy:
 
 def skew(found: PipelineSeen) -> str | None:
     """Is the backlog that of few partitions? A partition is one worker's, however many there are."""
-    total = sum(found.lag.values())
+    total = found.waiting
     if len(found.lag) < 2 or total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
         return None
     partition, most = max(found.lag.items(), key=lambda entry: entry[1])
@@ -147,7 +146,7 @@ def skew(found: PipelineSeen) -> str | None:
 
 def _holding(found: PipelineSeen) -> int:
     """Over how many partitions the backlog is spread, as the inverse of their shares' squares; all without any."""
-    total = sum(found.lag.values())
+    total = found.waiting
     if total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
         return max(1, len(found.lag))
     return max(1, math.ceil(total**2 / sum(lag**2 for lag in found.lag.values())))
@@ -157,7 +156,7 @@ def _share(seen: Seen, rules: Rules, pipeline: str, model: str) -> float:
     """How much of a model's work is this pipeline's, 0 to 1."""
     def work(name: str) -> float:
         found = seen.pipelines[name]
-        return found.cost.get(model, 0.0) * (found.arrival_per_s + sum(found.lag.values()))
+        return found.cost.get(model, 0.0) * (found.arrival_per_s + found.waiting)
 
     total = sum(work(name) for name in seen.pipelines if model in rules.pipelines[name].models)
     return work(pipeline) / total if total else 1.0
