@@ -135,7 +135,7 @@ class Policy:
 def skew(found: PipelineSeen) -> str | None:
     """Is the backlog that of few partitions? A partition is one worker's, however many there are."""
     total = found.waiting
-    if len(found.lag) < 2 or total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
+    if len(found.lag) < 2 or not _is_large(found):
         return None
     partition, most = max(found.lag.items(), key=lambda entry: entry[1])
     if most < SKEWED_SHARE * total or most < 4 * total / len(found.lag):
@@ -146,10 +146,14 @@ def skew(found: PipelineSeen) -> str | None:
 
 def _holding(found: PipelineSeen) -> int:
     """Over how many partitions the backlog is spread, as the inverse of their shares' squares; all without any."""
-    total = found.waiting
-    if total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
+    if not _is_large(found):
         return max(1, len(found.lag))
-    return max(1, math.ceil(total**2 / sum(lag**2 for lag in found.lag.values())))
+    return max(1, math.ceil(found.waiting**2 / sum(lag**2 for lag in found.lag.values())))
+
+
+def _is_large(found: PipelineSeen) -> bool:
+    """Is the backlog more than what comes in some seconds? How a smaller one is spread says nothing."""
+    return found.waiting >= SKEWED_LAG_S * max(1.0, found.arrival_per_s)
 
 
 def _share(seen: Seen, rules: Rules, pipeline: str, model: str) -> float:
