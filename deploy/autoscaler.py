@@ -22,6 +22,7 @@ LOOK_S = 1.0
 FIRST_WATCH_S = 20.0
 FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
+NOTHING = Decision({}, {}, {}, {})  # all stay as they are
 
 Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Any]]]
@@ -52,8 +53,7 @@ class Autoscaler:
         self._policy: Policy | None = None
         self._began = clock()
         self._backlog: tuple[float, Mapping[str, Mapping[int, Any]]] | None = None
-        self._seen: Seen | None = None
-        self._decision: Decision | None = None
+        self._seen, self._decision = Seen(self._began, {}, {}), NOTHING
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
@@ -61,21 +61,18 @@ class Autoscaler:
     def targets(self) -> dict[str, int]:
         """By deployment; empty as long as nothing is decided."""
         decision = self._decision
-        if decision is None:
-            return {}
         return by_deployment(decision.models, decision.pipelines)
 
     def status(self) -> dict[str, Any]:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
         seen, decision = self._seen, self._decision
-        backlog = {} if seen is None else {
+        backlog = {
             name: {"lag": found.waiting, "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
                    "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag)}
             for name, found in seen.pipelines.items()
         }  # fmt: skip
-        why = {} if decision is None else {**decision.reasons}
-        return {"backlog": backlog, "targets": self.targets(), "reasons": why,
-                "warnings": {} if decision is None else {**decision.warnings}}
+        return {"backlog": backlog, "targets": self.targets(), "reasons": {**decision.reasons},
+                "warnings": {**decision.warnings}}
 
     def look(self) -> None:
         """One turn. Raises nothing that brokers or reports could cause."""
@@ -96,7 +93,7 @@ class Autoscaler:
                 self.look()
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
                 log.exception("the autoscaler has failed")
-                self._decision = None
+                self._decision = NOTHING
             time.sleep(LOOK_S)
 
     def _readings(self) -> Readings:
