@@ -54,11 +54,13 @@ def application(settings: Settings, make_worker: MakeWorker | None = None) -> Ap
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
     models = {name: _model(name, settings) for name in used_models(settings)}
-    workers = {name: _pipeline(name, settings, models, make_worker) for name in settings.pipelines}
     config = without_secrets(settings)
+    uncounted = _without_counts(config)
+    workers = {name: _pipeline(name, pipeline, uncounted, models, make_worker)
+               for name, pipeline in settings.pipelines.items()}
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # It decides by the counts, where any of them may change.
-    version = version_of(Board, config if scaled else _without_counts(without_secrets(settings)))
+    version = version_of(Board, config if scaled else uncounted)
     return _deployment(
         Board, BOARD, version, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000,
         **({"autoscaling_config": follow.config(follow.Publish, 1, 1)} if scaled else {}),
@@ -84,10 +86,11 @@ def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
 
 def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
     """What replicas need not know: `serve deploy` starts them all anew when their arguments change, as by scaling."""
-    for section, count in (("pipelines", "workers"), ("models", "replicas")):
-        for entry in config[section].values():
-            entry.pop(count, None)
-    return config
+    return {**config, **{
+        section: {name: {key: value for key, value in entry.items() if key != count}
+                  for name, entry in config[section].items()}
+        for section, count in (("pipelines", "workers"), ("models", "replicas"))
+    }}  # fmt: skip
 
 
 def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
@@ -116,9 +119,10 @@ def _model(name: str, settings: Settings) -> Application:
 
 
 def _pipeline(
-    name: str, settings: Settings, models: Mapping[str, Application], make_worker: MakeWorker | None
+    name: str, pipeline: PipelineSettings, config: dict[str, Any], models: Mapping[str, Application],
+    make_worker: MakeWorker | None,
 ) -> Application:
-    pipeline, config = settings.pipelines[name], _without_counts(without_secrets(settings))
+    """`config`: the settings of everything, without secrets and counts."""
     made_by = None if make_worker is None else f"{make_worker.__module__}.{make_worker.__qualname__}"
     return _deployment(
         StreamWorker,

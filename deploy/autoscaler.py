@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deploy.names import model_deployment, pipeline_deployment, used_models
+from deploy.names import by_deployment, used_models
 from deploy.scaling.estimate import Estimator, Seen
 from deploy.scaling.policy import Decision, Policy
 from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
@@ -22,6 +22,7 @@ LOOK_S = 1.0
 FIRST_WATCH_S = 20.0
 FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
+NOTHING = Decision({}, {}, {}, {})  # all stay as they are
 
 Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Any]]]
@@ -34,8 +35,7 @@ def rules_of(settings: Settings) -> Rules:
         {name: ModelRules(Bounds(settings.models[name].replicas.min, settings.models[name].replicas.max))
          for name in used_models(settings)},
         {name: PipelineRules(Bounds(pipeline.workers.min, pipeline.workers.max), pipeline.allowed_models,
-                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.max_in_flight,
-                             pipeline.max_poll_records)
+                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.max_in_flight)
          for name, pipeline in settings.pipelines.items()},
     )  # fmt: skip
 
@@ -58,8 +58,7 @@ class Autoscaler:
         self._policy: Policy | None = None
         self._began = clock()
         self._backlog: tuple[float, Mapping[str, Mapping[int, Any]]] | None = None
-        self._seen: Seen | None = None
-        self._decision: Decision | None = None
+        self._seen, self._decision = Seen(self._began, {}, {}), NOTHING
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
@@ -67,25 +66,21 @@ class Autoscaler:
     def targets(self) -> dict[str, int]:
         """By deployment; empty as long as nothing is decided."""
         decision = self._decision
-        if decision is None:
-            return {}
-        return {**{model_deployment(name): target for name, target in decision.models.items()},
-                **{pipeline_deployment(name): target for name, target in decision.pipelines.items()}}
+        return by_deployment(decision.models, decision.pipelines)
 
     def status(self) -> dict[str, Any]:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
         seen, decision = self._seen, self._decision
-        backlog = {} if seen is None else {
-            name: {"lag": sum(found.lag.values()), "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
+        backlog = {
+            name: {"lag": found.waiting, "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
                    "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag),
-                   "tokens": {model: round(sum(found.lag.values()) * cost) for model, cost in found.cost.items()},
+                   "tokens": {model: round(found.waiting * cost) for model, cost in found.cost.items()},
                    "by_partition": {partition: {"lag": lag, "oldest_s": round(found.ages.get(partition, 0.0), 1)}
                                     for partition, lag in found.lag.items()}}
             for name, found in seen.pipelines.items()
         }  # fmt: skip
-        why = {} if decision is None else {**decision.reasons}
-        return {"backlog": backlog, "targets": self.targets(), "reasons": why,
-                "warnings": {} if decision is None else {**decision.warnings}}
+        return {"backlog": backlog, "targets": self.targets(), "reasons": {**decision.reasons},
+                "warnings": {**decision.warnings}}
 
     def look(self) -> None:
         """One turn. Raises nothing that brokers or reports could cause."""
@@ -109,7 +104,7 @@ class Autoscaler:
                            {name: _fresh(reports, "models", name) for name in self._rules.models})
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
                 log.exception("the autoscaler has failed")
-                self._decision = None
+                self._decision = NOTHING
             time.sleep(LOOK_S)
 
     def _readings(self) -> Readings:
@@ -159,5 +154,5 @@ def _backlog(asked: Mapping[int, Any], workers: Mapping[str, Mapping[str, Any]])
 
 
 def _running(readings: Readings) -> dict[str, int]:
-    return {**{model_deployment(name): len(found) for name, found in readings.models.items()},
-            **{pipeline_deployment(name): len(found.workers) for name, found in readings.pipelines.items()}}
+    return by_deployment({name: len(found) for name, found in readings.models.items()},
+                         {name: len(found.workers) for name, found in readings.pipelines.items()})

@@ -1,5 +1,6 @@
 """What the deployments of one application are called."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command's help must be there before pydantic is
@@ -15,6 +16,12 @@ def model_deployment(name: str) -> str:
 
 def pipeline_deployment(name: str) -> str:
     return f"pipeline-{name}"
+
+
+def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> dict[str, int]:
+    """How many replicas of each model and workers of each pipeline, by deployment."""
+    return {**{model_deployment(name): count for name, count in models.items()},
+            **{pipeline_deployment(name): count for name, count in pipelines.items()}}
 
 
 def used_models(settings: "Settings") -> list[str]:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workers.engine.source import PATTERNS, is_path
+from workers.engine.source import is_path, model_files
 
 _PACKAGES = ("deploy", "schemas", "workers")
 
@@ -21,8 +21,7 @@ def files_of(source: str) -> list[list[Any]]:
     """Names, sizes and times of a model's files where `source` is a directory of this machine; else nothing."""
     if not is_path(source):
         return []
-    folder = Path(source).expanduser()
-    paths = sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
+    paths = model_files(Path(source).expanduser())
     return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
 
 

@@ -7,6 +7,7 @@ import typer
 
 from deploy.cli.connect import ConfigFile, load_config
 from deploy.cli.terminal import escape, plural, say
+from deploy.names import used_models
 
 
 def check(
@@ -47,7 +48,7 @@ def _summary(settings: Any) -> list[str]:
     security = settings.kafka.security
     login = f", {security.sasl_mechanism} as {security.username}" if security.sasl_mechanism else ""
     lines = [f"kafka: {settings.kafka.bootstrap_servers}, {security.protocol}{login}"]
-    used = {model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models}
+    used = used_models(settings)
     for name, model in settings.models.items():
         revision = f", revision {model.revision}" if model.revision else ""
         replicas = f"{model.replicas.min} to {model.replicas.max}" if model.replicas.max > model.replicas.min else str(

@@ -38,13 +38,8 @@ def status(
 
 
 def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(*view.PIPELINE_COLUMNS)
-    for pipeline in pipelines:
-        table.add_row(*(escape(cell) for cell in view.cells(pipeline)))
     console = out()
-    console.print(table)
+    console.print(view.table(pipelines))
     for model in models:
         console.print(view.model_line(model), soft_wrap=True)
     for kind in ("pipelines", "models"):

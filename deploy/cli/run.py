@@ -107,13 +107,9 @@ def _ask(runtime: Any) -> dict[str, Any]:
 
 
 def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
-    from rich.table import Table
     from rich.text import Text
 
     devices = "; ".join(view.model_line(model) for model in models)
-    table = Table(*view.PIPELINE_COLUMNS, caption=Text(devices, style="dim"), caption_justify="left")
-    for pipeline in pipelines:
-        table.add_row(*(Text(escape(cell)) for cell in view.cells(pipeline)))
-        for problem in view.problems(pipeline):
-            table.add_row("", "", Text(escape(problem), style="red"))
+    table = view.table(pipelines, with_problems=True)
+    table.caption, table.caption_justify = Text(devices, style="dim"), "left"
     return table

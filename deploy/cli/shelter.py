@@ -9,6 +9,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from contextlib import suppress
@@ -19,6 +20,7 @@ import typer
 
 _PR_SET_PDEATHSIG = 1
 PLACE, PREFIX, NOTE = "/tmp", "labelstream-", "address"  # noqa: S108
+CONNECT_S = 1.0
 
 
 def go_on_sheltered() -> Path:
@@ -60,13 +62,23 @@ def note_address(folder: Path, address: str) -> None:
 
 
 def noted_addresses() -> list[str]:
-    """The local Rays that this user's commands have started, and that have not ended."""
+    """The local Rays that this user's commands have started, and that answer: who is killed leaves a note behind."""
     found = []
     for note in sorted(Path(PLACE).glob(f"{PREFIX}*/{NOTE}")):
         with suppress(OSError):  # another user's, or ended just now
-            if note.stat().st_uid == os.getuid():
-                found.append(note.read_text())
+            if note.stat().st_uid == os.getuid() and _answers(address := note.read_text()):
+                found.append(address)
     return found
+
+
+def _answers(address: str) -> bool:
+    """Does anybody listen there? They are on loopback, where that is known at once."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, ValueError):  # the latter: the note is just being written
+        return False
+    return True
 
 
 def _wait_for(child: int) -> int:

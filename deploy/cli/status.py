@@ -2,10 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from deploy.cli.terminal import plural
+from deploy.cli.terminal import escape, plural
 from deploy.names import model_deployment
 
 PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
@@ -114,6 +114,19 @@ def cells(view: PipelineView) -> tuple[str, ...]:
         reasons(view.dead_letters), str(view.lag), number(view.oldest_s), str(view.in_flight),
         number(view.p50_ms), number(view.p99_ms),
     )  # fmt: skip
+
+
+def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> Any:
+    """A row for each pipeline, and below it one for each of its problems, if they are asked for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(*PIPELINE_COLUMNS)
+    for pipeline in pipelines:
+        made.add_row(*(Text(escape(cell)) for cell in cells(pipeline)))
+        for problem in problems(pipeline) if with_problems else ():
+            made.add_row("", "", Text(escape(problem), style="red"))
+    return made
 
 
 def line(view: PipelineView) -> str:

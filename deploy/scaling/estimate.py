@@ -1,8 +1,8 @@
 """Counters -> rates, costs, capacities and ages. Holds the little history that these need; pure otherwise."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
 
 from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 
@@ -11,6 +11,7 @@ COUNTS_S = 30.0
 FULL_SHARE, LEARN = 0.5, 0.02  # of each look, once a second
 MIN_BUSY_S, MIN_MESSAGES = 1.0, 50
 MOST_MARKS = 512
+_Value = TypeVar("_Value")
 
 
 class PipelineSeen(NamedTuple):
@@ -33,6 +34,11 @@ class PipelineSeen(NamedTuple):
     @property
     def oldest_s(self) -> float:
         return max(self.ages.values(), default=0.0)
+
+    @property
+    def waiting(self) -> int:
+        """Messages without a result, in all partitions."""
+        return sum(self.lag.values())
 
 
 class ModelSeen(NamedTuple):
@@ -66,6 +72,13 @@ class Estimator:
         )  # fmt: skip
 
 
+def _add_to(samples: deque[tuple[float, _Value]], at: float, value: _Value, keep_s: float) -> None:
+    """One sample more; those go that are not needed to look back over `keep_s`."""
+    samples.append((at, value))
+    while len(samples) > 2 and samples[1][0] <= at - keep_s:
+        samples.popleft()
+
+
 class _Totals:
     """Sums over processes that come and go, each of which counts from 0: what they did over the last seconds."""
 
@@ -80,9 +93,7 @@ class _Totals:
             for field, (old, new) in enumerate(zip(before, now, strict=True)):
                 self._sums[field] += max(0.0, new - old)
         self._before = dict(counts)
-        self._samples.append((at, tuple(self._sums)))
-        while len(self._samples) > 2 and self._samples[1][0] <= at - COUNTS_S:
-            self._samples.popleft()
+        _add_to(self._samples, at, tuple(self._sums), COUNTS_S)
 
     def lately(self) -> tuple[float, ...]:
         (_, first), (_, last) = self._samples[0], self._samples[-1]
@@ -159,9 +170,7 @@ class _PipelineHistory:
         for partition, (end, _) in backlog.items():
             self._arrived += max(0, end - self._ends.get(partition, end))
             self._ends[partition] = end
-        self._samples.append((at, self._arrived))
-        while len(self._samples) > 2 and self._samples[1][0] <= at - SLOW_S:
-            self._samples.popleft()
+        _add_to(self._samples, at, self._arrived, SLOW_S)
         self._lag = {partition: found.lag for partition, found in backlog.items()}
         self._ages.see(at, backlog)
 
@@ -169,17 +178,13 @@ class _PipelineHistory:
         if len(self._samples) < 2:
             return 0.0
         at, arrived = self._samples[-1]
-        then, before = next(sample for sample in _backwards(self._samples, at - window_s))
+        then, before = _sample_of(self._samples, at - window_s)
         return (arrived - before) / (at - then)
 
 
-def _backwards(samples: deque[tuple[float, int]], since: float) -> Iterable[tuple[float, int]]:
+def _sample_of(samples: deque[tuple[float, int]], since: float) -> tuple[float, int]:
     """The newest sample that is not younger than `since`, else the oldest one."""
-    for at, value in reversed(samples):
-        if at <= since:
-            yield at, value
-            return
-    yield samples[0]
+    return next((sample for sample in reversed(samples) if sample[0] <= since), samples[0])
 
 
 class _Ages:

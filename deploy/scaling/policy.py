@@ -11,12 +11,12 @@ The largest of the three counts: up at once, down when none of the last DOWN_S h
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from deploy.names import model_deployment, pipeline_deployment
 from deploy.scaling.estimate import ModelSeen, PipelineSeen, Seen
+from deploy.scaling.highest import Highest
 from deploy.scaling.rules import Bounds, Rules
 
 USABLE = 0.9
@@ -81,7 +81,7 @@ class Policy:
         busy = [found for found in users.values() if found.arrival_per_s or any(found.lag.values())]
         if model.tokens_per_s is None or any(not found.cost for found in busy):
             reasons[model_deployment(name)] = "nothing is known of its speed yet"
-            return state.hold(seen.at, bounds.of(max(state.target, int(bool(busy)))))
+            return state.ask_for(seen.at, bounds.of(max(state.target, int(bool(busy)))))
         demand = self._demand(name, users)
         wanted = _wanted(demand, model.tokens_per_s, state, seen.at, model.replicas)
         within = self._within_reach(name, users, wanted)
@@ -94,7 +94,7 @@ class Policy:
         total = Demand(0, 0, 0, 0, 0)
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
-            backlog = sum(found.lag.values()) * cost
+            backlog = found.waiting * cost
             one = Demand(backlog, found.arrival_per_s * cost, found.trend * cost,
                          backlog / rules.target_drain_s, backlog / rules.max_lag_s)
             total = Demand(*(a + b for a, b in zip(total, one, strict=True)))
@@ -115,8 +115,7 @@ class Policy:
         if found is None or found.stale or not found.lag:
             reasons[pipeline_deployment(name)] = "held: the brokers give no answer"
             return state.target
-        lag = sum(found.lag.values())
-        rate = max(0.0, found.arrival_per_s) + lag / rules.target_drain_s
+        rate = max(0.0, found.arrival_per_s) + found.waiting / rules.target_drain_s
         share = {model: _share(seen, self._rules, name, model) for model in rules.models}
         calls = sum(models[model] * share[model] for model in rules.models) * CALLS_PER_REPLICA
         for_calls = math.ceil(calls / rules.calls)
@@ -135,8 +134,8 @@ class Policy:
 
 def skew(found: PipelineSeen) -> str | None:
     """Is the backlog that of few partitions? A partition is one worker's, however many there are."""
-    total = sum(found.lag.values())
-    if len(found.lag) < 2 or total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
+    total = found.waiting
+    if len(found.lag) < 2 or not _is_large(found):
         return None
     partition, most = max(found.lag.items(), key=lambda entry: entry[1])
     if most < SKEWED_SHARE * total or most < 4 * total / len(found.lag):
@@ -147,17 +146,21 @@ def skew(found: PipelineSeen) -> str | None:
 
 def _holding(found: PipelineSeen) -> int:
     """Over how many partitions the backlog is spread, as the inverse of their shares' squares; all without any."""
-    total = sum(found.lag.values())
-    if total < SKEWED_LAG_S * max(1.0, found.arrival_per_s):
+    if not _is_large(found):
         return max(1, len(found.lag))
-    return max(1, math.ceil(total**2 / sum(lag**2 for lag in found.lag.values())))
+    return max(1, math.ceil(found.waiting**2 / sum(lag**2 for lag in found.lag.values())))
+
+
+def _is_large(found: PipelineSeen) -> bool:
+    """Is the backlog more than what comes in some seconds? How a smaller one is spread says nothing."""
+    return found.waiting >= SKEWED_LAG_S * max(1.0, found.arrival_per_s)
 
 
 def _share(seen: Seen, rules: Rules, pipeline: str, model: str) -> float:
     """How much of a model's work is this pipeline's, 0 to 1."""
     def work(name: str) -> float:
         found = seen.pipelines[name]
-        return found.cost.get(model, 0.0) * (found.arrival_per_s + sum(found.lag.values()))
+        return found.cost.get(model, 0.0) * (found.arrival_per_s + found.waiting)
 
     total = sum(work(name) for name in seen.pipelines if model in rules.pipelines[name].models)
     return work(pipeline) / total if total else 1.0
@@ -183,7 +186,7 @@ class _ModelTarget:
         self.target = target
         self.start_s = START_S
         self._asked: dict[int, float] = {}  # the how manieth replica -> since when it is awaited
-        self._lately, self._longer = _Highest(DOWN_S), _Highest(IDLE_S)
+        self._lately, self._longer = Highest(DOWN_S), Highest(IDLE_S)
         self._followed = self._gone = False
 
     def notice(self, at: float, replicas: int) -> None:
@@ -202,18 +205,16 @@ class _ModelTarget:
         return sum(min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items()
                    if number > replicas)
 
-    def hold(self, at: float, target: int) -> int:
-        return self._set(at, target)
-
     def follow(self, at: float, wanted: int) -> int:
         """Up at once; down to the most that was wanted lately."""
         if not self._followed:  # what it found running was wanted until now
             self._followed = True
             self.follow(at, self.target)
         lately, longer = self._lately.add(at, wanted), self._longer.add(at, wanted)
-        return self._set(at, lately or min(longer, 1))
+        return self.ask_for(at, lately or min(longer, 1))
 
-    def _set(self, at: float, target: int) -> int:
+    def ask_for(self, at: float, target: int) -> int:
+        """So many, whatever was wanted lately."""
         for number in range(self.target + 1, target + 1):
             self._asked[number] = at
         for number in [number for number in self._asked if number > target]:
@@ -229,7 +230,7 @@ class _WorkerTarget:
         self.target, self._bounds = target, bounds
         self._since: float | None = None
         self._moved_at = -math.inf
-        self._least, self._most = _Highest(WORKERS_UP_S), _Highest(WORKERS_DOWN_S)
+        self._least, self._most = Highest(WORKERS_UP_S), Highest(WORKERS_DOWN_S)
 
     def follow(self, at: float, wanted: int) -> int:
         """Up when more was wanted for some seconds, down to the most that was for many."""
@@ -244,19 +245,3 @@ class _WorkerTarget:
             self._moved_at, self.target = at, most
         self.target = self._bounds.of(self.target)
         return self.target
-
-
-class _Highest:
-    """The highest of the last `keep_s`; in front it is, behind it only what may come after."""
-
-    def __init__(self, keep_s: float) -> None:
-        self._keep_s = keep_s
-        self._values: deque[tuple[float, int]] = deque()
-
-    def add(self, at: float, value: int) -> int:
-        while self._values and self._values[-1][1] <= value:
-            self._values.pop()
-        self._values.append((at, value))
-        while self._values[0][0] < at - self._keep_s:
-            self._values.popleft()
-        return self._values[0][1]

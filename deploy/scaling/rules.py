@@ -21,8 +21,7 @@ class ModelRules(NamedTuple):
 class PipelineRules(NamedTuple):
     """`target_drain_s`: how fast a backlog must be gone. `max_lag_s`: how old a message may get before its result.
 
-    `models`: those that it may use. `calls`: how many micro-batches a worker has in flight, `call_messages` of how many
-    messages each at most.
+    `models`: those that it may use. `calls`: how many micro-batches a worker has in flight.
     """
 
     bounds: Bounds
@@ -30,7 +29,6 @@ class PipelineRules(NamedTuple):
     target_drain_s: float
     max_lag_s: float
     calls: int
-    call_messages: int
 
 
 class Rules(NamedTuple):

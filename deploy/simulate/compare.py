@@ -74,18 +74,18 @@ def row(way: str, setting: str, trace: Trace, seed: int, outcome: Outcome, goal:
                outcome.late_s / goal.max_lag_s, outcome.gpu_hours, outcome.late_share, outcome.p99_s, outcome.moves)
 
 
-def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal, only: str | None = None) -> list[Row]:
+def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal) -> list[Row]:
     """All ways with all settings on all shipped traces of these seeds, on all cores."""
-    jobs = [(seed, number, cluster, goal, only) for seed in seeds for number in range(len(shipped()))]
+    jobs = [(seed, number, cluster, goal) for seed in seeds for number in range(len(shipped()))]
     with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool:
         return [found for rows in pool.map(_on_one_trace, jobs) for found in rows]
 
 
-def _on_one_trace(job: tuple[int, int, Cluster, Goal, str | None]) -> list[Row]:
-    seed, number, cluster, goal, only = job
+def _on_one_trace(job: tuple[int, int, Cluster, Goal]) -> list[Row]:
+    seed, number, cluster, goal = job
     trace = shipped(seed)[number]
     return [row(way, setting, trace, seed, run(trace, cluster, make(), goal.max_lag_s, seed), goal)
-            for way, setting, make in ways(cluster, goal) if only in (None, way)]
+            for way, setting, make in ways(cluster, goal)]
 
 
 class Verdict(NamedTuple):

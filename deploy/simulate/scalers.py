@@ -4,8 +4,9 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from deploy.names import model_deployment, pipeline_deployment
+from deploy.names import by_deployment
 from deploy.scaling.estimate import Estimator
+from deploy.scaling.highest import Highest
 from deploy.scaling.policy import Policy
 from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from deploy.simulate.world import MODEL, PIPELINE, Cluster, View
@@ -15,8 +16,7 @@ class Ours:
     """The policy that runs in the application, on readings like those that it gets there."""
 
     def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, least: int = 1) -> None:
-        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls,
-                                 cluster.call_messages)
+        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls)
         rules = Rules({MODEL: ModelRules(Bounds(least, cluster.most_replicas))}, {PIPELINE: pipeline})
         self._estimator, self._rules = Estimator(), rules
         self._policy: Policy | None = None
@@ -25,8 +25,7 @@ class Ours:
         readings = view.readings()
         if self._policy is None:  # it finds what runs
             workers = len(readings.pipelines[PIPELINE].workers)
-            runs = {model_deployment(MODEL): view.replicas, pipeline_deployment(PIPELINE): workers}
-            self._policy = Policy(self._rules, runs)
+            self._policy = Policy(self._rules, by_deployment({MODEL: view.replicas}, {PIPELINE: workers}))
         decision = self._policy.decide(self._estimator.see(readings))
         return decision.models[MODEL], decision.pipelines[PIPELINE]
 
@@ -93,7 +92,7 @@ class KedaLag:
         self._cluster, self._setting = cluster, setting
         self._polled_at = self._synced_at = -math.inf
         self._lag = 0
-        self._wanted: deque[tuple[float, int]] = deque()
+        self._most = Highest(setting.stabilization_s)
         self._target: int | None = None
 
     def decide(self, view: View) -> tuple[int, int]:
@@ -113,7 +112,5 @@ class KedaLag:
         ratio = self._lag / (self._setting.lag_threshold * now)
         wanted = now if abs(ratio - 1) <= self.TOLERANCE else math.ceil(now * ratio)
         wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.most_replicas))
-        self._wanted.append((at, wanted))
-        while self._wanted[0][0] < at - self._setting.stabilization_s:
-            self._wanted.popleft()
-        self._target = wanted if wanted > now else max(value for _, value in self._wanted)
+        most = self._most.add(at, wanted)
+        self._target = wanted if wanted > now else most

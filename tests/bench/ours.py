@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
@@ -60,16 +61,12 @@ def settings_for(model: str, bootstrap: str, at_least_once: Topics, exactly_once
 @contextmanager
 def running(settings: Settings, null: bool = False) -> Iterator[None]:
     """The application runs, and its consumers have their partitions."""
-    original = deploy.app.ModelReplica
-    deploy.app.ModelReplica = NullReplica if null else original  # type: ignore[misc]
-    try:
-        with ray_for(settings):
-            deploy_settings(settings)
-            while any(worker_stats(name).get("state") != "running" for name in settings.pipelines):
-                time.sleep(0.1)
-            yield
-    finally:
-        deploy.app.ModelReplica = original  # type: ignore[misc]
+    replica = NullReplica if null else ModelReplica
+    with patch.object(deploy.app, "ModelReplica", replica), ray_for(settings):
+        deploy_settings(settings)
+        while any(worker_stats(name).get("state") != "running" for name in settings.pipelines):
+            time.sleep(0.1)
+        yield
 
 
 def worker_stats(pipeline: str = "p") -> dict[str, Any]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from ray import cloudpickle, serve
 
@@ -54,10 +55,8 @@ class System:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        original = deploy.app.ModelReplica
-        deploy.app.ModelReplica = inject.ChaosReplica  # type: ignore[misc]
         with ExitStack() as stack:
-            stack.callback(setattr, deploy.app, "ModelReplica", original)
+            stack.enter_context(patch.object(deploy.app, "ModelReplica", inject.ChaosReplica))
             stack.callback(self.proxy.close)
             stack.enter_context(self.broker)
             for topic, partitions in ((INPUT, PARTITIONS), (OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):

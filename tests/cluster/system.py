@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import ray
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -106,17 +106,12 @@ def add_node(cluster: Cluster, gpus: int) -> Any:
 @contextmanager
 def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
     _pickle_by_value()
-    original = deploy.app.ModelReplica
-    deploy.app.ModelReplica = FixedTimeReplica  # type: ignore[misc]
-    try:
-        with runtime.ray_for(settings, cluster.address):
-            runtime.deploy(settings, 240)
-            try:
-                yield
-            finally:
-                runtime.undeploy(settings)
-    finally:
-        deploy.app.ModelReplica = original
+    with patch.object(deploy.app, "ModelReplica", FixedTimeReplica), runtime.ray_for(settings, cluster.address):
+        runtime.deploy(settings, 240)
+        try:
+            yield
+        finally:
+            runtime.undeploy(settings)
 
 
 def places() -> list[tuple[str, int]]:
@@ -187,14 +182,3 @@ class Stream:
                     self.gaps.append(self.now() - last)
                     last = self.now()
         consumer.close()
-
-
-def wait_until(condition: Any, timeout_s: float, what: str) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s"
-        time.sleep(0.2)
-
-
-def write(path: Path, figures: dict[str, Any]) -> None:
-    path.write_text(json.dumps(figures, indent=2) + "\n")

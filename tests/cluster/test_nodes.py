@@ -5,7 +5,8 @@ import time
 import pytest
 
 from deploy import runtime
-from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, running, settings_for, wait_until
+from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, running, settings_for
+from tests.integration.streams import wait_until
 from tests.kafka import Broker
 
 pytestmark = pytest.mark.timeout(600)

@@ -14,7 +14,8 @@ from deploy import runtime
 from deploy.simulate.scalers import Ours
 from deploy.simulate.traces import Trace
 from deploy.simulate.world import Cluster, Outcome, run
-from tests.cluster.system import PER_TEXT_S, Stream, Topics, cluster_of, running, settings_for, wait_until
+from tests.cluster.system import PER_TEXT_S, Stream, Topics, cluster_of, running, settings_for
+from tests.integration.streams import wait_until
 from tests.kafka import Broker
 from workers.settings import Settings
 

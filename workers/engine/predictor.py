@@ -59,7 +59,12 @@ class Predictor:
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
         self.tokens = self.slots = 0
-        self._good_row, _ = TextTokenizer(description).encode([Request("good")])
+        # All of ours at once: a tokenizer that is kept would keep its vocabulary.
+        tokenizer, long_text = TextTokenizer(description), "all work and no play " * description.max_length
+        self._good_row, _ = tokenizer.encode([Request("good")])
+        self._short_row, _ = tokenizer.encode([Request("good " * 30)])
+        texts = ("good", "not bad at all.", long_text[:160], long_text)
+        self._first_rows, _ = tokenizer.encode([Request(text) for text in texts])
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -105,7 +110,7 @@ class Predictor:
 
         Raises InferenceError as `predict` does.
         """
-        row, _ = TextTokenizer(self._description).encode([Request("good " * 30)])
+        row = self._short_row
         packed = concatenate([row] * max(1, self.max_batch_tokens // (len(row.ids) + 1)))
         started = time.perf_counter()
         self.predict(packed, 1)
@@ -116,11 +121,7 @@ class Predictor:
 
         Raises ModelError when the model fails on good texts, or answers differently beside a longer one.
         """
-        tokenizer = TextTokenizer(self._description)
-        long_text = "all work and no play " * self._description.max_length
-        texts = ("good", "not bad at all.", long_text[:160], long_text)
-        packed, _ = tokenizer.encode([Request(text) for text in texts])
-        lengths = packed.lengths
+        packed, lengths = self._first_rows, self._first_rows.lengths
         call = self._new_call(packed, 1)
         try:
             together = self._logits(call, np.arange(len(lengths)))

@@ -59,12 +59,17 @@ def is_path(source: str) -> bool:
     return source.startswith((".", "~", os.sep)) or source.count(os.sep) > 1 or os.path.isdir(source)
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The weights, config and tokenizer files in `folder`, sorted."""
+    return sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
+
+
 def revision_of(folder: Path) -> str:
     """The hub's commit for a folder in its cache, else "dir-" and a hash of weights, config and tokenizer files."""
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return folder.name
     total = hashlib.sha256()
-    for path in sorted({path for pattern in PATTERNS for path in folder.glob(pattern)}):
+    for path in model_files(folder):
         with path.open("rb") as file:
             total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return f"dir-{total.hexdigest()[:_HASH_DIGITS]}"

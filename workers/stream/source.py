@@ -134,14 +134,16 @@ class RecordSource:
 
         The end is that of the last fetch; a paused partition's grows old.
         """
-        found = {}
-        for progress in self.ownership.held():
-            if (behind := self.behind(progress)) is not None:
-                found[progress.partition.partition] = behind, self._consumer.highwater(progress.partition) or 0
-        return found
+        return {progress.partition.partition: standing for progress in self.ownership.held()
+                if (standing := self._standing(progress)) is not None}
 
     def behind(self, progress: PartitionProgress) -> int | None:
         """Messages in the log that are not done; None where the brokers have not told yet."""
+        standing = self._standing(progress)
+        return None if standing is None else standing[0]
+
+    def _standing(self, progress: PartitionProgress) -> tuple[int, int] | None:
+        """As in `backlog`; None where the brokers have not told yet."""
         try:
             high = self._consumer.highwater(progress.partition)
         except KafkaError:  # taken away just now
@@ -151,7 +153,7 @@ class RecordSource:
             return None
         # Control records, as those that end a transaction, are fetched but never received.
         done = progress.done if progress.done < progress.received else position
-        return max(0, high - done)
+        return max(0, high - done), high
 
     def halted(self) -> dict[TopicPartition, CorruptBatch]:
         """The partitions of ours that wait for an operator, and why."""

@@ -1,5 +1,6 @@
 """resume and skip with a board that the test plays; which Ray they mean."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,16 +84,37 @@ def test_a_place_that_is_none(run: Run, place: str) -> None:
     fails(run("skip", "feedback", place), 2, "is not TOPIC:PARTITION:OFFSET")
 
 
+@contextmanager
+def noted_ray(folder: Path) -> Iterator[str]:
+    """Somebody who listens on loopback, and their address, which is noted in `folder`. The note outlives them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        folder.mkdir()
+        shelter.note_address(folder, address)
+        yield address
+
+
 def test_the_ray_of_the_one_that_runs_here(run: Run, make_board: MakeBoard, alone: Path) -> None:
     told = make_board(r1=("done", "goes on"))
-    for name in ("labelstream-one", "labelstream-ended", "other"):
-        (alone / name).mkdir()
-    shelter.note_address(alone / "labelstream-one", "10.0.0.1:1")
-    shelter.note_address(alone / "other", "10.0.0.9:9")
+    (alone / "labelstream-starting").mkdir()
+    with noted_ray(alone / "labelstream-one") as one, noted_ray(alone / "other"):
+        assert run("resume", "feedback").code == 0
+        assert told[-1][0] == one
+        with noted_ray(alone / "labelstream-two") as two:
+            fails(run("resume", "feedback"), 2, "--address: more than one `labelstream run`", one, two)
+
+
+def test_the_note_of_one_that_was_killed_counts_for_nothing(run: Run, make_board: MakeBoard, alone: Path) -> None:
+    told = make_board(r1=("done", "goes on"))
+    with noted_ray(alone / "labelstream-killed"):
+        pass
+    (alone / "labelstream-writing").mkdir()
+    shelter.note_address(alone / "labelstream-writing", "")
     assert run("resume", "feedback").code == 0
-    assert told[-1][0] == "10.0.0.1:1"
-    shelter.note_address(alone / "labelstream-ended", "10.0.0.2:2")
-    fails(run("resume", "feedback"), 2, "--address: more than one `labelstream run`", "10.0.0.1:1", "10.0.0.2:2")
+    assert told[-1][0] == "auto"
+    with noted_ray(alone / "labelstream-one") as one:
+        assert run("resume", "feedback").code == 0
+    assert told[-1][0] == one
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from deploy.cli import status
 from deploy.cli.demo_ledger import Ledger
@@ -231,6 +233,18 @@ class TestStatus:
         [seen] = status.StatusView().pipelines(self.board(1, alarms=["paused: 5 of 5", "stuck"]))
         assert status.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
         assert len(status.cells(seen)) == len(status.PIPELINE_COLUMNS)
+
+    def test_a_table_has_a_row_for_each_pipeline_and_its_problems_if_asked_for(self) -> None:
+        pipelines = status.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
+
+        def rows(with_problems: bool) -> list[list[str]]:
+            console = Console(file=StringIO(), width=200)
+            console.print(status.table(pipelines, with_problems))
+            text = console.file.getvalue()  # type: ignore[attr-defined]
+            return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line[0] == "│"]
+
+        assert rows(False) == [list(status.cells(pipelines[0]))]
+        assert rows(True) == [*rows(False), ["", "", "alarm: stuck [red]\\x1b[31m", *[""] * 9]]
 
     def test_models(self) -> None:
         now = [0.0]

@@ -16,8 +16,7 @@ SPEED, COST = 32_000.0, 32.0  # 1,000 messages/s a replica
 
 def rules(models: Bounds = Bounds(1, 50), workers: Bounds = Bounds(1, 20), calls: int = 4) -> Rules:  # noqa: B008
     return Rules({"m": ModelRules(models)},
-                 {"p": PipelineRules(workers, ("m",), target_drain_s=120, max_lag_s=30, calls=calls,
-                                     call_messages=512)})  # fmt: skip
+                 {"p": PipelineRules(workers, ("m",), target_drain_s=120, max_lag_s=30, calls=calls)})  # fmt: skip
 
 
 def pipeline(arrival: float = 0, lag: int | Mapping[int, int] = 0, stale: bool = False, trend: float = 0,
@@ -168,6 +167,6 @@ def test_it_stays_within_its_bounds(steps: list[tuple[float, int, int, bool, flo
 
 def test_two_pipelines_share_a_model() -> None:
     both = Rules({"m": ModelRules(Bounds(1, 50))},
-                 {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4, 512) for name in ("p", "q")})
+                 {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4) for name in ("p", "q")})
     what = Seen(0, {"p": pipeline(arrival=3_000), "q": pipeline(arrival=5_000)}, {"m": ModelSeen(9, SPEED)})
     assert Policy(both, {"model-m": 1}).decide(what).models["m"] == 9

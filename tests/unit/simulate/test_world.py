@@ -43,7 +43,8 @@ def test_nothing_is_lost_and_nobody_does_more_than_it_can(rates: list[int], repl
     steps = np.diff(done, prepend=0)
     most = np.minimum(outcome.replicas, CLUSTER.calls * outcome.workers) * CLUSTER.replica_per_s
     assert (steps >= 0).all()
-    assert (steps <= most + 4).all()  # rounded up by partition
+    # Rounded up by partition. The first second has the replicas that it begins with, which may be more.
+    assert (steps <= most + 4)[1:].all()
 
 
 def test_a_replica_costs_from_when_its_node_is_asked_for() -> None:
