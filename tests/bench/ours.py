@@ -14,15 +14,14 @@ import deploy.app
 from deploy.replica import ModelReplica
 from deploy.runtime import deploy as deploy_settings
 from deploy.runtime import ray_for, status
+from tests.unit.deploy.fakes import NoPredictor
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.settings import ModelSettings, Settings, load_settings
 
 
-class NullPredictor:
+class NullPredictor(NoPredictor):
     """Answers at once: what is left is the worker's own part."""
-
-    max_batch_tokens = 16_384
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         n = len(packed.lengths)

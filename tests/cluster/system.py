@@ -16,7 +16,9 @@ from ray.cluster_utils import Cluster
 
 import deploy.app
 from deploy import runtime
+from deploy.board import Board
 from deploy.replica import ModelReplica
+from deploy.scaling import policy
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
 from workers.engine.description import ModelDescription
@@ -24,24 +26,20 @@ from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.settings import ModelSettings, Settings, load_settings
 
 PER_TEXT_S = 0.004
+HASTY_S = 10.0
 WORDS = 28  # and two special tokens
 PARTITIONS = 12
 
 
-class FixedTime:
-    """In place of a Predictor: no model, no torch."""
-
+class FixedTime(fakes.NoPredictor):
     max_batch_tokens = 4_096
-
-    def probe(self) -> None:
-        pass
 
     def measure(self) -> float:
         return (WORDS + 2) / PER_TEXT_S
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         time.sleep(len(packed.lengths) * PER_TEXT_S)
-        return fakes.by_length(packed, top_k, "")
+        return super().predict(packed, top_k)
 
 
 class FixedTimeReplica(ModelReplica):
@@ -52,6 +50,14 @@ class FixedTimeReplica(ModelReplica):
     def place(self) -> tuple[str, int]:
         """The node and the process."""
         return ray.get_runtime_context().get_node_id(), os.getpid()
+
+
+class HastyBoard(Board):
+    """Lets an idle model go after seconds instead of minutes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        policy.IDLE_S = policy.DOWN_S = HASTY_S
+        super().__init__(*arguments)
 
 
 def _pickle_by_value() -> None:

@@ -82,26 +82,20 @@ def make_worker(
     return kind(name, settings, classifiers, worker_id)
 
 
-class MortalPredictor:
-    """Kills its process when it comes to POISON. Answers everything else by its length, without any model or torch."""
+class MortalPredictor(fakes.NoPredictor):
+    """Kills its process when it comes to POISON."""
 
     max_batch_tokens = 1024
 
     def __init__(self, deaths: Path) -> None:
         self._deaths = deaths
 
-    def probe(self) -> None:
-        pass
-
-    def measure(self) -> float:
-        return 1_000.0
-
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         if POISON in (row.ids.tolist() for row in split(packed, 1, 1)):
             with self._deaths.open("a") as file:
                 file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)
-        return fakes.by_length(packed, top_k, "")
+        return super().predict(packed, top_k)
 
 
 class MortalReplica(ModelReplica):

@@ -33,6 +33,25 @@ def by_length(packed: PackedSequences, top_k: int, revision: str) -> ScoredSeque
     return ScoredSequences(ids, scores, {})
 
 
+class NoPredictor:
+    """What a replica asks of its Predictor, without a model or torch: answers by length, at once."""
+
+    max_batch_tokens = 16_384
+    tokens = slots = 0
+
+    def probe(self) -> None:
+        pass
+
+    def measure(self) -> float:
+        return 1_000.0
+
+    def memory(self) -> dict[str, int]:
+        return {}
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        return by_length(packed, top_k, "")
+
+
 class FakeHandle:
     """`answers`: what the next calls do, in turn; the last one answers all further calls. `calls`: what was asked."""
 

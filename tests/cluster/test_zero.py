@@ -1,0 +1,43 @@
+"""A model that nobody needs holds no GPU, and is there again when a message comes."""
+
+import time
+from unittest.mock import patch
+
+import pytest
+from ray import serve
+
+import deploy.app
+from deploy import runtime
+from tests.cluster.system import HastyBoard, Stream, Topics, cluster_of, running, settings_for
+from tests.integration.streams import wait_until
+from tests.kafka import Broker
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_to_zero_and_awake_again(kafka: Broker) -> None:
+    topics = Topics.made(kafka, "zero")
+    settings = settings_for(kafka.bootstrap, topics, {"min": 0, "max": 2}, 1)
+    with patch.object(deploy.app, "Board", HastyBoard), cluster_of([1, 1]) as cluster, running(cluster, settings):
+        stream = Stream(kafka.bootstrap, topics, 20)
+        wait_until(lambda: len(stream.results) > 100, 120, "the first results")
+        stream.per_s = 0
+        wait_until(lambda: replicas() == 0, 120, "the end of the last replica")
+        time.sleep(15)
+        assert replicas() == 0, "it woke without a message"
+        assert runtime.status()["pipelines"]["p"], "the worker has gone with the model"
+
+        asleep, began = len(stream.results), time.monotonic()
+        stream.per_s = 20
+        wait_until(lambda: len(stream.results) > asleep, 120, "a result")
+        woken_s = time.monotonic() - began
+        wait_until(lambda: len(stream.results) > asleep + 200, 60, "the stream")
+        stream.close(60)
+    print(f"\nawake after {woken_s:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} twice")
+    assert len(stream.results) == stream.sent
+
+
+def replicas() -> int:
+    """Of the model, those that run."""
+    deployments = serve.status().applications[runtime.APP].deployments
+    return sum(deployments["model-m"].replica_states.values())
