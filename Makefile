@@ -14,7 +14,7 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
-	@echo "make test-monitoring           metrics, alerts and the dashboard's queries on a real Prometheus"
+	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 

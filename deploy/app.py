@@ -9,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
 
+from deploy import tracing
 from deploy.board import Board
 from deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from deploy.replica import ModelReplica
@@ -17,6 +18,7 @@ from deploy.versions import files_of, version_of
 from deploy.worker import MakeWorker, StreamWorker
 from workers.errors import ConfigError
 from workers.settings import (
+    LogSettings,
     ModelSettings,
     PipelineSettings,
     Range,
@@ -50,19 +52,19 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def application(settings: Settings, make_worker: MakeWorker | None = None) -> Application:
-    """All pipelines with their models, and the board. `make_worker`: in place of PipelineWorker."""
+    """All pipelines with their models, and the board. `make_worker`: in place of PipelineWorker. Raises ConfigError."""
+    tracing.check(settings.tracing)
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
     models = {name: _model(name, settings) for name in used_models(settings)}
     config = without_secrets(settings)
     uncounted = _without_counts(config)
-    workers = {name: _pipeline(name, pipeline, uncounted, models, make_worker)
-               for name, pipeline in settings.pipelines.items()}
+    workers = {name: _pipeline(name, settings, uncounted, models, make_worker) for name in settings.pipelines}
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # It decides by the counts, where any of them may change.
     version = version_of(Board, config if scaled else uncounted)
     return _deployment(
-        Board, BOARD, version, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000,
+        Board, BOARD, version, settings.logs, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000,
         **({"autoscaling_config": follow.config(follow.Publish, 1, 1)} if scaled else {}),
     ).bind(workers, config)
 
@@ -104,10 +106,12 @@ def _model(name: str, settings: Settings) -> Application:
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.max_in_flight for pipeline in users)
     arguments = _with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"})
+    shown = settings.telemetry.model_dump(mode="json")
     return _deployment(
         ModelReplica,
         model_deployment(name),
-        version_of(ModelReplica, arguments, files_of(spec.source)),
+        version_of(ModelReplica, arguments, shown, files_of(spec.source)),
+        settings.logs,
         ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
         # would only wait to be asked for.
@@ -115,19 +119,21 @@ def _model(name: str, settings: Settings) -> Application:
         # Longer than any worker's drain: the workers need the model to finish what they hold.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
         **_replicas(spec),
-    ).bind(arguments)
+    ).bind(arguments, shown)
 
 
 def _pipeline(
-    name: str, pipeline: PipelineSettings, config: dict[str, Any], models: Mapping[str, Application],
+    name: str, settings: Settings, config: dict[str, Any], models: Mapping[str, Application],
     make_worker: MakeWorker | None,
 ) -> Application:
-    """`config`: the settings of everything, without secrets and counts."""
+    """`config`: `settings` without secrets and counts."""
+    pipeline = settings.pipelines[name]
     made_by = None if make_worker is None else f"{make_worker.__module__}.{make_worker.__qualname__}"
     return _deployment(
         StreamWorker,
         pipeline_deployment(name),
         version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
+        settings.logs,
         **_replicas(pipeline),
         ray_actor_options={"num_cpus": 1},
         max_ongoing_requests=8,
@@ -135,7 +141,7 @@ def _pipeline(
     ).bind(name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker)
 
 
-def _deployment(kind: type, name: str, version: str, **options: Any) -> serve.Deployment:
+def _deployment(kind: type, name: str, version: str, logs: LogSettings, **options: Any) -> serve.Deployment:
     # The classes stay plain and are wrapped here: a decorated class is pickled by value instead of by name.
     return serve.deployment(kind).options(  # type: ignore[attr-defined]
         name=name,
@@ -146,7 +152,7 @@ def _deployment(kind: type, name: str, version: str, **options: Any) -> serve.De
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
         health_check_timeout_s=HEALTH_CHECK_TIMEOUT_S,
         graceful_shutdown_wait_loop_s=0.5,
-        logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
+        logging_config=LoggingConfig(encoding=logs.format.upper(), enable_access_log=False, log_level="WARNING"),
         **options,
     )
 

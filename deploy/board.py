@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
+from deploy import logs
 from deploy.autoscaler import Autoscaler
 from deploy.metrics.export import Exporter
 from deploy.metrics.samples import Sample, of_board
@@ -66,6 +67,7 @@ class Board:
         self._autoscaler: Autoscaler | None = None
         if config is not None:
             settings = load_settings(config)
+            logs.set_up(settings.logs, deployment=BOARD)
             exporter = Exporter()
             self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read,
                                           lambda *seen: exporter.try_to_export(of_board(*seen)))

@@ -12,6 +12,7 @@ from deploy.board import noted
 from deploy.isolation import Isolation, Noted
 from deploy.limits import MAX_CALL_TOKENS, max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
+from workers import tracing
 from workers.classifier import Answer, Request
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate_scores, split
@@ -92,7 +93,15 @@ class ServeClassifier:
 
     def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
         """See `Classifier.submit`. Tokenizes in the calling thread."""
+        span = tracing.call(self._name, len(requests))
         future: Future[Answers] = Future()
+        if span.is_recording():
+            future.add_done_callback(lambda done: tracing.end(span, done.exception()))
+        with tracing.within(span):
+            self._submit(future, requests)
+        return future
+
+    def _submit(self, future: "Future[Answers]", requests: Sequence[Request]) -> None:
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         try:
             model = self._model
@@ -105,7 +114,6 @@ class ServeClassifier:
                 self._loop.call_soon_threadsafe(self._begin, future, model, prepared, requests)
         except BaseException as error:
             self._resolve(future, error)
-        return future
 
     def close(self) -> None:
         """See `Classifier.close`. Ends the thread; may be called again."""
@@ -192,7 +200,8 @@ class ServeClassifier:
                 task.cancel()
 
     async def _ask(self, method: Any, packed: PackedSequences, *args: Any) -> ScoredSequences:
-        response = method.remote(packed, *args)
+        trace = tracing.here()
+        response = method.remote(packed, *args, **({"trace": trace} if trace else {}))
         try:
             scored: ScoredSequences = await response
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+from workers import tracing
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
 from workers.errors import InferenceError
 from workers.histogram import Histogram
@@ -25,13 +26,17 @@ Predict = Callable[[PackedSequences, int], ScoredSequences]
 
 
 class Call(NamedTuple):
-    """One worker's micro-batch. `arrived`: monotonic seconds. `around`: is entered on the device's thread."""
+    """One worker's micro-batch. `arrived`: monotonic seconds. `around`: is entered on the device's thread.
+
+    `trace`: of the caller, as of `workers.tracing.here`.
+    """
 
     packed: PackedSequences
     top_k: int
     arrived: float
     future: "Future[ScoredSequences]"
     around: AbstractContextManager[None] = nullcontext()
+    trace: str | None = None
 
 
 class Joiner:
@@ -54,9 +59,9 @@ class Joiner:
         self._busy_s = 0.0
         self._histograms = {"queue_wait_s": Histogram(), "forward_s": Histogram(), "batch_tokens": Histogram(TOKENS)}
 
-    def submit(self, packed: PackedSequences, top_k: int) -> "Future[ScoredSequences]":
+    def submit(self, packed: PackedSequences, top_k: int, trace: str | None = None) -> "Future[ScoredSequences]":
         """The `top_k` best labels of each sequence (at least one); InferenceError when the model fails as a whole."""
-        call = Call(packed, top_k, time.monotonic(), Future())
+        call = Call(packed, top_k, time.monotonic(), Future(), trace=trace)
         with self._arrived:
             self._waiting.append(call)
             self._waiting_tokens += len(packed.ids)
@@ -66,10 +71,10 @@ class Joiner:
         return call.future
 
     def submit_apart(
-        self, packed: PackedSequences, top_k: int, around: AbstractContextManager[None]
+        self, packed: PackedSequences, top_k: int, around: AbstractContextManager[None], trace: str | None = None
     ) -> "Future[ScoredSequences]":
         """As `submit`, but never joined with other calls. The device's thread is within `around` meanwhile."""
-        call = Call(packed, top_k, time.monotonic(), Future(), around)
+        call = Call(packed, top_k, time.monotonic(), Future(), around, trace)
         self._device.submit(self._run, [call])
         return call.future
 
@@ -96,11 +101,14 @@ class Joiner:
         if not calls:
             return
         started = self._busy_since = time.monotonic()
-        answers = self._together(calls)
+        sequences = sum(len(call.packed.lengths) for call in calls)
+        tokens = sum(len(call.packed.ids) for call in calls)
+        with tracing.forward([call.trace for call in calls], sequences, tokens):
+            answers = self._together(calls)
         self._busy_since = None
         failed = all(isinstance(answer, Exception) for answer in answers)
         self._failed_in_row = self._failed_in_row + 1 if failed else 0
-        self._count(calls, started, failed)
+        self._count(calls, sequences, tokens, started, failed)
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, Exception):
                 call.future.set_exception(answer)
@@ -136,13 +144,13 @@ class Joiner:
                 return [InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])]
         return [answer for call in calls for answer in self._together([call])]
 
-    def _count(self, calls: list[Call], started: float, failed: bool) -> None:
-        taken_s, tokens = time.monotonic() - started, sum(len(call.packed.ids) for call in calls)
+    def _count(self, calls: list[Call], sequences: int, tokens: int, started: float, failed: bool) -> None:
+        taken_s = time.monotonic() - started
         with self._counting:
             counts, histograms = self._counts, self._histograms
             counts["calls"] += len(calls)
             counts["batches"] += 1
-            counts["sequences"] += sum(len(call.packed.lengths) for call in calls)
+            counts["sequences"] += sequences
             counts["tokens"] += tokens
             counts["failed_batches"] += failed
             self._busy_s += taken_s

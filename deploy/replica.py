@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from deploy import telemetry
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
 from deploy.joiner import Joiner
@@ -18,7 +19,7 @@ from deploy.options import options_of
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError, ModelChanged
-from workers.settings import ModelSettings
+from workers.settings import ModelSettings, Telemetry
 
 if TYPE_CHECKING:
     from workers.engine.predictor import Predictor
@@ -33,9 +34,10 @@ STUCK_S = 600.0
 
 
 class ModelReplica:
-    """`spec`: a `ModelSettings` as a dict. Raises ModelError when the model cannot be served."""
+    """`spec`: a `ModelSettings` as a dict, `shown`: a `Telemetry`. Raises ModelError when it cannot be served."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], shown: dict[str, Any]) -> None:
+        telemetry.set_up(Telemetry(**shown))
         settings = ModelSettings(**spec)
         threads = settings.threads or usable_cores()
         # OpenMP reads these when torch is imported. Ray has set the first to num_cpus (1 below 2).
@@ -72,25 +74,27 @@ class ModelReplica:
         """What a caller must know to prepare its input; several MB with a large vocabulary."""
         return self._description
 
-    async def classify(self, packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
-        """The `top_k` best labels (at most all) of each sequence, in order.
+    async def classify(
+        self, packed: PackedSequences, top_k: int, revision: str, trace: str | None = None
+    ) -> ScoredSequences:
+        """The `top_k` best labels (at most all) of each sequence, in order. `trace`: as of `workers.tracing.here`.
 
         Raises ModelChanged when `revision` is not the one served here, InferenceError when the model as a whole fails.
         """
         self._check_revision(revision)
         if not len(packed.lengths):
             raise InferenceError("a call without sequences")
-        return await asyncio.wrap_future(self._joiner.submit(packed, top_k))
+        return await asyncio.wrap_future(self._joiner.submit(packed, top_k, trace))
 
     async def classify_apart(
-        self, packed: PackedSequences, top_k: int, revision: str, ticket: str
+        self, packed: PackedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None
     ) -> ScoredSequences:
         """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
 
         Meanwhile `ticket` is on the board, to be read there should this process not live to answer.
         """
         self._check_revision(revision)
-        return await asyncio.wrap_future(self._joiner.submit_apart(packed, top_k, self._noted(ticket)))
+        return await asyncio.wrap_future(self._joiner.submit_apart(packed, top_k, self._noted(ticket), trace))
 
     @contextmanager
     def _noted(self, ticket: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ray import serve
 
+from deploy import telemetry
 from deploy.board import Reporter
 from deploy.handle import ServeClassifier
 from deploy.metrics.samples import of_worker
@@ -48,6 +49,7 @@ class StreamWorker:
         self._reporter: Reporter | None = None
         self._classifiers: dict[str, ServeClassifier] = {}
         settings = load_settings(config)
+        telemetry.set_up(settings.telemetry)
         try:
             for name, handle in models.items():
                 timeout_s = settings.models[name].call_timeout_s

@@ -236,6 +236,27 @@ class PipelineSettings(Section):
         return (self.model, *(name for name in self.models if name != self.model))
 
 
+class LogSettings(Section):
+    """What workers, models and the board say, on stderr; `json`: an object in each line."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class TracingSettings(Section):
+    """Where spans go, by OTLP over HTTP; without an endpoint there are none. `sample`: share of micro-batches."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    sample: float = Field(default=0.01, ge=0, le=1)
+
+
+class Telemetry(Section):
+    """What every process of the application is told of how to show itself."""
+
+    logs: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+
+
 class _Environment(EnvSettingsSource):
     """A wrong JSON value in a variable is reported like any other wrong value, by its key."""
 
@@ -256,6 +277,12 @@ class Settings(BaseSettings):
     kafka: KafkaSettings
     models: dict[Name, ModelSettings] = Field(min_length=1)
     pipelines: dict[Name, PipelineSettings] = Field(min_length=1)
+    logs: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        return Telemetry(logs=self.logs, tracing=self.tracing)
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -34,9 +34,12 @@ class Broker(NamedTuple):
 
 def load_config(path: Path) -> Any:
     """The `Settings` in a file. Raises ConfigError."""
+    from deploy import tracing
     from workers.settings import load_settings, read_config_file
 
-    return load_settings(read_config_file(path))
+    settings = load_settings(read_config_file(path))
+    tracing.check(settings.tracing)
+    return settings
 
 
 def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:

@@ -41,7 +41,7 @@ def run(
                           "--metrics-export-port`")
     settings = load_config(config)
     folder = go_on_sheltered() if address is None else None
-    set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO)
+    set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
             _run(settings, address, folder, metrics_port)
@@ -69,6 +69,12 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
             log.info("stopping: finishing and committing what is in flight")
             if address is not None:
                 runtime.undeploy(settings)
+
+
+def _formatter(settings: Any) -> logging.Formatter | None:
+    from deploy.logs import json_formatter
+
+    return json_formatter({}) if settings.logs.format == "json" else None
 
 
 def _log_progress(states: dict[str, str]) -> None:

@@ -32,10 +32,10 @@ class _StderrOfNow(logging.Handler):
         print(self.format(record), file=sys.stderr, flush=True)
 
 
-def set_up_logging(level: int) -> None:
+def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> None:
     """Log lines to stderr. kafka-python stays quiet at any level: its DEBUG log holds keys and values."""
     handler = _StderrOfNow()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for noisy in ("ray", "ray.serve", "httpx", "huggingface_hub", "transformers", "py.warnings", "asyncio"):

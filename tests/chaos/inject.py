@@ -68,6 +68,6 @@ class ChaosWorker(PipelineWorker):
 class ChaosReplica(ModelReplica):
     """Tells its process id once it has loaded its model."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: dict[str, Any], shown: dict[str, Any]) -> None:
+        super().__init__(spec, shown)
         (Path(spec["source"]).parent / f"replica-{os.getpid()}").touch()

@@ -17,10 +17,12 @@ from deploy.metrics.table import METRICS
 from tests.integration.streams import produce, read_results, wait_until
 from tests.kafka import KafkaBroker
 from tests.models import build
+from tests.monitoring.collector import Collector
 from tests.monitoring.prometheus import Prometheus, free_port
 
 DASHBOARD = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
 START_S, SHOWN_S = 240.0, 60.0
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 GOOD, BAD, SKIPPED = 3_000, 40, 10
 # What this run cannot have.
 NO_GPU = {"labelstream_model_memory_bytes"}
@@ -28,17 +30,22 @@ NOT_HERE = ("kind=\"used\"", "labelstream:label_shift:ratio")  # a GPU; a day of
 
 
 class Run(NamedTuple):
+    """`folder`: where its own lines are, in `run.log`."""
+
     prometheus: Prometheus
-    config: Path
+    collector: Collector
+    folder: Path
 
 
-def _config(broker: KafkaBroker, folder: Path) -> Path:
+def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
     for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad"):
         broker.create_topic(topic, 2)
     pipeline = {"model": "tiny", "on_empty_text": "skip"}
     config = folder / "labelstream.yaml"
     config.write_text(yaml.safe_dump({
         "kafka": {"bootstrap_servers": broker.bootstrap, "session_timeout_ms": 6_000},
+        "logs": {"format": "json"},
+        "tracing": {"endpoint": collector.endpoint, "sample": 1},
         "models": {"tiny": {"source": str(build(folder / "model")), "replicas": {"min": 1, "max": 2},
                             "threshold": 0.5}},
         "pipelines": {
@@ -53,8 +60,8 @@ def _config(broker: KafkaBroker, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder, port = tmp_path_factory.mktemp("monitored"), free_port()
-    with KafkaBroker() as broker, (folder / "run.log").open("wb") as log:
-        config = _config(broker, folder)
+    with KafkaBroker() as broker, Collector() as collector, (folder / "run.log").open("wb") as log:
+        config = _config(broker, collector, folder)
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config), "--metrics-port", str(port)],
             stdout=log, stderr=log, start_new_session=True,
@@ -65,12 +72,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 assert prometheus.wait_for('count(ray_labelstream_workers{state="running"} == 1) == 2', START_S), (
                     _end_of(folder))
                 for topic in ("in", "once-in"):
-                    produce(broker.bootstrap, topic, _messages())
+                    produce(broker.bootstrap, topic, _messages(), headers=[("traceparent", TRACE.encode())])
                 for topic in ("out", "once-out"):
                     assert len(read_results(broker.bootstrap, topic, GOOD, START_S)) == GOOD, _end_of(folder)
                 shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
                 assert prometheus.wait_for(shown, SHOWN_S)
-                yield Run(prometheus, config)
+                yield Run(prometheus, collector, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(120)
@@ -101,6 +108,35 @@ def _filled(expression: str) -> str:
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
+
+
+def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
+    lines = [json.loads(line) for line in (run.folder / "run.log").read_text().splitlines()]
+    assert any("everything runs" in line["message"] for line in lines)
+    files = Path("/tmp").glob("labelstream-*/session_latest/logs/worker-*.err")
+    ours = [text for file in files if '"pipeline-plain"' in (text := file.read_text())]
+    (text,) = ours
+    said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    letters = [line for line in said if line.get("reason") == "invalid_json"]
+    assert letters
+    assert {line["partition"] for line in letters} <= {0, 1}
+    assert all(line["topic"] == "in" and line["offset"] >= 0 and line["deployment"] == "pipeline-plain"
+               for line in letters)  # fmt: skip
+    assert "not json" not in text
+    assert "a good text" not in text
+
+
+def test_a_messages_trace_is_linked_to_its_micro_batch_and_that_leads_to_the_device(run: Run) -> None:
+    wait_until(lambda: bool(run.collector.named("forward") and run.collector.named("process in")), 30, "the spans")
+    batches = run.collector.named("process in")
+    assert all([link.trace_id.hex() for link in batch.links] == [TRACE.split("-")[1]] for batch in batches)
+    calls = run.collector.named("classify tiny")
+    wait_until(lambda: {call.parent_span_id for call in run.collector.named("classify tiny")}
+               >= {batch.span_id for batch in run.collector.named("process in")}, 30, "the calls' spans")  # fmt: skip
+    known = {call.span_id for call in calls}
+    assert any({link.span_id for link in forward.links} & known for forward in run.collector.named("forward"))
+    deployments = {place["labelstream.deployment"] for place, _ in run.collector.spans}
+    assert deployments == {"pipeline-plain", "pipeline-once", "model-tiny"}
 
 
 def test_every_metric_of_the_table_is_there_with_its_labels(run: Run) -> None:

@@ -4,9 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import NamedTuple
 
 from kafka.consumer.fetcher import ConsumerRecord
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from schemas.dead_letter import Reason, Stage
 from schemas.message import TextMessage
@@ -36,6 +38,7 @@ class Call:
 
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
         self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
+        self._context = copy_context()  # whose span the next attempts belong to as well
         self.future: Future[list[Answer]] = classifier.submit(requests)
         self.retry_at: float | None = None
         self._pause_s = RETRY_FIRST_S / 2
@@ -57,20 +60,21 @@ class Call:
     def resubmit(self) -> None:
         """The next attempt."""
         self.retry_at = None
-        self.future = self._classifier.submit(self.requests)
+        self.future = self._context.run(self._classifier.submit, self.requests)
 
 
 class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `admitted`: it may
-    be shipped, for good.
+    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `span`: ends when
+    all of it is acknowledged, or committed. `admitted`: it may be shipped, for good.
     """
 
     def __init__(
-        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int]
+        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int],
+        span: Span = INVALID_SPAN,
     ) -> None:
-        self.items, self.calls, self.ends, self.sizes = items, calls, ends, sizes
+        self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
         self.received_at = time.monotonic()
         self.admitted = False
 

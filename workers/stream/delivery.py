@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from workers import tracing
 from workers.errors import RecordRefused
 from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
@@ -57,6 +58,7 @@ def account(shipment: Shipment, stats: Stats) -> None:
     waited_ms = (time.monotonic() - shipment.sent_at) * 1000
     shipment.tally.latencies_ms = [latency + waited_ms for latency in shipment.tally.latencies_ms]
     stats.sent(shipment.tally)
+    tracing.end(shipment.batch.span)
 
 
 class AtLeastOnce:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from kafka.structs import TopicPartition
 
 from schemas.dead_letter import Reason
+from workers import tracing
 from workers.classifier import Classifier
 from workers.errors import InferenceError, RecordRefused
 from workers.settings import PipelineSettings
@@ -180,7 +181,11 @@ class Pipeline:
         ]
         ends = [(progress, records[-1].offset) for progress, records in polled]
         sizes = Counter({progress.partition.partition: len(records) for progress, records in polled})
-        batch = MicroBatch(items, make_calls(items, self._classifiers), ends, sizes)
+        headers = (record.headers for _, records in polled for record in records)
+        span = tracing.micro_batch(settings.input, headers, len(items))
+        with tracing.within(span):
+            calls = make_calls(items, self._classifiers)
+        batch = MicroBatch(items, calls, ends, sizes, span)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)

@@ -4,6 +4,7 @@
 acknowledged every record of it; only then may offsets advance.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from workers.stream.producers import FENCED, Producer
 from workers.stream.stats import ABSTAINED, OTHER, Tally
 from workers.stream.topics import TopicLimits
 
+log = logging.getLogger(__name__)
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -33,6 +35,7 @@ class Shipment:
     def __init__(self, batch: MicroBatch) -> None:
         self.batch = batch
         self.tally = Tally()
+        self.first_dead: dict[tuple[int, str], int] = {}
         self.sent_at = time.monotonic()
         self._acks: list[tuple[str, FutureRecordMetadata]] = []
         self._settled = 0
@@ -115,6 +118,10 @@ class ResultSink:
                 rejection = _rejection(answer, item.model) if value is None else too_large(len(value), item.model)
                 self._bury(shipment, item, rejection)
         self._careful = max(0, self._careful - 1)
+        for (partition, reason), offset in shipment.first_dead.items():
+            log.info("pipeline %s: %d dead letters (%s), the first of %s:%d:%d", self._name,
+                     tally.dead_letters[partition, reason], reason, self._settings.input, partition, offset,
+                     extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason})
         return shipment
 
     def close(self, timeout_s: float) -> None:
@@ -155,7 +162,9 @@ class ResultSink:
 
     def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes."""
-        shipment.tally.dead_letters[item.record.partition, rejection.reason.value] += 1
+        kind = item.record.partition, rejection.reason.value
+        shipment.tally.dead_letters[kind] += 1
+        shipment.first_dead.setdefault(kind, item.record.offset)
         refusals = self._refused[_place(item)] if self._refused else 0
         whole_refused = refusals > (rejection.reason == Reason.RESULT_TOO_LARGE)
         if not whole_refused:

@@ -188,7 +188,7 @@ class RecordSource:
         except KafkaError as error:
             raise Refused(f"{place}: the offset could not be committed ({type(error).__name__}); try again") from error
         log.error("%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)", place,
-                  batch.first, offset - 1, batch.problem)
+                  batch.first, offset - 1, batch.problem, extra=_fields(partition, batch.first))
         progress.skip_to(offset)
         with suppress(ValueError):  # taken away just now: the next owner goes on there
             self._consumer.seek(partition, offset)
@@ -223,7 +223,8 @@ class RecordSource:
             log.error("%s:%d: offset %d is not in the log; on_offset_out_of_range goes on at %d: %s",
                       partition.topic, partition.partition, offsets[partition], offset,
                       f"{offset - offsets[partition]} messages are left out" if offset >= offsets[partition]
-                      else f"{offsets[partition] - offset} offsets back, the log is another one")
+                      else f"{offsets[partition] - offset} offsets back, the log is another one",
+                      extra=_fields(partition, offsets[partition]))
 
     def _start_at(self, place: Literal["earliest", "latest"], partitions: list[TopicPartition]) -> Offsets:
         """Fetch `partitions` from there, and commit it at once, so that a restart does not move it.
@@ -256,6 +257,11 @@ class RecordSource:
                 self._stats.took("commit_s", time.monotonic() - began)
 
         self._consumer.commit_async(as_kafka(offsets), callback=finished)
+
+
+def _fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
+    """Of a log line in JSON."""
+    return {"topic": partition.topic, "partition": partition.partition, "offset": offset}
 
 
 def as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:

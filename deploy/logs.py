@@ -1,0 +1,30 @@
+"""Log lines of workers, models and board: for people, or as JSON for whoever collects them. Never a message's text."""
+
+import logging
+import sys
+
+from workers.settings import LogSettings
+
+OURS = ("workers", "deploy")
+
+
+class _Lines(logging.StreamHandler):
+    """To stderr, which Ray keeps among its own logs."""
+
+
+def set_up(settings: LogSettings, **place: str) -> None:
+    """For this process, whoever logs in it. `place`: fields of every JSON line."""
+    handler, root = _Lines(sys.stderr), logging.getLogger()
+    handler.setFormatter(json_formatter(place) if settings.format == "json" else logging.Formatter(
+        "%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.handlers = [other for other in root.handlers if not isinstance(other, _Lines)] + [handler]
+    for name in OURS:
+        logging.getLogger(name).setLevel(settings.level.upper())
+
+
+def json_formatter(place: dict[str, str]) -> logging.Formatter:
+    """`timestamp` (ISO 8601, UTC), `level`, `logger`, `message`, `place`, and what a line says of itself by `extra`."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    return JsonFormatter("{levelname}{name}{message}", style="{", timestamp=True, static_fields=place,
+                         rename_fields={"levelname": "level", "name": "logger"})  # fmt: skip

@@ -1,0 +1,14 @@
+"""How a replica shows itself: its log lines and its spans."""
+
+from ray import serve
+
+from deploy import logs, tracing
+from workers.settings import Telemetry
+
+
+def set_up(telemetry: Telemetry) -> None:
+    """In the Serve replica's own process, before anything else. Raises ConfigError."""
+    context = serve.get_replica_context()
+    place = {"deployment": context.deployment, "replica": context.replica_id.unique_id}
+    logs.set_up(telemetry.logs, **place)
+    tracing.set_up(telemetry.tracing, **place)

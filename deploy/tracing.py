@@ -1,0 +1,42 @@
+"""Sets OpenTelemetry's SDK up in this process, where `tracing.endpoint` asks for it."""
+
+import importlib.util
+
+from workers.errors import ConfigError
+from workers.settings import TracingSettings
+
+EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+
+
+def check(settings: TracingSettings) -> None:
+    """Raises ConfigError where spans are asked for and their exporter is not installed."""
+    if settings.endpoint is None:
+        return
+    try:
+        found = importlib.util.find_spec(EXPORTER)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ConfigError("tracing.endpoint", "needs OpenTelemetry's exporter",
+                          "pip install 'labelstream[tracing]', in the image of the cluster's nodes as well")
+
+
+def set_up(settings: TracingSettings, **place: str) -> None:
+    """Once in a process. `place`: what the spans say of where they were made. Headers for the endpoint, secrets among
+    them, come from OTEL_EXPORTER_OTLP_HEADERS, which the exporter reads itself. Raises ConfigError.
+    """
+    check(settings)
+    if settings.endpoint is None:
+        return
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    resource = Resource.create({"service.name": "labelstream",
+                                **{f"labelstream.{name}": value for name, value in place.items()}})  # fmt: skip
+    provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.sample)))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))
+    trace.set_tracer_provider(provider)

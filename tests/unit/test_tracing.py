@@ -1,0 +1,117 @@
+"""The spans of a micro-batch: linked to its messages' traces, and through its calls to what the device runs."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from deploy import tracing as sdk
+from deploy.joiner import Joiner
+from tests.unit.deploy.fakes import by_length
+from tests.unit.stream.test_pipeline import Bench, benches, message
+from workers import tracing
+from workers.classifier import Request
+from workers.engine.packed import PackedSequences
+from workers.errors import ConfigError
+from workers.settings import TracingSettings
+
+__all__ = ["benches"]  # the fixture
+ONE, TWO = (f"00-{number:032x}-{number:016x}-01" for number in (1, 2))
+PACKED = PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    found, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(found))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    return found
+
+
+def linked(span: ReadableSpan) -> list[int]:
+    return [link.context.trace_id for link in span.links]
+
+
+def test_a_micro_batch_is_linked_to_its_messages_traces(spans: InMemorySpanExporter) -> None:
+    headers: Sequence[Any] = [[("a", b"b"), ("traceparent", ONE.encode())], [("traceparent", b"\xffnonsense")],
+                              [("traceparent", None)], [("traceparent", TWO.encode())], [("traceparent", ONE.encode())]]
+    tracing.end(tracing.micro_batch("in", headers, 5))
+    (span,) = spans.get_finished_spans()
+    assert span.name == "process in"
+    assert span.attributes is not None
+    assert span.attributes["messaging.batch.message_count"] == 5
+    assert linked(span) == [1, 2]
+
+
+def test_there_are_not_more_links_than_the_sdk_takes(spans: InMemorySpanExporter) -> None:
+    many = [[("traceparent", f"00-{number:032x}-{number:016x}-01".encode())] for number in range(1, 500)]
+    tracing.end(tracing.micro_batch("in", many, len(many)))
+    assert len(spans.get_finished_spans()[0].links) == tracing.MOST_LINKS
+
+
+def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InMemorySpanExporter) -> None:
+    callers = [tracing.call("m", 1) for _ in range(2)]
+    parents = []
+    for caller in callers:
+        with tracing.within(caller):
+            parents.append(tracing.here())
+    start: Future[None] = Future()
+    with ThreadPoolExecutor(1) as device:
+        device.submit(start.result)
+        joiner = Joiner(device, lambda packed, top_k: by_length(packed, top_k, ""), 100, 0.0)
+        answers = [joiner.submit(PACKED, 1, trace) for trace in (*parents, None)]
+        start.set_result(None)
+        for answer in answers:
+            answer.result(10)
+    (forward,) = spans.get_finished_spans()
+    assert forward.name == "forward"
+    assert [link.context.span_id for link in forward.links] == [caller.get_span_context().span_id for caller in callers]
+    assert forward.parent is not None
+    assert forward.parent.span_id == callers[0].get_span_context().span_id
+    assert dict(forward.attributes or {}) == {"labelstream.sequences": 3, "labelstream.tokens": 9}
+
+
+def test_a_call_that_is_not_traced_runs_without_a_span(spans: InMemorySpanExporter) -> None:
+    with tracing.forward([None, None], 1, 1):
+        pass
+    assert spans.get_finished_spans() == ()
+    assert tracing.here() is None
+
+
+def test_a_micro_batch_ends_when_it_is_acknowledged_and_its_attempts_are_its_children(
+    spans: InMemorySpanExporter, benches: Callable[..., Bench]
+) -> None:
+    bench = benches()
+    seen: list[str | None] = []
+    submit = bench.classifier.submit
+
+    def traced(requests: Sequence[Request]) -> Any:
+        seen.append(tracing.here())
+        return submit(requests)
+
+    bench.classifier.submit = traced  # type: ignore[method-assign]
+    bench.feed(message("one"), message("two"))
+    bench.run_dry()
+    (span,) = spans.get_finished_spans()
+    assert span.context is not None
+    assert [str(parent)[:-3] for parent in seen] == [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}"]
+
+
+def test_spans_that_nobody_can_send_are_refused() -> None:
+    sdk.check(TracingSettings())
+    sdk.check(TracingSettings(endpoint="http://127.0.0.1:4318/v1/traces"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(ConfigError, match=r"tracing\.endpoint.*labelstream\[tracing\]"):
+            sdk.check(TracingSettings(endpoint="http://127.0.0.1:4318/v1/traces"))
+
+
+def test_nothing_is_traced_by_default() -> None:
+    span = tracing.micro_batch("in", [[("traceparent", ONE.encode())]], 1)
+    assert not span.is_recording()
+    tracing.end(span)
