@@ -129,7 +129,7 @@ class Board:
 
     def _reports(self) -> dict[str, Any]:
         now, latest = self._clock(), dict(self._latest)
-        reports: dict[str, Any] = {"pipelines": {}, "models": {}}
+        reports: dict[str, Any] = {"pipelines": {name: {} for name in self._deployments}, "models": {}}
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
             reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
         return reports

@@ -9,6 +9,7 @@ import typer
 from deploy.cli import status as view
 from deploy.cli.operate import Address, address_of
 from deploy.cli.terminal import escape, out
+from workers.errors import StartError
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
@@ -16,25 +17,43 @@ BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 def status(
     address: Address = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
+    wait_s: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Look again for so long, until nothing is wrong.")
+    ] = 0,
 ) -> None:
     """Show a running application. Exits with 1 when something is wrong with it."""
     where = address_of(address)
     from deploy import runtime
 
+    seen, until = view.StatusView(), time.monotonic() + wait_s
     with runtime.joined(where):
-        seen = view.StatusView()
-        first = runtime.status()
+        first = _first(runtime, until)
         seen.pipelines(first)
         seen.models(first)
-        time.sleep(BETWEEN_S)
-        found = runtime.status()
-    pipelines = seen.pipelines(found)
+        while True:
+            time.sleep(BETWEEN_S)
+            found = runtime.status()
+            pipelines, models = seen.pipelines(found), seen.models(found)
+            wrong = any(view.problems(pipeline) for pipeline in pipelines)
+            if not wrong or time.monotonic() > until:
+                break
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        _show(pipelines, seen.models(found), found)
-    if any(view.problems(pipeline) or pipeline.workers == 0 for pipeline in pipelines):
+        _show(pipelines, models, found)
+    if wrong:
         raise typer.Exit(1)
+
+
+def _first(runtime: Any, until: float) -> dict[str, Any]:
+    """The first answer. Raises StartError when there is none in time."""
+    while True:
+        try:
+            return runtime.status()
+        except StartError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(BETWEEN_S)
 
 
 def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from deploy.names import model_deployment
 
 PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
                     "in flight", "p50 ms", "p99 ms")
+NOT_READY = ("starting", "restarting", "draining", "failed")
 Replicas = Mapping[str, Mapping[str, Any]]
 
 
@@ -150,7 +151,10 @@ def model_line(view: ModelView) -> str:
 
 def problems(view: PipelineView) -> list[str]:
     """What a person should look at."""
-    return [*(f"trouble: {text}" for text in view.troubles), *(f"alarm: {text}" for text in view.alarms)]
+    nobody = ["no worker reports: it starts, or its machines are not there"] if view.workers == 0 else []
+    unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
+    return [*nobody, *unready, *(f"trouble: {text}" for text in view.troubles),
+            *(f"alarm: {text}" for text in view.alarms)]
 
 
 def reasons(dead: Mapping[str, int]) -> str:

@@ -113,7 +113,7 @@ def _filled(expression: str) -> str:
 def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
     lines = [json.loads(line) for line in (run.folder / "run.log").read_text().splitlines()]
     assert any("everything runs" in line["message"] for line in lines)
-    files = Path("/tmp").glob("labelstream-*/session_latest/logs/worker-*.err")
+    files = Path("/tmp").glob("labelstream-*/ray/session_latest/logs/worker-*.err")
     ours = [text for file in files if '"pipeline-plain"' in (text := file.read_text())]
     (text,) = ours
     said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
