@@ -2,27 +2,17 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
 // copied: by source of a COPY from the build context, the files under it that .dockerignore lets through.
-func copied(dockerfile io.Reader, folder string) (map[string][]string, error) {
-	tree, err := parser.Parse(dockerfile)
-	if err != nil {
-		return nil, err
-	}
-	stages, _, err := instructions.Parse(tree.AST, nil)
-	if err != nil {
-		return nil, err
-	}
+func copied(stages []instructions.Stage, folder string) (map[string][]string, error) {
 	sources := map[string][]string{}
 	for _, stage := range stages {
 		for _, command := range stage.Commands {

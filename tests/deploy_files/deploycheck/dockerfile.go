@@ -11,6 +11,8 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerui"
 	digest "github.com/opencontainers/go-digest"
 )
@@ -33,6 +35,7 @@ type image struct {
 	Warnings []string            `json:"warnings"` // of BuildKit's linter
 	Config   any                 `json:"config"`   // of the image that comes out
 	Copied   map[string][]string `json:"copied"`   // by source of a COPY: the files of the context that it brings
+	Runs     []string            `json:"runs"`     // what the shell of each RUN gets, without its mounts
 }
 
 // checkDockerfile goes the way of `docker build` up to the point where commands would run.
@@ -76,6 +79,38 @@ func checkDockerfile(file, folder string, arguments []string) (*image, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	found.Config = built.Image.Config
-	found.Copied, err = copied(bytes.NewReader(text), folder)
+	stages, err := stages(text)
+	if err != nil {
+		return nil, err
+	}
+	found.Runs = runs(stages)
+	found.Copied, err = copied(stages, folder)
 	return found, err
+}
+
+func stages(dockerfile []byte) ([]instructions.Stage, error) {
+	tree, err := parser.Parse(bytes.NewReader(dockerfile))
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := instructions.Parse(tree.AST, nil)
+	return found, err
+}
+
+func runs(stages []instructions.Stage) []string {
+	found := []string{}
+	for _, stage := range stages {
+		for _, command := range stage.Commands {
+			run, ok := command.(*instructions.RunCommand)
+			if !ok {
+				continue
+			}
+			if len(run.Files) > 0 {
+				found = append(found, run.Files[0].Data)
+			} else {
+				found = append(found, strings.Join(run.CmdLine, " "))
+			}
+		}
+	}
+	return found
 }
