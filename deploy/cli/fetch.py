@@ -10,7 +10,7 @@ from workers.errors import ConfigError
 
 def fetch(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL[@REVISION]...", help="Models of the hub, for example owner/name@COMMIT.")
+        list[str], typer.Argument(metavar="MODEL[@REVISION]...", help="Of the hub, for example owner/name@COMMIT.")
     ],
 ) -> None:
     """Download models into the cache that `HF_HOME` names, weights as safetensors only.
@@ -22,8 +22,8 @@ def fetch(
     named = [model.partition("@") for model in models]
     for source, at, revision in named:
         if not source or is_path(source) or bool(at) != bool(revision):
-            raise ConfigError("MODEL", f"{source + at + revision!r} is no model of the hub", "for example owner/name, or "
-                              "owner/name@COMMIT")
+            raise ConfigError("MODEL", f"{source + at + revision!r} is no model of the hub",
+                              "for example owner/name, or owner/name@COMMIT")
     for source, _, revision in named:
         found = resolve(source, revision or None)
         typer.echo(f"{escape(source)}@{found.revision}: {escape(str(found.folder))}")

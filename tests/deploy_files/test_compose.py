@@ -61,5 +61,6 @@ def test_prometheus_accepts_its_config() -> None:
 
 
 def test_prometheus_would_refuse(changed: Change) -> None:
+    wrong = changed(DEPLOY / "monitoring" / "prometheus.yaml", "scrape_interval", "scrape_intervall")
     with pytest.raises(Refused, match="scrape_intervall"):
-        deploycheck("prometheus", changed(DEPLOY / "monitoring" / "prometheus.yaml", "scrape_interval", "scrape_intervall"))
+        deploycheck("prometheus", wrong)

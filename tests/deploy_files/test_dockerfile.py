@@ -65,8 +65,8 @@ def test_buildkit_would_warn(changed: Change) -> None:
 def test_the_context_is_the_project_and_nothing_else() -> None:
     """Tracked or not: what lies about on a machine must not come into an image."""
     found = set(deploycheck("dockerfile", DOCKERFILE, ROOT)["copied"]["."])
-    listed = subprocess.run(["git", "ls-files", "schemas", "workers", "deploy"], cwd=ROOT, capture_output=True, text=True,
-                            check=True)
+    listed = subprocess.run(["git", "ls-files", "schemas", "workers", "deploy"], cwd=ROOT, capture_output=True,
+                            text=True, check=True)
     ours = {path for path in listed.stdout.split()
             if not re.match(r"deploy/(Dockerfile|compose|monitoring/|examples/)", path)}
     assert ours <= found
@@ -104,8 +104,9 @@ def test_its_commands_install_a_command_that_works(tmp_path: Path) -> None:
                                check=False)
         assert ended.returncode == 0, ended.stderr
     pinned = dict(line.split("==") for line in (tmp_path / "constraints.txt").read_text().splitlines())
-    listed = subprocess.run(["uv", "pip", "list", "--format", "freeze"], env={**variables, "VIRTUAL_ENV": str(environment)},
-                            capture_output=True, text=True, check=True)
+    python = str(environment / "bin" / "python")
+    listed = subprocess.run(["uv", "pip", "list", "--format", "freeze", "--python", python],
+                            env=variables, capture_output=True, text=True, check=True)
     installed = dict(line.split("==") for line in listed.stdout.splitlines())
     others = {name: at for name, at in installed.items() if pinned.get(name) != at}
     assert set(others) <= {"labelstream", "pip", "setuptools", "uv"}
@@ -117,6 +118,6 @@ def test_its_commands_install_a_command_that_works(tmp_path: Path) -> None:
 
 def test_another_device_is_refused() -> None:
     (choosing,) = [command for command in commands() if "$DEVICE" in command]
-    ended = subprocess.run(["bash", "-c", choosing], env={**os.environ, "DEVICE": "tpu"}, capture_output=True, text=True,
-                           check=False)
+    ended = subprocess.run(["bash", "-c", choosing], env={**os.environ, "DEVICE": "tpu"}, capture_output=True,
+                           text=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, "DEVICE is tpu: set it to gpu or cpu\n")

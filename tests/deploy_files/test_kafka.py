@@ -1,4 +1,4 @@
-"""compose.yaml's broker and topics without a container: what the image's start-up makes of the environment, on loopback.
+"""compose.yaml's broker and topics without a container: what the image makes of the environment, on loopback.
 
 The image's `run` script calls KafkaDockerWrapper, then starts the broker. The class is among Kafka's jars.
 """
