@@ -4,8 +4,8 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-monitoring kafka kafka-jars kcat \
-	prometheus dashboard venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-monitoring test-deploy-files kafka \
+	kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -15,6 +15,7 @@ help:
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
+	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
@@ -89,6 +90,14 @@ dashboard: venv
 test-cluster: venv kafka-jars
 	$(PYTHON) -m pytest tests/cluster -s
 
+# The files to deploy with, without a container engine: BuildKit's, Compose's and Prometheus' own code reads them.
+test-deploy-files: venv kafka-jars .tools/deploycheck
+	$(PYTHON) -m pytest tests/deploy_files
+
+.tools/deploycheck: $(wildcard tests/deploy_files/deploycheck/*)
+	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }
+	cd tests/deploy_files/deploycheck && go build -o $(CURDIR)/$@ .
+
 simulate: venv
 	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT)) $(if $(JSON),--json $(JSON))
 
@@ -96,4 +105,4 @@ kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf .venv .kafka build *.egg-info
+	rm -rf .venv .kafka .tools build *.egg-info

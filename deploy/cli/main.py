@@ -19,6 +19,7 @@ from deploy.cli.check import check
 from deploy.cli.classify import classify
 from deploy.cli.demo import demo
 from deploy.cli.dlq import dlq
+from deploy.cli.fetch import fetch
 from deploy.cli.look import status
 from deploy.cli.operate import resume, skip
 from deploy.cli.produce import produce
@@ -44,6 +45,7 @@ for command, panel in (
     (classify, "Try it"),
     (broker, "Try it"),
     (check, "Run it"),
+    (fetch, "Run it"),
     (simulate, "Run it"),
     (run, "Run it"),
     (status, "Run it"),

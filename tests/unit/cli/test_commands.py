@@ -13,7 +13,7 @@ from tests.models import LABELS, build
 from tests.unit.cli.conftest import Run
 
 COMMANDS = ("run", "check", "produce", "tail", "dlq", "classify", "broker", "schema", "demo", "resume", "skip",
-            "replay")
+            "replay", "fetch")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
