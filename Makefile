@@ -13,7 +13,7 @@ help:
 	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
-	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
+	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
@@ -88,7 +88,7 @@ dashboard: venv
 
 # Several Ray nodes on one machine, with GPUs by name only.
 test-cluster: venv kafka-jars
-	$(PYTHON) -m pytest tests/cluster -s
+	$(PYTHON) -m pytest tests/cluster -s $(if $(SHORT),-m "not spike")
 
 # The files to deploy with, without a container engine: BuildKit's, Compose's and Prometheus' own code reads them.
 test-deploy-files: venv kafka-jars .tools/deploycheck
