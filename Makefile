@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos simulate test-cluster kafka kafka-jars kcat venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-helm helm-tools helm-docs kafka kafka-jars kcat venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -13,6 +13,7 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make test-cluster              nodes that come and go, upgrades, a spike, on several Ray nodes of this machine"
+	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
@@ -76,6 +77,25 @@ kcat:
 test-cluster: venv kafka-jars
 	$(PYTHON) -m pytest tests/cluster -s
 
+# No cluster: what is rendered goes through the types, schemas and code of those who would read it.
+test-helm: venv helm-tools
+	$(PYTHON) -m pytest tests/helm -n 2
+
+helm-tools: .helm-tools/.stamp
+
+# Helm, helm-docs and the validator from one go.mod, which pins them all. Minutes the first time.
+.helm-tools/.stamp: tests/helm/validate/go.mod tests/helm/validate/go.sum $(wildcard tests/helm/validate/*.go)
+	@command -v go > /dev/null || { echo "Helm is built with Go 1.26 or newer: see go.dev/doc/install" >&2; exit 1; }
+	mkdir -p .helm-tools
+	go -C tests/helm/validate build -o $(CURDIR)/.helm-tools/ . \
+		helm.sh/helm/v4/cmd/helm github.com/norwoodj/helm-docs/cmd/helm-docs
+	folder=$$(go -C / mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
+	@touch $@
+
+helm-docs: helm-tools
+	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning
+
 simulate: venv
 	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT)) $(if $(JSON),--json $(JSON))
 
@@ -83,4 +103,4 @@ kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf .venv .kafka build *.egg-info
+	rm -rf .venv .kafka .helm-tools build *.egg-info

@@ -19,6 +19,12 @@
 {{- end -}}
 
 {{- define "labelstream.checkLogin" -}}
+{{- $kafka := .values.kafka -}}
+{{- range $key, $secret := dict "usernameSecret" $kafka.usernameSecret "passwordSecret" $kafka.passwordSecret -}}
+{{- if and $secret.name (not (hasPrefix "SASL" (default "" $.security.protocol))) -}}
+{{- fail (printf "kafka.%s.name: a login has no effect with this protocol; set config.kafka.security.protocol to SASL_SSL" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- $named := or .values.kafka.passwordSecret.name .security.password_file .values.extraEnv .values.extraEnvFrom -}}
 {{- if and (hasPrefix "SASL" (default "" .security.protocol)) (not $named) -}}
 {{- fail (printf "kafka.passwordSecret.name: %s needs a password; name a secret that holds it" .security.protocol) -}}
@@ -27,7 +33,11 @@
 
 {{- /* A plain value would stand in the RayService for everybody who may read it, and in Helm's record of the release. */ -}}
 {{- define "labelstream.checkEnvironment" -}}
-{{- range .Values.extraEnv -}}
+{{- $all := concat .Values.extraEnv (default list .Values.head.env) (default list .Values.workers.env) -}}
+{{- range $group := .Values.modelGroups -}}
+{{- if $group -}}{{- $all = concat $all (default list $group.env) -}}{{- end -}}
+{{- end -}}
+{{- range $all -}}
 {{- if and .value (regexMatch "(PASSWORD|TOKEN|SECRET)$" .name) -}}
 {{- fail (printf "extraEnv: %s is a secret; take it from one with valueFrom.secretKeyRef" .name) -}}
 {{- end -}}
