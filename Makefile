@@ -4,8 +4,8 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-monitoring test-deploy-files kafka \
-	kafka-jars kcat prometheus dashboard venv lock schemas clean
+.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-helm test-monitoring \
+	test-deploy-files helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -14,6 +14,7 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike"
+	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
@@ -98,6 +99,25 @@ test-deploy-files: venv kafka-jars .tools/deploycheck
 	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }
 	cd tests/deploy_files/deploycheck && go build -o $(CURDIR)/$@ .
 
+# No cluster: what is rendered goes through the types, schemas and code of those who would read it.
+test-helm: venv helm-tools
+	$(PYTHON) -m pytest tests/helm -n 2
+
+helm-tools: .helm-tools/.stamp
+
+# Helm, helm-docs and the validator from one go.mod, which pins them all. Minutes the first time.
+.helm-tools/.stamp: tests/helm/validate/go.mod tests/helm/validate/go.sum $(wildcard tests/helm/validate/*.go)
+	@command -v go > /dev/null || { echo "Helm is built with Go 1.26 or newer: see go.dev/doc/install" >&2; exit 1; }
+	mkdir -p .helm-tools
+	go -C tests/helm/validate build -o $(CURDIR)/.helm-tools/ . \
+		helm.sh/helm/v4/cmd/helm github.com/norwoodj/helm-docs/cmd/helm-docs
+	folder=$$(go -C / mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
+	@touch $@
+
+helm-docs: helm-tools
+	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning
+
 simulate: venv
 	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT)) $(if $(JSON),--json $(JSON))
 
@@ -105,4 +125,4 @@ kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf .venv .kafka .tools build *.egg-info
+	rm -rf .venv .kafka .tools .helm-tools build *.egg-info

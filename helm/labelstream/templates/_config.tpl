@@ -1,0 +1,63 @@
+{{- /* The config on its way from the values to Serve. */ -}}
+
+{{- /* As it was given, as YAML. */ -}}
+{{- define "labelstream.given" -}}
+{{- $config := .Values.config -}}
+{{- if kindIs "string" $config -}}
+{{- $config = fromYaml $config -}}
+{{- if hasKey $config "Error" -}}
+{{- fail (printf "config: is not valid YAML (%s): check indentation and quotes" $config.Error) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "kafka" "models" "pipelines" -}}
+{{- if not (kindIs "map" (index $config $key)) -}}
+{{- fail (printf "config.%s: is missing; give the config of `labelstream run -c`: --set-file config=labelstream.yaml, or as a map in your values" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $config | toYaml -}}
+{{- end -}}
+
+{{- /* As Serve gets it, as YAML: with what follows from the other values. */ -}}
+{{- define "labelstream.config" -}}
+{{- $config := include "labelstream.given" . | fromYaml -}}
+{{- $security := default dict $config.kafka.security -}}
+{{- range $key := list "password" "key_password" -}}
+{{- if not (kindIs "invalid" (index $security $key)) -}}
+{{- $value := ternary "kafka.passwordSecret.name" "kafka.tls.keyPasswordSecret.name" (eq $key "password") -}}
+{{- fail (printf "config.kafka.security.%s: secrets do not belong in the config; put it into a Kubernetes secret, and name that in %s" $key $value) -}}
+{{- end -}}
+{{- end -}}
+{{- $tls := .Values.kafka.tls -}}
+{{- if $tls.secret -}}
+{{- if not (contains "SSL" (default "" $security.protocol)) -}}
+{{- fail "kafka.tls.secret: TLS files have no effect with this protocol; set config.kafka.security.protocol to SSL or SASL_SSL" -}}
+{{- end -}}
+{{- range $key, $file := dict "ca_file" $tls.ca "cert_file" $tls.cert "key_file" $tls.key -}}
+{{- if $file -}}
+{{- if index $security $key -}}
+{{- fail (printf "config.kafka.security.%s: comes beside kafka.tls.secret, which sets it; remove one of the two" $key) -}}
+{{- end -}}
+{{- $_ := set $security $key (printf "%s/%s" (trimSuffix "/" $tls.mountPath) $file) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $config.kafka "security" $security -}}
+{{- end -}}
+{{- range $name, $model := $config.models -}}
+{{- $gpus := index $model "num_gpus" -}}
+{{- if and (or (kindIs "invalid" $gpus) (eq "auto" (toString $gpus))) (eq "auto" (default "auto" $model.device)) -}}
+{{- /* Where the cluster has any. Asked of Ray that would be a race: the config is deployed before the pods are there. */ -}}
+{{- $_ := set $model "num_gpus" (ternary 1 0 (eq "true" (include "labelstream.hasGpus" $))) -}}
+{{- end -}}
+{{- end -}}
+{{- $config | toYaml -}}
+{{- end -}}
+
+{{- define "labelstream.hasGpus" -}}
+{{- $found := false -}}
+{{- range $name, $group := .Values.modelGroups -}}
+{{- if $group -}}
+{{- if $group.gpu -}}{{- $found = true -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found -}}
+{{- end -}}
