@@ -39,7 +39,7 @@ OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descripti
 def ray_for(settings: Settings, address: str | None = None, metrics_port: int | None = None) -> Iterator[None]:
     """Ray with Serve, without HTTP: a new one on loopback for as long as the context lasts, or the one at `address`.
 
-    `metrics_port`: where a new one shows its metrics to a Prometheus, on loopback as well; None: wherever Ray likes.
+    `metrics_port`: where a new one shows its metrics to a Prometheus, on all interfaces, as Ray has it; None: nowhere.
 
     At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
     Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
@@ -203,7 +203,7 @@ def _check_free(port: int | None) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))
         except OSError as error:
             raise StartError(f"port {port} for metrics is not free ({error.strerror}): give another one") from None
 
@@ -219,6 +219,8 @@ def _init_local(settings: Settings, metrics_port: int | None) -> None:
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
         _metrics_export_port=metrics_port,
+        # Ray would open a port of its own choice, to whoever reaches this machine.
+        _system_config={"enable_metrics_collection": metrics_port is not None},
     )
 
 

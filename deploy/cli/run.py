@@ -27,8 +27,9 @@ def run(
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Show metrics at http://127.0.0.1:PORT/metrics, for a Prometheus. With "
-                                            "--address they are where that Ray shows its own.", metavar="PORT"),
+        typer.Option(min=1, max=65535, metavar="PORT", help="Show metrics at this machine's PORT, /metrics, for a "
+                                                            "Prometheus; without, nowhere. With --address they are "
+                                                            "where that Ray shows its own."),
     ] = None,
 ) -> None:
     """Run all pipelines of a config file, until Ctrl-C or SIGTERM.

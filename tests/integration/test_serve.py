@@ -274,10 +274,12 @@ def mortal(serving: Serving) -> Any:
     """The handle of two replicas that can die. They end with the whole cluster."""
     spec = serving.settings.models["m"].model_dump(mode="json")
     deployment = _deployment(
-        MortalReplica, "model-mortal", "1", num_replicas=2, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0}
-    )
-    board = _deployment(Board, BOARD, "1", ray_actor_options={"num_cpus": 0})
-    serve.run(board.bind({"mortal": deployment.bind(spec)}), name="mortal", route_prefix=None)
+        MortalReplica, "model-mortal", "1", serving.settings.logs, num_replicas=2, max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": 0}
+    )  # fmt: skip
+    board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
+    shown = serving.settings.telemetry.model_dump(mode="json")
+    serve.run(board.bind({"mortal": deployment.bind(spec, shown)}), name="mortal", route_prefix=None)
     return serve.get_deployment_handle("model-mortal", "mortal")
 
 
