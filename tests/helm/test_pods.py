@@ -195,6 +195,13 @@ def test_tokens_of_the_api_server_are_the_heads(helm: Helm) -> None:
     assert mounted("--set", "autoscaler.enabled=false") == [False, False, False]
 
 
+@every_setting
+def test_ray_is_done_before_the_pod_is_killed(helm: Helm, values: Path) -> None:
+    for pod in helm.kuberay_makes(helm.text(values))["pods"].values():
+        drain_s = float(environment(pod["spec"]["containers"][0])["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+        assert 0 < drain_s <= pod["spec"]["terminationGracePeriodSeconds"] - 30
+
+
 def test_service_accounts(helm: Helm) -> None:
     def names(objects: list[dict[str, Any]]) -> set[Any]:
         cluster = cluster_of(objects)

@@ -85,6 +85,8 @@ resources:
 {{- define "labelstream.env" -}}
 - name: RAY_USAGE_STATS_ENABLED
   value: "0"
+- name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
+  value: {{ sub .Values.terminationGracePeriodSeconds 30 | quote }}
 {{- if ne .Values.modelCache.kind "none" }}
 - name: HF_HOME
   value: {{ .Values.modelCache.mountPath }}
