@@ -30,7 +30,7 @@ def everything_out(spec: dict[str, Any]) -> list[set[tuple[str, int]]]:
     (LEAST, ("--set", "config.kafka.bootstrap_servers=a:1\\,[::1]:2\\,c:1"), [DNS, {("TCP", 1), ("TCP", 2)}, HUB]),
     (LEAST, ("--set", "config.kafka.bootstrap_servers={a:1,b:3}"), [DNS, {("TCP", 1), ("TCP", 3)}, HUB]),
     (CPU_ONLY, (), [DNS, {("TCP", 9092), ("TCP", 9093), ("TCP", 9094)}]),
-], ids=["as it is", "offline", "servers in a row", "a list of servers", "named"])  # fmt: skip
+], ids=["defaults", "offline", "a list in a string", "a list", "more ports"])  # fmt: skip
 def test_out(helm: Helm, values: Path, arguments: tuple[str, ...], expected: list[Any]) -> None:
     spec = policy(helm, values, "demo", *arguments)
     assert everything_out(spec) == expected

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 
 from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, cluster_of, groups_of, of_kind
 
@@ -198,7 +199,8 @@ def test_tokens_of_the_api_server_are_the_heads(helm: Helm) -> None:
 @every_setting
 def test_ray_is_done_before_the_pod_is_killed(helm: Helm, values: Path) -> None:
     for pod in helm.kuberay_makes(helm.text(values))["pods"].values():
-        drain_s = float(environment(pod["spec"]["containers"][0])["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+        variables = environment(pod["spec"]["containers"][0])
+        drain_s = float(variables.get("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S))
         assert 0 < drain_s <= pod["spec"]["terminationGracePeriodSeconds"] - 30
 
 

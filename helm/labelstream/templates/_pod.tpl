@@ -49,6 +49,11 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
 env:
+  {{- if ne .name "head" }}
+  # The head is never idle, and would always wait to the end: it keeps Ray's 30 s.
+  - name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
+    value: {{ sub .root.Values.terminationGracePeriodSeconds 30 | quote }}
+  {{- end }}
   {{- include "labelstream.env" .root | nindent 2 }}
   {{- with .group.env }}
   {{- toYaml . | nindent 2 }}
@@ -85,8 +90,6 @@ resources:
 {{- define "labelstream.env" -}}
 - name: RAY_USAGE_STATS_ENABLED
   value: "0"
-- name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
-  value: {{ sub .Values.terminationGracePeriodSeconds 30 | quote }}
 {{- if ne .Values.modelCache.kind "none" }}
 - name: HF_HOME
   value: {{ .Values.modelCache.mountPath }}
