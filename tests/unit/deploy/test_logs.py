@@ -14,6 +14,7 @@ from workers.settings import LogSettings
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     root = logging.getLogger()
     before, levels = root.handlers, {name: logging.getLogger(name).level for name in logs.OURS}
+    root.handlers = []  # what a command's test may have left
     yield lambda: capsys.readouterr().err
     root.handlers = before
     for name, level in levels.items():
