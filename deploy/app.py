@@ -7,12 +7,14 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
 from deploy import tracing
 from deploy.board import Board
 from deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from deploy.replica import ModelReplica
+from deploy.router import LeastLoaded
 from deploy.scaling import follow
 from deploy.versions import files_of, version_of
 from deploy.worker import MakeWorker, StreamWorker
@@ -31,6 +33,7 @@ from workers.settings import (
 # How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
 MIN_ONGOING_CALLS = 64
+ROUTER = RequestRouterConfig(request_router_class=LeastLoaded)  # type: ignore[arg-type]
 # Also how soon a dead replica is missed. Measured from a SIGKILL to the next one's constructor, with 5 s: 6.6 s, with
 # 2 s: 4.1 s, with 1 s: 3.8 s (five times each).
 HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 2.0, 30.0
@@ -104,7 +107,7 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
 def _model(name: str, settings: Settings) -> Application:
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
-    in_flight = sum(pipeline.workers.max * pipeline.max_in_flight for pipeline in users)
+    in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
     arguments = _with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"})
     shown = settings.telemetry.model_dump(mode="json")
     return _deployment(
@@ -116,6 +119,7 @@ def _model(name: str, settings: Settings) -> Application:
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
         # would only wait to be asked for.
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
+        request_router_config=ROUTER,
         # Longer than any worker's drain: the workers need the model to finish what they hold.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
         **_replicas(spec),

@@ -35,7 +35,7 @@ def rules_of(settings: Settings) -> Rules:
         {name: ModelRules(Bounds(settings.models[name].replicas.min, settings.models[name].replicas.max))
          for name in used_models(settings)},
         {name: PipelineRules(Bounds(pipeline.workers.min, pipeline.workers.max), pipeline.allowed_models,
-                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.max_in_flight)
+                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.most_in_flight)
          for name, pipeline in settings.pipelines.items()},
     )  # fmt: skip
 

@@ -9,11 +9,13 @@ on a busy machine its answers were seen to get lost that were given 100 ms befor
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -25,12 +27,15 @@ from deploy.autoscaler import Autoscaler
 from deploy.metrics.export import Exporter
 from deploy.metrics.samples import Sample, of_board
 from deploy.names import BOARD
+from deploy.scaling.in_flight import LEAST_CALLS, calls_per_worker
 from workers.errors import InferenceError
 from workers.settings import load_settings
 from workers.stream.backlog import BacklogProbe
 
 log = logging.getLogger(__name__)
-REPORT_S = 1.0
+REPORT_S, MOST_REPORT_S = 1.0, 5.0
+# What it takes in per second: measured, one board does 900 of a small application's, beside everything else.
+MOST_REPORTS_PER_S = 300
 FORGET_S = 60.0
 NOTE_TIMEOUT_S = 10.0
 MOST_NOTES = 1_000
@@ -49,6 +54,16 @@ class _Order(NamedTuple):
     answers: Answers
 
 
+class Told(NamedTuple):
+    """What the board answers to a report: `commands` to obey, each with its `id` and the seconds that it has left,
+    `timeout_s`; how many `calls` a worker keeps open; and in how many seconds it wants to hear again.
+    """
+
+    commands: list[dict[str, Any]]
+    calls: int
+    every_s: float
+
+
 class Board:
     """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything.
 
@@ -63,10 +78,13 @@ class Board:
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
         self._notes: dict[str, str] = {}
+        self._models_of: dict[str, tuple[str, ...]] = {}
+        self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
         self._autoscaler: Autoscaler | None = None
         if config is not None:
             settings = load_settings(config)
+            self._models_of = {name: pipeline.allowed_models for name, pipeline in settings.pipelines.items()}
             logs.set_up(settings.logs, deployment=BOARD)
             exporter = Exporter()
             self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read,
@@ -75,11 +93,11 @@ class Board:
 
     async def report(
         self, kind: str, name: str, replica: str, stats: dict[str, Any], answers: Answers | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> Told:
         """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config.
 
-        `answers`: to earlier commands, by their ids. Returns the commands that this worker has not answered, each with
-        its `id` and the seconds that it has left, `timeout_s`.
+        `answers`: to earlier commands, by their ids. Returns among others the commands that this worker has not
+        answered.
         """
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
@@ -87,8 +105,22 @@ class Board:
         for order_id, answer in (answers or {}).items():
             if order_id in orders:
                 orders[order_id].answers[replica] = answer
-        return [{**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
-                for order_id, order in orders.items() if replica not in order.answers]
+        if now >= self._counted_at + REPORT_S:
+            self._count(now)
+        return Told(
+            [{**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
+             for order_id, order in orders.items() if replica not in order.answers],
+            self._calls.get(name, LEAST_CALLS),
+            min(MOST_REPORT_S, max(REPORT_S, self._reporters / MOST_REPORTS_PER_S)),
+        )  # fmt: skip
+
+    def _count(self, now: float) -> None:
+        """Who reports, and how many calls that makes; not at each report, of which there may be hundreds a second."""
+        fresh = [(kind, name) for (kind, name, _), (at, _) in self._latest.items() if now - at < SILENT_S]
+        replicas, workers = (Counter(name for kind, name in fresh if kind == wanted)
+                             for wanted in ("models", "pipelines"))
+        self._counted_at, self._reporters = now, len(fresh)
+        self._calls = calls_per_worker(self._models_of, replicas, workers)
 
     async def command(self, pipeline: str, command: dict[str, Any], timeout_s: float = COMMAND_S) -> dict[str, Any]:
         """Have `pipeline`'s workers obey `command`.
@@ -179,17 +211,18 @@ def _method(app: str, name: str) -> Any:
 
 
 class Reporter:
-    """Sends `stats()` of the replica that makes it to the board, every second, from a thread of its own.
+    """Sends `stats()` of the replica that makes it to the board, as often as that wants, from a thread of its own.
 
     And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
     with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever happens to the board.
     `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
-    answer, a tuple of status and text.
+    answer, a tuple of status and text. `keep_busy`: gets how many calls to keep open.
     """
 
     def __init__(
         self, kind: str, stats: Callable[[], dict[str, Any]], samples: Samples, interval_s: float = REPORT_S,
         take: TakeCommand | None = None, exporter: Exporter | None = None,
+        keep_busy: Callable[[int], None] = lambda calls: None,
     ) -> None:
         context = serve.get_replica_context()
         self._app, self._replica = context.app_name, context.replica_id.unique_id
@@ -197,7 +230,7 @@ class Reporter:
         self._stats, self._interval_s = stats, interval_s
         self._place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
         self._samples, self._exporter = samples, exporter or Exporter()
-        self._take = take
+        self._take, self._keep_busy = take, keep_busy
         self._taken: dict[str, Future[Any]] = {}
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
@@ -216,7 +249,10 @@ class Reporter:
                 if handle is None:
                     handle = _method(self._app, "report")
                 response = handle.remote(self._kind, self._name, self._replica, report, self._answers())
-                self._pass_on(response.result(timeout_s=10 * self._interval_s))
+                told: Told = response.result(timeout_s=10 * self._interval_s)
+                self._pass_on(told.commands)
+                self._keep_busy(told.calls)
+                self._interval_s = told.every_s
             except Exception as error:
                 log.debug("the board cannot be reached: %s", type(error).__name__)
                 if response is not None:

@@ -25,6 +25,7 @@ class Worker(Protocol):
     def stop(self, timeout_s: float | None = None) -> bool: ...
     def stats(self) -> dict[str, Any]: ...
     def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[Any]": ...
+    def keep_busy(self, calls: int) -> None: ...
 
 
 MakeWorker = Callable[[str, Settings, Mapping[str, Classifier], str], Worker]
@@ -61,7 +62,8 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", self._stats, of_worker, take=worker.command)
+        self._reporter = Reporter("pipelines", self._stats, of_worker, take=worker.command,
+                                  keep_busy=worker.keep_busy)
         _calm_collector()
 
     def _stats(self) -> dict[str, Any]:

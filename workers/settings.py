@@ -18,6 +18,7 @@ from workers.errors import ConfigError
 
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
+MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`: 32,768 messages
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -209,7 +210,7 @@ class PipelineSettings(Section):
     on_tombstone: Literal["skip", "dead_letter"] = "skip"
     limits: LimitSettings = LimitSettings()
     max_poll_records: int = Field(default=512, ge=1, le=10_000)
-    max_in_flight: int = Field(default=4, ge=1, le=1_000)
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] | Literal["auto"] = "auto"
     commit_interval_ms: int = Field(default=1_000, ge=10)
     drain_timeout_s: float = Field(default=30.0, gt=0)
     rebalance_drain_s: float = Field(default=10.0, ge=0)
@@ -234,6 +235,11 @@ class PipelineSettings(Section):
     def allowed_models(self) -> tuple[str, ...]:
         """The models that this pipeline's messages may name; the first is the default."""
         return (self.model, *(name for name in self.models if name != self.model))
+
+    @property
+    def most_in_flight(self) -> int:
+        """Micro-batches that a worker may ever have in flight."""
+        return MOST_IN_FLIGHT if self.max_in_flight == "auto" else self.max_in_flight
 
 
 class LogSettings(Section):

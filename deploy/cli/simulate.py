@@ -72,7 +72,7 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
     chosen = settings.pipelines[name]
     model = settings.models[chosen.model]
     return Goal(chosen.target_drain_s, chosen.max_lag_s, model.replicas.min), cluster._replace(
-        calls=chosen.max_in_flight, call_messages=chosen.max_poll_records, most_replicas=model.replicas.max,
+        calls=chosen.most_in_flight, call_messages=chosen.max_poll_records, most_replicas=model.replicas.max,
         most_workers=chosen.workers.max)
 
 

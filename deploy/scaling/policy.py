@@ -17,6 +17,7 @@ from typing import NamedTuple
 from deploy.names import model_deployment, pipeline_deployment
 from deploy.scaling.estimate import ModelSeen, PipelineSeen, Seen
 from deploy.scaling.highest import Highest
+from deploy.scaling.in_flight import CALLS_PER_REPLICA
 from deploy.scaling.rules import Bounds, Rules
 
 USABLE = 0.9
@@ -25,7 +26,6 @@ DOWN_S = 60.0
 IDLE_S = 300.0
 START_S = 60.0  # until one has been measured
 LEAST_START_S, MOST_START_S = 5.0, 900.0
-CALLS_PER_REPLICA = 2  # one runs, one waits
 WORKER_USABLE = 0.75
 WORKERS_UP_S, WORKERS_DOWN_S, BETWEEN_MOVES_S = 10.0, 600.0, 60.0
 WORKERS_ROOM = 1.5  # a worker costs a core, a move costs all of them a rebalance
@@ -84,7 +84,7 @@ class Policy:
             return state.ask_for(seen.at, bounds.of(max(state.target, int(bool(busy)))))
         demand = self._demand(name, users)
         wanted = _wanted(demand, model.tokens_per_s, state, seen.at, model.replicas)
-        within = self._within_reach(name, users, wanted)
+        within = self._within_reach(name, users, wanted, model.tokens_per_s)
         reasons[model_deployment(name)] = (
             f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} come per second, a replica does "
             f"{model.tokens_per_s:.0f}: {wanted} needed" + (f", {within} can be kept busy" if within < wanted else ""))
@@ -100,14 +100,17 @@ class Policy:
             total = Demand(*(a + b for a, b in zip(total, one, strict=True)))
         return total
 
-    def _within_reach(self, name: str, users: Mapping[str, PipelineSeen], wanted: int) -> int:
-        """Each worker keeps so many calls in flight, and each partition is one worker's: more replicas would idle."""
+    def _within_reach(self, name: str, users: Mapping[str, PipelineSeen], wanted: int, speed: float) -> int:
+        """A worker keeps so many calls in flight, as far as its CPU goes, and each partition is one worker's: more
+        replicas would idle.
+        """
         reach = 0
         for pipeline, found in users.items():
-            rules = self._rules.pipelines[pipeline]
+            rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
             most = min(rules.bounds.most, max(1, len(found.lag)))
-            reach += min(most, _holding(found)) * rules.calls
-        return min(wanted, max(1, reach)) if wanted else 0
+            fed = math.inf if found.worker_per_s is None else math.ceil(found.worker_per_s * cost / speed)
+            reach += min(most, _holding(found)) * min(rules.calls, fed)
+        return min(wanted, max(1, int(reach))) if wanted else 0
 
     def _workers(self, seen: Seen, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
         state, rules = self._pipelines[name], self._rules.pipelines[name]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 from deploy.simulate.traces import Trace
+from workers.settings import MOST_IN_FLIGHT
 
 PIPELINE, MODEL = "p", "m"
 COMMIT_S = 1.0  # what brokers know is so old
@@ -27,7 +28,7 @@ class Cluster(NamedTuple):
     replica_per_s: float = 1_000.0
     worker_per_s: float = 10_000.0
     tokens: int = 32
-    calls: int = 4
+    calls: int = MOST_IN_FLIGHT
     call_messages: int = 512
     node_start_s: float = 150.0
     model_start_s: float = 40.0

@@ -85,7 +85,7 @@ def settings_for(bootstrap: str, topics: Topics, replicas: Any, workers: Any, **
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
         "models": {"m": {"source": "fake", "num_gpus": 1, "num_cpus": 0, "replicas": replicas, "call_timeout_s": 60,
                          **model}},
-        "pipelines": {"p": {**topics._asdict(), "model": "m", "workers": workers, "max_in_flight": 8,
+        "pipelines": {"p": {**topics._asdict(), "model": "m", "workers": workers,
                             "group_id": f"g-{topics.input}"}},
     })  # fmt: skip
 

@@ -100,7 +100,7 @@ def simulate(stream: Stream, settings: Settings, starts: list[float]) -> Outcome
     """The same arrivals, with the start-up times of this run."""
     pipeline, model = settings.pipelines["p"], settings.models["m"]
     cluster = Cluster(
-        replica_per_s=1 / PER_TEXT_S, worker_per_s=20_000, tokens=30, calls=pipeline.max_in_flight,
+        replica_per_s=1 / PER_TEXT_S, worker_per_s=20_000, tokens=30, calls=pipeline.most_in_flight,
         call_messages=pipeline.max_poll_records, node_start_s=0, most_replicas=model.replicas.max, told_s=2,
         most_workers=pipeline.workers.max, starts=tuple(starts))  # fmt: skip
     arrivals = np.array(stream.arrivals)

@@ -11,14 +11,14 @@ MEASURED_SHIPMENTS = 8
 class Pace:
     """Measures how fast micro-batches are answered and sizes the next ones.
 
-    A large micro-batch is efficient, but all that is in flight must be finished when the worker stops: on a slow model
-    `max_poll_records` of long texts can take minutes. So one micro-batch gets what is answered in about two seconds,
-    or in less where `max_in_flight` of those would take more than half of `drain_timeout_s`.
+    A large micro-batch is efficient, but all that is in flight must be finished when the worker stops, or has to give
+    up partitions: on a slow model `max_poll_records` of long texts can take minutes. So one micro-batch gets what is
+    answered in about two seconds, or in less where `max_in_flight` of those, which may be set at any time, would take
+    more than `in_flight_s`.
     """
 
-    def __init__(self, max_poll_records: int, max_in_flight: int, drain_timeout_s: float) -> None:
-        self._most = max_poll_records
-        self._batch_s = min(BATCH_S, drain_timeout_s / 2 / max_in_flight)
+    def __init__(self, max_poll_records: int, max_in_flight: int, in_flight_s: float) -> None:
+        self._most, self._in_flight_s, self.max_in_flight = max_poll_records, in_flight_s, max_in_flight
         self._measured: deque[tuple[int, float]] = deque(maxlen=MEASURED_SHIPMENTS)
         self._shipped_at = 0.0
 
@@ -34,4 +34,5 @@ class Pace:
         if not self._measured:
             return min(FIRST_RECORDS, self._most)
         per_s = sum(messages for messages, _ in self._measured) / max(seconds, 1e-6)
-        return max(1, min(self._most, int(per_s * self._batch_s)))
+        batch_s = min(BATCH_S, self._in_flight_s / self.max_in_flight)
+        return max(1, min(self._most, int(per_s * batch_s)))

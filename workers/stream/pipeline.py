@@ -2,7 +2,8 @@
 
 One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
 submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
-submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement.
+submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement, or as many as keep the
+model's replicas busy.
 """
 
 import logging
@@ -30,6 +31,7 @@ from workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
+FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
 BUSY_WAIT_S = 0.02  # between two polls that bring nothing while something is in flight; an answer ends it
 PAUSED_WAIT_S = 0.05
 
@@ -54,7 +56,8 @@ class Pipeline:
         self._reach = reach
         self._stats = stats
         self.gate = Gate(settings.breaker, breaker or Breaker(settings.breaker), classifiers)
-        self._pace = Pace(settings.max_poll_records, settings.max_in_flight, settings.drain_timeout_s)
+        first = FIRST_IN_FLIGHT if settings.max_in_flight == "auto" else settings.max_in_flight
+        self._pace = Pace(settings.max_poll_records, first, _in_flight_s(settings))
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
         self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
@@ -63,6 +66,11 @@ class Pipeline:
         delivery.wake_with(self._wake.set)
         self._polled_at = self._answered_at = self._failed_at = time.monotonic()
         self._fruitful = False
+
+    def keep_busy(self, calls: int) -> None:
+        """So many micro-batches in flight keep the models' replicas busy. Has no effect but with `auto`."""
+        if self._settings.max_in_flight == "auto":
+            self._pace.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
     def turn(self, accept: bool) -> None:
         """One turn of the loop: ship, settle and commit, and take in what there is room for (with `accept`).
@@ -135,7 +143,7 @@ class Pipeline:
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
-        full = len(self._in_flight) >= self._settings.max_in_flight
+        full = len(self._in_flight) >= self._pace.max_in_flight
         paused = not accept or full or self.gate.held is not None
         if self._in_flight and not self._fruitful and not self._source.joining():
             self._wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
@@ -235,6 +243,12 @@ class Pipeline:
             call.resubmit()
             call.when_done(self._wake.set)
         return False
+
+
+def _in_flight_s(settings: PipelineSettings) -> float:
+    """What all in flight may take, so that a stop and an orderly rebalance have time for it."""
+    rebalance_s = settings.rebalance_drain_s or float("inf")  # 0: nobody waits for it
+    return min(settings.drain_timeout_s / 2, 0.8 * rebalance_s)
 
 
 def _skipped_reasons(settings: PipelineSettings) -> frozenset[Reason]:

@@ -74,6 +74,7 @@ class PipelineWorker:
         self._state = "starting"
         self._restarts = Restarts()
         self._backlog: dict[int, tuple[int, int]] = {}
+        self._calls: int | None = None
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
 
@@ -115,6 +116,12 @@ class PipelineWorker:
     def command(self, command: Command, timeout_s: float) -> "Future[Answer]":
         """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
         return self._commands.take(command, timeout_s)
+
+    def keep_busy(self, calls: int) -> None:
+        """See `Pipeline.keep_busy`; from any thread, at any time."""
+        self._calls = calls
+        if (pipeline := self._pipeline) is not None:
+            pipeline.keep_busy(calls)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Stop fetching, finish what is in flight, commit, leave the group. Blocks; may be called again.
@@ -167,7 +174,7 @@ class PipelineWorker:
                     self._fail(error)
                     return
                 pause_s = self._restarts.ended(self._stats.delivered())
-                careful = self._pipeline_settings.max_in_flight if isinstance(error, RecordRefused) else 0
+                careful = self._pipeline_settings.most_in_flight if isinstance(error, RecordRefused) else 0
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
                 log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
@@ -214,6 +221,8 @@ class PipelineWorker:
             delivery = self._make_delivery(source, producer, careful)
             self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
                                                  self._stats, self._reach, self._breaker)
+            if self._calls is not None:
+                pipeline.keep_busy(self._calls)
             stack.callback(self._forget_pipeline)
             self._watch = Watch(self._name, pipeline, source, self._pipeline_settings.stall_timeout_s)
             self._turn_until_stopped(pipeline, source)

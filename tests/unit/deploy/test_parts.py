@@ -133,6 +133,29 @@ def test_one_more_signal_while_stopping_changes_nothing() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
+def test_a_worker_hears_how_many_calls_keep_the_replicas_busy_and_how_often_to_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(board_module, "MOST_REPORTS_PER_S", 4)
+    now = [100.0]
+    board = Board({"p": None}, clock=lambda: now[0])
+    board._models_of = {"p": ("m",)}
+
+    async def play() -> None:
+        assert await board.report("pipelines", "p", "w1", {}) == ([], 4, 1.0)
+        for number in range(6):
+            await board.report("models", "m", f"r{number}", {})
+        now[0] += 1
+        assert await board.report("pipelines", "p", "w1", {}) == ([], 18, 7 / 4)
+        await board.report("pipelines", "p", "w2", {})
+        now[0] += 1
+        assert (await board.report("pipelines", "p", "w1", {})).calls == 9
+        now[0] += 20  # the others are silent
+        assert await board.report("pipelines", "p", "w1", {}) == ([], 4, 1.0)
+
+    asyncio.run(play())
+
+
 class Operator:
     """A board with two workers, `r1` and `r2`, that report when the test says so."""
 
@@ -141,7 +164,7 @@ class Operator:
         self.board = Board({"p": None, "q": None}, clock=lambda: self.now)
 
     async def report(self, replica: str, answers: Any = None, name: str = "p") -> list[dict[str, Any]]:
-        return await self.board.report("pipelines", name, replica, {}, answers)
+        return (await self.board.report("pipelines", name, replica, {}, answers)).commands
 
     async def give(self, pipeline: str = "p", timeout_s: float = 30) -> Any:
         task = asyncio.create_task(self.board.command(pipeline, {"name": "resume"}, timeout_s))
@@ -164,7 +187,7 @@ def test_a_command_reaches_all_workers_of_its_pipeline_until_they_have_answered(
         assert (command["name"], command["timeout_s"]) == ("resume", 26.0)
         assert await operator.report("r1") == [command]  # the answer may have been lost on its way
         assert await operator.report("r3", name="q") == []
-        assert await operator.board.report("models", "p", "m1", {}) == []
+        assert (await operator.board.report("models", "p", "m1", {})).commands == []
         assert await operator.report("r1", {command["id"]: done("one"), "unknown": done("?")}) == []
         assert not task.done()
         await operator.report("r2", {command["id"]: done("two")})

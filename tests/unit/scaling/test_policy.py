@@ -170,3 +170,13 @@ def test_two_pipelines_share_a_model() -> None:
                  {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4) for name in ("p", "q")})
     what = Seen(0, {"p": pipeline(arrival=3_000), "q": pipeline(arrival=5_000)}, {"m": ModelSeen(9, SPEED)})
     assert Policy(both, {"model-m": 1}).decide(what).models["m"] == 9
+
+
+def test_more_replicas_than_the_workers_cores_can_feed_are_not_asked_for() -> None:
+    """One partition's worker does 5,000 messages/s, which is what five replicas do, however many calls it may hold."""
+    skewed = pipeline(arrival=2_000, lag={0: 3_000_000, **dict.fromkeys(range(1, 24), 100)}, worker_per_s=5_000)
+    made, decision = Policy(rules(calls=64), {"model-m": 1}), None
+    for at in range(200):
+        decision = made.decide(seen(at, skewed, 1))
+    assert decision is not None
+    assert decision.models["m"] <= 10  # of two workers: that partition's, and one for the rest

@@ -34,25 +34,32 @@ def run(pace: Pace, clock: Clock, per_s: float, batches: int = 30) -> int:
 
 
 def test_it_begins_small_and_a_fast_model_soon_gets_all(clock: Clock) -> None:
-    pace = Pace(512, 4, 30)
+    pace = Pace(512, 4, 15)
     assert pace.records() == FIRST_RECORDS
     assert run(pace, clock, per_s=20_000, batches=2) == 512
-    assert Pace(10, 4, 30).records() == 10
+    assert Pace(10, 4, 15).records() == 10
 
 
 @pytest.mark.parametrize("per_s", [0.2, 3, 30, 200])
 def test_a_micro_batch_is_two_seconds_of_a_slow_model(clock: Clock, per_s: float) -> None:
-    assert run(Pace(512, 4, 30), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
+    assert run(Pace(512, 4, 15), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
 
 
 def test_what_is_in_flight_fits_the_drain(clock: Clock) -> None:
-    size = run(Pace(512, max_in_flight=10, drain_timeout_s=5), clock, per_s=100)
-    assert 10 * size / 100 <= 5 / 2
+    size = run(Pace(512, max_in_flight=10, in_flight_s=2.5), clock, per_s=100)
+    assert 10 * size / 100 <= 2.5
+
+
+def test_more_in_flight_makes_micro_batches_smaller_where_the_drain_is_short(clock: Clock) -> None:
+    pace = Pace(512, max_in_flight=4, in_flight_s=15)
+    assert run(pace, clock, per_s=200) == 400
+    pace.max_in_flight = 60
+    assert run(pace, clock, per_s=200) == 50
 
 
 def test_answers_that_come_together_count_together(clock: Clock) -> None:
     """Two micro-batches joined on the device: the second takes no time of its own."""
-    pace = Pace(512, 4, 30)
+    pace = Pace(512, 4, 15)
     for _ in range(8):
         received_at = clock.now
         clock.now += 4.0
@@ -62,7 +69,7 @@ def test_answers_that_come_together_count_together(clock: Clock) -> None:
 
 
 def test_idle_time_is_not_the_models(clock: Clock) -> None:
-    pace = Pace(512, 4, 30)
+    pace = Pace(512, 4, 15)
     for _ in range(8):
         clock.now += 60
         received_at = clock.now

@@ -252,6 +252,27 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
     assert len(bench.producer.results()) == 5
 
 
+@pytest.mark.parametrize(("setting", "expected"), [("auto", 3), (2, 2)])
+def test_as_much_is_in_flight_as_keeps_the_replicas_busy(
+    benches: Callable[..., Bench], setting: int | str, expected: int
+) -> None:
+    bench = benches(max_in_flight=setting)
+    bench.classifier.gate.clear()
+    bench.pipeline.keep_busy(3)
+    for i in range(10):
+        bench.feed(message("a"), first=i)
+    for _ in range(12):
+        bench.pipeline.turn(True)
+    assert bench.pipeline.in_flight() == {0: expected}
+    bench.pipeline.keep_busy(1_000_000)
+    for _ in range(12):
+        bench.pipeline.turn(True)
+    assert bench.pipeline.in_flight() == {0: 10 if setting == "auto" else expected}
+    bench.classifier.gate.set()
+    bench.run_dry()
+    assert len(bench.producer.results()) == 10
+
+
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
