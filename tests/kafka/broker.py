@@ -110,6 +110,13 @@ class KafkaBroker(Broker):
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pids(self) -> list[int]:
+        """The broker's own process, below the guard that ends it."""
+        assert self._process is not None, "the broker was not started"
+        guard_id = self._process.pid
+        return [int(pid) for pid in Path(f"/proc/{guard_id}/task/{guard_id}/children").read_text().split()]
+
     def client_config(self, user: str | None = None, **more: Any) -> dict[str, Any]:
         """kafka-python settings to reach this broker as a user (the first super user if none is named)."""
         if not self._users:
@@ -164,10 +171,8 @@ class KafkaBroker(Broker):
 
     def fill_disk(self) -> None:
         """From now on its files cannot grow, until the next start: it fails as with a full disk, and needs no mount."""
-        assert self._process is not None, "the broker was not started"
-        guard_id = self._process.pid
-        for pid in Path(f"/proc/{guard_id}/task/{guard_id}/children").read_text().split():
-            resource.prlimit(int(pid), resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        for pid in self.pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 
     def restart(self) -> None:
         """Starts the broker again, stopping it first if it runs: the same address and data."""

@@ -1,0 +1,157 @@
+"""The application with replicas that take a fixed time per forward, and what its processes use of the CPU."""
+
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from ray import cloudpickle
+
+import deploy.app
+from deploy import runtime
+from deploy.replica import ModelReplica
+from tests.unit.deploy import fakes
+from workers.classifier import Classifier
+from workers.engine.description import ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.settings import ModelSettings, Settings, load_settings
+from workers.stream.worker import PipelineWorker
+
+FORWARD_TOKENS = 16_384  # a GPU's default
+FORWARD_S = 1.28
+WORDS = 28  # and two special tokens: 512 messages are one forward
+TEXT = " ".join("a" * WORDS)
+PER_REPLICA = 512 / FORWARD_S
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class FixedForward(fakes.NoPredictor):
+    """So long for each forward, however full it is."""
+
+    max_batch_tokens = FORWARD_TOKENS
+    forward_s = FORWARD_S
+
+    def measure(self) -> float:
+        return self.max_batch_tokens / FORWARD_S
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        time.sleep(math.ceil(len(packed.ids) / self.max_batch_tokens) * self.forward_s)
+        return super().predict(packed, top_k)
+
+
+class NoTime(FixedForward):
+    forward_s = 0.0
+
+
+class Replica(ModelReplica):
+    """`source`: "fixed", or "none" for a model that takes no time."""
+
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        return fakes.description(), NoTime() if settings.source == "none" else FixedForward()
+
+
+class Worker(PipelineWorker):
+    """Tells the CPU seconds of each of its threads as well."""
+
+    def stats(self) -> dict[str, Any]:
+        return {**super().stats(), "threads": threads_cpu_s()}
+
+
+def make_worker(name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> Worker:
+    return Worker(name, settings, classifiers, worker_id)
+
+
+def settings_for(
+    bootstrap: str, topics: Sequence[str], replicas: int, workers: int, source: str = "fixed", **pipeline: Any
+) -> Settings:
+    """`topics`: input, output, dead letters."""
+    source_topic, output, dead_letter = topics
+    return load_settings({
+        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
+        "models": {"m": {"source": source, "num_gpus": 0, "num_cpus": 0, "replicas": replicas}},
+        "pipelines": {"p": {"input": source_topic, "output": output, "dead_letter": dead_letter, "model": "m",
+                            "workers": workers, "group_id": f"g-{source_topic}", **pipeline}},
+    })  # fmt: skip
+
+
+@contextmanager
+def ray_with_replicas(settings: Settings) -> Iterator[None]:
+    """A local Ray in which `deploy.runtime.deploy` starts replicas of a fixed time."""
+    for module in (sys.modules[__name__], fakes):
+        cloudpickle.register_pickle_by_value(module)  # replicas cannot import the tests
+    with patch.object(deploy.app, "ModelReplica", Replica), runtime.ray_for(settings):
+        yield
+
+
+def run(settings: Settings) -> None:
+    """Deploy, or change to, `settings`, and wait until all run."""
+    runtime.deploy(settings, 300, deploy.app.application(settings, make_worker))
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = runtime.status()
+        workers, replicas = fresh(found["pipelines"].get("p", {})), fresh(found["models"].get("m", {}))
+        if (len(workers), len(replicas)) == (settings.pipelines["p"].workers.max, settings.models["m"].replicas.max) \
+                and all(worker["state"] == "running" for worker in workers):
+            return
+        time.sleep(0.5)
+    raise TimeoutError("not all are up")
+
+
+def fresh(reports: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [report for report in reports.values() if report["age_s"] < 3]
+
+
+def threads_cpu_s() -> dict[str, float]:
+    """CPU seconds of this process's threads: Python's by name, all others together."""
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    spent: dict[str, float] = {}
+    for task in Path("/proc/self/task").iterdir():
+        name = names.get(int(task.name), "native")
+        try:
+            spent[name] = spent.get(name, 0.0) + _stat_cpu_s(task / "stat")
+        except OSError:  # it has ended
+            continue
+    return spent
+
+
+def cpu_by_kind(workers: set[int], replicas: set[int], broker: int) -> dict[str, float]:
+    """CPU seconds so far: of the broker, the workers, the replicas, the board, Serve's controller, the rest of Ray."""
+    spent = {"workers": 0.0, "replicas": 0.0, "board": 0.0, "controller": 0.0, "ray": 0.0, "broker": _cpu_s(broker)}
+    for pid in _descendants(os.getpid()) - {broker}:
+        with suppress(OSError):  # it has ended
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+            kind = ("workers" if pid in workers else "replicas" if pid in replicas
+                    else "controller" if b"ServeController" in title else "board" if b":board" in title else "ray")
+            spent[kind] += _cpu_s(pid)
+    return spent
+
+
+def _cpu_s(pid: int) -> float:
+    return _stat_cpu_s(Path(f"/proc/{pid}/stat"))
+
+
+def _descendants(root: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(folder.name))
+    found, left = set(), [root]
+    while left:
+        found.update(below := children.get(left.pop(), []))
+        left += below
+    return found
+
+
+def _stat_cpu_s(path: Path) -> float:
+    fields = path.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
