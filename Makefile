@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench chaos simulate test-cluster test-helm test-monitoring \
+.PHONY: help demo test lint unit integration bench bench-scaling chaos simulate test-cluster test-helm test-monitoring \
 	test-deploy-files helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
@@ -13,11 +13,12 @@ help:
 	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
-	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike"
+	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike and throughput"
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
+	@echo "make bench-scaling [JSON=file] throughput with 1 to 16 replicas, costs of each part, and the sizes that follow"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
 demo: venv
@@ -40,6 +41,9 @@ integration: venv kafka-jars kcat
 
 bench: venv kafka-jars
 	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))
+
+bench-scaling: venv kafka-jars
+	$(PYTHON) -m tests.scaling $(if $(JSON),--json $(JSON))
 
 chaos: venv kafka-jars
 	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \
@@ -89,7 +93,7 @@ dashboard: venv
 
 # Several Ray nodes on one machine, with GPUs by name only.
 test-cluster: venv kafka-jars
-	$(PYTHON) -m pytest tests/cluster -s $(if $(SHORT),-m "not spike")
+	$(PYTHON) -m pytest tests/cluster -s $(if $(SHORT),-m "not measured")
 
 # The files to deploy with, without a container engine: BuildKit's, Compose's and Prometheus' own code reads them.
 test-deploy-files: venv kafka-jars .tools/deploycheck

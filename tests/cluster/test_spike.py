@@ -19,7 +19,7 @@ from tests.integration.streams import wait_until
 from tests.kafka import Broker
 from workers.settings import Settings
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.spike]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.measured]
 BASE, SPIKE = 100, 2_000
 BEFORE_S, SPIKE_S, AFTER_S = 60, 60, 120
 MOST = 10

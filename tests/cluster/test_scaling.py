@@ -1,0 +1,21 @@
+"""Twice the replicas do twice as much, as long as a worker's core goes."""
+
+import pytest
+
+from tests.kafka import KafkaBroker
+from tests.scaling import system
+from tests.scaling.measure import TOPICS, Load, points
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.measured]
+REPLICAS = (1, 4, 16)
+OF_LINEAR = 0.9
+
+
+def test_throughput_grows_with_the_replicas() -> None:
+    with KafkaBroker() as broker:
+        load = Load(broker)
+        with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, max(REPLICAS), 1)):
+            one, *more = points(load, broker, [(replicas, 1) for replicas in REPLICAS])
+    assert one.messages_per_s == pytest.approx(system.PER_REPLICA, rel=0.1)
+    for point in more:
+        assert point.messages_per_s >= OF_LINEAR * point.replicas * one.messages_per_s

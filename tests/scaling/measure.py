@@ -1,0 +1,137 @@
+"""One point of the measurement: a window in which there is always something to do."""
+
+import json
+import os
+import sys
+import time
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from ray import serve
+
+from deploy import runtime
+from deploy.names import BOARD
+from tests.kafka import KafkaBroker
+from tests.scaling import system
+from tests.scaling.sizing import Costs
+
+PARTITIONS = 16
+TOPICS = ("in", "out", "dead")
+SETTLE_S, WINDOW_S = 8.0, 20.0
+BOARD_S, REPORTERS = 8.0, 16
+
+
+class Point(NamedTuple):
+    """One measurement, of messages per second, and of what was used of the CPU: microseconds per message by part."""
+
+    replicas: int
+    workers: int
+    messages_per_s: float
+    calls_per_s: float
+    worker_cores: float
+    cpu_us: dict[str, float]
+    cores: dict[str, float]
+    thread_us: dict[str, float]
+
+
+class Load:
+    """The topics, what was put into them and what came out."""
+
+    def __init__(self, broker: KafkaBroker) -> None:
+        self._broker = broker
+        for topic in TOPICS:
+            broker.create_topic(topic, PARTITIONS)
+        self._producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "compression.type": "lz4",
+                                   "queue.buffering.max.messages": 2_000_000})
+        self._consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends"})
+        self.sent = 0
+
+    def feed(self, messages: int) -> None:
+        for number in range(self.sent, self.sent + messages):
+            self._producer.produce(TOPICS[0], json.dumps({"text": system.TEXT, "id": number}),
+                                   partition=number % PARTITIONS)
+            if number % 1_000 == 0:
+                self._producer.poll(0)
+        if self._producer.flush(60):
+            raise TimeoutError("the broker does not take the messages")
+        self.sent += messages
+
+    def bytes_per_message(self, topic: str) -> float:
+        """In the log, and so on the wire as well: batches stay compressed from the producer to the consumer."""
+        assert self._broker.folder is not None
+        logs = self._broker.folder.rglob(f"{topic}-*/*.log")
+        return sum(log.stat().st_size for log in logs) / (self.sent if topic == TOPICS[0] else self.out())
+
+    def out(self) -> int:
+        return sum(self._consumer.get_watermark_offsets(TopicPartition(TOPICS[1], number), timeout=10)[1]
+                   for number in range(PARTITIONS))
+
+
+def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s: float) -> Point:
+    """What comes out in a window in which there is always something to do; `per_s`: at most so much will."""
+    load.feed(max(0, int(per_s * (SETTLE_S + WINDOW_S) * 1.5) + 20_000 - (load.sent - load.out())))
+    time.sleep(SETTLE_S)
+    before = _state(load, broker)
+    time.sleep(WINDOW_S)
+    after = _state(load, broker)
+    if load.sent - after["out"] < per_s:
+        raise RuntimeError("the topic ran empty: nothing is known of how fast it could have been")
+    messages, seconds = after["out"] - before["out"], after["at"] - before["at"]
+    threads = {name: (after["threads"][name] - before["threads"].get(name, 0.0)) / messages * 1e6
+               for name in after["threads"]}
+    return Point(
+        replicas, workers, round(messages / seconds, 1), round((after["calls"] - before["calls"]) / seconds, 2),
+        round((after["cpu"]["workers"] - before["cpu"]["workers"]) / seconds, 2),
+        {kind: round((after["cpu"][kind] - before["cpu"][kind]) / messages * 1e6, 1) for kind in after["cpu"]},
+        {kind: round((after["cpu"][kind] - before["cpu"][kind]) / seconds, 4) for kind in after["cpu"]},
+        {name: round(us, 1) for name, us in sorted(threads.items(), key=lambda item: -item[1]) if us >= 0.1},
+    )  # fmt: skip
+
+
+def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
+    found = runtime.status()
+    workers, replicas = system.fresh(found["pipelines"]["p"]), system.fresh(found["models"]["m"])
+    threads: dict[str, float] = {}
+    for worker in workers:
+        for name, spent in worker["threads"].items():
+            threads[name] = threads.get(name, 0.0) + spent
+    return {
+        "calls": sum(replica["calls"] for replica in replicas),
+        "threads": threads,
+        "cpu": system.cpu_by_kind({worker["pid"] for worker in workers}, {replica["pid"] for replica in replicas},
+                                  broker.pids[0]),
+        "out": load.out(), "at": time.monotonic(),
+    }  # fmt: skip
+
+
+def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pipeline: Any) -> list[Point]:
+    measured = []
+    for replicas, workers in wanted:
+        system.run(system.settings_for(broker.bootstrap, TOPICS, replicas, workers, **pipeline))
+        measured.append(measure(load, broker, replicas, workers, replicas * system.PER_REPLICA))
+        print(measured[-1], file=sys.stderr)
+    return measured
+
+
+def board_us() -> float:
+    """CPU of the board's process per report of a worker, beside what it does anyway."""
+    report = system.fresh(runtime.status()["pipelines"]["p"])[0]
+    handle: Any = serve.get_deployment_handle(BOARD, runtime.APP).options(method_name="report", _by_reference=False)
+    before, started, reports = system.cpu_by_kind(set(), set(), os.getpid())["board"], time.monotonic(), 0
+    while time.monotonic() < started + BOARD_S:
+        for response in [handle.remote("pipelines", "x", str(number), report) for number in range(REPORTERS)]:
+            response.result(timeout_s=30)
+        reports += REPORTERS
+    return (system.cpu_by_kind(set(), set(), os.getpid())["board"] - before) / reports * 1e6
+
+
+def costs_of(ours: list[Point], null: Point, load: Load, board: float) -> Costs:
+    """Per message where a worker has most to do; per process from the difference of many and few."""
+    few, many = ours[0], max(ours, key=lambda point: point.replicas + point.workers)
+    controller = many.cores["controller"] - few.cores["controller"]
+    return Costs(
+        worker_us=null.cpu_us["workers"], worker_per_s=null.messages_per_s / null.workers,
+        replica_us=many.cpu_us["replicas"], broker_us=null.cpu_us["broker"],
+        in_bytes=load.bytes_per_message(TOPICS[0]), out_bytes=load.bytes_per_message(TOPICS[1]),
+        controller_us=controller / (many.replicas + many.workers - few.replicas - few.workers) * 1e6, board_us=board,
+    )  # fmt: skip
