@@ -75,13 +75,15 @@ def report_s(gpus: int, costs: Costs, per_gpu_s: float) -> float:
 
 def show(figures: dict[str, list[Point]]) -> None:
     console = Console()
-    table = Table("way", "replicas", "workers", "messages/s", "of linear", "calls/s", "workers' cores")
+    table = Table("way", "replicas", "workers", "messages/s", "of linear", "calls/s", "busy, least to most",
+                  "workers' cores")
     one = figures["ours"][0]
     for way, found in figures.items():
         for point in found:
             linear = one.messages_per_s / one.replicas * point.replicas
             table.add_row(way, *(str(cell) for cell in (point.replicas, point.workers, point.messages_per_s)),
-                          f"{point.messages_per_s / linear:.2f}", str(point.calls_per_s), str(point.worker_cores))
+                          f"{point.messages_per_s / linear:.2f}", str(point.calls_per_s),
+                          "{:.2f} {:.2f} {:.2f}".format(*point.busy), str(point.worker_cores))
     console.print(table)
 
 

@@ -22,12 +22,15 @@ BOARD_S, REPORTERS = 8.0, 16
 
 
 class Point(NamedTuple):
-    """One measurement, of messages per second, and of what was used of the CPU: microseconds per message by part."""
+    """One measurement. `busy`: the share of the time that replicas ran something, of the least busy one, of all, and
+    of the busiest. `cpu_us`: microseconds per message by part; `thread_us`: of the workers by thread.
+    """
 
     replicas: int
     workers: int
     messages_per_s: float
     calls_per_s: float
+    busy: tuple[float, float, float]
     worker_cores: float
     cpu_us: dict[str, float]
     cores: dict[str, float]
@@ -79,8 +82,10 @@ def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s:
     messages, seconds = after["out"] - before["out"], after["at"] - before["at"]
     threads = {name: (after["threads"][name] - before["threads"].get(name, 0.0)) / messages * 1e6
                for name in after["threads"]}
+    busy = [(after["busy_s"][replica] - before["busy_s"][replica]) / seconds for replica in before["busy_s"]]
     return Point(
         replicas, workers, round(messages / seconds, 1), round((after["calls"] - before["calls"]) / seconds, 2),
+        (round(min(busy), 2), round(sum(busy) / len(busy), 2), round(max(busy), 2)),
         round((after["cpu"]["workers"] - before["cpu"]["workers"]) / seconds, 2),
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / messages * 1e6, 1) for kind in after["cpu"]},
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / seconds, 4) for kind in after["cpu"]},
@@ -97,7 +102,7 @@ def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
             threads[name] = threads.get(name, 0.0) + spent
     return {
         "calls": sum(replica["calls"] for replica in replicas),
-        "threads": threads,
+        "busy_s": {replica["replica"]: replica["busy_s"] for replica in replicas}, "threads": threads,
         "cpu": system.cpu_by_kind({worker["pid"] for worker in workers}, {replica["pid"] for replica in replicas},
                                   broker.pids[0]),
         "out": load.out(), "at": time.monotonic(),

@@ -78,6 +78,10 @@ class MicroBatch:
         self.received_at = time.monotonic()
         self.admitted = False
 
+    def answered(self) -> bool:
+        """Are all answers there?"""
+        return all(call.answered() for call in self.calls)
+
     def answers(self) -> list[Outcome | None]:
         """One for each item, in order; None for a skipped one. All futures must be done.
 

@@ -2,8 +2,9 @@
 
 One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
 submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
-submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement, or as many as keep the
-model's replicas busy.
+submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement. With `auto` as many wait for
+answers as keep the models' replicas busy: those that are answered, and wait for their turn behind one that is not, keep
+no replica busy.
 """
 
 import logging
@@ -11,6 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from kafka.structs import TopicPartition
 
@@ -68,7 +70,7 @@ class Pipeline:
         self._fruitful = False
 
     def keep_busy(self, calls: int) -> None:
-        """So many micro-batches in flight keep the models' replicas busy. Has no effect but with `auto`."""
+        """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
         if self._settings.max_in_flight == "auto":
             self._pace.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
@@ -143,8 +145,7 @@ class Pipeline:
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
-        full = len(self._in_flight) >= self._pace.max_in_flight
-        paused = not accept or full or self.gate.held is not None
+        paused = not accept or self._full() or self.gate.held is not None
         if self._in_flight and not self._fruitful and not self._source.joining():
             self._wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
             if paused and time.monotonic() < self._polled_at + PAUSED_WAIT_S:
@@ -153,6 +154,12 @@ class Pipeline:
         polled = self._source.poll(POLL_MS if waits else 0, paused, self._pace.records())
         self._polled_at, self._fruitful = time.monotonic(), bool(polled)
         return polled
+
+    def _full(self) -> bool:
+        if len(self._in_flight) >= self._settings.most_in_flight:
+            return True
+        unshipped = islice(self._in_flight, len(self._shipped), None)
+        return sum(not batch.answered() for batch in unshipped) >= self._pace.max_in_flight
 
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""

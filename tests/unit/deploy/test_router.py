@@ -59,22 +59,41 @@ def test_the_next_call_goes_where_one_has_ended() -> None:
         for number in range(16):
             await call(router, number)
         for replica in replicas[3:5]:
-            router.decrement_queue_len_cache(replica.replica_id)
+            router.on_request_completed(replica.replica_id, "0")
         assert {await call(router, 16), await call(router, 17)} == {replica.replica_id for replica in replicas[3:5]}
 
     routed(replicas, act)
 
 
-def test_what_others_have_sent_there_counts() -> None:
-    replicas = [Replica("idle"), Replica("busy", 5), Replica("full", 64)]
+def test_each_caller_spreads_its_own_calls_whatever_it_last_heard_of_others() -> None:
+    replicas = [Replica("quiet"), Replica("was busy", 5)]
 
     async def act(router: LeastLoaded) -> Counter[str]:
         return Counter([(await call(router, number)).unique_id for number in range(10)])
 
-    spread = routed(replicas, act)
-    assert spread["full"] == 0
-    assert spread.total() == 10
-    assert abs(spread["idle"] - (spread["busy"] + 5)) <= 1
+    assert routed(replicas, act) == {"quiet": 5, "was busy": 5}
+
+
+def test_a_replica_that_is_full_or_gone_is_passed_over() -> None:
+    replicas = [Replica("full", 64), Replica("free")]
+
+    async def act(router: LeastLoaded) -> set[str]:
+        chosen = {(await call(router, number)).unique_id for number in range(5)}
+        router.update_replicas([replicas[0]])  # type: ignore[list-item]
+        replicas[0].busy = 0
+        return chosen | {(await asyncio.wait_for(call(router, 5), 5)).unique_id}
+
+    assert routed(replicas, act) == {"free", "full"}
+
+
+def test_what_is_counted_ends_with_the_calls() -> None:
+    async def act(router: LeastLoaded) -> None:
+        sent = [await call(router, number) for number in range(7)]
+        for number, replica in enumerate(sent):
+            router.on_request_completed(replica, str(number))
+        assert not router._sent
+
+    routed([Replica("a"), Replica("b")], act)
 
 
 def test_a_full_model_is_asked_again_until_there_is_room() -> None:

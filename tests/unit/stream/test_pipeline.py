@@ -273,6 +273,25 @@ def test_as_much_is_in_flight_as_keeps_the_replicas_busy(
     assert len(bench.producer.results()) == 10
 
 
+def test_what_waits_for_its_turn_keeps_no_replica_busy(benches: Callable[..., Bench]) -> None:
+    slow, fast = FakeClassifier(), FakeClassifier()
+    slow.gate.clear()
+    bench = benches(classifiers={"m": slow, "other": fast}, models=["other"])
+    bench.pipeline.keep_busy(2)
+    bench.feed(message("a"))
+    for i in range(1, 100):
+        bench.feed(message("b", model="other"), first=i)
+    bench.turn_until(lambda: bench.pipeline.in_flight().total() == 64)  # of which one is not answered
+    for _ in range(10):
+        bench.pipeline.turn(True)
+    assert bench.pipeline.in_flight().total() == 64
+    slow.gate.set()
+    bench.run_dry()
+    assert [result["source"]["offset"] for result in bench.producer.results()] == list(range(100))
+    slow.close()
+    fast.close()
+
+
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
