@@ -1,5 +1,7 @@
 """Twice the replicas do twice as much, as long as a worker's core goes."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.kafka import KafkaBroker
@@ -11,10 +13,10 @@ REPLICAS = (1, 4, 16)
 OF_LINEAR = 0.9
 
 
-def test_throughput_grows_with_the_replicas() -> None:
+def test_throughput_grows_with_the_replicas(tmp_path: Path) -> None:
     with KafkaBroker() as broker:
-        load = Load(broker)
-        with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, max(REPLICAS), 1)):
+        load = Load(broker, tmp_path)
+        with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, load.fixed, max(REPLICAS), 1)):
             one, *more = points(load, broker, [(replicas, 1) for replicas in REPLICAS])
     assert one.messages_per_s == pytest.approx(system.PER_REPLICA, rel=0.1)
     for point in more:

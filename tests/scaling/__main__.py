@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -34,11 +35,11 @@ def main() -> None:
     options = parser.parse_args()
     wanted, beside = ([tuple(map(int, point.split("x"))) for point in listed]
                       for listed in (options.points, options.beside))
-    with KafkaBroker() as broker:
-        load = Load(broker)
-        with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, 16, 4)):
+    with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
+        load = Load(broker, Path(folder))
+        with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, load.fixed, 16, 4)):
             figures = {"ours": points(load, broker, wanted)}
-            system.run(system.settings_for(broker.bootstrap, TOPICS, 1, 1, "none"))
+            system.run(system.settings_for(broker.bootstrap, TOPICS, load.none, 1, 1))
             figures["a model that takes no time"] = [measure(load, broker, 1, 1, NULL_PER_S)]
             costs = costs_of(figures["ours"], figures["a model that takes no time"][0], load, board_us())
             if beside:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -11,6 +12,7 @@ from ray import serve
 
 from deploy import runtime
 from deploy.names import BOARD
+from tests.bench.material import TINY, make_model, make_texts
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.sizing import Costs
@@ -40,7 +42,9 @@ class Point(NamedTuple):
 class Load:
     """The topics, what was put into them and what came out."""
 
-    def __init__(self, broker: KafkaBroker) -> None:
+    def __init__(self, broker: KafkaBroker, folder: Path) -> None:
+        self.fixed, self.none = (make_model(folder / name, TINY) for name in ("fixed", "none"))
+        self._texts = make_texts(20_000)
         self._broker = broker
         for topic in TOPICS:
             broker.create_topic(topic, PARTITIONS)
@@ -51,7 +55,7 @@ class Load:
 
     def feed(self, messages: int) -> None:
         for number in range(self.sent, self.sent + messages):
-            self._producer.produce(TOPICS[0], json.dumps({"text": system.TEXT, "id": number}),
+            self._producer.produce(TOPICS[0], json.dumps({"text": self._texts[number % len(self._texts)], "id": number}),
                                    partition=number % PARTITIONS)
             if number % 1_000 == 0:
                 self._producer.poll(0)
@@ -112,7 +116,7 @@ def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
 def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pipeline: Any) -> list[Point]:
     measured = []
     for replicas, workers in wanted:
-        system.run(system.settings_for(broker.bootstrap, TOPICS, replicas, workers, **pipeline))
+        system.run(system.settings_for(broker.bootstrap, TOPICS, load.fixed, replicas, workers, **pipeline))
         measured.append(measure(load, broker, replicas, workers, replicas * system.PER_REPLICA))
         print(measured[-1], file=sys.stderr)
     return measured
@@ -136,7 +140,7 @@ def costs_of(ours: list[Point], null: Point, load: Load, board: float) -> Costs:
     controller = many.cores["controller"] - few.cores["controller"]
     return Costs(
         worker_us=null.cpu_us["workers"], worker_per_s=null.messages_per_s / null.workers,
-        replica_us=many.cpu_us["replicas"], broker_us=null.cpu_us["broker"],
+        replica_us=null.cpu_us["replicas"], broker_us=null.cpu_us["broker"],
         in_bytes=load.bytes_per_message(TOPICS[0]), out_bytes=load.bytes_per_message(TOPICS[1]),
         controller_us=controller / (many.replicas + many.workers - few.replicas - few.workers) * 1e6, board_us=board,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from ray import cloudpickle
 import deploy.app
 from deploy import runtime
 from deploy.replica import ModelReplica
+from tests.bench.material import MEAN_TOKENS
 from tests.unit.deploy import fakes
 from workers.classifier import Classifier
 from workers.engine.description import ModelDescription
@@ -23,10 +25,8 @@ from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.settings import ModelSettings, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
-FORWARD_TOKENS, FORWARD_S = 960, 0.16
-WORDS = 28  # and two special tokens: 32 messages are one forward
-TEXT = " ".join("a" * WORDS)
-PER_REPLICA = FORWARD_TOKENS / (WORDS + 2) / FORWARD_S
+FORWARD_TOKENS, FORWARD_S = 1_024, 0.16
+PER_REPLICA = FORWARD_TOKENS / MEAN_TOKENS / FORWARD_S
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,11 +49,14 @@ class NoTime(FixedForward):
 
 
 class Replica(ModelReplica):
-    """`source`: "fixed", or "none" for a model that takes no time."""
+    """`source`: a folder with a tokenizer. One with the name "none" stands for a model that takes no time."""
 
     @staticmethod
     def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        return fakes.description(), NoTime() if settings.source == "none" else FixedForward()
+        folder = Path(settings.source)
+        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        description = replace(fakes.description(), tokenizer_json=tokenizer, max_length=512)
+        return description, NoTime() if folder.name == "none" else FixedForward()
 
 
 class Worker(PipelineWorker):
@@ -68,13 +71,13 @@ def make_worker(name: str, settings: Settings, classifiers: Mapping[str, Classif
 
 
 def settings_for(
-    bootstrap: str, topics: Sequence[str], replicas: int, workers: int, source: str = "fixed", **pipeline: Any
+    bootstrap: str, topics: Sequence[str], source: Path, replicas: int, workers: int, **pipeline: Any
 ) -> Settings:
-    """`topics`: input, output, dead letters."""
+    """`topics`: input, output, dead letters. `source`: as of `Replica`."""
     source_topic, output, dead_letter = topics
     return load_settings({
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
-        "models": {"m": {"source": source, "num_gpus": 0, "num_cpus": 0, "replicas": replicas}},
+        "models": {"m": {"source": str(source), "num_gpus": 0, "num_cpus": 0, "replicas": replicas}},
         "pipelines": {"p": {"input": source_topic, "output": output, "dead_letter": dead_letter, "model": "m",
                             "workers": workers, "group_id": f"g-{source_topic}", **pipeline}},
     })  # fmt: skip
