@@ -55,8 +55,8 @@ class Load:
 
     def feed(self, messages: int) -> None:
         for number in range(self.sent, self.sent + messages):
-            self._producer.produce(TOPICS[0], json.dumps({"text": self._texts[number % len(self._texts)], "id": number}),
-                                   partition=number % PARTITIONS)
+            message = {"text": self._texts[number % len(self._texts)], "id": number}
+            self._producer.produce(TOPICS[0], json.dumps(message), partition=number % PARTITIONS)
             if number % 1_000 == 0:
                 self._producer.poll(0)
         if self._producer.flush(60):
