@@ -56,7 +56,7 @@ def main() -> None:
 
 def show_sizes(costs: Costs, per_gpu_s: float) -> None:
     table = Table("GPUs", "messages/s", "workers", "their cores", "replicas' cores", "partitions", "brokers",
-                  "brokers' Gbit/s in, and out", "controller, cores", "board, cores",
+                  "Gbit/s in, and out", "controller's cores", "board's cores",
                   title=f"{per_gpu_s:.0f} messages/s a GPU", title_justify="left")
     for gpus in SIZES:
         found = size(costs, gpus, per_gpu_s, report_s(gpus, costs, per_gpu_s))
@@ -75,7 +75,7 @@ def report_s(gpus: int, costs: Costs, per_gpu_s: float) -> float:
 
 
 def show(figures: dict[str, list[Point]]) -> None:
-    console = Console()
+    console = Console(width=120)
     table = Table("way", "replicas", "workers", "messages/s", "of linear", "calls/s", "busy, least to most",
                   "workers' cores")
     one = figures["ours"][0]

@@ -19,7 +19,7 @@ from tests.scaling.sizing import Costs
 
 PARTITIONS = 16
 TOPICS = ("in", "out", "dead")
-SETTLE_S, WINDOW_S = 8.0, 20.0
+SETTLE_S, WINDOW_S = 8.0, 40.0
 BOARD_S, REPORTERS = 8.0, 16
 
 
