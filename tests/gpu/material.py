@@ -1,9 +1,10 @@
 """Token ids of made-up texts and models to run them: what a replica's device gets, without tokenizer and Serve."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from safetensors.torch import load_file, save_file
 
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 from workers.engine.packed import PackedSequences
@@ -25,13 +26,12 @@ def first(packed: PackedSequences, count: int) -> PackedSequences:
     return PackedSequences(packed.ids[: int(lengths.sum())], lengths)
 
 
-def spread(folder: Path) -> Path:
-    """Make the head's weights larger, so that texts differ in their scores by more than rounding."""
-    from safetensors.torch import load_file, save_file
-
+def scale_weights(folder: Path, factor: float, names: Sequence[str] = ()) -> Path:
+    """Multiply the matrices of these names, or all, of a saved model."""
     path = folder / "model.safetensors"
-    weights: dict[str, Any] = load_file(path)
-    for name in ("pre_classifier.weight", "classifier.weight"):
-        weights[name] *= 8
+    weights = load_file(path)
+    for name, values in weights.items():
+        if values.dim() > 1 and (not names or name in names):
+            weights[name] = values * factor
     save_file(weights, path, metadata={"format": "pt"})
     return folder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.gpu.material import make_ids
+from tests.gpu.material import make_ids, scale_weights
 from tests.models import FAMILIES, build
 from workers.engine.batcher import pack, pad
 from workers.engine.forwards import Rows
@@ -28,8 +28,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 64, "n_heads": 4, "hidden_dim": 128},
     **{family: {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128} for family in FAMILIES[1:]},
 }
-# These models' weights are far larger than trained ones, and so is what rounding does: on a CPU up to 0.017.
-HALF = 4e-2
+HALF = 1e-2
 Folder = Callable[[str], Path]
 
 
@@ -39,9 +38,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     def made(name: str) -> Path:
         family, _, architecture = name.partition(":")
         more = {"architecture": architecture} if architecture else {"labels": ("a", "b", "c")}
-        return build(tmp_path_factory.mktemp(family), family, **more, **SIZES[family])
+        return calm(build(tmp_path_factory.mktemp(family), family, **more, **SIZES[family]))
 
     return made
+
+
+def calm(folder: Path) -> Path:
+    """The weights of `tests.models` are so large that rounding to bfloat16 moves scores by 5%; trained ones are not."""
+    return scale_weights(folder, 0.4)
 
 
 def predictor(folder: Path, budget: int | None = 2_048, **options: Any) -> Predictor:
@@ -64,7 +68,9 @@ def texts(count: int = 300, targets: bool = False) -> PackedSequences:
 
 
 def assert_near(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], within: float) -> None:
+    """The same scores, and the same differences between texts: answers to other texts would not be near enough."""
     assert np.abs(found - expected).max() <= within
+    assert (found - expected).std() <= 0.2 * expected.std(0).max()
     best, second = np.sort(expected, axis=1)[:, -1], np.sort(expected, axis=1)[:, -2]
     sure = best - second > 2 * within
     assert sure.sum() > 10
@@ -100,7 +106,7 @@ def test_every_family_answers_as_float32_on_the_cpu(
 def test_masks_and_embeddings_without_padding(folder: Folder, family: str, graphs: bool) -> None:
     for task, pooling in (("fill-mask", "mean"), ("feature-extraction", "mean"), ("feature-extraction", "cls")):
         where = folder(f"{family}:ForMaskedLM")
-        packed, options = texts(80, task == "fill-mask"), {"task": task, "pooling": pooling}
+        packed, options = texts(80, task == "fill-mask"), dict[str, Any](task=task, pooling=pooling)
         expected = predictor(where, device="cpu", dtype="float32", **options).predict(packed, 10**6)
         packs = predictor(where, device="cuda", dtype="float16", attention="packed", cuda_graphs=graphs, **options)
         assert packs.packs

@@ -14,7 +14,7 @@ from workers.engine.loading import load
 from workers.engine.options import ModelOptions
 from workers.engine.packed import PackedSequences, split
 from workers.engine.predictor import Predictor
-from workers.engine.staging import Arrays
+from workers.engine.staging import Arrays, Stager
 
 SMALL, USUAL = 4_096, 16_384
 _JOINED_TOKENS, _JOINED_FORWARDS = 32_768, 4  # of one call, as `deploy.replica` joins them
@@ -109,8 +109,11 @@ def _layers(backend: Any) -> list[torch.nn.Module]:
     return [module for module in model.modules() if type(module).__name__ == "TransformerBlock"]
 
 
-def _plain(device: torch.device) -> Callable[[Arrays], dict[str, torch.Tensor]]:
-    return lambda arrays: {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
+def _plain(device: torch.device) -> Stager:
+    def stage(arrays: Arrays) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
+
+    return stage
 
 
 def _cannot(compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:

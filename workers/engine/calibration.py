@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 GAIN = 1.05  # twice the tokens must be so much faster to be worth twice the memory and the time of a forward
-# Of the device's memory. The rest is for longer sequences than were tried, and for whoever shares the card.
+# Of the memory that the model leaves. The rest is for longer sequences than were tried, and for who shares the card.
 MOST_MEMORY = 0.4
 
 
 class Trial(NamedTuple):
-    """`memory_share`: of the device's memory, taken when it was over; 0 of a CPU."""
+    """`memory_share`: of the device's memory without what the model itself takes; 0 of a CPU."""
 
     tokens_per_s: float
     memory_share: float

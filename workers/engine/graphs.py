@@ -33,7 +33,7 @@ class _Recorded(NamedTuple):
 
 
 class Graphs:
-    """At most `most` recordings, each kept for good; other shapes, and those that fail to record, run as they are."""
+    """At most `most` recordings, kept until `clear`; other shapes, and those that fail to record, run as they are."""
 
     def __init__(self, record: Recorder, most: int = MOST_GRAPHS) -> None:
         self._record, self._most = record, most
@@ -56,9 +56,9 @@ class Graphs:
         return known.output.clone()  # the next replay writes there again
 
     def clear(self) -> None:
-        """Give their memory back; from now on there are half as many at most."""
+        """Give their memory back, and begin anew."""
         self._recorded.clear()
-        self._most //= 2
+        self._seen.clear()
 
     @property
     def count(self) -> int:

@@ -152,21 +152,22 @@ class Predictor:
 
     def _calibrate(self) -> None:
         started = time.perf_counter()
+        loaded = self._backend.memory().get("used", 0)
         self.max_batch_tokens = find_budget(
-            self._attempt, _FIRST_TRIED, _LEAST_BATCH_TOKENS, _MOST_TRIED,
+            lambda budget: self._attempt(budget, loaded), _FIRST_TRIED, _LEAST_BATCH_TOKENS, _MOST_TRIED,
             in_time=lambda: time.perf_counter() - started < _CALIBRATION_S,
         )
         self._backend.free_memory()
         logger.info("%s: max_batch_tokens %d, found in %.1f s", self._description.source, self.max_batch_tokens,
                     time.perf_counter() - started)
 
-    def _attempt(self, budget: int) -> Trial | None:
+    def _attempt(self, budget: int, loaded: int) -> Trial | None:
         self.max_batch_tokens = budget
         rates = [self.measure() for _ in range(_RUNS + 1)][1:]  # in the first one memory is still being allocated
         if self.max_batch_tokens < budget:
             return None
         memory = self._backend.memory()
-        return Trial(max(rates), memory["reserved"] / memory["total"] if memory else 0.0)
+        return Trial(max(rates), (memory["reserved"] - loaded) / (memory["total"] - loaded) if memory else 0.0)
 
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
         most, ranked = self._description.outputs, self._description.ranked

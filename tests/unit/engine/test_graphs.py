@@ -70,18 +70,23 @@ def test_what_cannot_be_recorded_runs_as_it_is(caplog: pytest.LogCaptureFixture)
     assert caplog.text.count("shape bad runs without a CUDA graph: RuntimeError: operation not permitted") == 1
 
 
-def test_after_memory_was_short_there_are_half_as_many() -> None:
-    recorder = Recorder()
-    graphs = Graphs(recorder, most=4)
-    shapes = [shape for shape in range(4) for _ in range(2)]
-    for shape in shapes:
-        graphs.run(shape, {"x": torch.ones(1)}, double)
-    assert graphs.count == 4
+def test_clearing_gives_all_back_and_begins_anew() -> None:
+    recorder = Recorder(1)
+    graphs = Graphs(recorder, most=3)
+
+    def use(times: int) -> None:
+        for shape in range(3):
+            for _ in range(times):
+                assert graphs.run(shape, {"x": torch.ones(1)}, double).tolist() == [2.0]
+
+    use(2)
+    assert graphs.count == 2  # the first one has failed
     graphs.clear()
     assert graphs.count == 0
-    for shape in shapes:
-        assert graphs.run(shape, {"x": torch.ones(1)}, double).tolist() == [2.0]
-    assert graphs.count == 2
+    use(1)
+    assert graphs.count == 0
+    use(1)
+    assert graphs.count == 3
 
 
 @pytest.mark.parametrize("attention", ["padded", "packed"])
