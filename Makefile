@@ -5,7 +5,7 @@ LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
 .PHONY: help demo test lint unit integration bench bench-scaling chaos simulate test-cluster test-helm test-monitoring \
-	test-deploy-files helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
+	test-deploy-files test-gpu bench-gpu helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
+	@echo "make test-gpu, make bench-gpu [JSON=file]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench-scaling [JSON=file] throughput with 1 to 16 replicas, costs of each part, and the sizes that follow"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
@@ -118,6 +119,14 @@ helm-tools: .helm-tools/.stamp
 	folder=$$(go -C / mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
 	@touch $@
+
+# No venv is made: a machine with a GPU often has a torch of its own, and little else is needed.
+test-gpu:
+	@$(PYTHON) -c 'import sys, torch; sys.exit(not torch.cuda.is_available() and "torch sees no GPU here")'
+	$(PYTHON) -m pytest -c tests/gpu/pytest.ini tests/gpu
+
+bench-gpu:
+	$(PYTHON) -m tests.gpu.measure $(if $(JSON),--json $(JSON))
 
 helm-docs: helm-tools
 	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning

@@ -146,6 +146,8 @@ class ModelSettings(Section):
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     pooling: Literal["mean", "cls"] = "mean"
     normalize: bool = False
+    attention: Literal["auto", "padded", "packed"] = "auto"
+    cuda_graphs: bool = False
     max_batch_tokens: int | None = Field(default=None, ge=16)
     max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"

@@ -1,10 +1,10 @@
 """What runs a model: padded ids in, logits out, nothing else; so that other runtimes fit behind the same seam."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
-from workers.engine.batcher import PaddedBatch
+from workers.engine.batcher import PackedBatch, PaddedBatch
 
 
 class Backend(Protocol):
@@ -43,4 +43,18 @@ class Backend(Protocol):
 
     def free_memory(self) -> None:
         """Give back what is cached, after the device ran out of memory."""
+        ...
+
+
+@runtime_checkable
+class PackingBackend(Backend, Protocol):
+    """One that may also run sequences without padding."""
+
+    @property
+    def packs(self) -> bool:
+        """Whether it does with this model."""
+        ...
+
+    def packed_logits(self, batch: PackedBatch) -> torch.Tensor:
+        """As `logits`."""
         ...

@@ -21,6 +21,21 @@ class PaddedBatch(NamedTuple):
     targets: NDArray[np.int64] | None = None
 
 
+class PackedBatch(NamedTuple):
+    """n sequences one behind the other, T tokens in all, without padding.
+
+    `ids`, `positions`: int64 [T], a token and its place in its own sequence. `starts`, `lengths`: int64 [n].
+    `type_ids`: int64 [T], or None where all are zero. `targets`: int64 [n] within each sequence, see `PackedSequences`.
+    """
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    type_ids: NDArray[np.int64] | None
+    targets: NDArray[np.int64] | None = None
+
+
 def plan(
     lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int | None = None
 ) -> list[NDArray[np.intp]]:
@@ -63,6 +78,24 @@ def _cut_padding(batch: NDArray[np.intp], lengths: NDArray[np.int64], overhead_t
     return done
 
 
+def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
+    """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths.
+
+    Longest first all the same: attention works in tiles, which lengths that are alike fill best.
+    """
+    lengths = np.asarray(lengths, np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    batches: list[NDArray[np.intp]] = []
+    first = 0
+    while first < len(order):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + max_batch_tokens, side="right")))
+        batches.append(order[first:last])
+        first = last
+    return batches
+
+
 def pad(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp], pad_id: int) -> PaddedBatch:
     """Take `rows` out of `packed`, whose row i starts at `starts[i]`, and pad them with `pad_id`."""
     lengths = packed.lengths[rows].astype(np.int64)
@@ -75,3 +108,14 @@ def pad(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.int
         type_ids = np.where(inside, packed.type_ids[positions], 0).astype(np.int64)
     targets = None if packed.targets is None else packed.targets[rows].astype(np.int64)
     return PaddedBatch(ids, lengths, type_ids, targets)
+
+
+def pack(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp]) -> PackedBatch:
+    """Take `rows` out of `packed`, whose row i starts at `starts[i]`."""
+    lengths = packed.lengths[rows].astype(np.int64)
+    ends = np.cumsum(lengths)
+    positions = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+    taken = positions + np.repeat(starts[rows], lengths)
+    type_ids = None if packed.type_ids is None else packed.type_ids[taken].astype(np.int64)
+    targets = None if packed.targets is None else packed.targets[rows].astype(np.int64)
+    return PackedBatch(packed.ids[taken].astype(np.int64), positions, ends - lengths, lengths, type_ids, targets)

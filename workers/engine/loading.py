@@ -14,8 +14,10 @@ from workers.engine.description import ModelDescription, TaskName
 from workers.engine.device import device_for, dtype_for
 from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
+from workers.engine.graphs import CudaRecorder, Graphs
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
+from workers.engine.packing import packing_for
 from workers.engine.reading import Logits, Pooled, Reading, TargetLogits
 from workers.engine.source import resolve
 from workers.engine.torch_backend import TorchBackend
@@ -47,12 +49,16 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBac
     max_length = _max_length_of(source, tokenizer, model, options.max_length)
     description = describe(source, revision, options, model.config, tokenizer, max_length)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
+    read = _reading(model, task, options.pooling)
     backend = TorchBackend(
         model,
-        _reading(model, task, options.pooling),
+        read,
         pad_id=0 if pad_id is None else pad_id,
         vocab_size=model.get_input_embeddings().num_embeddings,
         takes_type_ids="token_type_ids" in tokenizer.model_input_names,
+        packing=packing_for(source, options.attention, model, read, task, options.pooling),
+        graphs=Graphs(CudaRecorder(device)) if options.cuda_graphs and device.type == "cuda" else None,
+        max_length=max_length,
     )
     logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, dtype, description.outputs, max_length)
     return description, backend

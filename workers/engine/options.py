@@ -46,3 +46,5 @@ class ModelOptions:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     pooling: str = "mean"
     normalize: bool = False
+    attention: str = "auto"
+    cuda_graphs: bool = False

@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from workers.classifier import Fault, RecordError, Request
+from workers.engine import first_texts
 from workers.engine.backend import Backend
-from workers.engine.batcher import pad, plan
+from workers.engine.calibration import Trial, find_budget
 from workers.engine.description import ModelDescription
 from workers.engine.faults import is_out_of_memory, one_line
+from workers.engine.first_texts import NOT_FINITE
+from workers.engine.forwards import Forwards, Rows
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from workers.engine.scoring import Scored, score
 from workers.engine.tokenizer import TextTokenizer
@@ -22,10 +25,9 @@ logger = logging.getLogger(__name__)
 
 # Padded tokens per forward: small on a CPU, whose caches are what counts; large on a GPU, which must be filled.
 DEFAULT_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-# What a forward costs however little is in it: on a CPU reading the weights, on a GPU launching the kernels.
-_OVERHEAD_TOKENS = {"cpu": 64, "cuda": 2048}
 _LEAST_BATCH_TOKENS = 64
-_NOT_FINITE = "the model's logits are not finite"
+# Where the budget is found by trying: from and to where, how often each is run, and when no larger one is begun.
+_FIRST_TRIED, _MOST_TRIED, _RUNS, _CALIBRATION_S = 4_096, 65_536, 3, 5.0
 
 
 class _Call(NamedTuple):
@@ -35,8 +37,7 @@ class _Call(NamedTuple):
     the best ones.
     """
 
-    packed: PackedSequences
-    starts: NDArray[np.int64]
+    of: Rows
     width: int
     ranked: bool
     forwards: NDArray[np.int32]
@@ -50,15 +51,16 @@ class _Call(NamedTuple):
 class Predictor:
     """Runs `backend` within a budget of padded tokens. One calling thread at a time.
 
-    `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the
-    device runs out of memory. `tokens`, `slots`: run since the start, without and with padding.
+    `max_batch_tokens`: None takes the default of the backend's device, which on a GPU `warm_up` replaces by what it
+    measures. It shrinks by itself, for good, when the device runs out of memory. Padding counts, where there is any.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
         self._description = description
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
-        self.tokens = self.slots = 0
+        self._calibrates = max_batch_tokens is None and backend.device_type == "cuda"
+        self._forwards = Forwards(backend)
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
         tokenizer, long_text = TextTokenizer(description), "all work and no play " * description.max_length
         self._good_row, _ = tokenizer.encode([Request("good")])
@@ -77,9 +79,8 @@ class Predictor:
         """
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
-        overhead = _OVERHEAD_TOKENS[self._backend.device_type]
         try:
-            for batch in plan(packed.lengths[rows], self.max_batch_tokens, overhead):
+            for batch in self._forwards.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
             result = _collect(call)
         except InferenceError:
@@ -101,6 +102,21 @@ class Predictor:
         if failed:
             raise InferenceError(f"the model fails on any text: {failed[0].message}")
 
+    @property
+    def tokens(self) -> int:
+        """Run since the start, padding not counted."""
+        return self._forwards.tokens
+
+    @property
+    def slots(self) -> int:
+        """Run since the start, padding counted."""
+        return self._forwards.slots
+
+    @property
+    def packs(self) -> bool:
+        """Whether batches are run without padding."""
+        return self._forwards.packing is not None
+
     def memory(self) -> dict[str, int]:
         """See `Backend.memory`. From any thread."""
         return self._backend.memory()
@@ -117,46 +133,50 @@ class Predictor:
         return len(packed.ids) / (time.perf_counter() - started)
 
     def warm_up(self) -> None:
-        """Run the shapes that matter once, the largest included, and compare padded with unpadded answers.
+        """Check the model's answers to a few texts, and run the shapes that matter once, the largest included.
 
+        Where nobody has set `max_batch_tokens`, on a GPU, it is found by trying.
         Raises ModelError when the model fails on good texts, or answers differently beside a longer one.
         """
-        packed, lengths = self._first_rows, self._first_rows.lengths
-        call = self._new_call(packed, 1)
         try:
-            together = self._logits(call, np.arange(len(lengths)))
-            alone = torch.cat([self._logits(call, np.array([row])) for row in range(len(lengths))])
-            filling = max(1, self.max_batch_tokens // int(lengths[2]))
-            self._logits(call, np.full(filling, 2))
+            first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype)
+            if self._calibrates:
+                self._calibrate()
+            self.measure()
+        except ModelError:
+            raise
         except Exception as error:
             raise ModelError(
                 f"{self._description.source}: the model fails on its first texts: {one_line(error)}"
             ) from error
-        if together.shape != (len(lengths), self._description.outputs):
-            raise ModelError(
-                f"{self._description.source}: the model gives logits of shape {tuple(together.shape)} for "
-                f"{len(lengths)} texts; it should give {self._description.outputs} each: check its config.json"
-            )
-        tolerance = 1e-3 if self._backend.dtype is torch.float32 else 0.1
-        together, alone = together.float(), alone.float()
-        if not torch.isfinite(together).all():
-            raise ModelError(f"{self._description.source}: {_NOT_FINITE} for good texts; try dtype float32")
-        if ((together - alone).abs().max() > tolerance * alone.abs().max().clamp(min=1)).item():
-            raise ModelError(
-                f"{self._description.source}: the model answers differently when a text is padded to a longer one's "
-                "length; check pad_token_id in config.json and the tokenizer's padding side, which must be right"
-            )
+
+    def _calibrate(self) -> None:
+        started = time.perf_counter()
+        loaded = self._backend.memory().get("used", 0)
+        self.max_batch_tokens = find_budget(
+            lambda budget: self._attempt(budget, loaded), _FIRST_TRIED, _LEAST_BATCH_TOKENS, _MOST_TRIED,
+            in_time=lambda: time.perf_counter() - started < _CALIBRATION_S,
+        )
+        self._backend.free_memory()
+        logger.info("%s: max_batch_tokens %d, found in %.1f s", self._description.source, self.max_batch_tokens,
+                    time.perf_counter() - started)
+
+    def _attempt(self, budget: int, loaded: int) -> Trial | None:
+        self.max_batch_tokens = budget
+        rates = [self.measure() for _ in range(_RUNS + 1)][1:]  # in the first one memory is still being allocated
+        if self.max_batch_tokens < budget:
+            return None
+        memory = self._backend.memory()
+        return Trial(max(rates), (memory["reserved"] - loaded) / (memory["total"] - loaded) if memory else 0.0)
 
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
-        starts = np.zeros(len(packed.lengths), np.int64)
-        np.cumsum(packed.lengths[:-1], out=starts[1:])
         most, ranked = self._description.outputs, self._description.ranked
         width = min(top_k, most) if ranked else most
-        return _Call(packed, starts, width, ranked, np.zeros(len(starts), np.int32), [], {})
+        return _Call(Rows(packed), width, ranked, np.zeros(len(packed.lengths), np.int32), [], {})
 
     def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
         """All rows but those which would take a GPU down for good: ids or lengths outside of its tables."""
-        packed = call.packed
+        packed = call.of.packed
         n = len(packed.lengths)
         if int(packed.lengths.sum()) != len(packed.ids) or (n and int(packed.lengths.min()) < 1):
             raise InferenceError(f"{len(packed.ids)} ids do not fill {n} sequences; caller and model disagree")
@@ -166,7 +186,7 @@ class Predictor:
         if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0):
             return np.arange(n)
         outside = ((packed.ids < 0) | (packed.ids >= vocab)).astype(np.int8)
-        bad = (np.maximum.reduceat(outside, call.starts) > 0) | (packed.lengths > longest)
+        bad = (np.maximum.reduceat(outside, call.of.starts) > 0) | (packed.lengths > longest)
         for row in np.flatnonzero(bad).tolist():
             call.refuse(row, f"token ids of another tokenizer: the model takes {longest} ids below {vocab}")
         return np.flatnonzero(~bad)
@@ -182,7 +202,7 @@ class Predictor:
         if memory:
             self._backend.free_memory()
             if len(rows) > 1:
-                self._shrink_budget(int(call.packed.lengths[rows].max()) * len(rows))
+                self._shrink_budget(self._forwards.slots_of(call.of.packed.lengths[rows]))
         else:
             self.probe()
         if len(rows) == 1:
@@ -195,21 +215,15 @@ class Predictor:
     def _shrink_budget(self, failed_tokens: int) -> None:
         smaller = max(_LEAST_BATCH_TOKENS, failed_tokens // 2)
         if smaller < self.max_batch_tokens:
-            logger.warning("out of memory with %d padded tokens: max_batch_tokens is now %d", failed_tokens, smaller)
+            logger.warning("out of memory with %d tokens: max_batch_tokens is now %d", failed_tokens, smaller)
             self.max_batch_tokens = smaller
 
     def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
         call.forwards[rows] += 1
-        logits = self._logits(call, rows)
+        logits = self._forwards.logits(call.of, rows)
         if logits.shape != (len(rows), self._description.outputs):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
         call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
-
-    def _logits(self, call: _Call, rows: NDArray[np.intp]) -> torch.Tensor:
-        batch = pad(call.packed, call.starts, rows, self._backend.pad_id)
-        self.tokens += int(batch.lengths.sum())
-        self.slots += batch.ids.size
-        return self._backend.logits(batch)
 
 
 def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
@@ -218,7 +232,7 @@ def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
 
 def _collect(call: _Call) -> ScoredSequences:
     """Fetch all answers from the device and bring them into the order of the input."""
-    n = len(call.packed.lengths)
+    n = len(call.of.packed.lengths)
     label_ids = np.zeros((n, call.width), np.int32) if call.ranked else None
     scores = np.full((n, call.width), np.nan, np.float32)
     count = len(call.errors)
@@ -232,7 +246,7 @@ def _collect(call: _Call) -> ScoredSequences:
         finite = torch.cat([scored.finite for _, scored in call.done]).cpu().numpy()
         for row in rows[~finite].tolist():
             scores[row] = np.nan
-            call.refuse(row, _NOT_FINITE)
+            call.refuse(row, NOT_FINITE)
     if count != n:
         raise InferenceError(f"{count} answers for {n} sequences")
     return ScoredSequences(label_ids, scores, call.errors)

@@ -6,8 +6,8 @@ import torch
 
 
 class Reading(Protocol):
-    """`inputs`: transformers' own, with an attention_mask where there is padding. `targets`: int64 [n], or None for
-    the first token. All on the device.
+    """`inputs`: transformers' own, with an attention_mask ([n, L], or bool [n, 1, 1, L]) where there is padding.
+    `targets`: int64 [n], or None for the first token. All on the device.
     """
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor: ...
@@ -63,5 +63,41 @@ class Pooled:
         mask = inputs.get("attention_mask")
         if mask is None:
             return hidden.mean(1, dtype=torch.float32)
+        mask = mask[:, 0, 0] if mask.dim() == 4 else mask
         whole = (hidden * mask[:, :, None]).sum(1, dtype=torch.float32)
         return whole / mask.sum(1, dtype=torch.float32)[:, None]
+
+
+class PackedReading:
+    """As `read`, of sequences that lie one behind the other in one row.
+
+    Behind `last`, the module that gives the last hidden states [1, T, hidden], each sequence is left one vector, as if
+    it had one token: what comes then (poolers and heads) reads a sequence's first token, and finds what it should.
+    `mean`: that vector is the mean of the sequence's tokens, in float32; else the vector of the token asked for.
+    """
+
+    def __init__(self, read: Reading, last: torch.nn.Module, mean: bool) -> None:
+        self._read, self._mean = read, mean
+        self._rows: torch.Tensor | None = None
+        self._lengths: torch.Tensor | None = None
+        last.register_forward_hook(self._leave_one)
+
+    def __call__(self, inputs: dict[str, Any], rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """[n, outputs]. `rows`: int64 [n], where the tokens are that are asked for. `lengths`: int64 [n]."""
+        self._rows, self._lengths = rows, lengths
+        try:
+            return self._read(inputs, None)
+        finally:
+            self._rows = self._lengths = None
+
+    def _leave_one(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
+        del module, arguments
+        if self._rows is not None:
+            hidden = outputs.last_hidden_state[0]
+            if self._mean:
+                # unsafe: without it torch waits for the device to check the lengths, which are ours.
+                one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)
+            else:
+                one = hidden[self._rows]
+            outputs.last_hidden_state = one[:, None]
+        return outputs

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine.batcher import pad, plan
+from workers.engine.batcher import pack, pad, plan, plan_packed
 from workers.engine.packed import PackedSequences
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
@@ -65,3 +65,38 @@ def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
             types = type_ids[starts[row] : starts[row] + lengths[row]].tolist()
             assert batch.type_ids[i].tolist() == types + [0] * (width - lengths[row])
     assert (batch.type_ids is not None) == typed
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 2_000))
+@settings(deadline=None, derandomize=True)
+def test_a_plan_without_padding_covers_each_row_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = plan_packed(np.array(lengths, np.int32), budget)
+    assert [lengths[row] for batch in batches for row in batch] == sorted(lengths, reverse=True)
+    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(len(lengths)))
+    sums = [sum(lengths[row] for row in batch) for batch in batches]
+    assert all(total <= budget or len(batch) == 1 for total, batch in zip(sums, batches, strict=True))
+    # No batch could have taken the next row too.
+    assert all(total + lengths[after[0]] > budget for total, after in zip(sums, batches[1:], strict=False))
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_packing_keeps_every_token_in_place(lengths: list[int], data: st.DataObject, typed: bool) -> None:
+    rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1))
+    total = sum(lengths)
+    type_ids = np.arange(total).astype(np.uint8) if typed else None
+    targets = np.array(lengths, np.int32) - 1
+    ids = np.arange(100, 100 + total, dtype=np.int32)
+    packed = PackedSequences(ids, np.array(lengths, np.int32), type_ids, targets)
+    starts = np.cumsum([0, *lengths[:-1]])
+    batch = pack(packed, starts, np.array(rows))
+    spans = [(int(starts[row]), int(starts[row]) + lengths[row]) for row in rows]
+    assert batch.ids.tolist() == [100 + i for start, end in spans for i in range(start, end)]
+    assert batch.positions.tolist() == [i - start for start, end in spans for i in range(start, end)]
+    assert batch.lengths.tolist() == [lengths[row] for row in rows]
+    assert batch.starts.tolist() == np.cumsum([0, *batch.lengths[:-1]]).tolist()
+    assert batch.targets is not None
+    assert batch.targets.tolist() == [lengths[row] - 1 for row in rows]
+    assert (batch.type_ids is not None) == typed
+    if batch.type_ids is not None:
+        assert batch.type_ids.tolist() == [i for start, end in spans for i in range(start, end)]

@@ -1,0 +1,30 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from workers.engine.staging import fill, share, stager_for, views
+
+ARRAYS = st.dictionaries(
+    st.sampled_from(["ids", "lengths", "type_ids", "targets"]),
+    npst.arrays(np.int64, npst.array_shapes(max_dims=2, max_side=9)), min_size=1,
+)  # fmt: skip
+
+
+@given(arrays=ARRAYS, spare=st.integers(0, 9))
+def test_arrays_that_go_over_together_come_out_as_they_were(arrays: dict[str, np.ndarray], spare: int) -> None:
+    buffer = np.full(sum(values.size for values in arrays.values()) + spare, -1)
+    found = views(torch.from_numpy(buffer), fill(buffer, arrays))
+    assert list(found) == list(arrays)
+    for name, values in arrays.items():
+        assert found[name].shape == values.shape
+        assert np.array_equal(found[name].numpy(), values)
+    assert (buffer[len(buffer) - spare :] == -1).all()
+
+
+def test_a_cpu_reads_the_arrays_where_they_are() -> None:
+    values = np.arange(6).reshape(2, 3)
+    (tensor,) = stager_for(torch.device("cpu"))({"ids": values}).values()
+    assert tensor.data_ptr() == values.ctypes.data
+    assert stager_for(torch.device("cpu")) is share

@@ -1,0 +1,60 @@
+"""What a model says to a few good texts before it may answer others."""
+
+import logging
+
+import numpy as np
+import torch
+
+from workers.engine.description import ModelDescription
+from workers.engine.faults import one_line
+from workers.engine.forwards import Forwards, Rows
+from workers.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+NOT_FINITE = "the model's logits are not finite"
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.1
+
+
+def check(description: ModelDescription, forwards: Forwards, texts: Rows, dtype: torch.dtype) -> None:
+    """Compares the answers to `texts` with padding, alone and, where it is on, without padding, which is off afterwards
+    when they differ.
+
+    Raises ModelError when the answers are not what they should be, and what the model raises.
+    """
+    source, count = description.source, len(texts.packed.lengths)
+    together = forwards.padded(texts, np.arange(count))
+    if together.shape != (count, description.outputs):
+        raise ModelError(
+            f"{source}: the model gives logits of shape {tuple(together.shape)} for {count} texts; it should give "
+            f"{description.outputs} each: check its config.json"
+        )
+    if not torch.isfinite(together).all():
+        raise ModelError(f"{source}: {NOT_FINITE} for good texts; try dtype float32")
+    tolerance = _TOLERANCE if dtype is torch.float32 else _TOLERANCE_OF_HALF
+    alone = torch.cat([forwards.padded(texts, np.array([row])) for row in range(count)])
+    if not _alike(together, alone, tolerance):
+        raise ModelError(
+            f"{source}: the model answers differently when a text is padded to a longer one's length; check "
+            "pad_token_id in config.json and the tokenizer's padding side, which must be right"
+        )
+    problem = _problem_without_padding(forwards, texts, alone, tolerance)
+    if problem is not None:
+        forwards.packing = None
+        logger.warning("%s: batches are padded: without padding %s", source, problem)
+
+
+def _problem_without_padding(forwards: Forwards, texts: Rows, alone: torch.Tensor, tolerance: float) -> str | None:
+    if forwards.packing is None:
+        return None
+    try:
+        packed = forwards.packed(forwards.packing, texts, np.arange(len(alone)))
+        return None if _alike(packed, alone, tolerance) else "the first texts are answered differently"
+    except Exception as error:
+        return one_line(error)
+
+
+def _alike(some: torch.Tensor, others: torch.Tensor, tolerance: float) -> bool:
+    """False also where one is not finite."""
+    some, others = some.float(), others.float()
+    return bool((some - others).abs().max() <= tolerance * others.abs().max().clamp(min=1))

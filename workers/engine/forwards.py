@@ -1,0 +1,65 @@
+"""Rows of packed sequences -> batches for the backend, with padding or without, and how much was run."""
+
+import logging
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.engine.backend import Backend, PackingBackend
+from workers.engine.batcher import pack, pad, plan, plan_packed
+from workers.engine.packed import PackedSequences
+
+logger = logging.getLogger(__name__)
+
+# What a forward costs however little is in it: on a CPU reading the weights, on a GPU launching the kernels.
+_OVERHEAD_TOKENS = {"cpu": 64, "cuda": 2048}
+
+
+class Rows:
+    """Sequences, and where each of them starts."""
+
+    def __init__(self, packed: PackedSequences) -> None:
+        self.packed = packed
+        self.starts = np.zeros(len(packed.lengths), np.int64)
+        np.cumsum(packed.lengths[:-1], out=self.starts[1:])
+
+
+class Forwards:
+    """Makes batches for `backend`, without padding as long as that one `packs`.
+
+    `tokens`, `slots`: run since the start, without and with padding.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.packing = backend if isinstance(backend, PackingBackend) and backend.packs else None
+        self.tokens = self.slots = 0
+
+    def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
+        """The batches of sequences of these lengths, as `batcher.plan` gives them."""
+        if self.packing is not None:
+            return plan_packed(lengths, max_batch_tokens)
+        return plan(lengths, max_batch_tokens, _OVERHEAD_TOKENS[self._backend.device_type])
+
+    def slots_of(self, lengths: NDArray[np.int32]) -> int:
+        """What sequences of these lengths count together, as one batch."""
+        return int(lengths.sum()) if self.packing is not None else int(lengths.max()) * len(lengths)
+
+    def logits(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
+        """Of `rows`, in their order; see `Backend.logits`."""
+        return self.padded(of, rows) if self.packing is None else self.packed(self.packing, of, rows)
+
+    def padded(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
+        """`logits`, in any case with padding."""
+        batch = pad(of.packed, of.starts, rows, self._backend.pad_id)
+        self.tokens += int(batch.lengths.sum())
+        self.slots += batch.ids.size
+        return self._backend.logits(batch)
+
+    def packed(self, packing: PackingBackend, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
+        """`logits`, in any case without padding."""
+        batch = pack(of.packed, of.starts, rows)
+        self.tokens += len(batch.ids)
+        self.slots += len(batch.ids)
+        return packing.packed_logits(batch)

@@ -1,0 +1,89 @@
+"""Which models run without padding, and what they differ in."""
+
+import logging
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.engine import varlen
+from workers.engine.batcher import PackedBatch
+from workers.engine.description import TaskName
+from workers.engine.reading import PackedReading, Reading
+from workers.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+# transformers' model types whose attention goes through its interface and knows no distances between tokens, with the
+# module that gives the last hidden states. DeBERTa and MPNet add a bias by distance, which the fused kernel lacks.
+_ENCODERS = {
+    "distilbert": "transformer", "bert": "encoder", "roberta": "encoder", "xlm-roberta": "encoder",
+    "camembert": "encoder", "electra": "encoder", "albert": "encoder",
+}  # fmt: skip
+
+
+class Packing(NamedTuple):
+    """How a model runs on sequences without padding.
+
+    `padding_position`: where RoBERTa and its kin count from. It is the padding token's id as well: such a token has
+    this position, and does not count, even where it is part of a text; the first other one has the next position.
+    None: positions count from 0.
+    """
+
+    read: PackedReading
+    padding_position: int | None
+
+
+def takes_4d_masks(model: Any) -> bool:
+    """Whether attention takes a bool mask of [n, 1, 1, L] as it is: transformers then does not look into it, for which
+    it would wait for the device in every forward."""
+    return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen.NAME)
+
+
+def packing_for(source: str, attention: str, model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | None:
+    """Make `model`, which is on its device, able to run without padding, beside running with it.
+
+    None where `attention` does not ask for it, or the model cannot: the log says why. Raises ModelError.
+    """
+    if attention not in ("auto", "padded", "packed"):
+        raise ModelError(f"{source}: attention {attention!r} is unknown; use auto, padded or packed")
+    if attention != "packed":
+        return None
+    packing = _pack(model, read, task, pooling)
+    if isinstance(packing, str):
+        logger.warning("%s: attention packed is not possible, so batches are padded: %s", source, packing)
+        return None
+    return packing
+
+
+def _pack(model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | str:
+    kind = model.config.model_type
+    if kind not in _ENCODERS:
+        return f"models of type {kind} are run with padding: their attention depends on the distance between tokens, " \
+               "or is not known here"
+    if model.device.type == "cuda" and model.dtype not in (torch.bfloat16, torch.float16):
+        return f"attention without padding needs bfloat16 or float16 on a GPU, not {model.dtype}"
+    if model.config._attn_implementation != "sdpa":
+        return f"the model asks for the attention {model.config._attn_implementation}, which needs padding"
+    model.set_attn_implementation(varlen.NAME)
+    if model.config._attn_implementation != varlen.NAME:
+        return "transformers does not let this model's attention be replaced"
+    body = model.base_model
+    last = body if task is TaskName.EMBEDDING else getattr(body, _ENCODERS[kind])
+    mean = task is TaskName.EMBEDDING and pooling == "mean"
+    table = body.embeddings.position_embeddings
+    return Packing(PackedReading(read, last, mean), table.padding_idx)
+
+
+def positions_of(batch: PackedBatch, padding_position: int | None) -> NDArray[np.int64]:
+    """int64 [T], as the model itself would count them; see `Packing`, and `create_position_ids_from_input_ids` of
+    transformers' RoBERTa."""
+    if padding_position is None:
+        return batch.positions
+    counts = batch.ids != padding_position  # the token's id, too
+    if counts.all():
+        return batch.positions + (padding_position + 1)
+    counted = np.cumsum(counts)
+    before = np.repeat(counted[batch.starts] - counts[batch.starts], batch.lengths)
+    return np.where(counts, counted - before, 0) + padding_position
