@@ -93,7 +93,7 @@ class Joiner:
         that ran (all forwards of a batch together) and how many tokens were in them.
         """
         with self._counting:
-            return {**self._counts, "busy_s": round(self._busy_s, 3),
+            return {**self._counts, "busy_s": round(self._busy_s, 6),
                     "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()}}
 
     def _run(self, apart: list[Call] | None = None) -> None:
