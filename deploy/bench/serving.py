@@ -38,14 +38,22 @@ TIMEOUT_S = 300.0
 
 
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
-    """The figures: medians over the rounds. Starts a Ray of its own. Raises LabelstreamErrors."""
+    """The figures, medians over the rounds, from a Ray of its own. Raises LabelstreamErrors."""
+    with runtime.ray_for(_settings(plan)):
+        return measure_here(plan, say)
+
+
+def measure_here(plan: Plan, say: Say) -> dict[str, Any]:
+    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
+    say("Ray runs; both models are being loaded")
+    with _deployed(plan, _settings(plan)) as classifier:
+        return _Comparison(plan, classifier, say).measure(say)
+
+
+def _settings(plan: Plan) -> Settings:
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")  # no worker is started
     model = {"source": plan.source, "dtype": plan.dtype, "device": plan.device, "top_k": None}
-    settings = settings_for(nowhere, model, {"p": topics_of("none")})
-    with runtime.ray_for(settings):
-        say("Ray runs; both models are being loaded")
-        with _deployed(plan, settings) as classifier:
-            return _Comparison(plan, classifier, say).measure(say)
+    return settings_for(nowhere, model, {"p": topics_of("none")})
 
 
 @contextmanager
@@ -58,8 +66,12 @@ def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
     app = textbook.textbook_application(str(folder.resolve()), dtype, device.type, usable_cores())
     serve.run(app, name=textbook.APP, route_prefix=None)
     handle = serve.get_deployment_handle(model_deployment(MODEL), APP)
-    with closing(ServeClassifier(MODEL, handle, TIMEOUT_S, TIMEOUT_S)) as classifier:
-        yield classifier
+    try:
+        with closing(ServeClassifier(MODEL, handle, TIMEOUT_S, TIMEOUT_S)) as classifier:
+            yield classifier
+    finally:
+        serve.delete(textbook.APP)
+        serve.delete(APP)
 
 
 class _Comparison:

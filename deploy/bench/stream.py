@@ -5,6 +5,7 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from deploy.bench import application
@@ -16,7 +17,7 @@ from deploy.bench.null import NullReplica
 from deploy.bench.traffic import Traffic, traffic
 from deploy.bench.worker_cpu import cpu_figures, cpu_rounds
 from deploy.runtime import ray_for
-from workers.settings import KafkaSettings
+from workers.settings import KafkaSettings, Settings
 
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
 PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
@@ -65,32 +66,37 @@ class StreamPlan(Plan):
     def bare_group(self, turn: int) -> str:
         return f"{application.group_of(self.null)}.bare-{turn}"
 
-    def model(self) -> dict[str, Any]:
-        """As the config has it."""
-        zero_shot = {"task": self.task, "candidate_labels": list(self.labels)} if self.labels else {}
-        return {"source": self.source, "dtype": self.dtype, "device": self.device, "top_k": None, **zero_shot}
+    def settings(self, topics: Topics) -> Settings:
+        """Of the application with these topics."""
+        model = {"source": self.source, "dtype": self.dtype, "device": self.device, "top_k": None}
+        return settings_for(self.kafka, model, {"p": topics})
 
 
 def measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
-    """The figures; all of `topics` must be there. Raises LabelstreamErrors."""
+    """The figures, from a Ray of its own; all of `topics` must be there. Raises LabelstreamErrors."""
+    with ray_for(plan.settings(plan.real)):
+        return measure_here(plan, say)
+
+
+def measure_here(plan: StreamPlan, say: Say) -> dict[str, Any]:
+    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
     with plan.load() as engine:
         texts = plan.texts_for(engine)
         comparison = Comparison(plan, engine, texts, say)
-        real, null = (settings_for(plan.kafka, plan.model(), {"p": topics}) for topics in (plan.real, plan.null))
-        with ray_for(real):
-            say("Ray runs; the model is being loaded")
-            with running(real), traffic(plan.kafka, plan.real, plan.paced) as way:
-                rounds = _throughput(plan, comparison, way, texts, say)
-                latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
-                dead = way.dead_letters
-            with running(null, NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
-                found = cpu_rounds(
-                    way.stream, lambda turn, count: bare_cpu_s(plan.kafka, plan.bare, plan.bare_group(turn), count,
-                                                               way.result_bytes()),
-                    texts, plan.null_count, plan.rounds, say)
-                worker = cpu_figures(found)
+        say("Ray runs; the model is being loaded")
+        with running(plan.settings(plan.real)), traffic(plan.kafka, plan.real, plan.paced) as way:
+            rounds = _throughput(plan, comparison, way, texts, say)
+            latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
+            dead = way.dead_letters
+        with running(plan.settings(plan.null), NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
+            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), texts, plan.null_count, plan.rounds,
+                                            say))
         figures = comparison.figures(rounds)
     return _together(figures, rounds, latency, worker, dead, plan.paced)
+
+
+def _bare(plan: StreamPlan, way: Traffic, turn: int, count: int) -> float:
+    return bare_cpu_s(plan.kafka, plan.bare, plan.bare_group(turn), count, way.result_bytes())
 
 
 def _throughput(
