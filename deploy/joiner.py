@@ -20,6 +20,7 @@ from workers.errors import InferenceError
 from workers.histogram import Histogram
 
 log = logging.getLogger(__name__)
+ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
 Predict = Callable[[PackedSequences, int], ScoredSequences]
@@ -43,7 +44,9 @@ class Joiner:
     """Runs `predict` on `device`, an executor with one thread, over all calls that wait while it is busy.
 
     Takes calls up to `full_tokens`, at least one, in the order of their arrival. A call waits at most `max_delay_s`
-    for company, and only while the device has nothing else to do. Every future resolves.
+    for company, only while the device has nothing else to do, and only where company may be expected: not where the
+    last `ALONE` batches had none. Under load calls come while the device is busy, and are together without any wait.
+    Every future resolves.
     """
 
     def __init__(self, device: Executor, predict: Predict, full_tokens: int, max_delay_s: float) -> None:
@@ -52,6 +55,7 @@ class Joiner:
         self._arrived = threading.Condition()
         self._waiting: deque[Call] = deque()
         self._waiting_tokens = 0
+        self._alone = 0  # batches of one call in a row
         self._busy_since: float | None = None
         self._failed_in_row = 0
         self._counting = threading.Lock()  # guards what follows
@@ -93,7 +97,7 @@ class Joiner:
         that ran (all forwards of a batch together) and how many tokens were in them.
         """
         with self._counting:
-            return {**self._counts, "busy_s": round(self._busy_s, 3),
+            return {**self._counts, "busy_s": round(self._busy_s, 6),
                     "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()}}
 
     def _run(self, apart: list[Call] | None = None) -> None:
@@ -119,7 +123,7 @@ class Joiner:
         with self._arrived:
             if not self._waiting:
                 return []
-            deadline = self._waiting[0].arrived + self._max_delay_s
+            deadline = self._waiting[0].arrived + (self._max_delay_s if self._alone < ALONE else 0.0)
             while self._waiting_tokens < self._full_tokens and (left_s := deadline - time.monotonic()) > 0:
                 self._arrived.wait(left_s)
             calls: list[Call] = []
@@ -128,6 +132,7 @@ class Joiner:
                 calls.append(self._waiting.popleft())
                 tokens += len(calls[-1].packed.ids)
             self._waiting_tokens -= tokens
+            self._alone = 0 if len(calls) > 1 or self._waiting else self._alone + 1
             return calls
 
     def _together(self, calls: list[Call]) -> list[ScoredSequences | InferenceError]:

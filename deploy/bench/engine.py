@@ -1,7 +1,6 @@
 """The engine alone beside `transformers.pipeline` on the same model and texts, in alternating rounds."""
 
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -9,27 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-
 from deploy.bench.arithmetic import Flops, matmul_peak
+from deploy.bench.clock import median, percentiles, timed
+from deploy.bench.hardware import hardware
+from deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
 from deploy.bench.texts import make_texts, read_texts
 from workers.classifier import RecordError, Request
 from workers.engine.engine import Engine
+from workers.engine.tasks import task_for
 from workers.engine.tokenizer import TextTokenizer
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
 CHUNK = 512  # texts per call, as a worker's micro-batches
-BATCH_SIZES = {"cpu": (1, 8, 32), "cuda": (1, 32, 128, 512)}
-_PIPELINE_SHARE = 10  # the pipeline gets so many times fewer texts: it is slow
-_LEAST_TEXTS = 64
-_TRIAL_TEXTS = 32
+ALONE = 12  # texts of each round that are answered one by one
+_TOKENIZER_LIMITS = 0.5
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `source`: a directory or the hub's id. `texts`: a file, or None for made-up ones."""
+    """What to measure. `source`: a directory or the hub's id. `texts`: a file, or None for made-up ones.
+
+    `labels`: the candidates of the task zero-shot-classification.
+    """
 
     source: str
     texts: Path | None
@@ -38,6 +39,19 @@ class Plan:
     dtype: str
     device: str
     rounds: int
+    task: str = CLASSIFICATION
+    labels: tuple[str, ...] = ()
+
+    def load(self) -> Engine:
+        """Raises ModelError."""
+        zero_shot = {"task": self.task, "candidate_labels": self.labels} if self.labels else {}
+        return Engine.load(self.source, dtype=self.dtype, device=self.device, top_k=None, **zero_shot)
+
+    def texts_for(self, engine: Engine) -> list[str]:
+        """Raises ConfigError."""
+        if self.texts:
+            return read_texts(self.texts, self.count)
+        return make_texts(TextTokenizer(engine.description).backend, self.count, self.mean_tokens)
 
 
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
@@ -45,111 +59,122 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
 
     Raises ModelError, ConfigError.
     """
-    with Engine.load(plan.source, dtype=plan.dtype, device=plan.device, top_k=None) as engine:
-        tokenizer = TextTokenizer(engine.description)
-        texts = (read_texts(plan.texts, plan.count) if plan.texts else
-                 make_texts(tokenizer.backend, plan.count, plan.mean_tokens))
-        return _compare(plan, engine, tokenizer, texts, say)
+    with plan.load() as engine:
+        comparison = Comparison(plan, engine, plan.texts_for(engine), say)
+        rounds = []
+        for turn in range(plan.rounds):
+            rounds.append(comparison.round())
+            say(f"round {turn + 1} of {plan.rounds}: {said(rounds[-1])}")
+        return comparison.figures(rounds)
 
 
-def _compare(plan: Plan, engine: Engine, tokenizer: TextTokenizer, texts: list[str], say: Say) -> dict[str, Any]:
-    device, dtype = engine.device, engine.dtype
-    requests = [Request(text) for text in texts]
-    packed, _ = tokenizer.encode(requests)
-    same = _Pipeline(plan.source, device, dtype, texts)
-    default = _Pipeline(plan.source, device, None, texts)
-    flops = Flops(same.model, engine.description.max_length).of(packed.lengths)
-    for pipeline, name in ((same, "of the same dtype"), (default, "with its defaults")):
-        say(f"transformers.pipeline {name}: batches of {pipeline.batch_size} are its best")
-    _classify(engine, requests)  # warms the caches
-    rounds = []
-    for turn in range(plan.rounds):
-        peak, before = matmul_peak(device, dtype), engine.stats()
-        seconds = _timed(lambda: _classify(engine, requests))
+def said(measured: dict[str, float]) -> str:
+    """A round in one line."""
+    return (f"engine {measured['engine']:.1f} texts/s, MFU {measured['mfu']:.2f}, pipeline {measured['same']:.1f} and "
+            f"{measured['default']:.1f}")
+
+
+class Comparison:
+    """The engine, and the pipeline in the same dtype and with its defaults. `round` measures each of them once."""
+
+    def __init__(self, plan: Plan, engine: Engine, texts: list[str], say: Say) -> None:
+        self._plan, self._engine, self._count = plan, engine, len(texts)
+        self._requests = [Request(text) for text in texts]
+        self._task = task_for(engine.description)
+        self.lengths = self._task.prepare(self._requests).packed.lengths
+        self._pipelines = {
+            "same": BestPipeline(plan.source, engine.device, engine.dtype, texts, plan.labels),
+            "default": BestPipeline(plan.source, engine.device, None, texts, plan.labels),
+        }
+        self.flops = Flops(self._pipelines["same"].model, engine.description.max_length).of(self.lengths)
+        for name, pipeline in self._pipelines.items():
+            say(f"{_NAMES[name]}: batches of {pipeline.batch_size} are its best")
+        self._latencies: dict[str, list[float]] = {"engine": [], "same": [], "default": []}
+        self._classify()  # warms the caches
+
+    def round(self) -> dict[str, float]:
+        """Texts per second of each way, and the engine's peak, MFU and padding."""
+        engine = self._engine
+        peak, before = matmul_peak(engine.device, engine.dtype), engine.stats()
+        took = timed(self._classify)
         after = engine.stats()
-        rate = len(texts) / seconds
-        rounds.append({
-            "engine": rate, "same": same.texts_per_s(), "default": default.texts_per_s(),
-            "mfu": flops / seconds / peak, "peak": peak,
+        measured = {
+            "engine": self._count / took.seconds, "engine_cpu_us": took.cpu_s / self._count * 1e6,
+            "mfu": self.flops / took.seconds / peak, "peak": peak,
             "waste": 1 - (after["tokens"] - before["tokens"]) / (after["slots"] - before["slots"]),
-        })
-        say(f"round {turn + 1} of {plan.rounds}: engine {rate:.1f} texts/s, MFU {rounds[-1]['mfu']:.2f}, pipeline "
-            f"{rounds[-1]['same']:.1f} and {rounds[-1]['default']:.1f}")
-    tokenize_s = min(_timed(lambda: tokenizer.encode(requests)) for _ in range(3))
-    return _figures(rounds, len(texts), packed.lengths.tolist(), tokenize_s, engine, same, default)
+        }
+        self._latencies["engine"] += self._alone()
+        for name, pipeline in self._pipelines.items():
+            took = pipeline.run()
+            measured[name] = len(pipeline) / took.seconds
+            measured[f"{name}_cpu_us"] = took.cpu_s / len(pipeline) * 1e6
+            self._latencies[name] += pipeline.latencies_ms(ALONE)
+        return measured
+
+    def figures(self, rounds: list[dict[str, float]]) -> dict[str, Any]:
+        every = {name: [measured[name] for measured in rounds] for name in rounds[0]}
+        engine, same, default = self._engine, self._pipelines["same"], self._pipelines["default"]
+        tokenize_s = min(timed(lambda: self._task.prepare(self._requests)).seconds for _ in range(3))
+        share = tokenize_s * statistics.median(every["engine"]) / self._count
+        ways = [self._row("engine", every), self._row("same", every), self._row("default", every)]
+        return {
+            "hardware": hardware(engine.device),
+            "texts": {"count": self._count, "sequences": len(self.lengths), "longest": int(self.lengths.max()),
+                      "mean_tokens": round(float(self.lengths.mean()), 1)},
+            "engine": {
+                "texts_per_s": median(every["engine"]),
+                "mfu": median(every["mfu"]),
+                "padding_waste": median(every["waste"]),
+                "dtype": str(engine.dtype).removeprefix("torch."),
+                "tokenize_us_per_text": round(tokenize_s / self._count * 1e6, 1),
+                "max_batch_tokens": engine.stats()["max_batch_tokens"],
+            },
+            "matmul_peak_gflops": round(statistics.median(every["peak"]) / 1e9, 1),
+            "pipeline": {
+                "same_dtype_texts_per_s": median(every["same"]), "same_dtype_batch_size": same.batch_size,
+                "default_texts_per_s": median(every["default"]), "default_batch_size": default.batch_size,
+            },
+            "ways": ways,
+            "ratios": {
+                f"engine / {_NAMES[name]}": median([one["engine"] / one[name] for one in rounds])
+                for name in self._pipelines
+            },
+            "limit": f"tokenizer: on one core it takes {share:.0%} of the time" if share > _TOKENIZER_LIMITS else
+                     f"device: tokenizing takes {share:.0%} of the time, all else is the model",
+        }
+
+    def _row(self, name: str, every: dict[str, list[float]]) -> dict[str, Any]:
+        """A line of the table."""
+        row = {"way": _NAMES[name], "texts_per_s": median(every[name]),
+               "cpu_us_per_message": round(statistics.median(every[f"{name}_cpu_us"]), 1),
+               "latency_ms": percentiles(self._latencies[name])}
+        if name == "engine":
+            tokens = self._engine.stats()["max_batch_tokens"]
+            return row | {"batches": f"{tokens} tokens", "padding_waste": median(every["waste"]),
+                          "mfu": median(every["mfu"])}
+        pipeline = self._pipelines[name]
+        per_text = self.flops / self._count
+        return row | {
+            "batches": f"{pipeline.batch_size} texts",
+            "padding_waste": round(padding_waste(self.lengths, pipeline.batch_size), 4),
+            "mfu": median([rate * per_text / peak for rate, peak in zip(every[name], every["peak"], strict=True)]),
+        }
+
+    def _alone(self) -> list[float]:
+        found = []
+        for request in self._requests[:ALONE]:
+            started = time.perf_counter()
+            self._engine.classify([request])
+            found.append((time.perf_counter() - started) * 1000)
+        return found
+
+    def _classify(self) -> None:
+        requests = self._requests
+        chunks: Sequence[list[Request]] = [requests[first : first + CHUNK] for first in range(0, len(requests), CHUNK)]
+        futures = [self._engine.submit(chunk) for chunk in chunks]
+        refused = [answer for future in futures for answer in future.result() if isinstance(answer, RecordError)]
+        if refused:
+            raise ValueError(f"{len(refused)} texts are refused: {refused[0].message}")
 
 
-def _figures(
-    rounds: list[dict[str, float]], count: int, lengths: list[int], tokenize_s: float, engine: Engine,
-    same: "_Pipeline", default: "_Pipeline",
-) -> dict[str, Any]:
-    def median(values: Sequence[float]) -> float:
-        return round(statistics.median(values), 4)
-
-    every = {name: [figures[name] for figures in rounds] for name in rounds[0]}
-    tokenize_share = tokenize_s * statistics.median(every["engine"]) / count
-    return {
-        "hardware": hardware(engine.device),
-        "texts": {"count": count, "mean_tokens": round(statistics.mean(lengths), 1), "longest": max(lengths)},
-        "engine": {
-            "texts_per_s": median(every["engine"]),
-            "mfu": median(every["mfu"]),
-            "padding_waste": median(every["waste"]),
-            "dtype": str(engine.dtype).removeprefix("torch."),
-            "tokenize_us_per_text": round(tokenize_s / count * 1e6, 1),
-            "max_batch_tokens": engine.stats()["max_batch_tokens"],
-        },
-        "matmul_peak_gflops": round(statistics.median(every["peak"]) / 1e9, 1),
-        "pipeline": {
-            "same_dtype_texts_per_s": median(every["same"]), "same_dtype_batch_size": same.batch_size,
-            "default_texts_per_s": median(every["default"]), "default_batch_size": default.batch_size,
-        },
-        "ratios": {
-            "engine / pipeline of the same dtype": median([one["engine"] / one["same"] for one in rounds]),
-            "engine / pipeline with its defaults": median([one["engine"] / one["default"] for one in rounds]),
-        },
-        "limit": f"tokenizing on one core ({tokenize_share:.0%} of the time)" if tokenize_share > 0.5 else
-                 f"the device (tokenizing takes {tokenize_share:.0%} of the time)",
-    }
-
-
-class _Pipeline:
-    """`transformers.pipeline` on the first texts, with the batch size that suits it best. `dtype` None: its default."""
-
-    def __init__(self, source: str, device: torch.device, dtype: torch.dtype | None, texts: list[str]) -> None:
-        more: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
-        self._pipeline: Any = transformers.pipeline("text-classification", model=source, device=device, **more)
-        self.model: Any = self._pipeline.model
-        self._texts = texts[: max(_LEAST_TEXTS, len(texts) // _PIPELINE_SHARE)]
-        trial = self._texts[:_TRIAL_TEXTS]
-        self._run(trial, 1)
-        self.batch_size = min(BATCH_SIZES[device.type], key=lambda size: _timed(lambda: self._run(trial, size)))
-
-    def texts_per_s(self) -> float:
-        return len(self._texts) / _timed(lambda: self._run(self._texts, self.batch_size))
-
-    def _run(self, texts: list[str], batch_size: int) -> None:
-        self._pipeline(texts, batch_size=batch_size, top_k=None, truncation=True)
-
-
-def _classify(engine: Engine, requests: list[Request]) -> None:
-    futures = [engine.submit(requests[first : first + CHUNK]) for first in range(0, len(requests), CHUNK)]
-    refused = [answer for future in futures for answer in future.result() if isinstance(answer, RecordError)]
-    if refused:
-        raise ValueError(f"{len(refused)} texts are refused: {refused[0].message}")
-
-
-def _timed(run: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
-def hardware(device: torch.device) -> str:
-    """The device's name; of a CPU its cores and what it has for bf16 and int8."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    name = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
-    flags = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx_vnni") if f" {flag}" in info]
-    return f"{os.cpu_count()} cores, {name or platform.processor()} ({', '.join(flags) or 'no bf16, no int8'})"
+_NAMES = {"engine": "engine", "same": "pipeline, same dtype", "default": "pipeline, its defaults"}

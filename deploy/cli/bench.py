@@ -1,61 +1,153 @@
 """`labelstream bench`: what this machine does with a model and texts of one's own."""
 
-import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from deploy.cli import bench_view as view
 from deploy.cli.classify import DEMO_MODEL
-from deploy.cli.terminal import out, say
+from deploy.cli.connect import OptionalConfig, connect, kafka_settings
+from deploy.cli.shelter import go_on_sheltered
+from deploy.cli.terminal import say, stops_on_signals
+from workers.errors import ConfigError
 
-bench = typer.Typer(name="bench", help="Measure a model on this machine, on texts of your own.", no_args_is_help=True)
+TASKS = ("text-classification", "zero-shot-classification")
+bench = typer.Typer(name="bench", help="Measure a model on this machine, on texts of your own, beside what one would "
+                                       "write without this worker.", no_args_is_help=True)
 
-
-@bench.callback()
-def _group() -> None:
-    """A group, though it has one command so far."""
+Model = Annotated[
+    str, typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the "
+                                                              "demo's, which is too small to say much.")
+]
+Texts = Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")]
+Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round.")]
+MeanTokens = Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Alternating runs; the medians are reported.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there as well.")]
+Task = Annotated[str, typer.Option(help="Or zero-shot-classification.")]
+Labels = Annotated[str, typer.Option(metavar="A,B,...", help="The candidate labels of zero-shot-classification.")]
 
 
 @bench.command()
 def engine(
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the "
-                                                                  "demo's, which is too small to say much.")
-    ] = str(DEMO_MODEL),
-    texts: Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many texts are classified in a round.")] = 1_000,
-    mean_tokens: Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")] = 32,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    rounds: Annotated[int, typer.Option(min=1, help="Alternating runs; the medians are reported.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there as well.")] = None,
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    task: Task = TASKS[0], labels: Labels = "", dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    json_file: JsonFile = None,
 ) -> None:
     """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
+    candidates = _candidates(task, labels)
     from deploy.bench.engine import Plan, measure
 
-    figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
-    _show(figures)
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
+    view.show(figures, "of texts one by one")
+    view.show_limit(figures)
+    view.write(figures, json_file)
 
 
-def _show(figures: dict[str, Any]) -> None:
-    from rich.table import Table
+@bench.command()
+def serve(
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5, json_file: JsonFile = None,
+) -> None:
+    """The model's replica as the application has it beside the textbook's: @serve.batch around transformers' pipeline.
 
-    of_engine, pipeline = figures["engine"], figures["pipeline"]
-    table = Table("way", "texts/s", "batches", title=figures["hardware"], title_justify="left")
-    table.add_row(f"engine, {of_engine['dtype']}", f"{of_engine['texts_per_s']:.1f}",
-                  f"{of_engine['max_batch_tokens']} tokens")
-    table.add_row("pipeline, same dtype", f"{pipeline['same_dtype_texts_per_s']:.1f}",
-                  f"{pipeline['same_dtype_batch_size']} texts")
-    table.add_row("pipeline, its defaults", f"{pipeline['default_texts_per_s']:.1f}",
-                  f"{pipeline['default_batch_size']} texts")
-    console = out()
-    console.print(table)
-    for name, ratio in figures["ratios"].items():
-        console.print(f"{name}: {ratio:.2f}", highlight=False)
-    console.print(f"MFU {of_engine['mfu']:.2f} of {figures['matmul_peak_gflops']:.0f} GFLOP/s, padding "
-                  f"{of_engine['padding_waste']:.1%}, tokenizing {of_engine['tokenize_us_per_text']:.1f} us per text; "
-                  f"{figures['texts']['mean_tokens']:.0f} tokens per text", highlight=False)
-    console.print(f"what limits: {figures['limit']}", highlight=False)
+    On a local Ray, without Kafka; the same texts, in the same dtype, in alternating rounds.
+    """
+    go_on_sheltered()
+    with _stopping():
+        from deploy.bench.engine import Plan
+        from deploy.bench.serving import measure
+
+        figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
+    view.show(figures, "of calls with one text, one by one")
+    view.show_limit(figures)
+    view.write(figures, json_file)
+
+
+@bench.command()
+def stream(
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option("--bootstrap-servers", "--bootstrap", "-b", metavar="HOST:PORT", help="A broker without TLS and "
+                     "login. Default: an in-memory one. The topics of the run (labelstream-bench.*) are deleted."),
+    ] = None,
+    config: OptionalConfig = None,
+    light: Annotated[int, typer.Option(min=1, help="How many messages are sent one by one.")] = 100,
+    null_count: Annotated[int, typer.Option(min=1, help="Messages for the worker's own CPU, in a round.")] = 20_000,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Offer rising loads, and draw throughput against latency.")
+    ] = None,
+    load_s: Annotated[float, typer.Option(min=0.1, help="Seconds of each offered load, with --plot.")] = 15.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Topic to topic beside the engine alone and transformers' pipeline, on a local Ray, in alternating rounds.
+
+    And the worker's CPU per message with a model that takes no time, and the way of a message alone.
+    """
+    if plot is not None:
+        from deploy.bench.plot import pyplot
+
+        pyplot()  # before the work
+    go_on_sheltered()
+    with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
+        from deploy.bench.stream import StreamPlan, measure
+        from deploy.cli.demo_stream import made_topics
+
+        plan = StreamPlan(
+            model, texts, count, mean_tokens, dtype, device, rounds, kafka=kafka, run=uuid.uuid4().hex[:8],
+            paced=in_memory, light=light, load_s=load_s if plot else 0.0, null_count=null_count)
+        with made_topics(connect(kafka), plan.topics(), plan.groups()):
+            figures = measure(plan, say)
+    view.show(figures, "of messages one by one, topic to topic from the timestamp to the result")
+    view.show_stream(figures)
+    view.show_limit(figures)
+    view.write(figures, json_file)
+    if plot is not None:
+        from deploy.bench.plot import against_latency
+
+        against_latency(figures, f"topic to topic, {Path(model).name}, {figures['engine']['dtype']}", plot)
+
+
+def _candidates(task: str, labels: str) -> tuple[str, ...]:
+    found = tuple(label.strip() for label in labels.split(",") if label.strip())
+    if task not in TASKS:
+        raise ConfigError("--task", f"is {task}", f"use one of {', '.join(TASKS)}")
+    if bool(found) != (task == TASKS[1]):
+        raise ConfigError("--labels", "go with --task zero-shot-classification, and it with them", "give both or none")
+    return found
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    with stops_on_signals():
+        try:
+            yield
+        except KeyboardInterrupt:
+            say("interrupted; everything is stopped")
+            raise typer.Exit(130) from None
+
+
+@contextmanager
+def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, bool]]:
+    """The KafkaSettings, and whether the broker is the in-memory one, which ends with the context."""
+    if bootstrap or config:
+        from workers.stream.clients import is_in_memory
+
+        kafka = kafka_settings(bootstrap, config)
+        yield kafka, is_in_memory(connect(kafka).config)
+        return
+    from deploy.cli.broker import InMemoryBroker
+
+    broker = InMemoryBroker()
+    try:
+        yield kafka_settings(broker.bootstrap, None), True
+    finally:
+        broker.close()

@@ -61,7 +61,7 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
         progress.say(f"broker at {address}" if bootstrap else f"in-memory broker at {address}")
         progress.say(f"model: {accuracy(source)}")
         broker = connect(kafka_settings(address, None))
-        with made_topics(broker, topics, group):
+        with made_topics(broker, topics, [group]):
             settings = _settings(address, source, topics, group)
             progress.step("broker", "topics are there; starting Ray")
             from deploy import runtime

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -77,8 +77,8 @@ def _id_and_text(line: bytes) -> tuple[str, str]:
 
 
 @contextmanager
-def made_topics(broker: Broker, topics: Topics, group: str) -> Iterator[None]:
-    """Make the topics, and delete them and the group afterwards; on the in-memory broker they go with the broker."""
+def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) -> Iterator[None]:
+    """Make the topics, and delete them and the groups afterwards; on the in-memory broker they go with the broker."""
     from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
@@ -98,8 +98,9 @@ def made_topics(broker: Broker, topics: Topics, group: str) -> Iterator[None]:
     finally:
         with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
             admin.delete_topics(list(topics))
-            with suppress(GroupIdNotFoundError):  # interrupted before the worker joined
-                admin.delete_groups([group])
+            for group in groups:
+                with suppress(GroupIdNotFoundError):  # interrupted before anybody joined
+                    admin.delete_groups([group])
 
 
 class Feeder:

@@ -4,12 +4,11 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,17 +19,24 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.bench.engine import hardware
-from tests.bench import material, ours
+from deploy.bench.application import Topics, group_of, running, settings_for, topics_of
+from deploy.bench.bare import bare_cpu_s
+from deploy.bench.hardware import hardware
+from deploy.bench.null import NullReplica
+from deploy.bench.traffic import Traffic, traffic
+from deploy.bench.worker_cpu import cpu_rounds
+from deploy.replica import ModelReplica
+from deploy.runtime import ray_for
+from tests.bench import material
 from tests.bench.textbook import Textbook
 from tests.kafka import KafkaBroker
 from workers.classifier import Request
 from workers.engine.engine import Engine
+from workers.settings import KafkaSettings
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower
 PARTITIONS = 4
 CPU = torch.device("cpu")
-SETTLE_S = 2.5
 TEXTBOOK_BATCHES = (1, 8, 32)
 Runs = dict[str, list[float]]
 
@@ -66,15 +72,12 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     """Texts per second of each way, in alternating runs over the same texts."""
     model = str(material.make_model(folder / "base", material.BASE))
     texts = material.make_texts(count)
-    topics, exactly = make_topics(broker, "base"), make_topics(broker, "base-x")
     broker.create_topic("textbook", 1)
     broker.create_topic("textbook-out", 1)
     few = max(64, count // 20)
     produce(broker.bootstrap, "textbook", texts[:few])
-    settings = ours.settings_for(model, broker.bootstrap, topics, exactly)
     engine = Engine.load(model)
     requests = [Request(text) for text in texts]
-    finishes = {way: ours.Finish(broker.bootstrap, way[1]) for way in (topics, exactly)}
     textbook = Textbook(model, broker.bootstrap)
 
     def engine_alone() -> float:
@@ -83,24 +86,19 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
             engine.classify(requests[first : first + 512])
         return count / (time.perf_counter() - started)
 
-    def topic_to_topic(way: ours.Topics) -> float:
-        return stream(broker, way, finishes[way], texts)
-
-    ways: dict[str, Callable[[], float]] = {
-        "engine alone": engine_alone,
-        "topic to topic": lambda: topic_to_topic(topics),
-        "topic to topic, exactly once": lambda: topic_to_topic(exactly),
-    }
-    for size in TEXTBOOK_BATCHES:
-        name = "textbook, one by one" if size == 1 else f"textbook, batches of {size}"
-        ways[name] = lambda size=size: textbook.texts_per_s("textbook", "textbook-out", few, size)
-    with ours.running(settings):
-        for way in (topics, exactly):
-            topic_to_topic(way)  # caches warm, as in a worker that has been running for a minute
+    with both_deliveries(broker, "base", model) as (at_least_once, exactly_once):
+        ways: dict[str, Callable[[], float]] = {
+            "engine alone": engine_alone,
+            "topic to topic": lambda: count / at_least_once.stream(texts),
+            "topic to topic, exactly once": lambda: count / exactly_once.stream(texts),
+        }
+        for size in TEXTBOOK_BATCHES:
+            name = "textbook, one by one" if size == 1 else f"textbook, batches of {size}"
+            ways[name] = lambda size=size: textbook.texts_per_s("textbook", "textbook-out", few, size)
+        for way in (at_least_once, exactly_once):
+            way.stream(texts)  # caches warm, as in a worker that has been running for a minute
         engine_alone()
         runs = alternate(ways, rounds)
-    for finish in finishes.values():
-        finish.close()
     textbook.close()
     engine.close()
     best = max(statistics.median(values) for name, values in runs.items() if name.startswith("textbook"))
@@ -112,63 +110,53 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     return {"texts_per_s": summary(runs), "ratios": ratios}
 
 
-def stream(broker: KafkaBroker, way: ours.Topics, finish: ours.Finish, texts: list[str]) -> float:
-    """Texts per second from the first one's producing to the last one's result."""
-    started = time.perf_counter()
-    produce(broker.bootstrap, way[0], texts)
-    finish.wait(len(texts))
-    return len(texts) / (time.perf_counter() - started)
-
-
 def delivery_cost(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> dict[str, Any]:
     """Messages per second of both deliveries with a model that takes no time, so that Kafka is what limits."""
     model = str(material.make_model(folder / "tiny", material.TINY))
     texts = list(islice(cycle(material.make_texts(20_000, seed=4)), count))
-    ways = {"at least once": make_topics(broker, "cost"), "exactly once": make_topics(broker, "cost-x")}
-    finishes = {name: ours.Finish(broker.bootstrap, way[1]) for name, way in ways.items()}
-    settings = ours.settings_for(model, broker.bootstrap, ways["at least once"], ways["exactly once"])
-    with ours.running(settings, null=True):
-        streams = {name: partial(stream, broker, way, finishes[name], texts) for name, way in ways.items()}
+    with both_deliveries(broker, "cost", model, NullReplica) as (at_least_once, exactly_once):
+        streams = {"at least once": partial(rate, at_least_once, texts),
+                   "exactly once": partial(rate, exactly_once, texts)}
         alternate(streams, 1)  # warms the caches
         runs = alternate(streams, rounds)
-    for finish in finishes.values():
-        finish.close()
     return {"messages_per_s": summary(runs), "ratio": paired(runs, "exactly once", "at least once")}
 
 
 def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> dict[str, Any]:
     """CPU per message of the worker's process, and of kafka-python alone moving records of the same sizes."""
     model = str(material.make_model(folder / "tiny", material.TINY))
-    texts = material.make_texts(count, seed=3)
-    topics = make_topics(broker, "null")
+    kafka, topics = KafkaSettings(bootstrap_servers=broker.bootstrap), make_topics(broker, "null")
     broker.create_topic("bare-out", PARTITIONS)
-    finish = ours.Finish(broker.bootstrap, topics[1])
-    runs: Runs = defaultdict(list)
-    settings = ours.settings_for(model, broker.bootstrap, topics, make_topics(broker, "null-x"))
-    with ours.running(settings, null=True):
-        for turn in range(rounds + 1):
-            idle = -settled_cpu()
-            before = settled_cpu()
-            idle += before
-            rate = stream(broker, topics, finish, texts)
-            spent = settled_cpu() - before - idle
-            bare = subprocess.run(
-                [sys.executable, "-m", "tests.bench.bare", broker.bootstrap, topics[0], "bare-out", str(count), "460"],
-                check=True, capture_output=True, text=True)
-            if turn:  # the first one warms the caches
-                runs["worker, total"].append(spent / count * 1e6)
-                runs["kafka-python alone"].append(float(bare.stdout) / count * 1e6)
-                runs["worker, own part"].append((spent - float(bare.stdout)) / count * 1e6)
-                runs["messages_per_s"].append(rate)
-    finish.close()
-    rates = runs.pop("messages_per_s")
-    return {"cpu_us_per_message": summary(runs), "messages_per_s_with_null_model": statistics.median(rates)}
+    settings = settings_for(kafka, {"source": model}, {"p": topics})
+
+    def bare(turn: int, count: int) -> float:
+        return bare_cpu_s(kafka, topics._replace(output="bare-out"), f"{group_of(topics)}.{turn}", count,
+                          way.result_bytes())
+
+    with ray_for(settings), running(settings, NullReplica), traffic(kafka, topics, paced=False) as way:
+        found = cpu_rounds(way.stream, bare, material.make_texts(count, seed=3), count, rounds, log)
+    rates = found.pop("rate")
+    names = {"total": "worker, total", "bare": "kafka-python alone", "own": "worker, own part"}
+    return {"cpu_us_per_message": summary({names[name]: values for name, values in found.items()}),
+            "messages_per_s_with_null_model": statistics.median(rates)}
 
 
-def settled_cpu() -> float:
-    """The worker's CPU seconds, once it has come to rest and reported; takes SETTLE_S."""
-    time.sleep(SETTLE_S)
-    return ours.worker_stats()["cpu_s"]
+@contextmanager
+def both_deliveries(
+    broker: KafkaBroker, name: str, model: str, replica: type = ModelReplica
+) -> Iterator[tuple[Traffic, Traffic]]:
+    """The application with a pipeline of each kind, and their messages: at least once, and exactly once."""
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap)
+    topics = {"p": make_topics(broker, name), "x": make_topics(broker, f"{name}-x")}
+    settings = settings_for(kafka, {"source": model}, topics, {"x": "exactly_once"})
+    with (ray_for(settings), running(settings, replica), traffic(kafka, topics["p"], paced=False) as at_least_once,
+          traffic(kafka, topics["x"], paced=False) as exactly_once):
+        yield at_least_once, exactly_once
+
+
+def rate(way: Traffic, texts: list[str]) -> float:
+    """Messages per second from the first one's producing to the last one's result."""
+    return len(texts) / way.stream(texts)
 
 
 def alternate(ways: dict[str, Callable[[], float]], rounds: int) -> Runs:
@@ -176,8 +164,12 @@ def alternate(ways: dict[str, Callable[[], float]], rounds: int) -> Runs:
     for turn in range(rounds):
         for name, way in ways.items():
             runs[name].append(way())
-            print(f"round {turn + 1}/{rounds}: {name}: {runs[name][-1]:.1f} texts/s", file=sys.stderr)
+            log(f"round {turn + 1}/{rounds}: {name}: {runs[name][-1]:.1f} texts/s")
     return runs
+
+
+def log(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def paired(runs: Runs, ours_: str, theirs: str) -> float:
@@ -191,8 +183,8 @@ def summary(runs: Runs) -> dict[str, dict[str, float]]:
     }
 
 
-def make_topics(broker: KafkaBroker, name: str) -> ours.Topics:
-    topics = (f"{name}-in", f"{name}-out", f"{name}-dlq")
+def make_topics(broker: KafkaBroker, name: str) -> Topics:
+    topics = topics_of(name)
     for topic in topics:
         broker.create_topic(topic, PARTITIONS)
     return topics

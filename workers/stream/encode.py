@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, DeadLetter, Reason, Stage
 from schemas.message import TextMessage
-from schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
-from workers.classifier import Answered, Embedding, Prediction
+from schemas.result import EmbeddingResult, FillMaskResult
+from workers.classifier import Answered, Embedding, MaskFill, Prediction
 from workers.stream.decode import Rejection
+from workers.stream.encode_labels import encode_labels
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
@@ -45,7 +46,9 @@ def event_id(pipeline: str, record: ConsumerRecord) -> str:
 def encode_result(
     pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, answer: Answered, now: datetime
 ) -> bytes:
-    """The result's JSON. Raises pydantic's ValidationError when the answer makes no valid result."""
+    """The result's JSON. Raises ValueError, mostly pydantic's, when the answer makes no valid result."""
+    if isinstance(answer, Prediction):
+        return encode_labels(pipeline, record, message, model, answer, now)
     schema, own = _own_part(answer)
     result = schema.__pydantic_validator__.validate_python({
         "task": answer.task,
@@ -68,18 +71,8 @@ def encode_result(
     return schema.__pydantic_serializer__.to_json(result)
 
 
-def _own_part(answer: Answered) -> tuple[type[BaseModel], dict[str, Any]]:
+def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, Any]]:
     """The schema of its task, and the fields that no other task has."""
-    if isinstance(answer, Prediction):
-        labels, scores = answer.labels, answer.scores
-        accepted = labels[:1] if answer.accepted is None else answer.accepted
-        return ClassificationResult, {
-            "label": labels[0],
-            "score": scores[0],
-            "scores": [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)],
-            "labels": list(accepted),
-            "abstained": not accepted,
-        }
     if isinstance(answer, Embedding):
         return EmbeddingResult, {"embedding": list(answer.vector)}
     return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from deploy.joiner import Joiner
+from deploy.joiner import ALONE, Joiner
 from tests.unit.deploy.fakes import by_length
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError
@@ -118,6 +118,27 @@ def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecuto
     started = time.monotonic()
     joiner.submit(packed(100), 1).result(5)
     assert time.monotonic() - started < 0.25  # nothing more fits, so there is nothing to wait for
+
+
+def test_who_is_always_alone_waits_for_nobody_until_there_was_company_again(thread: ThreadPoolExecutor) -> None:
+    device = Device()
+    device.free.set()
+    joiner = Joiner(thread, device.predict, 100, max_delay_s=3_600)
+    for _ in range(ALONE):
+        joiner.submit(packed(100), 1).result(5)  # full: it has no reason to wait
+    joiner.submit(packed(1), 1).result(5)
+    device.free.clear()
+    device.started.clear()
+    futures = [joiner.submit(packed(2), 1)]
+    assert device.started.wait(5)
+    futures += [joiner.submit(packed(length), 1) for length in (3, 4)]  # come while it is busy
+    device.free.set()
+    for future in futures:
+        future.result(5)
+    waiting = joiner.submit(packed(5), 1)  # for the hour, were it not for the next one, which fills the batch
+    joiner.submit(packed(95), 1).result(5)
+    waiting.result(5)
+    assert device.batches == [*[[100]] * ALONE, [1], [2], [3, 4], [5, 95]]
 
 
 def test_a_failed_batch_is_tried_call_by_call(thread: ThreadPoolExecutor) -> None:

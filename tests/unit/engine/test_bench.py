@@ -71,5 +71,31 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     assert found["pipeline"]["default_texts_per_s"] > 0
     assert found["pipeline"]["same_dtype_texts_per_s"] > 0
     assert found["texts"]["count"] == 40
+    assert [way["way"] for way in found["ways"]] == ["engine", "pipeline, same dtype", "pipeline, its defaults"]
+    for way in found["ways"]:
+        assert way["latency_ms"]["p99"] >= way["latency_ms"]["p50"] > 0
+        assert way["cpu_us_per_message"] > 0
     assert "what limits: " in done.output
     assert "pipeline, same dtype" in done.output
+
+
+def test_zero_shot_beside_its_pipeline(tmp_path: Path) -> None:
+    model = build(tmp_path / "model", labels=("contradiction", "neutral", "entailment"))
+    figures = tmp_path / "figures.json"
+    command = ["bench", "engine", "-m", str(model), "--count", "12", "--rounds", "1", "--device", "cpu", "--dtype",
+               "float32", "--task", "zero-shot-classification", "--labels", "refund, delivery,praise", "--json",
+               str(figures)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = json.loads(figures.read_text())
+    assert (found["texts"]["count"], found["texts"]["sequences"]) == (12, 36)
+    assert found["engine"]["texts_per_s"] > 0
+    assert found["pipeline"]["same_dtype_texts_per_s"] > 0
+
+
+@pytest.mark.parametrize("wrong", [
+    ["--task", "zero-shot-classification"], ["--labels", "a,b"], ["--task", "fill-mask"],
+])  # fmt: skip
+def test_labels_and_zero_shot_go_together(wrong: list[str]) -> None:
+    done = CliRunner().invoke(app, ["bench", "engine", *wrong])
+    assert isinstance(done.exception, ConfigError)

@@ -1,0 +1,49 @@
+"""kafka-python by itself: poll records, send as many of a result's size. Run as a process, prints its CPU seconds."""
+
+import json
+import subprocess
+import sys
+import time
+
+from deploy.bench.application import Topics, plain
+from workers.settings import KafkaSettings, load_settings
+from workers.stream.clients import connected_config, make_consumer, make_producer
+from workers.stream.source import RecordSource
+
+
+def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:
+    """CPU seconds that a process of its own takes for `count` records of `topics.input`, to `topics.output`."""
+    arguments = [json.dumps(plain(kafka)), *topics, group, str(count), str(result_bytes)]
+    done = subprocess.run(  # noqa: S603 - this very interpreter
+        [sys.executable, "-m", "deploy.bench.bare", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"bare kafka-python failed: {done.stderr.strip().splitlines()[-1:]}")
+    return float(done.stdout)
+
+
+def main(kafka_json: str, source: str, output: str, dead_letter: str, group: str, count: int, size: int) -> float:
+    """CPU seconds from the first record on."""
+    settings = load_settings({
+        "kafka": json.loads(kafka_json), "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {"input": source, "output": output, "dead_letter": dead_letter, "model": "m"}}})
+    pipeline, kafka = settings.pipelines["p"], settings.kafka
+    config = connected_config(kafka)
+    producer = make_producer(config, kafka, [1_048_576])
+    records = RecordSource(make_consumer(config, kafka, pipeline, group), pipeline)
+    value, done, acks, before = b"x" * size, 0, [], 0.0
+    while done < count:
+        for _, polled in records.poll(500, paused=False):
+            before = before or time.process_time()
+            acks += [producer.send(output, value, record.key, [], None) for record in polled]
+            done += len(polled)
+    for ack in acks:
+        ack.get(30)
+    spent = time.process_time() - before
+    records.close(1_000)
+    producer.close()
+    return spent
+
+
+if __name__ == "__main__":
+    kafka_json, source, output, dead_letter, group, count, size = sys.argv[1:]
+    print(main(kafka_json, source, output, dead_letter, group, int(count), int(size)))  # noqa: T201

@@ -1,0 +1,43 @@
+"""A model that takes no time: what is left is the worker's own part. No torch."""
+
+from typing import Any
+
+import numpy as np
+
+from deploy.replica import ModelReplica
+from workers.engine.description import ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.settings import ModelSettings
+
+
+class NullPredictor:
+    """What a replica asks of its Predictor; answers at once with the first labels, whatever it is asked."""
+
+    max_batch_tokens = 16_384
+    tokens = slots = 0
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._most, self._ranked = description.outputs, description.ranked
+
+    def probe(self) -> None:
+        pass
+
+    def measure(self) -> float:
+        return 1e6
+
+    def memory(self) -> dict[str, int]:
+        return {}
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        shape = len(packed.lengths), min(top_k, self._most) if self._ranked else self._most
+        label_ids = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape).copy() if self._ranked else None
+        return ScoredSequences(label_ids, np.full(shape, 1 / self._most, np.float32), {})
+
+
+class NullReplica(ModelReplica):
+    """The replica as it is, described as the real model is."""
+
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        description, _ = ModelReplica._load(settings, threads)
+        return description, NullPredictor(description)

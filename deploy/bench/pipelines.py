@@ -1,0 +1,70 @@
+"""`transformers.pipeline` as its users have it, with the batch size that suits it best."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from deploy.bench.clock import Took, timed
+
+CLASSIFICATION, ZERO_SHOT = "text-classification", "zero-shot-classification"
+BATCH_SIZES = {"cpu": (1, 8, 32), "cuda": (1, 32, 128, 512)}
+_SHARE = 10  # it gets so many times fewer texts: it is slow
+_LEAST_SEQUENCES = 64
+_TRIAL_SEQUENCES = 32
+
+
+def make_pipeline(source: str, task: str, device: torch.device, dtype: torch.dtype | None) -> Any:
+    """`dtype` None: its default."""
+    more: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
+    make: Any = transformers.pipeline  # pyright wants a literal task
+    return make(task, model=source, device=device, **more)
+
+
+class BestPipeline:
+    """Answers the first of `texts`. `labels`: of zero-shot, where a text is as many sequences."""
+
+    def __init__(
+        self, source: str, device: torch.device, dtype: torch.dtype | None, texts: Sequence[str],
+        labels: Sequence[str] = (),
+    ) -> None:
+        self._pipeline = make_pipeline(source, ZERO_SHOT if labels else CLASSIFICATION, device, dtype)
+        self.model: Any = self._pipeline.model
+        self.dtype = str(self.model.dtype).removeprefix("torch.")
+        self._options = {"candidate_labels": list(labels)} if labels else {"top_k": None, "truncation": True}
+        per_text = max(1, len(labels))
+        self._texts = list(texts[: max(_LEAST_SEQUENCES // per_text, len(texts) // _SHARE)])
+        trial = self._texts[: max(2, _TRIAL_SEQUENCES // per_text)]
+        self._run(trial, 1)
+        sizes = BATCH_SIZES[device.type]
+        self.batch_size = min(sizes, key=lambda size: timed(lambda: self._run(trial, size)).seconds)
+
+    def __len__(self) -> int:
+        """How many texts it is given."""
+        return len(self._texts)
+
+    def run(self) -> Took:
+        """All of its texts."""
+        return timed(lambda: self._run(self._texts, self.batch_size))
+
+    def latencies_ms(self, count: int) -> list[float]:
+        """Of the first texts, one by one."""
+        found = []
+        for text in self._texts[:count]:
+            started = time.perf_counter()
+            self._run([text], 1)
+            found.append((time.perf_counter() - started) * 1000)
+        return found
+
+    def _run(self, texts: list[str], batch_size: int) -> None:
+        self._pipeline(texts, batch_size=batch_size, **self._options)
+
+
+def padding_waste(lengths: NDArray[np.int32], batch_size: int) -> float:
+    """The share of padding where sequences are batched in the order in which they come."""
+    batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
+    return 1 - float(lengths.sum()) / sum(int(batch.max()) * len(batch) for batch in batches)

@@ -1,0 +1,189 @@
+"""A model behind Ray Serve, without Kafka: as the application has it, and as the textbook has it."""
+
+import statistics
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from typing import Any
+
+import transformers
+from ray import serve
+
+from deploy import runtime
+from deploy.app import _model as model_application
+from deploy.bench import textbook
+from deploy.bench.application import MODEL, model_stats, settings_for, topics_of
+from deploy.bench.arithmetic import Flops, matmul_peak
+from deploy.bench.clock import Took, median, percentiles, timed
+from deploy.bench.engine import ALONE, Plan, Say
+from deploy.bench.hardware import hardware
+from deploy.bench.pipelines import BATCH_SIZES, padding_waste
+from deploy.bench.texts import make_texts, read_texts
+from deploy.cores import usable_cores
+from deploy.handle import ServeClassifier
+from deploy.names import APP, model_deployment
+from workers.classifier import Answer, RecordError, Request
+from workers.engine.device import device_for, dtype_for
+from workers.engine.source import resolve
+from workers.engine.tasks import task_for
+from workers.engine.tokenizer import TextTokenizer
+from workers.settings import KafkaSettings, Settings
+
+CALL, IN_FLIGHT = 256, 4  # texts of a call at most, and calls: as a worker has them
+LEAST, SHARE, TRIAL = 64, 10, 64  # texts; the textbook gets so many times fewer: it is slow
+BUSY = 0.85
+NAMES = {"ours": "the application's replica", "theirs": "textbook, @serve.batch"}
+TIMEOUT_S = 300.0
+
+
+def measure(plan: Plan, say: Say) -> dict[str, Any]:
+    """The figures, medians over the rounds, from a Ray of its own. Raises LabelstreamErrors."""
+    with runtime.ray_for(_settings(plan)):
+        return measure_here(plan, say)
+
+
+def measure_here(plan: Plan, say: Say) -> dict[str, Any]:
+    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
+    say("Ray runs; both models are being loaded")
+    with _deployed(plan, _settings(plan)) as classifier:
+        return _Comparison(plan, classifier, say).measure(say)
+
+
+def _settings(plan: Plan) -> Settings:
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")  # no worker is started
+    model = {"source": plan.source, "dtype": plan.dtype, "device": plan.device, "top_k": None}
+    return settings_for(nowhere, model, {"p": topics_of("none")})
+
+
+@contextmanager
+def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
+    """Both applications; ours by its classifier, whose replica is the application's own."""
+    runtime.deploy(settings, app=model_application(MODEL, settings))
+    device = device_for(plan.source, plan.device)
+    dtype = str(dtype_for(plan.source, plan.dtype, device)).removeprefix("torch.")
+    folder, _ = resolve(plan.source, None)
+    app = textbook.textbook_application(str(folder.resolve()), dtype, device.type, usable_cores())
+    serve.run(app, name=textbook.APP, route_prefix=None)
+    handle = serve.get_deployment_handle(model_deployment(MODEL), APP)
+    try:
+        with closing(ServeClassifier(MODEL, handle, TIMEOUT_S, TIMEOUT_S)) as classifier:
+            yield classifier
+    finally:
+        serve.delete(textbook.APP)
+        serve.delete(APP)
+
+
+class _Comparison:
+    def __init__(self, plan: Plan, classifier: ServeClassifier, say: Say) -> None:
+        self._plan, self._classifier, self._theirs = plan, classifier, textbook.Textbook()
+        description = classifier.description
+        self._texts = (read_texts(plan.texts, plan.count) if plan.texts else
+                       make_texts(TextTokenizer(description).backend, plan.count, plan.mean_tokens))
+        self._few = self._texts[: max(LEAST, len(self._texts) // SHARE)]
+        requests = [Request(text) for text in self._texts]
+        self._lengths = task_for(description).prepare(requests).packed.lengths
+        self._device = device_for(plan.source, plan.device)
+        self._dtype = dtype_for(plan.source, plan.dtype, self._device)
+        folder, _ = resolve(plan.source, None)
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+        self._flops = Flops(model, description.max_length).of(self._lengths) / len(self._texts)
+        self._call = max(1, min(CALL, len(self._texts) // IN_FLIGHT))
+        self._latencies: dict[str, list[float]] = {"ours": [], "theirs": []}
+        self._tokenize_s = min(timed(lambda: task_for(description).prepare(requests)).seconds for _ in range(3))
+        self.batch_size = self._best_batch_size(say)
+        self._answer(self._texts)  # warms the caches
+
+    def _best_batch_size(self, say: Say) -> int:
+        def seconds(size: int) -> float:
+            self._theirs.set_batch_size(size)
+            return timed(lambda: self._theirs.answer(self._few[:TRIAL])).seconds
+
+        seconds(1)  # warms it up
+        best = min(BATCH_SIZES[self._device.type], key=seconds)
+        self._theirs.set_batch_size(best)
+        say(f"{NAMES['theirs']}: batches of {best} are its best")
+        return best
+
+    def measure(self, say: Say) -> dict[str, Any]:
+        rounds = []
+        for turn in range(self._plan.rounds):
+            rounds.append(self._round())
+            say(f"round {turn + 1} of {self._plan.rounds}: the application's replica {rounds[-1]['ours']:.1f} texts/s, "
+                f"the textbook's {rounds[-1]['theirs']:.1f}")
+        return self._figures(rounds)
+
+    def _round(self) -> dict[str, float]:
+        peak, before = matmul_peak(self._device, self._dtype), model_stats()
+        took = timed(lambda: self._answer(self._texts))
+        after = model_stats()
+        for text in self._few[:ALONE]:
+            self._latencies["ours"].append(timed(lambda text=text: self._answer([text])).seconds * 1000)
+        theirs = timed(lambda: self._theirs.answer(self._few))
+        self._theirs.answer(self._few[:ALONE], open_calls=1)
+        self._latencies["theirs"] += self._theirs.latencies_ms
+        slots = after["run_slots"] - before["run_slots"]
+        return {
+            **_rates("ours", took, len(self._texts)), **_rates("theirs", theirs, len(self._few)), "peak": peak,
+            "waste": 1 - (after["run_tokens"] - before["run_tokens"]) / slots if slots else 0.0,
+            "device_busy": (after["busy_s"] - before["busy_s"]) / took.seconds,
+            "caller_busy": took.cpu_s / took.seconds,
+        }
+
+    def _answer(self, texts: Sequence[str]) -> None:
+        """In calls as a worker makes them, so many at once."""
+        open_calls: deque[Future[list[Answer]]] = deque()
+        for first in range(0, len(texts), self._call):
+            if len(open_calls) == IN_FLIGHT:
+                _check(open_calls.popleft().result())
+            open_calls.append(self._classifier.submit([Request(text) for text in texts[first : first + self._call]]))
+        for call in open_calls:
+            _check(call.result())
+
+    def _figures(self, rounds: list[dict[str, float]]) -> dict[str, Any]:
+        every = {name: [measured[name] for measured in rounds] for name in rounds[0]}
+        stats = model_stats()
+        rows = {"ours": {"batches": f"{stats['max_batch_tokens']} tokens", "padding_waste": median(every["waste"])},
+                "theirs": {"batches": f"{self.batch_size} texts",
+                           "padding_waste": round(padding_waste(self._lengths, self.batch_size), 4)}}
+        ways = [{
+            "way": NAMES[way], "texts_per_s": median(every[way]), **row,
+            "mfu": median([rate * self._flops / peak for rate, peak in zip(every[way], every["peak"], strict=True)]),
+            "cpu_us_per_message": round(statistics.median(every[f"{way}_cpu_us"]), 1),
+            "latency_ms": percentiles(self._latencies[way]),
+        } for way, row in rows.items()]
+        ratio = median([one["ours"] / one["theirs"] for one in rounds])
+        tokenize_us = self._tokenize_s / len(self._texts) * 1e6
+        return {
+            "hardware": hardware(self._device),
+            "texts": {"count": len(self._texts), "mean_tokens": round(float(self._lengths.mean()), 1)},
+            "serve": {"texts_per_s": ways[0]["texts_per_s"], "mfu": ways[0]["mfu"],
+                      "padding_waste": ways[0]["padding_waste"], "dtype": str(self._dtype).removeprefix("torch."),
+                      "device_busy": median(every["device_busy"]), "caller_busy": median(every["caller_busy"])},
+            "textbook": {"texts_per_s": ways[1]["texts_per_s"], "batch_size": self.batch_size},
+            "ways": ways,
+            "ratios": {"the application's replica / textbook": ratio},
+            "limit": limit(statistics.median(every["device_busy"]), statistics.median(every["caller_busy"]),
+                           tokenize_us, statistics.median(every["ours_cpu_us"])),
+        }
+
+
+def limit(device: float, caller: float, tokenize_us: float, caller_us: float) -> str:
+    """Shares of the time of the device and of one core in the caller, and what of that core is the tokenizer's."""
+    shares = f"the device is busy for {device:.0%} of the time, the caller for {caller:.0%} of one core"
+    if device >= BUSY:
+        return f"device: {shares}"
+    if caller >= BUSY and tokenize_us > caller_us / 2:
+        return f"tokenizer: {shares}, more than half of it to tokenize"
+    return f"Serve: {shares}"
+
+
+def _rates(name: str, took: Took, count: int) -> dict[str, float]:
+    """`cpu_us`: of the calling process."""
+    return {name: count / took.seconds, f"{name}_cpu_us": took.cpu_s / count * 1e6}
+
+
+def _check(answers: list[Answer]) -> None:
+    refused = [answer for answer in answers if isinstance(answer, RecordError)]
+    if refused:
+        raise ValueError(f"{len(refused)} texts are refused: {refused[0].message}")

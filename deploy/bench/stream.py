@@ -1,0 +1,193 @@
+"""Topic to topic beside the engine alone, what a message costs the worker, and how long one is on its way."""
+
+import random
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from deploy.bench import application
+from deploy.bench.application import Topics, cpu_s, model_stats, processes, running, settings_for
+from deploy.bench.bare import bare_cpu_s
+from deploy.bench.clock import median, percentiles
+from deploy.bench.engine import Comparison, Plan, Say, said
+from deploy.bench.null import NullReplica
+from deploy.bench.traffic import Traffic, traffic
+from deploy.bench.worker_cpu import cpu_figures, cpu_rounds
+from deploy.runtime import ray_for
+from workers.settings import KafkaSettings, Settings
+
+SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
+PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
+BUSY = 0.85  # of the time: who is busy for so long is what limits
+Rounds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class StreamPlan(Plan):
+    """`kafka`: a broker that holds all of `topics`, whose names begin with `runs`'. `paced`: as `Traffic` has it.
+
+    `light`: how many lone messages; `load_s`: seconds of each offered load, 0 for none; `null_count`: messages for each
+    measurement of the worker's own CPU.
+    """
+
+    kafka: KafkaSettings = None  # type: ignore[assignment]
+    run: str = ""
+    paced: bool = False
+    light: int = 100
+    load_s: float = 0.0
+    null_count: int = 20_000
+
+    @property
+    def real(self) -> Topics:
+        """Of the stream through the model."""
+        return application.topics_of(f"{self.run}.real")
+
+    @property
+    def null(self) -> Topics:
+        """Of the stream through the model that takes no time."""
+        return application.topics_of(f"{self.run}.null")
+
+    @property
+    def bare(self) -> Topics:
+        """What bare kafka-python writes to."""
+        return self.null._replace(output=f"{self.null.output}.bare")
+
+    def topics(self) -> list[str]:
+        """All that must be there."""
+        return [*self.real, *self.null, self.bare.output]
+
+    def groups(self) -> list[str]:
+        """The consumer groups that come into being."""
+        return [*map(application.group_of, (self.real, self.null)), *map(self.bare_group, range(self.rounds + 1))]
+
+    def bare_group(self, turn: int) -> str:
+        return f"{application.group_of(self.null)}.bare-{turn}"
+
+    def settings(self, topics: Topics) -> Settings:
+        """Of the application with these topics."""
+        model = {"source": self.source, "dtype": self.dtype, "device": self.device, "top_k": None}
+        return settings_for(self.kafka, model, {"p": topics})
+
+
+def measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
+    """The figures, from a Ray of its own; all of `topics` must be there. Raises LabelstreamErrors."""
+    with ray_for(plan.settings(plan.real)):
+        return measure_here(plan, say)
+
+
+def measure_here(plan: StreamPlan, say: Say) -> dict[str, Any]:
+    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
+    with plan.load() as engine:
+        texts = plan.texts_for(engine)
+        comparison = Comparison(plan, engine, texts, say)
+        say("Ray runs; the model is being loaded")
+        with running(plan.settings(plan.real)), traffic(plan.kafka, plan.real, plan.paced) as way:
+            rounds = _throughput(plan, comparison, way, texts, say)
+            latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
+            dead = way.dead_letters
+        with running(plan.settings(plan.null), NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
+            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), texts, plan.null_count, plan.rounds,
+                                            say))
+        figures = comparison.figures(rounds)
+    return _together(figures, rounds, latency, worker, dead, plan.paced)
+
+
+def _bare(plan: StreamPlan, way: Traffic, turn: int, count: int) -> float:
+    return bare_cpu_s(plan.kafka, plan.bare, plan.bare_group(turn), count, way.result_bytes())
+
+
+def _throughput(
+    plan: StreamPlan, comparison: Comparison, way: Traffic, texts: list[str], say: Say
+) -> list[dict[str, float]]:
+    """Alternating rounds of all ways."""
+    way.stream(texts)  # caches warm, as in a worker that has been running for a minute
+    rounds = []
+    for turn in range(plan.rounds):
+        measured = comparison.round() | _streamed(way, texts)
+        measured["stream_mfu"] = comparison.flops / len(texts) * measured["stream"] / measured["peak"]
+        rounds.append(measured)
+        say(f"round {turn + 1} of {plan.rounds}: topic to topic {measured['stream']:.1f} texts/s, {said(measured)}")
+    return rounds
+
+
+def _streamed(way: Traffic, texts: list[str]) -> dict[str, float]:
+    """Texts per second, and the shares of that time in which the device, and one core in the worker, were busy."""
+    pids, before = processes(), model_stats()
+    cpu = [cpu_s(pid) for pid in pids]
+    seconds = way.stream(texts)
+    worker, replica = (cpu_s(pid) - then for pid, then in zip(pids, cpu, strict=True))
+    after = model_stats()
+    slots = after["run_slots"] - before["run_slots"]
+    return {
+        "stream": len(texts) / seconds,
+        "device_busy": (after["busy_s"] - before["busy_s"]) / seconds,
+        "worker_busy": worker / seconds,
+        "stream_cpu_us": (worker + replica) / len(texts) * 1e6,
+        "stream_waste": 1 - (after["run_tokens"] - before["run_tokens"]) / slots if slots else 0.0,
+    }
+
+
+def _latency(plan: StreamPlan, way: Traffic, texts: list[str], capacity: float, say: Say) -> dict[str, Any]:
+    """`light`: lone messages; `load`: under shares of the capacity, in messages per second."""
+    found: dict[str, Any] = {"light": _light(way, texts, plan.light)}
+    load = []
+    for share in SHARES if plan.load_s else ():
+        latencies, back = way.offered(texts, share * capacity, plan.load_s, seed=int(share * 100))
+        load.append({"share": share, "offered_per_s": round(share * capacity, 2), "results_per_s": round(back, 2),
+                     "messages": len(latencies), "latency_ms": percentiles(latencies)})
+        say(f"offered {share:.0%} of {capacity:.1f}/s: {load[-1]['latency_ms']} ms")
+    return found | ({"load": load} if load else {})
+
+
+def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
+    """One message at a time: from its timestamp to its result, the forward that it took, and what is between them."""
+    rng = random.Random(3)  # noqa: S311
+    found: Rounds = defaultdict(list)
+    for turn in range(count):
+        time.sleep(rng.uniform(*PAUSE_S))
+        before = model_stats()["busy_s"]
+        way_ms = way.one(texts[turn % len(texts)])
+        forward_ms = (model_stats()["busy_s"] - before) * 1000
+        found["way_ms"].append(way_ms)
+        found["forward_ms"].append(forward_ms)
+        found["over_forward_ms"].append(way_ms - forward_ms)
+    return {"messages": count, **{name: percentiles(values) for name, values in found.items()}}
+
+
+def _together(
+    figures: dict[str, Any], rounds: list[dict[str, float]], latency: dict[str, Any], worker: dict[str, Any],
+    dead_letters: int, in_memory: bool,
+) -> dict[str, Any]:
+    every: Rounds = {name: [measured[name] for measured in rounds] for name in rounds[0]}
+    of_engine = [one["stream"] / one["engine"] for one in rounds]
+    row = {"way": "topic to topic", "texts_per_s": median(every["stream"]), "batches": figures["ways"][0]["batches"],
+           "padding_waste": median(every["stream_waste"]), "mfu": median(every["stream_mfu"]),
+           "cpu_us_per_message": round(statistics.median(every["stream_cpu_us"]), 1),
+           "latency_ms": latency["light"]["way_ms"]}
+    device, busy = statistics.median(every["device_busy"]), statistics.median(every["worker_busy"])
+    return figures | {
+        "broker": "in-memory" if in_memory else "Kafka",
+        "stream": {"texts_per_s": median(every["stream"]), "of_engine": median(of_engine),
+                   "device_busy": round(device, 3), "worker_busy": round(busy, 3), "dead_letters": dead_letters},
+        "worker": worker,
+        "latency": latency,
+        "ways": [row, *figures["ways"]],
+        "ratios": {"topic to topic / engine": median(of_engine), **figures["ratios"]},
+        "limit": limit(device, busy, worker["kafka_python_us_per_message"], worker["cpu_us_per_message"],
+                       figures["engine"]["tokenize_us_per_text"]),
+    }
+
+
+def limit(device: float, worker: float, kafka_us: float, total_us: float, tokenize_us: float) -> str:
+    """Who is busy: shares of the time of the device, and of one core in the worker; and of what that core is."""
+    shares = f"the device is busy for {device:.0%} of the time, the worker for {worker:.0%} of one core"
+    if device >= BUSY:
+        return f"device: {shares}"
+    if worker < BUSY:
+        return f"Serve: {shares}; calls are on their way between the two"
+    parts = {"Kafka": kafka_us, "tokenizer": tokenize_us, "worker": total_us - kafka_us - tokenize_us}
+    most = max(parts, key=lambda name: parts[name])
+    return f"{most}: {shares}; {parts[most]:.0f} of its {total_us:.0f} us per message are for it"

@@ -1,0 +1,166 @@
+"""Messages in, and knowing when each came back. With librdkafka, which takes little of the machine."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jiter
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from deploy.bench.application import Topics
+from workers.errors import StartError
+from workers.settings import KafkaSettings, secret_of
+
+STALL_S = 120.0
+# On their way at most, on the in-memory broker: it keeps about 4 MB a partition and drops older ones without a word.
+WINDOW_BYTES, WINDOW = 2_000_000, 4_096
+_STEP = 256  # sent before one looks at the window again
+
+
+class Traffic:
+    """Of one pipeline. `paced`: no more are on their way than the in-memory broker keeps. Owns a thread.
+
+    Everything that is sent has a number of its own, which comes back as the result's `id`.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topics: Topics, paced: bool) -> None:
+        config = librdkafka_config(kafka)
+        more = {"linger.ms": 5, "queue.buffering.max.messages": 1_000_000}
+        self._bulk, self._single = Producer(config | more), Producer(config | {"linger.ms": 0})
+        self._topics, self._paced = topics, paced
+        self._sent_at: list[float] = []
+        self._back_at: dict[int, float] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dead_letters = 0
+        self._result_bytes = 0
+        self._consumer = _reader(config, (topics.output, topics.dead_letter), paced)
+        self._thread = threading.Thread(target=self._read, name="read-back", daemon=True)
+        self._thread.start()
+
+    def stream(self, texts: Sequence[str]) -> float:
+        """All of them, and back: seconds from the first one's sending to the last result. Raises StartError."""
+        started, first = time.perf_counter(), len(self._sent_at)
+        window = min(WINDOW, max(1, WINDOW_BYTES * len(texts) // max(1, sum(map(len, texts)))))
+        for step in range(0, len(texts), _STEP):
+            for text in texts[step : step + _STEP]:
+                self._send(self._bulk, text)
+            if self._paced:
+                self._bulk.flush(STALL_S)
+                self._wait(len(self._sent_at) - window)
+        if self._bulk.flush(STALL_S):
+            raise StartError("the broker does not take the messages")
+        self._wait(len(self._sent_at))
+        return max(self._back_at[number] for number in range(first, len(self._sent_at))) - started
+
+    def one(self, text: str) -> float:
+        """Milliseconds from its timestamp until its result is read. Raises StartError."""
+        number = self._send(self._single, text)
+        self._single.flush(STALL_S)
+        self._wait(len(self._sent_at))
+        return (self._back_at[number] - self._sent_at[number]) * 1000
+
+    def offered(self, texts: Sequence[str], per_s: float, seconds: float, seed: int) -> tuple[list[float], float]:
+        """Arrivals at random times, `per_s` on average, whatever comes back meanwhile: open loop, Poisson.
+
+        The milliseconds of each as in `one`, and results per second while they came. Raises StartError.
+        """
+        rng, first, started = random.Random(seed), len(self._sent_at), time.perf_counter()  # noqa: S311
+        due = started + rng.expovariate(per_s)
+        while due < started + seconds:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            self._send(self._single, texts[len(self._sent_at) % len(texts)])
+            due += rng.expovariate(per_s)
+        self._single.flush(STALL_S)
+        self._wait(len(self._sent_at))
+        numbers = range(first, len(self._sent_at))
+        latencies = [(self._back_at[number] - self._sent_at[number]) * 1000 for number in numbers]
+        last = max((self._back_at[number] for number in numbers), default=started)
+        return latencies, len(latencies) / max(seconds, last - started)
+
+    def result_bytes(self) -> int:
+        """Of a result's value, on average."""
+        return self._result_bytes // max(1, len(self._back_at))
+
+    def close(self) -> None:
+        self._closed = True
+        self._thread.join()
+        self._consumer.close()
+
+    def _send(self, producer: Producer, text: str) -> int:
+        number = len(self._sent_at)
+        value = json.dumps({"id": number, "text": text}).encode()
+        self._sent_at.append(time.perf_counter())
+        producer.produce(self._topics.input, value, key=str(number).encode())
+        producer.poll(0)
+        return number
+
+    def _wait(self, count: int) -> None:
+        """Until so many have come back."""
+        with self._changed:
+            while (seen := len(self._back_at)) < count:
+                if not self._changed.wait_for(lambda seen=seen: len(self._back_at) > seen, STALL_S):
+                    raise StartError(f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the "
+                                     "in-memory broker messages may have been dropped")
+
+    def _read(self) -> None:
+        while not self._closed:
+            first = self._consumer.poll(0.1)
+            if first is None:
+                continue
+            now, found = time.perf_counter(), [first, *self._consumer.consume(1_000, timeout=0)]
+            with self._changed:
+                for message in found:
+                    self._enter(message, now)
+                self._changed.notify_all()
+
+    def _enter(self, message: Any, now: float) -> None:
+        if message.error():
+            return
+        value: Any = jiter.from_json(message.value())  # a dead letter holds what was sent
+        self._back_at.setdefault(int(value["id"]), now)
+        self.dead_letters += message.topic() == self._topics.dead_letter
+        self._result_bytes += len(message.value())
+
+
+@contextmanager
+def traffic(kafka: KafkaSettings, topics: Topics, paced: bool) -> Iterator[Traffic]:
+    made = Traffic(kafka, topics, paced)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """`KafkaSettings` in librdkafka's words. Holds secrets: never log it."""
+    security = kafka.security
+    found = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "security.protocol": security.protocol,
+        "sasl.mechanism": security.sasl_mechanism,
+        "sasl.username": security.username,
+        "sasl.password": secret_of(security.password, security.password_file, "kafka.security.password_file"),
+        "ssl.ca.location": security.ca_file and str(security.ca_file),
+        "ssl.certificate.location": security.cert_file and str(security.cert_file),
+        "ssl.key.location": security.key_file and str(security.key_file),
+        "ssl.key.password": secret_of(security.key_password, security.key_password_file,
+                                      "kafka.security.key_password_file"),
+    }
+    return {name: value for name, value in found.items() if value is not None} | {"log_level": 2}
+
+
+def _reader(config: dict[str, Any], topics: Sequence[str], in_memory: bool) -> Consumer:
+    """All partitions from their beginnings, without a group's membership; read_committed."""
+    # The in-memory broker keeps a fetch that finds nothing until its time is up, whatever comes meanwhile.
+    soon = {"fetch.wait.max.ms": 10} if in_memory else {}
+    consumer = Consumer(config | soon | {"group.id": "labelstream-bench", "enable.auto.commit": False,
+                                         "isolation.level": "read_committed"})
+    found = {topic: consumer.list_topics(topic, timeout=10).topics[topic].partitions for topic in topics}
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING)
+                     for topic, numbers in found.items() for number in numbers])
+    return consumer

@@ -1,0 +1,89 @@
+"""The short way to a result's JSON against the schema's own, on whatever hypothesis makes up."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.consumer.fetcher import ConsumerRecord
+
+from schemas.message import TextMessage
+from schemas.result import ClassificationResult
+from workers.classifier import Prediction
+from workers.stream.encode import encode_result, event_id
+
+NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NUMBERS = st.integers(0, 2**63 - 1)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6)
+SCORES = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=6).map(
+    lambda found: tuple(sorted(found, reverse=True)))
+
+
+@st.composite
+def predictions(draw: st.DrawFn) -> Prediction:
+    scores = draw(SCORES)
+    labels = tuple(draw(st.lists(TEXTS, min_size=len(scores), max_size=len(scores))))
+    accepted = draw(st.none() | st.integers(0, len(labels)).map(lambda count: labels[:count]))
+    task = draw(st.sampled_from(["text-classification", "zero-shot-classification"]))
+    return Prediction(labels, scores, draw(st.integers(1, 2**31)), draw(st.booleans()), draw(TEXTS), task, accepted)
+
+
+def record(partition: int = 3, offset: int = 4711, timestamp: Any = 1795229000123) -> ConsumerRecord:
+    return ConsumerRecord("feedback.raw", partition, None, offset, timestamp, 0, None, b"", [], None, -1, 0, -1)
+
+
+def message(own_id: str | int | None = None, metadata: dict[str, Any] | None = None) -> TextMessage:
+    return TextMessage(text="good", id=own_id, metadata=metadata)
+
+
+def by_schema(of: ConsumerRecord, sent: TextMessage, model: str, answer: Prediction, now: datetime) -> bytes:
+    accepted = answer.labels[:1] if answer.accepted is None else answer.accepted
+    return ClassificationResult(
+        event_id=event_id("p", of), task=answer.task,  # type: ignore[arg-type]
+        id=sent.id, model=model, model_revision=answer.revision, tokens=answer.tokens, truncated=answer.truncated,
+        source={"topic": of.topic, "partition": of.partition, "offset": of.offset,  # type: ignore[arg-type]
+                "timestamp_ms": of.timestamp},
+        metadata=sent.metadata, classified_at=now, label=answer.labels[0], score=answer.scores[0],
+        scores=[{"label": label, "score": score}  # type: ignore[misc]
+                for label, score in zip(answer.labels, answer.scores, strict=True)],
+        labels=list(accepted), abstained=not accepted).model_dump_json().encode()
+
+
+@given(predictions(), NUMBERS, NUMBERS, st.integers(-1, 2**62), st.none() | TEXTS | st.integers(-(2**63), 2**63 - 1),
+       st.none() | st.dictionaries(TEXTS, VALUES, max_size=3), TEXTS, st.integers(-(10**12), 10**12))
+def test_it_says_what_the_schema_says(
+    answer: Prediction, partition: int, offset: int, timestamp: int, own_id: str | int | None,
+    metadata: dict[str, Any] | None, model: str, microseconds: int,
+) -> None:
+    of, sent, now = record(partition, offset, timestamp), message(own_id, metadata), NOW + timedelta(0, 0, microseconds)
+    found, expected = encode_result("p", of, sent, model, answer, now), by_schema(of, sent, model, answer, now)
+    assert json.loads(found, object_pairs_hook=list) == json.loads(expected, object_pairs_hook=list)  # order included
+    ClassificationResult.model_validate_json(found)
+
+
+GOOD = Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r")
+
+
+@pytest.mark.parametrize("wrong", [
+    {"labels": ()}, {"labels": ("yes",)}, {"labels": ("yes", 1)}, {"labels": (), "scores": ()},
+    {"scores": (0.25, 0.75)}, {"scores": (0.75, float("nan"))}, {"scores": (float("inf"), 0.25)}, {"scores": (1, 0)},
+    {"tokens": 0}, {"tokens": True}, {"tokens": "3"}, {"truncated": 0}, {"truncated": None},
+    {"task": "fill-mask"}, {"task": None}, {"revision": None}, {"revision": 5}, {"accepted": (None,)},
+])  # fmt: skip
+def test_what_the_schema_refuses_is_refused(wrong: dict[str, Any]) -> None:
+    answer = GOOD._replace(**wrong)
+    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's or ours
+        encode_result("p", record(), message(), "m", answer, NOW)
+    encode_result("p", record(), message(), "m", GOOD, NOW)
+
+
+def test_a_time_without_a_zone_is_refused_and_so_is_a_record_without_a_time() -> None:
+    with pytest.raises(ValueError, match="timezone"):
+        encode_result("p", record(), message(), "m", GOOD, NOW.replace(tzinfo=None))
+    with pytest.raises(TypeError):
+        encode_result("p", record(timestamp=None), message(), "m", GOOD, NOW)
