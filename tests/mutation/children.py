@@ -27,7 +27,10 @@ from tests.mutation.targets import ROOT
 
 _PROFILE = "mutation"
 _SPARE_CPU_S, _SPARE_S, _SPARE_BYTES = 20, 120, 6 << 30
-_LISTED = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=0", "--tb=line")
+_LISTED = (
+    "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=0", "--tb=line",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
+)  # fmt: skip
 
 
 class Done(NamedTuple):

@@ -72,7 +72,9 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    """Types, imports, asserts, and what only goes into a message."""
+    """Types, imports, asserts (`strict` of zip is one), and what only goes into a message."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
     if isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         return called in _MESSAGES
@@ -128,7 +130,9 @@ def _is_changed_itself(test: ast.expr) -> bool:
 
 
 def _call(node: ast.Call) -> Iterator[str]:
-    for left_out in range(len(node.keywords)):
+    for left_out, keyword in enumerate(node.keywords):
+        if keyword.arg == "strict":
+            continue
         keywords = [one for i, one in enumerate(node.keywords) if i != left_out]
         yield ast.unparse(ast.Call(node.func, node.args, keywords))
 

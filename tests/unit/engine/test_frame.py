@@ -49,18 +49,33 @@ def test_what_turns_texts_around_or_drops_one_is_refused(single: str, pair: str)
         frames(tokenizer(single, pair))
 
 
-class Odd:
-    """Adds a token where the text has more than one; behaves on the first probe."""
+def test_a_text_may_be_several_tokens() -> None:
+    made = tokenizer("<s> $A </s>", "<s> $A </s> $B:1 </s>:1")
+    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")  # each character by itself
+    single, pair = frames(made)
+    assert (single.special_count, single.content_types, pair.special_count, pair.content_types) == (2, (0,), 3, (0, 1))
 
-    def __init__(self) -> None:
-        self._plain = tokenizer("<s> $A", "<s> $A </s> $B:1")
-        self._other = tokenizer("<s> $A </s>", "<s> $A </s> $B:0")
+
+class Odd:
+    """Behaves as `plain`, and from the second probe on, where a text has more than one word, as `other`."""
+
+    def __init__(self, plain: tuple[str, str], other: tuple[str, str]) -> None:
+        self._plain, self._other = tokenizer(*plain), tokenizer(*other)
 
     def encode(self, text: str, pair: str | None = None, add_special_tokens: bool = True) -> object:
         chosen = self._other if " " in text and add_special_tokens else self._plain
         return chosen.encode(text, pair, add_special_tokens=add_special_tokens)
 
 
-def test_a_frame_that_depends_on_the_text_is_refused() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("<s> $A </s>", "<s> $A $B:1"), ("<s> $A:1", "<s> $A $B:1"), ("<s> $A", "<s> $A </s> $B:1"),
+        ("<s> $A", "<s> $A $B:0"),
+    ],
+    ids=["ids", "types", "ids of a pair", "types of a pair"],
+)
+def test_a_frame_that_depends_on_the_text_is_refused(other: tuple[str, str]) -> None:
+    frames(Odd(("<s> $A", "<s> $A $B:1"), ("<s> $A", "<s> $A $B:1")))  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="post-processor does more"):
-        frames(Odd())  # type: ignore[arg-type]
+        frames(Odd(("<s> $A", "<s> $A $B:1"), other))  # type: ignore[arg-type]
