@@ -5,7 +5,8 @@ LABELSTREAM := .venv/bin/labelstream
 PORT ?= 9092
 
 .PHONY: help demo test lint unit integration bench bench-scaling chaos simulate test-cluster test-helm test-monitoring \
-	test-deploy-files test-gpu bench-gpu helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
+	test-deploy-files test-gpu bench-gpu test-mutations \
+	helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -18,6 +19,8 @@ help:
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make test-gpu, make bench-gpu [JSON=file]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
+	@echo "make test-mutations [SAMPLE=150] [SEED=1] [FILES=windows.py]"
+	@echo "                               changes the engine's rules one by one: each change must fail a test"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench-scaling [JSON=file] throughput with 1 to 16 replicas, costs of each part, and the sizes that follow"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
@@ -103,6 +106,10 @@ test-deploy-files: venv kafka-jars .tools/deploycheck
 .tools/deploycheck: $(wildcard tests/deploy_files/deploycheck/*)
 	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }
 	cd tests/deploy_files/deploycheck && go build -o $(CURDIR)/$@ .
+
+# Changes are made in memory, in forked processes; nothing is written.
+test-mutations: venv
+	$(PYTHON) -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(FILES)
 
 # No cluster: what is rendered goes through the types, schemas and code of those who would read it.
 test-helm: venv helm-tools

@@ -14,13 +14,11 @@ from workers.classifier import Request
 from workers.engine.description import Keep, ModelDescription
 from workers.engine.frame import ID_BYTES, frames, int32_bytes
 from workers.engine.packed import PackedSequences
-from workers.engine.wordcache import Uncacheable, splits_like_python, word_cache
+from workers.engine.words import words_of
 from workers.errors import ModelError
 
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-_LONG_TEXT_CHARS_PER_TOKEN = 8
 
 
 class TextTokenizer:
@@ -36,7 +34,7 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.single, self.pair = frames(self._tokenizer)
-        self._cache = word_cache(self._tokenizer)
+        self._words = words_of(self._tokenizer)
         self.max_length, self.keep = description.max_length, description.keep
         # Words behind these are never kept, and each gives at least one token.
         self.cut_at = self.max_length if self.keep is Keep.HEAD else None
@@ -54,7 +52,7 @@ class TextTokenizer:
     @property
     def has_word_cache(self) -> bool:
         """Whether texts are answered from the word cache."""
-        return self._cache is not None
+        return self._words is not None
 
     def encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[bool]]:
         """One sequence for each request's text, or text and pair; and which of them were longer than the model takes.
@@ -94,17 +92,7 @@ class TextTokenizer:
 
     def _cached(self, text: str, cut_at: int | None) -> bytes | None:
         """The text's ids without special tokens, of at least its first `cut_at` words; None: ask the tokenizer."""
-        cache = self._cache
-        if cache is None or not splits_like_python(text):
-            return None
-        if cut_at is not None and len(text) > cut_at * _LONG_TEXT_CHARS_PER_TOKEN:
-            words = text.split(None, cut_at)[:cut_at]
-        else:
-            words = text.split()
-        try:
-            return b"".join(map(cache.__getitem__, words))
-        except Uncacheable:
-            return None
+        return None if self._words is None else self._words.ids(text, cut_at)
 
     def _ask(self, texts: list[str]) -> list[bytes]:
         if not texts:
@@ -115,14 +103,14 @@ class TextTokenizer:
     def _encode_slowly(
         self, requests: Sequence[Request], rows: list[int], sequences: list[bytes], truncated: list[bool]
     ) -> dict[int, bytes]:
-        """Fill `rows` of `sequences` and `truncated` by the tokenizer itself; row -> type ids where not all zero."""
+        """Fill `rows` of `sequences` and `truncated`, pairs among them; row -> type ids where not all zero."""
         texts: list[str] = []
         for row in rows:
             request = requests[row]
             texts.append(request.text)
             if request.text_pair:
                 texts.append(request.text_pair)
-        asked = iter(self._ask(texts))
+        asked = iter(self.contents(texts))
         types: dict[int, bytes] = {}
         for row in rows:
             frame = self.pair if requests[row].text_pair else self.single

@@ -1,16 +1,9 @@
 """A bounded cache from one whitespace-delimited word to its token ids. No torch.
 
-Splitting the text at whitespace and looking its words up is exact only where the tokenizer itself never looks across
-whitespace. BERT's does not: its normalizer works on single characters (NFD, which never reorders across whitespace,
-included), its pre-tokenizer splits at the same whitespace as `str.split`, and at punctuation, and WordPiece sees one
-such piece at a time. Read in `tokenizers`: normalizers/bert.rs and pre_tokenizers/bert.rs. The exceptions are control
-characters, which it removes although some of them are whitespace to Python, and added tokens.
-
-`word_cache` says for a tokenizer whether it is such a one, `splits_like_python` for a text whether it has none of those
-characters, and `WordCache` refuses every word that may hold an added token.
+Whether the words of a text may be looked up one by one is `workers.engine.words`' to know; `WordCache` refuses every
+word that may hold an added token.
 """
 
-import json
 import re
 from array import array
 from typing import Any
@@ -27,9 +20,21 @@ class Uncacheable(Exception):
     """A word which the tokenizer might treat in another way inside of its text than alone."""
 
 
-def splits_like_python(text: str) -> bool:
-    """Does BERT's tokenizer split `text` at whitespace where `text.split()` does?"""
-    return text.isprintable() or _CONTROLS.search(text) is None
+def has_controls(text: str) -> bool:
+    """Has `text` a control character other than tab, line feed and carriage return?"""
+    return _CONTROLS.search(text) is not None
+
+
+def added_tokens(parts: dict[str, Any], absent: str | None = None) -> tuple[str, ...] | None:
+    """The texts of a tokenizer's added tokens; None where one of them goes across words.
+
+    Those with `absent` in them are left out: the texts hold no such thing.
+    """
+    contents = [token["content"] for token in parts["added_tokens"]]
+    contents = [content for content in contents if absent is None or absent not in content]
+    if any(char.isspace() for content in contents for char in content):
+        return None
+    return tuple(content for content in contents if content)
 
 
 class WordCache(dict[str, bytes]):
@@ -37,17 +42,19 @@ class WordCache(dict[str, bytes]):
 
     Two generations, because that costs nothing per hit: when the young one is full it becomes the old one, and words
     of the old one that are still in use come back. Holds at most 2 * `max_words` words. One thread at a time.
-    Lookups raise Uncacheable for words which contain the text of an added token, in any case of letters, and with
-    `ascii_only` for all others than ASCII.
+    Lookups raise Uncacheable for words which contain one of `added`, in any case of letters, and with `ascii_only` for
+    all others than ASCII. `before`: stands before each word. `by_pieces`: the tokenizer splits ASCII words at each sign
+    of punctuation.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, added: tuple[str, ...], ascii_only: bool, max_words: int = MAX_WORDS
+        self, tokenizer: Tokenizer, added: tuple[str, ...], *, ascii_only: bool, max_words: int = MAX_WORDS,
+        before: str = "", by_pieces: bool = False,
     ) -> None:
         super().__init__()
-        self._tokenizer = tokenizer
+        self._tokenizer, self._normalizer = tokenizer, tokenizer.normalizer
         self._added = tuple({spelled for content in added for spelled in (content, content.lower())})
-        self._ascii_only = ascii_only
+        self._ascii_only, self._before, self._by_pieces = ascii_only, before, by_pieces
         self._max_words = max_words
         self._old: dict[str, bytes] = {}
 
@@ -67,27 +74,11 @@ class WordCache(dict[str, bytes]):
         is_ascii = word.isascii()
         if self._ascii_only and not is_ascii:
             raise Uncacheable
-        lowered = word.lower()
-        if any(content in word or content in lowered for content in self._added):
+        normal = word if self._normalizer is None else self._normalizer.normalize_str(word)
+        if any(content in spelled for content in self._added for spelled in (word, word.lower(), normal)):
             raise Uncacheable
-        if is_ascii and not word.isalnum():
+        if self._by_pieces and is_ascii and not word.isalnum():
             pieces = _ASCII_PIECES.findall(word)
             if len(pieces) > 1:  # "great," and "great." share what is known of "great"
                 return b"".join(map(self.__getitem__, pieces))
-        return array("i", self._tokenizer.encode(word, add_special_tokens=False).ids).tobytes()
-
-
-def word_cache(tokenizer: Tokenizer, max_words: int = MAX_WORDS) -> WordCache | None:
-    """A cache for `tokenizer`, or None where splitting at whitespace might change what it answers."""
-    parts: dict[str, Any] = json.loads(tokenizer.to_str())
-    kinds = [(parts[part] or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
-    if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
-        return None
-    added = [token["content"] for token in parts["added_tokens"]]
-    if any(char.isspace() for content in added for char in content):
-        return None
-    # These are looked for in the normalized text, where accents may be stripped: only of ASCII it is known what it is.
-    normalized = [token["content"] for token in parts["added_tokens"] if token["normalized"]]
-    if not all(content.isascii() and content.isprintable() for content in normalized):
-        return None
-    return WordCache(tokenizer, tuple(content for content in added if content), bool(normalized), max_words)
+        return array("i", self._tokenizer.encode(self._before + word, add_special_tokens=False).ids).tobytes()

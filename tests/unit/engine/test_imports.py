@@ -19,6 +19,54 @@ loaded = {name.split(".")[0] for name in sys.modules}
 print(sorted(loaded & {"torch", "transformers", "ray", "kafka", "huggingface_hub"}))
 """
 
+# The whole process but for Serve: the replica's class with a handle that answers by itself, and a broker in memory.
+WORKER = """
+import asyncio, json, sys, time
+from types import SimpleNamespace as Some
+from confluent_kafka import Consumer, Producer
+from ray import serve
+from deploy import board
+from deploy.cli.broker import InMemoryBroker
+from tests.unit.deploy.fakes import FakeHandle, description
+
+context = Some(app_name="app", deployment="pipeline-p", replica_id=Some(unique_id="r"))
+serve.get_replica_context = lambda: context
+tried = []
+board._method = lambda *names: tried.append(names)
+handle = FakeHandle()
+handle.deployment_id = Some(app_name="app")
+broker = InMemoryBroker()
+producer = Producer({"bootstrap.servers": broker.bootstrap})
+for topic in ("out", "dlq"):
+    producer.list_topics(topic, 10)
+for text in ("a b", "a"):
+    producer.produce("in", json.dumps({"text": text, "text_pair": "c"}))
+assert producer.flush(10) == 0
+config = {
+    "kafka": {"bootstrap_servers": broker.bootstrap}, "models": {"m": {"source": "fake"}},
+    "pipelines": {"p": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m"}},
+}
+
+async def run():
+    from deploy.worker import StreamWorker
+    worker = StreamWorker.__new__(StreamWorker)
+    await worker.__init__("p", config, {"m": handle})
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["out"])
+    found = []
+    deadline = time.monotonic() + 60
+    while (len(found) < 2 or not tried) and time.monotonic() < deadline:
+        found += [json.loads(m.value())["label"] for m in consumer.consume(2, 0.2) if not m.error()]
+        await worker.check_health()
+    consumer.close()
+    assert sorted(found) == ["no", "yes"], found
+    assert await worker.drain()
+
+asyncio.run(run())
+loaded = {name.split(".")[0] for name in sys.modules}
+print(sorted(loaded & {"torch", "transformers", "ray", "kafka"}))
+"""
+
 
 def test_the_workers_part_runs_without_torch_and_transformers(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
@@ -26,6 +74,13 @@ def test_the_workers_part_runs_without_torch_and_transformers(tmp_path: Path) ->
     command = [sys.executable, "-W", "error", "-c", SCRIPT, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_a_whole_worker_process_never_imports_torch() -> None:
+    """From its start through Kafka, tokenizer, handle, answers and reports to its end."""
+    command = [sys.executable, "-c", WORKER]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.returncode) == ("['kafka', 'ray']\n", 0), done.stderr
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -7,11 +7,12 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.models import make_tokenizer
-from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
 from workers.engine.answers import predictions
-from workers.engine.description import Activation, ModelDescription
+from workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
 from workers.engine.packed import ScoredSequences
 from workers.engine.tasks import task_for
+from workers.errors import ModelError
 
 DESCRIPTION = ModelDescription(
     "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
@@ -81,3 +82,110 @@ def test_answers_of_other_sequences_are_refused() -> None:
     for scored in (scored_of(2, 2), scored_of(4, 2), None):
         with pytest.raises(ValueError, match=r"answers for|belong together"):
             prepared.answers(scored)
+
+
+NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
+              ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y", "z")), top_k=2)  # fmt: skip
+
+
+def logits_of(*rows: tuple[float, float, float], errors: dict[int, RecordError] | None = None) -> ScoredSequences:
+    return ScoredSequences(None, np.array(rows, np.float32), errors or {})
+
+
+def test_zero_shot_compares_the_labels_or_takes_each_for_itself() -> None:
+    task = task_for(NLI)
+    logits = logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9))
+    best, every = (task.prepare([Request("good", multi_label=multi)]).answers(logits)[0] for multi in (False, True))
+    powers = np.exp([3.0, 2.0, 1.0])
+    assert isinstance(best, Prediction)
+    assert (best.labels, best.accepted, best.abstained) == (("y", "z"), None, False)
+    assert best.scores == pytest.approx((powers / powers.sum())[:2])
+    assert isinstance(every, Prediction)
+    assert every.labels == every.accepted == ("y", "z", "x")  # two were asked for, and all are likelier than not
+    assert every.scores == pytest.approx(1 / (1 + np.exp([-3.0, -2.0, -1.0])))
+
+
+@pytest.mark.parametrize(
+    ("multi_label", "threshold", "thresholds", "accepted", "shown"),
+    [
+        (False, 0.6, {}, ("y",), 2), (False, 0.7, {}, (), 2), (False, None, {"y": 0.7}, (), 2),
+        (False, None, {"x": 0.7}, ("y",), 2), (True, 0.9, {}, ("y",), 2), (True, 0.96, {}, (), 2),
+        (True, 0.96, {"x": 0.7}, ("x",), 3),
+    ],
+)  # fmt: skip
+def test_zero_shot_abstains_below_its_thresholds(
+    multi_label: bool, threshold: float | None, thresholds: dict[str, float], accepted: tuple[str, ...], shown: int
+) -> None:
+    task = task_for(replace(NLI, threshold=threshold, thresholds=thresholds))
+    prepared = task.prepare([Request("good", multi_label=multi_label)])
+    (answer,) = prepared.answers(logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9)))
+    assert isinstance(answer, Prediction)
+    assert (answer.accepted, len(answer.labels), len(answer.scores)) == (accepted, shown, shown)
+
+
+def test_a_pair_that_fails_is_its_texts_fault_alone() -> None:
+    first, second = RecordError(Fault.INFERENCE_FAILED, "1"), RecordError(Fault.INFERENCE_FAILED, "2")
+    requests = [Request("good"), Request("bad", candidate_labels=("a", "b")), Request("good", candidate_labels=("a",))]
+    prepared = task_for(NLI).prepare(requests)
+    assert prepared.width == 3
+    assert len(prepared.packed.lengths) == 6
+    rows: list[tuple[float, float, float]] = [(0, 0, 0)] * 6
+    answers = prepared.answers(logits_of(*rows, errors={4: second, 3: first, 5: second}))
+    assert isinstance(answers[0], Prediction)
+    assert answers[0].tokens == prepared.packed.lengths[:3].sum()
+    assert answers[1:] == [first, second]
+    for wrong in (logits_of(*rows[:5]), logits_of(*rows, (0, 0, 0))):
+        with pytest.raises(ValueError, match="answers for the pairs of 3 texts"):
+            prepared.answers(wrong)
+
+
+def test_a_hypothesis_must_leave_room_for_one_token_of_the_text() -> None:
+    task = task_for(NLI)  # 16 tokens: 3 special ones, 12 of the hypothesis, 1 of the text
+    just, over = (task.prepare([Request("good bad", candidate_labels=("a " * n,), hypothesis_template="{}")])
+                  for n in (12, 13))  # fmt: skip
+    assert just.packed.lengths.tolist() == [16]
+    assert over.rejected == {0: RecordError(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")}
+    (answer,) = just.answers(logits_of((0, 0, 0)))
+    assert isinstance(answer, Prediction)
+    assert answer.truncated
+    (whole,) = task.prepare([Request("good", candidate_labels=("a " * 12,), hypothesis_template="{}")]).answers(
+        logits_of((0, 0, 0)))  # fmt: skip
+    assert isinstance(whole, Prediction)
+    assert not whole.truncated
+
+
+def test_a_vector_of_length_zero_stays_so() -> None:
+    description = replace(DESCRIPTION, task="feature-extraction", labels=(), ranked=False, dimensions=2, normalize=True)
+    error = RecordError(Fault.INFERENCE_FAILED, "x")
+    prepared = task_for(description).prepare([Request("good"), Request("bad"), Request("x " * 99)])
+    assert prepared.width == 2
+    vectors = ScoredSequences(None, np.array([[0, 0], [3, 4], [np.nan, 1]], np.float32), {2: error})
+    zero, five, failed = prepared.answers(vectors)
+    assert (zero, failed) == (Embedding((0.0, 0.0), 3, False, "rev"), error)
+    assert isinstance(five, Embedding)
+    assert five.vector == pytest.approx((0.6, 0.8))
+
+
+def test_fills_of_other_masks_are_refused() -> None:
+    description = replace(DESCRIPTION, task="fill-mask", labels=tuple("abcdefgh"), mask=Mask("[MASK]", 4))
+    error = RecordError(Fault.INFERENCE_FAILED, "x")
+    prepared = task_for(description).prepare([Request("[MASK] [MASK]", top_k=1), Request("[MASK]")])
+    assert prepared.width == 2
+    assert prepared.packed.targets is not None
+    assert prepared.packed.targets.tolist() == [1, 2, 1]
+    scored = ScoredSequences(np.array([[1, 2], [3, 4], [5, 6]], np.int32), np.ones((3, 2), np.float32), {})
+    first, second = prepared.answers(scored)
+    assert first == MaskFill(((Fill("b", 1, 1.0),), (Fill("d", 3, 1.0),)), 8, False, "rev")
+    assert second == MaskFill(((Fill("f", 5, 1.0), Fill("g", 6, 1.0)),), 3, False, "rev")
+    assert prepared.answers(scored._replace(errors={1: error}))[0] == error
+    for wrong in (scored._replace(label_ids=None), scored._replace(scores=scored.scores[:2]),
+                  ScoredSequences(np.zeros((2, 2), np.int32), np.ones((2, 2), np.float32), {})):
+        with pytest.raises(ValueError, match="answers for 3 masks"):
+            prepared.answers(wrong)
+
+
+@pytest.mark.parametrize(("task", "problem"), [("fill-mask", "no mask token"),
+                                               ("zero-shot-classification", "no labels of natural language inference")])
+def test_a_description_that_lacks_what_its_task_needs_is_refused(task: str, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        task_for(replace(DESCRIPTION, task=task))

@@ -12,11 +12,11 @@ from tokenizers import AddedToken, Tokenizer
 from tests.models import FAMILIES, TEXTS, make_tokenizer
 from workers.classifier import Request
 from workers.engine.description import Activation, Keep, ModelDescription
+from workers.engine.frame import ID_BYTES, int32_bytes
 from workers.engine.tokenizer import TextTokenizer
-from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, word_cache
+from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, WordCache
+from workers.engine.words import words_of
 from workers.errors import ModelError
-
-WORDPIECE = ("distilbert", "bert", "electra", "mpnet")
 
 
 def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> ModelDescription:
@@ -87,8 +87,22 @@ def test_every_family_equals_transformers(family: str, requests: list[Request]) 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_word_cache_is_for_wordpiece_only(family: str) -> None:
-    assert both(family)[0].has_word_cache == (family in WORDPIECE)
+@given(texts=st.lists(TEXT, min_size=1, max_size=3))
+@example(texts=["good", " good", "good ", "not  bad", "a\tb", "", "it's 'tis x''s don't", "``x'' '' ``", "\u2581 x"])
+@example(texts=["a\u0301 b", "a \u0301b", "\ufb01ne", "\u200d x", "\U0001f469\u200d\U0001f680", "\u0e44\u0e17\u0e22 x"])
+@example(texts=["good " * 400, "good " * 400 + "x", "\u0301 " * 300 + "good", "\ufffd " * 300 + "good", "a" * 5_000])
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_what_is_known_of_words_equals_the_tokenizer(family: str, texts: list[str]) -> None:
+    """Of every architecture, as far as the words of a text are looked up at all."""
+    ours, _ = both(family)
+    words: Any = ours._words
+    for text in texts:
+        expected = int32_bytes(ours.backend.encode(text, add_special_tokens=False).ids)
+        assert words.ids(text) in (expected, None), text
+        for most in (1, 24):
+            part = words.ids(text, most)
+            assert part is None or (expected.startswith(part) and len(part) >= min(most * ID_BYTES, len(expected)))
+    assert words.ids("not bad at all, I've been") is not None
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=6), strip=st.sampled_from([None, True, False]), lower=st.booleans())
@@ -145,21 +159,24 @@ def test_no_word_cache_where_an_added_token_defeats_it(content: str) -> None:
     assert_same(ours, oracle, [Request("two words e ete"), Request("two  words")])
 
 
-def test_the_word_cache_is_bounded_and_keeps_what_is_used() -> None:
-    tokenizer = Tokenizer.from_str(describe(make_tokenizer("bert")).tokenizer_json)
-    words = word_cache(tokenizer, max_words=10)
-    assert words is not None
-    expected = words["good"]
+@pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
+def test_the_word_cache_is_bounded_and_keeps_what_is_used(family: str) -> None:
+    words: Any = words_of(Tokenizer.from_str(describe(make_tokenizer(family)).tokenizer_json), max_words=10)
+    cache: WordCache = words._cache if family == "bert" else words._others
+    assert words.ids("good good")
+    expected = cache["good"]
     for i in range(100):
-        assert words["good"] is expected  # an old word that is in use is not computed again
-        words[f"w{i}"]
-        assert len(words) <= 10
-        assert len(words._old) <= 10
+        assert words.ids(f"good w{i} good")
+        assert cache["good"] is expected  # an old word that is in use is not computed again
+        assert len(cache) <= 10
+        assert len(cache._old) <= 10
     long = "z" * (MAX_WORD_CHARS + 1)
-    assert words[long]
-    assert long not in words
+    assert cache[long]
+    assert long not in cache
+    assert cache[long[1:]]
+    assert long[1:] in cache
     with pytest.raises(Uncacheable):
-        words["x[sep]"]
+        cache[f"x{cache._added[0]}"]
 
 
 def test_a_long_pair_costs_no_more_than_its_length() -> None:

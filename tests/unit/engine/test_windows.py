@@ -5,21 +5,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.models import TEXTS
-from workers.classifier import Prediction, Request
-from workers.engine.description import Keep
+from tests.models import TEXTS, build
+from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.description import Activation, Keep
 from workers.engine.engine import Engine
 from workers.engine.frame import ID_BYTES, int32_bytes
 from workers.engine.loading import load
 from workers.engine.options import ModelOptions
-from workers.engine.tokenizer import cut
-from workers.engine.windows import spans
+from workers.engine.packed import ScoredSequences
+from workers.engine.tokenizer import TextTokenizer, cut
+from workers.engine.windows import aggregate, spans
 from workers.errors import ModelError
 
 LONG = (" ".join(TEXTS), "good " * 63, "good " * 300, TEXTS[0], "x" * 500, "[SEP] " + TEXTS[1] * 9, "bad")
@@ -29,7 +31,9 @@ FAMILIES = ("distilbert", "bert", "roberta", "albert", "deberta-v2")
 Folders = Callable[[str], Path]
 
 
-def windows_of(folder: Path, text: str, pair: str | None, stride: int) -> list[dict[str, float]]:
+def windows_of(
+    folder: Path, text: str, pair: str | None, stride: int, activation: Activation = Activation.SOFTMAX
+) -> list[dict[str, float]]:
     """Each window's scores, by transformers alone."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
@@ -41,7 +45,8 @@ def windows_of(folder: Path, text: str, pair: str | None, stride: int) -> list[d
         inputs = {name: torch.tensor([found[name][row]]) for name in tokenizer.model_input_names}
         with torch.inference_mode():
             logits = model(**inputs).logits[0]
-        scores.append(dict(zip(model.config.id2label.values(), torch.softmax(logits, -1).tolist(), strict=True)))
+        values = {"softmax": logits.softmax(-1), "sigmoid": logits.sigmoid(), "none": logits}[activation]
+        scores.append(dict(zip(model.config.id2label.values(), values.tolist(), strict=True)))
     return scores
 
 
@@ -63,6 +68,79 @@ def test_the_windows_are_those_of_tokenizers(model_folder: Folders, family: str,
         assert dict(zip(answer.labels, answer.scores, strict=True)) == pytest.approx(expected, abs=1e-5)
         assert list(answer.scores) == sorted(answer.scores, reverse=True)
         assert not answer.truncated
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem_type", "activation"),
+    [
+        (("a", "b", "c"), "multi_label_classification", Activation.SIGMOID),
+        (("a", "b"), "regression", Activation.NONE),
+        (("score",), "regression", Activation.NONE),
+        (("toxic",), None, Activation.SIGMOID),
+    ],
+)
+@pytest.mark.parametrize("how", ["mean", "max"])
+def test_windows_of_every_kind_of_scores(
+    tmp_path: Path, labels: tuple[str, ...], problem_type: str | None, activation: Activation, how: str
+) -> None:
+    folder = build(tmp_path / "model", "bert", labels=labels, problem_type=problem_type)
+    with Engine.load(str(folder), long_text="windows", stride=5, aggregate=how, **PLAIN) as engine:
+        answers = engine.classify([Request(text) for text in LONG])
+    for text, answer in zip(LONG, answers, strict=True):
+        assert isinstance(answer, Prediction)
+        windows = windows_of(folder, text, None, 5, activation)
+        of_label = {label: [window[label] for window in windows] for label in labels}
+        expected = {label: max(each) if how == "max" else sum(each) / len(each) for label, each in of_label.items()}
+        assert dict(zip(answer.labels, answer.scores, strict=True)) == pytest.approx(expected, abs=1e-5)
+        independent = activation is Activation.SIGMOID and len(labels) > 1
+        assert answer.accepted == (
+            tuple(x for x in answer.labels if expected[x] >= 0.5) if independent else None)
+
+
+def test_a_model_abstains_by_the_score_of_all_windows(model_folder: Folders) -> None:
+    with Engine.load(str(model_folder("bert")), long_text="windows", stride=10, threshold=0.999, **PLAIN) as engine:
+        (answer,) = engine.classify([Request(LONG[0])])
+    assert isinstance(answer, Prediction)
+    assert answer.abstained
+
+
+def test_windows_of_many_messages_share_the_batches(model_folder: Folders) -> None:
+    texts = [LONG[0], LONG[1], LONG[2], LONG[1]]
+    with Engine.load(str(model_folder("bert")), long_text="windows", stride=10, max_batch_tokens=64 * 64,
+                     **PLAIN) as engine:  # fmt: skip
+        backend: Any = engine._predictor._backend
+        batches: list[int] = []
+        logits = backend.logits
+        backend.logits = lambda batch: batches.append(len(batch.ids)) or logits(batch)
+        together = engine.classify([Request(text) for text in texts])
+        assert len(batches) < len(texts)
+        assert sum(batches) > 2 * len(texts)
+        alone = [engine.classify([Request(text)])[0] for text in texts]
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert (one.labels, one.tokens) == (other.labels, other.tokens)
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_a_window_that_fails_is_its_messages_fault_alone() -> None:
+    first, second = RecordError(Fault.INFERENCE_FAILED, "1"), RecordError(Fault.INFERENCE_FAILED, "2")
+    scores = np.array([[0.1, 0.9], [0.2, 0.6], [0.4, 0.6], [0.8, 0.2], [0.5, 0.5]], np.float32)
+    scored = ScoredSequences(None, scores, {})
+    whole = aggregate(scored, [2, 1, 2], 2, "mean")
+    assert whole.scores == pytest.approx(np.array([[0.75, 0.15], [0.6, 0.4], [0.65, 0.35]]))
+    assert whole.label_ids is not None
+    assert whole.label_ids.tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert (whole.scores.dtype, whole.label_ids.dtype) == (np.float32, np.int32)
+    assert aggregate(scored, [2, 1, 2], 2, "max").scores[:, 0] == pytest.approx([0.9, 0.6, 0.8])
+    assert aggregate(scored._replace(errors={4: second, 3: first}), [2, 1, 2], 2, "max").errors == {2: first}
+    assert aggregate(scored._replace(errors={2: second, 1: first}), [2, 1, 2], 2, "max").errors == {0: first, 1: second}
+    tie = aggregate(scored._replace(scores=np.full((1, 2), 0.5, np.float32)), [1], 2, "mean")
+    assert tie.label_ids is not None
+    assert tie.label_ids.tolist() == [[0, 1]]
+    for counts in ([2, 1, 1], [2, 2, 2], []):
+        with pytest.raises(ValueError, match="answers for"):
+            aggregate(scored, counts, 2, "mean")
 
 
 def test_too_many_windows_are_cut_and_say_so(model_folder: Folders) -> None:
@@ -90,21 +168,26 @@ def test_what_is_kept_of_a_long_text(keep: Keep, kept: list[int]) -> None:
     assert cut(content, 8, keep) == int32_bytes(kept)
     assert cut(content, 20, keep) == content
     assert len(cut(content, 1, keep)) == ID_BYTES
+    assert len(cut(content, 5, keep)) == 5 * ID_BYTES
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])  # with the word cache, and without
-@pytest.mark.parametrize(("keep", "text"), [("head", "a b c d e f"), ("tail", "u v w x y z"),
-                                            ("head_tail", "a v w x y z")])
-def test_a_setting_says_what_is_kept(model_folder: Folders, family: str, keep: str, text: str) -> None:
-    alphabet = " ".join("abcdefghijklmnopqrstuvwxyz")
-    long_words = " ".join(["a", *["m" * 40] * 100, *"vwxyz"]) if keep == "head_tail" and family == "bert" else alphabet
-    with Engine.load(str(model_folder(family)), max_length=8, truncate=keep, **PLAIN) as engine:
-        whole, part = engine.classify([Request(long_words), Request(text)])
-    assert isinstance(whole, Prediction)
-    assert isinstance(part, Prediction)
-    assert whole.truncated
-    if family == "bert":
-        assert whole.scores == pytest.approx(part.scores, abs=1e-5)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("keep", list(Keep))
+def test_a_setting_says_what_is_kept(model_folder: Folders, family: str, keep: Keep) -> None:
+    """Of single texts, and of both texts of a pair; whatever is known of their words."""
+    with Engine.load(str(model_folder(family)), max_length=24, truncate=keep, **PLAIN) as engine:
+        tokenizer = TextTokenizer(engine.description)
+    long, other = "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 9 + "end", "not bad at all " * 9
+    frame, pair = tokenizer.single, tokenizer.pair
+    for first, second in ((long, other), (long + "\u00e9", other), (long, "good")):
+        whole, rest = tokenizer.contents([first, second])
+        packed, truncated = tokenizer.encode([Request(first), Request(first, second)])
+        assert packed.lengths.tolist() == [24, 24]
+        assert truncated == [True, True]
+        assert packed.ids[:24].tobytes() == frame.wrap([cut(whole, 24 - frame.special_count, keep)])
+        room = 24 - pair.special_count
+        few = min(len(rest) // ID_BYTES, room // 2)
+        assert packed.ids[24:].tobytes() == pair.wrap([cut(whole, room - few, keep), cut(rest, few, keep)])
 
 
 def test_a_stride_must_leave_something_new(model_folder: Folders) -> None:

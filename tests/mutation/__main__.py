@@ -1,0 +1,122 @@
+"""`python -m tests.mutation [--sample N] [--seed S] [FILE...]`: exits with 1 where a changed rule goes unnoticed."""
+
+import argparse
+import difflib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.mutation.children import Changed, Chosen, Traced, prepare, run_all, run_tests
+from tests.mutation.equivalents import EQUIVALENTS
+from tests.mutation.operators import Mutant, mutants_of
+from tests.mutation.targets import ROOT, TEST_FILES, Target, targets
+
+Noted = dict[str, dict[str, Any]]
+
+
+class Case(NamedTuple):
+    """One mutant of one module, and the tests that run the changed line, fastest first."""
+
+    target: Target
+    mutant: Mutant
+    tests: tuple[str, ...]
+    seconds: float
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """As the list of equivalents has it: file, line, change."""
+        line = self.target.path.read_text().splitlines()[self.mutant.line - 1].strip()
+        return self.target.short, line, self.mutant.name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", help="of these modules alone, e.g. windows.py")
+    parser.add_argument("--sample", type=int, help="so many mutants, taken at random")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    started = time.monotonic()
+    chosen = targets(tuple(options.files))
+    prepare()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        noted = baseline(chosen, options.processes, folder)
+        print(f"{len(noted)} tests pass on the code as it is ({time.monotonic() - started:.0f} s)", flush=True)
+        cases = [case for target in chosen for case in cases_of(target, noted)]
+        stale = {one[:3] for one in EQUIVALENTS if one[0] in {t.short for t in chosen}} - {case.name for case in cases}
+        if options.sample:
+            cases = random.Random(options.seed).sample(cases, min(options.sample, len(cases)))
+        survivors = list(survivors_of(cases, options.processes, folder))
+    known = {one[:3] for one in EQUIVALENTS}
+    equivalent = [case for case in survivors if case.name in known]
+    unknown = [case for case in survivors if case.name not in known]
+    for case in sorted(unknown, key=lambda case: (case.target.short, case.mutant.line)):
+        print(diff_of(case))
+    for one in sorted(stale):
+        print(f"{one} is in the list of equivalents, but no such mutant is made any more")
+    print(f"{len(cases)} mutants: {len(cases) - len(survivors)} killed, {len(unknown)} survived, {len(equivalent)} "
+          f"survived as they must ({time.monotonic() - started:.0f} s)")
+    sys.exit(1 if unknown or stale else 0)
+
+
+def baseline(chosen: list[Target], processes: int, folder: Path) -> Noted:
+    """What each test runs, and how long it takes; all of them must pass."""
+    paths = [str(target.path) for target in chosen]
+
+    def job(file: str) -> Callable[[], int]:
+        return lambda: run_tests([file], Traced(paths, folder / f"{Path(file).stem}.json"))
+
+    noted: Noted = {}
+    for file, done in run_all([(file, job(file), 600.0) for file in TEST_FILES], processes, folder):
+        if done.code:
+            sys.exit(f"{file} fails on the code as it is:\n{done.output}")
+        noted |= json.loads((folder / f"{Path(file).stem}.json").read_text())
+    return noted
+
+
+def cases_of(target: Target, noted: Noted) -> Iterator[Case]:
+    """All mutants of one module. Those that no test runs have no tests, and survive."""
+    lines = {test: set(found["lines"].get(str(target.path), ())) for test, found in noted.items()}
+    for mutant in mutants_of(target.path.read_text()):
+        tests = [test for test, ran in lines.items() if mutant.line in ran]
+        tests = tests or [test for test, ran in lines.items() if ran]  # what runs at import
+        tests.sort(key=lambda test: noted[test]["seconds"])
+        yield Case(target, mutant, tuple(tests), sum(noted[test]["seconds"] for test in tests))
+
+
+def survivors_of(cases: list[Case], processes: int, folder: Path) -> Iterator[Case]:
+    jobs = ((case, partial(_try, case), case.seconds) for case in cases if case.tests)
+    yield from (case for case in cases if not case.tests)
+    for number, (case, done) in enumerate(run_all(jobs, processes, folder), 1):
+        if done.code in (4, 5, 99):
+            sys.exit(f"the tests of {case.name} could not be run:\n{done.output}")
+        if done.code == 0:
+            yield case
+        if number % 50 == 0:
+            print(f"{number} of {len(cases)}", flush=True)
+
+
+def _try(case: Case) -> int:
+    sys.meta_path.insert(0, Changed(case.target.module, case.target.path, case.mutant.source))
+    files = list(dict.fromkeys(test.split("::")[0] for test in case.tests))
+    return run_tests(files, Chosen(case.tests))
+
+
+def diff_of(case: Case) -> str:
+    """The change as a unified diff, and what it is called in the list of equivalents."""
+    was, now = case.target.path.read_text().splitlines(), case.mutant.source.splitlines()
+    lines = difflib.unified_diff(was, now, case.target.short, case.target.short, lineterm="", n=1)
+    return "\n".join(["", f"SURVIVED {case.name!r}", *lines])
+
+
+if __name__ == "__main__":
+    assert Path.cwd() == ROOT or (ROOT / "pyproject.toml").exists()
+    main()

@@ -1,0 +1,189 @@
+"""pytest in forked children: what is slow to import is there already, the modules under test are not yet.
+
+A mutant is never written anywhere: its child finds the changed source where it imports the module.
+"""
+
+import contextlib
+import importlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from tests.mutation.targets import ROOT
+
+_PROFILE = "mutation"
+_SPARE_CPU_S, _SPARE_S, _SPARE_BYTES = 20, 120, 6 << 30
+_LISTED = (
+    "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=0", "--tb=line",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
+)  # fmt: skip
+
+
+class Done(NamedTuple):
+    """`code`: pytest's exit code, negative for a signal. `output`: what was printed."""
+
+    code: int
+    output: str
+
+
+def prepare() -> None:
+    """Import what takes seconds, and have hypothesis neither search long nor at random."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.chdir(ROOT)
+    models: Any = importlib.import_module("tests.models")
+    transformers: Any = importlib.import_module("transformers")
+    for family in models.FAMILIES:
+        name, _ = models._ARCHITECTURES[family]
+        for kind in ("Config", "Tokenizer", "Model"):
+            getattr(transformers, f"{name}{kind}")
+    _ = transformers.pipeline, transformers.AutoModelForMaskedLM, transformers.AutoTokenizer
+    settings.register_profile(_PROFILE, derandomize=True, database=None, deadline=None,
+                              phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
+    loaded = [name for name in sys.modules if name.startswith("workers")]
+    assert not loaded, f"{loaded} would stay as they are"
+
+
+def run_all(jobs: Iterable[tuple[Any, Callable[[], int], float]], processes: int, folder: Path
+            ) -> Iterator[tuple[Any, Done]]:
+    """Run each job (key, what the child does, seconds that it may need) in a child, `processes` at a time."""
+    running: dict[int, tuple[Any, Path, float]] = {}
+    for number, (key, work, seconds) in enumerate(jobs):
+        while len(running) >= processes:
+            yield from _wait(running)
+        output = folder / f"{number}.out"
+        running[_fork(work, output, seconds)] = key, output, time.monotonic() + _SPARE_S + 20 * seconds
+    while running:
+        yield from _wait(running)
+
+
+def _fork(work: Callable[[], int], output: Path, seconds: float) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 99
+    try:
+        os.setsid()
+        with output.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        limit = _SPARE_CPU_S + int(10 * seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        most = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + _SPARE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        code = work()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _wait(running: dict[int, tuple[Any, Path, float]]) -> Iterator[tuple[Any, Done]]:
+    done: list[tuple[int, int]] = []
+    for child, (_, _, until) in running.items():
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            done.append((child, os.waitstatus_to_exitcode(status)))
+        elif time.monotonic() > until:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+    for child, code in done:
+        key, output, _ = running.pop(child)
+        yield key, Done(code, output.read_text(errors="replace"))
+        output.unlink()
+    if not done:
+        time.sleep(0.02)
+
+
+def run_tests(files: Sequence[str], plugin: object) -> int:
+    """In a child: pytest on `files`."""
+    import torch
+
+    torch.set_num_threads(1)
+    return int(pytest.main([*_LISTED, *files], plugins=[plugin]))
+
+
+class Plugin:
+    """Of each run: the profile of `prepare`, whatever the tests' own conftest has loaded."""
+
+    def pytest_pycollect_makemodule(self) -> None:
+        settings.load_profile(_PROFILE)
+
+
+class Chosen(Plugin):
+    """These tests alone, in this order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._places = {test: place for place, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((item for item in items if item.nodeid in self._places),
+                          key=lambda item: self._places[item.nodeid])
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports `module` from `source` in place of its file."""
+
+    def __init__(self, module: str, path: Path, source: str) -> None:
+        self._module, self._path, self._source = module, path, source
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(name, self, origin=str(self._path)) if name == self._module else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = str(self._path)
+        exec(compile(self._source, str(self._path), "exec"), module.__dict__)
+
+
+class Traced(Plugin):
+    """Notes for each test how long it took and which lines of `paths` it ran; written to `output`."""
+
+    def __init__(self, paths: Iterable[str], output: Path) -> None:
+        self._lines: dict[str, set[int]] = {path: set() for path in paths}
+        self._found: dict[str, dict[str, Any]] = {}
+        self._output = output
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        import threading
+
+        for lines in self._lines.values():
+            lines.clear()
+        started = time.process_time()
+        threading.settrace(self._enter)
+        sys.settrace(self._enter)
+        yield
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+        ran = {path: sorted(lines) for path, lines in self._lines.items() if lines}
+        self._found[item.nodeid] = {"seconds": time.process_time() - started, "lines": ran}
+
+    def pytest_sessionfinish(self) -> None:
+        self._output.write_text(json.dumps(self._found))
+
+    def _enter(self, frame: Any, event: str, argument: Any) -> Any:
+        lines = self._lines.get(frame.f_code.co_filename)
+        if lines is None:
+            return None
+        lines.add(frame.f_lineno)
+
+        def inside(frame: Any, event: str, argument: Any) -> Any:
+            lines.add(frame.f_lineno)
+            return inside
+
+        return inside

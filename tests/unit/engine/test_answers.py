@@ -1,0 +1,59 @@
+"""Rows of label ids and scores become answers only where everything belongs together."""
+
+import numpy as np
+import pytest
+
+from workers.classifier import Fault, Prediction, RecordError
+from workers.engine.answers import by_label, predictions
+from workers.engine.packed import ScoredSequences
+
+SCORED = ScoredSequences(np.array([[1, 0, 2], [2, 1, 0]], np.int32), np.array([[3, 2, 1], [6, 5, 4]], np.float32), {})
+
+
+def test_each_row_gets_its_own_number_of_labels() -> None:
+    assert predictions(SCORED, "abc", [7, 8], [False, True], [1, 2], "r") == [
+        Prediction(("b",), (3.0,), 7, False, "r"), Prediction(("c", "b"), (6.0, 5.0), 8, True, "r")]
+    assert predictions(SCORED, "abc", [7, 8], [False, True], [2, 2], "r")[0] == Prediction(
+        ("b", "a"), (3.0, 2.0), 7, False, "r")
+    assert predictions(SCORED, "abc", [7, 8], [False, True], [9, 9], "r")[1] == Prediction(
+        ("c", "b", "a"), (6.0, 5.0, 4.0), 8, True, "r")
+
+
+def test_labels_may_be_anything() -> None:
+    (first, _) = predictions(SCORED, ["", "long " * 99, "{}"], [1, 1], [False, False], [3, 3], "r")
+    assert isinstance(first, Prediction)
+    assert first.labels == ("long " * 99, "", "{}")
+
+
+def test_a_row_that_failed_is_its_error() -> None:
+    error = RecordError(Fault.INFERENCE_FAILED, "x")
+    answers = predictions(SCORED._replace(errors={1: error}), "abc", [7, 8], [False, True], [1, 1], "r")
+    assert answers == [Prediction(("b",), (3.0,), 7, False, "r"), error]
+
+
+def test_no_rows_are_no_answers() -> None:
+    none = ScoredSequences(np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32), {})
+    assert predictions(none, "abc", [], [], [], "r") == []
+
+
+@pytest.mark.parametrize("wrong", range(4))
+def test_what_does_not_belong_together_is_refused(wrong: int) -> None:
+    parts: list[list[int]] = [[7, 8], [0, 1], [1, 1]]
+    scored = SCORED
+    if wrong < 3:
+        parts[wrong] = parts[wrong][:1]
+    else:
+        scored = SCORED._replace(scores=SCORED.scores[:1])
+    tokens, truncated, top_ks = parts
+    with pytest.raises(ValueError, match="do not belong together"):
+        predictions(scored, "abc", tokens, list(map(bool, truncated)), top_ks, "r")
+
+
+def test_ranked_and_plain_scores_are_not_mistaken_for_each_other() -> None:
+    plain = SCORED._replace(label_ids=None)
+    assert by_label(plain, 3) is plain.scores
+    for scored, labels in ((SCORED, 3), (plain, 2), (plain, 4)):
+        with pytest.raises(ValueError, match="not the scores of all"):
+            by_label(scored, labels)
+    with pytest.raises(ValueError, match="not ranked"):
+        predictions(plain, "abc", [7, 8], [False, True], [1, 1], "r")

@@ -1,0 +1,152 @@
+"""What a description says of a model, and which options do not go together with it; without loading anything."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import transformers
+
+from tests.models import make_tokenizer
+from workers.engine.describing import activation_of, describe
+from workers.engine.description import Activation, Keep, Mask, ModelDescription, Windows, ZeroShot
+from workers.engine.options import HYPOTHESIS_TEMPLATE, ModelOptions
+from workers.errors import ModelError
+
+NLI = ("contradiction", "neutral", "entailment")
+
+
+def described(labels: tuple[str, ...] = ("a", "b", "c"), max_length: int = 64, **options: Any) -> ModelDescription:
+    config = transformers.BertConfig(id2label=dict(enumerate(labels)), label2id={x: i for i, x in enumerate(labels)})
+    config.vocab_size = 1_000
+    return describe("m", "r", ModelOptions(**options), config, make_tokenizer("bert"), max_length)
+
+
+def refusal(labels: tuple[str, ...] = ("a", "b", "c"), **options: Any) -> str:
+    with pytest.raises(ModelError) as caught:
+        described(labels, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most", "expected"), [(None, 3, 3), (5, 3, 3), (2, 3, 2), (1, 3, 1), (0, 3, 1), (3, 3, 3)]
+)
+def test_as_many_labels_as_are_wanted_and_there_are(wanted: int | None, most: int, expected: int) -> None:
+    assert described(tuple("abcdef"[:most]), top_k=wanted).top_k == expected
+
+
+def test_zero_shot_knows_no_number_of_labels_beforehand() -> None:
+    assert described(NLI, task="zero-shot-classification", top_k=7).top_k == 7
+    assert described(NLI, task="zero-shot-classification", top_k=None).top_k >= 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "ranked"),
+    [
+        ({}, True), ({"long_text": "windows"}, False), ({"task": "fill-mask"}, True),
+        ({"task": "feature-extraction"}, False), ({"task": "zero-shot-classification"}, False),
+    ],
+)  # fmt: skip
+def test_ranked_are_those_that_nothing_is_computed_from(options: dict[str, Any], ranked: bool) -> None:
+    assert described(NLI, **options).ranked is ranked
+
+
+@pytest.mark.parametrize(
+    ("options", "windows"),
+    [
+        ({}, None), ({"long_text": "windows"}, Windows(16, "mean", 32)),
+        ({"long_text": "windows", "stride": 0, "aggregate": "max", "max_windows": 3}, Windows(0, "max", 3)),
+        ({"long_text": "windows", "stride": 32}, Windows(32, "mean", 32)),
+    ],
+)  # fmt: skip
+def test_windows_are_as_the_options_say(options: dict[str, Any], windows: Windows | None) -> None:
+    assert described(**options).windows == windows
+
+
+def test_windows_that_make_no_sense_are_refused() -> None:
+    assert "stride 33 is more than half of max_length (64)" in refusal(long_text="windows", stride=33)
+    assert "for task text-classification only" in refusal(long_text="windows", task="feature-extraction")
+
+
+@pytest.mark.parametrize(("wanted", "side", "keep"), [(None, "left", Keep.TAIL), (None, "right", Keep.HEAD),
+                                                      ("head", "left", Keep.HEAD), ("head_tail", "right", "head_tail")])
+def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: str | None, side: str, keep: str) -> None:
+    tokenizer = make_tokenizer("bert")
+    tokenizer.truncation_side = side
+    config = transformers.BertConfig(num_labels=2)
+    assert describe("m", "r", ModelOptions(truncate=wanted), config, tokenizer, 64).keep == keep
+
+
+@pytest.mark.parametrize(
+    ("labels", "entailment", "contradiction"),
+    [
+        (NLI, 2, 0), (("entailment", "neutral", "contradiction"), 0, 2), (("no", "ENTAILS"), 1, 0),
+        (("Entailment", "not_entailment"), 0, 1), (("x", "entail", "y", "z"), 1, 0),
+    ],
+)  # fmt: skip
+def test_the_ids_of_nli_follow_from_the_labels(labels: tuple[str, ...], entailment: int, contradiction: int) -> None:
+    found = described(labels, task="zero-shot-classification", candidate_labels=("x",), multi_label=True).zero_shot
+    assert found == ZeroShot(entailment, contradiction, ("x",), HYPOTHESIS_TEMPLATE, True)
+
+
+@pytest.mark.parametrize("template", ["", "x", "{", "}", "{}{", "{} {}", "}{", "{x}", "{0}", "}{}{"])
+def test_a_template_has_one_place(template: str) -> None:
+    assert "must hold {} once" in refusal(NLI, task="zero-shot-classification", hypothesis_template=template)
+
+
+def test_nli_needs_an_entailment_and_something_beside_it() -> None:
+    for labels in (("a", "b"), ("entailment",), ("no_entailment", "x")):
+        assert "a model of natural language inference" in refusal(labels, task="zero-shot-classification")
+
+
+def test_a_model_that_fills_masks_needs_one() -> None:
+    description = described(task="fill-mask", top_k=None)
+    tokenizer = make_tokenizer("bert")
+    assert description.mask == Mask("[MASK]", tokenizer.mask_token_id)
+    assert description.activation is Activation.SOFTMAX
+    assert len(description.labels) == description.top_k == 1_000
+    assert description.labels[5:8] == tuple(tokenizer.decode([i]) for i in (5, 6, 7))
+    assert description.labels[len(tokenizer) - 1] != ""
+    assert set(description.labels[len(tokenizer) :]) == {""}
+    tokenizer.mask_token = None
+    with pytest.raises(ModelError, match="has no mask_token"):
+        describe("m", "r", ModelOptions(task="fill-mask"), transformers.BertConfig(), tokenizer, 64)
+
+
+def test_an_embedding_has_numbers_and_no_labels() -> None:
+    description = described(task="feature-extraction", normalize=True)
+    assert (description.labels, description.dimensions, description.outputs) == ((), 768, 768)
+    assert (description.normalize, description.activation) == (True, Activation.NONE)
+    assert described().dimensions == 0
+    assert described().outputs == 3
+
+
+def test_thresholds_are_for_scores_and_labels_that_there_are() -> None:
+    both = described(threshold=0.5, thresholds={"a": 0.1, "c": 0.2})
+    assert (both.threshold, both.thresholds) == (0.5, {"a": 0.1, "c": 0.2})
+    assert "are for scores from 0 to 1" in refusal(problem_type="regression", threshold=0.0)
+    assert "are for scores from 0 to 1" in refusal(problem_type="regression", thresholds={"a": 0.5})
+    assert described(problem_type="regression").threshold is None
+    assert refusal(thresholds={"z": 1.0}).endswith("it has a, b, c")
+    assert refusal(tuple("abcdefghij"), thresholds={"z": 1.0}).endswith("it has a, b, c, d, e, f, g, h, i, j")
+    assert refusal(tuple("abcdefghijk"), thresholds={"z": 1.0}).endswith("i, j and more")
+    # Zero-shot's labels come with the messages, so none is unknown; and its scores are from 0 to 1.
+    assert described(NLI, task="zero-shot-classification", thresholds={"z": 0.3}).thresholds == {"z": 0.3}
+
+
+def test_a_config_without_labels_has_its_own_function() -> None:
+    config: Any = SimpleNamespace(problem_type=None, num_labels=0)
+    assert activation_of(config) is Activation.NONE
+    config.function_to_apply = "sigmoid"
+    assert activation_of(config) is Activation.SIGMOID
+
+
+@pytest.mark.parametrize("names", [None, {}, {0: "a", 1: "b"}, {0: "a", 1: "b", 3: "c"}, {1: "a", 2: "b", 3: "c"}])
+def test_each_id_has_a_name(names: dict[int, str] | None) -> None:
+    config: Any = SimpleNamespace(id2label=names, num_labels=3, problem_type=None)
+    with pytest.raises(ModelError, match=r"must name the ids 0\.\.2"):
+        describe("m", "r", ModelOptions(), config, make_tokenizer("bert"), 64)
+
+
+def test_names_are_in_the_order_of_their_ids() -> None:
+    config: Any = SimpleNamespace(id2label={2: "c", 0: "a", 1: 7}, num_labels=3, problem_type=None)
+    assert describe("m", "r", ModelOptions(), config, make_tokenizer("bert"), 64).labels == ("a", "7", "c")

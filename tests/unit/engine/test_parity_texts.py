@@ -1,0 +1,60 @@
+"""Whatever the text: the same labels and scores as `transformers.pipeline`, for every architecture."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.models import FAMILIES
+from tests.unit.engine.scripts import MANY_SCRIPTS, SPECIALS
+from tests.unit.engine.test_parity import assert_equal
+from workers.classifier import Request
+from workers.engine.engine import Engine
+
+BOTH = st.tuples(MANY_SCRIPTS, st.one_of(st.none(), st.just(""), MANY_SCRIPTS)).map(lambda texts: Request(*texts))
+ODD = (
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0301", "\u200b", "\u200d", "a", "\u0e01", "\u4e2d", "\x00",
+    "\u202eabc", "\u0645\u0631\u062d\u0628\u0627 abc", " " * 10_000, "x" * 10_000, "\u0301 " * 600 + "bad", "\u00a0",
+)  # fmt: skip
+Folders = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def ours(model_folder: Folders) -> Iterator[Callable[[str], Engine]]:
+    made: dict[str, Engine] = {}
+
+    def engine(family: str) -> Engine:
+        if family not in made:
+            made[family] = Engine.load(str(model_folder(family)), device="cpu", dtype="float32", top_k=None,
+                                       max_batch_tokens=256)  # fmt: skip
+        return made[family]
+
+    yield engine
+    for one in made.values():
+        one.close()
+
+
+@cache
+def oracle(folder: Path) -> Any:
+    return transformers.pipeline("text-classification", str(folder), dtype=torch.float32, device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(requests=st.lists(BOTH, min_size=1, max_size=5))
+@example(requests=[Request(text) for text in ODD])
+@example(requests=[Request(f"good {special} bad", special) for special in SPECIALS])
+@example(requests=[Request("", ""), Request("", " "), Request(" ", ""), Request("good", " "), Request("\x00", "\x00")])
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_any_text_and_pair_equals_the_pipeline(
+    model_folder: Folders, ours: Callable[[str], Engine], family: str, requests: list[Request]
+) -> None:
+    pipeline = oracle(model_folder(family))
+    expected = [pipeline({"text": text, "text_pair": pair or None}, top_k=None, truncation=True)
+                for text, pair, *_ in requests]
+    assert_equal(ours(family).classify(requests), expected, 1e-5)
