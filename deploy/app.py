@@ -16,7 +16,7 @@ from deploy.names import BOARD, model_deployment, pipeline_deployment, used_mode
 from deploy.replica import ModelReplica
 from deploy.router import LeastLoaded
 from deploy.scaling import follow
-from deploy.versions import files_of, version_of
+from deploy.versions import file_of, files_of, version_of
 from deploy.worker import MakeWorker, StreamWorker
 from workers.errors import ConfigError
 from workers.settings import (
@@ -108,12 +108,13 @@ def _model(name: str, settings: Settings) -> Application:
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
-    arguments = _with_absolute_source(spec).model_dump(mode="json", exclude={"replicas"})
+    spec = _with_absolute_paths(spec)
+    arguments = spec.model_dump(mode="json", exclude={"replicas"})
     shown = settings.telemetry.model_dump(mode="json")
     return _deployment(
         ModelReplica,
         model_deployment(name),
-        version_of(ModelReplica, arguments, shown, files_of(spec.source)),
+        version_of(ModelReplica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
         settings.logs,
         ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
@@ -170,9 +171,12 @@ def num_gpus(spec: ModelSettings) -> float:
     return 1 if ray.is_initialized() and ray.cluster_resources().get("GPU", 0) > 0 else 0
 
 
-def _with_absolute_source(spec: ModelSettings) -> ModelSettings:
-    """A directory by its whole path: a replica's working directory is its own."""
+def _with_absolute_paths(spec: ModelSettings) -> ModelSettings:
+    """Files by their whole paths: a replica's working directory is its own."""
+    paths: dict[str, str | Path] = {}
     folder = Path(spec.source).expanduser()
     if folder.is_dir() and not folder.is_absolute():
-        return spec.model_copy(update={"source": str(folder.resolve())})
-    return spec
+        paths["source"] = str(folder.resolve())
+    if spec.calibration_texts is not None:
+        paths["calibration_texts"] = spec.calibration_texts.expanduser().absolute()
+    return spec.model_copy(update=paths)

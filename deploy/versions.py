@@ -25,6 +25,13 @@ def files_of(source: str) -> list[list[Any]]:
     return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
 
 
+def file_of(path: Path | None) -> list[Any]:
+    """Size and time of a file where it is one of this machine; else nothing."""
+    if path is None or not path.is_file():
+        return []
+    return [path.stat().st_size, path.stat().st_mtime_ns]
+
+
 @cache
 def _code() -> str:
     root, total = Path(__file__).parent.parent, hashlib.sha256()

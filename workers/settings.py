@@ -115,7 +115,7 @@ _KEYS_OF_TASKS = {
     "problem_type": (_CLASSIFY,),
     "long_text": (_CLASSIFY,),
     **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
-    **dict.fromkeys(("threshold", "thresholds"), (_CLASSIFY, _ZERO_SHOT)),
+    **dict.fromkeys(("threshold", "thresholds", "quantize"), (_CLASSIFY, _ZERO_SHOT)),
     **dict.fromkeys(("pooling", "normalize"), ("feature-extraction",)),
     "top_k": (_CLASSIFY, _ZERO_SHOT, "fill-mask"),
 }
@@ -132,6 +132,10 @@ class ModelSettings(Section):
     problem_type: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "torch", "openvino"] = "auto"
+    quantize: Literal["int8"] | None = None
+    calibration_texts: Path | None = None
+    min_agreement: float = Field(default=0.99, ge=0, le=1)
     top_k: int | None = Field(default=5, ge=1)
     max_length: int | None = Field(default=None, ge=3)
     long_text: Literal["truncate", "windows"] = "truncate"
@@ -165,6 +169,17 @@ class ModelSettings(Section):
             raise ValueError("candidate_labels repeat: name each once")
         if self.long_text == "truncate" and (self.stride is not None or self.aggregate != "mean"):
             raise ValueError("stride and aggregate have no effect with long_text truncate: set it to windows")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_backend(self) -> Self:
+        if self.quantize is None and (self.calibration_texts is not None or self.min_agreement != 0.99):
+            raise ValueError("calibration_texts and min_agreement have no effect without quantize: set it to int8")
+        if self.quantize is not None and self.backend == "torch":
+            raise ValueError("quantize is OpenVINO's: set backend to auto or openvino, or remove quantize")
+        if (self.backend == "openvino" or self.quantize) and (self.device == "cuda" or self.dtype == "float16"):
+            raise ValueError("backend openvino and quantize are for CPUs: set device to cpu and dtype to auto, or "
+                             "backend to torch")
         return self
 
 

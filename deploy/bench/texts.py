@@ -1,14 +1,11 @@
 """What is classified in a benchmark: the user's own texts, or made-up ones of given lengths."""
 
-import random
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
+from workers.engine.samples import make_texts
 from workers.errors import ConfigError
 
-SIGMA = 0.6  # of the logarithm of lengths, as customer feedback has it
-_LONGEST = 12  # times the mean
+__all__ = ["make_texts", "read_texts"]
 
 
 def read_texts(path: Path, count: int) -> list[str]:
@@ -22,24 +19,3 @@ def read_texts(path: Path, count: int) -> list[str]:
     if not texts:
         raise ConfigError("--texts", f"{path} has no text", "name a file with one text per line")
     return [texts[i % len(texts)] for i in range(count)]
-
-
-def make_texts(tokenizer: Tokenizer, count: int, mean_tokens: int, seed: int = 1) -> list[str]:
-    """`count` texts of about `mean_tokens` on average, log-normal, of whole words of the tokenizer's own vocabulary.
-
-    Words are as frequent as in natural language (Zipf): a cache of words earns what it would on real texts.
-    """
-    rng = random.Random(seed)  # noqa: S311 - lengths and words, no secrets
-    words = _whole_words(tokenizer)
-    weights = [1 / (rank + 3) for rank in range(len(words))]
-    mean = max(1, mean_tokens - tokenizer.num_special_tokens_to_add(False))
-    # The mean of a log-normal is exp(mu + sigma^2 / 2).
-    factors = [min(_LONGEST, rng.lognormvariate(-(SIGMA**2) / 2, SIGMA)) for _ in range(count)]
-    return [" ".join(rng.choices(words, weights, k=max(1, round(mean * factor)))) for factor in factors]
-
-
-def _whole_words(tokenizer: Tokenizer) -> list[str]:
-    decoded = (tokenizer.decode([i]).strip() for i in range(tokenizer.get_vocab_size()))
-    words = [word for word in dict.fromkeys(decoded) if len(word) > 1 and word.isalpha()]
-    whole = [word for word in words if len(tokenizer.encode(" " + word, add_special_tokens=False).ids) == 1]
-    return whole or words or ["a"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli import bench_view as view
+from deploy.cli.bench_backends import backends
 from deploy.cli.classify import DEMO_MODEL
 from deploy.cli.connect import OptionalConfig, connect, kafka_settings
 from deploy.cli.shelter import go_on_sheltered
@@ -32,6 +33,8 @@ Rounds = Annotated[int, typer.Option(min=1, help="Alternating runs; the medians 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there as well.")]
 Task = Annotated[str, typer.Option(help="Or zero-shot-classification.")]
 Labels = Annotated[str, typer.Option(metavar="A,B,...", help="The candidate labels of zero-shot-classification.")]
+
+bench.command()(backends)
 
 
 @bench.command()

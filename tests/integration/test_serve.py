@@ -39,6 +39,7 @@ from workers.stream.worker import PipelineWorker
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
 MAX_DELAY_MS = 300
+HEAVY = ("torch", "transformers", "openvino", "nncf")
 POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.unit.deploy.fakes
 # So that Ray's processes of this run are known by their environment.
 MARK = f"LABELSTREAM_TEST_{uuid.uuid4().hex}"
@@ -72,7 +73,7 @@ class FakeWorker:
         return answer
 
     def stats(self) -> dict[str, Any]:
-        return {"worker": self._id, "torch": "torch" in sys.modules, "transformers": "transformers" in sys.modules}
+        return {"worker": self._id, "heavy": [name for name in HEAVY if name in sys.modules]}
 
 
 def make_worker(
@@ -123,7 +124,8 @@ class Serving:
         runtime.deploy(settings, 180, application(settings, make_worker))
 
     def with_source(self, folder: Path) -> Settings:
-        model = {"source": str(folder), "dtype": "float32", "max_delay_ms": MAX_DELAY_MS, "call_timeout_s": 90}
+        model = {"source": str(folder), "dtype": "float32", "device": "cpu", "backend": "openvino",
+                 "max_delay_ms": MAX_DELAY_MS, "call_timeout_s": 90}
         topics = self.topics
         pipeline = {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m"}
         return load_settings({
@@ -174,7 +176,8 @@ def serving(cluster: Serving) -> Serving:
 
 
 def test_answers_are_the_engines_own(serving: Serving) -> None:
-    with closing(Engine.load(str(serving.folder), dtype="float32")) as engine, serving.connected() as classifier:
+    direct = Engine.load(str(serving.folder), dtype="float32", device="cpu", backend="torch")  # the replica: OpenVINO
+    with closing(direct) as engine, serving.connected() as classifier:
         expected = engine.classify(REQUESTS)
         found = classifier.submit(REQUESTS).result(60)
     assert len(found) == len(expected) == len(REQUESTS)
@@ -224,7 +227,7 @@ def test_workers_have_no_torch_and_report(serving: Serving) -> None:
     while not workers and time.monotonic() < deadline:
         time.sleep(0.2)
         workers = runtime.status()["pipelines"].get("fake", {})
-    assert [(worker["torch"], worker["transformers"]) for worker in workers.values()] == [(False, False)]
+    assert [worker["heavy"] for worker in workers.values()] == [[]]
     assert all(worker["age_s"] < 15 for worker in workers.values())
 
 
@@ -234,7 +237,7 @@ def test_messages_go_the_whole_way(serving: Serving) -> None:
     values = [json.dumps({"text": text, "id": i}).encode() for i, text in enumerate(texts)]
     produce(serving.bootstrap, topics.input, [(b"%d" % (i % 9), value) for i, value in enumerate(values)])
     results = {result["id"]: result for result in read_results(serving.bootstrap, topics.output, count)}
-    with closing(Engine.load(str(serving.folder), dtype="float32")) as engine:
+    with closing(Engine.load(str(serving.folder), dtype="float32", device="cpu", backend="torch")) as engine:
         expected = engine.classify([Request(text) for text in texts])
     assert len(results) == count
     for i, answer in enumerate(expected):

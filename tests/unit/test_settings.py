@@ -88,6 +88,12 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"task": "feature-extraction", "top_k": 3}, "top_k has no effect with task feature-extraction"),
         ({"pooling": "cls"}, "pooling has no effect"), ({"normalize": True}, "normalize has no effect"),
         ({"stride": 5}, "no effect with long_text truncate"), ({"aggregate": "max"}, "no effect with long_text"),
+        ({"quantize": "int8", "backend": "torch"}, "quantize is OpenVINO's: set backend"),
+        ({"quantize": "int8", "device": "cuda"}, "are for CPUs: set device to cpu"),
+        ({"backend": "openvino", "dtype": "float16"}, "are for CPUs: set device to cpu"),
+        ({"min_agreement": 0.5}, "no effect without quantize"),
+        ({"calibration_texts": "texts"}, "no effect without quantize"),
+        ({"quantize": "int8", "task": "fill-mask"}, "quantize has no effect with task fill-mask"),
         ({"threshold": 1.5}, "less than or equal to 1"), ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
     ],
 )  # fmt: skip

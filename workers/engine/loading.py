@@ -2,19 +2,22 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from workers.engine.backend import Backend
 from workers.engine.describing import describe, task_of
 from workers.engine.description import ModelDescription, TaskName
 from workers.engine.device import device_for, dtype_for
 from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
 from workers.engine.graphs import CudaRecorder, Graphs
+from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
 from workers.engine.packing import packing_for
@@ -29,7 +32,7 @@ _NO_LIMIT = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 _DEFAULT_MAX_LENGTH = 512
 
 
-def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBackend]:
+def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]:
     """Load a model of the task's family from a directory or the hub.
 
     Raises ModelError for everything that cannot be served.
@@ -37,31 +40,59 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, TorchBac
     task = task_of(source, options)
     device = device_for(source, options.device)
     dtype = dtype_for(source, options.dtype, device)
+    openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
     _check_config(source, folder, FAMILIES[task])
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
     tokenizer = _load_tokenizer(source, folder)
-    model: Any = _load_model(source, folder, dtype, FAMILIES[task])
-    model.to(device)
-    if device.type == "cpu" and dtype is torch.bfloat16:
-        pack_linears(model)
+    # For OpenVINO the shape of it will do at first: what was converted before needs no weights.
+    model: Any = (_without_weights if openvino else partial(_load_model, dtype=dtype))(source, folder, FAMILIES[task])
     max_length = _max_length_of(source, tokenizer, model, options.max_length)
     description = describe(source, revision, options, model.config, tokenizer, max_length)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
-    read = _reading(model, task, options.pooling)
-    backend = TorchBackend(
-        model,
-        read,
-        pad_id=0 if pad_id is None else pad_id,
-        vocab_size=model.get_input_embeddings().num_embeddings,
-        takes_type_ids="token_type_ids" in tokenizer.model_input_names,
-        packing=packing_for(source, options.attention, model, read, task, options.pooling),
-        graphs=Graphs(CudaRecorder(device)) if options.cuda_graphs and device.type == "cuda" else None,
-        max_length=max_length,
-    )
-    logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, dtype, description.outputs, max_length)
+    inputs: dict[str, Any] = {
+        "pad_id": 0 if pad_id is None else pad_id,
+        "vocab_size": model.get_input_embeddings().num_embeddings,
+        "takes_type_ids": "token_type_ids" in tokenizer.model_input_names,
+    }
+    backend: Backend | None = None
+    if openvino:
+        backend = _in_openvino(description, options, inputs, folder, dtype)
+    if backend is None:
+        if openvino:
+            model = _load_model(source, folder, FAMILIES[task], dtype)
+        model.to(device)
+        if device.type == "cpu" and dtype is torch.bfloat16:
+            pack_linears(model)
+        read = _reading(model, task, options.pooling)
+        backend = TorchBackend(
+            model, read, **inputs,
+            packing=packing_for(source, options.attention, model, read, task, options.pooling),
+            graphs=Graphs(CudaRecorder(device)) if options.cuda_graphs and device.type == "cuda" else None,
+            max_length=max_length,
+        )
+    logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs,
+                max_length)
     return description, backend
+
+
+def _in_openvino(
+    description: ModelDescription, options: ModelOptions, inputs: dict[str, Any], folder: Path, dtype: torch.dtype
+) -> Backend | None:
+    """None where torch has to run the model."""
+    from workers.engine.openvino.loading import Parts, load_openvino
+
+    def weights() -> tuple[PreTrainedModel, Reading]:
+        task = TaskName(description.task)
+        model = _load_model(description.source, folder, FAMILIES[task], torch.float32)
+        return model, _reading(model, task, options.pooling)
+
+    try:
+        return load_openvino(Parts(description, options, weights=weights, **inputs), dtype)
+    except Unconvertible as error:
+        unless_asked(description.source, options, error)
+        return None
 
 
 def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> Reading:
@@ -106,7 +137,16 @@ def _load_tokenizer(source: str, folder: Path) -> Any:
     return tokenizer
 
 
-def _load_model(source: str, folder: Path, dtype: torch.dtype, family: Family) -> PreTrainedModel:
+def _without_weights(source: str, folder: Path, family: Family) -> PreTrainedModel:
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            return family.auto.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(f"{source}: the model cannot be loaded: {one_line(error)}") from error
+
+
+def _load_model(source: str, folder: Path, family: Family, dtype: torch.dtype) -> PreTrainedModel:
     try:
         model, info = family.auto.from_pretrained(
             folder,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
 
@@ -12,6 +13,11 @@ class ModelOptions:
 
     `revision`: a commit, tag or branch of the hub. `task`: one of `workers.engine.description.TaskName`.
     `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16".
+    `backend`: "auto" | "torch" | "openvino"; auto: OpenVINO on a CPU, where it is installed and answers as torch does.
+
+    `quantize`: "int8" computes in 8 bits, with OpenVINO on a CPU. `calibration_texts`: a file of texts, one a line, by
+    which it is done; None: made-up ones. `min_agreement`: the share of such texts whose labels must be float32's.
+
     `max_length`: tokens, at most what the model takes (None). `top_k`: labels per answer where a request does not say;
     None: all. `problem_type`: transformers' name of one, in place of what the model's config says.
 
@@ -31,6 +37,10 @@ class ModelOptions:
     task: str = "text-classification"
     device: str = "auto"
     dtype: str = "auto"
+    backend: str = "auto"
+    quantize: str | None = None
+    calibration_texts: Path | None = None
+    min_agreement: float = 0.99
     max_length: int | None = None
     top_k: int | None = 5
     problem_type: str | None = None

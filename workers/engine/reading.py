@@ -45,7 +45,7 @@ class TargetLogits:
         del module, arguments
         hidden = outputs.last_hidden_state
         targets = 0 if self._targets is None else self._targets
-        outputs.last_hidden_state = hidden[torch.arange(len(hidden), device=hidden.device), targets][:, None]
+        outputs.last_hidden_state = hidden[torch.arange(hidden.shape[0], device=hidden.device), targets][:, None]
         return outputs
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from tests.models import build
+from workers.engine import loading
+from workers.engine.options import ModelOptions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +19,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def auto_is_torch() -> Iterator[None]:
+    """To convert a small model for OpenVINO takes longer than most tests of it: those that are about it ask for it."""
+    takes_openvino = loading.takes_openvino
+
+    def asked(source: str, options: ModelOptions, device: torch.device) -> bool:
+        return takes_openvino(source, options, device) and (options.backend != "auto" or options.quantize is not None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "takes_openvino", asked)
+        yield
 
 
 @pytest.fixture(scope="session")

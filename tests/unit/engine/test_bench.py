@@ -99,3 +99,18 @@ def test_zero_shot_beside_its_pipeline(tmp_path: Path) -> None:
 def test_labels_and_zero_shot_go_together(wrong: list[str]) -> None:
     done = CliRunner().invoke(app, ["bench", "engine", *wrong])
     assert isinstance(done.exception, ConfigError)
+
+
+def test_the_backends_side_by_side(tmp_path: Path) -> None:
+    model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
+    texts.write_text("\n".join(TEXTS))
+    command = ["bench", "backends", "-m", str(model), "--texts", str(texts), "--count", "40", "--rounds", "1",
+               "--dtype", "float32", "--json", str(figures)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = json.loads(figures.read_text())["backends"]
+    assert {name: way["dtype"] for name, way in found.items()} == {
+        "torch": "float32", "openvino": "float32", "openvino int8": "int8"}
+    assert all(way["texts_per_s"] > 0 for way in found.values())
+    assert found["torch"]["of_torch"] == found["torch"]["agreement"] == found["openvino"]["agreement"] == 1
+    assert 0.5 < found["openvino int8"]["agreement"] <= 1

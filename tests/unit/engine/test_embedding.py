@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import ODD_TEXTS
+from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
 from workers.classifier import Embedding, Fault, RecordError, Request
 from workers.engine.engine import Engine
 from workers.engine.tasks.embedding import shortest
@@ -28,16 +28,18 @@ def vectors(folder: Path, texts: list[str], **options: Any) -> list[np.ndarray[A
     return [np.array(answer.vector) for answer in answers if isinstance(answer, Embedding)]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_equals_the_pipeline(folders: Folders, family: str) -> None:
+def test_every_family_equals_the_pipeline(folders: Folders, family: str, backend: str) -> None:
     folder, texts = folders(family), [*TEXTS, *ODD_TEXTS]
     pipeline = transformers.pipeline("feature-extraction", str(folder), dtype=torch.float32, device="cpu")
     tokens = [np.array(pipeline(text, truncation=True)[0]) for text in texts]
-    for found, expected in zip(vectors(folder, texts), tokens, strict=True):
+    for found, expected in zip(vectors(folder, texts, backend=backend), tokens, strict=True):
         assert found == pytest.approx(expected.mean(0), abs=1e-5)
-    for found, expected in zip(vectors(folder, texts, pooling="cls"), tokens, strict=True):
+    for found, expected in zip(vectors(folder, texts, pooling="cls", backend=backend), tokens, strict=True):
         assert found == pytest.approx(expected[0], abs=1e-5)
-    for found, expected in zip(vectors(folder, texts, dtype="bfloat16", normalize=True), tokens, strict=True):
+    bfloat16 = vectors(folder, texts, dtype="bfloat16", normalize=True, backend=backend)
+    for found, expected in zip(bfloat16, tokens, strict=True):
         mean = expected.mean(0)
         assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-6)
         assert found @ mean / np.linalg.norm(mean) > 0.99

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import ODD_TEXTS
+from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
 from workers.classifier import Fault, MaskFill, RecordError, Request
 from workers.engine.engine import Engine
 from workers.engine.packed import PackedSequences, concatenate, split
@@ -58,13 +58,15 @@ def masked(text: str, mask: str) -> str:
     return " ".join([mask, *words] if len(text) % 3 == 0 else words)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_equals_the_pipeline(folders: Folders, family: str) -> None:
+def test_every_family_equals_the_pipeline(folders: Folders, family: str, backend: str) -> None:
     folder = folders(family)
     mask = oracle(folder).tokenizer.mask_token
     texts = [*(masked(text, mask) for text in TEXTS), *(mask + text for text in ODD_TEXTS), f"{mask} {'good ' * 200}"]
     for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
-        with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, "dtype": dtype}) as engine:
+        options = {**OPTIONS, "dtype": dtype, "backend": backend}
+        with Engine.load(str(folder), max_batch_tokens=256, **options) as engine:
             answers = engine.classify([Request(text) for text in texts])
         assert_same(folder, texts, answers, within)
     assert {len(answer.masks) for answer in answers if isinstance(answer, MaskFill)} >= {1, 2}

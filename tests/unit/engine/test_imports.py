@@ -16,7 +16,7 @@ model = description.ModelDescription(
 prepared = tasks.task_for(model).prepare([Request("good"), Request("g\\u00f6", "pair")])
 assert len(prepared.packed.lengths) == 2
 loaded = {name.split(".")[0] for name in sys.modules}
-print(sorted(loaded & {"torch", "transformers", "ray", "kafka", "huggingface_hub"}))
+print(sorted(loaded & {"torch", "transformers", "ray", "kafka", "huggingface_hub", "openvino", "nncf"}))
 """
 
 # The whole process but for Serve: the replica's class with a handle that answers by itself, and a broker in memory.

@@ -21,6 +21,8 @@ PAIRS = (
     ("", "only a pair"), ("only a text", ""), ("a", "b"),
 )  # fmt: skip
 
+BACKENDS = ("torch", "openvino")
+
 Folders = Callable[[str], Path]
 
 
@@ -39,18 +41,21 @@ def assert_equal(answers: Sequence[Any], expected: list[list[dict[str, Any]]], w
             assert answer.labels[0] == scores[0]["label"]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_texts_and_pairs_equal_the_pipeline(model_folder: Folders, family: str) -> None:
+def test_texts_and_pairs_equal_the_pipeline(model_folder: Folders, family: str, backend: str) -> None:
     folder = model_folder(family)
     texts = TEXTS + ODD_TEXTS
     requests = [Request(text) for text in texts] + [Request(text, pair) for text, pair in PAIRS]
     expected = oracle(folder, [*texts, *({"text": text, "text_pair": pair} for text, pair in PAIRS)])
     assert len({scores[0]["label"] for scores in expected}) > 1
     for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
-        with Engine.load(str(folder), device="cpu", dtype=dtype, top_k=None, max_batch_tokens=256) as engine:
+        options = {"device": "cpu", "dtype": dtype, "top_k": None, "backend": backend}
+        with Engine.load(str(folder), max_batch_tokens=256, **options) as engine:
             assert_equal(engine.classify(requests), expected, within)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("labels", "problem_type"),
     [
@@ -62,9 +67,11 @@ def test_texts_and_pairs_equal_the_pipeline(model_folder: Folders, family: str) 
         (tuple(f"intent-{i}" for i in range(77)), None),
     ],
 )
-def test_the_activation_is_the_pipelines(tmp_path: Path, labels: tuple[str, ...], problem_type: str | None) -> None:
+def test_the_activation_is_the_pipelines(
+    tmp_path: Path, labels: tuple[str, ...], problem_type: str | None, backend: str
+) -> None:
     folder = build(tmp_path / "model", "bert", labels=labels, problem_type=problem_type)
-    with Engine.load(str(folder), device="cpu", dtype="float32", top_k=None) as engine:
+    with Engine.load(str(folder), device="cpu", dtype="float32", top_k=None, backend=backend) as engine:
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
 
 
@@ -78,8 +85,10 @@ def test_truncated_texts_say_so(model_folder: Folders) -> None:
     ]  # fmt: skip
 
 
-def test_a_text_is_answered_alike_alone_and_among_others(model_folder: Folders) -> None:
-    with Engine.load(str(model_folder("roberta")), device="cpu", dtype="float32", top_k=None) as engine:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_text_is_answered_alike_alone_and_among_others(model_folder: Folders, backend: str) -> None:
+    options = {"device": "cpu", "dtype": "float32", "top_k": None, "backend": backend}
+    with Engine.load(str(model_folder("roberta")), **options) as engine:
         requests = [Request(text) for text in TEXTS + ODD_TEXTS]
         together = engine.classify(requests)
         alone = [engine.classify([request])[0] for request in requests]

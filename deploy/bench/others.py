@@ -1,0 +1,91 @@
+"""Runtimes that are no backend of ours, as backends, to be measured beside ours on the same batches."""
+
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from workers.engine.backend import Backend
+from workers.engine.batcher import PaddedBatch
+from workers.engine.openvino_backend import arrays
+from workers.engine.source import resolve
+
+Run = Callable[[dict[str, Any]], torch.Tensor]
+
+
+class PlainBackend:
+    """Satisfies `workers.engine.backend.Backend`: in float32 on a CPU, by `run`. `like`: who knows the model's ids."""
+
+    device_type, dtype = "cpu", torch.float32
+
+    def __init__(self, run: Run, names: tuple[str, ...], like: Backend) -> None:
+        self._run, self._names = run, names
+        self.pad_id, self.vocab_size = like.pad_id, like.vocab_size
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        """float32 [n, labels]"""
+        given = arrays(batch)
+        return self._run({name: given[name] for name in self._names})
+
+    def memory(self) -> dict[str, int]:
+        """None of a CPU."""
+        return {}
+
+    def free_memory(self) -> None:
+        """Nothing is kept."""
+
+
+def other_ways(source: str, types: bool, like: Backend) -> dict[str, Backend]:
+    """torch.compile, and ONNX Runtime where `onnxruntime` and `onnxscript` are installed."""
+    names = ("input_ids", "attention_mask", *(("token_type_ids",) if types else ()))
+    model = AutoModelForSequenceClassification.from_pretrained(resolve(source).folder, dtype=torch.float32).eval()
+    ways: dict[str, Backend] = {"torch.compile": PlainBackend(_compiled(model), names, like)}
+    if all(importlib.util.find_spec(name) for name in ("onnxruntime", "onnxscript")):
+        ways["onnxruntime"] = PlainBackend(_onnx(model, names), names, like)
+    return ways
+
+
+def _compiled(model: Any) -> Run:
+    quick = torch.compile(model, dynamic=True)
+
+    def run(given: dict[str, Any]) -> torch.Tensor:
+        with torch.inference_mode():
+            return quick(**{name: torch.from_numpy(values) for name, values in given.items()}).logits
+
+    return run
+
+
+def _onnx(model: Any, names: tuple[str, ...]) -> Run:
+    import onnxruntime  # type: ignore[import-not-found]
+
+    ids = torch.arange(21).reshape(3, 7) % 5 + 1
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    example = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        program = torch.onnx.export(
+            _Logits(model), tuple(example[name] for name in names), dynamo=True, input_names=list(names),
+            dynamic_shapes=(tuple(sizes for _ in names),), verbose=False)
+        assert program is not None
+        program.save(path)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda given: torch.from_numpy(np.asarray(session.run(None, given)[0]))
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self._model = model
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        return self._model(**dict(zip(names, inputs, strict=False))).logits

@@ -1,0 +1,95 @@
+"""A torch model and what a task reads off it -> an OpenVINO model of the same inputs, of any shape."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from workers.engine.openvino.positions import tabled
+from workers.engine.openvino.runtime import imported
+from workers.engine.reading import Reading
+
+# No shape of the example may be taken for a number of the model's own, or for one that is broadcast.
+_ROWS, _LENGTH = 3, 7
+
+
+class Traced(torch.nn.Module):
+    """[n, outputs] of positional inputs, in the order of `input_names`.
+
+    They are not finite where the model's last hidden states are not: a head's relu of OpenVINO makes 0 of what is not a
+    number, and a label of that.
+    """
+
+    def __init__(self, model: PreTrainedModel, read: Reading, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self._read, self._names = model, read, tuple(names)
+        self._hidden: list[torch.Tensor] = []
+        base: torch.nn.Module = model.base_model
+        self._hook = base.register_forward_hook(lambda _, __, given: self._hidden.append(given.last_hidden_state))
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """int64 [n, L] each, but targets: int64 [n]."""
+        named: dict[str, Any] = dict(zip(self._names, inputs, strict=True))
+        targets = named.pop("targets", None)
+        self._hidden.clear()
+        read = self._read({**named, "return_dict": True}, targets)
+        return read + 0 * self._hidden[-1].sum((1, 2))[:, None]
+
+    def let_go(self) -> None:
+        """The model is as it was."""
+        self._hook.remove()
+
+
+def input_names(takes_type_ids: bool, takes_targets: bool) -> tuple[str, ...]:
+    """What the converted model is given, in this order."""
+    more = (("token_type_ids",) if takes_type_ids else ()) + (("targets",) if takes_targets else ())
+    return ("input_ids", "attention_mask", *more)
+
+
+def convert(model: PreTrainedModel, read: Reading, names: Sequence[str], max_length: int) -> Any:
+    """An `openvino.Model`, which shares the weights of `model`: a float32 model on the CPU, in eval mode.
+
+    It is for texts of at most `max_length` tokens.
+
+    Raises whatever torch's tracing and OpenVINO raise of an architecture that they cannot convert.
+    """
+    openvino = imported("openvino")
+    example = _example(names)
+    traced = Traced(model, read, names).eval()
+    with warnings.catch_warnings(), _own_log(), torch.no_grad(), tabled(model, max_length):
+        # Of tracing: it is deprecated, and it warns of every Python number that it makes a constant. What comes of it
+        # is compared with torch in other shapes.
+        warnings.simplefilter("ignore")
+        try:
+            converted = openvino.convert_model(traced, example_input=example)
+        finally:
+            traced.let_go()
+    for port, name in zip(converted.inputs, names, strict=True):
+        port.get_tensor().set_names({name})
+    return converted
+
+
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """OpenVINO's converter sets the root logger up for itself, so that warnings of the whole process are lost."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
+
+
+def _example(names: Sequence[str]) -> tuple[torch.Tensor, ...]:
+    """Padding is in it: without any, attention would be traced without a mask."""
+    ids = torch.arange(_ROWS * _LENGTH).reshape(_ROWS, _LENGTH) % 5 + 1
+    mask = torch.ones_like(ids)
+    mask[1, _LENGTH - 2:] = 0
+    values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids),
+              "targets": torch.arange(_ROWS)}
+    return tuple(values[name] for name in names)

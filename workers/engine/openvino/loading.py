@@ -1,0 +1,151 @@
+"""A model -> a backend that runs it in OpenVINO: converted, compared with torch, perhaps quantized, and kept for the
+next start."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import PreTrainedModel
+
+from workers.engine import reading
+from workers.engine.agreement import agreement
+from workers.engine.description import Activation, ModelDescription, TaskName
+from workers.engine.faults import one_line
+from workers.engine.openvino import cache, conversion, positions, quantizing
+from workers.engine.openvino.choice import Unconvertible
+from workers.engine.openvino.conversion import convert, input_names
+from workers.engine.openvino.quantizing import has_vnni, quantize
+from workers.engine.openvino.runtime import compiled, computes, core, imported, versions
+from workers.engine.openvino.texts import material_for
+from workers.engine.openvino.verifying import difference
+from workers.engine.openvino_backend import OpenVINOBackend
+from workers.engine.options import ModelOptions
+from workers.engine.reading import Reading
+from workers.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+
+class Parts(NamedTuple):
+    """What is known of a model without its weights, and how to get these: `weights` loads them, float32 on the CPU."""
+
+    description: ModelDescription
+    options: ModelOptions
+    pad_id: int
+    vocab_size: int
+    takes_type_ids: bool
+    weights: Callable[[], tuple[PreTrainedModel, Reading]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the converted model's inputs."""
+        return input_names(self.takes_type_ids, self.description.task == TaskName.FILL_MASK)
+
+
+def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
+    """Computes in `dtype` where this CPU has it, else in float32; or in int8.
+
+    Raises Unconvertible where OpenVINO does not answer as torch does, ModelError for what stands in the way of int8.
+    """
+    started = time.perf_counter()
+    if parts.options.quantize is None:
+        model, precision = _float32(parts), computes(dtype)
+    else:
+        model, precision = _int8(parts), torch.int8
+    backend = _backend(parts, model, precision)
+    logger.info("%s: OpenVINO %s, ready after %.1f s", parts.description.source,
+                *versions("openvino").values(), time.perf_counter() - started)
+    return backend
+
+
+def _backend(parts: Parts, model: Any, precision: torch.dtype) -> OpenVINOBackend:
+    # What int8 leaves in floating point stays in float32.
+    return OpenVINOBackend(compiled(model, precision), precision, parts.pad_id, parts.vocab_size)
+
+
+def _float32(parts: Parts) -> Any:
+    """An `openvino.Model` or the path of one."""
+    place = _place(parts, "float32", ("openvino", "torch", "transformers"))
+    found = place and cache.find(place)
+    if found:
+        return found.path
+    started = time.perf_counter()
+    model, read = parts.weights()
+    try:
+        made = convert(model, read, parts.names, parts.description.max_length)
+        backend = _backend(parts, made, torch.float32)
+        worst = difference(backend, read, parts.names, parts.vocab_size, parts.description.max_length)
+    except Exception as error:
+        raise Unconvertible(one_line(error)) from error
+    if worst is not None:
+        raise Unconvertible(worst)
+    logger.info("%s: converted for OpenVINO in %.1f s", parts.description.source, time.perf_counter() - started)
+    kept = place and cache.put(place, lambda path: _save(made, path), {})
+    return kept.path if kept else made
+
+
+def _int8(parts: Parts) -> Any:
+    """As `_float32`. Refuses a model whose labels are others in int8 too often."""
+    description, options = parts.description, parts.options
+    _check_labels(description)
+    material = material_for(description, options.calibration_texts)
+    place = _place(parts, "int8", ("openvino", "nncf", "torch", "transformers"), texts=material.digest, vnni=has_vnni(),
+                   described=repr(replace(description, tokenizer_json="")))
+    found = place and cache.find(place)
+    if found:
+        model, share = found.path, found.notes["agreement"]
+    else:
+        started = time.perf_counter()
+        float32 = _float32(parts)
+        try:
+            whole = core().read_model(float32) if isinstance(float32, Path) else float32
+            model = quantize(whole, description, material.calibration, parts.names, parts.pad_id)
+            reference, candidate = _backend(parts, float32, torch.float32), _backend(parts, model, torch.int8)
+            share = agreement(description, reference, candidate, material.held_out)
+        except Exception as error:
+            raise Unconvertible(one_line(error)) from error
+        logger.info("%s: quantized in %.1f s", description.source, time.perf_counter() - started)
+        quantized = model
+        kept = place and cache.put(place, lambda path: _save(quantized, path), {"agreement": share})
+        model = kept.path if kept else model
+    kind = "made-up texts" if options.calibration_texts is None else "your texts"
+    message = f"int8 gives float32's labels for {share:.2%} of {len(material.held_out)} {kind}"
+    if share < options.min_agreement:
+        raise ModelError(
+            f"{description.source}: {message}, and min_agreement is {options.min_agreement}; name a file of your own "
+            "texts as calibration_texts, or lower min_agreement, or remove quantize")
+    logger.info("%s: %s", description.source, message)
+    return model
+
+
+def _check_labels(description: ModelDescription) -> None:
+    named = description.zero_shot is not None or (
+        description.task == TaskName.TEXT_CLASSIFICATION
+        and description.activation is not Activation.NONE
+        and (len(description.labels) > 1 or description.threshold is not None)
+    )
+    if not named:
+        raise ModelError(f"{description.source}: quantize is for models that give labels, so that int8 can be held "
+                         "against float32; remove it")
+
+
+def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any) -> Path | None:
+    description = parts.description
+    return cache.place_of(
+        description.source, revision=description.revision, task=description.task, pooling=parts.options.pooling,
+        max_length=description.max_length, precision=precision, code=_code(), **versions(*packages), **more)
+
+
+def _code() -> str:
+    """Of what is ours in a converted model."""
+    files = (Path(module.__file__ or "") for module in (conversion, positions, quantizing, reading))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _save(model: Any, path: Path) -> None:
+    imported("openvino").save_model(model, path, compress_to_fp16=False)

@@ -1,0 +1,48 @@
+"""A float32 OpenVINO model -> one that computes in int8: activations as well as weights, by calibration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rich
+import torch
+
+from workers.classifier import Request
+from workers.engine.batcher import PaddedBatch, pad, plan
+from workers.engine.description import ModelDescription
+from workers.engine.openvino.runtime import imported
+from workers.engine.openvino_backend import arrays
+from workers.engine.tasks import task_for
+
+_BATCH_TOKENS = 1_024
+
+
+def has_vnni() -> bool:
+    """Whether this CPU adds products of 8 bits up in 32. Without it they are added in 16, which may overflow."""
+    check = getattr(torch.cpu, "_is_vnni_supported", None)
+    return bool(check and check())
+
+
+def quantize(
+    model: Any, description: ModelDescription, requests: Sequence[Request], names: Sequence[str], pad_id: int
+) -> Any:
+    """`model`: an `openvino.Model` of the inputs `names`. Raises what nncf raises."""
+    nncf = imported("nncf")
+    batches = [[arrays(batch)[name] for name in names] for batch in _batches(description, requests, pad_id)]
+    overflow = nncf.OverflowFix.DISABLE if has_vnni() else nncf.OverflowFix.ENABLE  # takes a bit of the weights
+    console = rich.get_console()  # nncf draws its progress there
+    before, console.quiet = console.quiet, True
+    try:
+        return nncf.quantize(
+            model, nncf.Dataset(batches), subset_size=len(batches), model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow))
+    finally:
+        console.quiet = before
+
+
+def _batches(description: ModelDescription, requests: Sequence[Request], pad_id: int) -> list[PaddedBatch]:
+    """Of equal lengths: what a model makes of padding says nothing of its activations."""
+    packed = task_for(description).prepare(requests).packed
+    starts = np.zeros(len(packed.lengths), np.int64)
+    np.cumsum(packed.lengths[:-1], out=starts[1:])
+    return [pad(packed, starts, rows, pad_id) for rows in plan(packed.lengths, _BATCH_TOKENS, overhead_tokens=0)]

@@ -1,0 +1,65 @@
+"""The texts by which a model is quantized, and others by which it is judged."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from workers.classifier import Request
+from workers.engine.description import ModelDescription
+from workers.engine.samples import make_texts
+from workers.engine.tokenizer import TextTokenizer
+from workers.errors import ModelError
+
+_CALIBRATION, _HELD_OUT = 200, 500
+LEAST = 100  # lines of a file
+_MADE_UP = 600
+_MEAN_TOKENS = 32
+_MADE_UP_LABELS = 5
+
+
+class Material(NamedTuple):
+    """`digest`: names the texts; made-up ones follow from the model's revision."""
+
+    calibration: list[Request]
+    held_out: list[Request]
+    digest: str
+
+
+def material_for(description: ModelDescription, file: Path | None) -> Material:
+    """Of `file`, one text a line or two with a tab between them, or made up. Raises ModelError naming the key."""
+    if file is None:
+        texts, digest = _made_up(description), "made up"
+    else:
+        texts, digest = _read(description.source, file)
+    half = len(texts) // 2
+    # In turn: the two halves of a file may be of different times or kinds.
+    return Material(texts[::2][: min(half, _CALIBRATION)], texts[1::2][:_HELD_OUT], digest)
+
+
+def _read(source: str, file: Path) -> tuple[list[Request], str]:
+    try:
+        content = file.expanduser().read_bytes()
+        lines = [line for line in content.decode().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{source}: calibration_texts: {file} cannot be read ({type(error).__name__}); name a file "
+                         "with one text per line, in UTF-8") from None
+    if len(lines) < LEAST:
+        raise ModelError(f"{source}: calibration_texts: {file} has {len(lines)} texts; it takes at least {LEAST}, one "
+                         f"per line (best are {2 * _HELD_OUT}), or none at all, for made-up ones")
+    parts = [line.partition("\t") for line in lines]
+    return [Request(text, pair or None) for text, _, pair in parts], hashlib.sha256(content).hexdigest()
+
+
+def _made_up(description: ModelDescription) -> list[Request]:
+    tokenizer = TextTokenizer(description).backend
+    texts = make_texts(tokenizer, _MADE_UP, _MEAN_TOKENS)
+    if description.zero_shot is None:
+        return [Request(text) for text in texts]
+    labels = description.zero_shot.labels or _labels(texts)
+    return [Request(text, candidate_labels=labels) for text in texts[: len(texts) // len(labels) + 2]]
+
+
+def _labels(texts: Sequence[str]) -> tuple[str, ...]:
+    words = dict.fromkeys(word for text in texts for word in text.split())
+    return tuple(words)[:_MADE_UP_LABELS]

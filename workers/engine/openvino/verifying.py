@@ -1,0 +1,41 @@
+"""Whether a converted model answers as the torch model that it was made of: in other shapes than it was traced in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from workers.engine.batcher import PaddedBatch
+from workers.engine.openvino_backend import OpenVINOBackend, arrays
+from workers.engine.reading import Reading
+
+_TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32
+
+
+def difference(
+    backend: OpenVINOBackend, read: Reading, names: Sequence[str], vocab_size: int, max_length: int
+) -> str | None:
+    """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length."""
+    for n, width in ((1, min(2, max_length)), (4, min(33, max_length)), (3, max_length)):
+        batch = _batch(n, width, vocab_size, backend.pad_id)
+        named = {name: torch.from_numpy(values) for name, values in arrays(batch).items() if name in names}
+        targets = named.pop("targets", None)
+        with torch.inference_mode():
+            expected = read({**named, "return_dict": True}, targets).float()
+        found = backend.logits(batch)
+        if found.shape != expected.shape:
+            return f"its logits have the shape {tuple(found.shape)} and not {tuple(expected.shape)}"
+        largest = expected.abs().max().clamp(min=1).item()
+        worst = (found - expected).abs().max().item()
+        if not worst <= _TOLERANCE * largest:  # not a number is different, too
+            return f"its logits for {n} texts of {width} tokens differ by {worst:.1e} of {largest:.1e}"
+    return None
+
+
+def _batch(n: int, width: int, vocab_size: int, pad_id: int) -> PaddedBatch:
+    rng = np.random.default_rng(n * width)
+    lengths = np.full(n, width, np.int64)
+    lengths[1:] -= np.arange(n - 1) * (width // n)  # the first two are whole
+    inside = np.arange(width) < lengths[:, None]
+    ids = np.where(inside, rng.integers(0, vocab_size, (n, width)), pad_id)
+    return PaddedBatch(ids, lengths, None, lengths - 1)

@@ -1,0 +1,50 @@
+"""The model in OpenVINO, for CPUs."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workers.engine.batcher import PaddedBatch
+
+
+class OpenVINOBackend:
+    """Satisfies `workers.engine.backend.Backend`. `compiled`: an `openvino.CompiledModel` whose inputs are some of
+    input_ids, attention_mask, token_type_ids and targets.
+
+    `dtype`: what it computes in; int8 where it is quantized.
+    """
+
+    device_type = "cpu"
+
+    def __init__(self, compiled: Any, dtype: torch.dtype, pad_id: int, vocab_size: int) -> None:
+        self._request = compiled.create_infer_request()
+        self._names = tuple(port.get_any_name() for port in compiled.inputs)
+        self.dtype, self.pad_id, self.vocab_size = dtype, pad_id, vocab_size
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        """float32 [n, outputs]"""
+        given = arrays(batch)
+        self._request.infer([given[name] for name in self._names], share_inputs=True)
+        # A copy: the next call writes to the same memory.
+        return torch.from_numpy(self._request.get_output_tensor(0).data.astype(np.float32, copy=True))
+
+    def memory(self) -> dict[str, int]:
+        """None of a CPU."""
+        return {}
+
+    def free_memory(self) -> None:
+        """The buffers of the largest batch so far, which is what the request keeps."""
+        self._request = self._request.get_compiled_model().create_infer_request()
+
+
+def arrays(batch: PaddedBatch) -> dict[str, NDArray[np.int64]]:
+    """The inputs of a model by their names: `conversion.input_names`."""
+    n, width = batch.ids.shape
+    return {
+        "input_ids": batch.ids,
+        "attention_mask": (np.arange(width) < batch.lengths[:, None]).astype(np.int64),
+        "token_type_ids": np.zeros_like(batch.ids) if batch.type_ids is None else batch.type_ids,
+        "targets": np.zeros(n, np.int64) if batch.targets is None else batch.targets,
+    }
