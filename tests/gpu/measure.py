@@ -40,27 +40,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=131_072 if cuda else 256, help="texts per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", choices=("base", "tiny"), default="base" if cuda else "tiny")
+    parser.add_argument("--skip", help="leave out ways with this in their name, e.g. compiled, which takes longest")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder), BASE if chosen.shape == "base" else TINY)
         # A larger head, so that texts differ in their scores by more than rounding.
         scale_weights(model, 8, ("pre_classifier.weight", "classifier.weight"))
-        figures = measure(model, "cuda" if cuda else "cpu", chosen.count, chosen.rounds)
+        figures = measure(model, "cuda" if cuda else "cpu", chosen.count, chosen.rounds, chosen.skip)
     print(table(figures))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0
 
 
-def measure(folder: Path, device: str, count: int, rounds: int) -> dict[str, Any]:
-    """The figures of all ways."""
+def measure(folder: Path, device: str, count: int, rounds: int, skip: str | None = None) -> dict[str, Any]:
+    """The figures of all ways, but those with `skip` in their name."""
     half = "bfloat16" if device == "cuda" else "float32"
     packed = make_ids(count)
     expected, flops = _reference(folder, packed)
     ways: dict[str, Way] = {}
     results: dict[str, dict[str, Any]] = {}
     for name, make in makers(folder, device, half):
+        if skip and skip in name:
+            continue
         started = time.perf_counter()
         try:
             ways[name] = make()
