@@ -24,6 +24,7 @@ from deploy.handle import ServeClassifier
 from deploy.isolation import MOST_CRASHES, TOGETHER_DEATHS
 from deploy.names import BOARD
 from deploy.replica import ModelReplica
+from deploy.scaling.in_flight import LEAST_CALLS
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
@@ -55,6 +56,7 @@ class FakeWorker:
     ) -> None:
         self._folder, self._id = Path(settings.models["m"].source), worker_id
         self._classifiers = classifiers
+        self._calls = 0
 
     def start(self) -> None:
         pass
@@ -72,8 +74,11 @@ class FakeWorker:
         answer.set_result(("done", f"{self._id}: {command['name']}"))
         return answer
 
+    def keep_busy(self, calls: int) -> None:
+        self._calls = calls
+
     def stats(self) -> dict[str, Any]:
-        return {"worker": self._id, "heavy": [name for name in HEAVY if name in sys.modules]}
+        return {"worker": self._id, "calls": self._calls, "heavy": [name for name in HEAVY if name in sys.modules]}
 
 
 def make_worker(
@@ -196,6 +201,13 @@ def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> 
                      "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}}}
     [answer] = runtime.command("real", {"name": "resume"})["answers"].values()
     assert answer == {"status": "absent", "text": "it is not paused"}
+
+
+def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) -> None:
+    def calls() -> list[int]:
+        return [worker["calls"] for worker in runtime.status()["pipelines"]["fake"].values()]
+
+    wait_until(lambda: calls() == [LEAST_CALLS], 30, "what the board tells the worker")
 
 
 def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
