@@ -40,11 +40,10 @@ TIMEOUT_S = 300.0
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
     """The figures, medians over the rounds, from a Ray of its own. Raises LabelstreamErrors."""
     with runtime.ray_for(_settings(plan)):
-        return measure_here(plan, say)
+        return _measure(plan, say)
 
 
-def measure_here(plan: Plan, say: Say) -> dict[str, Any]:
-    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
+def _measure(plan: Plan, say: Say) -> dict[str, Any]:
     say("Ray runs; both models are being loaded")
     with _deployed(plan, _settings(plan)) as classifier:
         return _Comparison(plan, classifier, say).measure(say)

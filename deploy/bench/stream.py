@@ -75,11 +75,10 @@ class StreamPlan(Plan):
 def measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
     """The figures, from a Ray of its own; all of `topics` must be there. Raises LabelstreamErrors."""
     with ray_for(plan.settings(plan.real)):
-        return measure_here(plan, say)
+        return _measure(plan, say)
 
 
-def measure_here(plan: StreamPlan, say: Say) -> dict[str, Any]:
-    """As `measure`, on the Ray that we are connected to; in place of an application that runs there."""
+def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
     with plan.load() as engine:
         texts = plan.texts_for(engine)
         comparison = Comparison(plan, engine, texts, say)

@@ -34,7 +34,7 @@ from workers.engine.description import ModelDescription
 from workers.engine.engine import Engine
 from workers.engine.packed import PackedSequences, ScoredSequences, split
 from workers.errors import ModelError
-from workers.settings import KafkaSettings, ModelSettings, Range, Settings, load_settings
+from workers.settings import ModelSettings, Range, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
@@ -335,40 +335,6 @@ def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal:
             assert isinstance(answer, Prediction)
             assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
             assert answer.tokens == len(text.split()) + 2
-
-
-def test_what_bench_serve_and_bench_stream_tell(serving: Serving, kafka: Broker) -> None:
-    from deploy.bench import engine, stream
-    from deploy.bench import serving as bench_serving
-
-    plan = stream.StreamPlan(
-        str(serving.folder), None, 40, 12, "float32", "cpu", 1, kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap),
-        run=MARK, light=3, load_s=0.5, null_count=600)
-    for topic in plan.topics():
-        kafka.create_topic(topic, 2)
-    said: list[str] = []
-    try:
-        streamed = stream.measure_here(plan, said.append)
-        served = bench_serving.measure_here(engine.Plan(str(serving.folder), None, 40, 12, "float32", "cpu", 1),
-                                            said.append)
-    finally:
-        serving.deploy(serving.settings)  # they were in its place
-    assert streamed["stream"]["texts_per_s"] > 0
-    assert streamed["stream"]["of_engine"] == pytest.approx(
-        streamed["stream"]["texts_per_s"] / streamed["engine"]["texts_per_s"], rel=0.01)
-    assert streamed["stream"]["dead_letters"] == 0
-    assert 0 < streamed["engine"]["mfu"] < 1 > streamed["engine"]["padding_waste"] >= 0
-    assert min(streamed["pipeline"]["default_texts_per_s"], streamed["pipeline"]["same_dtype_texts_per_s"]) > 0
-    worker = streamed["worker"]
-    assert worker["own_cpu_us_per_message"] == pytest.approx(
-        worker["cpu_us_per_message"] - worker["kafka_python_us_per_message"], abs=0.1)
-    light = streamed["latency"]["light"]
-    assert 0 < light["forward_ms"]["p50"] < light["way_ms"]["p50"]
-    assert [point["share"] for point in streamed["latency"]["load"]] == list(stream.SHARES)
-    assert streamed["hardware"] == served["hardware"] != ""
-    assert served["serve"]["texts_per_s"] > 0 < served["textbook"]["texts_per_s"]
-    assert [len(way["latency_ms"]) for way in served["ways"]] == [2, 2]
-    assert streamed["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")
 
 
 def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:

@@ -1,0 +1,43 @@
+"""`labelstream bench stream` and `bench serve` on a real Ray and a real Kafka: all is there, and fits together."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.bench import engine, serving, stream
+from tests import models
+from tests.kafka import Broker
+from workers.settings import KafkaSettings
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path) -> None:
+    plan = stream.StreamPlan(
+        str(models.build(tmp_path)), None, 40, 12, "float32", "cpu", 1,
+        kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap), run=tmp_path.name, light=3, load_s=0.5, null_count=600)
+    for topic in plan.topics():
+        kafka.create_topic(topic, 2)
+    told = stream.measure(plan, lambda text: None)
+    assert told["stream"]["texts_per_s"] > 0
+    assert told["stream"]["of_engine"] == pytest.approx(
+        told["stream"]["texts_per_s"] / told["engine"]["texts_per_s"], rel=0.01)
+    assert told["stream"]["dead_letters"] == 0
+    assert 0 < told["engine"]["mfu"] < 1 > told["engine"]["padding_waste"] >= 0
+    assert min(told["pipeline"]["default_texts_per_s"], told["pipeline"]["same_dtype_texts_per_s"]) > 0
+    worker = told["worker"]
+    assert worker["own_cpu_us_per_message"] == pytest.approx(
+        worker["cpu_us_per_message"] - worker["kafka_python_us_per_message"], abs=0.1)
+    light = told["latency"]["light"]
+    assert 0 < light["forward_ms"]["p50"] < light["way_ms"]["p50"]
+    assert [point["share"] for point in told["latency"]["load"]] == list(stream.SHARES)
+    assert told["hardware"]
+    assert told["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")
+
+
+def test_what_bench_serve_tells(tmp_path: Path) -> None:
+    plan = engine.Plan(str(models.build(tmp_path)), None, 40, 12, "float32", "cpu", 1)
+    told = serving.measure(plan, lambda text: None)
+    assert told["hardware"]
+    assert told["serve"]["texts_per_s"] > 0 < told["textbook"]["texts_per_s"]
+    assert [len(way["latency_ms"]) for way in told["ways"]] == [2, 2]
