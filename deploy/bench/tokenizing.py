@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from deploy.bench.texts import SIGMA
 from workers.classifier import Request
 from workers.engine.description import Activation, ModelDescription
+from workers.engine.samples import SIGMA
 from workers.engine.tokenizer import TextTokenizer
 
 DEMO = Path(__file__).parents[1] / "demo" / "model" / "tokenizer.json"
