@@ -82,7 +82,8 @@ def _ways(plan: BackendsPlan, say: Say) -> tuple[dict[str, Backend], dict[str, f
     own: dict[str, Any] = {"device": "cpu", "dtype": plan.dtype}
     options = {"torch": {**own, "backend": "torch"}, "openvino": {**own, "backend": "openvino"}}
     if plan.quantize:
-        enough = plan.texts is not None and sum(map(bool, map(str.strip, plan.texts.open(encoding="utf-8")))) >= LEAST
+        lines = [] if plan.texts is None else plan.texts.read_text(encoding="utf-8").splitlines()
+        enough = sum(1 for line in lines if line.strip()) >= LEAST
         options["openvino int8"] = {**own, "quantize": "int8", "min_agreement": 0.0,
                                     "calibration_texts": plan.texts if enough else None}
     ways: dict[str, Backend] = {}

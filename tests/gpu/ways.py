@@ -58,7 +58,8 @@ def _engine(
     name: str, folder: Path, device: str, dtype: str, budget: int | None, *, attention: str = "padded",
     graphs: bool = False, plain_copies: bool = False, compiled: bool = False,
 ) -> Way:
-    description, backend = load(str(folder), ModelOptions(device=device, dtype=dtype, attention=attention))
+    options = ModelOptions(device=device, dtype=dtype, attention=attention, backend="torch")
+    description, backend = load(str(folder), options)
     if graphs:
         # On a CPU nothing can be recorded: the shapes are rounded, and the rest stays as it is.
         backend._graphs = Graphs(CudaRecorder(torch.device(device)) if device == "cuda" else _cannot)
@@ -87,7 +88,7 @@ def _engine(
 
 def _textbook(folder: Path, device: str, dtype: str, batch_size: int) -> Way:
     """Batches in the order of arrival, padded to their longest, each one's scores fetched before the next one."""
-    _, backend = load(str(folder), ModelOptions(device=device, dtype=dtype))
+    _, backend = load(str(folder), ModelOptions(device=device, dtype=dtype, backend="torch"))
     backend._stage, backend._wide_masks = _plain(torch.device(device)), False
     done = [0, 0]
 

@@ -37,11 +37,11 @@ def test_a_fetched_model_runs_without_the_hub(tmp_path: Path, hub: Hub) -> None:
     assert (ended.returncode, ended.stderr.count("labelstream:")) == (0, 0), ended.stderr
     assert f"{NAME}@{COMMIT}: {home}/hub/" in ended.stdout
     assert not any("pytorch_model.bin" in path for path in hub.asked)
-    before = sorted(home.rglob("*"))
+    before = sorted((home / "hub").rglob("*"))
     alone = labelstream("classify", "The coffee machine is wonderful", "-m", NAME, "--revision", COMMIT,
                         HF_HUB_OFFLINE="1", HF_HOME=str(home))
     assert alone.stdout.startswith("POSITIVE"), alone.stderr
-    assert sorted(home.rglob("*")) == before
+    assert sorted((home / "hub").rglob("*")) == before
 
 
 def test_without_a_revision_the_newest_is_named(tmp_path: Path, hub: Hub) -> None:
