@@ -63,6 +63,11 @@ class Told(NamedTuple):
     every_s: float
 
 
+def report_s(reporters: int) -> float:
+    """In how many seconds each of so many processes is to report again."""
+    return min(MOST_REPORT_S, max(REPORT_S, reporters / MOST_REPORTS_PER_S))
+
+
 class Board:
     """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything.
 
@@ -110,7 +115,7 @@ class Board:
             [{**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
              for order_id, order in orders.items() if replica not in order.answers],
             self._calls.get(name, LEAST_CALLS),
-            min(MOST_REPORT_S, max(REPORT_S, self._reporters / MOST_REPORTS_PER_S)),
+            report_s(self._reporters),
         )  # fmt: skip
 
     def _count(self, now: float) -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 import deploy.app
-from deploy.bench.engine import hardware
-from deploy.board import MOST_REPORT_S, MOST_REPORTS_PER_S, REPORT_S
+from deploy.bench.hardware import hardware
+from deploy.board import MOST_REPORT_S, report_s
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
@@ -59,19 +59,13 @@ def show_sizes(costs: Costs, per_gpu_s: float) -> None:
                   "Gbit/s in, and out", "controller's cores", "board's cores",
                   title=f"{per_gpu_s:.0f} messages/s a GPU", title_justify="left")
     for gpus in SIZES:
-        found = size(costs, gpus, per_gpu_s, report_s(gpus, costs, per_gpu_s))
+        found = size(costs, gpus, per_gpu_s, report_s(round(gpus + gpus * per_gpu_s / costs.worker_per_s)))
         table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) and cell < 10 else f"{cell:.0f}" for cell in found))
     console = Console(width=160)
     console.print({name: round(value, 1) for name, value in costs._asdict().items()})
     console.print(table)
     for part, gpus in ends(costs, per_gpu_s, MOST_REPORT_S).items():
         console.print(f"{part} has a whole core to do at {gpus:.1f} GPUs")
-
-
-def report_s(gpus: int, costs: Costs, per_gpu_s: float) -> float:
-    """As the board says it to so many."""
-    processes = gpus + gpus * per_gpu_s / costs.worker_per_s
-    return min(MOST_REPORT_S, max(REPORT_S, processes / MOST_REPORTS_PER_S))
 
 
 def show(figures: dict[str, list[Point]]) -> None:
@@ -84,7 +78,7 @@ def show(figures: dict[str, list[Point]]) -> None:
             linear = one.messages_per_s / one.replicas * point.replicas
             table.add_row(way, *(str(cell) for cell in (point.replicas, point.workers, point.messages_per_s)),
                           f"{point.messages_per_s / linear:.2f}", str(point.calls_per_s),
-                          "{:.2f} {:.2f} {:.2f}".format(*point.busy), str(point.worker_cores))
+                          "{:.2f} {:.2f} {:.2f}".format(*point.busy), f"{point.cores['workers']:.2f}")
     console.print(table)
 
 

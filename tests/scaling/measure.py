@@ -33,7 +33,6 @@ class Point(NamedTuple):
     messages_per_s: float
     calls_per_s: float
     busy: tuple[float, float, float]
-    worker_cores: float
     cpu_us: dict[str, float]
     cores: dict[str, float]
     thread_us: dict[str, float]
@@ -90,7 +89,6 @@ def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s:
     return Point(
         replicas, workers, round(messages / seconds, 1), round((after["calls"] - before["calls"]) / seconds, 2),
         (round(min(busy), 2), round(sum(busy) / len(busy), 2), round(max(busy), 2)),
-        round((after["cpu"]["workers"] - before["cpu"]["workers"]) / seconds, 2),
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / messages * 1e6, 1) for kind in after["cpu"]},
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / seconds, 4) for kind in after["cpu"]},
         {name: round(us, 1) for name, us in sorted(threads.items(), key=lambda item: -item[1]) if us >= 0.1},

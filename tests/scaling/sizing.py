@@ -8,7 +8,6 @@ BROKER_CORES = 8
 NIC_GBIT_S = 10.0
 COPIES = 3  # of each message, on as many brokers
 PARTITIONS_PER_WORKER = 2  # so that they spread evenly, also over one worker more or less
-MESSAGES_PER_CALL = 512
 
 
 class Costs(NamedTuple):

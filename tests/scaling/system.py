@@ -16,6 +16,7 @@ from ray import cloudpickle
 
 import deploy.app
 from deploy import runtime
+from deploy.bench.application import cpu_s
 from deploy.replica import ModelReplica
 from tests.bench.material import MEAN_TOKENS
 from tests.unit.deploy import fakes
@@ -127,18 +128,14 @@ def threads_cpu_s() -> dict[str, float]:
 
 def cpu_by_kind(workers: set[int], replicas: set[int], broker: int) -> dict[str, float]:
     """CPU seconds so far: of the broker, the workers, the replicas, the board, Serve's controller, the rest of Ray."""
-    spent = {"workers": 0.0, "replicas": 0.0, "board": 0.0, "controller": 0.0, "ray": 0.0, "broker": _cpu_s(broker)}
+    spent = {"workers": 0.0, "replicas": 0.0, "board": 0.0, "controller": 0.0, "ray": 0.0, "broker": cpu_s(broker)}
     for pid in _descendants(os.getpid()) - {broker}:
         with suppress(OSError):  # it has ended
             title = Path(f"/proc/{pid}/cmdline").read_bytes()
             kind = ("workers" if pid in workers else "replicas" if pid in replicas
                     else "controller" if b"ServeController" in title else "board" if b":board" in title else "ray")
-            spent[kind] += _cpu_s(pid)
+            spent[kind] += cpu_s(pid)
     return spent
-
-
-def _cpu_s(pid: int) -> float:
-    return _stat_cpu_s(Path(f"/proc/{pid}/stat"))
 
 
 def _descendants(root: int) -> set[int]:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import rich
 import torch
 
 from workers.classifier import Request
 from workers.engine.batcher import PaddedBatch, pad, plan
 from workers.engine.description import ModelDescription
+from workers.engine.forwards import Rows
 from workers.engine.openvino.runtime import imported
 from workers.engine.openvino_backend import arrays
 from workers.engine.tasks import task_for
@@ -43,6 +43,5 @@ def quantize(
 def _batches(description: ModelDescription, requests: Sequence[Request], pad_id: int) -> list[PaddedBatch]:
     """Of equal lengths: what a model makes of padding says nothing of its activations."""
     packed = task_for(description).prepare(requests).packed
-    starts = np.zeros(len(packed.lengths), np.int64)
-    np.cumsum(packed.lengths[:-1], out=starts[1:])
+    starts = Rows(packed).starts
     return [pad(packed, starts, rows, pad_id) for rows in plan(packed.lengths, _BATCH_TOKENS, overhead_tokens=0)]
