@@ -77,6 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                     assert len(read_results(broker.bootstrap, topic, GOOD, START_S)) == GOOD, _end_of(folder)
                 shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
                 assert prometheus.wait_for(shown, SHOWN_S)
+                # The autoscaling first watches for a while.
+                assert prometheus.wait_for("count(ray_labelstream_replicas_wanted) == 3", SHOWN_S), _end_of(folder)
                 yield Run(prometheus, collector, folder)
         finally:
             process.send_signal(signal.SIGTERM)
