@@ -54,12 +54,17 @@ def build(args: dict[str, Any]) -> Application:
     return application(load_settings(args))
 
 
-def application(settings: Settings, make_worker: MakeWorker | None = None) -> Application:
-    """All pipelines with their models, and the board. `make_worker`: in place of PipelineWorker. Raises ConfigError."""
+def application(
+    settings: Settings, make_worker: MakeWorker | None = None, replica: type[ModelReplica] = ModelReplica
+) -> Application:
+    """All pipelines with their models, and the board. Raises ConfigError.
+
+    `make_worker`, `replica`: in place of PipelineWorker and ModelReplica, for measurements and tests.
+    """
     tracing.check(settings.tracing)
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
-    models = {name: _model(name, settings) for name in used_models(settings)}
+    models = {name: model_application(name, settings, replica) for name in used_models(settings)}
     config = without_secrets(settings)
     uncounted = _without_counts(config)
     workers = {name: _pipeline(name, settings, uncounted, models, make_worker) for name in settings.pipelines}
@@ -104,7 +109,8 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 
-def _model(name: str, settings: Settings) -> Application:
+def model_application(name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica) -> Application:
+    """One model of `settings`, which some pipeline uses, without the rest of the application."""
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
@@ -112,9 +118,9 @@ def _model(name: str, settings: Settings) -> Application:
     arguments = spec.model_dump(mode="json", exclude={"replicas"})
     shown = settings.telemetry.model_dump(mode="json")
     return _deployment(
-        ModelReplica,
+        replica,
         model_deployment(name),
-        version_of(ModelReplica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
+        version_of(replica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
         settings.logs,
         ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it

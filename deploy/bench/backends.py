@@ -12,7 +12,7 @@ import torch
 
 from deploy.bench.hardware import hardware
 from deploy.bench.others import other_ways
-from deploy.bench.texts import make_texts, read_texts
+from deploy.bench.texts import read_texts
 from workers.classifier import Request
 from workers.engine.agreement import agreement
 from workers.engine.backend import Backend
@@ -21,6 +21,7 @@ from workers.engine.loading import load
 from workers.engine.openvino.texts import LEAST
 from workers.engine.options import ModelOptions
 from workers.engine.predictor import Predictor
+from workers.engine.samples import make_texts
 from workers.engine.tasks import task_for
 from workers.engine.tokenizer import TextTokenizer
 

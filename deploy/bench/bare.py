@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from deploy.bench.application import Topics, plain
+from deploy.bench.topics import Topics, plain
 from workers.settings import KafkaSettings, load_settings
 from workers.stream.clients import connected_config, make_consumer, make_producer
 from workers.stream.source import RecordSource

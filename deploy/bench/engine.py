@@ -12,9 +12,10 @@ from deploy.bench.arithmetic import Flops, matmul_peak
 from deploy.bench.clock import median, percentiles, timed
 from deploy.bench.hardware import hardware
 from deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
-from deploy.bench.texts import make_texts, read_texts
+from deploy.bench.texts import read_texts
 from workers.classifier import RecordError, Request
 from workers.engine.engine import Engine
+from workers.engine.samples import make_texts
 from workers.engine.tasks import task_for
 from workers.engine.tokenizer import TextTokenizer
 

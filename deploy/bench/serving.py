@@ -11,20 +11,22 @@ import transformers
 from ray import serve
 
 from deploy import runtime
-from deploy.app import _model as model_application
+from deploy.app import model_application
 from deploy.bench import textbook
-from deploy.bench.application import MODEL, model_stats, settings_for, topics_of
+from deploy.bench.application import model_stats
 from deploy.bench.arithmetic import Flops, matmul_peak
 from deploy.bench.clock import Took, median, percentiles, timed
 from deploy.bench.engine import ALONE, Plan, Say
 from deploy.bench.hardware import hardware
 from deploy.bench.pipelines import BATCH_SIZES, padding_waste
-from deploy.bench.texts import make_texts, read_texts
+from deploy.bench.texts import read_texts
+from deploy.bench.topics import MODEL, settings_for, topics_of
 from deploy.cores import usable_cores
 from deploy.handle import ServeClassifier
 from deploy.names import APP, model_deployment
 from workers.classifier import Answer, RecordError, Request
 from workers.engine.device import device_for, dtype_for
+from workers.engine.samples import make_texts
 from workers.engine.source import resolve
 from workers.engine.tasks import task_for
 from workers.engine.tokenizer import TextTokenizer

@@ -1,11 +1,8 @@
-"""What is classified in a benchmark: the user's own texts, or made-up ones of given lengths."""
+"""The user's own texts, for a benchmark; made-up ones are `workers.engine.samples.make_texts`'."""
 
 from pathlib import Path
 
-from workers.engine.samples import make_texts
 from workers.errors import ConfigError
-
-__all__ = ["make_texts", "read_texts"]
 
 
 def read_texts(path: Path, count: int) -> list[str]:

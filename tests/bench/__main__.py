@@ -19,10 +19,11 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.bench.application import Topics, group_of, running, settings_for, topics_of
+from deploy.bench.application import running
 from deploy.bench.bare import bare_cpu_s
 from deploy.bench.hardware import hardware
 from deploy.bench.null import NullReplica
+from deploy.bench.topics import Topics, group_of, settings_for, topics_of
 from deploy.bench.traffic import Traffic, traffic
 from deploy.bench.worker_cpu import cpu_rounds
 from deploy.replica import ModelReplica

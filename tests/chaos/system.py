@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
 from ray import cloudpickle, serve
 
-import deploy.app
 from deploy.app import application
 from deploy.runtime import APP, ray_for
 from deploy.runtime import deploy as deploy_application
@@ -56,21 +54,21 @@ class System:
     @contextmanager
     def running(self) -> Iterator[None]:
         with ExitStack() as stack:
-            stack.enter_context(patch.object(deploy.app, "ModelReplica", inject.ChaosReplica))
             stack.callback(self.proxy.close)
             stack.enter_context(self.broker)
             for topic, partitions in ((INPUT, PARTITIONS), (OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
                 self.broker.create_topic(topic, partitions)
             more = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, WORKERS + 1)
             stack.enter_context(ray_for(more))  # with room for one worker more
-            deploy_application(self.settings, 240, application(self.settings, inject.ChaosWorker))
+            deploy_application(self.settings, 240, application(self.settings, inject.ChaosWorker, inject.ChaosReplica))
             yield
 
     def scale(self, workers: int) -> None:
         """Have so many workers from now on; returns when they are there, or gone."""
         self.workers = workers
         settings = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, workers)
-        target = serve.RunTarget(target=application(settings, inject.ChaosWorker), name=APP, route_prefix=None)
+        changed = application(settings, inject.ChaosWorker, inject.ChaosReplica)
+        target = serve.RunTarget(target=changed, name=APP, route_prefix=None)
         serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
         wait_until(lambda: len(self.pids("worker")) == workers, 60, f"{workers} workers")
 

@@ -7,15 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import ray
 from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import cloudpickle, serve
 from ray.cluster_utils import Cluster
 
-import deploy.app
 from deploy import runtime
+from deploy.app import application
 from deploy.board import Board
 from deploy.replica import ModelReplica
 from deploy.scaling import policy
@@ -112,12 +111,17 @@ def add_node(cluster: Cluster, gpus: int) -> Any:
 @contextmanager
 def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
     _pickle_by_value()
-    with patch.object(deploy.app, "ModelReplica", FixedTimeReplica), runtime.ray_for(settings, cluster.address):
-        runtime.deploy(settings, 240)
+    with runtime.ray_for(settings, cluster.address):
+        run(settings)
         try:
             yield
         finally:
             runtime.undeploy(settings)
+
+
+def run(settings: Settings) -> None:
+    """Deploy, or change to, `settings`, with replicas of a fixed time."""
+    runtime.deploy(settings, 240, application(settings, replica=FixedTimeReplica))
 
 
 def places() -> list[tuple[str, int]]:

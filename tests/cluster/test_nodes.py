@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from deploy import runtime
-from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, running, settings_for
+from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, run, running, settings_for
 from tests.integration.streams import wait_until
 from tests.kafka import Broker
 
@@ -27,11 +26,11 @@ def test_nodes_and_upgrades_in_mid_stream(kafka: Broker) -> None:
 
         before = {pid for _, pid in places()}
         changed = settings_for(kafka.bootstrap, topics, 3, 2, top_k=1)
-        upgraded = pause_of(stream, lambda: runtime.deploy(changed, 240))
+        upgraded = pause_of(stream, lambda: run(changed))
         wait_until(lambda: not before & {pid for _, pid in places()}, 120, "new replicas")
 
         scaled = settings_for(kafka.bootstrap, topics, 2, 3, top_k=1)
-        rescaled = pause_of(stream, lambda: runtime.deploy(scaled, 240))
+        rescaled = pause_of(stream, lambda: run(scaled))
         stream.close(120)
     print(f"\nlongest pauses: a node dies {died:.1f} s, the model changes {upgraded:.1f} s, other counts "
           f"{rescaled:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} results twice")

@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from ray import cloudpickle
 
-import deploy.app
 from deploy import runtime
+from deploy.app import application
 from deploy.bench.application import cpu_s
 from deploy.replica import ModelReplica
 from tests.bench.material import MEAN_TOKENS
@@ -86,18 +85,18 @@ def settings_for(
 
 @contextmanager
 def ray_with_replicas(settings: Settings) -> Iterator[None]:
-    """A local Ray in which `deploy.runtime.deploy` starts replicas of a fixed time."""
+    """A local Ray, for `run`."""
     # Ray lets its processes give way to everything else on a machine; here they are what is measured.
     os.environ.setdefault("RAY_worker_niceness", "0")
     for module in (sys.modules[__name__], fakes):
         cloudpickle.register_pickle_by_value(module)  # replicas cannot import the tests
-    with patch.object(deploy.app, "ModelReplica", Replica), runtime.ray_for(settings):
+    with runtime.ray_for(settings):
         yield
 
 
 def run(settings: Settings) -> None:
     """Deploy, or change to, `settings`, and wait until all run."""
-    runtime.deploy(settings, 300, deploy.app.application(settings, make_worker))
+    runtime.deploy(settings, 300, application(settings, make_worker, Replica))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = runtime.status()

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 # What a forward costs however little is in it: on a CPU reading the weights, on a GPU launching the kernels.
 _OVERHEAD_TOKENS = {"cpu": 64, "cuda": 2048}
+_STEP = {"cpu": 1, "cuda": 8}  # a GPU has no time to wait for a finer plan
 
 
 class Rows:
@@ -40,7 +41,8 @@ class Forwards:
         """The batches of sequences of these lengths, as `batcher.plan` gives them."""
         if self.packing is not None:
             return plan_packed(lengths, max_batch_tokens)
-        return plan(lengths, max_batch_tokens, _OVERHEAD_TOKENS[self._backend.device_type])
+        device = self._backend.device_type
+        return plan(lengths, max_batch_tokens, _OVERHEAD_TOKENS[device], _STEP[device])
 
     def slots_of(self, lengths: NDArray[np.int32]) -> int:
         """What sequences of these lengths count together, as one batch."""

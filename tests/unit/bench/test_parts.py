@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from deploy.bench import serving, stream
-from deploy.bench.application import cpu_s, group_of, plain, settings_for, topics_of
+from deploy.bench.application import cpu_s
 from deploy.bench.clock import percentiles, timed
 from deploy.bench.null import NullPredictor
 from deploy.bench.pipelines import padding_waste
 from deploy.bench.plot import against_latency
+from deploy.bench.topics import group_of, plain, settings_for, topics_of
 from deploy.bench.traffic import librdkafka_config
 from tests.unit.deploy.fakes import description
 from workers.engine.packed import PackedSequences

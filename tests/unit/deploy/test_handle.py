@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
@@ -13,8 +14,10 @@ from ray.serve.exceptions import BackPressureError
 
 from deploy import handle as handle_module
 from deploy.handle import ServeClassifier
+from tests.models import build
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
 from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.engine.engine import Engine
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError, ModelChanged, StartError
 
@@ -63,6 +66,26 @@ def test_a_large_micro_batch_is_cut_and_joined_in_order(connect: Connect, monkey
     assert labels_of(answers) == ["no" if len(text.split()) % 2 == 0 else "yes" for text in texts]
     assert len(handle.calls) > 10
     assert all(len(packed.ids) <= 20 for packed, _, _ in handle.calls)
+
+
+def test_the_pairs_of_one_message_may_take_several_calls(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 60)
+    folder = build(tmp_path / "nli", "bert", labels=("contradiction", "neutral", "entailment"))
+    requests = [Request("good " * (1 + i), candidate_labels=tuple(f"bad {label}" for label in range(1 + 9 * i)))
+                for i in range(4)]  # fmt: skip
+    options = {"task": "zero-shot-classification", "device": "cpu", "dtype": "float32", "top_k": None}
+    with Engine.load(str(folder), **options) as engine:
+        handle = FakeHandle(lambda packed, top_k, _: engine._predictor.predict(packed, top_k),
+                            describe=lambda: engine.description)
+        answers, expected = connect(handle).submit(requests).result(30), engine.classify(requests)
+    assert len(handle.calls) > 8
+    for answer, alone in zip(answers, expected, strict=True):
+        assert isinstance(answer, Prediction)
+        assert isinstance(alone, Prediction)
+        assert answer.labels == alone.labels
+        assert answer.scores == pytest.approx(alone.scores, abs=1e-6)
 
 
 def test_more_labels_make_smaller_calls(connect: Connect) -> None:

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.bench.texts import make_texts, read_texts
+from deploy.bench.texts import read_texts
 from deploy.cli.main import app
 from tests.models import FAMILIES, TEXTS, build, make_tokenizer
+from workers.engine.samples import make_texts
 from workers.errors import ConfigError
 
 

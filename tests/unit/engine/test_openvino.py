@@ -20,7 +20,7 @@ from workers.engine import loading
 from workers.engine.batcher import PaddedBatch
 from workers.engine.engine import Engine
 from workers.engine.loading import load
-from workers.engine.openvino import cache, choice, conversion
+from workers.engine.openvino import cache, choice, conversion, quantizing
 from workers.engine.openvino import loading as openvino_loading
 from workers.engine.openvino_backend import OpenVINOBackend
 from workers.engine.options import ModelOptions
@@ -176,12 +176,9 @@ def test_a_cache_that_takes_nothing_costs_only_time(
 
 
 def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(model_folder("distilbert"), tmp_path / "model"))
-    weights = load_file(folder / "model.safetensors")
-    with Engine.load(str(folder), device="cpu", backend="torch") as engine:
-        row = engine._task.prepare([Request("handle")]).packed.ids[1]
-    weights["distilbert.embeddings.word_embeddings.weight"][row] = float("nan")
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
+        token = engine._task.prepare([Request("handle")]).packed.ids[1]
+    folder = _with_nan(model_folder("distilbert"), tmp_path, token)
     backend = OpenVINOBackend(  # no comparison with torch: it is the running model that meets the token
         openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400)
     engine = Engine(load(str(folder), options(backend="torch"))[0], backend)
@@ -190,6 +187,21 @@ def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path
     assert isinstance(good, Prediction)
     assert isinstance(bad, RecordError)
     assert (bad.fault, bad.message) == (Fault.INFERENCE_FAILED, "the model's logits are not finite")
+
+
+def test_int8_makes_no_number_of_nan(model_folder: Folders, tmp_path: Path) -> None:
+    quantizing._check_weights(_converted(model_folder("distilbert")))
+    folder = _with_nan(model_folder("distilbert"), tmp_path, 1)
+    with pytest.raises(ValueError, match="holds NaN"):
+        quantizing.quantize(_converted(folder), load(str(folder), options(backend="torch"))[0], REQUESTS, (), 0)
+
+
+def _with_nan(folder: Path, tmp_path: Path, token: int) -> Path:
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    weights = load_file(copy / "model.safetensors")
+    weights["distilbert.embeddings.word_embeddings.weight"][token] = float("nan")
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    return copy
 
 
 def _converted(folder: Path) -> Any:

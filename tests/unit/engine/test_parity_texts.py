@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.models import FAMILIES
 from tests.unit.engine.scripts import MANY_SCRIPTS, SPECIALS
-from tests.unit.engine.test_parity import assert_equal
+from tests.unit.engine.test_parity import BACKENDS, assert_equal
 from workers.classifier import Request
 from workers.engine.engine import Engine
 
@@ -26,14 +26,14 @@ Folders = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def ours(model_folder: Folders) -> Iterator[Callable[[str], Engine]]:
-    made: dict[str, Engine] = {}
+def ours(model_folder: Folders) -> Iterator[Callable[[str, str], Engine]]:
+    made: dict[tuple[str, str], Engine] = {}
 
-    def engine(family: str) -> Engine:
-        if family not in made:
-            made[family] = Engine.load(str(model_folder(family)), device="cpu", dtype="float32", top_k=None,
-                                       max_batch_tokens=256)  # fmt: skip
-        return made[family]
+    def engine(family: str, backend: str) -> Engine:
+        if (family, backend) not in made:
+            made[family, backend] = Engine.load(str(model_folder(family)), device="cpu", dtype="float32", top_k=None,
+                                                max_batch_tokens=256, backend=backend)  # fmt: skip
+        return made[family, backend]
 
     yield engine
     for one in made.values():
@@ -52,9 +52,10 @@ def oracle(folder: Path) -> Any:
 @example(requests=[Request("", ""), Request("", " "), Request(" ", ""), Request("good", " "), Request("\x00", "\x00")])
 @settings(max_examples=12, deadline=None, derandomize=True)
 def test_any_text_and_pair_equals_the_pipeline(
-    model_folder: Folders, ours: Callable[[str], Engine], family: str, requests: list[Request]
+    model_folder: Folders, ours: Callable[[str, str], Engine], family: str, requests: list[Request]
 ) -> None:
     pipeline = oracle(model_folder(family))
     expected = [pipeline({"text": text, "text_pair": pair or None}, top_k=None, truncation=True)
                 for text, pair, *_ in requests]
-    assert_equal(ours(family).classify(requests), expected, 1e-5)
+    for backend in BACKENDS:
+        assert_equal(ours(family, backend).classify(requests), expected, 1e-5)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import ODD_TEXTS
+from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
 from workers.classifier import Fault, Prediction, RecordError, Request
 from workers.engine.engine import Engine
 from workers.engine.options import ModelOptions
@@ -56,8 +56,9 @@ def assert_same(folder: Path, requests: Sequence[Request], answers: Sequence[Any
         assert list(answer.scores) == sorted(answer.scores, reverse=True)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_equals_the_pipeline(nli_folder: Folders, family: str) -> None:
+def test_every_family_equals_the_pipeline(nli_folder: Folders, family: str, backend: str) -> None:
     folder = nli_folder(family)
     texts = [text for text in (*TEXTS, *ODD_TEXTS) if text]  # the pipeline takes no empty text
     requests = [
@@ -66,7 +67,8 @@ def test_every_family_equals_the_pipeline(nli_folder: Folders, family: str) -> N
         for row, text in enumerate(texts)
     ]
     for dtype, within in (("float32", 1e-5), ("bfloat16", 2e-2)):
-        with Engine.load(str(folder), max_batch_tokens=256, **{**OPTIONS, "dtype": dtype}) as engine:
+        options = {**OPTIONS, "dtype": dtype, "backend": backend}
+        with Engine.load(str(folder), max_batch_tokens=256, **options) as engine:
             assert_same(folder, requests, engine.classify(requests), within)
 
 
@@ -74,13 +76,14 @@ def test_every_family_equals_the_pipeline(nli_folder: Folders, family: str) -> N
 @given(
     text=st.text(min_size=1, max_size=80),
     labels=st.lists(st.text(min_size=1, max_size=12).filter(str.strip), min_size=1, max_size=4, unique=True),
-    multi_label=st.booleans(), family=st.sampled_from(["bert", "roberta", "albert"]),
+    multi_label=st.booleans(), family=st.sampled_from(FAMILIES), backend=st.sampled_from(BACKENDS),
 )  # fmt: skip
 def test_any_text_and_label(
-    nli_folder: Folders, engines: Callable[[str], Engine], text: str, labels: list[str], multi_label: bool, family: str
+    nli_folder: Folders, engines: Callable[..., Engine], text: str, labels: list[str], multi_label: bool, family: str,
+    backend: str,
 ) -> None:
     request = Request(text, candidate_labels=tuple(labels), multi_label=multi_label)
-    (answer,) = engines(family).classify([request])
+    (answer,) = engines(family, backend).classify([request])
     if isinstance(answer, RecordError):  # nothing but a lone surrogate
         assert any("\ud800" <= char <= "\udfff" for char in text + "".join(labels))
     else:
@@ -89,12 +92,12 @@ def test_any_text_and_label(
 
 @pytest.fixture(scope="module")
 def engines(nli_folder: Folders) -> Any:
-    made: dict[str, Engine] = {}
+    made: dict[tuple[str, str], Engine] = {}
 
-    def engine(family: str) -> Engine:
-        if family not in made:
-            made[family] = Engine.load(str(nli_folder(family)), **OPTIONS)
-        return made[family]
+    def engine(family: str, backend: str = "torch") -> Engine:
+        if (family, backend) not in made:
+            made[family, backend] = Engine.load(str(nli_folder(family)), backend=backend, **OPTIONS)
+        return made[family, backend]
 
     yield engine
     for one in made.values():

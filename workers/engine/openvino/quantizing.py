@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import rich
 import torch
 
@@ -26,7 +27,8 @@ def has_vnni() -> bool:
 def quantize(
     model: Any, description: ModelDescription, requests: Sequence[Request], names: Sequence[str], pad_id: int
 ) -> Any:
-    """`model`: an `openvino.Model` of the inputs `names`. Raises what nncf raises."""
+    """`model`: an `openvino.Model` of the inputs `names`. Raises what nncf raises, and ValueError for NaN in it."""
+    _check_weights(model)
     nncf = imported("nncf")
     batches = [[arrays(batch)[name] for name in names] for batch in _batches(description, requests, pad_id)]
     overflow = nncf.OverflowFix.DISABLE if has_vnni() else nncf.OverflowFix.ENABLE  # takes a bit of the weights
@@ -38,6 +40,13 @@ def quantize(
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow))
     finally:
         console.quiet = before
+
+
+def _check_weights(model: Any) -> None:
+    """In floating point NaN comes out as NaN, which is no answer; int8 would make a number of it."""
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant" and node.get_element_type().is_real() and np.isnan(node.data).any():
+            raise ValueError(f"its weight {node.get_friendly_name()} holds NaN, which int8 would make a number of")
 
 
 def _batches(description: ModelDescription, requests: Sequence[Request], pad_id: int) -> list[PaddedBatch]:

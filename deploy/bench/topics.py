@@ -1,0 +1,45 @@
+"""The topics of a run, and the settings of an application on them. No Ray here: bare kafka-python needs them too."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from workers.settings import KafkaSettings, Settings, load_settings
+
+MODEL = "m"
+
+
+class Topics(NamedTuple):
+    input: str
+    output: str
+    dead_letter: str
+
+
+def topics_of(run: str) -> Topics:
+    """Names that nobody else has, if `run` is one."""
+    return Topics(*(f"labelstream-bench.{run}.{part}" for part in ("texts", "labels", "dead-letters")))
+
+
+def group_of(topics: Topics) -> str:
+    """The consumer group of its worker."""
+    return topics.input.replace(".texts", "")
+
+
+def settings_for(
+    kafka: KafkaSettings, model: Mapping[str, Any], pipelines: Mapping[str, Topics],
+    delivery: Mapping[str, str] | None = None,
+) -> Settings:
+    """Pipelines with the same model, each with one worker. `delivery`: of those that are not at-least-once.
+
+    Secrets come from the environment or files, as everywhere.
+    """
+    found = {
+        name: {**topics._asdict(), "model": MODEL, "group_id": group_of(topics),
+               "delivery": (delivery or {}).get(name, "at_least_once")}
+        for name, topics in pipelines.items()
+    }
+    return load_settings({"kafka": plain(kafka), "models": {MODEL: dict(model)}, "pipelines": found})
+
+
+def plain(kafka: KafkaSettings) -> dict[str, Any]:
+    """As data, without secrets."""
+    return kafka.model_dump(mode="json", exclude_unset=True, exclude={"security": {"password", "key_password"}})
