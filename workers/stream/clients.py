@@ -18,6 +18,7 @@ from kafka.serializer import Serializer
 from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings, secret_of
 from workers.stream.assignor import Assignor
+from workers.stream.producers import LINGER_MS
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
@@ -123,7 +124,7 @@ def _producing(kafka: KafkaSettings, limits: Sequence[int]) -> dict[str, Any]:
         "allow_auto_create_topics": False,
         "max_request_size": max(*limits, 1_048_576) + 65_536,
         "batch_size": min(131_072, *limits),  # the broker's limit is of a batch: small records could be too large
-        "linger_ms": 2,
+        "linger_ms": LINGER_MS,
         "compression_type": None if kafka.compression == "none" else kafka.compression,
         "metrics_enabled": False,
     }

@@ -107,6 +107,7 @@ class ResultSink:
         tally, answers = shipment.tally, batch.answers()
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
         values = self._encoded(batch.items, answers)
+        self._producer.announce(len(values))
         for item, answer, value in zip(batch.items, answers, values, strict=True):
             if item.progress.revoked:
                 continue

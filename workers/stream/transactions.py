@@ -83,6 +83,9 @@ class TransactionalProducer:
         self._begun = False
         self._producer = self._initialised()
 
+    def announce(self, records: int) -> None:
+        """Results are seen at the end of their transaction: nothing is won by sending them at once."""
+
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         self._begin()
         return self._producer.send(topic, record.value, record.key, record.headers, record.partition)

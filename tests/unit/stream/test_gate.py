@@ -28,6 +28,8 @@ class FakeTransactions:
     def send(self, topic: str, record: Any) -> Any:
         return self._bench.producer.send(topic, record.value, record.key, record.headers, record.partition)
 
+    def announce(self, records: int) -> None: ...
+
     def commit(self, offsets: Any, membership: Any) -> Any:
         self._bench.source.commits.append(offsets)
         outcome: Future[None] = Future()

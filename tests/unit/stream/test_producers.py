@@ -6,8 +6,9 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
+from kafka.structs import TopicPartition
 
-from workers.stream.producers import end
+from workers.stream.producers import FEW, LINGER_MS, IdempotentProducer, end, linger
 
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
@@ -32,3 +33,25 @@ def test_the_client_still_has_what_ending_it_takes() -> None:
     assert producer._closed is False  # type: ignore[attr-defined]
     end(producer, 1)
     assert not sender.is_alive()
+
+
+def test_the_client_looks_at_the_linger_each_time() -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    records: Any = producer._accumulator  # type: ignore[attr-defined]
+    cluster = SimpleNamespace(leader_for_partition=lambda partition: 0)
+    linger(producer, 10_000)
+    records.append(TopicPartition("t", 0), 1, None, b"value", [])
+    assert not records.ready(cluster)[0]
+    linger(producer, 0)
+    assert records.ready(cluster)[0] == {0}
+    producer._sender.force_close()  # type: ignore[attr-defined]
+    end(producer, 0)
+
+
+def test_a_few_records_wait_for_no_others() -> None:
+    kafka: Any = SimpleNamespace(_accumulator=SimpleNamespace(config={"linger_ms": LINGER_MS}))
+    producer, seen = IdempotentProducer(lambda: kafka), []
+    for records in (1, FEW, FEW + 1, 0):
+        producer.announce(records)
+        seen.append(kafka._accumulator.config["linger_ms"])
+    assert seen == [0, 0, LINGER_MS, 0]
