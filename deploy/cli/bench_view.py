@@ -7,21 +7,25 @@ from typing import Any
 
 from deploy.cli.terminal import out
 
-_COLUMNS = ("way", "messages/s", "batches", "padding", "MFU", "CPU us/message", "p50 ms", "p99 ms")
+_COLUMNS = ("way", "texts/s", "batches", "padding", "MFU", "CPU us", "p50 ms", "p99 ms")
 
 
 def show(figures: Mapping[str, Any], latency: str) -> None:
     """`latency`: of what the table's two last columns are."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     texts = figures["texts"]
     title = f"{figures['hardware']}; {texts['count']} texts, {texts['mean_tokens']} tokens on average"
-    table = Table(*_COLUMNS, title=title, title_justify="left")
+    # On a terminal of 80 columns the names of the ways are wrapped, and no figure is cut.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=name != "way", justify="left" if name in ("way", "batches") else "right")
     for way in figures["ways"]:
         table.add_row(*_cells(way))
     console = out()
     console.print(table)
-    console.print(f"latency: {latency}")
+    console.print(f"CPU: per message; latency: {latency}")
     for name, ratio in figures["ratios"].items():
         console.print(f"{name}: {ratio:.2f}")
 

@@ -93,6 +93,9 @@ def _int8(parts: Parts) -> Any:
     """As `_float32`. Refuses a model whose labels are others in int8 too often."""
     description, options = parts.description, parts.options
     _check_labels(description)
+    if not has_vnni():
+        logger.warning("%s: this CPU has no instructions for int8 (VNNI), which is then no faster than float32; "
+                       "`labelstream bench backends` measures it", description.source)
     material = material_for(description, options.calibration_texts)
     place = _place(parts, "int8", ("openvino", "nncf", "torch", "transformers"), texts=material.digest, vnni=has_vnni(),
                    described=repr(replace(description, tokenizer_json="")))
