@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ def test_missing_java_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_command_leaves_no_broker_behind(tmp_path: Path, number: signal.Signals, status: int) -> None:
     command = [sys.executable, "-m", "tests.kafka", "--port", str(free_port())]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    # A shell has what it runs in the background ignore SIGINT, these tests included, and whoever they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed
+                          ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
             assert "Kafka is ready at 127.0.0.1:" in process.stdout.readline()

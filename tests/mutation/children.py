@@ -20,13 +20,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.mutation.targets import ROOT
 
 _PROFILE = "mutation"
-_SPARE_CPU_S, _SPARE_S, _SPARE_BYTES = 20, 120, 6 << 30
+_SPARE_CPU_S, _SPARE_S, _SPARE_BYTES = 20, 120, 3 << 30
 _LISTED = (
     "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=0", "--tb=line",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
@@ -154,36 +155,28 @@ class Traced(Plugin):
     """Notes for each test how long it took and which lines of `paths` it ran; written to `output`."""
 
     def __init__(self, paths: Iterable[str], output: Path) -> None:
-        self._lines: dict[str, set[int]] = {path: set() for path in paths}
-        self._found: dict[str, dict[str, Any]] = {}
+        self._coverage = coverage.Coverage(data_file=None, include=list(paths))
+        self._seconds: dict[str, float] = {}
         self._output = output
+
+    def pytest_sessionstart(self) -> None:
+        self._coverage.start()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        import threading
-
-        for lines in self._lines.values():
-            lines.clear()
+        self._coverage.switch_context(item.nodeid)
         started = time.process_time()
-        threading.settrace(self._enter)
-        sys.settrace(self._enter)
         yield
-        sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
-        ran = {path: sorted(lines) for path, lines in self._lines.items() if lines}
-        self._found[item.nodeid] = {"seconds": time.process_time() - started, "lines": ran}
+        self._seconds[item.nodeid] = time.process_time() - started
+        self._coverage.switch_context("")
 
     def pytest_sessionfinish(self) -> None:
-        self._output.write_text(json.dumps(self._found))
-
-    def _enter(self, frame: Any, event: str, argument: Any) -> Any:
-        lines = self._lines.get(frame.f_code.co_filename)
-        if lines is None:
-            return None
-        lines.add(frame.f_lineno)
-
-        def inside(frame: Any, event: str, argument: Any) -> Any:
-            lines.add(frame.f_lineno)
-            return inside
-
-        return inside
+        self._coverage.stop()
+        data = self._coverage.get_data()
+        found: dict[str, dict[str, Any]] = {
+            test: {"seconds": seconds, "lines": {}} for test, seconds in self._seconds.items()}
+        for path in data.measured_files():
+            for line, tests in data.contexts_by_lineno(path).items():
+                for test in filter(None, tests):
+                    found[test]["lines"].setdefault(path, []).append(line)
+        self._output.write_text(json.dumps(found))
