@@ -1,19 +1,23 @@
 """What all commands share towards the person in front: consoles, logging, safe text, stopping by signal."""
 
 import logging
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 # C0 and C1 controls, line and paragraph separators, and what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_AGAIN_S = 0.1
 
 
 class _Verbosity:
@@ -91,15 +95,32 @@ def one_line(error: BaseException) -> str:
 def stops_on_signals() -> Iterator[None]:
     """SIGTERM and Ctrl-C both raise KeyboardInterrupt inside the block.
 
+    Python runs the handler wherever it is, also where nothing can be raised (a `__del__`, a weak reference's callback):
+    there the interrupt would be lost, with a traceback on stderr. It is sent again.
+
     To be entered anew after `ray.init`, which takes SIGTERM for itself.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    lost: list[threading.Timer] = []
+
+    def send_again(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            hook(unraisable)
+            return
+        lost.append(threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT)))
+        lost[-1].daemon = True
+        lost[-1].start()
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook, sys.unraisablehook = sys.unraisablehook, send_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
+        for timer in lost:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
