@@ -1,13 +1,21 @@
-"""What the deployments of one application are called."""
+"""What the deployments and topics of one application are called."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the command's help must be there before pydantic is
     from workers.settings import Settings
 
 APP = "labelstream"
 BOARD = "board"
+
+
+class Topics(NamedTuple):
+    """Of one pipeline."""
+
+    input: str
+    output: str
+    dead_letter: str
 
 
 def model_deployment(name: str) -> str:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 
-from deploy.bench.topics import Topics, plain
+from deploy.bench.topics import plain
+from deploy.names import Topics
 from workers.settings import KafkaSettings, load_settings
 from workers.stream.clients import connected_config, make_consumer, make_producer
 from workers.stream.source import RecordSource

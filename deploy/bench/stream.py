@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from deploy.bench import topics as named
 from deploy.bench.application import cpu_s, model_stats, processes, running
 from deploy.bench.bare import bare_cpu_s
 from deploy.bench.clock import median, percentiles
 from deploy.bench.engine import Comparison, Plan, Say, said
 from deploy.bench.null import NullReplica
-from deploy.bench.topics import Topics, settings_for
+from deploy.bench.topics import group_of, settings_for, topics_of
 from deploy.bench.traffic import Traffic, traffic
 from deploy.bench.worker_cpu import cpu_figures, cpu_rounds
+from deploy.names import Topics
 from deploy.runtime import ray_for
 from workers.settings import KafkaSettings, Settings
 
@@ -44,12 +44,12 @@ class StreamPlan(Plan):
     @property
     def real(self) -> Topics:
         """Of the stream through the model."""
-        return named.topics_of(f"{self.run}.real")
+        return topics_of(f"{self.run}.real")
 
     @property
     def null(self) -> Topics:
         """Of the stream through the model that takes no time."""
-        return named.topics_of(f"{self.run}.null")
+        return topics_of(f"{self.run}.null")
 
     @property
     def bare(self) -> Topics:
@@ -62,10 +62,10 @@ class StreamPlan(Plan):
 
     def groups(self) -> list[str]:
         """The consumer groups that come into being."""
-        return [*map(named.group_of, (self.real, self.null)), *map(self.bare_group, range(self.rounds + 1))]
+        return [*map(group_of, (self.real, self.null)), *map(self.bare_group, range(self.rounds + 1))]
 
     def bare_group(self, turn: int) -> str:
-        return f"{named.group_of(self.null)}.bare-{turn}"
+        return f"{group_of(self.null)}.bare-{turn}"
 
     def settings(self, topics: Topics) -> Settings:
         """Of the application with these topics."""

@@ -1,17 +1,12 @@
 """The topics of a run, and the settings of an application on them. No Ray here: bare kafka-python needs them too."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from deploy.names import Topics
 from workers.settings import KafkaSettings, Settings, load_settings
 
 MODEL = "m"
-
-
-class Topics(NamedTuple):
-    input: str
-    output: str
-    dead_letter: str
 
 
 def topics_of(run: str) -> Topics:

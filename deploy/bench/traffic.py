@@ -11,7 +11,7 @@ from typing import Any
 import jiter
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from deploy.bench.topics import Topics
+from deploy.names import Topics
 from workers.errors import StartError
 from workers.settings import KafkaSettings, secret_of
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from deploy.cli.connect import Broker, poll, reader
 from deploy.cli.demo_ledger import Ledger
 from deploy.cli.records import REASON, headers_of
+from deploy.names import Topics
 from workers.errors import LabelstreamError, StartError
 
 FEEDBACK = Path(__file__).parents[1] / "demo" / "feedback.jsonl"
@@ -22,12 +23,6 @@ RECENT = 50
 PARTITIONS = 4
 STOP_S = 10.0
 _ID = re.compile(rb'"id": *"[^"\\]*')
-
-
-class Topics(NamedTuple):
-    input: str
-    output: str
-    dead_letter: str
 
 
 class Answer(NamedTuple):

@@ -23,9 +23,10 @@ from deploy.bench.application import running
 from deploy.bench.bare import bare_cpu_s
 from deploy.bench.hardware import hardware
 from deploy.bench.null import NullReplica
-from deploy.bench.topics import Topics, group_of, settings_for, topics_of
+from deploy.bench.topics import group_of, settings_for, topics_of
 from deploy.bench.traffic import Traffic, traffic
 from deploy.bench.worker_cpu import cpu_rounds
+from deploy.names import Topics
 from deploy.replica import ModelReplica
 from deploy.runtime import ray_for
 from tests.bench import material

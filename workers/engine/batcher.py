@@ -48,8 +48,9 @@ def plan(
     `overhead_tokens`: what one more forward costs by itself. The cuts are those that cost least, padding and overhead
     together. `step`: lengths that differ by less are not told apart there, which bounds the time that it takes.
     """
-    order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
-    longest_first = np.asarray(lengths, np.int64)[order]
+    lengths = np.asarray(lengths, np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    longest_first = lengths[order]
     batches = []
     for first, last in _cheapest_cuts(longest_first, max_batch_tokens, overhead_tokens, step):
         count = _fitting(int(longest_first[first]), max_batch_tokens)
