@@ -2,9 +2,11 @@
 
 MFU (model FLOPs utilization) as in "PaLM: Scaling Language Modeling with Pathways" (Chowdhery et al. 2022, appendix B):
 FLOPs of the real tokens, padding not counted, per second, as a share of the peak. The peak is a large matrix product of
-the same dtype, timed in the same process.
+the same dtype, timed in the same process. What the engine leaves out (`workers.engine.last_layer`) is not counted for
+it: by the FLOPs of the model as transformers runs it, its MFU would be higher.
 """
 
+import copy
 import time
 from typing import Any
 
@@ -14,18 +16,24 @@ from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from workers.engine.last_layer import narrow
+
 _SHORT, _LONG = 16, 64
 _SIDE = {"cpu": 2_048, "cuda": 8_192}
 _PEAK_S = 0.5
 
 
 class Flops:
-    """FLOPs of one forward of `model` as a function of a sequence's length.
+    """FLOPs of one forward of `model`, a classifier, as a function of a sequence's length.
 
     Linear layers grow with the length, attention with its square, and the head does not grow: three lengths tell all.
+    `narrowed`: as the engine runs it.
     """
 
-    def __init__(self, model: Any, longest: int) -> None:
+    def __init__(self, model: Any, longest: int, narrowed: bool = False) -> None:
+        if narrowed:
+            model = copy.deepcopy(model)
+            narrow(model)
         lengths = [max(2, min(longest, length)) for length in (_SHORT, (_SHORT + _LONG) // 2, _LONG)]
         counts = [_count(model, length) for length in lengths]
         self._polynomial = np.polyfit(lengths, counts, 2)

@@ -87,7 +87,9 @@ class Comparison:
             "same": BestPipeline(plan.source, engine.device, engine.dtype, texts, plan.labels),
             "default": BestPipeline(plan.source, engine.device, None, texts, plan.labels),
         }
-        self.flops = Flops(self._pipelines["same"].model, engine.description.max_length).of(self.lengths)
+        model, longest = self._pipelines["same"].model, engine.description.max_length
+        self.flops = Flops(model, longest, narrowed=True).of(self.lengths)
+        self._pipeline_flops = Flops(model, longest).of(self.lengths)
         for name, pipeline in self._pipelines.items():
             say(f"{_NAMES[name]}: batches of {pipeline.batch_size} are its best")
         self._latencies: dict[str, list[float]] = {"engine": [], "same": [], "default": []}
@@ -154,7 +156,7 @@ class Comparison:
             return row | {"batches": f"{tokens} tokens", "padding_waste": median(every["waste"]),
                           "mfu": median(every["mfu"])}
         pipeline = self._pipelines[name]
-        per_text = self.flops / self._count
+        per_text = self._pipeline_flops / self._count
         return row | {
             "batches": f"{pipeline.batch_size} texts",
             "padding_waste": round(padding_waste(self.lengths, pipeline.batch_size), 4),

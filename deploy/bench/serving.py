@@ -88,7 +88,8 @@ class _Comparison:
         self._dtype = dtype_for(plan.source, plan.dtype, self._device)
         folder, _ = resolve(plan.source, None)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
-        self._flops = Flops(model, description.max_length).of(self._lengths) / len(self._texts)
+        self._flops = {way: Flops(model, description.max_length, narrowed=way == "ours").of(self._lengths)
+                       / len(self._texts) for way in NAMES}
         self._call = max(1, min(CALL, len(self._texts) // IN_FLIGHT))
         self._latencies: dict[str, list[float]] = {"ours": [], "theirs": []}
         self._tokenize_s = min(timed(lambda: task_for(description).prepare(requests)).seconds for _ in range(3))
@@ -149,7 +150,7 @@ class _Comparison:
                            "padding_waste": round(padding_waste(self._lengths, self.batch_size), 4)}}
         ways = [{
             "way": NAMES[way], "texts_per_s": median(every[way]), **row,
-            "mfu": median([rate * self._flops / peak for rate, peak in zip(every[way], every["peak"], strict=True)]),
+            "mfu": median([one[way] * self._flops[way] / one["peak"] for one in rounds]),
             "cpu_us_per_message": round(statistics.median(every[f"{way}_cpu_us"]), 1),
             "latency_ms": percentiles(self._latencies[way]),
         } for way, row in rows.items()]

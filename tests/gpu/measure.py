@@ -85,7 +85,7 @@ def measure(folder: Path, device: str, count: int, rounds: int, skip: str | None
     for name, way in ways.items():
         peak = statistics.median(peaks["float32" if "float32" in name else half])
         rate = 1 / statistics.median(seconds[name])
-        results[name] |= {"texts_per_s": round(rate, 1), "mfu": round(rate * flops / count / peak, 4),
+        results[name] |= {"texts_per_s": round(rate, 1), "mfu": round(rate * flops[way.narrowed] / count / peak, 4),
                           "lowest": round(1 / max(seconds[name]), 1), "highest": round(1 / min(seconds[name]), 1),
                           "max_batch_tokens": way.budget}
     best = max((figures.get("texts_per_s", 0.0) for figures in results.values()), default=0.0)
@@ -93,13 +93,14 @@ def measure(folder: Path, device: str, count: int, rounds: int, skip: str | None
         "hardware": hardware(device), "count": count, "mean_tokens": round(float(packed.lengths.mean()), 1),
         "rounds": rounds, "matmul_tflops": {dtype: round(statistics.median(found) / 1e12, 2)
                                             for dtype, found in peaks.items()},
-        "mflop_per_token": round(flops / int(packed.lengths.sum()) / 1e6, 1),
+        "mflop_per_token": round(flops[False] / int(packed.lengths.sum()) / 1e6, 1),
         "ways": results, "best_texts_per_s": best, "target_texts_per_s": TARGET_TEXTS_PER_S,
     }
 
 
-def _reference(folder: Path, packed: PackedSequences) -> tuple[np.ndarray[Any, Any], float]:
-    """Scores of the first texts by transformers in float32 on the CPU, one by one; FLOPs of all texts."""
+def _reference(folder: Path, packed: PackedSequences) -> tuple[np.ndarray[Any, Any], dict[bool, float]]:
+    """Scores of the first texts by transformers in float32 on the CPU, one by one; FLOPs of all texts, by whether the
+    last layer runs for what is read alone."""
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     some = first(packed, _COMPARED)
     ends = np.cumsum(some.lengths)
@@ -108,7 +109,8 @@ def _reference(folder: Path, packed: PackedSequences) -> tuple[np.ndarray[Any, A
         for start, end in zip(ends - some.lengths, ends, strict=True):
             ids = torch.from_numpy(some.ids[start:end].astype(np.int64))[None]
             scores.append(torch.softmax(model(input_ids=ids).logits, -1).numpy())
-    return np.concatenate(scores), Flops(model, 512).of(packed.lengths)
+    flops = {narrowed: Flops(model, 512, narrowed).of(packed.lengths) for narrowed in (False, True)}
+    return np.concatenate(scores), flops
 
 
 def _checked(way: Way, packed: PackedSequences, expected: np.ndarray[Any, Any]) -> dict[str, Any]:

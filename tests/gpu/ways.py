@@ -22,12 +22,13 @@ _JOINED_TOKENS, _JOINED_FORWARDS = 32_768, 4  # of one call, as `deploy.replica`
 
 class Way(NamedTuple):
     """`run`: float32 [n, labels] scores by label. `counts`: tokens and slots since the start. `share`: of all texts,
-    for what is slow. `budget`: tokens of a forward."""
+    for what is slow. `budget`: tokens of a forward. `narrowed`: the last layer runs for what is read alone."""
 
     name: str
     run: Callable[[PackedSequences], np.ndarray[Any, Any]]
     counts: Callable[[], tuple[int, int]]
     budget: int
+    narrowed: bool = True
     share: float = 1.0
 
 
@@ -42,8 +43,9 @@ def makers(folder: Path, device: str, half: str) -> Sequence[tuple[str, Maker]]:
     return (
         ("textbook, float32, batches of 32", lambda: _textbook(folder, device, "float32", 32)),
         (f"textbook, {half}, batches of 128", lambda: _textbook(folder, device, half, 128)),
-        engine(f"sorted, {half}, {USUAL} tokens", USUAL, plain_copies=True),
-        engine(f"+ copies on their own stream, {USUAL} tokens", USUAL),
+        engine(f"sorted, {half}, {USUAL} tokens", USUAL, plain_copies=True, narrowed=False),
+        engine(f"+ copies on their own stream, {USUAL} tokens", USUAL, narrowed=False),
+        engine(f"+ last layer for what is read, {USUAL} tokens", USUAL),
         engine("+ budget found at the start", None),
         engine(f"padded, {SMALL} tokens", SMALL),
         engine(f"padded, {SMALL} tokens, CUDA graphs", SMALL, graphs=True),
@@ -56,10 +58,12 @@ def makers(folder: Path, device: str, half: str) -> Sequence[tuple[str, Maker]]:
 
 def _engine(
     name: str, folder: Path, device: str, dtype: str, budget: int | None, *, attention: str = "padded",
-    graphs: bool = False, plain_copies: bool = False, compiled: bool = False,
+    graphs: bool = False, plain_copies: bool = False, compiled: bool = False, narrowed: bool = True,
 ) -> Way:
     options = ModelOptions(device=device, dtype=dtype, attention=attention, backend="torch")
     description, backend = load(str(folder), options)
+    if not narrowed:
+        _widen(backend)
     if graphs:
         # On a CPU nothing can be recorded: the shapes are rounded, and the rest stays as it is.
         backend._graphs = Graphs(CudaRecorder(torch.device(device)) if device == "cuda" else _cannot)
@@ -83,13 +87,14 @@ def _engine(
             found.append(np.take_along_axis(scored.scores, np.argsort(scored.label_ids, axis=1), axis=1))
         return np.concatenate(found)
 
-    return Way(name, run, lambda: (predictor.tokens, predictor.slots), predictor.max_batch_tokens)
+    return Way(name, run, lambda: (predictor.tokens, predictor.slots), predictor.max_batch_tokens, narrowed)
 
 
 def _textbook(folder: Path, device: str, dtype: str, batch_size: int) -> Way:
     """Batches in the order of arrival, padded to their longest, each one's scores fetched before the next one."""
     _, backend = load(str(folder), ModelOptions(device=device, dtype=dtype, backend="torch"))
     backend._stage, backend._wide_masks = _plain(torch.device(device)), False
+    _widen(backend)
     done = [0, 0]
 
     def run(packed: PackedSequences) -> np.ndarray[Any, Any]:
@@ -102,12 +107,18 @@ def _textbook(folder: Path, device: str, dtype: str, batch_size: int) -> Way:
             found.append(torch.softmax(backend.logits(batch).float(), -1).cpu().numpy())
         return np.concatenate(found)
 
-    return Way(f"textbook, {dtype}", run, lambda: (done[0], done[1]), 0, share=1 / 16)
+    return Way(f"textbook, {dtype}", run, lambda: (done[0], done[1]), 0, False, share=1 / 16)
 
 
 def _layers(backend: Any) -> list[torch.nn.Module]:
-    model = backend._read._model
-    return [module for module in model.modules() if type(module).__name__ == "TransformerBlock"]
+    return list(backend._read._model.base_model.transformer.layer)
+
+
+def _widen(backend: Any) -> None:
+    """As transformers has it: the last layer runs for all tokens."""
+    layers = backend._read._model.base_model.transformer.layer
+    layers[-1] = layers[-1].layer
+    backend._read.narrowed = False
 
 
 def _plain(device: torch.device) -> Stager:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workers.engine import varlen
 from workers.engine.batcher import PackedBatch
 from workers.engine.description import TaskName
+from workers.engine.last_layer import ENCODERS
 from workers.engine.reading import PackedReading, Reading
 from workers.errors import ModelError
 
@@ -17,10 +18,7 @@ logger = logging.getLogger(__name__)
 
 # transformers' model types whose attention goes through its interface and knows no distances between tokens, with the
 # module that gives the last hidden states. DeBERTa and MPNet add a bias by distance, which the fused kernel lacks.
-_ENCODERS = {
-    "distilbert": "transformer", "bert": "encoder", "roberta": "encoder", "xlm-roberta": "encoder",
-    "camembert": "encoder", "electra": "encoder", "albert": "encoder",
-}  # fmt: skip
+_ENCODERS = {**ENCODERS, "albert": "encoder"}
 
 
 class Packing(NamedTuple):

@@ -4,11 +4,17 @@ from typing import Any, Protocol
 
 import torch
 
+from workers.engine.last_layer import narrow
+
 
 class Reading(Protocol):
     """`inputs`: transformers' own, with an attention_mask ([n, L], or bool [n, 1, 1, L]) where there is padding.
     `targets`: int64 [n], or None for the first token. All on the device.
+
+    `narrowed`: the model's last hidden states are those of the tokens asked for alone, as `last_layer.narrow` does it.
     """
+
+    narrowed: bool
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor: ...
 
@@ -17,7 +23,7 @@ class Logits:
     """A classifier's."""
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._model = model
+        self._model, self.narrowed = model, narrow(model)
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         del targets
@@ -32,13 +38,16 @@ class TargetLogits:
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._model = model
+        self._model, self.narrowed = model, narrow(model)
         self._targets: torch.Tensor | None = None
-        base: torch.nn.Module = model.base_model  # type: ignore[assignment]
-        base.register_forward_hook(self._take_targets)
+        if not self.narrowed:
+            base: torch.nn.Module = model.base_model  # type: ignore[assignment]
+            base.register_forward_hook(self._take_targets)
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         self._targets = targets
+        if self.narrowed and targets is not None:
+            inputs = {**inputs, "asked": targets}
         return self._model(**inputs).logits[:, 0]
 
     def _take_targets(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
@@ -54,6 +63,7 @@ class Pooled:
 
     def __init__(self, model: torch.nn.Module, pooling: str) -> None:
         self._model, self._mean = model, pooling == "mean"
+        self.narrowed = not self._mean and narrow(model)
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         del targets
@@ -85,6 +95,8 @@ class PackedReading:
     def __call__(self, inputs: dict[str, Any], rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """[n, outputs]. `rows`: int64 [n], where the tokens are that are asked for. `lengths`: int64 [n]."""
         self._rows, self._lengths = rows, lengths
+        if self._read.narrowed:
+            inputs = {**inputs, "asked": rows}
         try:
             return self._read(inputs, None)
         finally:
@@ -94,7 +106,9 @@ class PackedReading:
         del module, arguments
         if self._rows is not None:
             hidden = outputs.last_hidden_state[0]
-            if self._mean:
+            if self._read.narrowed:
+                one = hidden
+            elif self._mean:
                 # unsafe: without it torch waits for the device to check the lengths, which are ours.
                 one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)
             else:

@@ -34,9 +34,16 @@ def attend(
         raise ValueError("attention without padding takes neither a mask nor a bias")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (one[0].transpose(0, 1) for one in (query, key, value))  # [T, heads, size]
-    if query.is_cuda:
-        return _fused(q, k, v, cu_seq_lens_q, max_length_q, scale)[None], None
-    return _one_by_one(q, k, v, cu_seq_lens_q, scale)[None], None
+    return _attended(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale)[None], None
+
+
+def attend_once(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ends: torch.Tensor, longest: int, scale: float
+) -> torch.Tensor:
+    """As `attend`, with one query for each of the n sequences: [1, heads, n, size] -> [1, n, heads, size]."""
+    q, k, v = (one[0].transpose(0, 1) for one in (query, key, value))
+    each = torch.arange(len(ends), dtype=ends.dtype, device=ends.device)
+    return _attended(q, k, v, each, ends, 1, longest, scale)[None]
 
 
 def kernels(device_type: str) -> AbstractContextManager[Any]:
@@ -44,29 +51,34 @@ def kernels(device_type: str) -> AbstractContextManager[Any]:
     return sdpa_kernel(SDPBackend.FLASH_ATTENTION) if device_type == "cuda" else nullcontext()
 
 
-def _fused(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ends: torch.Tensor, longest: int, scale: float
+def _attended(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, ends: torch.Tensor,
+    most_queries: int, longest: int, scale: float,
 ) -> torch.Tensor:
+    """[T, heads, size] of queries, each of which attends to the keys of its own sequence."""
+    if not query.is_cuda:
+        return _one_by_one(query, key, value, query_ends, ends, scale)
     from torch.nn.attention.varlen import varlen_attn
 
-    attended = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale)
+    attended = varlen_attn(query, key, value, query_ends, ends, most_queries, longest, scale=scale)
     assert isinstance(attended, torch.Tensor)
     return attended
 
 
 def _one_by_one(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ends: torch.Tensor, scale: float
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, ends: torch.Tensor,
+    scale: float,
 ) -> torch.Tensor:
     """The same in plain steps, for devices that have no such kernel: a CPU, where this is what the kernel is tested by.
 
     Tokens behind the last end belong to no sequence; what they get is never read.
     """
     attended = torch.zeros_like(query)
-    bounds = ends.tolist()
-    for start, end in itertools.pairwise(bounds):
-        if end > start:
-            q, k, v = (part[start:end].transpose(0, 1)[None] for part in (query, key, value))
-            attended[start:end] = scaled_dot_product_attention(q, k, v, scale=scale)[0].transpose(0, 1)
+    for of, among in zip(itertools.pairwise(query_ends.tolist()), itertools.pairwise(ends.tolist()), strict=True):
+        if among[1] > among[0]:
+            q, k, v = (part[slice(*bounds)].transpose(0, 1)[None]
+                       for part, bounds in ((query, of), (key, among), (value, among)))
+            attended[slice(*of)] = scaled_dot_product_attention(q, k, v, scale=scale)[0].transpose(0, 1)
     return attended
 
 

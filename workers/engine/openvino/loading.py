@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from workers.engine import reading
+from workers.engine import last_layer, reading
 from workers.engine.agreement import agreement
 from workers.engine.description import Activation, ModelDescription, TaskName
 from workers.engine.faults import one_line
@@ -146,7 +146,7 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
 
 def _code() -> str:
     """Of what is ours in a converted model."""
-    files = (Path(module.__file__ or "") for module in (conversion, positions, quantizing, reading))
+    files = (Path(module.__file__ or "") for module in (conversion, last_layer, positions, quantizing, reading))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

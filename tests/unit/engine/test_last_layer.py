@@ -1,0 +1,98 @@
+"""The last layer for the tokens that are read alone gives what the whole layer gives for them."""
+
+import copy
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from tests.models import FAMILIES, build
+from workers.engine.engine import Engine
+from workers.engine.last_layer import LastLayer, narrow
+from workers.engine.reading import Logits, Pooled, TargetLogits
+
+KNOWN = ("distilbert", "bert", "roberta", "xlm-roberta", "electra")
+Folders = Callable[[str], Path]
+
+
+def loaded(folder: Path, **options: Any) -> Any:
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, **options)
+    return model.eval()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_that_are_known_are_narrowed_and_others_stay(model_folder: Folders, family: str) -> None:
+    model = loaded(model_folder(family))
+    whole = copy.deepcopy(model)
+    assert narrow(model) is (family in KNOWN)
+    assert any(isinstance(module, LastLayer) for module in model.modules()) is (family in KNOWN)
+    ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(1))
+    mask = (torch.arange(9) < torch.tensor([9, 7, 1, 2])[:, None]).long()
+    with torch.inference_mode():
+        for given in ({}, {"attention_mask": mask}):
+            expected, found = whole(ids, **given).logits, model(ids, **given).logits
+            assert found == pytest.approx(expected, abs=1e-5)
+        hidden = model.base_model(ids).last_hidden_state
+    assert hidden.shape[1] == (1 if family in KNOWN else 9)
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_other_tokens_than_the_first(model_folder: Folders, family: str) -> None:
+    model = loaded(model_folder(family))
+    whole = copy.deepcopy(model)
+    narrow(model)
+    ids = torch.randint(5, 60, (3, 6), generator=torch.Generator().manual_seed(2))
+    mask = (torch.arange(6) < torch.tensor([6, 3, 4])[:, None]).long()
+    asked = torch.tensor([5, 0, 2])
+    with torch.inference_mode():
+        expected = whole.base_model(ids, attention_mask=mask).last_hidden_state[torch.arange(3), asked]
+        found = model.base_model(ids, attention_mask=mask, asked=asked).last_hidden_state
+    assert found[:, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_attention_that_is_not_torchs_stays_whole(model_folder: Folders) -> None:
+    assert not narrow(loaded(model_folder("bert"), attn_implementation="eager"))
+
+
+@pytest.mark.parametrize("what", ["other", "nan"])
+def test_a_layer_that_gives_something_else_stays_whole(
+    model_folder: Folders, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    model = loaded(model_folder("bert"))
+    layer = model.base_model.encoder.layer[-1]
+    forward = layer.forward
+
+    def another(*arguments: Any, **named: Any) -> torch.Tensor:
+        return forward(*arguments, **named) * (1.01 if what == "other" else float("nan"))
+
+    layer.forward = another
+    with caplog.at_level(logging.WARNING):
+        assert not narrow(model)
+    assert model.base_model.encoder.layer[-1] is layer
+    assert "the last layer of this bert is not the one that is known" in caplog.text
+
+
+@pytest.mark.parametrize("attention", ["padded", "packed"])
+def test_the_engine_reads_from_a_narrowed_model(model_folder: Folders, attention: str) -> None:
+    with Engine.load(str(model_folder("distilbert")), device="cpu", attention=attention, backend="torch") as engine:
+        backend: Any = engine._backend
+        assert backend._read.narrowed
+
+
+def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:
+    def model() -> Any:
+        return transformers.AutoModelForMaskedLM.from_pretrained(folders("bert")).eval()
+
+    assert TargetLogits(model()).narrowed
+    assert Pooled(model().base_model, "cls").narrowed
+    assert not Pooled(model().base_model, "mean").narrowed
+
+
+def test_half_precision(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", "roberta")
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    assert Logits(model).narrowed
