@@ -20,10 +20,12 @@ from workers.errors import InferenceError
 from workers.histogram import Histogram
 
 log = logging.getLogger(__name__)
+Answer = ScoredSequences | InferenceError
 ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
-Predict = Callable[[PackedSequences, int], ScoredSequences]
+# As `workers.engine.predictor.Predictor.begin`.
+Begin = Callable[[PackedSequences, int], Callable[[], ScoredSequences]]
 
 
 class Call(NamedTuple):
@@ -40,23 +42,41 @@ class Call(NamedTuple):
     trace: str | None = None
 
 
+class _Batch(NamedTuple):
+    """What is on the device. `answers`: waits for it, and gives one answer or error per call; never raises."""
+
+    calls: list[Call]
+    sequences: int
+    tokens: int
+    started: float
+    span: tracing.Span
+    answers: Callable[[], list[Answer]]
+
+
 class Joiner:
-    """Runs `predict` on `device`, an executor with one thread, over all calls that wait while it is busy.
+    """Begins batches on `device`, an executor with one thread, of all calls that wait while it is busy.
 
     Takes calls up to `full_tokens`, at least one, in the order of their arrival. A call waits at most `max_delay_s`
     for company, only while the device has nothing else to do, and only where company may be expected: not where the
     last `ALONE` batches had none. Under load calls come while the device is busy, and are together without any wait.
     Every future resolves.
+
+    `overlaps`: whether the device computes while this thread goes on, as a GPU does. Under load the next batch is then
+    begun before the answers of the one before it are waited for, so that the device has always something to do.
     """
 
-    def __init__(self, device: Executor, predict: Predict, full_tokens: int, max_delay_s: float) -> None:
-        self._device, self._predict = device, predict
+    def __init__(
+        self, device: Executor, begin: Begin, full_tokens: int, max_delay_s: float, overlaps: bool = False
+    ) -> None:
+        self._device, self._begin, self._overlaps = device, begin, overlaps
         self._full_tokens, self._max_delay_s = full_tokens, max_delay_s
         self._arrived = threading.Condition()
         self._waiting: deque[Call] = deque()
         self._waiting_tokens = 0
         self._alone = 0  # batches of one call in a row
+        self._open: _Batch | None = None  # its answers have not been waited for
         self._busy_since: float | None = None
+        self._ended = 0.0
         self._failed_in_row = 0
         self._counting = threading.Lock()  # guards what follows
         self._counts = {"calls": 0, "batches": 0, "sequences": 0, "tokens": 0, "failed_batches": 0}
@@ -71,7 +91,7 @@ class Joiner:
             self._waiting_tokens += len(packed.ids)
             self._arrived.notify()
         # One run per call: each takes what is there, and finds nothing where an earlier one has taken it along.
-        self._device.submit(self._run)
+        self._device.submit(self._run_waiting)
         return call.future
 
     def submit_apart(
@@ -79,7 +99,7 @@ class Joiner:
     ) -> "Future[ScoredSequences]":
         """As `submit`, but never joined with other calls. The device's thread is within `around` meanwhile."""
         call = Call(packed, top_k, time.monotonic(), Future(), around, trace)
-        self._device.submit(self._run, [call])
+        self._device.submit(self._run_apart, call)
         return call.future
 
     def busy_for_s(self) -> float:
@@ -100,20 +120,45 @@ class Joiner:
             return {**self._counts, "busy_s": round(self._busy_s, 6),
                     "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()}}
 
-    def _run(self, apart: list[Call] | None = None) -> None:
-        calls = [call for call in apart or self._take() if call.future.set_running_or_notify_cancel()]
-        if not calls:
+    def _run_waiting(self) -> None:
+        calls = [call for call in self._take() if call.future.set_running_or_notify_cancel()]
+        batch = self._batch(calls, self._begun) if calls else None
+        self._end_open()
+        if batch is None:
             return
-        started = self._busy_since = time.monotonic()
+        self._busy_since = max(batch.started, self._ended)
+        if self._overlaps and self._waiting:  # there is a run to come for what waits: it ends this one
+            self._open = batch
+        else:
+            self._end(batch)
+
+    def _run_apart(self, call: Call) -> None:
+        self._end_open()
+        if call.future.set_running_or_notify_cancel():
+            self._end(self._batch([call], self._within))
+
+    def _batch(self, calls: list[Call], begin: Callable[[list[Call]], Callable[[], list[Answer]]]) -> _Batch:
+        started = time.monotonic()
+        if self._busy_since is None:
+            self._busy_since = started
         sequences = sum(len(call.packed.lengths) for call in calls)
         tokens = sum(len(call.packed.ids) for call in calls)
-        with tracing.forward([call.trace for call in calls], sequences, tokens):
-            answers = self._together(calls)
-        self._busy_since = None
+        span = tracing.forward([call.trace for call in calls], sequences, tokens)
+        return _Batch(calls, sequences, tokens, started, span, begin(calls))
+
+    def _end_open(self) -> None:
+        batch, self._open = self._open, None
+        if batch is not None:
+            self._end(batch)
+
+    def _end(self, batch: _Batch) -> None:
+        answers = batch.answers()
+        tracing.end(batch.span)
+        started, self._ended, self._busy_since = max(batch.started, self._ended), time.monotonic(), None
         failed = all(isinstance(answer, Exception) for answer in answers)
         self._failed_in_row = self._failed_in_row + 1 if failed else 0
-        self._count(calls, sequences, tokens, started, failed)
-        for call, answer in zip(calls, answers, strict=True):
+        self._count(batch, started, failed)
+        for call, answer in zip(batch.calls, answers, strict=True):
             if isinstance(answer, Exception):
                 call.future.set_exception(answer)
             else:
@@ -123,7 +168,8 @@ class Joiner:
         with self._arrived:
             if not self._waiting:
                 return []
-            deadline = self._waiting[0].arrived + (self._max_delay_s if self._alone < ALONE else 0.0)
+            patient = self._open is None and self._alone < ALONE
+            deadline = self._waiting[0].arrived + (self._max_delay_s if patient else 0.0)
             while self._waiting_tokens < self._full_tokens and (left_s := deadline - time.monotonic()) > 0:
                 self._arrived.wait(left_s)
             calls: list[Call] = []
@@ -135,30 +181,53 @@ class Joiner:
             self._alone = 0 if len(calls) > 1 or self._waiting else self._alone + 1
             return calls
 
-    def _together(self, calls: list[Call]) -> list[ScoredSequences | InferenceError]:
-        """One answer or error per call; never raises. When the joined batch fails, each call is tried alone."""
+    def _begun(self, calls: list[Call]) -> Callable[[], list[Answer]]:
+        """Begin `calls` together. When that fails, each of them is tried alone."""
+        top_ks = [call.top_k for call in calls]
         try:
-            top_ks = [call.top_k for call in calls]
-            with calls[0].around:
-                scored = self._predict(concatenate([call.packed for call in calls]), max(top_ks))
-            return list(split_scores(scored, [len(call.packed.lengths) for call in calls], top_ks))
+            scored = self._begin(concatenate([call.packed for call in calls]), max(top_ks))
         except Exception as error:
-            log.warning("a batch of %d calls failed: %s: %s", len(calls), type(error).__name__, error)
-            if len(calls) == 1:
-                # A plain copy: the original may hold the batch's memory, and classes that the caller cannot load.
-                return [InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])]
-        return [answer for call in calls for answer in self._together([call])]
+            failure = _plain(error)
+            return lambda: self._failed(calls, failure)
 
-    def _count(self, calls: list[Call], sequences: int, tokens: int, started: float, failed: bool) -> None:
-        taken_s = time.monotonic() - started
+        def answers() -> list[Answer]:
+            try:
+                return list(split_scores(scored(), [len(call.packed.lengths) for call in calls], top_ks))
+            except Exception as error:
+                failure = _plain(error)
+            return self._failed(calls, failure)
+
+        return answers
+
+    def _within(self, calls: list[Call]) -> Callable[[], list[Answer]]:
+        """Run a single call to its end, inside of what is to be around it."""
+        try:
+            with calls[0].around:
+                found = self._begun(calls)()
+        except Exception as error:
+            found = self._failed(calls, _plain(error))
+        return lambda: found
+
+    def _failed(self, calls: list[Call], failure: InferenceError) -> list[Answer]:
+        log.warning("a batch of %d calls failed: %s", len(calls), failure)
+        return [failure] if len(calls) == 1 else [answer for call in calls for answer in self._begun([call])()]
+
+    def _count(self, batch: _Batch, started: float, failed: bool) -> None:
+        """`started`: behind the batch before it, even where it was begun earlier."""
+        taken_s = self._ended - started
         with self._counting:
             counts, histograms = self._counts, self._histograms
-            counts["calls"] += len(calls)
+            counts["calls"] += len(batch.calls)
             counts["batches"] += 1
-            counts["sequences"] += sequences
-            counts["tokens"] += tokens
+            counts["sequences"] += batch.sequences
+            counts["tokens"] += batch.tokens
             counts["failed_batches"] += failed
             self._busy_s += taken_s
-            histograms["queue_wait_s"].observe([started - call.arrived for call in calls])
+            histograms["queue_wait_s"].observe([started - call.arrived for call in batch.calls])
             histograms["forward_s"].observe(taken_s)
-            histograms["batch_tokens"].observe(tokens)
+            histograms["batch_tokens"].observe(batch.tokens)
+
+
+def _plain(error: Exception) -> InferenceError:
+    """A copy: the original may hold the batch's memory, and classes that the caller cannot load."""
+    return InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])

@@ -50,7 +50,8 @@ class ModelReplica:
         device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
         full_tokens = max(JOINED_TOKENS, JOINED_FORWARDS * self._predictor.max_batch_tokens)
-        self._joiner = Joiner(device, self._predictor.predict, full_tokens, settings.max_delay_ms / 1000)
+        self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
+                              overlaps=self._predictor.overlaps)
         self._speed = {"full_tokens": full_tokens,
                        "measured_tokens_per_s": round(device.submit(self._predictor.measure).result(), 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)

@@ -6,7 +6,7 @@ its children, what the device runs a child of the first call in it, linked to al
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
@@ -38,19 +38,15 @@ def call(model: str, requests: int) -> Span:
     })  # fmt: skip
 
 
-@contextmanager
-def forward(callers: Iterable[str | None], sequences: int, tokens: int) -> Iterator[None]:
-    """What the device runs for all `callers`, given by their `here`; nothing where none of them is traced."""
+def forward(callers: Iterable[str | None], sequences: int, tokens: int) -> Span:
+    """What the device runs for all `callers`, given by their `here`; to be ended. Nothing where none is traced."""
     contexts = list(_contexts(caller for caller in callers if caller))
     if not contexts:
-        yield
-        return
+        return trace.INVALID_SPAN
     attributes = {"labelstream.sequences": sequences, "labelstream.tokens": tokens}
     # Of the first caller's trace, so that it is sampled where that is, and seen there.
     parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0]))
-    links = [Link(context) for context in contexts]
-    with _tracer.start_as_current_span("forward", parent, links=links, attributes=attributes):
-        yield
+    return _tracer.start_span("forward", parent, links=[Link(context) for context in contexts], attributes=attributes)
 
 
 def within(span: Span) -> AbstractContextManager[Span]:

@@ -1,5 +1,7 @@
 """A model that takes no time: what is left is the worker's own part. No torch."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ class NullPredictor:
 
     max_batch_tokens = 16_384
     tokens = slots = 0
+    overlaps = False
 
     def __init__(self, description: ModelDescription) -> None:
         self._most, self._ranked = description.outputs, description.ranked
@@ -27,6 +30,9 @@ class NullPredictor:
 
     def memory(self) -> dict[str, int]:
         return {}
+
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        return partial(self.predict, packed, top_k)
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         shape = len(packed.lengths), min(top_k, self._most) if self._ranked else self._most

@@ -1,5 +1,6 @@
 """The ways that are compared: from a textbook loop to all that the engine has, each step upon the ones before it."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from workers.engine.forwards import Rows
 from workers.engine.graphs import CudaRecorder, Graphs
 from workers.engine.loading import load
 from workers.engine.options import ModelOptions
-from workers.engine.packed import PackedSequences, split
+from workers.engine.packed import PackedSequences, ScoredSequences, split
 from workers.engine.predictor import Predictor
 from workers.engine.staging import Arrays, Stager
 
@@ -43,9 +44,10 @@ def makers(folder: Path, device: str, half: str) -> Sequence[tuple[str, Maker]]:
     return (
         ("textbook, float32, batches of 32", lambda: _textbook(folder, device, "float32", 32)),
         (f"textbook, {half}, batches of 128", lambda: _textbook(folder, device, half, 128)),
-        engine(f"sorted, {half}, {USUAL} tokens", USUAL, plain_copies=True, narrowed=False),
-        engine(f"+ copies on their own stream, {USUAL} tokens", USUAL, narrowed=False),
-        engine(f"+ last layer for what is read, {USUAL} tokens", USUAL),
+        engine(f"sorted, {half}, {USUAL} tokens", USUAL, plain_copies=True, narrowed=False, overlaps=False),
+        engine(f"+ copies on their own stream, {USUAL} tokens", USUAL, narrowed=False, overlaps=False),
+        engine(f"+ last layer for what is read, {USUAL} tokens", USUAL, overlaps=False),
+        engine(f"+ calls begun before others end, {USUAL} tokens", USUAL),
         engine("+ budget found at the start", None),
         engine(f"padded, {SMALL} tokens", SMALL),
         engine(f"padded, {SMALL} tokens, CUDA graphs", SMALL, graphs=True),
@@ -59,6 +61,7 @@ def makers(folder: Path, device: str, half: str) -> Sequence[tuple[str, Maker]]:
 def _engine(
     name: str, folder: Path, device: str, dtype: str, budget: int | None, *, attention: str = "padded",
     graphs: bool = False, plain_copies: bool = False, compiled: bool = False, narrowed: bool = True,
+    overlaps: bool = True,
 ) -> Way:
     options = ModelOptions(device=device, dtype=dtype, attention=attention, backend="torch")
     description, backend = load(str(folder), options)
@@ -79,15 +82,21 @@ def _engine(
     joined = max(_JOINED_TOKENS, _JOINED_FORWARDS * predictor.max_batch_tokens)
 
     def run(packed: PackedSequences) -> np.ndarray[Any, Any]:
-        found = []
+        found: list[np.ndarray[Any, Any]] = []
+        begun: deque[Callable[[], ScoredSequences]] = deque()
         for part in split(packed, len(packed.lengths), joined):
-            scored = predictor.predict(part, 2)
-            assert scored.label_ids is not None
-            assert not scored.errors
-            found.append(np.take_along_axis(scored.scores, np.argsort(scored.label_ids, axis=1), axis=1))
-        return np.concatenate(found)
+            begun.append(predictor.begin(part, 2))
+            if len(begun) > overlaps:
+                found.append(_by_label(begun.popleft()()))
+        return np.concatenate([*found, *(_by_label(answers()) for answers in begun)])
 
     return Way(name, run, lambda: (predictor.tokens, predictor.slots), predictor.max_batch_tokens, narrowed)
+
+
+def _by_label(scored: ScoredSequences) -> np.ndarray[Any, Any]:
+    assert scored.label_ids is not None
+    assert not scored.errors
+    return np.take_along_axis(scored.scores, np.argsort(scored.label_ids, axis=1), axis=1)
 
 
 def _textbook(folder: Path, device: str, dtype: str, batch_size: int) -> Way:

@@ -37,7 +37,7 @@ def test_every_way_runs_and_answers_as_float32_does(
     process, path = done
     assert process.returncode == 0, process.stderr[-2_000:]
     figures = json.loads(path.read_text())
-    assert len(figures["ways"]) == 12
+    assert len(figures["ways"]) == 13
     for name, way in figures["ways"].items():
         assert "error" not in way, (name, way)
         assert way["off_float32_by"] < 1e-5, name

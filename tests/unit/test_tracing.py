@@ -63,7 +63,7 @@ def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InM
     start: Future[None] = Future()
     with ThreadPoolExecutor(1) as device:
         device.submit(start.result)
-        joiner = Joiner(device, lambda packed, top_k: by_length(packed, top_k, ""), 100, 0.0)
+        joiner = Joiner(device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0)
         answers = [joiner.submit(PACKED, 1, trace) for trace in (*parents, None)]
         start.set_result(None)
         for answer in answers:
@@ -77,8 +77,7 @@ def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InM
 
 
 def test_a_call_that_is_not_traced_runs_without_a_span(spans: InMemorySpanExporter) -> None:
-    with tracing.forward([None, None], 1, 1):
-        pass
+    tracing.end(tracing.forward([None, None], 1, 1))
     assert spans.get_finished_spans() == ()
     assert tracing.here() is None
 

@@ -2,6 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -77,16 +80,23 @@ class Predictor:
         `errors`. Raises InferenceError when the model does not answer a known good row either: nothing is known of
         any of the rows then.
         """
+        return self.begin(packed, top_k)()
+
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        """As `predict`, in two steps: what this gives is to be called for the answers, on the same thread.
+
+        On cuda the device computes meanwhile, and further calls may be begun.
+        """
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
-        try:
+        with _as_inference_errors():
             for batch in self._forwards.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
+        return partial(self._end, call)
+
+    def _end(self, call: _Call) -> ScoredSequences:
+        with _as_inference_errors():
             result = _collect(call)
-        except InferenceError:
-            raise
-        except Exception as error:
-            raise InferenceError(f"the model's answers were lost: {one_line(error)}") from error
         if result.errors:
             self.probe()
         return result
@@ -111,6 +121,11 @@ class Predictor:
     def slots(self) -> int:
         """Run since the start, padding counted."""
         return self._forwards.slots
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the device computes on while this thread does something else."""
+        return self._backend.device_type == "cuda"
 
     @property
     def packs(self) -> bool:
@@ -224,6 +239,16 @@ class Predictor:
         if logits.shape != (len(rows), self._description.outputs):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
         call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
+
+
+@contextmanager
+def _as_inference_errors() -> Iterator[None]:
+    try:
+        yield
+    except InferenceError:
+        raise
+    except Exception as error:
+        raise InferenceError(f"the model's answers were lost: {one_line(error)}") from error
 
 
 def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:

@@ -85,6 +85,8 @@ class TorchBackend:
 
     def free_memory(self) -> None:
         """Return the recordings' memory and the allocator's cached blocks to the device."""
+        if self.device_type == "cuda":
+            torch.cuda.synchronize(self._device)  # no recording may be under way
         if self._graphs is not None:
             self._graphs.clear()
         if self.device_type == "cuda":

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class NoPredictor:
 
     max_batch_tokens = 16_384
     tokens = slots = 0
+    overlaps = False
 
     def probe(self) -> None:
         pass
@@ -47,6 +49,9 @@ class NoPredictor:
 
     def memory(self) -> dict[str, int]:
         return {}
+
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        return partial(self.predict, packed, top_k)
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         return by_length(packed, top_k, "")

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -23,7 +23,11 @@ class Device:
         self.started = threading.Event()
         self.batches: list[list[int]] = []
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        scored = self._predict(packed, top_k)
+        return lambda: scored
+
+    def _predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         self.batches.append(packed.lengths.tolist())
         self.started.set()
         assert self.free.wait(10)
@@ -47,7 +51,7 @@ def packed(*lengths: int) -> PackedSequences:
 def busy_joiner(thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0) -> tuple[Joiner, Device]:
     """A joiner whose device is at work on a first call, and stays so until `free` is set."""
     device = Device()
-    joiner = Joiner(thread, device.predict, full_tokens, max_delay_s)
+    joiner = Joiner(thread, device.begin, full_tokens, max_delay_s)
     joiner.submit(packed(1), 1)
     assert device.started.wait(5)
     return joiner, device
@@ -108,7 +112,7 @@ def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> 
 def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = Joiner(thread, device.predict, 100, 0.3)
+    joiner = Joiner(thread, device.begin, 100, 0.3)
     first = joiner.submit(packed(2), 1)
     time.sleep(0.05)
     second = joiner.submit(packed(3), 1)
@@ -123,7 +127,7 @@ def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecuto
 def test_who_is_always_alone_waits_for_nobody_until_there_was_company_again(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = Joiner(thread, device.predict, 100, max_delay_s=3_600)
+    joiner = Joiner(thread, device.begin, 100, max_delay_s=3_600)
     for _ in range(ALONE):
         joiner.submit(packed(100), 1).result(5)  # full: it has no reason to wait
     joiner.submit(packed(1), 1).result(5)
@@ -177,3 +181,100 @@ def test_who_has_given_up_is_left_out(thread: ThreadPoolExecutor) -> None:
     device.free.set()
     kept.result(5)
     assert device.batches == [[1], [6]]
+
+
+class Overlapping:
+    """Takes whatever it is given at once; the answers are there when `done` is released, once each."""
+
+    def __init__(self) -> None:
+        self.done = threading.Semaphore(0)
+        self.steps: list[tuple[str, list[int]]] = []
+
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        lengths = packed.lengths.tolist()
+        self.steps.append(("begin", lengths))
+        if 14 in lengths:
+            raise KeyError("a bug")
+
+        def answers() -> ScoredSequences:
+            self.steps.append(("wait", lengths))
+            assert self.done.acquire(timeout=10)
+            if 13 in lengths:
+                raise InferenceError("unlucky")
+            return by_length(packed, top_k, "")
+
+        return answers
+
+
+def overlapping(thread: ThreadPoolExecutor, full_tokens: int = 10) -> tuple[Joiner, Overlapping, threading.Event]:
+    """A joiner whose thread does nothing until the event is set."""
+    device, start = Overlapping(), threading.Event()
+    thread.submit(start.wait, 10)
+    return Joiner(thread, device.begin, full_tokens, 3_600.0, overlaps=True), device, start
+
+
+def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_for(thread: ThreadPoolExecutor) -> None:
+    joiner, device, start = overlapping(thread)
+    futures = [joiner.submit(packed(length), 1) for length in (10, 9, 8)]
+    device.done.release(3)
+    start.set()
+    assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[1]], [[0]]]
+    assert device.steps == [
+        ("begin", [10]), ("begin", [9]), ("wait", [10]), ("begin", [8]), ("wait", [9]), ("wait", [8])]
+
+
+def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) -> None:
+    joiner, device, start = overlapping(thread)
+    first, second = joiner.submit(packed(10), 1), joiner.submit(packed(9), 1)
+    assert second.cancel()
+    device.done.release()
+    start.set()
+    assert first.result(5).label_ids.tolist() == [[0]]
+    assert device.steps == [("begin", [10]), ("wait", [10])]
+
+
+def test_nobody_waits_for_company_while_a_batch_is_on_the_device(thread: ThreadPoolExecutor) -> None:
+    joiner, device, start = overlapping(thread)
+    futures = [joiner.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
+    device.done.release(2)
+    start.set()
+    assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[0]]]
+
+
+def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -> None:
+    joiner, device, start = overlapping(thread)
+    first = joiner.submit(packed(10), 1)
+    apart = joiner.submit_apart(packed(3), 1, nullcontext())
+    last = joiner.submit(packed(11), 1)
+    device.done.release(3)
+    start.set()
+    for future in (first, apart, last):
+        future.result(5)
+    assert device.steps == [(step, [length]) for length in (10, 3, 11) for step in ("begin", "wait")]
+
+
+@pytest.mark.parametrize("unlucky", [13, 14])
+def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecutor, unlucky: int) -> None:
+    joiner, device, start = overlapping(thread, full_tokens=20)
+    bad, good, after = (joiner.submit(packed(length), 1) for length in (unlucky, 4, 18))
+    device.done.release(9)
+    start.set()
+    assert isinstance(bad.exception(5), InferenceError)
+    assert good.result(5).label_ids.tolist() == [[0]]
+    assert after.result(5).label_ids.tolist() == [[0]]
+    assert joiner.failed_in_row == 0
+
+
+def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
+    joiner, device, start = overlapping(thread)
+    futures = [joiner.submit(packed(length), 1) for length in (10, 9, 8)]
+    start.set()
+    began = time.monotonic()
+    for _ in futures:
+        time.sleep(0.05)
+        assert joiner.busy_for_s() > 0
+        device.done.release()
+    for future in futures:
+        future.result(5)
+    assert 0.1 < joiner.counts()["busy_s"] <= time.monotonic() - began
+    assert joiner.busy_for_s() == 0

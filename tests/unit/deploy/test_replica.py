@@ -1,7 +1,7 @@
 """The replica without Serve: what it notes before it runs something that may kill it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,9 +30,9 @@ class Predictor:
         if self.broken:
             raise InferenceError("the model fails on any text")
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         self.history.append(packed.lengths.tolist())
-        return by_length(packed, top_k, "")
+        return lambda: by_length(packed, top_k, "")
 
     def put(self, ticket: str | None) -> None:
         self.history.append(ticket)
@@ -44,7 +44,7 @@ def replica() -> Iterator[Any]:
     with ThreadPoolExecutor(1) as device:
         made._description, made._predictor = description(), Predictor()
         made._notes = made._predictor
-        made._joiner = Joiner(device, made._predictor.predict, 100, 0.0)
+        made._joiner = Joiner(device, made._predictor.begin, 100, 0.0)
         yield made
 
 

@@ -95,6 +95,18 @@ def test_a_poisoned_row_alone_is_at_fault_when_a_good_row_passes() -> None:
     assert scored.errors == {0: failed("ValueError: poison")}
 
 
+def test_calls_that_are_begun_before_others_end_keep_their_answers() -> None:
+    backend = FakeBackend()
+    predictor = Predictor(DESCRIPTION, backend, 64)
+    first = predictor.begin(pack([[200], [201] * 3]), 1)
+    second = predictor.begin(pack([[202, 5], [NAN]]), 2)
+    assert backend.shapes == [(2, 3), (2, 2)]  # the device has all its work
+    assert first().scores[:, 0].tolist() == [200, 201]
+    scored = second()
+    assert scored.scores[0].tolist() == [202, 2]
+    assert scored.errors == {1: failed("the model's logits are not finite")}
+
+
 def test_attempts_are_how_often_the_model_got_the_row() -> None:
     backend = FakeBackend(on_poison)
     packed = pack([POISON if i == 6 else 200 + i] for i in range(8))
