@@ -111,7 +111,9 @@ def _arithmetic(node: ast.BinOp) -> Iterator[str]:
 
 
 def _unary(node: ast.UnaryOp) -> Iterator[str]:
-    yield f"({ast.unparse(node.operand)})"
+    # The last of two axes is the second as well; -1 as a number is changed by `_constant`.
+    if not (isinstance(node.operand, ast.Constant) and node.operand.value == 1):
+        yield f"({ast.unparse(node.operand)})"
 
 
 def _constant(node: ast.Constant) -> Iterator[str]:

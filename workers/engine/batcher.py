@@ -60,7 +60,7 @@ def plan(
 
 def _fitting(longest: int, max_batch_tokens: int) -> int:
     """How many sequences, none longer than `longest`, a batch takes."""
-    return max(1, max_batch_tokens // max(1, longest))
+    return max(1, max_batch_tokens // longest)
 
 
 def _cheapest_cuts(

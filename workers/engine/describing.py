@@ -26,7 +26,7 @@ def describe(
         activation=activation,
         max_length=max_length,
         top_k=_top_k(options.top_k, most),
-        tokenizer_json=_tokenizer_json(tokenizer),
+        tokenizer_json=tokenizer.backend_tokenizer.to_str(),
         ranked=not (zero_shot or embedding or options.long_text == "windows"),
         keep=_keep(options.truncate, tokenizer.truncation_side),
         windows=_windows(source, options, max_length),
@@ -124,20 +124,13 @@ def _top_k(wanted: int | None, most: int | None) -> int:
     return most if wanted is None else max(1, min(wanted, most))
 
 
-def _tokenizer_json(tokenizer: Any) -> str:
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    return backend.to_str()
-
-
 def _labels_of(source: str, task: TaskName, config: Any, tokenizer: Any) -> tuple[str, ...]:
     if task is TaskName.EMBEDDING:
         return ()
     if task is TaskName.FILL_MASK:  # as the pipeline names them; a model may have more rows than there are tokens
         known = len(tokenizer)
         return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))
-    names: dict[int, Any] = config.id2label or {}
+    names: dict[int, Any] | None = config.id2label
     if not names or sorted(names) != list(range(config.num_labels)):
         raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")
     return tuple(str(names[i]) for i in range(len(names)))

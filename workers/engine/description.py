@@ -74,7 +74,7 @@ class ModelDescription:
 
     `labels`: id -> name, in order of the ids. `ranked`: a sequence is answered with its best labels; else with the
     scores of all, in the order of the ids. `max_length`: tokens that the model takes, special tokens included.
-    `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), without truncation
+    `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), perhaps with truncation
     and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
     `mask`: for the task fill-mask, whose labels are the vocabulary. `dimensions`: of an embedding, which has no labels.
     `threshold`, `thresholds`, `normalize`: see `workers.engine.options.ModelOptions`.

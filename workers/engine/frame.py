@@ -62,11 +62,15 @@ def frames(tokenizer: Tokenizer) -> tuple[Frame, Frame]:
             encoding = tokenizer.encode(first, texts[1] if len(texts) == 2 else None)
             contents = [int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
             if frame.wrap(contents) != int32_bytes(encoding.ids) or frame.types(contents) != bytes(encoding.type_ids):
-                raise _unsupported()
+                raise ModelError(
+                    "the tokenizer's post-processor does more than put special tokens around the texts, which is not "
+                    "supported; use a model with a template such as '[CLS] $A [SEP]'"
+                )
     return single, pair
 
 
 def _frame_of(encoding: Encoding, count: int) -> Frame:
+    """What it would be if `encoding` held `count` contents in their order."""
     ids: list[list[int]] = [[] for _ in range(count + 1)]
     gap_types: list[list[int]] = [[] for _ in range(count + 1)]
     content_types = [0] * count
@@ -76,22 +80,11 @@ def _frame_of(encoding: Encoding, count: int) -> Frame:
             ids[gap].append(token)
             gap_types[gap].append(kind)
         else:
-            if not gap - 1 <= sequence <= gap:
-                raise _unsupported()
             gap = sequence + 1
             content_types[sequence] = kind
-    if gap != count:
-        raise _unsupported()
     return Frame(
         tuple(int32_bytes(part) for part in ids),
         tuple(bytes(part) for part in gap_types),
         tuple(content_types),
         sum(map(len, ids)),
-    )
-
-
-def _unsupported() -> ModelError:
-    return ModelError(
-        "the tokenizer's post-processor does more than put special tokens around the texts, which is not supported; "
-        "use a model with a template such as '[CLS] $A [SEP]'"
     )

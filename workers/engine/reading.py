@@ -75,7 +75,7 @@ class Pooled:
             return hidden.mean(1, dtype=torch.float32)
         mask = mask[:, 0, 0] if mask.dim() == 4 else mask
         whole = (hidden * mask[:, :, None]).sum(1, dtype=torch.float32)
-        return whole / mask.sum(1, dtype=torch.float32)[:, None]
+        return whole / mask.sum(1)[:, None]
 
 
 class PackedReading:

@@ -73,5 +73,5 @@ def aggregate(scored: ScoredSequences, counts: Sequence[int], labels: int, how: 
     errors: dict[int, RecordError] = {}
     for row in sorted(scored.errors):
         errors.setdefault(int(np.searchsorted(ends, row, side="right")), scored.errors[row])
-    order = np.argsort(-whole, axis=1, kind="stable")
+    order = np.argsort(-whole, kind="stable")
     return ScoredSequences(order.astype(np.int32), np.take_along_axis(whole, order, 1).astype(np.float32), errors)

@@ -25,6 +25,13 @@ def test_a_plan_covers_each_row_once_within_the_budget(
     assert in_order == sorted(lengths, reverse=True)
 
 
+def test_a_budget_is_used_to_its_end() -> None:
+    assert [batch.tolist() for batch in plan(np.ones(7, np.int64), 3, 64)] == [[0, 1, 2], [3, 4, 5], [6]]
+    for budget in (8, 9):
+        assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), budget)] == [[0, 1], [2]]
+    assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), 10)] == [[0, 1, 2]]
+
+
 def _least_cost(lengths: list[int], budget: int, overhead: int) -> int:
     """Of all ways to cut `lengths` between different ones, by trying each; the budget cuts further."""
     longest_first = sorted(lengths, reverse=True)
@@ -94,8 +101,8 @@ def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
 @settings(deadline=None, derandomize=True)
 def test_a_plan_without_padding_covers_each_row_once_within_the_budget(lengths: list[int], budget: int) -> None:
     batches = plan_packed(np.array(lengths, np.int32), budget)
-    assert [lengths[row] for batch in batches for row in batch] == sorted(lengths, reverse=True)
-    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(len(lengths)))
+    in_order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    assert [row for batch in batches for row in batch.tolist()] == in_order
     sums = [sum(lengths[row] for row in batch) for batch in batches]
     assert all(total <= budget or len(batch) == 1 for total, batch in zip(sums, batches, strict=True))
     # No batch could have taken the next row too.

@@ -136,6 +136,7 @@ def test_thresholds_are_for_scores_and_labels_that_there_are() -> None:
 def test_a_config_without_labels_has_its_own_function() -> None:
     config: Any = SimpleNamespace(problem_type=None, num_labels=0)
     assert activation_of(config) is Activation.NONE
+    assert activation_of(config, "single_label_classification") is Activation.SOFTMAX
     config.function_to_apply = "sigmoid"
     assert activation_of(config) is Activation.SIGMOID
 

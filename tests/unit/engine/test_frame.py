@@ -71,9 +71,9 @@ class Odd:
     "other",
     [
         ("<s> $A </s>", "<s> $A $B:1"), ("<s> $A:1", "<s> $A $B:1"), ("<s> $A", "<s> $A </s> $B:1"),
-        ("<s> $A", "<s> $A $B:0"),
+        ("<s> $A", "<s> $A $B:0"), ("</s> $A", "<s> $A $B:1"),
     ],
-    ids=["ids", "types", "ids of a pair", "types of a pair"],
+    ids=["ids", "types", "ids of a pair", "types of a pair", "ids, as many"],
 )
 def test_a_frame_that_depends_on_the_text_is_refused(other: tuple[str, str]) -> None:
     frames(Odd(("<s> $A", "<s> $A $B:1"), ("<s> $A", "<s> $A $B:1")))  # type: ignore[arg-type]

@@ -50,6 +50,29 @@ def test_split_and_concatenate_undo_each_other(
         assert whole.type_ids.tolist() == packed.type_ids.tolist()
 
 
+@pytest.mark.parametrize(
+    ("max_sequences", "max_tokens", "expected"),
+    [(9, 5, [[2, 3], [4, 1], [9]]), (9, 4, [[2], [3], [4], [1], [9]]), (9, 6, [[2, 3], [4, 1], [9]]),
+     (9, 10, [[2, 3, 4, 1], [9]]), (2, 10, [[2, 3], [4, 1], [9]]), (9, 19, [[2, 3, 4, 1, 9]])],
+)  # fmt: skip
+def test_parts_are_as_large_as_they_may_be(max_sequences: int, max_tokens: int, expected: list[list[int]]) -> None:
+    parts = split(packed_of([2, 3, 4, 1, 9], False), max_sequences, max_tokens)
+    assert [part.lengths.tolist() for part in parts] == expected
+
+
+def test_targets_are_kept() -> None:
+    some, none = packed_of([2, 3], False)._replace(targets=np.array([1, 2], np.int32)), packed_of([4], False)
+    whole = concatenate([some, none, some])
+    assert whole.targets is not None
+    assert whole.targets.tolist() == [1, 2, 0, 1, 2]
+    alike = concatenate([some, some]).targets
+    assert alike is not None
+    assert alike.tolist() == [1, 2, 1, 2]
+    assert concatenate([none, none]).targets is None
+    parts = split(some, 1, 99)
+    assert [None if part.targets is None else part.targets.tolist() for part in parts] == [[1], [2]]
+
+
 def test_concatenate_fills_type_ids_where_a_part_has_none() -> None:
     whole = concatenate([packed_of([2], False), packed_of([3], True, first=1)])
     assert whole.type_ids is not None
@@ -89,3 +112,5 @@ def test_split_scores_refuses_rows_that_do_not_add_up() -> None:
     rows = np.zeros((3, 2), np.int32)
     with pytest.raises(ValueError, match="3 answers for 2"):
         split_scores(ScoredSequences(rows, rows.astype(np.float32), {}), [1, 1], [1, 1])
+    with pytest.raises(ValueError, match="2 answers for 2"):
+        split_scores(ScoredSequences(rows, rows[:2].astype(np.float32), {}), [1, 1], [1, 1])

@@ -38,6 +38,32 @@ def test_each_request_gets_its_own_top_k() -> None:
     assert answers[1] == Prediction(("b",), (0.5,), int(prepared.packed.lengths[1]), False, "rev")
 
 
+def test_two_labels_may_be_independent() -> None:
+    task = task_for(replace(DESCRIPTION, labels=("a", "b"), activation=Activation.SIGMOID, top_k=1))
+    prepared = task.prepare([Request("good")])
+    assert prepared.width == 2
+    scored = ScoredSequences(np.array([[1, 0]], np.int32), np.array([[0.9, 0.6]], np.float32), {})
+    (answer,) = prepared.answers(scored)
+    assert isinstance(answer, Prediction)
+    assert (answer.labels, answer.accepted) == (("b", "a"), ("b", "a"))
+
+
+def test_a_vector_that_there_is_not_is_an_error() -> None:
+    task = task_for(replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False))
+    boom = RecordError(Fault.INFERENCE_FAILED, "boom")
+    scored = ScoredSequences(None, np.array([[1.0, 2.0], [np.nan, np.nan]], np.float32), {1: boom})
+    good, bad = task.prepare([Request("good"), Request("bad")]).answers(scored)
+    assert isinstance(good, Embedding)
+    assert bad == boom
+
+
+def test_fills_of_nothing_need_no_model() -> None:
+    task = task_for(replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4)))
+    prepared = task.prepare([Request("no mask")])
+    (error,) = prepared.answers(None)
+    assert isinstance(error, RecordError)
+
+
 def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
     requests = [
         Request("good"), Request("x", candidate_labels=("y",)), Request("lone \ud800"), Request("bad", top_k=0),
@@ -68,6 +94,12 @@ def test_a_text_without_a_token_is_refused_where_no_special_tokens_are_added() -
     prepared = task_for(description).prepare([Request("good"), Request(" "), Request("bad good")])
     assert prepared.packed.ids.tolist() == [0, 1, 0]
     assert prepared.rejected == {1: RecordError(Fault.INVALID_MESSAGE, "the text has no tokens")}
+    prepared = task_for(description).prepare([Request("good bad"), Request(" ")])
+    assert prepared.rejected.keys() == {1}
+    # What has been refused for another reason stays so.
+    prepared = task_for(description).prepare([Request(" "), Request(" ", top_k=0)])
+    messages = [prepared.rejected[row].message for row in (0, 1)]
+    assert messages == ["the text has no tokens", "top_k must be at least 1, not 0"]
 
 
 def test_rows_that_fail_are_record_errors() -> None:
@@ -152,6 +184,11 @@ def test_a_hypothesis_must_leave_room_for_one_token_of_the_text() -> None:
         logits_of((0, 0, 0)))  # fmt: skip
     assert isinstance(whole, Prediction)
     assert not whole.truncated
+    labels = ("a " * 12, "a")  # the text is cut beside the first one alone
+    (either,) = task.prepare([Request("good bad", candidate_labels=labels, hypothesis_template="{}")]).answers(
+        logits_of((0, 0, 0), (0, 0, 0)))  # fmt: skip
+    assert isinstance(either, Prediction)
+    assert either.truncated
 
 
 def test_a_vector_of_length_zero_stays_so() -> None:

@@ -170,6 +170,7 @@ def test_the_word_cache_is_bounded_and_keeps_what_is_used(family: str) -> None:
         assert cache["good"] is expected  # an old word that is in use is not computed again
         assert len(cache) <= 10
         assert len(cache._old) <= 10
+    assert family == "bert" or words._first._max_words == 10
     long = "z" * (MAX_WORD_CHARS + 1)
     assert cache[long]
     assert long not in cache
@@ -194,3 +195,15 @@ def test_no_requests_are_no_sequences() -> None:
 def test_a_length_without_room_for_a_text_is_refused() -> None:
     with pytest.raises(ModelError, match="leaves no room"):
         TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=4))
+    packed, _ = TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=5)).encode([Request("a b", "c d")])
+    assert packed.lengths.tolist() == [5]
+
+
+def test_truncation_and_padding_of_the_tokenizers_own_are_off() -> None:
+    oracle = make_tokenizer("bert")
+    backend = Tokenizer.from_str(oracle.backend_tokenizer.to_str())
+    backend.enable_truncation(4)
+    backend.enable_padding(length=12)
+    ours = TextTokenizer(replace(describe(oracle), tokenizer_json=backend.to_str()))
+    requests = [Request("not bad at all"), Request("\x00 not bad at all"), Request("a", "b c d")]
+    assert_same(ours, make_tokenizer("bert"), requests)

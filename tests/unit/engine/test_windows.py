@@ -138,9 +138,15 @@ def test_a_window_that_fails_is_its_messages_fault_alone() -> None:
     tie = aggregate(scored._replace(scores=np.full((1, 2), 0.5, np.float32)), [1], 2, "mean")
     assert tie.label_ids is not None
     assert tie.label_ids.tolist() == [[0, 1]]
+    halves = scored._replace(label_ids=None, scores=np.array([[0.0] * 50 + [1.0] * 50], np.float32))
+    many = aggregate(halves, [1], 100, "max")
+    assert many.label_ids is not None
+    assert many.label_ids.tolist() == [[*range(50, 100), *range(50)]]
     for counts in ([2, 1, 1], [2, 2, 2], []):
         with pytest.raises(ValueError, match="answers for"):
             aggregate(scored, counts, 2, "mean")
+    with pytest.raises(ValueError, match="0 answers for 0"):
+        aggregate(scored._replace(label_ids=None, scores=np.zeros((0, 2), np.float32)), [], 2, "mean")
 
 
 def test_too_many_windows_are_cut_and_say_so(model_folder: Folders) -> None:

@@ -15,7 +15,7 @@ from tests.unit.engine.test_fill_mask import assert_same, masked
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from workers.classifier import Embedding, Prediction, Request
 from workers.engine import varlen
-from workers.engine.batcher import PackedBatch
+from workers.engine.batcher import PackedBatch, PaddedBatch
 from workers.engine.engine import Engine
 from workers.engine.packing import positions_of
 
@@ -133,3 +133,13 @@ def test_padding_tokens_in_a_text_do_not_count() -> None:
     assert positions_of(batch, None).tolist() == batch.positions.tolist()
     assert positions_of(batch, 1).tolist() == [2, 1, 3, 1, 1, 4, 2, 3, 4]
     assert positions_of(batch._replace(ids=ids + 9), 1).tolist() == (batch.positions + 2).tolist()
+
+
+def test_a_model_that_has_run_without_padding_runs_with_it(model_folder: Folders) -> None:
+    for family in ("bert", "albert"):  # one with a narrowed last layer, and one without
+        with load(model_folder(family), top_k=None) as engine:
+            backend: Any = engine._backend
+            batch = PaddedBatch(np.array([[5, 6, 7], [8, 9, 0]]), np.array([3, 2]), None)
+            before = backend.logits(batch)
+            engine.classify([Request(text) for text in TEXTS])
+            assert torch.equal(backend.logits(batch), before)

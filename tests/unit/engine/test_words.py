@@ -29,6 +29,10 @@ def normalizer(*steps: Any) -> Change:
     return lambda tokenizer: setattr(tokenizer, "normalizer", normalizers.Sequence(list(steps)))
 
 
+def without_normalizer(tokenizer: Tokenizer) -> None:
+    tokenizer.normalizer = None
+
+
 def splitting(*steps: Any) -> Change:
     how = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(list(steps))
     return lambda tokenizer: setattr(tokenizer, "pre_tokenizer", how)
@@ -58,6 +62,8 @@ EXACT: dict[str, tuple[str, Change]] = {
                                                          normalizers.NFKC(), normalizers.Strip())),
     "added behind the normalizer": ("albert", added('"x', normalized=True)),
     "a word is replaced": ("deberta-v2", normalizer(normalizers.Replace("bad", "good"))),
+    "line feeds are made spaces": ("xlm-roberta", normalizer(normalizers.Nmt(),
+                                                             normalizers.Replace(Regex(" {2,}"), " "))),
     "nested": ("albert", normalizer(normalizers.Sequence([normalizers.Lowercase()]), normalizers.NFD())),
 }  # fmt: skip
 
@@ -71,6 +77,7 @@ def tokenizer_of(name: str) -> tuple[Tokenizer, Any]:
 @pytest.mark.parametrize("name", EXACT)
 @given(texts=st.lists(MANY_SCRIPTS, min_size=1, max_size=4))
 @example(texts=["not bad at all", "good good", "GOOD Bad bad", "``x ''x \"x x\"x", "bad.bad abad", "a  b", " a", "b "])
+@example(texts=["a \nb", "a\n b", "\n a", "a\tb"])
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_what_is_read_by_words_is_read_exactly(name: str, texts: list[str]) -> None:
     tokenizer, words = tokenizer_of(name)
@@ -95,6 +102,9 @@ def test_what_holds_an_added_token_is_not_read_by_words() -> None:
         ("roberta", normalizer(normalizers.Prepend("x"))),
         ("roberta", normalizer(normalizers.Replace("y", ""))),
         ("roberta", normalizer(normalizers.Replace("y", " "))),
+        ("roberta", normalizer(normalizers.Replace("\t", "x"))),
+        ("roberta", normalizer(normalizers.Replace("x", "\n"))),
+        ("roberta", normalizer(normalizers.Replace("\u00e9", "e"))),
         ("roberta", normalizer(normalizers.Replace("a b", "c"))),
         ("roberta", normalizer(normalizers.Replace("ab", "a b"))),
         ("roberta", normalizer(normalizers.Replace("ab", ""))),
@@ -111,6 +121,7 @@ def test_what_holds_an_added_token_is_not_read_by_words() -> None:
         ("xlm-roberta", splitting(pre_tokenizers.BertPreTokenizer())),
         ("xlm-roberta", added("two words")),
         ("bert", normalizer(normalizers.Lowercase())),
+        ("bert", added("\x07", normalized=True)),
         ("bert", normalizer(normalizers.BertNormalizer(), normalizers.NFC())),
         ("bert", splitting(pre_tokenizers.Whitespace())),
         ("bert", splitting(pre_tokenizers.WhitespaceSplit(), pre_tokenizers.BertPreTokenizer())),
@@ -125,6 +136,50 @@ def test_a_tokenizer_of_another_kind_has_no_words() -> None:
     assert words_of(bare) is None
     bare.pre_tokenizer = pre_tokenizers.Whitespace()
     assert words_of(bare) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "served", "not_served"),
+    [
+        ("bert", lambda _: None, ("good\tbad\nbad", "caf\u00e9 \u4e2d"), ("good\x07",)),
+        ("roberta", lambda _: None, ("caf\u00e9 \u4e2d", " good"), ("good\tbad", "good ", "")),
+        # A normalizer may join characters across words.
+        ("roberta", normalizer(normalizers.NFC()), ("good",), ("caf\u00e9",)),
+        ("albert", without_normalizer, ("good", " good"), ("caf\u00e9", "good\tbad")),
+    ],
+)
+def test_what_is_read_by_words_and_what_is_not(
+    family: str, change: Change, served: tuple[str, ...], not_served: tuple[str, ...]
+) -> None:
+    tokenizer = made(family, change)
+    words: Any = words_of(tokenizer)
+    for text in served:
+        assert words.ids(text) == int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids)
+    assert [words.ids(text) for text in not_served] == [None] * len(not_served)
+
+
+@pytest.mark.parametrize("char", ["!", "~", "a"])
+def test_a_normalizer_that_makes_no_word_of_a_character_is_refused(char: str) -> None:
+    class Odd:
+        """As one that comes precompiled may be."""
+
+        def __init__(self) -> None:
+            self._whole = made("roberta", normalizer(normalizers.NFC()))
+            self.normalizer = self
+
+        def to_str(self) -> str:
+            return self._whole.to_str()
+
+        def normalize_str(self, text: str) -> str:
+            return text.replace(char, " ")
+
+    assert words_of(Odd()) is None  # type: ignore[arg-type]
+
+
+def test_words_share_what_is_known_of_their_pieces() -> None:
+    words: Any = words_of(made("bert", lambda _: None))
+    words.ids("good, (bad)")
+    assert set(words._cache) == {"good,", "good", ",", "(bad)", "(", "bad", ")"}
 
 
 def test_so_many_words_are_enough() -> None:
