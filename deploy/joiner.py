@@ -134,17 +134,23 @@ class Joiner:
 
     def _run_apart(self, call: Call) -> None:
         self._end_open()
-        if call.future.set_running_or_notify_cancel():
-            self._end(self._batch([call], self._within))
+        if call.future.set_running_or_notify_cancel() and (batch := self._batch([call], self._within)):
+            self._end(batch)
 
-    def _batch(self, calls: list[Call], begin: Callable[[list[Call]], Callable[[], list[Answer]]]) -> _Batch:
+    def _batch(self, calls: list[Call], begin: Callable[[list[Call]], Callable[[], list[Answer]]]) -> _Batch | None:
+        """None when that is not even begun; the calls know then."""
         started = time.monotonic()
         if self._busy_since is None:
             self._busy_since = started
         sequences = sum(len(call.packed.lengths) for call in calls)
         tokens = sum(len(call.packed.ids) for call in calls)
-        span = tracing.forward([call.trace for call in calls], sequences, tokens)
-        return _Batch(calls, sequences, tokens, started, span, begin(calls))
+        try:
+            span = tracing.forward([call.trace for call in calls], sequences, tokens)
+            return _Batch(calls, sequences, tokens, started, span, begin(calls))
+        except BaseException as error:
+            self._busy_since = None
+            _resolve(calls, error)
+            return None
 
     def _end_open(self) -> None:
         batch, self._open = self._open, None
@@ -152,8 +158,13 @@ class Joiner:
             self._end(batch)
 
     def _end(self, batch: _Batch) -> None:
-        answers = batch.answers()
-        tracing.end(batch.span)
+        try:
+            answers = batch.answers()
+            tracing.end(batch.span)
+        except BaseException as error:
+            self._busy_since = None
+            _resolve(batch.calls, error)
+            return
         started, self._ended, self._busy_since = max(batch.started, self._ended), time.monotonic(), None
         failed = all(isinstance(answer, Exception) for answer in answers)
         self._failed_in_row = self._failed_in_row + 1 if failed else 0
@@ -228,6 +239,13 @@ class Joiner:
             histograms["batch_tokens"].observe(batch.tokens)
 
 
-def _plain(error: Exception) -> InferenceError:
+def _resolve(calls: list[Call], error: BaseException) -> None:
+    """Whatever it is: nobody may wait for ever, and the thread goes on."""
+    log.error("a bug beside a batch of %d calls: %r", len(calls), error)
+    for call in calls:
+        call.future.set_exception(_plain(error))
+
+
+def _plain(error: BaseException) -> InferenceError:
     """A copy: the original may hold the batch's memory, and classes that the caller cannot load."""
     return InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])

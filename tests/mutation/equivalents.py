@@ -15,7 +15,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_ANSWERS, "if len(widths) > 1:", "1 -> 0", _FASTER),
     (_SCORING, "_SELECT_FROM = 1_000", "*", _FASTER),
     (_SCORING, "width = scores.shape[-1]", "*", _FASTER),
-    (_SCORING, "if width < _SELECT_FROM or 4 * top_k > width:", "*", _FASTER),
+    (_SCORING, "if width < _SELECT_FROM or 4 * top_k > width:", "*", f"{_FASTER}; but for ties at the cut"),
     (_SCORING, "best, order = torch.sort(scores.gather(-1, ids), descending=True, stable=True)",
      "torch.sort(scores.gather(-1, ids), descending=True, stable=True) -> "
      "torch.sort(scores.gather(-1, ids), descending=True)", "on a CPU all of torch's sorting is stable"),

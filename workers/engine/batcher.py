@@ -39,7 +39,7 @@ class PackedBatch(NamedTuple):
 def plan(
     lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1
 ) -> list[NDArray[np.intp]]:
-    """Cut n sequences into batches of similar length: arrays of row numbers, which together are 0..n-1 once each.
+    """Cut n sequences, none of them empty, into batches of similar length: arrays of row numbers, together 0..n-1 once.
 
     A batch costs its longest sequence times its count, padding included, and stays within `max_batch_tokens`; a
     sequence longer than that is a batch of its own. Longest first, so that freed blocks fit all that follows; and what

@@ -14,6 +14,7 @@ from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from workers.engine import varlen
+from workers.engine.faults import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +71,22 @@ class Parts:
 def narrow(model: Any) -> bool:
     """Have `model` compute its last layer for the tokens that are read alone; its last hidden states are these then.
 
-    False, and nothing is changed, where its family is none of those, or where its own layer gives something else.
+    False, and nothing is changed, where its family is none of those, or its own layer is another one than is known.
     """
     config = model.config
     if config.model_type not in ENCODERS or config._attn_implementation != "sdpa":
         return False
     layers = getattr(model.base_model, ENCODERS[config.model_type]).layer
+    if getattr(config, "is_decoder", False) or not len(layers):
+        return False
     last = LastLayer(layers[-1], _of_distilbert if config.model_type == "distilbert" else _of_bert)
-    if not _same(layers[-1], last, model):
-        logger.warning("the last layer of this %s is not the one that is known: it runs for all tokens",
-                       config.model_type)
+    try:
+        problem = None if _same(layers[-1], last, model) else "it gives something else"
+    except Exception as error:
+        problem = one_line(error)
+    if problem is not None:
+        logger.warning("the last layer of this %s is not the one that is known, and runs for all tokens: %s",
+                       config.model_type, problem)
         return False
     layers[-1] = last
     return True
@@ -109,14 +116,15 @@ def _taken(hidden: torch.Tensor, asked: torch.Tensor | None, in_one_row: bool) -
 
 
 def _same(layer: nn.Module, last: LastLayer, model: Any) -> bool:
-    """On made-up hidden states, with padding and with another token than the first."""
+    """On made-up hidden states, with padding and without a mask, and for other tokens than the first."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(*_CHECK_SHAPE, model.config.hidden_size, generator=generator).to(model.device, model.dtype)
     rows, width = _CHECK_SHAPE
     mask = (torch.arange(width) < torch.tensor([width, width - 1, width - 2])[:, None]).to(model.device)[:, None, None]
     asked = torch.tensor([width - 1, 0, 1], device=model.device)
     with torch.inference_mode():
-        whole = layer(hidden, mask.expand(-1, 1, width, -1))[torch.arange(rows), asked]
-        found = last(hidden, mask, asked=asked)[:, 0]
+        whole = torch.cat([layer(hidden, given)[torch.arange(rows), asked]
+                           for given in (None, mask.expand(-1, 1, width, -1))])
+        found = torch.cat([last(hidden, given, asked=asked)[:, 0] for given in (None, mask)])
     tolerance = _TOLERANCE if model.dtype is torch.float32 else _TOLERANCE_OF_HALF
     return bool((whole - found).abs().max() <= tolerance * whole.abs().max())

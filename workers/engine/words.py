@@ -78,7 +78,7 @@ class SpacedWords:
             words = text.split(" ", most)[:most]  # each has an id at least
         else:
             words = text.split(" ")
-        if not words[-1]:  # a space at the end, or nothing at all
+        if not words[0] or not words[-1]:  # a space at either end, or nothing at all
             return None
         try:
             first = self._first[words[0]]

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.joiner import ALONE, Joiner
 from tests.unit.deploy.fakes import by_length
+from workers import tracing
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError
 
@@ -262,14 +263,39 @@ def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecuto
     assert isinstance(bad.exception(5), InferenceError)
     assert good.result(5).label_ids.tolist() == [[0]]
     assert after.result(5).label_ids.tolist() == [[0]]
-    assert joiner.failed_in_row == 0
+    again = [step for step in device.steps if step[1] in ([unlucky], [4])]
+    assert [length for step, (length,) in again if step == "begin"] == [unlucky, 4]  # together, and then each alone
+    assert joiner.counts()["failed_batches"] == 0  # that is where all of its calls have failed
+
+
+@pytest.mark.parametrize("where", ["forward", "end"])
+def test_what_fails_beside_the_model_leaves_nobody_waiting(
+    thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    joiner, device, start = overlapping(thread)
+    original, calls = getattr(tracing, where), iter(range(9))
+
+    def once(*arguments: object) -> object:
+        if next(calls) == 1:
+            raise RuntimeError("no tracing")
+        return original(*arguments)
+
+    monkeypatch.setattr(tracing, where, once)
+    first, second = joiner.submit(packed(10), 1), joiner.submit(packed(11), 1)
+    device.done.release(2)
+    start.set()
+    assert first.result(5).label_ids.tolist() == [[0]]
+    assert str(second.exception(5)) == "a bug: RuntimeError('no tracing')"
+    assert joiner.busy_for_s() == 0
 
 
 def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
     joiner, device, start = overlapping(thread)
     futures = [joiner.submit(packed(length), 1) for length in (10, 9, 8)]
-    start.set()
     began = time.monotonic()
+    start.set()
+    while ("wait", [10]) not in device.steps:
+        time.sleep(0.001)
     for _ in futures:
         time.sleep(0.05)
         assert joiner.busy_for_s() > 0

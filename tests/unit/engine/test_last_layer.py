@@ -58,7 +58,16 @@ def test_attention_that_is_not_torchs_stays_whole(model_folder: Folders) -> None
     assert not narrow(loaded(model_folder("bert"), attn_implementation="eager"))
 
 
-@pytest.mark.parametrize("what", ["other", "nan"])
+@pytest.mark.parametrize("what", ["decoder", "causal", "no layers"])
+def test_what_is_no_encoder_stays_whole(tmp_path: Path, what: str) -> None:
+    settings: dict[str, Any] = {"decoder": {"is_decoder": True}, "no layers": {"num_hidden_layers": 0}}.get(what, {})
+    model = loaded(build(tmp_path / "model", "bert", **settings))
+    if what == "causal":  # whatever the config says
+        model.base_model.encoder.layer[-1].attention.self.is_causal = True
+    assert not narrow(model)
+
+
+@pytest.mark.parametrize("what", ["other", "nan", "raises"])
 def test_a_layer_that_gives_something_else_stays_whole(
     model_folder: Folders, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
@@ -67,13 +76,16 @@ def test_a_layer_that_gives_something_else_stays_whole(
     forward = layer.forward
 
     def another(*arguments: Any, **named: Any) -> torch.Tensor:
+        if what == "raises":
+            raise TypeError("another signature")
         return forward(*arguments, **named) * (1.01 if what == "other" else float("nan"))
 
     layer.forward = another
     with caplog.at_level(logging.WARNING):
         assert not narrow(model)
     assert model.base_model.encoder.layer[-1] is layer
-    assert "the last layer of this bert is not the one that is known" in caplog.text
+    reason = "TypeError: another signature" if what == "raises" else "it gives something else"
+    assert f"the last layer of this bert is not the one that is known, and runs for all tokens: {reason}" in caplog.text
 
 
 @pytest.mark.parametrize("attention", ["padded", "packed"])
@@ -94,5 +106,22 @@ def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:
 
 def test_half_precision(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "roberta")
-    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    assert Logits(model).narrowed
+    ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(3))
+    for dtype in (torch.bfloat16, torch.float16):
+        model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
+        with torch.inference_mode():
+            expected = model(ids).logits.softmax(-1).float()
+            read = Logits(model)
+            assert read.narrowed
+            assert read({"input_ids": ids}, None).softmax(-1).float() == pytest.approx(expected, abs=2e-2)
+
+
+def test_camembert_is_roberta() -> None:
+    config = transformers.CamembertConfig(vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                                          intermediate_size=64)  # fmt: skip
+    model = transformers.CamembertForSequenceClassification(config).eval()
+    ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        expected = model(ids).logits
+        assert narrow(model)
+        assert model(ids).logits == pytest.approx(expected, abs=1e-5)

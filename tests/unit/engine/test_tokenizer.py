@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from tests.models import FAMILIES, TEXTS, make_tokenizer
 from workers.classifier import Request
 from workers.engine.description import Activation, Keep, ModelDescription
 from workers.engine.frame import ID_BYTES, int32_bytes
-from workers.engine.tokenizer import TextTokenizer
+from workers.engine.tokenizer import TextTokenizer, cut
 from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, WordCache
 from workers.engine.words import words_of
 from workers.errors import ModelError
@@ -178,6 +179,13 @@ def test_the_word_cache_is_bounded_and_keeps_what_is_used(family: str) -> None:
     assert long[1:] in cache
     with pytest.raises(Uncacheable):
         cache[f"x{cache._added[0]}"]
+
+
+def test_what_is_kept_of_two_that_are_as_long_and_of_both_ends() -> None:
+    assert_same(*both("bert"), [Request("x " * 30, "y " * 30)])  # an odd number of tokens to share
+    for room, head in ((12, 3), (13, 3), (16, 4)):
+        kept = np.frombuffer(cut(int32_bytes(range(20)), room, Keep.HEAD_TAIL), np.int32).tolist()
+        assert kept == [*range(head), *range(20 - room + head, 20)]
 
 
 def test_a_long_pair_costs_no_more_than_its_length() -> None:
