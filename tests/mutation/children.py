@@ -87,6 +87,8 @@ def _fork(work: Callable[[], int], output: Path, seconds: float) -> int:
         most = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + _SPARE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         code = work()
+    except MemoryError:
+        code = 1  # the limit has noticed the change
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

@@ -8,6 +8,9 @@ _ANSWERS, _BATCHER, _DESCRIBING, _FRAME, _PACKED, _READING, _SCORING, _TOKENIZER
 _FASTER = "both ways give the same, and one is faster"
 _LIMIT = "a limit that is as good a little higher or lower"
 _NOTHING = "of nothing that is run"
+_LAST = "workers/engine/last_layer.py"
+_MADE_UP = "any made-up values show whether layers are the same"
+_FOUND = "the comparison of both layers finds it as well"
 _NO_LENGTH = "any number that is no length will do"
 
 EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
@@ -79,4 +82,28 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (f"{_TASKS}/prepared.py", "empty = (packed.lengths == 0).any()",
      "(packed.lengths == 0).any -> (packed.lengths == 0).all", "what has several sequences has tokens in all of them"),
     (f"{_TASKS}/zero_shot.py", "MAX_HYPOTHESES = 10_000  # at about 200 bytes each", "*", _LIMIT),
+    (_READING, "if self.narrowed and targets is not None:",
+     "self.narrowed and targets is not None -> ((targets is not None))", "a layer that is whole does not look at it"),
+    (_LAST, "_CHECK_SHAPE = 3, 5", "*", _MADE_UP),
+    (_LAST, "generator = torch.Generator().manual_seed(0)", "*", _MADE_UP),
+    (_LAST, "hidden = torch.randn(*_CHECK_SHAPE, model.config.hidden_size, generator=generator).to(model.device, model.dtype)",
+     "*", _MADE_UP),
+    (_LAST, "mask = (torch.arange(width) < torch.tensor([width, width - 1, width - 2])[:, None]).to(model.device)[:, None, None]",
+     "*", _MADE_UP),
+    (_LAST, "asked = torch.tensor([width - 1, 0, 1], device=model.device)", "*", _MADE_UP),
+    (_LAST, "return bool((whole - found).abs().max() <= tolerance * whole.abs().max())",
+     "(whole - found).abs().max() <= tolerance * whole.abs().max() -> (whole - found).abs().max() < tolerance * whole.abs().max()",
+     _LIMIT),
+    (_LAST, "asked: torch.Tensor | None = None, cu_seq_lens_q: torch.Tensor | None = None, max_length_q: int = 0,", "0 -> 1",
+     "it comes along with cu_seq_lens_q"),
+    (_LAST, "attended, _ = sdpa_attention_forward(",
+     "sdpa_attention_forward( parts.attention, query, key, value, mask, scaling=parts.attention.scaling) -> "
+     "sdpa_attention_forward(parts.attention, query, key, value, mask)", "all these families scale as torch does"),
+    (_LAST, 'if config.model_type not in ENCODERS or config._attn_implementation != "sdpa":',
+     'config.model_type not in ENCODERS or config._attn_implementation != "sdpa" -> ((config.model_type not in ENCODERS))',
+     _FOUND),
+    (_LAST, 'if getattr(config, "is_decoder", False) or not len(layers):',
+     'getattr(config, "is_decoder", False) or not len(layers) -> (not len(layers))', _FOUND),
+    (_LAST, "return hidden[torch.arange(hidden.shape[0], device=hidden.device), asked][:, None]",
+     "torch.arange(hidden.shape[0], device=hidden.device) -> torch.arange(hidden.shape[0])", "on a CPU"),
 )

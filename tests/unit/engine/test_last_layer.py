@@ -67,18 +67,20 @@ def test_what_is_no_encoder_stays_whole(tmp_path: Path, what: str) -> None:
     assert not narrow(model)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("what", ["other", "nan", "raises"])
 def test_a_layer_that_gives_something_else_stays_whole(
-    model_folder: Folders, caplog: pytest.LogCaptureFixture, what: str
+    model_folder: Folders, caplog: pytest.LogCaptureFixture, what: str, dtype: torch.dtype
 ) -> None:
-    model = loaded(model_folder("bert"))
+    model = loaded(model_folder("bert")).to(dtype)
+    other = 1.001 if dtype is torch.float32 else 1.1
     layer = model.base_model.encoder.layer[-1]
     forward = layer.forward
 
     def another(*arguments: Any, **named: Any) -> torch.Tensor:
         if what == "raises":
             raise TypeError("another signature")
-        return forward(*arguments, **named) * (1.01 if what == "other" else float("nan"))
+        return forward(*arguments, **named) * (other if what == "other" else float("nan"))
 
     layer.forward = another
     with caplog.at_level(logging.WARNING):

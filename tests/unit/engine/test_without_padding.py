@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from workers.classifier import Embedding, Prediction, Request
 from workers.engine import varlen
 from workers.engine.batcher import PackedBatch, PaddedBatch
+from workers.engine.description import TaskName
 from workers.engine.engine import Engine
-from workers.engine.packing import positions_of
+from workers.engine.packing import packing_for, positions_of, takes_4d_masks
+from workers.errors import ModelError
 
 PACKED: dict[str, Any] = {"device": "cpu", "dtype": "float32", "attention": "packed"}
 WITH_BIAS = ("deberta-v2", "mpnet")
@@ -143,3 +146,32 @@ def test_a_model_that_has_run_without_padding_runs_with_it(model_folder: Folders
             before = backend.logits(batch)
             engine.classify([Request(text) for text in TEXTS])
             assert torch.equal(backend.logits(batch), before)
+
+
+def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> None:
+    def model(family: str, attention: str) -> Any:
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            model_folder(family), attn_implementation=attention)
+
+    assert takes_4d_masks(model("bert", "sdpa"))
+    assert not takes_4d_masks(model("bert", "eager"))
+    assert not takes_4d_masks(model("deberta-v2", "eager"))
+    assert not takes_4d_masks(model("mpnet", "eager"))
+
+
+def test_an_attention_of_another_name_is_refused(model_folder: Folders) -> None:
+    with pytest.raises(ModelError, match="attention 'other' is unknown; use auto, padded or packed"):
+        Engine.load(str(model_folder("bert")), device="cpu", attention="other")
+
+
+@pytest.mark.parametrize(("dtype", "refused"), [(torch.float32, True), (torch.float16, False), (torch.bfloat16, False)])
+def test_a_gpus_kernel_wants_half_precision(
+    caplog: pytest.LogCaptureFixture, dtype: torch.dtype, refused: bool
+) -> None:
+    config = SimpleNamespace(model_type="bert", _attn_implementation="eager")
+    model: Any = SimpleNamespace(config=config, device=torch.device("cuda"), dtype=dtype)
+    read: Any = None
+    with caplog.at_level(logging.WARNING):
+        assert packing_for("m", "packed", model, read, TaskName.TEXT_CLASSIFICATION, "mean") is None
+    assert ("needs bfloat16 or float16 on a GPU" in caplog.text) is refused
+    assert ("asks for the attention eager" in caplog.text) is not refused
