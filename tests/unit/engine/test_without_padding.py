@@ -157,6 +157,7 @@ def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> No
     assert not takes_4d_masks(model("bert", "eager"))
     assert not takes_4d_masks(model("deberta-v2", "eager"))
     assert not takes_4d_masks(model("mpnet", "eager"))
+    assert not takes_4d_masks(SimpleNamespace(config=SimpleNamespace(model_type="other", _attn_implementation="sdpa")))
 
 
 def test_an_attention_of_another_name_is_refused(model_folder: Folders) -> None:
