@@ -106,4 +106,11 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
      'getattr(config, "is_decoder", False) or not len(layers) -> (not len(layers))', _FOUND),
     (_LAST, "return hidden[torch.arange(hidden.shape[0], device=hidden.device), asked][:, None]",
      "torch.arange(hidden.shape[0], device=hidden.device) -> torch.arange(hidden.shape[0])", "on a CPU"),
+    (f"{_TASKS}/fill_mask.py", "ones = split(packed, 1, 1)", "*", "each sequence is a part by itself in any case"),
+    (f"{_TASKS}/fill_mask.py",
+     "masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))",
+     "ids[row][:top_k] -> ids[row][:]", "map ends with the shorter one"),
+    (f"{_TASKS}/fill_mask.py",
+     "masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))",
+     "scores[row][:top_k] -> scores[row][:]", "map ends with the shorter one"),
 )

@@ -1,6 +1,7 @@
 """From requests to sequences and back to answers: one bad request never harms another."""
 
 from dataclasses import replace
+from string import ascii_letters
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from tests.models import make_tokenizer
 from workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
 from workers.engine.answers import predictions
 from workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
-from workers.engine.packed import ScoredSequences
+from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks import task_for
+from workers.engine.tasks.fill_mask import _places
 from workers.errors import ModelError
 
 DESCRIPTION = ModelDescription(
@@ -153,6 +155,27 @@ def test_zero_shot_abstains_below_its_thresholds(
     (answer,) = prepared.answers(logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9)))
     assert isinstance(answer, Prediction)
     assert (answer.accepted, len(answer.labels), len(answer.scores)) == (accepted, shown, shown)
+
+
+def test_labels_that_are_as_likely_keep_their_order() -> None:
+    labels = tuple(ascii_letters)
+    prepared = task_for(NLI).prepare([Request("good", candidate_labels=labels, hypothesis_template="{}", top_k=60)])
+    (answer,) = prepared.answers(logits_of(*[(0.0, float(i >= 26), 0.0) for i in range(52)]))
+    assert isinstance(answer, Prediction)
+    assert answer.labels == labels[26:] + labels[:26]
+
+
+def test_labels_that_are_independent_do_not_drown_each_other() -> None:
+    prepared = task_for(NLI).prepare([Request("good", candidate_labels=("a", "b", "c"), multi_label=True, top_k=3)])
+    (answer,) = prepared.answers(logits_of((2_000, 2_001, 2_000), (-2_000, -2_001, -2_000), (5_000, 0, 0)))
+    assert isinstance(answer, Prediction)
+    assert answer.scores == pytest.approx((1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0.0))
+
+
+def test_a_mask_may_be_the_first_token() -> None:
+    packed = PackedSequences(np.array([4, 5, 4, 6, 7, 4], np.int32), np.array([2, 2, 2], np.int32))
+    rows, targets = _places(packed, 4)
+    assert (rows.tolist(), targets.tolist()) == ([0, 1, 2], [0, 0, 1])
 
 
 def test_a_pair_that_fails_is_its_texts_fault_alone() -> None:
