@@ -61,11 +61,14 @@ def main() -> None:
         unequal = len(cases)
         if options.sample:
             cases = random.Random(options.seed).sample(cases, min(options.sample, len(cases)))
-        survivors = list(survivors_of(cases, options.processes, folder))
+        survivors = 0
+        for case in survivors_of(cases, options.processes, folder):
+            survivors += 1
+            print(diff_of(case), flush=True)
     stale = known.difference(*map(_names, made))
     for one in sorted(stale):
         print(f"{one} is in the list of equivalents, but no such mutant is made any more")
-    print(f"{len(cases)} mutants: {len(cases) - len(survivors)} killed, {len(survivors)} survived; "
+    print(f"{len(cases)} mutants: {len(cases) - survivors} killed, {survivors} survived; "
           f"{len(made) - unequal} more are equivalents and were not tried ({time.monotonic() - started:.0f} s)")
     sys.exit(1 if survivors or stale else 0)
 
@@ -108,15 +111,11 @@ def _fastest(tests: list[str], seconds: dict[str, float]) -> list[str]:
 
 def survivors_of(cases: list[Case], processes: int, folder: Path) -> Iterator[Case]:
     jobs = ((case, partial(_try, case), case.seconds) for case in cases if case.tests)
-    for case in cases:
-        if not case.tests:
-            print(diff_of(case), flush=True)
-            yield case
+    yield from (case for case in cases if not case.tests)
     for number, (case, done) in enumerate(run_all(jobs, processes, folder), 1):
         if done.code in (4, 5, 99):
             sys.exit(f"the tests of {case.name} could not be run:\n{done.output}")
         if done.code == 0:
-            print(diff_of(case), flush=True)
             yield case
         if number % 50 == 0:
             print(f"{number} of {len(cases)}", flush=True)

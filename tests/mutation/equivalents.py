@@ -59,8 +59,6 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_BATCHER, "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)", "False -> True",
      _FASTER),
     (_PACKED, "if len(parts) == 1:", "1 -> 0", _FASTER),
-    (_READING, "outputs.last_hidden_state = hidden[torch.arange(hidden.shape[0], device=hidden.device), targets][:, None]",
-     "torch.arange(hidden.shape[0], device=hidden.device) -> torch.arange(hidden.shape[0])", "on a CPU"),
     (_READING, 'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
      'torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True) -> '
      "torch.segment_reduce(hidden.float(), \'mean\', lengths=self._lengths)", "a check that a GPU waits for"),

@@ -47,7 +47,7 @@ class LastLayer(nn.Module):
         """See the class. `more`, `named`: a decoder's, and what layers hand on."""
         del more, named
         parts = self._parts(self.layer)
-        taken = _taken(hidden_states, asked, cu_seq_lens_q is not None)
+        taken = one_of_each(hidden_states, asked) if cu_seq_lens_q is None else hidden_states[:, asked]
         query, key, value = (
             project(of).unflatten(-1, (-1, parts.attention.attention_head_size)).transpose(1, 2)
             for project, of in ((parts.query, taken), (parts.key, hidden_states), (parts.value, hidden_states)))
@@ -107,11 +107,10 @@ def _of_bert(layer: Any) -> Parts:
     return Parts(layer.attention.self, ("query", "key", "value"), rest)
 
 
-def _taken(hidden: torch.Tensor, asked: torch.Tensor | None, in_one_row: bool) -> torch.Tensor:
+def one_of_each(hidden: torch.Tensor, asked: torch.Tensor | None) -> torch.Tensor:
+    """[n, L, hidden] -> [n, 1, hidden] of the tokens `asked`, int64 [n]; None: the first."""
     if asked is None:
         return hidden[:, :1]
-    if in_one_row:
-        return hidden[:, asked]
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), asked][:, None]
 
 

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import torch
 
-from workers.engine.last_layer import narrow
+from workers.engine.last_layer import narrow, one_of_each
 
 
 class Reading(Protocol):
@@ -52,9 +52,7 @@ class TargetLogits:
 
     def _take_targets(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
         del module, arguments
-        hidden = outputs.last_hidden_state
-        targets = 0 if self._targets is None else self._targets
-        outputs.last_hidden_state = hidden[torch.arange(hidden.shape[0], device=hidden.device), targets][:, None]
+        outputs.last_hidden_state = one_of_each(outputs.last_hidden_state, self._targets)
         return outputs
 
 
