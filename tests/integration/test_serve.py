@@ -194,7 +194,8 @@ def test_answers_are_the_engines_own(serving: Serving) -> None:
 
 
 def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> None:
-    wait_until(lambda: len(runtime.status()["pipelines"]) == 2, 30, "the workers' first reports")
+    # Pipelines are listed from the start; their workers as soon as they have reported.
+    wait_until(lambda: all(runtime.status()["pipelines"].values()), 30, "the workers' first reports")
     found = runtime.command("fake", {"name": "resume"})
     [worker] = found["workers"]
     assert found == {"known": ["fake", "real"], "workers": [worker],
