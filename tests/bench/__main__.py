@@ -48,22 +48,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of each way")
     parser.add_argument("--messages", type=int, default=4_000, help="per run of our ways; the textbook gets 1/20")
-    parser.add_argument("--only", choices=["delivery"], help="this part alone")
+    parser.add_argument("--only", choices=["delivery", "worker"], help="this part alone")
     parser.add_argument("--null-messages", type=int, default=40_000, help="per run with a model that takes no time")
     parser.add_argument("--long-messages", type=int, default=120_000,
                         help="the same for the cost of exactly-once: so many that the wait for the last transaction, "
                         "up to a second, hardly counts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
+        parts = {
+            "delivery": partial(delivery_cost, Path(folder), broker, options.rounds, options.long_messages),
+            "worker": partial(worker_cpu, Path(folder), broker, options.rounds, options.null_messages),
+        }
         if options.only:
-            figures = delivery_cost(Path(folder), broker, options.rounds, options.long_messages)
-            print(json.dumps({"hardware": hardware(CPU), **figures}, indent=2))
+            print(json.dumps({"hardware": hardware(CPU), **parts[options.only]()}, indent=2))
             return
         figures = {
             "hardware": hardware(CPU),
             **throughput(Path(folder), broker, options.rounds, options.messages),
-            "delivery": delivery_cost(Path(folder), broker, options.rounds, options.long_messages),
-            "worker": worker_cpu(Path(folder), broker, options.rounds, options.null_messages),
+            **{name: part() for name, part in parts.items()},
         }
     show(figures)
     if options.json:

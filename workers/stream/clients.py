@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
@@ -18,6 +18,7 @@ from kafka.serializer import Serializer
 from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings, secret_of
 from workers.stream.assignor import Assignor
+from workers.stream.bulk import BulkProducer
 from workers.stream.producers import LINGER_MS
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
@@ -86,9 +87,9 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
     )
 
 
-def make_producer(config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int]) -> KafkaProducer:
+def make_producer(config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int]) -> BulkProducer:
     """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to."""
-    return KafkaProducer(
+    return BulkProducer(
         **config,
         **_producing(kafka, limits),
         delivery_timeout_ms=kafka.delivery_timeout_ms,
@@ -99,11 +100,11 @@ def make_producer(config: dict[str, Any], kafka: KafkaSettings, limits: Sequence
 def make_transactional_producer(
     config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], transactional_id: str,
     value_serializer: Serializer | None = None,
-) -> KafkaProducer:
+) -> BulkProducer:
     """Like `make_producer`, for transactions. It gives up sending before the broker ends the transaction."""
     delivery_ms = min(kafka.delivery_timeout_ms, kafka.transaction_timeout_ms * 2 // 3)
     request_ms = min(kafka.request_timeout_ms, delivery_ms // 2)
-    return KafkaProducer(
+    return BulkProducer(
         **config | {"request_timeout_ms": request_ms},
         **_producing(kafka, limits),
         transactional_id=transactional_id,

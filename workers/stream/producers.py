@@ -5,7 +5,7 @@ And what kafka-python's producer needs around it, whoever uses one.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.producer.future import FutureRecordMetadata
 
+from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.encode import Outgoing
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,10 @@ class Producer(Protocol):
         """Raises kafka's own errors."""
         ...
 
+    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
+        """As `BulkProducer.send_all`."""
+        ...
+
     def refused(self) -> None:
         """The broker found the last record too large, which leaves kafka-python's producer beyond repair."""
         ...
@@ -92,7 +97,7 @@ class Producer(Protocol):
 class IdempotentProducer:
     """Each record counts as soon as it is acknowledged."""
 
-    def __init__(self, make: Callable[[], KafkaProducer]) -> None:
+    def __init__(self, make: Callable[[], BulkProducer]) -> None:
         self._make, self._producer = make, make()
 
     def announce(self, records: int) -> None:
@@ -100,6 +105,9 @@ class IdempotentProducer:
 
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+
+    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
+        return self._producer.send_all(topic, records)
 
     def refused(self) -> None:
         end(self._producer, 0)

@@ -18,7 +18,7 @@ Read in kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), each w
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -29,6 +29,7 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 
 from workers.errors import Fenced, StartError, StreamError
 from workers.settings import KafkaSettings, PipelineSettings
+from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
@@ -77,7 +78,7 @@ class TransactionalProducer:
     """
 
     def __init__(
-        self, make: Callable[[], KafkaProducer], group: str, settings: PipelineSettings, reach: Reach
+        self, make: Callable[[], BulkProducer], group: str, settings: PipelineSettings, reach: Reach
     ) -> None:
         self._make, self._group, self._settings, self._reach = make, group, settings, reach
         self._begun = False
@@ -89,6 +90,10 @@ class TransactionalProducer:
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         self._begin()
         return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+
+    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
+        self._begin()
+        return self._producer.send_all(topic, records)
 
     def refused(self) -> None:
         """Raises `Aborted`: with the record at fault the whole transaction is lost."""
@@ -132,7 +137,7 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             self._begun = True
 
-    def _initialised(self) -> KafkaProducer:
+    def _initialised(self) -> BulkProducer:
         producer = self._make()
         try:
             producer.init_transactions()

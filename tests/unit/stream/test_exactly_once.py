@@ -98,6 +98,9 @@ class PaperProducer:
             ack.success(None)
         return ack
 
+    def send_all(self, topic: str, records: Any) -> list[Ack]:
+        return [self.send(topic, value, key, headers, partition) for value, key, headers, partition in records]
+
     def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
         if membership is not MEMBER:
             self._call("clear")

@@ -98,6 +98,9 @@ class FakeProducer:
             ack.success(None)
         return ack
 
+    def send_all(self, topic: str, records: Any) -> list[Ack]:
+        return [self.send(topic, value, key, headers, partition) for value, key, headers, partition in records]
+
     def close(self, timeout: float) -> None:
         self.broken = False
 

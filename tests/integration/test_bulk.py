@@ -1,0 +1,72 @@
+"""What `send_all` gives to a real broker: all of it once, in order, each record acknowledged or its failure known."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from tests.integration.streams import Topics, read_all, settings_for, wait_until
+from tests.kafka import Broker
+from workers.stream.bulk import BulkProducer
+from workers.stream.clients import connected_config, make_producer
+from workers.stream.encode import Outgoing
+from workers.stream.producers import end
+
+MakeTopic = Callable[..., str]
+COUNT = 2_000
+
+
+@contextmanager
+def producing(broker: Broker, compression: str = "lz4") -> Iterator[BulkProducer]:
+    settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq"), {"compression": compression}).kafka
+    producer = make_producer(connected_config(settings), settings, [1_048_576])
+    try:
+        yield producer
+    finally:
+        end(producer, 5)
+
+
+def records(count: int, size: int = 100) -> list[Outgoing]:
+    rng = random.Random(1)  # noise: compression must not make it fit
+    return [Outgoing(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
+            for number in range(count)]
+
+
+@pytest.mark.parametrize("max_bytes", [1_048_588, 3_000])
+def test_each_comes_once_in_its_keys_order(kafka: Broker, make_topic: MakeTopic, max_bytes: int) -> None:
+    """With the small limit the broker refuses every batch, and kafka-python splits it again and again."""
+    topic, sent = make_topic(3, {"max.message.bytes": str(max_bytes)}), records(COUNT)
+    with producing(kafka) as producer:
+        acks = [ack for first in range(0, COUNT, 500) for ack in producer.send_all(topic, sent[first : first + 500])]
+        wait_until(lambda: all(ack.is_done for ack in acks), 60, "the acknowledgements")
+        assert not any(ack.failed() for ack in acks)
+    found = read_all(kafka.bootstrap, topic, lambda found: len(found) >= COUNT)
+    assert len(found) == COUNT
+    for key in {record.key for record in sent}:
+        assert [(message.value(), message.headers()) for message in found if message.key() == key] == [
+            (record.value, record.headers) for record in sent if record.key == key]
+
+
+def test_keys_go_where_the_client_itself_would_send_them(kafka: Broker, make_topic: MakeTopic) -> None:
+    topic, sent = make_topic(5), records(200)
+    with producing(kafka) as producer:
+        acks = [producer.send(topic, record.value, record.key) for record in sent]
+        acks[-1].get(20)
+        producer.send_all(topic, sent)
+    found = read_all(kafka.bootstrap, topic, lambda found: len(found) >= 400)
+    assert len(found) == 400
+    places = {(message.key(), message.partition()) for message in found}
+    assert len(places) == 20
+    assert len({partition for _, partition in places}) > 2
+
+
+def test_a_record_that_the_broker_refuses_fails(kafka: Broker, make_topic: MakeTopic) -> None:
+    topic = make_topic(1, {"max.message.bytes": "3000"})
+    with producing(kafka) as producer:
+        told: list[int] = []
+        acks = producer.send_all(topic, records(1, 6_000))
+        acks[-1].add_both(lambda _: told.append(1))
+        wait_until(lambda: told == [1], 30, "the refusal")
+        assert isinstance(acks[0].exception, MessageSizeTooLargeError | RecordListTooLargeError)
