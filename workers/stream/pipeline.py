@@ -34,7 +34,9 @@ from workers.stream.stats import Stats
 log = logging.getLogger(__name__)
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
-BUSY_WAIT_S = 0.02  # between two polls that bring nothing while something is in flight; an answer ends it
+# Between two polls while something is in flight, by what the first one brought: nothing, or less than it was asked for.
+# A poll takes a millisecond, and the threads that carry a call or a result on its way wait for it under the GIL.
+BUSY_WAIT_S, PARTIAL_WAIT_S = 0.02, 0.005
 PAUSED_WAIT_S = 0.05
 
 
@@ -67,7 +69,7 @@ class Pipeline:
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
         self._polled_at = self._answered_at = self._failed_at = time.monotonic()
-        self._fruitful = False
+        self._pause_s = 0.0  # before the next poll
 
     def keep_busy(self, calls: int) -> None:
         """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
@@ -144,16 +146,26 @@ class Pipeline:
         return found
 
     def _poll(self, accept: bool) -> Polled:
-        """Waits for records when nothing is in flight, else for answers; not at all while polls bring records."""
+        """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may."""
         paused = not accept or self._full() or self.gate.held is not None
-        if self._in_flight and not self._fruitful and not self._source.joining():
-            self._wait(PAUSED_WAIT_S if paused else BUSY_WAIT_S)
-            if paused and time.monotonic() < self._polled_at + PAUSED_WAIT_S:
-                return []  # woken by an answer: what a paused poll is for, staying in the group, has time
+        pause_s = PAUSED_WAIT_S if paused else self._pause_s
+        pausing = self._in_flight and pause_s and not self._source.joining()
+        if pausing and self._wait(pause_s) and time.monotonic() < self._polled_at + pause_s:
+            # First goes what woke us: an answer, then its acknowledgement, then the next poll.
+            if not self._to_be_shipped():
+                self._pause_s = 0.0
+            return []
         waits = not paused and not self._in_flight
-        polled = self._source.poll(POLL_MS if waits else 0, paused, self._pace.records())
-        self._polled_at, self._fruitful = time.monotonic(), bool(polled)
+        most = self._pace.records()
+        polled = self._source.poll(POLL_MS if waits else 0, paused, most)
+        count = sum(len(records) for _, records in polled)
+        self._polled_at = time.monotonic()
+        self._pause_s = 0.0 if paused or count >= most else PARTIAL_WAIT_S if count else BUSY_WAIT_S
         return polled
+
+    def _to_be_shipped(self) -> bool:
+        """Is the oldest micro-batch that is not sent yet answered?"""
+        return len(self._shipped) < len(self._in_flight) and self._in_flight[len(self._shipped)].answered()
 
     def _full(self) -> bool:
         if len(self._in_flight) >= self._settings.most_in_flight:
@@ -165,9 +177,11 @@ class Pipeline:
         """Since when it could have been under way."""
         return max(batch.received_at, self.gate.released_at)
 
-    def _wait(self, seconds: float) -> None:
-        self._wake.wait(seconds)
+    def _wait(self, seconds: float) -> bool:
+        """Was it ended before its time?"""
+        woken = self._wake.wait(seconds)
         self._wake.clear()
+        return woken
 
     def _handing_over(self) -> bool:
         """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""

@@ -1,6 +1,7 @@
 """The way of the data, with a source and a producer that the test holds in its hands."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -254,6 +255,50 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
     bench.classifier.gate.set()
     bench.run_dry()
     assert len(bench.producer.results()) == 5
+
+
+def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.producer.hold = True
+    bench.feed(message("a"))
+    bench.pipeline.turn(True)
+    bench.classifier.gate.set()
+    bench.pipeline.turn(True)  # woken by the answer
+    assert (len(bench.producer.sent), len(bench.source.polls)) == (0, 1)
+    threading.Timer(0.1, lambda: bench.producer.acks[0].success(None)).start()
+    bench.pipeline.turn(True)  # sends, and is woken by the acknowledgement
+    assert (len(bench.producer.sent), len(bench.source.polls)) == (1, 1)
+    bench.pipeline.turn(True)
+    assert bench.pipeline.drained()
+    assert bench.source.timeouts_ms == [POLL_MS, POLL_MS]
+
+
+def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings_something(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.stream.pipeline.BUSY_WAIT_S", 10)
+    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    bench = benches(max_poll_records=2)
+    bench.classifier.gate.clear()
+    bench.feed(message("a"), message("b"))
+    bench.feed(message("c"), first=2)
+    for _ in range(2):
+        bench.pipeline.turn(True)
+    assert bench.source.waiting == []
+    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 0.01)
+    other = benches()
+    other.classifier.gate.clear()
+    other.feed(message("a"))
+    other.feed(message("b"), first=1)
+    started = time.monotonic()
+    for _ in range(2):
+        other.pipeline.turn(True)
+    assert other.source.waiting == []
+    assert time.monotonic() - started >= 0.01
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("auto", 3), (2, 2)])
