@@ -81,6 +81,7 @@ class Pipeline:
 
         Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
         """
+        self._wake.clear()  # first: what wakes us from here on is for the next turn
         self._ship()
         self._settle()
         void = self._delivery.turn()
@@ -89,7 +90,7 @@ class Pipeline:
             self._in_flight = deque([*void, *unshipped])
             self._shipped.clear()
         elif self._handing_over():
-            self._wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
+            self._wake.wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
         else:
             self._submit(self._poll(accept))
 
@@ -146,12 +147,15 @@ class Pipeline:
         return found
 
     def _poll(self, accept: bool) -> Polled:
-        """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may."""
+        """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may.
+
+        First goes what is there to be sent, then its acknowledgement, then the next poll.
+        """
+        if self._to_be_shipped():
+            return []
         paused = not accept or self._full() or self.gate.held is not None
-        pause_s = PAUSED_WAIT_S if paused else self._pause_s
-        pausing = self._in_flight and pause_s and not self._source.joining()
-        if pausing and self._wait(pause_s) and time.monotonic() < self._polled_at + pause_s:
-            # First goes what woke us: an answer, then its acknowledgement, then the next poll.
+        wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
+        if wait_s > 0 and self._in_flight and not self._source.joining() and self._wake.wait(wait_s):
             if not self._to_be_shipped():
                 self._pause_s = 0.0
             return []
@@ -164,8 +168,11 @@ class Pipeline:
         return polled
 
     def _to_be_shipped(self) -> bool:
-        """Is the oldest micro-batch that is not sent yet answered?"""
-        return len(self._shipped) < len(self._in_flight) and self._in_flight[len(self._shipped)].answered()
+        """Would `_ship` send something now?"""
+        if len(self._shipped) == len(self._in_flight) or not self._delivery.ready():
+            return False
+        batch = self._in_flight[len(self._shipped)]
+        return batch is not self.gate.held and batch.answered()
 
     def _full(self) -> bool:
         if len(self._in_flight) >= self._settings.most_in_flight:
@@ -176,12 +183,6 @@ class Pipeline:
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
         return max(batch.received_at, self.gate.released_at)
-
-    def _wait(self, seconds: float) -> bool:
-        """Was it ended before its time?"""
-        woken = self._wake.wait(seconds)
-        self._wake.clear()
-        return woken
 
     def _handing_over(self) -> bool:
         """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""

@@ -30,7 +30,7 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Shipment:
-    """What one micro-batch sent: an acknowledgement to come for each record, in order."""
+    """What one micro-batch sent: an acknowledgement to come for each record, in the order of sending."""
 
     def __init__(self, batch: MicroBatch) -> None:
         self.batch = batch
@@ -98,7 +98,7 @@ class ResultSink:
         self._careful = micro_batches
 
     def ship(self, batch: MicroBatch) -> Shipment:
-        """Send one record for each item of `batch`, in order; its calls must be answered.
+        """Send one record for each item of `batch`; its calls must be answered. Results go last, in order.
 
         Items of partitions that were taken away are dropped: their next owner does them again. Raises
         `InferenceError` when a call failed as a whole, `StreamError` when the producer cannot take a record.
@@ -155,7 +155,7 @@ class ResultSink:
     def _ship_result(self, shipment: Shipment, item: Item, answer: Any, result: Outgoing) -> bool:
         """To the review topic, where it has to go there as well, and while careful to the output topic.
 
-        False when it is too large for either.
+        False when it is too large for either, as the broker may have found before.
         """
         record, abstained = item.record, answer.abstained
         review = self._settings.review if abstained else None

@@ -266,7 +266,7 @@ def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     bench.producer.hold = True
     bench.feed(message("a"))
     bench.pipeline.turn(True)
-    bench.classifier.gate.set()
+    threading.Timer(0.1, bench.classifier.gate.set).start()
     bench.pipeline.turn(True)  # woken by the answer
     assert (len(bench.producer.sent), len(bench.source.polls)) == (0, 1)
     threading.Timer(0.1, lambda: bench.producer.acks[0].success(None)).start()
@@ -275,6 +275,16 @@ def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     bench.pipeline.turn(True)
     assert bench.pipeline.drained()
     assert bench.source.timeouts_ms == [POLL_MS, POLL_MS]
+
+
+def test_what_is_answered_by_the_end_of_a_poll_goes_before_the_next_one(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.feed(message("a"))
+    bench.pipeline.turn(True)
+    [batch] = bench.pipeline._in_flight
+    batch.calls[0].future.result(10)
+    bench.pipeline._poll(True)
+    assert len(bench.source.polls) == 1
 
 
 def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings_something(
