@@ -1,12 +1,13 @@
 """What `send_all` gives to a real broker: all of it once, in order, each record acknowledged or its failure known."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from tests.integration.conftest import MakeTopic
 from tests.integration.streams import Topics, read_all, settings_for, wait_until
 from tests.kafka import Broker
 from workers.stream.bulk import BulkProducer
@@ -14,13 +15,12 @@ from workers.stream.clients import connected_config, make_producer
 from workers.stream.encode import Outgoing
 from workers.stream.producers import end
 
-MakeTopic = Callable[..., str]
 COUNT = 2_000
 
 
 @contextmanager
-def producing(broker: Broker, compression: str = "lz4") -> Iterator[BulkProducer]:
-    settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq"), {"compression": compression}).kafka
+def producing(broker: Broker) -> Iterator[BulkProducer]:
+    settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq")).kafka
     producer = make_producer(connected_config(settings), settings, [1_048_576])
     try:
         yield producer

@@ -114,15 +114,16 @@ class BulkProducer(KafkaProducer):
     def _by_partition(self, topic: str, records: Sequence[Outgoing]) -> dict[int, list[Outgoing]]:
         """As kafka-python's DefaultPartitioner, and Java's, choose by key; without a key by chance."""
         producer: Any = self
-        numbers: list[int] = sorted(producer.partitions_for(topic) or ())
-        if not numbers:
+        known: set[int] = producer.partitions_for(topic)
+        if not known:
             raise KafkaTimeoutError(f"the partitions of {topic} are not known")
+        numbers = sorted(known)
         available = sorted(producer._metadata.available_partitions_for_topic(topic) or ()) or numbers
         found: dict[int, list[Outgoing]] = {}
         for record in records:
             number, key = record.partition, record.key
             if number is not None:
-                if number not in numbers:
+                if number not in known:
                     raise ValueError(f"{topic} has no partition {number}")
             elif key is not None:
                 number = numbers[(murmur2(key) & 0x7FFFFFFF) % len(numbers)]

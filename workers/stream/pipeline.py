@@ -133,8 +133,7 @@ class Pipeline:
         now, awaited = time.monotonic(), {}
         if self._shipped and (topic := self._shipped[0].awaited()):
             awaited[f"topic {topic}"] = now - self._shipped[0].sent_at
-        if self.gate.held is None and len(self._shipped) < len(self._in_flight):
-            batch = self._in_flight[len(self._shipped)]
+        if self.gate.held is None and (batch := self._next_to_ship()) is not None:
             silent_s = now - max(self._since(batch), self._answered_at)
             awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
         return awaited
@@ -169,10 +168,12 @@ class Pipeline:
 
     def _to_be_shipped(self) -> bool:
         """Would `_ship` send something now?"""
-        if len(self._shipped) == len(self._in_flight) or not self._delivery.ready():
-            return False
-        batch = self._in_flight[len(self._shipped)]
-        return batch is not self.gate.held and batch.answered()
+        batch = self._next_to_ship()
+        return batch is not None and batch is not self.gate.held and self._delivery.ready() and batch.answered()
+
+    def _next_to_ship(self) -> MicroBatch | None:
+        """The oldest that is not sent yet."""
+        return self._in_flight[len(self._shipped)] if len(self._shipped) < len(self._in_flight) else None
 
     def _full(self) -> bool:
         if len(self._in_flight) >= self._settings.most_in_flight:
@@ -224,8 +225,7 @@ class Pipeline:
         self._reach("mid_inference")
 
     def _ship(self) -> None:
-        while len(self._shipped) < len(self._in_flight) and self._delivery.ready():
-            batch = self._in_flight[len(self._shipped)]
+        while (batch := self._next_to_ship()) is not None and self._delivery.ready():
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
