@@ -62,11 +62,12 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", self._stats, of_worker, take=worker.command,
+        self._reporter = Reporter("pipelines", self.stats, of_worker, take=worker.command,
                                   keep_busy=worker.keep_busy)
         _calm_collector()
 
-    def _stats(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
+        """Plain numbers since the start, for people and dashboards."""
         assert self._worker is not None
         tokens = {name: classifier.tokens for name, classifier in self._classifiers.items()}
         return {**self._worker.stats(), "tokens": tokens}

@@ -10,7 +10,7 @@ from ray import serve
 from deploy import runtime
 from deploy.app import application
 from deploy.bench.topics import MODEL
-from deploy.names import APP, model_deployment
+from deploy.names import APP, model_deployment, pipeline_deployment
 from deploy.replica import ModelReplica
 from workers.errors import StartError
 from workers.settings import Settings
@@ -49,10 +49,14 @@ def worker_stats(pipeline: str = "p") -> dict[str, Any]:
     return next(iter(runtime.status()["pipelines"].get(pipeline, {}).values()), {})
 
 
+def worker_stats_now(pipeline: str = "p") -> dict[str, Any]:
+    """Of a pipeline's one worker, of this moment."""
+    return _stats_now(pipeline_deployment(pipeline))
+
+
 def model_stats() -> dict[str, Any]:
     """Of the model's one replica, of this moment."""
-    handle = serve.get_deployment_handle(model_deployment(MODEL), APP).options(method_name="stats")
-    return handle.remote().result(timeout_s=30)
+    return _stats_now(model_deployment(MODEL))
 
 
 def processes(pipeline: str = "p") -> Processes:
@@ -60,6 +64,11 @@ def processes(pipeline: str = "p") -> Processes:
     worker, replica = (next(iter(found.values())) for found in
                        (status["pipelines"][pipeline], status["models"][MODEL]))
     return Processes(worker["pid"], replica["pid"])
+
+
+def _stats_now(deployment: str) -> dict[str, Any]:
+    handle = serve.get_deployment_handle(deployment, APP).options(method_name="stats")
+    return handle.remote().result(timeout_s=30)
 
 
 def cpu_s(pid: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from deploy.bench.application import cpu_s, model_stats, processes, running
+from deploy.bench.application import cpu_s, model_stats, processes, running, worker_stats_now
 from deploy.bench.bare import bare_cpu_s
 from deploy.bench.clock import median, percentiles
 from deploy.bench.engine import Comparison, Plan, Say, said
@@ -18,10 +18,12 @@ from deploy.bench.traffic import Traffic, traffic
 from deploy.bench.worker_cpu import cpu_figures, cpu_rounds
 from deploy.names import Topics
 from deploy.runtime import ray_for
+from workers.errors import StartError
 from workers.settings import KafkaSettings, Settings
 
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
 PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
+SETTLE_S = 10.0  # from a result's being read to its being counted: milliseconds
 BUSY = 0.85  # of the time: who is busy for so long is what limits
 Rounds = dict[str, list[float]]
 
@@ -143,18 +145,42 @@ def _latency(plan: StreamPlan, way: Traffic, texts: list[str], capacity: float, 
 
 
 def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
-    """One message at a time: from its timestamp to its result, the forward that it took, and what is between them."""
+    """One message at a time: from its timestamp to its result, the forward that it took, and what is between them.
+
+    `worker_ms`: of the way the part in the worker, from the poll that brings the message to the acknowledgement of its
+    result; `stages_ms`: its parts, as in `workers.stream.stages`.
+    """
     rng = random.Random(3)  # noqa: S311
     found: Rounds = defaultdict(list)
+    parts: Rounds = defaultdict(list)
     for turn in range(count):
         time.sleep(rng.uniform(*PAUSE_S))
-        before = model_stats()["busy_s"]
+        before, busy_s = worker_stats_now(), model_stats()["busy_s"]
         way_ms = way.one(texts[turn % len(texts)])
-        forward_ms = (model_stats()["busy_s"] - before) * 1000
-        found["way_ms"].append(way_ms)
-        found["forward_ms"].append(forward_ms)
-        found["over_forward_ms"].append(way_ms - forward_ms)
-    return {"messages": count, **{name: percentiles(values) for name, values in found.items()}}
+        forward_ms = (model_stats()["busy_s"] - busy_s) * 1000
+        stages_ms = _stages_ms(before)
+        worker_ms = sum(stages_ms.values())
+        for name, value in stages_ms.items():
+            parts[name].append(value)
+        for name, value in (("way_ms", way_ms), ("forward_ms", forward_ms), ("worker_ms", worker_ms)):
+            found[name].append(value)
+        for name, value in (("over_forward_ms", way_ms), ("worker_over_forward_ms", worker_ms)):
+            found[name].append(value - forward_ms)
+    return {"messages": count, **_percentiles(found), "stages_ms": _percentiles(parts)}
+
+
+def _stages_ms(before: dict[str, Any]) -> dict[str, float]:
+    """Of the one message that has gone through the worker since it told `before`. Raises StartError."""
+    until = time.monotonic() + SETTLE_S
+    while (now := worker_stats_now())["results_out"] == before["results_out"]:
+        if time.monotonic() > until:
+            raise StartError(f"the worker has not counted a result for {SETTLE_S:g} s that was read")
+        time.sleep(0.005)
+    return {name: 1000 * (buckets["sum"] - before["stages"][name]["sum"]) for name, buckets in now["stages"].items()}
+
+
+def _percentiles(found: Rounds) -> dict[str, dict[str, float]]:
+    return {name: percentiles(values) for name, values in found.items()}
 
 
 def _together(

@@ -37,7 +37,7 @@ def show_limit(figures: Mapping[str, Any]) -> None:
 def show_stream(figures: Mapping[str, Any]) -> None:
     """What a stream has beside the table."""
     console, worker, light = out(), figures["worker"], figures["latency"]["light"]
-    over = light["over_forward_ms"]
+    over, inside, stages = light["over_forward_ms"], light["worker_over_forward_ms"], light["stages_ms"]
     console.print(f"worker, with a model that takes no time: {worker['cpu_us_per_message']:.1f} us of CPU per message, "
                   f"{worker['own_cpu_us_per_message']:.1f} of them its own, "
                   f"{worker['kafka_python_us_per_message']:.1f} bare kafka-python's; "
@@ -45,6 +45,9 @@ def show_stream(figures: Mapping[str, Any]) -> None:
     console.print(f"a message alone: p50 {light['way_ms']['p50']:.1f} ms, of which the forward takes "
                   f"{light['forward_ms']['p50']:.1f}; the way without the forward p50 {over['p50']:.1f}, "
                   f"p99 {over['p99']:.1f} ms")
+    parts = ", ".join(f"{name} {found['p50']:.1f}" for name, found in stages.items())
+    console.print(f"of that in the worker, from the poll to the acknowledgement: p50 {inside['p50']:.1f}, "
+                  f"p99 {inside['p99']:.1f} ms (p50 of its parts, the forward among them: {parts})")
     for point in figures["latency"].get("load", ()):
         latency = point["latency_ms"]
         if latency:

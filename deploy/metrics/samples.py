@@ -47,6 +47,8 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
     yield Sample("labelstream_worker_cpu_seconds", here, stats["cpu_s"])
     histograms = stats["histograms"]
     yield Sample("labelstream_message_latency_seconds", here, histograms["latency_s"])
+    for stage, buckets in stats["stages"].items():
+        yield Sample("labelstream_micro_batch_stage_seconds", {**here, "stage": stage}, buckets)
     yield Sample("labelstream_commit_seconds", here, histograms["commit_s"])
     yield Sample("labelstream_transaction_seconds", here, histograms["transaction_s"])
 

@@ -45,6 +45,8 @@ WORKER = (
     Metric("labelstream_messages_in_flight", "gauge", _PARTITION, "Messages between poll and acknowledgement"),
     Metric("labelstream_message_latency_seconds", "histogram", _PIPELINE,
            "From a message's Kafka timestamp to its acknowledged, or committed, result"),
+    Metric("labelstream_micro_batch_stage_seconds", "histogram", ("pipeline", "stage"),
+           "Parts of a micro-batch's way: decode, classify, wait for its turn, produce"),
     Metric("labelstream_commit_seconds", "histogram", _PIPELINE, "From a commit's request to its answer"),
     Metric("labelstream_transaction_seconds", "histogram", _PIPELINE, "From a transaction's first record to its end"),
 )  # fmt: skip

@@ -39,9 +39,9 @@ def _p50_p99(name: str, where: str, by: str) -> tuple[tuple[str, str], ...]:
     return tuple((_quantile(share, name, where, by), f"{{{{{by}}}}} p{share * 100:.0f}") for share in (0.5, 0.99))
 
 
-def _mean(name: str, where: str) -> str:
+def _mean(name: str, where: str, by: str) -> str:
     all_of_them = where[:-1] + ', le="+Inf"}'
-    return f"{_by('model', _rate(f'{name}_sum', where))} / {_by('model', _rate(f'{name}_bucket', all_of_them))}"
+    return f"{_by(by, _rate(f'{name}_sum', where))} / {_by(by, _rate(f'{name}_bucket', all_of_them))}"
 
 
 ROWS = (
@@ -91,7 +91,7 @@ ROWS = (
               _p50_p99("model_queue_wait_seconds", _M, "model")),
         Panel("Batches on the device", "What a batch takes.", "s",
               _p50_p99("model_forward_seconds", _M, "model")),
-        Panel("Tokens of a batch", "On average.", "short", ((_mean("model_batch_tokens", _M), "{{model}}"),)),
+        Panel("Tokens of a batch", "On average.", "short", ((_mean("model_batch_tokens", _M, "model"), "{{model}}"),)),
         Panel("Failed batches", "Per second; each is tried again.", "ops",
               ((_by("model", _rate("model_failed_batches", _M)), "{{model}}"),)),
         Panel("GPU memory", "Used by the model and what it computes; none on a CPU.", "bytes", (
@@ -113,6 +113,9 @@ ROWS = (
         Panel("In flight by partition", "Messages between poll and acknowledgement.", "short", (
             (f"max by (pipeline, partition) (ray_labelstream_messages_in_flight{_P})",
              "{{pipeline}}:{{partition}}"),)),
+        Panel("Where a micro-batch's time goes", "On average: until it is decoded, classified, its turn, acknowledged.",
+              "s", ((_mean("micro_batch_stage_seconds", _P, "pipeline, stage"), "{{pipeline}} {{stage}}"),),
+              stacked=True),
         Panel("Commits", "From the request to the answer.", "s", _p50_p99("commit_seconds", _P, "pipeline")),
         Panel("Transactions", "From the first record to the end of the commit; exactly once only.", "s",
               _p50_p99("transaction_seconds", _P, "pipeline")),

@@ -8,6 +8,7 @@ from deploy.bench import engine, serving, stream
 from tests import models
 from tests.kafka import Broker
 from workers.settings import KafkaSettings
+from workers.stream.stages import Stages
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -29,7 +30,10 @@ def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path) -> None:
     assert worker["own_cpu_us_per_message"] == pytest.approx(
         worker["cpu_us_per_message"] - worker["kafka_python_us_per_message"], abs=0.1)
     light = told["latency"]["light"]
-    assert 0 < light["forward_ms"]["p50"] < light["way_ms"]["p50"]
+    assert 0 < light["forward_ms"]["p50"] < light["worker_ms"]["p50"] < light["way_ms"]["p50"]
+    assert set(light["stages_ms"]) == set(Stages._fields)
+    assert min(stage["p50"] for stage in light["stages_ms"].values()) >= 0
+    assert light["stages_ms"]["classify"]["p50"] > light["forward_ms"]["p50"]
     assert [point["share"] for point in told["latency"]["load"]] == list(stream.SHARES)
     assert told["hardware"]
     assert told["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")

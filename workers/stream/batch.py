@@ -15,6 +15,7 @@ from schemas.message import TextMessage
 from workers.classifier import Answer, Classifier, RecordError, Request
 from workers.stream.decode import DecodeError, Rejection
 from workers.stream.offsets import PartitionProgress
+from workers.stream.stages import Stages
 
 Outcome = Answer | Rejection
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
@@ -33,7 +34,8 @@ class Item(NamedTuple):
 class Call:
     """The requests of one model in a micro-batch, and the answer that is awaited for them.
 
-    `retry_at`: monotonic seconds; set between a failure, which was not the records', and the next attempt.
+    In monotonic seconds: `retry_at` is set between a failure, which was not the records', and the next attempt;
+    `done_at` once this attempt has ended, a moment after its future says so.
     """
 
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
@@ -41,11 +43,12 @@ class Call:
         self._context = copy_context()  # whose span the next attempts belong to as well
         self.future: Future[list[Answer]] = classifier.submit(requests)
         self.retry_at: float | None = None
+        self.done_at: float | None = None
         self._pause_s = RETRY_FIRST_S / 2
 
     def when_done(self, wake: Callable[[], None]) -> None:
         """Call `wake` when this attempt has ended, from whatever thread."""
-        self.future.add_done_callback(lambda _: wake())
+        self.future.add_done_callback(lambda _: self._done(wake))
 
     def answered(self) -> bool:
         """Is there an answer, and not only the end of an attempt?"""
@@ -59,23 +62,28 @@ class Call:
 
     def resubmit(self) -> None:
         """The next attempt."""
-        self.retry_at = None
+        self.retry_at = self.done_at = None
         self.future = self._context.run(self._classifier.submit, self.requests)
+
+    def _done(self, wake: Callable[[], None]) -> None:
+        self.done_at = time.monotonic()
+        wake()
 
 
 class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `span`: ends when
-    all of it is acknowledged, or committed. `admitted`: it may be shipped, for good.
+    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
+    monotonic seconds. `span`: ends when all of it is acknowledged, or committed. `admitted`: it may be shipped, for
+    good.
     """
 
     def __init__(
         self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int],
-        span: Span = INVALID_SPAN,
+        polled_at: float, span: Span = INVALID_SPAN,
     ) -> None:
         self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
-        self.received_at = time.monotonic()
+        self.polled_at, self.received_at = polled_at, time.monotonic()
         self.admitted = False
 
     def answered(self) -> bool:
@@ -93,6 +101,13 @@ class MicroBatch:
             for row, answer in zip(call.rows, call.future.result(), strict=True):
                 answers[row] = answer
         return answers
+
+    def stages(self, sent_at: float, acknowledged_at: float) -> Stages:
+        """How long each part of its way took; both in monotonic seconds."""
+        done = [sent_at if call.done_at is None else call.done_at for call in self.calls]
+        answered_at = min(max(done, default=self.received_at), sent_at)
+        return Stages(self.received_at - self.polled_at, answered_at - self.received_at, sent_at - answered_at,
+                      acknowledged_at - sent_at)
 
 
 def outcomes(batch: MicroBatch) -> tuple[int, Counter[str]]:

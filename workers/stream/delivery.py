@@ -55,9 +55,10 @@ def account(shipment: Shipment, stats: Stats) -> None:
     """What was sent counts: it is acknowledged, and where it is part of a transaction, committed."""
     for progress, offset in shipment.batch.ends:
         progress.finish(offset)
-    waited_ms = (time.monotonic() - shipment.sent_at) * 1000
+    now = time.monotonic()
+    waited_ms = (now - shipment.sent_at) * 1000
     shipment.tally.latencies_ms = [latency + waited_ms for latency in shipment.tally.latencies_ms]
-    stats.sent(shipment.tally)
+    stats.sent(shipment.tally, shipment.batch.stages(shipment.sent_at, now))
     tracing.end(shipment.batch.span)
 
 

@@ -216,7 +216,7 @@ class Pipeline:
         span = tracing.micro_batch(settings.input, headers, len(items))
         with tracing.within(span):
             calls = make_calls(items, self._classifiers)
-        batch = MicroBatch(items, calls, ends, sizes, span)
+        batch = MicroBatch(items, calls, ends, sizes, self._polled_at, span)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)

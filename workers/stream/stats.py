@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from workers.histogram import Histogram
+from workers.stream.stages import Stages
 
 LATENCY_SAMPLES = 2_000
 MOST_LABELS = 200  # of one model: each is a time series
@@ -38,7 +39,8 @@ class Stats:
         self._retries: Counter[str] = Counter()
         self._sent = Tally()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
-        self._histograms = {"latency_s": Histogram(), "commit_s": Histogram(), "transaction_s": Histogram()}
+        self._histograms = {name: Histogram() for name in ("latency_s", "commit_s", "transaction_s")}
+        self._stages = {name: Histogram() for name in Stages._fields}
 
     def add(self, **counts: int) -> None:
         with self._lock:
@@ -55,8 +57,8 @@ class Stats:
         with self._lock:
             self._retries[model] += 1
 
-    def sent(self, tally: Tally) -> None:
-        """One micro-batch has gone out for good."""
+    def sent(self, tally: Tally, stages: Stages) -> None:
+        """One micro-batch has gone out for good, after so long."""
         with self._lock:
             sent = self._sent
             sent.results.update(tally.results)
@@ -66,6 +68,8 @@ class Stats:
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
             self._histograms["latency_s"].observe([latency / 1000 for latency in tally.latencies_ms])
+            for name, seconds in stages._asdict().items():
+                self._stages[name].observe(seconds)
 
     def took(self, what: Literal["commit_s", "transaction_s"], seconds: float) -> None:
         """A commit, or a transaction from its first record to the end of its commit."""
@@ -81,7 +85,7 @@ class Stats:
         """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages.
 
         `by_partition`: in, results, skipped and dead letters (by reason) of each; `labels`: of each model, how often
-        which came first; `histograms`: as `workers.histogram.Buckets`.
+        which came first; `histograms`, and `stages` by name of `Stages`: as `workers.histogram.Buckets`.
         """
         with self._lock:
             sent, latencies = self._sent, sorted(self._latencies_ms)
@@ -99,6 +103,7 @@ class Stats:
                 "by_partition": {partition: self._of(partition) for partition in self._received},
                 "labels": self._labels(),
                 "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()},
+                "stages": {name: histogram.buckets() for name, histogram in self._stages.items()},
             }
 
     def _count_labels(self, labels: Counter[tuple[str, str]]) -> None:

@@ -11,6 +11,7 @@ from deploy.metrics.export import Exporter
 from deploy.metrics.samples import Sample, of_board, of_model, of_worker
 from deploy.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
 from workers.histogram import Histogram
+from workers.stream.stages import Stages
 from workers.stream.stats import MOST_LABELS, OTHER, Stats, Tally
 
 
@@ -20,7 +21,7 @@ def worker_stats() -> dict[str, Any]:
     tally.dead_letters.update({(3, "empty_text"): 2})
     tally.labels.update({("m", "POSITIVE"): 2, ("m", "(abstained)"): 1})
     stats.received({0: 2, 3: 4}, 1)  # type: ignore[arg-type]
-    stats.sent(tally)
+    stats.sent(tally, Stages(0.001, 0.03, 0.0, 0.004))
     stats.retried("m")
     stats.took("commit_s", 0.02)
     return {**stats.snapshot(), "partitions": {0: (0, 2), 3: (1, 5)}, "in_flight_by_partition": {3: 1},
@@ -131,7 +132,7 @@ def test_labels_are_bounded() -> None:
     for number in range(3 * MOST_LABELS):
         tally = Tally()
         tally.labels["m", f"label {number}"] += 1
-        stats.sent(tally)
+        stats.sent(tally, Stages(0, 0, 0, 0))
     labels = stats.snapshot()["labels"]["m"]
     assert len(labels) == MOST_LABELS + 1
     assert labels[OTHER] == 2 * MOST_LABELS

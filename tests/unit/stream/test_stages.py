@@ -1,0 +1,83 @@
+"""Where a micro-batch's time goes: the parts add up, and each is what it says."""
+
+import time
+from collections import Counter
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes import predict
+from tests.unit.stream.test_pipeline import Bench, message
+from workers.classifier import Answer, Request
+from workers.stream.batch import Call, MicroBatch
+
+HELD_S = 0.05
+times = st.floats(0, 10, allow_nan=False)
+
+
+class Held:
+    """Satisfies Classifier; answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[list[Answer]]] = []
+
+    def submit(self, requests: Any) -> Future[list[Answer]]:
+        self.futures.append(Future())
+        return self.futures[-1]
+
+    def answer(self) -> None:
+        self.futures[-1].set_result([predict(Request("a"))])
+
+
+@given(done=st.lists(st.none() | times), sent_s=times, produce_s=times)
+def test_the_parts_add_up_and_none_is_negative(done: list[float | None], sent_s: float, produce_s: float) -> None:
+    """None: the callback of a call's future has not been called yet, though its answer was seen."""
+    polled_at = time.monotonic()
+    calls = [Call("m", [row], [Request("a")], Held()) for row in range(len(done))]
+    batch = MicroBatch([], calls, [], Counter(), polled_at)
+    for call, after_s in zip(calls, done, strict=True):
+        call.done_at = None if after_s is None else batch.received_at + after_s
+    sent_at = batch.received_at + sent_s
+    stages = batch.stages(sent_at, sent_at + produce_s)
+    assert min(stages) >= 0
+    assert sum(stages) == pytest.approx(sent_at + produce_s - polled_at)
+
+
+def test_an_attempt_that_fails_is_not_the_answer() -> None:
+    held, wakes = Held(), []
+    call = Call("m", [0], [Request("a")], held)
+    call.when_done(lambda: wakes.append(call.done_at))
+    held.futures[0].set_exception(OSError())
+    call.resubmit()
+    assert call.done_at is None
+    call.when_done(lambda: wakes.append(call.done_at))
+    held.futures[1].set_result([])
+    assert None not in wakes
+    assert wakes[1] == call.done_at > wakes[0]
+
+
+def test_each_part_is_what_it_says() -> None:
+    """The second micro-batch is answered at once, and waits for the first one's answer; then for acknowledgements."""
+    slow, fast = Held(), Held()
+    bench = Bench(classifiers={"m": slow, "other": fast}, models=["other"])
+    bench.producer.hold = True
+    bench.feed(message("a"))
+    bench.feed(message("b", model="other"), first=1)
+    bench.turn_until(lambda: bench.pipeline.in_flight() == {0: 2})
+    fast.answer()
+    time.sleep(HELD_S)
+    slow.answer()
+    bench.turn_until(lambda: len(bench.producer.acks) == 2)
+    assert all(sum(buckets["counts"]) == 0 for buckets in bench.stats.snapshot()["stages"].values())
+    time.sleep(2 * HELD_S)
+    for ack in bench.producer.acks:
+        ack.success(None)
+    bench.run_dry()
+    found = bench.stats.snapshot()["stages"]
+    assert [sum(buckets["counts"]) for buckets in found.values()] == [2] * 4
+    assert found["classify"]["sum"] >= HELD_S
+    assert found["wait"]["sum"] >= HELD_S
+    assert found["produce"]["sum"] >= 4 * HELD_S
