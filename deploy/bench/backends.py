@@ -12,7 +12,7 @@ import torch
 
 from deploy.bench.hardware import hardware
 from deploy.bench.others import other_ways
-from deploy.bench.texts import read_texts
+from deploy.bench.texts import texts_for
 from workers.classifier import Request
 from workers.engine.agreement import agreement
 from workers.engine.backend import Backend
@@ -21,7 +21,6 @@ from workers.engine.loading import load
 from workers.engine.openvino.texts import LEAST
 from workers.engine.options import ModelOptions
 from workers.engine.predictor import Predictor
-from workers.engine.samples import make_texts
 from workers.engine.tasks import task_for
 from workers.engine.tokenizer import TextTokenizer
 
@@ -52,8 +51,7 @@ def measure(plan: BackendsPlan, say: Say) -> dict[str, Any]:
     Raises ModelError, ConfigError.
     """
     ways, start_s, description = _ways(plan, say)
-    texts = (read_texts(plan.texts, plan.count) if plan.texts else
-             make_texts(TextTokenizer(description).backend, plan.count, plan.mean_tokens))
+    texts = texts_for(description, plan.texts, plan.count, plan.mean_tokens)
     requests = [Request(text) for text in texts]
     packed = task_for(description).prepare(requests).packed
     predictors = {name: Predictor(description, backend) for name, backend in ways.items()}

@@ -12,12 +12,11 @@ from deploy.bench.arithmetic import Flops, matmul_peak
 from deploy.bench.clock import median, percentiles, timed
 from deploy.bench.hardware import hardware
 from deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
-from deploy.bench.texts import read_texts
+from deploy.bench.texts import texts_for
 from workers.classifier import RecordError, Request
+from workers.engine.description import ModelDescription
 from workers.engine.engine import Engine
-from workers.engine.samples import make_texts
 from workers.engine.tasks import task_for
-from workers.engine.tokenizer import TextTokenizer
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
 CHUNK = 512  # texts per call, as a worker's micro-batches
@@ -48,11 +47,9 @@ class Plan:
         zero_shot = {"task": self.task, "candidate_labels": self.labels} if self.labels else {}
         return Engine.load(self.source, dtype=self.dtype, device=self.device, top_k=None, **zero_shot)
 
-    def texts_for(self, engine: Engine) -> list[str]:
-        """Raises ConfigError."""
-        if self.texts:
-            return read_texts(self.texts, self.count)
-        return make_texts(TextTokenizer(engine.description).backend, self.count, self.mean_tokens)
+    def texts_for(self, description: ModelDescription, count: int | None = None) -> list[str]:
+        """`count`: another one than the plan's. Raises ConfigError."""
+        return texts_for(description, self.texts, count or self.count, self.mean_tokens)
 
 
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
@@ -61,7 +58,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
     Raises ModelError, ConfigError.
     """
     with plan.load() as engine:
-        comparison = Comparison(plan, engine, plan.texts_for(engine), say)
+        comparison = Comparison(plan, engine, plan.texts_for(engine.description), say)
         rounds = []
         for turn in range(plan.rounds):
             rounds.append(comparison.round())

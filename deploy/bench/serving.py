@@ -19,17 +19,14 @@ from deploy.bench.clock import Took, median, percentiles, timed
 from deploy.bench.engine import ALONE, Plan, Say
 from deploy.bench.hardware import hardware
 from deploy.bench.pipelines import BATCH_SIZES, padding_waste
-from deploy.bench.texts import read_texts
 from deploy.bench.topics import MODEL, settings_for, topics_of
 from deploy.cores import usable_cores
 from deploy.handle import ServeClassifier
 from deploy.names import APP, model_deployment
 from workers.classifier import Answer, RecordError, Request
 from workers.engine.device import device_for, dtype_for
-from workers.engine.samples import make_texts
 from workers.engine.source import resolve
 from workers.engine.tasks import task_for
-from workers.engine.tokenizer import TextTokenizer
 from workers.settings import KafkaSettings, Settings
 
 CALL, IN_FLIGHT = 256, 4  # texts of a call at most, and calls: as a worker has them
@@ -79,8 +76,7 @@ class _Comparison:
     def __init__(self, plan: Plan, classifier: ServeClassifier, say: Say) -> None:
         self._plan, self._classifier, self._theirs = plan, classifier, textbook.Textbook()
         description = classifier.description
-        self._texts = (read_texts(plan.texts, plan.count) if plan.texts else
-                       make_texts(TextTokenizer(description).backend, plan.count, plan.mean_tokens))
+        self._texts = plan.texts_for(description)
         self._few = self._texts[: max(LEAST, len(self._texts) // SHARE)]
         requests = [Request(text) for text in self._texts]
         self._lengths = task_for(description).prepare(requests).packed.lengths

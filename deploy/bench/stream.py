@@ -83,7 +83,7 @@ def measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
 
 def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
     with plan.load() as engine:
-        texts = plan.texts_for(engine)
+        texts, many = plan.texts_for(engine.description), plan.texts_for(engine.description, plan.null_count)
         comparison = Comparison(plan, engine, texts, say)
         say("Ray runs; the model is being loaded")
         with running(plan.settings(plan.real)), traffic(plan.kafka, plan.real, plan.paced) as way:
@@ -91,7 +91,7 @@ def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
             latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
             dead = way.dead_letters
         with running(plan.settings(plan.null), NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
-            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), texts, plan.null_count, plan.rounds,
+            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), many, plan.null_count, plan.rounds,
                                             say))
         figures = comparison.figures(rounds)
     return _together(figures, rounds, latency, worker, dead, plan.paced)

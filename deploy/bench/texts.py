@@ -1,18 +1,30 @@
-"""The user's own texts, for a benchmark; made-up ones are `workers.engine.samples.make_texts`'."""
+"""What is classified in a benchmark: the user's own texts, or made-up ones."""
 
 from pathlib import Path
 
+from workers.engine.description import ModelDescription
+from workers.engine.samples import make_texts
+from workers.engine.tokenizer import TextTokenizer
 from workers.errors import ConfigError
 
 
-def read_texts(path: Path, count: int) -> list[str]:
-    """The first `count` lines that are not blank; they are repeated where there are fewer. Raises ConfigError."""
+def texts_for(description: ModelDescription, path: Path | None, count: int, mean_tokens: int) -> list[str]:
+    """The first `count` texts of the file, or made up without one; fewer where it has no more.
+
+    No two are the same: who computes repeated texts once would look faster than it is. Raises ConfigError.
+    """
+    made = make_texts(TextTokenizer(description).backend, count, mean_tokens) if path is None else read_texts(path)
+    return list(dict.fromkeys(made))[:count]
+
+
+def read_texts(path: Path) -> list[str]:
+    """All lines that are not blank. Raises ConfigError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("--texts", f"{path} cannot be read ({type(error).__name__})",
                           "name a file with one text per line, in UTF-8") from None
-    texts = [line for line in lines if line.strip()][:count]
+    texts = [line for line in lines if line.strip()]
     if not texts:
         raise ConfigError("--texts", f"{path} has no text", "name a file with one text per line")
-    return [texts[i % len(texts)] for i in range(count)]
+    return texts
