@@ -50,6 +50,19 @@ def test_two_labels_may_be_independent() -> None:
     assert (answer.labels, answer.accepted) == (("b", "a"), ("b", "a"))
 
 
+@pytest.mark.parametrize(("labels", "activation"), [
+    (("a", "b"), Activation.SOFTMAX), (("a",), Activation.SIGMOID), (("a", "b"), Activation.NONE),
+])  # fmt: skip
+def test_other_labels_are_not(labels: tuple[str, ...], activation: Activation) -> None:
+    """One of them is the answer, however low its score; so many as asked for are reported."""
+    task = task_for(replace(DESCRIPTION, labels=labels, activation=activation, top_k=1))
+    prepared = task.prepare([Request("good")])
+    assert prepared.width == 1
+    (answer,) = prepared.answers(ScoredSequences(np.array([[0]], np.int32), np.array([[0.1]], np.float32), {}))
+    assert isinstance(answer, Prediction)
+    assert (answer.labels, answer.accepted, answer.abstained) == (("a",), None, False)
+
+
 def test_a_vector_that_there_is_not_is_an_error() -> None:
     task = task_for(replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False))
     boom = RecordError(Fault.INFERENCE_FAILED, "boom")
@@ -69,7 +82,7 @@ def test_fills_of_nothing_need_no_model() -> None:
 def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
     requests = [
         Request("good"), Request("x", candidate_labels=("y",)), Request("lone \ud800"), Request("bad", top_k=0),
-        Request("good", "pair \udfff"), Request("good"),
+        Request("good", "pair \udfff"), Request("bad"),
     ]  # fmt: skip
     prepared = TASK.prepare(requests)
     answers = prepared.answers(scored_of(2, 2))
