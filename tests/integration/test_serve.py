@@ -315,7 +315,8 @@ def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
 
 
 def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal: Any) -> None:
-    texts = [" ".join("abc"[: 1 + i % 3] * (1 + i % 10)) for i in range(300)]
+    different = (" ".join("abc"[i // 3**place % 3] for place in range(6)) for i in range(300))
+    texts = [f"{text}{' a' * (i % 10)}" for i, text in enumerate(different)]
     texts[100] = "d d"
     with (
         closing(ServeClassifier("mortal", mortal, 200, 60)) as classifier,

@@ -1,11 +1,13 @@
 """ServeClassifier against a handle without Serve: cutting, retrying, changing models; every future resolves."""
 
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,8 @@ def test_texts_go_over_grpc_and_the_tokenizer_does_not(connect: Connect) -> None
 
 def test_a_large_micro_batch_is_cut_and_joined_in_order(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 20)
-    texts = [" ".join("abcd"[: 1 + i % 4]) for i in range(101)]
+    every = [" ".join(words) for length in range(1, 5) for words in product("abcd", repeat=length)]
+    texts = random.Random(1).sample(every, 101)
     handle = FakeHandle()
     answers = connect(handle).submit([Request(text) for text in texts]).result(5)
     assert labels_of(answers) == ["no" if len(text.split()) % 2 == 0 else "yes" for text in texts]
@@ -99,8 +102,8 @@ def test_more_labels_make_smaller_calls(connect: Connect) -> None:
 
     handle.answers = [answer]
     with pytest.raises(InferenceError):
-        connect(handle).submit([Request("a", top_k=5_000)] * 300).result(5)
-    assert max(sizes) <= 1_000_000
+        connect(handle).submit([Request("a", top_k=4_700 + number) for number in range(300)]).result(5)
+    assert 900_000 < max(sizes) <= 1_000_000
 
 
 @pytest.mark.parametrize("error", [
@@ -194,7 +197,7 @@ def test_many_threads_get_their_own_answers(connect: Connect) -> None:
 
     def ask(i: int) -> bool:
         words = 1 + i % 4
-        answers = classifier.submit([Request(" ".join("abcd"[:words]))] * 7).result(10)
+        answers = classifier.submit([Request(" ".join("abcd"[:words]), top_k=1 + n) for n in range(7)]).result(10)
         return labels_of(answers) == ["no" if words % 2 == 0 else "yes"] * 7
 
     with ThreadPoolExecutor(8) as threads:

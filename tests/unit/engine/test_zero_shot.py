@@ -163,7 +163,7 @@ def test_long_texts_are_cut_and_say_so(engines: Callable[[str], Engine]) -> None
 
 
 def test_hypotheses_are_tokenized_once(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    task: Any = engines("roberta")._task
+    task: Any = zero_shot.ZeroShotClassification(engines("roberta").description)
     asked: list[str] = []
     contents = task._tokenizer.contents
     monkeypatch.setattr(task._tokenizer, "contents", lambda texts, *more: asked.extend(texts) or contents(texts, *more))
@@ -174,7 +174,7 @@ def test_hypotheses_are_tokenized_once(engines: Callable[[str], Engine], monkeyp
 
 def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zero_shot, "MAX_HYPOTHESES", 3)
-    task: Any = engines("bert")._task
+    task: Any = zero_shot.ZeroShotClassification(engines("bert").description)
     for number in range(10):
         task.prepare([Request("x", candidate_labels=("kept", f"label {number}"))])
     assert len(task._hypotheses) == 3

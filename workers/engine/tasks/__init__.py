@@ -13,6 +13,7 @@ from workers.engine.tasks.classification import TextClassification
 from workers.engine.tasks.embedding import TextEmbedding
 from workers.engine.tasks.fill_mask import FillMask
 from workers.engine.tasks.prepared import Prepared
+from workers.engine.tasks.repeats import EachOnce
 from workers.engine.tasks.zero_shot import ZeroShotClassification
 
 
@@ -26,7 +27,7 @@ class Task(Protocol):
 
 def task_for(description: ModelDescription) -> Task:
     """The task of `description`'s model. Raises ModelError where its tokenizer is not supported."""
-    return _TASKS[TaskName(description.task)](description)
+    return EachOnce(_TASKS[TaskName(description.task)](description))
 
 
 _TASKS: dict[TaskName, Callable[[ModelDescription], Task]] = {

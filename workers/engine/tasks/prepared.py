@@ -15,16 +15,18 @@ class Prepared(NamedTuple):
 
     `packed`: the sequences of all requests that are not in `rejected`, in their order. `width`: how many labels the
     model must report for each sequence. `read`: makes the answers of these requests. `rejected`: position among the
-    requests -> why it cannot be answered.
+    requests -> why it cannot be answered. `order`: where the requests are the different ones of a longer list: for each
+    of that list, which one of them it is.
     """
 
     packed: PackedSequences
     width: int
     read: Callable[[ScoredSequences], list[Answer]]
     rejected: dict[int, RecordError]
+    order: Sequence[int] | None = None
 
     def answers(self, scored: ScoredSequences | None) -> list[Answer]:
-        """Answers in the order of the requests. `scored`: None where nothing was to run.
+        """Answers in the order of the requests, or of the longer list. `scored`: None where nothing was to run.
 
         Raises ValueError where `scored` does not belong to these requests.
         """
@@ -35,7 +37,7 @@ class Prepared(NamedTuple):
             raise ValueError(f"no answers for {len(self.packed.lengths)} sequences")
         for i in sorted(self.rejected):
             answered.insert(i, self.rejected[i])
-        return answered
+        return answered if self.order is None else [answered[place] for place in self.order]
 
 
 class Unanswerable(Exception):

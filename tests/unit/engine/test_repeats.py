@@ -1,0 +1,71 @@
+"""Equal requests of a call are computed once, and each gets the answer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models import make_tokenizer
+from workers.classifier import Answer, Fault, Prediction, RecordError, Request
+from workers.engine.description import Activation, ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.tasks import task_for
+from workers.engine.tasks.prepared import Prepared
+from workers.engine.tasks.repeats import EachOnce
+
+DESCRIPTION = ModelDescription(
+    "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
+    make_tokenizer("bert").backend_tokenizer.to_str(),
+)  # fmt: skip
+REFUSED = RecordError(Fault.INVALID_MESSAGE, "bad")
+requests = st.builds(
+    Request, st.sampled_from(["good", "bad", "", "good "]), st.sampled_from([None, "", "good"]),
+    st.sampled_from([None, 1]), st.sampled_from([None, ("a",), ("b",)]), st.sampled_from([None, "{}"]),
+    st.sampled_from([None, True, False]),
+)  # fmt: skip
+
+
+class Echo:
+    """A task whose answer tells the request. Refuses the text "bad"."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        self.asked += requests
+        good = [request for request in requests if request.text != "bad"]
+        packed = PackedSequences(np.zeros(len(good), np.int32), np.ones(len(good), np.int32))
+        rejected = {i: REFUSED for i, request in enumerate(requests) if request.text == "bad"}
+        return Prepared(packed, 1, lambda scored: [echoed(request) for request in good], rejected)
+
+
+def echoed(request: Request) -> Answer:
+    return REFUSED if request.text == "bad" else Prediction((repr(request),), (1.0,), 1, False, "r")
+
+
+def ask(task: EachOnce, asked: Sequence[Request]) -> list[Answer]:
+    prepared = task.prepare(asked)
+    count = len(prepared.packed.lengths)
+    scored = ScoredSequences(np.zeros((count, 1), np.int32), np.ones((count, 1), np.float32), {})
+    return prepared.answers(scored if count else None)
+
+
+@given(st.lists(requests))
+def test_each_different_request_is_asked_once_and_every_one_is_answered(asked: list[Request]) -> None:
+    echo = Echo()
+    assert ask(EachOnce(echo), asked) == [echoed(request) for request in asked]
+    assert echo.asked == list(dict.fromkeys(asked))
+
+
+def test_where_none_repeats_the_tasks_own_answer_is_handed_on() -> None:
+    prepared = EachOnce(Echo()).prepare([Request("good"), Request("good", top_k=1)])
+    assert prepared.order is None
+
+
+def test_every_task_has_it() -> None:
+    prepared = task_for(DESCRIPTION).prepare([Request("good"), Request("a b"), Request("good")])
+    assert len(prepared.packed.lengths) == 2
+    scored = ScoredSequences(np.array([[0, 1], [1, 2]], np.int32), np.array([[0.5, 0.25]] * 2, np.float32), {})
+    labels = [answer.labels for answer in prepared.answers(scored) if isinstance(answer, Prediction)]
+    assert labels == [("a", "b"), ("b", "c"), ("a", "b")]

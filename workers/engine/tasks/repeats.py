@@ -1,0 +1,29 @@
+"""Requests that repeat, as log lines do: each different one is tokenized and computed once. No torch."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from workers.classifier import Request
+from workers.engine.tasks.prepared import Prepared
+
+
+class Prepares(Protocol):
+    def prepare(self, requests: Sequence[Request]) -> Prepared: ...
+
+
+class EachOnce:
+    """A task that does for each different request of a call what `task` does. Satisfies `Task`.
+
+    Equal requests ask for the same in every field, so that one answer is all of theirs.
+    """
+
+    def __init__(self, task: Prepares) -> None:
+        self._task = task
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """See `Task.prepare`."""
+        places: dict[Request, int] = {}
+        order = [places.setdefault(request, len(places)) for request in requests]
+        if len(places) == len(requests):
+            return self._task.prepare(requests)
+        return self._task.prepare(list(places))._replace(order=order)
