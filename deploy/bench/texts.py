@@ -1,5 +1,6 @@
 """What is classified in a benchmark: the user's own texts, or made-up ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from workers.engine.description import ModelDescription
@@ -9,12 +10,18 @@ from workers.errors import ConfigError
 
 
 def texts_for(description: ModelDescription, path: Path | None, count: int, mean_tokens: int) -> list[str]:
-    """The first `count` texts of the file, or made up without one; fewer where it has no more.
+    """The first `count` texts of the file, or made up without one; fewer where no more are different.
 
     No two are the same: who computes repeated texts once would look faster than it is. Raises ConfigError.
     """
     made = make_texts(TextTokenizer(description).backend, count, mean_tokens) if path is None else read_texts(path)
     return list(dict.fromkeys(made))[:count]
+
+
+def nth_text(texts: Sequence[str], number: int) -> str:
+    """Of more than there are: they come again with the number of the turn at their end, so that none comes twice."""
+    turn, place = divmod(number, len(texts))
+    return f"{texts[place]} {turn}" if turn else texts[place]
 
 
 def read_texts(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import jiter
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from deploy.bench.texts import nth_text
 from deploy.names import Topics
 from workers.errors import StartError
 from workers.settings import KafkaSettings, secret_of
@@ -73,7 +74,7 @@ class Traffic:
         due = started + rng.expovariate(per_s)
         while due < started + seconds:
             time.sleep(max(0.0, due - time.perf_counter()))
-            self._send(self._single, texts[len(self._sent_at) % len(texts)])
+            self._send(self._single, nth_text(texts, len(self._sent_at) - first))
             due += rng.expovariate(per_s)
         self._single.flush(STALL_S)
         self._wait(len(self._sent_at))

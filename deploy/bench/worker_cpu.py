@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.bench.application import cpu_s, processes
+from deploy.bench.texts import nth_text
 
 SETTLE_S = 1.5  # a worker's commit comes within a second
 Say = Callable[[str], None]
@@ -22,7 +23,7 @@ def cpu_rounds(
     `stream`: sends texts and waits for all of them, in seconds; `bare`: of a turn and a count, in CPU seconds. And
     `rate`: messages per second.
     """
-    many = [texts[number % len(texts)] for number in range(count)]
+    many = [nth_text(texts, number) for number in range(count)]
     found: Rounds = defaultdict(list)
     pid = processes(pipeline).worker
     for turn in range(rounds + 1):

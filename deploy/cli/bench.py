@@ -25,7 +25,7 @@ Model = Annotated[
                                                               "demo's, which is too small to say much.")
 ]
 Texts = Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")]
-Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round.")]
+Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")]
 MeanTokens = Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

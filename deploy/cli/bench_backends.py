@@ -18,7 +18,7 @@ def backends(
     texts: Annotated[
         Path | None, typer.Option(help="A file with one text per line, also to quantize by. Default: made-up texts.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many texts are classified in a round.")] = 500,
+    count: Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")] = 500,
     mean_tokens: Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")] = 32,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     quantize: Annotated[bool, typer.Option(help="OpenVINO in int8 as well.")] = True,

@@ -160,14 +160,15 @@ class Stream:
 
     def _produce(self) -> None:
         producer = Producer({"bootstrap.servers": self._bootstrap, "linger.ms": 5})
-        text, due, before = " ".join("a" * WORDS), 0.0, self.now()
+        words, due, before = " ".join("a" * (WORDS - 1)), 0.0, self.now()
         while not self._ended.is_set():
             time.sleep(0.02)
             now = self.now()
             due, before = due + (now - before) * self.per_s, now
             for _ in range(int(due)):
                 partition = self.sent % PARTITIONS
-                producer.produce(self._topics.input, json.dumps({"text": text, "id": self.sent}), partition=partition)
+                message = {"text": f"{words} {self.sent}", "id": self.sent}  # what repeats would be computed once
+                producer.produce(self._topics.input, json.dumps(message), partition=partition)
                 self._count(int(now), partition)
                 self.sent += 1
                 producer.poll(0)

@@ -1,5 +1,6 @@
 """One poll's records on their way: decoded, submitted, answered, sent, acknowledged."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class Call:
     """The requests of one model in a micro-batch, and the answer that is awaited for them.
 
     In monotonic seconds: `retry_at` is set between a failure, which was not the records', and the next attempt;
-    `done_at` once this attempt has ended, a moment after its future says so.
+    `done_at` when this attempt ends, a moment after its future says so, where `when_done` was called for it.
     """
 
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
@@ -74,8 +75,8 @@ class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
     `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
-    monotonic seconds. `span`: ends when all of it is acknowledged, or committed. `admitted`: it may be shipped, for
-    good.
+    monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of it is
+    acknowledged, or committed. `admitted`: it may be shipped, for good.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class MicroBatch:
         polled_at: float, span: Span = INVALID_SPAN,
     ) -> None:
         self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
-        self.polled_at, self.received_at = polled_at, time.monotonic()
+        self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
         self.admitted = False
 
     def answered(self) -> bool:
@@ -102,12 +103,17 @@ class MicroBatch:
                 answers[row] = answer
         return answers
 
+    def note_answered(self) -> None:
+        """All answers are there; when the last one came is noted the first time: the breaker may ask again."""
+        if self.answered_at == math.inf:
+            now = time.monotonic()
+            done = (now if call.done_at is None else call.done_at for call in self.calls)
+            self.answered_at = max([self.received_at, *done])
+
     def stages(self, sent_at: float, acknowledged_at: float) -> Stages:
-        """How long each part of its way took; both in monotonic seconds."""
-        done = [sent_at if call.done_at is None else call.done_at for call in self.calls]
-        answered_at = min(max(done, default=self.received_at), sent_at)
-        return Stages(self.received_at - self.polled_at, answered_at - self.received_at, sent_at - answered_at,
-                      acknowledged_at - sent_at)
+        """How long each part of its way took; both in monotonic seconds, and after `note_answered`."""
+        return Stages(self.received_at - self.polled_at, self.answered_at - self.received_at,
+                      sent_at - self.answered_at, acknowledged_at - sent_at)
 
 
 def outcomes(batch: MicroBatch) -> tuple[int, Counter[str]]:

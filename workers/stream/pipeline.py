@@ -229,6 +229,7 @@ class Pipeline:
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
+            batch.note_answered()
             if batch is not self.gate.held:
                 self._answered_at = time.monotonic()
                 self._pace.shipped(len(batch.items), self._since(batch))

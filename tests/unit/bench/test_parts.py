@@ -15,6 +15,7 @@ from deploy.bench.clock import percentiles, timed
 from deploy.bench.null import NullPredictor
 from deploy.bench.pipelines import padding_waste
 from deploy.bench.plot import against_latency
+from deploy.bench.texts import nth_text
 from deploy.bench.topics import group_of, plain, settings_for, topics_of
 from deploy.bench.traffic import librdkafka_config
 from tests.unit.deploy.fakes import description
@@ -37,6 +38,13 @@ def test_cpu_is_of_all_threads_and_of_other_processes_as_well() -> None:
     assert cpu_s(os.getpid()) - before >= took.cpu_s
     assert cpu_s(os.getppid()) >= 0
     assert abs(cpu_s(os.getpid()) - time.process_time()) < 1
+
+
+def test_no_text_comes_twice_however_many_are_asked_for() -> None:
+    texts = ["a", "b c", "d"]
+    many = [nth_text(texts, number) for number in range(300)]
+    assert many[:5] == [*texts, "a 1", "b c 1"]
+    assert len(set(many)) == 300
 
 
 def test_padding_is_what_the_order_of_arrival_makes_of_it() -> None:

@@ -1,14 +1,17 @@
 """Equal requests of a call are computed once, and each gets the answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.models import make_tokenizer
 from workers.classifier import Answer, Fault, Prediction, RecordError, Request
-from workers.engine.description import Activation, ModelDescription
+from workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks import task_for
 from workers.engine.tasks.prepared import Prepared
@@ -18,6 +21,10 @@ DESCRIPTION = ModelDescription(
     "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
     make_tokenizer("bert").backend_tokenizer.to_str(),
 )  # fmt: skip
+NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
+              ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y")))  # fmt: skip
+MASKS = replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4))
+VECTORS = replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False)
 REFUSED = RecordError(Fault.INVALID_MESSAGE, "bad")
 requests = st.builds(
     Request, st.sampled_from(["good", "bad", "", "good "]), st.sampled_from([None, "", "good"]),
@@ -63,7 +70,30 @@ def test_where_none_repeats_the_tasks_own_answer_is_handed_on() -> None:
     assert prepared.order is None
 
 
-def test_every_task_has_it() -> None:
+def test_labels_in_a_list_are_no_reason_to_fail() -> None:
+    """A tuple is asked for, and a list cannot be compared with others this way."""
+    listed: Any = ["a"]
+    asked = [Request("good", candidate_labels=listed)] * 2 + [Request("good")]
+    assert ask(EachOnce(Echo()), asked) == [echoed(request) for request in asked]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_answers_of_other_requests_are_refused(count: int) -> None:
+    prepared = EachOnce(Echo()).prepare([Request("good"), Request("a"), Request("good")])
+    wrong = prepared._replace(read=lambda scored: [REFUSED] * count)
+    with pytest.raises(ValueError, match=f"{count} answers for 2 requests"):
+        wrong.answers(ScoredSequences(np.zeros((2, 1), np.int32), np.ones((2, 1), np.float32), {}))
+
+
+@pytest.mark.parametrize(("description", "text", "sequences"), [(DESCRIPTION, "good", 1), (NLI, "good", 2),
+                                                               (VECTORS, "good", 1), (MASKS, "a [MASK]", 1)])
+def test_every_task_has_it(description: ModelDescription, text: str, sequences: int) -> None:
+    prepared = task_for(description).prepare([Request(text)] * 5)
+    assert len(prepared.packed.lengths) == sequences
+    assert prepared.order == [0] * 5
+
+
+def test_answers_are_their_own() -> None:
     prepared = task_for(DESCRIPTION).prepare([Request("good"), Request("a b"), Request("good")])
     assert len(prepared.packed.lengths) == 2
     scored = ScoredSequences(np.array([[0, 1], [1, 2]], np.int32), np.array([[0.5, 0.25]] * 2, np.float32), {})

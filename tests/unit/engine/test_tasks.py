@@ -125,7 +125,7 @@ def test_rows_that_fail_are_record_errors() -> None:
 
 
 def test_answers_of_other_sequences_are_refused() -> None:
-    prepared = TASK.prepare([Request("good")] * 3)
+    prepared = TASK.prepare([Request("good"), Request("bad"), Request("x")])
     for scored in (scored_of(2, 2), scored_of(4, 2), None):
         with pytest.raises(ValueError, match=r"answers for|belong together"):
             prepared.answers(scored)

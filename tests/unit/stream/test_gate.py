@@ -91,6 +91,21 @@ def done(bench: Bench) -> int:
     return max((commit.get(A, 0) for commit in bench.source.commits), default=0)
 
 
+def test_the_breakers_time_is_not_the_models(make: Callable[..., Bench]) -> None:
+    """Even where it has asked again before it let go."""
+    bench = make(breaker={"probe_s": 0.05})
+    bench.feed(POISON, POISON, POISON, POISON)
+    bench.turn_until(lambda: bench.pipeline.gate.held is not None)
+    (batch,) = bench.pipeline._in_flight
+    answered_at, now = batch.answered_at, time.monotonic()
+    assert answered_at <= now
+    bench.turn_until(lambda: len(bench.classifier.calls) > 2)
+    bench.classifier._answer.repaired = True  # type: ignore[attr-defined]
+    bench.turn_until(lambda: bench.stats.snapshot()["results_out"] == 4)
+    assert batch.answered_at == answered_at
+    assert bench.stats.snapshot()["stages"]["wait"]["sum"] >= 0.05
+
+
 @pytest.mark.parametrize("bad", [BROKEN, POISON])
 def test_what_would_trip_the_breaker_is_not_sent_and_nothing_behind_it_is(
     make: Callable[..., Bench], bad: bytes

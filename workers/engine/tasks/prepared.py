@@ -37,7 +37,13 @@ class Prepared(NamedTuple):
             raise ValueError(f"no answers for {len(self.packed.lengths)} sequences")
         for i in sorted(self.rejected):
             answered.insert(i, self.rejected[i])
-        return answered if self.order is None else [answered[place] for place in self.order]
+        return answered if self.order is None else self._repeated(answered, self.order)
+
+    @staticmethod
+    def _repeated(answered: list[Answer], order: Sequence[int]) -> list[Answer]:
+        if len(answered) != max(order) + 1:
+            raise ValueError(f"{len(answered)} answers for {max(order) + 1} requests")
+        return [answered[place] for place in order]
 
 
 class Unanswerable(Exception):

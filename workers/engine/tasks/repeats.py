@@ -23,7 +23,10 @@ class EachOnce:
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`."""
         places: dict[Request, int] = {}
-        order = [places.setdefault(request, len(places)) for request in requests]
+        try:
+            order = [places.setdefault(request, len(places)) for request in requests]
+        except TypeError:  # unhashable, as a list of labels is
+            return self._task.prepare(requests)
         if len(places) == len(requests):
             return self._task.prepare(requests)
         return self._task.prepare(list(places))._replace(order=order)
