@@ -10,12 +10,14 @@ from workers.errors import ConfigError
 
 
 def texts_for(description: ModelDescription, path: Path | None, count: int, mean_tokens: int) -> list[str]:
-    """The first `count` texts of the file, or made up without one; fewer where no more are different.
+    """The first `count` texts of the file, or made up without one; as `nth_text` has them where there are fewer.
 
     No two are the same: who computes repeated texts once would look faster than it is. Raises ConfigError.
     """
     made = make_texts(TextTokenizer(description).backend, count, mean_tokens) if path is None else read_texts(path)
-    return list(dict.fromkeys(made))[:count]
+    different = list(dict.fromkeys(made))
+    # Twice as many: a text may end with a number of its own.
+    return list(dict.fromkeys(nth_text(different, number) for number in range(2 * count)))[:count]
 
 
 def nth_text(texts: Sequence[str], number: int) -> str:
