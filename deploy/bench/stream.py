@@ -91,8 +91,7 @@ def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
             latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
             dead = way.dead_letters
         with running(plan.settings(plan.null), NullReplica), traffic(plan.kafka, plan.null, plan.paced) as way:
-            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), many, plan.null_count, plan.rounds,
-                                            say))
+            worker = cpu_figures(cpu_rounds(way.stream, partial(_bare, plan, way), many, plan.rounds, say))
         figures = comparison.figures(rounds)
     return _together(figures, rounds, latency, worker, dead, plan.paced)
 
@@ -162,10 +161,10 @@ def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
         worker_ms = sum(stages_ms.values())
         for name, value in stages_ms.items():
             parts[name].append(value)
-        for name, value in (("way_ms", way_ms), ("forward_ms", forward_ms), ("worker_ms", worker_ms)):
+        measured = {"way_ms": way_ms, "forward_ms": forward_ms, "over_forward_ms": way_ms - forward_ms,
+                    "worker_ms": worker_ms, "worker_over_forward_ms": worker_ms - forward_ms}
+        for name, value in measured.items():
             found[name].append(value)
-        for name, value in (("over_forward_ms", way_ms), ("worker_over_forward_ms", worker_ms)):
-            found[name].append(value - forward_ms)
     return {"messages": count, **_percentiles(found), "stages_ms": _percentiles(parts)}
 
 

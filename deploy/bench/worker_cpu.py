@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.bench.application import cpu_s, processes
-from deploy.bench.texts import nth_text
 
 SETTLE_S = 1.5  # a worker's commit comes within a second
 Say = Callable[[str], None]
@@ -15,20 +14,19 @@ Rounds = dict[str, list[float]]
 
 
 def cpu_rounds(
-    stream: Callable[[list[str]], float], bare: Callable[[int, int], float], texts: list[str], count: int, rounds: int,
-    say: Say, pipeline: str = "p",
+    stream: Callable[[list[str]], float], bare: Callable[[int, int], float], texts: list[str], rounds: int, say: Say,
+    pipeline: str = "p",
 ) -> Rounds:
     """CPU microseconds per message: `total` of the worker, `bare` of kafka-python alone, `own`: the difference.
 
     `stream`: sends texts and waits for all of them, in seconds; `bare`: of a turn and a count, in CPU seconds. And
     `rate`: messages per second.
     """
-    many = [nth_text(texts, number) for number in range(count)]
     found: Rounds = defaultdict(list)
-    pid = processes(pipeline).worker
+    pid, count = processes(pipeline).worker, len(texts)
     for turn in range(rounds + 1):
         resting_cpu, resting_s, _ = _spent(pid, lambda: time.sleep(SETTLE_S))
-        spent_cpu, spent_s, seconds = _spent(pid, lambda: _settled(stream, many))
+        spent_cpu, spent_s, seconds = _spent(pid, lambda: _settled(stream, texts))
         total, alone = spent_cpu - resting_cpu / resting_s * spent_s, bare(turn, count)
         if not turn:
             continue  # the first one warms the caches

@@ -138,7 +138,7 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
                           way.result_bytes())
 
     with ray_for(settings), running(settings, NullReplica), traffic(kafka, topics, paced=False) as way:
-        found = cpu_rounds(way.stream, bare, material.make_texts(count, seed=3), count, rounds, log)
+        found = cpu_rounds(way.stream, bare, material.make_texts(count, seed=3), rounds, log)
     rates = found.pop("rate")
     names = {"total": "worker, total", "bare": "kafka-python alone", "own": "worker, own part"}
     return {"cpu_us_per_message": summary({names[name]: values for name, values in found.items()}),

@@ -9,18 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.models import make_tokenizer
+from tests.unit.engine.test_tasks import DESCRIPTION
 from workers.classifier import Answer, Fault, Prediction, RecordError, Request
-from workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
+from workers.engine.description import Mask, ModelDescription, ZeroShot
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks import task_for
 from workers.engine.tasks.prepared import Prepared
 from workers.engine.tasks.repeats import EachOnce
 
-DESCRIPTION = ModelDescription(
-    "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
-    make_tokenizer("bert").backend_tokenizer.to_str(),
-)  # fmt: skip
 NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
               ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y")))  # fmt: skip
 MASKS = replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4))

@@ -4,25 +4,15 @@ A task turns requests into sequences, one or several each, and the labels' score
 runs between the two, batching, Serve and the model, is the same for all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from workers.classifier import Request
 from workers.engine.description import ModelDescription, TaskName
 from workers.engine.tasks.classification import TextClassification
 from workers.engine.tasks.embedding import TextEmbedding
 from workers.engine.tasks.fill_mask import FillMask
-from workers.engine.tasks.prepared import Prepared
+from workers.engine.tasks.prepared import Task
 from workers.engine.tasks.repeats import EachOnce
 from workers.engine.tasks.zero_shot import ZeroShotClassification
-
-
-class Task(Protocol):
-    """Of one model. One calling thread at a time."""
-
-    def prepare(self, requests: Sequence[Request]) -> Prepared:
-        """Tokenize what can be answered and refuse the rest. Never raises for a request's content."""
-        ...
 
 
 def task_for(description: ModelDescription) -> Task:

@@ -1,7 +1,7 @@
 """Requests that a task has made sequences of, those that it has refused, and the way back to answers. No torch."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from workers.classifier import Answer, Fault, RecordError, Request
 from workers.engine.description import ModelDescription
@@ -44,6 +44,14 @@ class Prepared(NamedTuple):
         if len(answered) != max(order) + 1:
             raise ValueError(f"{len(answered)} answers for {max(order) + 1} requests")
         return [answered[place] for place in order]
+
+
+class Task(Protocol):
+    """Of one model. One calling thread at a time."""
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """Tokenize what can be answered and refuse the rest. Never raises for a request's content."""
+        ...
 
 
 class Unanswerable(Exception):

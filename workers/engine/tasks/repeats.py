@@ -1,14 +1,9 @@
 """Requests that repeat, as log lines do: each different one is tokenized and computed once. No torch."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from workers.classifier import Request
-from workers.engine.tasks.prepared import Prepared
-
-
-class Prepares(Protocol):
-    def prepare(self, requests: Sequence[Request]) -> Prepared: ...
+from workers.engine.tasks.prepared import Prepared, Task
 
 
 class EachOnce:
@@ -17,7 +12,7 @@ class EachOnce:
     Equal requests ask for the same in every field, so that one answer is all of theirs.
     """
 
-    def __init__(self, task: Prepares) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
