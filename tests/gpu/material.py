@@ -1,10 +1,6 @@
 """Token ids of made-up texts and models to run them: what a replica's device gets, without tokenizer and Serve."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
-from safetensors.torch import load_file, save_file
 
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 from workers.engine.packed import PackedSequences
@@ -24,14 +20,3 @@ def first(packed: PackedSequences, count: int) -> PackedSequences:
     """The first `count` sequences."""
     lengths = packed.lengths[:count]
     return PackedSequences(packed.ids[: int(lengths.sum())], lengths)
-
-
-def scale_weights(folder: Path, factor: float, names: Sequence[str] = ()) -> Path:
-    """Multiply the matrices of these names, or all, of a saved model."""
-    path = folder / "model.safetensors"
-    weights = load_file(path)
-    for name, values in weights.items():
-        if values.dim() > 1 and (not names or name in names):
-            weights[name] = values * factor
-    save_file(weights, path, metadata={"format": "pt"})
-    return folder

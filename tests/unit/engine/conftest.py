@@ -1,5 +1,6 @@
 """Models are built once per run, each family when a test first asks for it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.models import build
+from tests.models import build, scale_weights
 from workers.engine import loading
 from workers.engine.options import ModelOptions
 
@@ -45,6 +46,18 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return built[family]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """A model's folder -> that of a copy with smaller weights, which bfloat16 rounds no worse than trained ones. Read
+    only."""
+
+    @cache
+    def copied(folder: Path) -> Path:
+        return scale_weights(Path(shutil.copytree(folder, tmp_path_factory.mktemp("calm") / "model")), 0.6)
+
+    return copied
 
 
 @pytest.fixture(scope="session")
