@@ -150,8 +150,6 @@ class ModelSettings(Section):
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     pooling: Literal["mean", "cls"] = "mean"
     normalize: bool = False
-    attention: Literal["auto", "padded", "packed"] = "auto"
-    cuda_graphs: bool = False
     max_batch_tokens: int | None = Field(default=None, ge=16)
     max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"
@@ -415,6 +413,11 @@ def _refuse_unknown_variables() -> None:
             raise ConfigError(variable, "is no setting", f"known sections: {', '.join(Settings.model_fields)}")
 
 
+# Keys of a model that earlier versions had.
+_REMOVED = {
+    "attention": "was removed: a GPU runs sequences without padding wherever the model's family can",
+    "cuda_graphs": "was removed: a GPU replays recorded forwards wherever sequences have no padding",
+}
 _FIXES = {
     "extra_forbidden": ("is no setting", "remove it, or see README's table for the spelling"),
     "missing": ("is missing", "add it"),
@@ -425,6 +428,9 @@ def _explain(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False, include_input=False)[0]
     location = ".".join(str(part) for part in first["loc"] if part != "[key]")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    parts = location.split(".")
+    if first["type"] == "extra_forbidden" and parts[0] == "models" and len(parts) == 3 and parts[2] in _REMOVED:
+        return ConfigError(location, _REMOVED[parts[2]], "remove the key" + more)
     if first["type"] in _FIXES:
         problem, fix = _FIXES[first["type"]]
         return ConfigError(location, problem, fix + more)

@@ -94,6 +94,8 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"min_agreement": 0.5}, "no effect without quantize"),
         ({"calibration_texts": "texts"}, "no effect without quantize"),
         ({"quantize": "int8", "task": "fill-mask"}, "quantize has no effect with task fill-mask"),
+        ({"attention": "packed"}, "models.sentiment.attention: was removed: a GPU runs sequences without padding"),
+        ({"cuda_graphs": True}, "models.sentiment.cuda_graphs: was removed: .*; remove the key"),
         ({"threshold": 1.5}, "less than or equal to 1"), ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
     ],
 )  # fmt: skip

@@ -1,10 +1,15 @@
 """What runs a model: padded ids in, logits out, nothing else; so that other runtimes fit behind the same seam."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 
 from workers.engine.batcher import PackedBatch, PaddedBatch
+
+
+def done_already() -> None:
+    """What `Backend.mark` gives where the device has done its work when a call returns, as a CPU has."""
 
 
 class Backend(Protocol):
@@ -37,6 +42,13 @@ class Backend(Protocol):
         """
         ...
 
+    def mark(self) -> Callable[[], None]:
+        """A call that waits until the device has done all the work it has so far; later work is not waited for.
+
+        The call raises what that work raised.
+        """
+        ...
+
     def memory(self) -> dict[str, int]:
         """Bytes of the device: "used" by what is loaded and computed, "reserved" for it, "total"; none of a CPU."""
         ...
@@ -57,4 +69,12 @@ class PackingBackend(Backend, Protocol):
 
     def packed_logits(self, batch: PackedBatch) -> torch.Tensor:
         """As `logits`."""
+        ...
+
+    def record(self, most_tokens: int) -> int:
+        """Record forwards of up to `most_tokens`; how many were recorded, 0 where the device records nothing.
+
+        Later forwards of these shapes take no launching. To be called before there is traffic: the device stands still
+        meanwhile. Raises what recording raises, after which this process cannot go on.
+        """
         ...

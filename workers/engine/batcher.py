@@ -1,11 +1,14 @@
 """Which sequences go through the model together. Pure numpy, no torch."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.engine.packed import PackedSequences
+
+Arrays = Mapping[str, NDArray[np.int64]]  # of a batch, by name
 
 
 class PaddedBatch(NamedTuple):
@@ -90,11 +93,23 @@ def _cheapest_cuts(
 def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
     """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths.
 
-    Longest first all the same: attention works in tiles, which lengths that are alike fill best.
+    As few batches as the budget allows, equal in size: a batch costs a launch, however little is in it. Where sequences
+    are too long for equal batches, each batch is filled in turn.
     """
     lengths = np.asarray(lengths, np.int64)
     order = np.argsort(-lengths, kind="stable")
     ends = np.cumsum(lengths[order])
+    if not len(order):
+        return []
+    fewest = -(-int(ends[-1]) // max_batch_tokens)
+    for parts in (fewest, fewest + 1):
+        cuts = np.searchsorted(ends, ends[-1] * np.arange(1, parts + 1) // parts, side="right")
+        if np.diff(ends[cuts[cuts > 0] - 1], prepend=0).max() <= max_batch_tokens:
+            return [part for part in np.split(order, cuts[:-1]) if len(part)]
+    return _filled_in_turn(order, ends, max_batch_tokens)
+
+
+def _filled_in_turn(order: NDArray[np.intp], ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDArray[np.intp]]:
     batches: list[NDArray[np.intp]] = []
     first = 0
     while first < len(order):

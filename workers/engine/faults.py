@@ -1,7 +1,8 @@
 """What an exception says, and whether it is memory that was lacking. No torch."""
 
 _MOST_CHARS = 200
-_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
+# cuBLAS and cuDNN allocate for themselves, and name their own status where that fails.
+_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
 
 
 def one_line(error: BaseException) -> str:

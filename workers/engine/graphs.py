@@ -4,20 +4,10 @@ CUDA graphs, as in https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-gra
 were when recorded, so values are copied in and out.
 """
 
-import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol
 
 import torch
-
-from workers.engine.faults import one_line
-
-logger = logging.getLogger(__name__)
-
-Inputs = Mapping[str, torch.Tensor]
-Forward = Callable[[Inputs], torch.Tensor]
-MOST_GRAPHS = 64
-_RECORD_AT = 2  # uses of a shape: what is seen once is not worth a recording
 
 
 class Recorder(Protocol):
@@ -28,58 +18,34 @@ class Recorder(Protocol):
 
 class _Recorded(NamedTuple):
     replay: Callable[[], None]
-    inputs: dict[str, torch.Tensor]
     output: torch.Tensor
 
 
 class Graphs:
-    """At most `most` recordings, kept until `clear`; other shapes, and those that fail to record, run as they are."""
+    """Recordings by shape. They are made before there is traffic: to record stops the device and all who use it."""
 
-    def __init__(self, record: Recorder, most: int = MOST_GRAPHS) -> None:
-        self._record, self._most = record, most
-        self._recorded: dict[Hashable, _Recorded | None] = {}
-        self._seen: dict[Hashable, int] = {}
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._recorded: dict[Hashable, _Recorded] = {}
 
-    def run(self, shape: Hashable, inputs: Inputs, forward: Forward) -> torch.Tensor:
-        """`forward(inputs)`. It must launch the same work for all inputs of a `shape`, and nothing else it depends on
-        may change."""
-        known = self._recorded.get(shape)
-        if known is None:
-            if not self._wants(shape):
-                return forward(inputs)
-            known = self._try(shape, inputs, forward)
-            if known is None:
-                return forward(inputs)
-        for name, values in inputs.items():
-            known.inputs[name].copy_(values)
-        known.replay()
-        return known.output.clone()  # the next replay writes there again
+    def record(self, shape: Hashable, compute: Callable[[], torch.Tensor]) -> None:
+        """Keep what `compute` does. It must launch the same work each time, and read what it needs from where it lies.
 
-    def clear(self) -> None:
-        """Give their memory back, and begin anew."""
-        self._recorded.clear()
-        self._seen.clear()
+        Raises what recording raises, e.g. when the work asks for a value on the host.
+        """
+        self._recorded[shape] = _Recorded(*self._recorder(compute))
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return sum(known is not None for known in self._recorded.values())
+    def __contains__(self, shape: Hashable) -> bool:
+        return shape in self._recorded
 
-    def _wants(self, shape: Hashable) -> bool:
-        if shape in self._recorded or len(self._recorded) >= self._most:
-            return False
-        self._seen[shape] = self._seen.get(shape, 0) + 1
-        return self._seen[shape] >= _RECORD_AT
+    def __len__(self) -> int:
+        return len(self._recorded)
 
-    def _try(self, shape: Hashable, inputs: Inputs, forward: Forward) -> _Recorded | None:
-        kept = {name: values.clone() for name, values in inputs.items()}
-        try:
-            replay, output = self._record(lambda: forward(kept))
-            self._recorded[shape] = _Recorded(replay, kept, output)
-        except Exception as error:
-            logger.warning("shape %s runs without a CUDA graph: %s", shape, one_line(error))
-            self._recorded[shape] = None
-        return self._recorded[shape]
+    def replay(self, shape: Hashable, count: int) -> torch.Tensor:
+        """The first `count` rows of the result, in memory of their own."""
+        recorded = self._recorded[shape]
+        recorded.replay()
+        return recorded.output[:count].clone()  # the next replay writes there again
 
 
 class CudaRecorder:
@@ -90,13 +56,22 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
-        """Raises what capturing raises, e.g. when the work asks for a value on the host."""
+        """Raises what capturing raises. torch's allocator is of no use any more then, up to 2.11: end the process."""
         current, side = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)
         side.wait_stream(current)
         with torch.cuda.stream(side):
             compute()  # libraries set themselves up in their first run, which cannot be recorded
         current.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            output = compute()
+        try:
+            # Of this thread alone: others ask for the device's memory meanwhile, which would end the capture.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                output = compute()
+        finally:
+            torch.cuda.set_stream(current)  # torch leaves its own behind where a capture fails
         return graph.replay, output
+
+
+def recorder_for(device: torch.device) -> Recorder | None:
+    """What suits the device; None for a CPU, which launches nothing."""
+    return CudaRecorder(device) if device.type == "cuda" else None

@@ -31,8 +31,8 @@ _CHECK_SHAPE = 3, 5
 class LastLayer(nn.Module):
     """Takes the place of `layer`: [n, L, hidden] -> [n, 1, hidden] of the tokens `asked`, int64 [n]; None: the first.
 
-    Without padding, where `cu_seq_lens_q` says where sequences end: [1, T, hidden] -> [1, n, hidden], and `asked` are
-    places in the row.
+    Without padding, where `layout` says where sequences lie: [1, T, hidden] -> [1, n, hidden]. `asked` are places in
+    the row then.
     """
 
     def __init__(self, layer: nn.Module, parts: "Callable[[Any], Parts]") -> None:
@@ -41,22 +41,21 @@ class LastLayer(nn.Module):
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *more: Any,
-        asked: torch.Tensor | None = None, cu_seq_lens_q: torch.Tensor | None = None, max_length_q: int = 0,
-        **named: Any,
+        asked: torch.Tensor | None = None, layout: varlen.Layout | None = None, **named: Any,
     ) -> torch.Tensor:
         """See the class. `more`, `named`: a decoder's, and what layers hand on."""
         del more, named
         parts = self._parts(self.layer)
-        taken = one_of_each(hidden_states, asked) if cu_seq_lens_q is None else hidden_states[:, asked]
+        taken = one_of_each(hidden_states, asked) if layout is None else hidden_states[:, asked]
         query, key, value = (
             project(of).unflatten(-1, (-1, parts.attention.attention_head_size)).transpose(1, 2)
             for project, of in ((parts.query, taken), (parts.key, hidden_states), (parts.value, hidden_states)))
-        if cu_seq_lens_q is None:
+        if layout is None:
             mask = None if attention_mask is None else attention_mask[:, :, :1]  # of padding: the same for all queries
             attended, _ = sdpa_attention_forward(
                 parts.attention, query, key, value, mask, scaling=parts.attention.scaling)
         else:
-            attended = varlen.attend_once(query, key, value, cu_seq_lens_q, max_length_q, parts.attention.scaling)
+            attended = varlen.attend_once(query, key, value, layout, parts.attention.scaling)
         return parts.rest(attended.flatten(2), taken)
 
 

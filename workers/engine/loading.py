@@ -16,11 +16,11 @@ from workers.engine.description import ModelDescription, TaskName
 from workers.engine.device import device_for, dtype_for
 from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
-from workers.engine.graphs import CudaRecorder, Graphs
+from workers.engine.graphs import Graphs, recorder_for
 from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
-from workers.engine.packing import packing_for
+from workers.engine.packing import packing_for, unpadded_on
 from workers.engine.reading import Logits, Pooled, Reading, TargetLogits
 from workers.engine.source import resolve
 from workers.engine.torch_backend import TorchBackend
@@ -62,19 +62,26 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     if backend is None:
         if openvino:
             model = _load_model(source, folder, FAMILIES[task], dtype)
-        model.to(device)
-        if device.type == "cpu" and dtype is torch.bfloat16:
-            pack_linears(model)
-        read = _reading(model, task, options.pooling)
-        backend = TorchBackend(
-            model, read, **inputs,
-            packing=packing_for(source, options.attention, model, read, task, options.pooling),
-            graphs=Graphs(CudaRecorder(device)) if options.cuda_graphs and device.type == "cuda" else None,
-            max_length=max_length,
-        )
+        backend = _in_torch(source, model.to(device), task, options.pooling, inputs)
     logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs,
                 max_length)
     return description, backend
+
+
+def _in_torch(source: str, model: Any, task: TaskName, pooling: str, inputs: dict[str, Any]) -> TorchBackend:
+    """`model`: on its device."""
+    device: torch.device = model.device
+    if device.type == "cuda":
+        # cuDNN's attention, which torch prefers on Hopper from 2.11 on, plans anew for every shape of a batch: 45 ms
+        # each on an H200, where the kernel that is taken instead needs 0.1 ms, a third of cuDNN's.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    elif model.dtype is torch.bfloat16:
+        pack_linears(model)
+    read = _reading(model, task, pooling)
+    packing = packing_for(source, model, read, task, pooling) if unpadded_on(device) else None
+    recorder = recorder_for(device)
+    graphs = None if packing is None or recorder is None else Graphs(recorder)
+    return TorchBackend(model, read, **inputs, packing=packing, graphs=graphs)
 
 
 def _in_openvino(

@@ -56,5 +56,3 @@ class ModelOptions:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     pooling: str = "mean"
     normalize: bool = False
-    attention: str = "auto"
-    cuda_graphs: bool = False

@@ -12,7 +12,6 @@ from workers.engine.batcher import PackedBatch
 from workers.engine.description import TaskName
 from workers.engine.last_layer import ENCODERS
 from workers.engine.reading import PackedReading, Reading
-from workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -33,24 +32,25 @@ class Packing(NamedTuple):
     padding_position: int | None
 
 
+def unpadded_on(device: torch.device) -> bool:
+    """Whether models run without padding on `device`, where their family can: a CPU has no such kernel."""
+    return device.type == "cuda"
+
+
 def takes_4d_masks(model: Any) -> bool:
     """Whether attention takes a bool mask of [n, 1, 1, L] as it is: transformers then does not look into it, for which
     it would wait for the device in every forward."""
     return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen.NAME)
 
 
-def packing_for(source: str, attention: str, model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | None:
+def packing_for(source: str, model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | None:
     """Make `model`, which is on its device, able to run without padding, beside running with it.
 
-    None where `attention` does not ask for it, or the model cannot: the log says why. Raises ModelError.
+    None where its family cannot, or its attention is not torch's: the log says why.
     """
-    if attention not in ("auto", "padded", "packed"):
-        raise ModelError(f"{source}: attention {attention!r} is unknown; use auto, padded or packed")
-    if attention != "packed":
-        return None
     packing = _pack(model, read, task, pooling)
     if isinstance(packing, str):
-        logger.warning("%s: attention packed is not possible, so batches are padded: %s", source, packing)
+        logger.info("%s: batches are padded: %s", source, packing)
         return None
     return packing
 
@@ -58,10 +58,7 @@ def packing_for(source: str, attention: str, model: Any, read: Reading, task: Ta
 def _pack(model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | str:
     kind = model.config.model_type
     if kind not in _ENCODERS:
-        return f"models of type {kind} are run with padding: their attention depends on the distance between tokens, " \
-               "or is not known here"
-    if model.device.type == "cuda" and model.dtype not in (torch.bfloat16, torch.float16):
-        return f"attention without padding needs bfloat16 or float16 on a GPU, not {model.dtype}"
+        return f"attention of models of type {kind} depends on the distance between tokens, or is not known here"
     if model.config._attn_implementation != "sdpa":
         return f"the model asks for the attention {model.config._attn_implementation}, which needs padding"
     model.set_attn_implementation(varlen.NAME)

@@ -8,15 +8,14 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from workers.classifier import Fault, RecordError, Request
 from workers.engine import first_texts
 from workers.engine.backend import Backend
-from workers.engine.calibration import Trial, find_budget
 from workers.engine.description import ModelDescription
 from workers.engine.faults import is_out_of_memory, one_line
+from workers.engine.fetching import Fetched, begin_fetch
 from workers.engine.first_texts import NOT_FINITE
 from workers.engine.forwards import Forwards, Rows
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
@@ -26,11 +25,11 @@ from workers.errors import InferenceError, ModelError
 
 logger = logging.getLogger(__name__)
 
-# Padded tokens per forward: small on a CPU, whose caches are what counts; large on a GPU, which must be filled.
-DEFAULT_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+# Tokens per forward, padding counted. A CPU wants few, which its caches hold. A GPU wants as many as fill it:
+# 132 multiprocessors (Hopper), 128 rows of a product each. Twice as many gain 2% there, and take twice as long.
+DEFAULT_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_896}
 _LEAST_BATCH_TOKENS = 64
-# Where the budget is found by trying: from and to where, how often each is run, and when no larger one is begun.
-_FIRST_TRIED, _MOST_TRIED, _RUNS, _CALIBRATION_S = 4_096, 65_536, 3, 5.0
+_MOST_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
 
 
 class _Call(NamedTuple):
@@ -54,22 +53,20 @@ class _Call(NamedTuple):
 class Predictor:
     """Runs `backend` within a budget of padded tokens. One calling thread at a time.
 
-    `max_batch_tokens`: None takes the default of the backend's device, which on a GPU `warm_up` replaces by what it
-    measures. It shrinks by itself, for good, when the device runs out of memory. Padding counts, where there is any.
+    `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the device
+    runs out of memory. Padding counts, where there is any.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
         self._description = description
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
-        self._calibrates = max_batch_tokens is None and backend.device_type == "cuda"
         self._forwards = Forwards(backend)
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
-        tokenizer, long_text = TextTokenizer(description), "all work and no play " * description.max_length
+        tokenizer = TextTokenizer(description)
         self._good_row, _ = tokenizer.encode([Request("good")])
         self._short_row, _ = tokenizer.encode([Request("good " * 30)])
-        texts = ("good", "not bad at all.", long_text[:160], long_text)
-        self._first_rows, _ = tokenizer.encode([Request(text) for text in texts])
+        self._first_rows, _ = tokenizer.encode([Request(text) for text in first_texts.texts(description.max_length)])
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -92,11 +89,16 @@ class Predictor:
         with _as_inference_errors():
             for batch in self._forwards.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
-        return partial(self._end, call)
+            fetch = self._begin_fetch(call)
+        return partial(self._end, call, fetch)
 
-    def _end(self, call: _Call) -> ScoredSequences:
+    def _begin_fetch(self, call: _Call) -> Callable[[], Fetched] | None:
+        """None where no row has an answer."""
+        return begin_fetch([scored for _, scored in call.done], self._backend.mark) if call.done else None
+
+    def _end(self, call: _Call, fetch: Callable[[], Fetched] | None) -> ScoredSequences:
         with _as_inference_errors():
-            result = _collect(call)
+            result = _collect(call, None if fetch is None else fetch())
         if result.errors:
             self.probe()
         return result
@@ -106,7 +108,8 @@ class Predictor:
         call = self._new_call(self._good_row, 1)
         try:
             self._forward(call, np.zeros(1, np.intp))
-            failed = _collect(call).errors
+            fetch = self._begin_fetch(call)
+            failed = _collect(call, None if fetch is None else fetch()).errors
         except Exception as error:
             raise InferenceError(f"the model fails on any text: {one_line(error)}") from error
         if failed:
@@ -148,16 +151,18 @@ class Predictor:
         return len(packed.ids) / (time.perf_counter() - started)
 
     def warm_up(self) -> None:
-        """Check the model's answers to a few texts, and run the shapes that matter once, the largest included.
+        """Check the model's answers to a few texts, run the shapes that matter once, the largest included, and record
+        forwards where the backend can.
 
-        Where nobody has set `max_batch_tokens`, on a GPU, it is found by trying.
-        Raises ModelError when the model fails on good texts, or answers differently beside a longer one.
+        Raises ModelError when the model fails on good texts, answers differently beside a longer one, or cannot be
+        recorded.
         """
         try:
-            first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype)
-            if self._calibrates:
-                self._calibrate()
+            self._check_first_texts()
             self.measure()
+            if self._record():
+                self._check_first_texts()
+                self.measure()
         except ModelError:
             raise
         except Exception as error:
@@ -165,24 +170,25 @@ class Predictor:
                 f"{self._description.source}: the model fails on its first texts: {one_line(error)}"
             ) from error
 
-    def _calibrate(self) -> None:
-        started = time.perf_counter()
-        loaded = self._backend.memory().get("used", 0)
-        self.max_batch_tokens = find_budget(
-            lambda budget: self._attempt(budget, loaded), _FIRST_TRIED, _LEAST_BATCH_TOKENS, _MOST_TRIED,
-            in_time=lambda: time.perf_counter() - started < _CALIBRATION_S,
-        )
-        self._backend.free_memory()
-        logger.info("%s: max_batch_tokens %d, found in %.1f s", self._description.source, self.max_batch_tokens,
-                    time.perf_counter() - started)
+    def _check_first_texts(self) -> None:
+        first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype)
 
-    def _attempt(self, budget: int, loaded: int) -> Trial | None:
-        self.max_batch_tokens = budget
-        rates = [self.measure() for _ in range(_RUNS + 1)][1:]  # in the first one memory is still being allocated
-        if self.max_batch_tokens < budget:
-            return None
-        memory = self._backend.memory()
-        return Trial(max(rates), (memory["reserved"] - loaded) / (memory["total"] - loaded) if memory else 0.0)
+    def _record(self) -> bool:
+        packing = self._forwards.packing
+        if packing is None or self._description.outputs > _MOST_RECORDED_OUTPUTS:
+            return False
+        started = time.perf_counter()
+        try:
+            recorded = packing.record(self.max_batch_tokens)
+        except Exception as error:
+            fix = ("lower max_batch_tokens, or leave the model more of the GPU's memory" if is_out_of_memory(error) else
+                   "check that torch and the driver are versions that this was tested with, or set device: cpu")
+            raise ModelError(f"{self._description.source}: its forwards cannot be recorded as CUDA graphs: "
+                             f"{one_line(error)}; {fix}") from error
+        if recorded:
+            logger.info("%s: %d forwards of up to %d tokens recorded in %.1f s", self._description.source, recorded,
+                        self.max_batch_tokens, time.perf_counter() - started)
+        return recorded > 0
 
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
         most, ranked = self._description.outputs, self._description.ranked
@@ -255,21 +261,19 @@ def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
     return len(targets) == len(lengths) and bool(((targets >= 0) & (targets < lengths)).all())
 
 
-def _collect(call: _Call) -> ScoredSequences:
-    """Fetch all answers from the device and bring them into the order of the input."""
+def _collect(call: _Call, fetched: Fetched | None) -> ScoredSequences:
+    """Bring what was fetched into the order of the input."""
     n = len(call.of.packed.lengths)
     label_ids = np.zeros((n, call.width), np.int32) if call.ranked else None
     scores = np.full((n, call.width), np.nan, np.float32)
     count = len(call.errors)
-    if call.done:
+    if fetched is not None:
         rows = np.concatenate([rows for rows, _ in call.done])
         count += len(rows)
-        if label_ids is not None:
-            best = [scored.label_ids for _, scored in call.done if scored.label_ids is not None]
-            label_ids[rows] = torch.cat(best).cpu().numpy()
-        scores[rows] = torch.cat([scored.scores for _, scored in call.done]).cpu().numpy()
-        finite = torch.cat([scored.finite for _, scored in call.done]).cpu().numpy()
-        for row in rows[~finite].tolist():
+        if label_ids is not None and fetched.label_ids is not None:
+            label_ids[rows] = fetched.label_ids
+        scores[rows] = fetched.scores
+        for row in rows[~fetched.finite].tolist():
             scores[row] = np.nan
             call.refuse(row, NOT_FINITE)
     if count != n:

@@ -1,43 +1,87 @@
-"""Which shapes forwards are rounded up to, so that few different ones are recorded. Pure arithmetic, no torch.
+"""The shapes of forwards that are recorded. Pure numpy, no torch.
 
-A recorded forward (a CUDA graph) runs on one shape alone. What is added is padding, which costs; each further shape
-costs a recording and memory. Launching the kernels is what recording saves, and that matters where they are short.
+A recorded forward (a CUDA graph) runs on one shape alone: a number of tokens, and a number of blocks of attention. A
+batch runs in the smallest shape that it fits in; the rest of the shape is filled up.
 """
 
-MOST_PADDED_SLOTS = 8_192  # beyond, computing takes longer than launching
-_FINE, _FINE_TO, _COARSE = 16, 128, 64
-_LEAST_TOKENS, _TOKEN_STEP = 64, 1_024
-_LEAST_LONGEST = 32
+from bisect import bisect_left
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.engine.batcher import Arrays
+from workers.engine.blocks import BLOCK, blocks_of
+
+_SMALL = (64, 128, 256, 512)
+_STEP = 1_024
+# A shape has a block for every 24 tokens, every 10 or every 4. Texts of 32 tokens on average have one for every 29. An
+# empty block costs little, but more than nothing. Small shapes have the last density alone.
+_TOKENS_PER_BLOCK = (24, 10, 4)
+_FILLING_BLOCKS = _STEP // BLOCK  # what is left of the tokens is at most so many blocks
+MOST_TOKENS = 32_768  # the device takes longer for such a forward than Python for its launches
 
 
-def round_width(width: int, longest: int) -> int:
-    """The width to run a padded batch of `width` tokens at; never over `longest`, which is the model's limit."""
-    step = _FINE if width <= _FINE_TO else _COARSE
-    return max(width, min(longest, _up(width, step)))
+class Shape(NamedTuple):
+    """`sequences`: also the number of blocks."""
+
+    tokens: int
+    sequences: int
 
 
-def round_count(n: int) -> int:
-    """1, 2, 3, 4, 6, 8, 12, 16...: two per doubling, so that less than half is added."""
-    power = 1 << max(0, n - 1).bit_length()
-    return 3 * power // 4 if power >= 4 and n <= 3 * power // 4 else power
+class Shapes:
+    """Those for forwards of at most `most_tokens`."""
+
+    def __init__(self, most_tokens: int) -> None:
+        most = min(most_tokens, MOST_TOKENS)
+        self._tokens = sorted({most, *(size for size in (*_SMALL, *range(_STEP, most, _STEP)) if size < most)})
+
+    def all(self) -> list[Shape]:
+        """Largest first, so that the others find room in the memory of the first one."""
+        return [_shape(tokens, per_block) for tokens in reversed(self._tokens)
+                for per_block in reversed(_densities(tokens))]
+
+    def fitting(self, tokens: int, blocks: int) -> Shape | None:
+        """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough."""
+        at = bisect_left(self._tokens, tokens)
+        if at == len(self._tokens):
+            return None
+        size = self._tokens[at]
+        return next((_shape(size, per) for per in _densities(size) if blocks <= size // per), None)
 
 
-def round_padded(n: int, width: int, longest: int) -> tuple[int, int] | None:
-    """(sequences, width) for a padded batch; None where recording it would not pay."""
-    rounded = round_count(n), round_width(width, longest)
-    return rounded if rounded[0] * rounded[1] <= MOST_PADDED_SLOTS else None
+def fill_up(arrays: Arrays, shape: Shape, pad_id: int, position: int) -> dict[str, NDArray[np.int64]]:
+    """A batch's `ids`, `positions`, `rows`, `lengths` and perhaps `type_ids` in a shape for them, with the layout.
 
-
-def round_packed(tokens: int, n: int, longest: int) -> tuple[int, int, int]:
-    """(tokens, sequences, longest) for a batch without padding.
-
-    Tokens that no sequence has are computed in vain; sequences without tokens, and a limit above the longest, cost next
-    to nothing.
+    Spare tokens are `pad_id` at `position`, in sequences of at most a block. Spare sequences have no tokens.
     """
-    power = 1 << max(0, tokens - 1).bit_length()
-    rounded = max(_LEAST_TOKENS, power) if tokens <= _TOKEN_STEP else _up(tokens, _TOKEN_STEP)
-    return rounded, round_count(n), max(_LEAST_LONGEST, 1 << max(0, longest - 1).bit_length())
+    lengths, spare = arrays["lengths"], shape.tokens - len(arrays["ids"])
+    pieces = np.minimum(BLOCK, spare - np.arange(0, spare, BLOCK))
+    whole = {**arrays, **layout_of(np.concatenate((lengths, pieces)))}
+    spare_tokens = {"ids": pad_id, "positions": position, "type_ids": 0}
+    filled = {}
+    for name, values in whole.items():
+        if name in spare_tokens:
+            filled[name] = _lengthened(values, shape.tokens, spare_tokens[name])
+        else:
+            size = shape.sequences + (name in ("query_ends", "key_starts", "starts"))
+            filled[name] = _lengthened(values, size, shape.tokens if name == "query_ends" else 0)
+    return filled
 
 
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step
+def layout_of(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """What attention is told of sequences of these lengths, one behind the other; see `varlen.Layout`."""
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    return {**blocks_of(lengths)._asdict(), "starts": starts, "lengths": lengths}
+
+
+def _densities(tokens: int) -> tuple[int, ...]:
+    return _TOKENS_PER_BLOCK if tokens >= _STEP else _TOKENS_PER_BLOCK[-1:]
+
+
+def _shape(tokens: int, per_block: int) -> Shape:
+    return Shape(tokens, tokens // per_block + _FILLING_BLOCKS)
+
+
+def _lengthened(values: NDArray[np.int64], size: int, value: int) -> NDArray[np.int64]:
+    return np.pad(values, (0, size - len(values)), constant_values=value)

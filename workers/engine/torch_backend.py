@@ -1,34 +1,38 @@
 """The model in torch, as transformers built it."""
 
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import pad
 
+from workers.engine.backend import done_already
 from workers.engine.batcher import PackedBatch, PaddedBatch
-from workers.engine.graphs import Graphs, Inputs
+from workers.engine.blocks import count_blocks
+from workers.engine.graphs import Graphs
 from workers.engine.packing import Packing, positions_of, takes_4d_masks
 from workers.engine.reading import Reading
-from workers.engine.shapes import round_packed, round_padded
-from workers.engine.staging import stager_for
-from workers.engine.varlen import kernels
+from workers.engine.shapes import Shape, Shapes, fill_up, layout_of
+from workers.engine.staging import size_of, stager_for
+from workers.engine.varlen import Layout
 
 
 class TorchBackend:
     """Satisfies `workers.engine.backend.PackingBackend`. `model`: in eval mode, on its device; `read`: runs it.
 
     `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them. `packing`: how
-    it runs without padding, where it does. `graphs`: for forwards of at most `max_length` tokens a sequence.
+    it runs without padding, where it does. `graphs`: keeps what `record` records; None where nothing can be recorded.
     """
 
     def __init__(
         self, model: torch.nn.Module, read: Reading, pad_id: int, vocab_size: int, takes_type_ids: bool,
-        packing: Packing | None = None, graphs: Graphs | None = None, max_length: int = 512,
+        packing: Packing | None = None, graphs: Graphs | None = None,
     ) -> None:
-        self._read, self._packing, self._graphs, self._max_length = read, packing, graphs, max_length
+        self._read, self._packing, self._graphs = read, packing, graphs
+        self._shapes: Shapes | None = None  # of what is recorded
+        self._static = torch.empty(0, dtype=torch.int64)  # where recordings read
         self._device = next(model.parameters()).device
         self._stage = stager_for(self._device)
         self._takes_type_ids = takes_type_ids
@@ -45,35 +49,43 @@ class TorchBackend:
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """[n, outputs] in floating point; on cuda it is still being computed."""
-        n, width = batch.ids.shape
-        shape = None if self._graphs is None else round_padded(n, width, self._max_length)
+        masked = int(batch.lengths.min()) < batch.ids.shape[1]  # without padding no mask: attention is faster then
         with torch.inference_mode():
-            if self._graphs is None or shape is None:
-                masked = int(batch.lengths.min()) < width  # without padding no mask: attention is faster then
-                return self._padded(self._stage(_arrays(batch, masked)))
-            inputs = self._stage(_arrays(_grown(batch, *shape, self.pad_id), True))
-            return self._graphs.run((*shape, *inputs), inputs, self._padded)[:n]
+            return self._padded(self._stage(_arrays(batch, masked)))
 
     def packed_logits(self, batch: PackedBatch) -> torch.Tensor:
         """As `logits`, without padding. Only where it `packs`."""
-        assert self._packing is not None
-        first = self._packing.padding_position
-        longest = int(batch.lengths.max())
-        arrays = {"ids": batch.ids, "positions": positions_of(batch, first), "lengths": batch.lengths,
-                  "rows": batch.starts if batch.targets is None else batch.starts + batch.targets}
-        if batch.type_ids is not None:
-            arrays["type_ids"] = batch.type_ids
+        shape = None
+        if self._shapes is not None:
+            shape = self._shapes.fitting(len(batch.ids), count_blocks(batch.lengths))
         with torch.inference_mode():
-            if self._graphs is None:
-                return self._packed(self._stage(arrays), longest)
-            n = len(batch.lengths)
-            tokens, count, longest = round_packed(len(batch.ids), n, longest)
-            # What is added lies behind the last sequence: tokens of none, and sequences of no tokens.
-            fill = {"ids": (tokens, self.pad_id), "positions": (tokens, first or 0), "type_ids": (tokens, 0),
-                    "lengths": (count, 0), "rows": (count, 0)}
-            inputs = self._stage({name: _lengthened(values, *fill[name]) for name, values in arrays.items()})
-            return self._graphs.run(
-                (tokens, count, longest, *inputs), inputs, lambda inputs: self._packed(inputs, longest))[:n]
+            if shape is None or self._graphs is None:
+                arrays = self._packed_arrays(batch)
+                return self._packed(self._stage({**arrays, **layout_of(batch.lengths)}))
+            self._stage(self._filled(batch, shape), self._static)
+            return self._graphs.replay(shape, len(batch.lengths))
+
+    def record(self, most_tokens: int) -> int:
+        """See `PackingBackend.record`."""
+        if self._graphs is None:
+            return 0
+        shapes, batch = Shapes(most_tokens), _one_token(self.pad_id)
+        with torch.inference_mode():
+            largest = size_of(self._filled(batch, shapes.all()[0]))
+            self._static = torch.zeros(largest, dtype=torch.int64, device=self._device)
+            for shape in shapes.all():
+                staged = self._stage(self._filled(batch, shape), self._static)
+                self._graphs.record(shape, lambda staged=staged: self._packed(staged))
+        self._shapes = shapes
+        return len(self._graphs)
+
+    def mark(self) -> Callable[[], None]:
+        """See `Backend.mark`."""
+        if self.device_type != "cuda":
+            return done_already
+        done = torch.cuda.Event(blocking=True)  # sleeps: to spin would take a core, and Python's lock
+        done.record()
+        return done.synchronize
 
     def memory(self) -> dict[str, int]:
         """See `Backend.memory`. From any thread."""
@@ -84,15 +96,28 @@ class TorchBackend:
                 "total": torch.cuda.mem_get_info(self._device)[1]}
 
     def free_memory(self) -> None:
-        """Return the recordings' memory and the allocator's cached blocks to the device."""
+        """Return the allocator's cached blocks to the device. What is recorded stays."""
         if self.device_type == "cuda":
-            torch.cuda.synchronize(self._device)  # no recording may be under way
-        if self._graphs is not None:
-            self._graphs.clear()
-        if self.device_type == "cuda":
+            torch.cuda.synchronize(self._device)
             torch.cuda.empty_cache()
 
-    def _padded(self, staged: Inputs) -> torch.Tensor:
+    def _packed_arrays(self, batch: PackedBatch) -> dict[str, NDArray[np.int64]]:
+        assert self._packing is not None
+        arrays = {"ids": batch.ids, "positions": positions_of(batch, self._packing.padding_position),
+                  "rows": batch.starts if batch.targets is None else batch.starts + batch.targets}
+        if self._takes_type_ids and batch.type_ids is not None:
+            arrays["type_ids"] = batch.type_ids
+        return arrays
+
+    def _filled(self, batch: PackedBatch, shape: Shape) -> dict[str, NDArray[np.int64]]:
+        """The arrays of `batch`, filled up to `shape`. Every batch has the same ones: recordings read by place."""
+        assert self._packing is not None
+        if batch.type_ids is None:
+            batch = batch._replace(type_ids=np.zeros_like(batch.ids))
+        arrays = {**self._packed_arrays(batch), "lengths": batch.lengths}
+        return fill_up(arrays, shape, self.pad_id, self._packing.padding_position or 0)
+
+    def _padded(self, staged: Mapping[str, torch.Tensor]) -> torch.Tensor:
         ids = staged["ids"]
         inputs: dict[str, Any] = {"input_ids": ids, **self._fixed}
         if "lengths" in staged:
@@ -102,17 +127,18 @@ class TorchBackend:
             inputs["token_type_ids"] = staged["type_ids"] if "type_ids" in staged else torch.zeros_like(ids)
         return self._read(inputs, staged.get("targets"))
 
-    def _packed(self, staged: Inputs, longest: int) -> torch.Tensor:
+    def _packed(self, staged: Mapping[str, torch.Tensor]) -> torch.Tensor:
         assert self._packing is not None
         ids, lengths = staged["ids"][None], staged["lengths"]
+        laid = {name: staged[name].int() for name in Layout._fields}
+        # A sequence that only fills a shape up has no tokens; the kernel would divide by nothing.
+        laid["lengths"] = laid["lengths"].clamp(min=1)
         inputs: dict[str, Any] = {
-            "input_ids": ids, "position_ids": staged["positions"][None], **self._fixed,
-            "cu_seq_lens_q": pad(lengths.cumsum(0), (1, 0)).int(), "max_length_q": longest,
+            "input_ids": ids, "position_ids": staged["positions"][None], **self._fixed, "layout": Layout(**laid)
         }
         if self._takes_type_ids:
             inputs["token_type_ids"] = staged["type_ids"][None] if "type_ids" in staged else torch.zeros_like(ids)
-        with kernels(self.device_type):
-            return self._packing.read(inputs, staged["rows"], lengths)
+        return self._packing.read(inputs, staged["rows"], lengths)
 
 
 def _arrays(batch: PaddedBatch, masked: bool) -> dict[str, NDArray[np.int64]]:
@@ -126,17 +152,7 @@ def _arrays(batch: PaddedBatch, masked: bool) -> dict[str, NDArray[np.int64]]:
     return arrays
 
 
-def _grown(batch: PaddedBatch, count: int, width: int, pad_id: int) -> PaddedBatch:
-    """With more padding, and with rows of one padding token."""
-    n, old = batch.ids.shape
-    more = ((0, count - n), (0, width - old))
-    return PaddedBatch(
-        np.pad(batch.ids, more, constant_values=pad_id),
-        _lengthened(batch.lengths, count, 1),
-        None if batch.type_ids is None else np.pad(batch.type_ids, more),
-        None if batch.targets is None else _lengthened(batch.targets, count, 0),
-    )
-
-
-def _lengthened(values: NDArray[np.int64], size: int, value: int) -> NDArray[np.int64]:
-    return np.pad(values, (0, size - len(values)), constant_values=value)
+def _one_token(pad_id: int) -> PackedBatch:
+    """The smallest batch; a shape that is filled up from it has all that it can have."""
+    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
+    return PackedBatch(np.full(1, pad_id), zero, zero, one, None)

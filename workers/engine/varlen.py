@@ -1,31 +1,47 @@
 """Attention over sequences that lie one behind the other in one row, without padding: [1, T, hidden].
 
 transformers lets one register an attention function; the model's own code then runs on such a row, with each token's
-position in its own sequence, and only attention needs to know where sequences end. That arrives as transformers' own
-arguments for it, `cu_seq_lens_q` and `max_length_q`. Without them the function is transformers' "sdpa".
+position in its own sequence, and only attention needs to know where sequences lie. The argument `layout` says where.
+Without it the function is transformers' "sdpa".
+
+On a GPU the kernel is torch's memory-efficient one: it takes float32 as well as halves, and GPUs from 2014 on. An H200
+took 98 us for 16,384 tokens in texts of 32 on average, 12 heads of 64 numbers, and 166 us with the Flash kernel.
 """
 
-import itertools
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from workers.engine.blocks import BLOCK
+
 NAME = "labelstream_varlen"
+
+
+class Layout(NamedTuple):
+    """Where n sequences lie, and the m blocks of their queries. int32, on the device.
+
+    `query_ends`, `key_starts`, `key_counts`: see `blocks.Blocks`. `starts` [n + 1], `lengths` [n]: of the sequences;
+    the last start is not read, and no length is zero.
+    """
+
+    query_ends: torch.Tensor
+    key_starts: torch.Tensor
+    key_counts: torch.Tensor
+    starts: torch.Tensor
+    lengths: torch.Tensor
 
 
 def attend(
     module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
     attention_mask: torch.Tensor | None, *, dropout: float = 0.0, scaling: float | None = None,
-    cu_seq_lens_q: torch.Tensor | None = None, max_length_q: int = 0, **more: Any,
+    layout: Layout | None = None, **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Of [1, heads, T, size] each: [1, T, heads, size]. `cu_seq_lens_q`: int32 [n + 1], 0 and where sequences end."""
-    if cu_seq_lens_q is None:
+    """Of [1, heads, T, size] each: [1, T, heads, size]. Raises ValueError for a mask or a bias beside a `layout`."""
+    if layout is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
         )
@@ -33,54 +49,58 @@ def attend(
     if attention_mask is not None or more.get("position_bias") is not None:
         raise ValueError("attention without padding takes neither a mask nor a bias")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    q, k, v = (one[0].transpose(0, 1) for one in (query, key, value))  # [T, heads, size]
-    return _attended(q, k, v, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q, scale)[None], None
+    blocks = layout.query_ends, layout.key_starts, layout.key_counts
+    return _attended(query, key, value, *blocks, BLOCK, scale), None
 
 
 def attend_once(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ends: torch.Tensor, longest: int, scale: float
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scale: float
 ) -> torch.Tensor:
     """As `attend`, with one query for each of the n sequences: [1, heads, n, size] -> [1, n, heads, size]."""
-    q, k, v = (one[0].transpose(0, 1) for one in (query, key, value))
-    each = torch.arange(len(ends), dtype=ends.dtype, device=ends.device)
-    return _attended(q, k, v, each, ends, 1, longest, scale)[None]
+    each = torch.arange(len(layout.starts), dtype=torch.int32, device=query.device)
+    return _attended(query, key, value, each, layout.starts, layout.lengths, 1, scale)
 
 
-def kernels(device_type: str) -> AbstractContextManager[Any]:
-    """Around a forward without padding. cuDNN would plan anew for every count of tokens, so it is left out."""
-    return sdpa_kernel(SDPBackend.FLASH_ATTENTION) if device_type == "cuda" else nullcontext()
+def mask_for(*positional: Any, attention_mask: torch.Tensor | None = None, **named: Any) -> torch.Tensor | None:
+    """transformers' mask for "sdpa"; none where nothing is padded, also while a CUDA graph is captured.
+
+    Up to transformers 5.17 `create_bidirectional_mask` makes a mask of ones then.
+    """
+    if attention_mask is None:
+        return None
+    return sdpa_mask(*positional, attention_mask=attention_mask, **named)
 
 
 def _attended(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, ends: torch.Tensor,
-    most_queries: int, longest: int, scale: float,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_starts: torch.Tensor,
+    key_counts: torch.Tensor, most_queries: int, scale: float,
 ) -> torch.Tensor:
-    """[T, heads, size] of queries, each of which attends to the keys of its own sequence."""
+    """[1, heads, .., size] -> [1, .., heads, size]: the queries of each block attend to the keys of its sequence."""
+    q, k, v = (one.transpose(1, 2) for one in (query, key, value))
     if not query.is_cuda:
-        return _one_by_one(query, key, value, query_ends, ends, scale)
-    from torch.nn.attention.varlen import varlen_attn
-
-    attended = varlen_attn(query, key, value, query_ends, ends, most_queries, longest, scale=scale)
-    assert isinstance(attended, torch.Tensor)
-    return attended
+        return _one_by_one(q[0], k[0], v[0], query_ends, key_starts, key_counts, scale)[None]
+    # As `torch.nn.attention.bias` and xFormers' `BlockDiagonalPaddedKeysMask` use it: `seqlen_k` says how many keys
+    # there are from each start on, so that several blocks may have the same ones.
+    return torch.ops.aten._efficient_attention_forward(
+        q, k, v, None, query_ends, key_starts, most_queries, k.shape[1], 0.0, 0, False, scale=scale, seqlen_k=key_counts
+    )[0]
 
 
 def _one_by_one(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, ends: torch.Tensor,
-    scale: float,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_starts: torch.Tensor,
+    key_counts: torch.Tensor, scale: float,
 ) -> torch.Tensor:
-    """The same in plain steps, for devices that have no such kernel: a CPU, where this is what the kernel is tested by.
-
-    Tokens behind the last end belong to no sequence; what they get is never read.
-    """
+    """The same in plain steps, [.., heads, size] each, for a CPU, which has no such kernel: it is tested by this."""
     attended = torch.zeros_like(query)
-    for of, among in zip(itertools.pairwise(query_ends.tolist()), itertools.pairwise(ends.tolist()), strict=True):
-        if among[1] > among[0]:
-            q, k, v = (part[slice(*bounds)].transpose(0, 1)[None]
-                       for part, bounds in ((query, of), (key, among), (value, among)))
-            attended[slice(*of)] = scaled_dot_product_attention(q, k, v, scale=scale)[0].transpose(0, 1)
+    first = 0
+    for last, start, count in zip(query_ends[1:].tolist(), key_starts.tolist(), key_counts.tolist(), strict=False):
+        if last > first:
+            q, k, v = (part[slice(*bounds)].transpose(0, 1)[None] for part, bounds in (
+                (query, (first, last)), (key, (start, start + count)), (value, (start, start + count))))
+            attended[first:last] = scaled_dot_product_attention(q, k, v, scale=scale)[0].transpose(0, 1)
+        first = last
     return attended
 
 
 AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionMaskInterface.register(NAME, mask_for)

@@ -27,8 +27,8 @@ def test_a_plan_covers_each_row_once_within_the_budget(
 
 def test_a_budget_is_used_to_its_end() -> None:
     assert [batch.tolist() for batch in plan(np.ones(7, np.int64), 3, 64)] == [[0, 1, 2], [3, 4, 5], [6]]
-    for budget in (8, 9):
-        assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), budget)] == [[0, 1], [2]]
+    for budget in (8, 9):  # halves of 5 tokens are not to be had: each batch is filled in turn
+        assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), budget)] == [[0], [1, 2]]
     assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), 10)] == [[0, 1, 2]]
 
 
@@ -105,8 +105,30 @@ def test_a_plan_without_padding_covers_each_row_once_within_the_budget(lengths: 
     assert [row for batch in batches for row in batch.tolist()] == in_order
     sums = [sum(lengths[row] for row in batch) for batch in batches]
     assert all(total <= budget or len(batch) == 1 for total, batch in zip(sums, batches, strict=True))
-    # No batch could have taken the next row too.
-    assert all(total + lengths[after[0]] > budget for total, after in zip(sums, batches[1:], strict=False))
+    in_turn = _batches_filled_in_turn([lengths[row] for row in in_order], budget)
+    assert len(batches) <= in_turn + 1
+
+
+def _batches_filled_in_turn(longest_first: list[int], budget: int) -> int:
+    count, left = 0, 0
+    for length in longest_first:
+        if length > left:
+            count, left = count + 1, budget
+        left -= length
+    return count
+
+
+@given(lengths=st.lists(st.integers(3, 128), min_size=32, max_size=200))
+@settings(deadline=None, derandomize=True)
+def test_a_call_larger_than_the_budget_is_cut_into_equal_parts(lengths: list[int]) -> None:
+    sums = [sum(lengths[row] for row in batch) for batch in plan_packed(np.array(lengths, np.int32), 2_048)]
+    assert max(sums) - min(sums) < 2 * max(lengths)
+
+
+def test_nothing_left_over_is_a_forward_of_its_own() -> None:
+    lengths = np.full(520, 33)  # 264 tokens more than a budget
+    assert [int(lengths[batch].sum()) for batch in plan_packed(lengths, 16_896)] == [8_580, 8_580]
+    assert plan_packed(np.array([], np.int32), 16_896) == []
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())

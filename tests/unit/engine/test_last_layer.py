@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import transformers
 
 from tests.models import FAMILIES, build
+from tests.unit.engine.support import unpadded_on_a_cpu
 from workers.engine.engine import Engine
 from workers.engine.last_layer import LastLayer, narrow
 from workers.engine.reading import Logits, Pooled, TargetLogits
@@ -90,11 +92,11 @@ def test_a_layer_that_gives_something_else_stays_whole(
     assert f"the last layer of this bert is not the one that is known, and runs for all tokens: {reason}" in caplog.text
 
 
-@pytest.mark.parametrize("attention", ["padded", "packed"])
-def test_the_engine_reads_from_a_narrowed_model(model_folder: Folders, attention: str) -> None:
-    with Engine.load(str(model_folder("distilbert")), device="cpu", attention=attention, backend="torch") as engine:
-        backend: Any = engine._backend
-        assert backend._read.narrowed
+def test_the_engine_reads_from_a_narrowed_model(model_folder: Folders) -> None:
+    for within in (nullcontext(), unpadded_on_a_cpu()):
+        with within, Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
+            backend: Any = engine._backend
+            assert backend._read.narrowed
 
 
 def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:

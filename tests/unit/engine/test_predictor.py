@@ -1,6 +1,7 @@
 """Batches, order, and who is to blame when the model raises: tested on backends that fail on purpose."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.models import make_tokenizer
 from workers.classifier import Fault, RecordError
+from workers.engine.backend import done_already
 from workers.engine.batcher import PaddedBatch
 from workers.engine.description import Activation, ModelDescription
 from workers.engine.packed import PackedSequences
@@ -43,6 +45,9 @@ class FakeBackend:
         logits[:, 2] = torch.from_numpy(batch.lengths).float()
         logits[torch.from_numpy((batch.ids == NAN).any(1))] = float("nan")
         return logits
+
+    def mark(self) -> Callable[[], None]:
+        return done_already
 
     def free_memory(self) -> None:
         self.freed += 1
@@ -107,6 +112,46 @@ def test_calls_that_are_begun_before_others_end_keep_their_answers() -> None:
     assert scored.errors == {1: failed("the model's logits are not finite")}
 
 
+class Device(FakeBackend):
+    """Numbers its work; a mark knows what was begun before it, and that alone can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.waited_for = 0, []
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        self.begun += 1
+        return super().logits(batch)
+
+    def mark(self) -> Callable[[], None]:
+        return partial(self.waited_for.append, self.begun)
+
+
+def test_a_calls_answers_do_not_wait_for_the_next_call() -> None:
+    device = Device()
+    predictor = Predictor(DESCRIPTION, device, 4)
+    first = predictor.begin(pack([[200], [201], [202] * 4]), 1)  # two forwards
+    second = predictor.begin(pack([[203]]), 1)
+    assert (device.begun, device.waited_for) == (3, [])  # nothing is waited for while work is given
+    assert first().scores[:, 0].tolist() == [200, 201, 202]
+    assert device.waited_for == [2]  # the first call's own two, though three are under way
+    assert second().scores[:, 0].tolist() == [203]
+    assert device.waited_for == [2, 3]
+
+
+def test_what_the_device_raises_late_is_no_records_fault() -> None:
+    class Broken(FakeBackend):
+        def mark(self) -> Callable[[], None]:
+            def wait() -> None:
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+            return wait
+
+    answers = Predictor(DESCRIPTION, Broken(), 64).begin(pack([[200]]), 1)
+    with pytest.raises(InferenceError, match="answers were lost: RuntimeError: CUDA error: an illegal memory"):
+        answers()
+
+
 def test_attempts_are_how_often_the_model_got_the_row() -> None:
     backend = FakeBackend(on_poison)
     packed = pack([POISON if i == 6 else 200 + i] for i in range(8))
@@ -134,7 +179,12 @@ def test_logits_that_are_not_finite_are_no_label() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory: x")],
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: x"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
 )
 def test_out_of_memory_halves_the_batch_and_stays_smaller(error: Exception) -> None:
     backend = FakeBackend(lambda batch: error if batch.ids.size > 100 else None)
@@ -195,7 +245,7 @@ def test_a_shifted_answer_is_never_taken() -> None:
     ("backend", "message"),
     [
         (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
-        (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
+        (Shifted(), r"shape \(15, 5\) for 14 texts; it should give 5 each"),
         (Swayed(), "answers differently when a text is padded"),
     ],
 )

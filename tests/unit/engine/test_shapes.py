@@ -1,44 +1,77 @@
-from hypothesis import given
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine.shapes import MOST_PADDED_SLOTS, round_count, round_packed, round_padded, round_width
+from workers.engine.blocks import BLOCK, blocks_of, count_blocks
+from workers.engine.shapes import MOST_TOKENS, Shapes, fill_up, layout_of
+
+LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 
 
-@given(n=st.integers(1, 5_000))
-def test_counts_grow_by_less_than_half_and_few_are_left(n: int) -> None:
-    assert n <= round_count(n) <= 3 * n // 2
-    assert round_count(round_count(n)) == round_count(n)
-    assert len({round_count(one) for one in range(1, n + 1)}) <= 2 * n.bit_length()
+@given(lengths=LENGTHS)
+def test_blocks_are_all_queries_once_each_with_the_keys_of_its_sequence(lengths: np.ndarray) -> None:
+    blocks = blocks_of(lengths)
+    assert len(blocks.key_counts) == count_blocks(lengths) == len(blocks.query_ends) - 1 == len(blocks.key_starts) - 1
+    assert blocks.query_ends[0] == 0
+    assert blocks.query_ends[-1] == lengths.sum()
+    sizes = np.diff(blocks.query_ends)
+    assert sizes.min() >= 1
+    assert sizes.max() <= BLOCK
+    starts = np.cumsum(lengths) - lengths
+    for first, start, count in zip(blocks.query_ends[:-1], blocks.key_starts[:-1], blocks.key_counts, strict=True):
+        sequence = int(np.searchsorted(starts, first, side="right")) - 1
+        assert (start, count) == (starts[sequence], lengths[sequence])
+        assert (first - start) % BLOCK == 0
 
 
-@given(width=st.integers(1, 600), longest=st.integers(1, 600))
-def test_widths_stay_within_the_model(width: int, longest: int) -> None:
-    rounded = round_width(width, longest)
-    assert width <= rounded <= max(width, longest)
-    assert rounded in (width, longest) or rounded % 16 == 0
-    assert round_width(rounded, longest) == rounded
+@given(lengths=LENGTHS, budget=st.sampled_from([16, 500, 4_096, 16_896, 100_000]))
+@settings(deadline=None)
+def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: np.ndarray, budget: int) -> None:
+    shapes, tokens, blocks = Shapes(budget), int(lengths.sum()), count_blocks(lengths)
+    shape = shapes.fitting(tokens, blocks)
+    if shape is None:
+        assert tokens > min(budget, MOST_TOKENS) or blocks > tokens / 4
+        return
+    assert shape in shapes.all()
+    assert tokens <= shape.tokens <= max(64, min(2 * tokens, tokens + 1_023))
+    filling = -(-(shape.tokens - tokens) // BLOCK)
+    assert len(lengths) + filling <= blocks + filling <= shape.sequences
 
 
-def test_a_padded_shape_is_one_of_few() -> None:
-    assert round_padded(1, 5, 512) == (1, 16)
-    assert round_padded(5, 17, 512) == (6, 32)
-    assert round_padded(3, 130, 512) == (3, 192)
-    assert round_padded(3, 130, 140) == (3, 140)
-    assert round_padded(MOST_PADDED_SLOTS // 32, 32, 512) == (MOST_PADDED_SLOTS // 32, 32)
-    assert round_padded(MOST_PADDED_SLOTS // 32 + 1, 32, 512) is None
-    shapes = {round_padded(n, width, 512) for n in range(1, 513) for width in range(1, 513)}
-    assert len(shapes) < 200
+def test_there_are_few_shapes_the_largest_first() -> None:
+    every = Shapes(16_896).all()
+    assert len(every) == len(set(every)) == 4 + 3 * 17
+    assert every[0] == (16_896, 16_896 // 4 + 16)
+    assert every == sorted(every, reverse=True)
+    assert Shapes(1_000_000).all()[0].tokens == MOST_TOKENS
 
 
-@given(lengths=st.lists(st.integers(1, 512), min_size=1, max_size=300))
-def test_a_shape_without_padding_has_room_for_all(lengths: list[int]) -> None:
-    tokens, count, longest = round_packed(sum(lengths), len(lengths), max(lengths))
-    assert tokens >= sum(lengths)
-    assert count >= len(lengths)
-    assert longest >= max(lengths)
-    assert tokens < max(128, 2 * sum(lengths)) if sum(lengths) <= 1_024 else tokens - sum(lengths) < 1_024
-    assert round_packed(tokens, count, longest) == (tokens, count, longest)
+def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
+    assert Shapes(16_896).fitting(16_800, 580) == (16_896, 16_896 // 24 + 16)
+    assert Shapes(16_896).fitting(16_800, 1_200) == (16_896, 16_896 // 10 + 16)
+    assert Shapes(16_896).fitting(16_897, 580) is None
+    assert Shapes(16_896).fitting(16_000, 5_000) is None  # texts of three tokens
 
 
-def test_full_batches_without_padding_have_one_size() -> None:
-    assert {round_packed(tokens, 900, 60)[0] for tokens in range(32_768 - 1_023, 32_769)} == {32_768}
+@pytest.mark.parametrize("typed", [False, True])
+def test_what_fills_a_shape_up_is_of_no_sequence_of_the_batch(typed: bool) -> None:
+    lengths = np.array([70, 1, 29])
+    arrays = {"ids": np.arange(5, 105), "positions": np.arange(100), "rows": np.array([3, 70, 99]), "lengths": lengths}
+    if typed:
+        arrays["type_ids"] = np.ones(100, np.int64)
+    shape = Shapes(4_096).fitting(100, 4)
+    assert shape is not None
+    filled = fill_up(arrays, shape, 1, 2)
+    laid = layout_of(lengths)
+    for name, values in {**arrays, **laid}.items():
+        part = values if name not in ("key_starts", "starts") else values[:-1]
+        assert np.array_equal(filled[name][: len(part)], part), name
+    assert (filled["ids"][100:] == 1).all()
+    assert (filled["positions"][100:] == 2).all()
+    assert [len(filled[name]) for name in ("ids", "positions")] == [shape.tokens] * 2
+    assert [len(filled[name]) for name in ("rows", "lengths", "key_counts")] == [shape.sequences] * 3
+    assert [len(filled[name]) for name in ("starts", "query_ends", "key_starts")] == [shape.sequences + 1] * 3
+    assert filled["lengths"].sum() == shape.tokens  # no token is of no sequence, and none is read unset
+    assert filled["query_ends"].max() == filled["query_ends"][-1] == shape.tokens
+    assert ("type_ids" in filled) is typed

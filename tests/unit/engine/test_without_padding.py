@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,17 +12,19 @@ import torch
 import transformers
 
 from tests.models import FAMILIES, TEXTS, build
+from tests.unit.engine.support import unpadded_on_a_cpu
 from tests.unit.engine.test_fill_mask import assert_same, masked
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from workers.classifier import Embedding, Prediction, Request
-from workers.engine import varlen
+from workers.engine import torch_backend, varlen
 from workers.engine.batcher import PackedBatch, PaddedBatch
 from workers.engine.description import TaskName
 from workers.engine.engine import Engine
 from workers.engine.packing import packing_for, positions_of, takes_4d_masks
-from workers.errors import ModelError
+from workers.engine.reading import Reading
+from workers.engine.shapes import layout_of
 
-PACKED: dict[str, Any] = {"device": "cpu", "dtype": "float32", "attention": "packed"}
+PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")
 WITHOUT = tuple(family for family in FAMILIES if family not in WITH_BIAS)
 # A padding token that is written in a text is a token like others, but for RoBERTa's positions.
@@ -31,7 +33,8 @@ Folders = Callable[[str], Path]
 
 
 def load(folder: Path, budget: int = 256, **options: Any) -> Engine:
-    engine = Engine.load(str(folder), max_batch_tokens=budget, **{**PACKED, **options})
+    with unpadded_on_a_cpu():
+        engine = Engine.load(str(folder), max_batch_tokens=budget, **PLAIN, **options)
     assert engine._predictor.packs
     return engine
 
@@ -85,7 +88,7 @@ def test_windows_and_labels_equal_those_with_padding(model_folder: Folders, tmp_
     ):
         with load(folder, **options) as engine, load(folder, 64, **options) as small:
             answers = [engine.classify(requests), small.classify(requests)]
-        with Engine.load(str(folder), **{**PACKED, **options, "attention": "padded"}) as engine:
+        with Engine.load(str(folder), **PLAIN, **options) as engine:
             answers.append(engine.classify(requests))
         for found in zip(*answers, strict=True):
             scores = [dict(zip(one.labels, one.scores, strict=True)) for one in found if isinstance(one, Prediction)]
@@ -98,10 +101,11 @@ def test_windows_and_labels_equal_those_with_padding(model_folder: Folders, tmp_
 def test_a_family_with_a_bias_by_distance_is_padded_and_says_so(
     model_folder: Folders, family: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), Engine.load(str(model_folder(family)), top_k=None, **PACKED) as engine:
-        assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(model_folder(family), TEXTS), 1e-5)
+    folder = model_folder(family)
+    with caplog.at_level(logging.INFO), unpadded_on_a_cpu(), Engine.load(str(folder), top_k=None, **PLAIN) as engine:
+        assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
         assert not engine._predictor.packs
-    assert "so batches are padded: models of type" in caplog.text
+    assert "batches are padded: attention of models of type" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["wrong", "raises", "nan"])
@@ -115,7 +119,7 @@ def test_a_model_that_answers_differently_without_padding_is_padded(
 
     monkeypatch.setattr(varlen, "_one_by_one", broken)
     folder = model_folder("electra")
-    with caplog.at_level(logging.WARNING), Engine.load(str(folder), top_k=None, **PACKED) as engine:
+    with caplog.at_level(logging.WARNING), unpadded_on_a_cpu(), Engine.load(str(folder), top_k=None, **PLAIN) as engine:
         assert not engine._predictor.packs
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
     reason = "RuntimeError: no kernel image" if what == "raises" else "the first texts are answered differently"
@@ -124,10 +128,56 @@ def test_a_model_that_answers_differently_without_padding_is_padded(
 
 def test_a_mask_or_a_bias_is_never_dropped() -> None:
     q = torch.zeros(1, 2, 3, 4)
-    ends = torch.tensor([0, 3], dtype=torch.int32)
+    layout = laid_out([3])
     for mask, more in ((torch.ones(1, 1, 1, 3), {}), (None, {"position_bias": q})):
         with pytest.raises(ValueError, match="neither a mask nor a bias"):
-            varlen.attend(torch.nn.Identity(), q, q, q, mask, cu_seq_lens_q=ends, max_length_q=3, **more)
+            varlen.attend(torch.nn.Identity(), q, q, q, mask, layout=layout, **more)
+
+
+def laid_out(lengths: list[int]) -> varlen.Layout:
+    arrays = layout_of(np.array(lengths))
+    return varlen.Layout(**{name: torch.from_numpy(values).int() for name, values in arrays.items()})
+
+
+def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU's kernel and the plain steps get the same blocks: a fake kernel runs them by the plain steps."""
+    given: list[Any] = []
+
+    def kernel(q: Any, k: Any, v: Any, bias: Any, ends: Any, starts: Any, most_q: int, most_k: int, *more: Any,
+               scale: float, seqlen_k: Any) -> tuple[torch.Tensor]:  # fmt: skip
+        given.append((bias, most_q, more, len(ends) == len(starts)))
+        return (plain(q[0], k[0], v[0], ends, starts, seqlen_k, scale)[None],)
+
+    plain = varlen._one_by_one
+    query, key, value = (torch.randn(1, 2, 150, 8, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    layout = laid_out([100, 1, 49])
+    expected = varlen.attend(torch.nn.Identity(), query, key, value, None, layout=layout)[0]
+    once = varlen.attend_once(query[:, :, [0, 100, 101]], key, value, layout, 8**-0.5)
+    monkeypatch.setattr(torch.ops.aten, "_efficient_attention_forward", kernel)
+    on_gpu = (OnGpu(one) for one in (query, key, value))
+    assert torch.equal(varlen.attend(torch.nn.Identity(), *on_gpu, None, layout=layout)[0], expected)
+    on_gpu = (OnGpu(one) for one in (query[:, :, [0, 100, 101]], key, value))
+    assert torch.equal(varlen.attend_once(*on_gpu, layout, 8**-0.5), once)
+    assert given == [(None, 64, (0.0, 0, False), True), (None, 1, (0.0, 0, False), True)]
+    assert once[0] == pytest.approx(expected[0, [0, 100, 101]], abs=1e-6)
+
+
+class OnGpu:
+    """A tensor that says that it is on a GPU."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor, self.is_cuda, self.shape, self.device = tensor, True, tensor.shape, tensor.device
+
+    def transpose(self, *dims: int) -> torch.Tensor:
+        return self._tensor.transpose(*dims)
+
+
+def test_no_mask_is_made_where_nothing_is_padded_even_while_a_graph_is_captured(
+    model_folder: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *_: True)  # as under capture
+    with load(model_folder("bert"), top_k=None) as engine:
+        assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(model_folder("bert"), TEXTS), 1e-5)
 
 
 def test_padding_tokens_in_a_text_do_not_count() -> None:
@@ -160,19 +210,25 @@ def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> No
     assert not takes_4d_masks(SimpleNamespace(config=SimpleNamespace(model_type="other", _attn_implementation="sdpa")))
 
 
-def test_an_attention_of_another_name_is_refused(model_folder: Folders) -> None:
-    with pytest.raises(ModelError, match="attention 'other' is unknown; use auto, padded or packed"):
-        Engine.load(str(model_folder("bert")), device="cpu", attention="other")
-
-
-@pytest.mark.parametrize(("dtype", "refused"), [(torch.float32, True), (torch.float16, False), (torch.bfloat16, False)])
-def test_a_gpus_kernel_wants_half_precision(
-    caplog: pytest.LogCaptureFixture, dtype: torch.dtype, refused: bool
-) -> None:
+def test_what_asks_for_another_attention_is_padded(caplog: pytest.LogCaptureFixture) -> None:
     config = SimpleNamespace(model_type="bert", _attn_implementation="eager")
-    model: Any = SimpleNamespace(config=config, device=torch.device("cuda"), dtype=dtype)
-    read: Any = None
-    with caplog.at_level(logging.WARNING):
-        assert packing_for("m", "packed", model, read, TaskName.TEXT_CLASSIFICATION, "mean") is None
-    assert ("needs bfloat16 or float16 on a GPU" in caplog.text) is refused
-    assert ("asks for the attention eager" in caplog.text) is not refused
+    model, read = SimpleNamespace(config=config), SimpleNamespace()
+    with caplog.at_level(logging.INFO):
+        assert packing_for("m", model, cast(Reading, read), TaskName.TEXT_CLASSIFICATION, "mean") is None
+    assert "m: batches are padded: the model asks for the attention eager" in caplog.text
+
+
+@pytest.mark.parametrize("family", WITHOUT)
+def test_a_sequence_shifted_by_one_token_is_noticed_in_half_precision(
+    model_folder: Folders, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    def shifted(lengths: np.ndarray) -> dict[str, np.ndarray]:
+        laid = layout_of(lengths)
+        return {**laid, **{name: np.maximum(laid[name] - 1, 0) for name in ("key_starts", "starts")}}
+
+    folder = str(model_folder(family))
+    with unpadded_on_a_cpu(), Engine.load(folder, device="cpu", dtype="bfloat16", backend="torch") as engine:
+        assert engine._predictor.packs  # the check passes what is right
+    monkeypatch.setattr(torch_backend, "layout_of", shifted)
+    with unpadded_on_a_cpu(), Engine.load(folder, device="cpu", dtype="bfloat16", backend="torch") as engine:
+        assert not engine._predictor.packs

@@ -1,0 +1,43 @@
+"""What only a GPU does, on a CPU: forwards without padding, and recordings of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pytest
+import torch
+
+from workers.engine import loading
+from workers.engine.graphs import Recorder as RecorderProtocol
+
+R = TypeVar("R", bound=RecorderProtocol | None)
+
+
+class Recorder:
+    """Plays back by computing again, into the same place. `failing`: raises that; `added`: to what it plays back."""
+
+    def __init__(self, failing: Exception | None = None, added: float = 0.0) -> None:
+        self.calls, self.replays, self._failing, self._added = 0, 0, failing, added
+
+    def __call__(self, compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        self.calls += 1
+        if self._failing is not None:
+            raise self._failing
+        output = torch.full_like(compute(), float("nan"))  # recording computes nothing
+
+        def replay() -> None:
+            self.replays += 1
+            with torch.inference_mode():
+                output.copy_(compute() + self._added)
+
+        return replay, output
+
+
+@contextmanager
+def unpadded_on_a_cpu(recorder: R = None) -> Iterator[R]:
+    """Models that are loaded within run without padding on a CPU too, where their family can; in recordings of
+    `recorder`, where there is one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "unpadded_on", lambda device: True)
+        patch.setattr(loading, "recorder_for", lambda device: recorder)
+        yield recorder
