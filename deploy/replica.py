@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deploy import telemetry
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
+from deploy.gpus import check_reserved
 from deploy.joiner import Joiner
 from deploy.metrics.samples import of_model
 from deploy.options import options_of
@@ -64,6 +65,7 @@ class ModelReplica:
         import torch
 
         torch.set_num_threads(threads)
+        check_reserved(settings.source)
         from workers.engine.loading import load
         from workers.engine.predictor import Predictor
 

@@ -1,0 +1,81 @@
+"""How many GPUs a replica reserves, what is refused, and what a replica checks of its own."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+
+from deploy import gpus
+from deploy.replica import ModelReplica
+from workers.errors import ConfigError, ModelError
+from workers.settings import ModelSettings
+
+
+def spec(**given: Any) -> ModelSettings:
+    return ModelSettings(**{"source": "x", **given})
+
+
+@pytest.mark.parametrize(("device", "num_gpus", "expected"), [
+    ("auto", "auto", 0), ("cuda", "auto", 1), ("cpu", "auto", 0), ("auto", 0.25, 0.25), ("cpu", 0, 0), ("cuda", 2, 2),
+])  # fmt: skip
+def test_gpus_without_a_cluster(device: Any, num_gpus: Any, expected: float) -> None:
+    assert gpus.num_gpus("m", spec(device=device, num_gpus=num_gpus)) == expected
+
+
+@pytest.mark.parametrize(("resources", "expected"), [({"CPU": 4.0}, 0), ({"GPU": 1.0}, 1)])
+def test_auto_is_what_the_cluster_has(monkeypatch: pytest.MonkeyPatch, resources: Any, expected: float) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    assert gpus.num_gpus("m", spec()) == expected
+
+
+def test_a_gpu_for_a_model_on_the_cpu_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"models\.m\.num_gpus: is 0\.5, and device is cpu.*set num_gpus to 0"):
+        gpus.num_gpus("m", spec(device="cpu", num_gpus=0.5))
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def by_ray(**resources: float) -> None:
+        context = SimpleNamespace(get_assigned_resources=lambda: resources)
+        monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+
+    return by_ray
+
+
+def torch_with(monkeypatch: pytest.MonkeyPatch, cuda: str | None, sees: bool) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: sees)
+
+
+@pytest.mark.parametrize(("cuda", "fix"), [("12.8", "driver.*container"), (None, "install one with CUDA")])
+def test_a_replica_whose_gpu_torch_does_not_see_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, reserved: Any, cuda: str | None, fix: str
+) -> None:
+    reserved(CPU=1.0, GPU=0.5)
+    torch_with(monkeypatch, cuda, sees=False)
+    with pytest.raises(ModelError, match=rf"^owner/m: Ray has reserved 0\.5 GPU.*sees none; .*{fix}.*num_gpus to 0"):
+        ModelReplica._load(spec(source="owner/m"), 1)
+
+
+def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
+    monkeypatch: pytest.MonkeyPatch, reserved: Any
+) -> None:
+    torch_with(monkeypatch, "12.8", sees=True)
+    reserved(GPU=1.0)
+    gpus.check_reserved("m")
+    torch_with(monkeypatch, None, sees=False)
+    reserved(CPU=1.0)
+    gpus.check_reserved("m")
+
+
+def test_torch_is_not_imported_before_the_replica_has_said_how_many_threads_it_may_use() -> None:
+    script = "import sys, deploy.app, deploy.replica, deploy.gpus; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
