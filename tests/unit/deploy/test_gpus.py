@@ -1,5 +1,6 @@
 """How many GPUs a replica reserves, what is refused, and what a replica checks of its own."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,9 +14,29 @@ from deploy.replica import ModelReplica
 from workers.errors import ConfigError, ModelError
 from workers.settings import ModelSettings
 
+NODE: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-id": "ab12"}}
+IN_GROUP: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-group": "headgroup"}}
+READ_ONLY = {"autoscaler_report": {"active_nodes": {"node_ab12": 1}, "pending_launches": {}}}
+OLDER = {"autoscaler_report": {"active_nodes": {"ray.head.default": 1}, "pending_launches": {}}}
+STARTING = {"autoscaler_report": {"active_nodes": {}, "pending_launches": {"gpu-machines": 2}}}
+NO_UPDATE_YET = {"autoscaler_report": None}
+
 
 def spec(**given: Any) -> ModelSettings:
     return ModelSettings(**{"source": "x", **given})
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What Ray says of a cluster that we are connected to."""
+    def connected(node: Any, report: Any = None, **resources: float) -> None:
+        monkeypatch.setattr(ray, "is_initialized", lambda: True)
+        monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+        monkeypatch.setattr(ray, "nodes", lambda: [node])
+        found = None if report is None else json.dumps(report).encode()
+        monkeypatch.setattr(gpus, "_internal_kv_get", {gpus.REPORT: found}.get)
+
+    return connected
 
 
 @pytest.mark.parametrize(("device", "num_gpus", "expected"), [
@@ -25,11 +46,26 @@ def test_gpus_without_a_cluster(device: Any, num_gpus: Any, expected: float) -> 
     assert gpus.num_gpus("m", spec(device=device, num_gpus=num_gpus)) == expected
 
 
-@pytest.mark.parametrize(("resources", "expected"), [({"CPU": 4.0}, 0), ({"GPU": 1.0}, 1)])
-def test_auto_is_what_the_cluster_has(monkeypatch: pytest.MonkeyPatch, resources: Any, expected: float) -> None:
-    monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+@pytest.mark.parametrize(("node", "report", "resources", "expected"), [
+    (NODE, READ_ONLY, {"CPU": 4.0}, 0), (NODE, None, {"CPU": 4.0}, 0), (NODE, NO_UPDATE_YET, {}, 0),
+    (NODE, READ_ONLY, {"GPU": 1.0}, 1), (IN_GROUP, OLDER, {"GPU": 1.0}, 1),
+])  # fmt: skip
+def test_auto_is_what_the_cluster_has(cluster: Any, node: Any, report: Any, resources: Any, expected: float) -> None:
+    cluster(node, report, **resources)
     assert gpus.num_gpus("m", spec()) == expected
+
+
+@pytest.mark.parametrize(("node", "report"), [(IN_GROUP, None), (IN_GROUP, READ_ONLY), (NODE, OLDER), (NODE, STARTING)])
+def test_a_cluster_that_adds_nodes_by_itself_is_not_asked_for_gpus_that_may_yet_come(
+    cluster: Any, node: Any, report: Any
+) -> None:
+    cluster(node, report, CPU=4.0)
+    with pytest.raises(ConfigError) as error:
+        gpus.num_gpus("m", spec())
+    assert error.value.key == "models.m.num_gpus"
+    assert "adds nodes by itself and has no GPU now; set num_gpus to 1, or to 0" in str(error.value)
+    for told, expected in (({"num_gpus": 1}, 1), ({"num_gpus": 0}, 0), ({"device": "cpu"}, 0), ({"device": "cuda"}, 1)):
+        assert gpus.num_gpus("m", spec(**told)) == expected
 
 
 def test_a_gpu_for_a_model_on_the_cpu_is_refused() -> None:
