@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
@@ -12,6 +11,7 @@ from ray.serve.schema import LoggingConfig
 
 from deploy import tracing
 from deploy.board import Board
+from deploy.gpus import num_gpus
 from deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from deploy.replica import ModelReplica
 from deploy.router import LeastLoaded
@@ -110,7 +110,7 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
 
 
 def model_application(name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica) -> Application:
-    """One model of `settings`, which some pipeline uses, without the rest of the application."""
+    """One model of `settings`, which some pipeline uses, without the rest of the application. Raises ConfigError."""
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
@@ -122,7 +122,7 @@ def model_application(name: str, settings: Settings, replica: type[ModelReplica]
         model_deployment(name),
         version_of(replica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
         settings.logs,
-        ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(spec)},
+        ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(name, spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
         # would only wait to be asked for.
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
@@ -166,15 +166,6 @@ def _deployment(kind: type, name: str, version: str, logs: LogSettings, **option
         logging_config=LoggingConfig(encoding=logs.format.upper(), enable_access_log=False, log_level="WARNING"),
         **options,
     )
-
-
-def num_gpus(spec: ModelSettings) -> float:
-    """GPUs to reserve per replica. "auto": one where the cluster that we are connected to has any."""
-    if spec.num_gpus != "auto":
-        return spec.num_gpus
-    if spec.device != "auto":
-        return 1 if spec.device == "cuda" else 0
-    return 1 if ray.is_initialized() and ray.cluster_resources().get("GPU", 0) > 0 else 0
 
 
 def _with_absolute_paths(spec: ModelSettings) -> ModelSettings:

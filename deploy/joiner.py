@@ -3,6 +3,8 @@
 Not `@serve.batch`: that one goes on forming batches while the device is busy, so that small micro-batches queue up as
 small batches. Measured on 2 cores with 32 calls of 8 texts in flight: 2 calls per batch and 543 texts/s there,
 16 and 733 here.
+
+Needs no more than numpy, so that it can be measured on a machine with little else; spans are made by its owner.
 """
 
 import logging
@@ -12,9 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from workers import tracing
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
 from workers.errors import InferenceError
 from workers.histogram import Histogram
@@ -26,6 +27,27 @@ TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
 # As `workers.engine.predictor.Predictor.begin`.
 Begin = Callable[[PackedSequences, int], Callable[[], ScoredSequences]]
+
+
+class Span(Protocol):
+    """Begins with a batch, and is ended on the device's thread when its answers are there."""
+
+    def end(self) -> None: ...
+
+
+# As `workers.tracing.forward`: the traces of the calls, and how many sequences and tokens are in them together.
+MakeSpan = Callable[[list[str | None], int, int], Span]
+
+
+class _NoSpan:
+    def end(self) -> None:
+        pass
+
+
+def no_span(traces: list[str | None], sequences: int, tokens: int) -> Span:
+    """Where nobody traces."""
+    del traces, sequences, tokens
+    return _NoSpan()
 
 
 class Call(NamedTuple):
@@ -49,7 +71,7 @@ class _Batch(NamedTuple):
     sequences: int
     tokens: int
     started: float
-    span: tracing.Span
+    span: Span
     answers: Callable[[], list[Answer]]
 
 
@@ -63,12 +85,15 @@ class Joiner:
 
     `overlaps`: whether the device computes while this thread goes on, as a GPU does. Under load the next batch is then
     begun before the answers of the one before it are waited for, so that the device has always something to do.
+
+    `span`: is asked for one for each batch; an error of it, or of its end, is the batch's.
     """
 
     def __init__(
-        self, device: Executor, begin: Begin, full_tokens: int, max_delay_s: float, overlaps: bool = False
+        self, device: Executor, begin: Begin, full_tokens: int, max_delay_s: float, overlaps: bool = False,
+        span: MakeSpan = no_span,
     ) -> None:
-        self._device, self._begin, self._overlaps = device, begin, overlaps
+        self._device, self._begin, self._overlaps, self._span = device, begin, overlaps, span
         self._full_tokens, self._max_delay_s = full_tokens, max_delay_s
         self._arrived = threading.Condition()
         self._waiting: deque[Call] = deque()
@@ -145,7 +170,7 @@ class Joiner:
         sequences = sum(len(call.packed.lengths) for call in calls)
         tokens = sum(len(call.packed.ids) for call in calls)
         try:
-            span = tracing.forward([call.trace for call in calls], sequences, tokens)
+            span = self._span([call.trace for call in calls], sequences, tokens)
             return _Batch(calls, sequences, tokens, started, span, begin(calls))
         except BaseException as error:
             self._busy_since = None
@@ -160,7 +185,7 @@ class Joiner:
     def _end(self, batch: _Batch) -> None:
         try:
             answers = batch.answers()
-            tracing.end(batch.span)
+            batch.span.end()
         except BaseException as error:
             self._busy_since = None
             _resolve(batch.calls, error)

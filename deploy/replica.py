@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from deploy import telemetry
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
+from deploy.gpus import check_reserved
 from deploy.joiner import Joiner
 from deploy.metrics.samples import of_model
 from deploy.options import options_of
+from workers import tracing
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError, ModelChanged
@@ -51,7 +53,7 @@ class ModelReplica:
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
         full_tokens = max(JOINED_TOKENS, JOINED_FORWARDS * self._predictor.max_batch_tokens)
         self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
-                              overlaps=self._predictor.overlaps)
+                              overlaps=self._predictor.overlaps, span=tracing.forward)
         self._speed = {"full_tokens": full_tokens,
                        "measured_tokens_per_s": round(device.submit(self._predictor.measure).result(), 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
@@ -63,6 +65,7 @@ class ModelReplica:
         import torch
 
         torch.set_num_threads(threads)
+        check_reserved(settings.source)
         from workers.engine.loading import load
         from workers.engine.predictor import Predictor
 

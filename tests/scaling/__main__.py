@@ -17,7 +17,7 @@ from deploy.board import MOST_REPORT_S, report_s
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
-from tests.scaling.sizing import Costs, ends, size
+from tests.scaling.sizing import Costs, PerGpu, ends, per_gpu, size
 
 POINTS = ("1x1", "2x1", "4x1", "8x1", "16x1", "16x4")  # replicas x workers
 BESIDE = ("16x1",)
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--points", nargs="+", metavar="REPLICASxWORKERS", default=POINTS)
     parser.add_argument("--beside", nargs="*", metavar="REPLICASxWORKERS", default=BESIDE,
                         help="where Serve's own router, and four calls in flight, are measured as well")
-    parser.add_argument("--per-gpu", type=float, default=10_000, help="messages/s of one GPU, for the sizing table")
+    parser.add_argument("--per-gpu", type=float, help="messages/s of one GPU, for the sizing table; without it what "
+                        "was measured on a GPU, if anything was, else 10,000")
     options = parser.parse_args()
     wanted, beside = ([tuple(map(int, point.split("x"))) for point in listed]
                       for listed in (options.points, options.beside))
@@ -47,17 +48,18 @@ def main() -> None:
                     figures["Serve's router"] = points(load, broker, beside)
                 figures["4 calls in flight"] = points(load, broker, beside, max_in_flight=4)
     show(figures)
-    show_sizes(costs, options.per_gpu)
+    show_sizes(costs, per_gpu(options.per_gpu))
     if options.json:
         plain = {way: [point._asdict() for point in found] for way, found in figures.items()}
         options.json.write_text(json.dumps({"hardware": hardware(torch.device("cpu")), "costs": costs._asdict(),
                                             **plain}, indent=2) + "\n")
 
 
-def show_sizes(costs: Costs, per_gpu_s: float) -> None:
+def show_sizes(costs: Costs, gpu: PerGpu) -> None:
+    per_gpu_s = gpu.messages_per_s
     table = Table("GPUs", "messages/s", "workers", "their cores", "replicas' cores", "partitions", "brokers",
                   "Gbit/s in, and out", "controller's cores", "board's cores",
-                  title=f"{per_gpu_s:.0f} messages/s a GPU", title_justify="left")
+                  title=f"{per_gpu_s:,.0f} messages/s a GPU, {gpu.source}", title_justify="left")
     for gpus in SIZES:
         found = size(costs, gpus, per_gpu_s, report_s(round(gpus + gpus * per_gpu_s / costs.worker_per_s)))
         table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) and cell < 10 else f"{cell:.0f}" for cell in found))

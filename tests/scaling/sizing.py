@@ -1,6 +1,8 @@
-"""What was measured of each part -> what a system of any size takes of it, and where each part ends. Pure."""
+"""What was measured of each part -> what a system of any size takes of it, and where each part ends."""
 
+import json
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 HEADROOM = 0.75  # of a core that is used: the rest is for catching up
@@ -8,6 +10,8 @@ BROKER_CORES = 8
 NIC_GBIT_S = 10.0
 COPIES = 3  # of each message, on as many brokers
 PARTITIONS_PER_WORKER = 2  # so that they spread evenly, also over one worker more or less
+ASSUMED_PER_GPU_S = 10_000.0
+MEASURED = Path(__file__).parents[1] / "gpu" / "first.json"
 
 
 class Costs(NamedTuple):
@@ -40,6 +44,31 @@ class Size(NamedTuple):
     broker_gbit_s: float
     controller_cores: float
     board_cores: float
+
+
+class PerGpu(NamedTuple):
+    """Messages per second that one GPU does, and where the figure comes from, for people."""
+
+    messages_per_s: float
+    source: str
+
+
+def per_gpu(given: float | None, path: Path = MEASURED) -> PerGpu:
+    """What is `given`, else what was measured on a GPU, else an assumption.
+
+    `path`: figures of `tests.gpu`. It need not be there, nor hold any of a GPU.
+    """
+    if given is not None:
+        return PerGpu(given, "as --per-gpu says")
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))
+        card = steps["machine"]["found"]["gpu"]
+        texts_per_s = float(steps["whole_process"]["found"]["best_texts_per_s"])
+    except (OSError, ValueError, KeyError, TypeError):  # no file, no JSON, a step that failed, or none on a GPU
+        card, texts_per_s = None, 0.0
+    if not card or not 0 < texts_per_s < math.inf:
+        return PerGpu(ASSUMED_PER_GPU_S, f"assumed: {path.name} has no figure of a GPU")
+    return PerGpu(texts_per_s, f"measured on {card}: one replica's process, from ids through the dynamic batcher")
 
 
 def size(costs: Costs, gpus: int, per_gpu_s: float, report_s: float) -> Size:

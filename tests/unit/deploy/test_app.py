@@ -14,7 +14,7 @@ from ray.serve._private.build_app import build_app
 from deploy import app, names
 from deploy.board import Board
 from workers.errors import ConfigError
-from workers.settings import ModelSettings, load_settings
+from workers.settings import load_settings
 
 TREE: dict[str, Any] = {
     "kafka": {"bootstrap_servers": "localhost:9092"},
@@ -139,8 +139,7 @@ def test_a_directory_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pyt
     assert deployments(app.build(tree))["model-small"].init_args[0]["source"] == str(tmp_path / "model")
 
 
-@pytest.mark.parametrize(("device", "num_gpus", "expected"), [
-    ("auto", "auto", 0), ("cuda", "auto", 1), ("cpu", "auto", 0), ("auto", 0.25, 0.25),
-])  # fmt: skip
-def test_gpus_without_a_cluster(device: Any, num_gpus: Any, expected: float) -> None:
-    assert app.num_gpus(ModelSettings(**{"source": "x", "device": device, "num_gpus": num_gpus})) == expected
+def test_a_gpu_that_would_lie_idle_is_refused_by_the_models_name() -> None:
+    models = {**TREE["models"], "large": {"source": "owner/large", "num_gpus": 1, "device": "cpu"}}
+    with pytest.raises(ConfigError, match=r"^models\.large\.num_gpus: is 1, and device is cpu"):
+        app.build({**TREE, "models": models})

@@ -1,17 +1,19 @@
 """Joining micro-batches: together where the device is busy, apart where a batch fails, and never mixed up."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
 
-from deploy.joiner import ALONE, Joiner
+from deploy.joiner import ALONE, Joiner, Span, no_span
 from tests.unit.deploy.fakes import by_length
-from workers import tracing
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError
 
@@ -207,11 +209,13 @@ class Overlapping:
         return answers
 
 
-def overlapping(thread: ThreadPoolExecutor, full_tokens: int = 10) -> tuple[Joiner, Overlapping, threading.Event]:
+def overlapping(
+    thread: ThreadPoolExecutor, full_tokens: int = 10, **options: Any
+) -> tuple[Joiner, Overlapping, threading.Event]:
     """A joiner whose thread does nothing until the event is set."""
     device, start = Overlapping(), threading.Event()
     thread.submit(start.wait, 10)
-    return Joiner(thread, device.begin, full_tokens, 3_600.0, overlaps=True), device, start
+    return Joiner(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
 
 
 def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_for(thread: ThreadPoolExecutor) -> None:
@@ -268,19 +272,25 @@ def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecuto
     assert joiner.counts()["failed_batches"] == 0  # that is where all of its calls have failed
 
 
-@pytest.mark.parametrize("where", ["forward", "end"])
-def test_what_fails_beside_the_model_leaves_nobody_waiting(
-    thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    joiner, device, start = overlapping(thread)
-    original, calls = getattr(tracing, where), iter(range(9))
+class SecondFails:
+    """Spans of which the second cannot be begun, or ended."""
 
-    def once(*arguments: object) -> object:
-        if next(calls) == 1:
+    def __init__(self, where: str) -> None:
+        self._where, self._made = where, 0
+
+    def __call__(self, traces: list[str | None], sequences: int, tokens: int) -> Span:
+        self._made += 1
+        if self._made == 2 and self._where == "begin":
             raise RuntimeError("no tracing")
-        return original(*arguments)
+        return self if self._made == 2 else no_span(traces, sequences, tokens)
 
-    monkeypatch.setattr(tracing, where, once)
+    def end(self) -> None:
+        raise RuntimeError("no tracing")
+
+
+@pytest.mark.parametrize("where", ["begin", "end"])
+def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExecutor, where: str) -> None:
+    joiner, device, start = overlapping(thread, span=SecondFails(where))
     first, second = joiner.submit(packed(10), 1), joiner.submit(packed(11), 1)
     device.done.release(2)
     start.set()
@@ -304,3 +314,47 @@ def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
         future.result(5)
     assert 0.1 < joiner.counts()["busy_s"] <= time.monotonic() - began
     assert joiner.busy_for_s() == 0
+
+
+def test_each_batch_has_a_span_until_its_answers_are_there(thread: ThreadPoolExecutor) -> None:
+    made: list[object] = []
+
+    class Kept:
+        def end(self) -> None:
+            made.append(device.steps[-1])
+
+    def span(traces: list[str | None], sequences: int, tokens: int) -> Span:
+        made.append((traces, sequences, tokens))
+        return Kept()
+
+    joiner, device, start = overlapping(thread, full_tokens=15, span=span)
+    futures = [joiner.submit(packed(4, 5), 1, "one"), joiner.submit(packed(6), 1)]
+    device.done.release()
+    start.set()
+    for future in futures:
+        future.result(5)
+    assert made == [(["one", None], 3, 15), ("wait", [4, 5, 6])]
+
+
+# What a machine that only measures the engine need not have.
+ABSENT = ("opentelemetry", "pydantic", "ray", "kafka", "confluent_kafka")
+ALONE_WITH_NUMPY = f"""
+import sys
+sys.modules.update(dict.fromkeys({ABSENT!r}))  # an import of any fails
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from deploy.joiner import Joiner
+from workers.engine.packed import PackedSequences, ScoredSequences
+scored = ScoredSequences(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {{}})
+with ThreadPoolExecutor(1) as device:
+    joiner = Joiner(device, lambda packed, top_k: lambda: scored, 100, 0.0)
+    answer = joiner.submit(PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32)), 1).result(10)
+assert answer.scores.tolist() == [[1.0]]
+print(sorted(name for name in {ABSENT!r} if sys.modules[name] is not None))
+"""
+
+
+def test_it_runs_where_there_is_little_more_than_numpy() -> None:
+    command = [sys.executable, "-W", "error", "-c", ALONE_WITH_NUMPY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
