@@ -1,6 +1,7 @@
-"""Token ids of made-up texts and models to run them: what a replica's device gets, without tokenizer and Serve."""
+"""What a replica's device gets: token ids of made-up texts, without tokenizer and Serve."""
 
 import numpy as np
+import torch
 
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 from workers.engine.packed import PackedSequences
@@ -20,3 +21,33 @@ def first(packed: PackedSequences, count: int) -> PackedSequences:
     """The first `count` sequences."""
     lengths = packed.lengths[:count]
     return PackedSequences(packed.ids[: int(lengths.sum())], lengths)
+
+
+def up_to(packed: PackedSequences, tokens: int) -> PackedSequences:
+    """As many of the first sequences as have at most `tokens` tokens, at least one."""
+    return first(packed, max(1, int(np.searchsorted(np.cumsum(packed.lengths), tokens, side="right"))))
+
+
+class Batch:
+    """Sequences one behind the other on `device`, with all that any of the compared ways needs.
+
+    `ids`, `positions`: int64 [T]. `first`, `last`: int32 [T], where each token's sequence begins and ends. `rows`:
+    int64 [n], first tokens. `ends`: int32 [n + 1]. `each`: int32 [n + 1], 0 to n.
+    """
+
+    def __init__(self, packed: PackedSequences, device: torch.device) -> None:
+        lengths = packed.lengths.astype(np.int64)
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+
+        def on_device(values: np.ndarray, kind: type) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values.astype(kind))).to(device)
+
+        self.n, self.tokens, self.longest = len(lengths), int(ends[-1]), int(lengths.max())
+        self.ids = on_device(packed.ids, np.int64)
+        self.positions = on_device(np.arange(self.tokens) - np.repeat(starts, lengths), np.int64)
+        self.first, self.last = (on_device(np.repeat(one, lengths), np.int32) for one in (starts, ends))
+        self.row_first, self.row_last = on_device(starts, np.int32), on_device(ends, np.int32)
+        self.rows = on_device(starts, np.int64)
+        self.ends = on_device(np.concatenate(([0], ends)), np.int32)
+        self.each = on_device(np.arange(self.n + 1), np.int32)

@@ -1,0 +1,64 @@
+"""The product's own parts on the model that is measured: DistilBERT-base's shape, or a small one to try the script."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from tests.bench.material import BASE, VOCABULARY, make_model
+from tests.gpu.clock import CUDA, DEVICE
+from tests.gpu.material import make_ids
+from tests.models import scale_weights
+from workers.engine import loading
+from workers.engine.batcher import PackedBatch, pack
+from workers.engine.forwards import Rows
+from workers.engine.options import ModelOptions
+from workers.engine.packed import PackedSequences
+from workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
+
+BUDGET = DEFAULT_BATCH_TOKENS["cuda"] if CUDA else 256
+_SMALL = {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 128}
+HIDDEN, HEADS, UP = (BASE["dim"], BASE["n_heads"], BASE["hidden_dim"]) if CUDA else (64, 2, 128)
+OUT = Path()  # set by the script: the folder that it may write to
+
+
+@cache
+def folder() -> Path:
+    """The model's, made at the first call. Its head is larger, so that scores differ by more than rounding."""
+    made = make_model(OUT / "model", BASE if CUDA else _SMALL)
+    return scale_weights(made, 2, ("pre_classifier.weight", "classifier.weight"))
+
+
+@cache
+def transformers_model(dtype: torch.dtype, device: torch.device = DEVICE) -> Any:
+    """As transformers loads it."""
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder(), dtype=dtype)
+    return model.eval().to(device)
+
+
+def backend(dtype: str = "auto") -> tuple[Any, Any]:
+    """Description and backend, newly loaded; nothing is recorded. A CPU runs without padding too, to try the script."""
+    loading.unpadded_on = lambda device: True
+    options = ModelOptions(device=DEVICE.type, dtype=dtype if CUDA else "float32", backend="torch")
+    return loading.load(str(folder()), options)
+
+
+@cache
+def predictor(budget: int) -> Predictor:
+    """Warmed up: everything is recorded."""
+    made = Predictor(*backend(), budget)
+    made.warm_up()
+    return made
+
+
+def texts(count: int, seed: int = 1) -> PackedSequences:
+    """Token ids, 32 a text on average."""
+    return make_ids(count, seed, VOCABULARY if CUDA else 100)
+
+
+def as_batch(packed: PackedSequences) -> PackedBatch:
+    """All of `packed` as one batch."""
+    return pack(packed, Rows(packed).starts, np.arange(len(packed.lengths)))
