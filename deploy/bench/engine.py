@@ -15,6 +15,7 @@ from deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
 from deploy.bench.texts import texts_for
 from workers.classifier import RecordError, Request
 from workers.engine.description import ModelDescription
+from workers.engine.device import Precision, device_for, name_of, precision_for
 from workers.engine.engine import Engine
 from workers.engine.tasks import task_for
 
@@ -41,6 +42,11 @@ class Plan:
     rounds: int
     task: str = CLASSIFICATION
     labels: tuple[str, ...] = ()
+
+    @property
+    def precision(self) -> Precision:
+        """What the model runs in, in each process of the measurement. Raises ModelError."""
+        return precision_for(self.source, self.dtype, device_for(self.source, self.device))
 
     def load(self) -> Engine:
         """Raises ModelError."""
@@ -125,7 +131,8 @@ class Comparison:
                 "texts_per_s": median(every["engine"]),
                 "mfu": median(every["mfu"]),
                 "padding_waste": median(every["waste"]),
-                "dtype": str(engine.dtype).removeprefix("torch."),
+                "dtype": name_of(engine.dtype),
+                "dtype_why": self._plan.precision.why,
                 "tokenize_us_per_text": round(tokenize_s / self._count * 1e6, 1),
                 "max_batch_tokens": engine.stats()["max_batch_tokens"],
             },

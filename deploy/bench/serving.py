@@ -24,7 +24,7 @@ from deploy.cores import usable_cores
 from deploy.handle import ServeClassifier
 from deploy.names import APP, model_deployment
 from workers.classifier import Answer, RecordError, Request
-from workers.engine.device import device_for, dtype_for
+from workers.engine.device import device_for, name_of
 from workers.engine.source import resolve
 from workers.engine.tasks import task_for
 from workers.settings import KafkaSettings, Settings
@@ -50,7 +50,7 @@ def _measure(plan: Plan, say: Say) -> dict[str, Any]:
 
 def _settings(plan: Plan) -> Settings:
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")  # no worker is started
-    model = {"source": plan.source, "dtype": plan.dtype, "device": plan.device, "top_k": None}
+    model = {"source": plan.source, "dtype": plan.precision.name, "device": plan.device, "top_k": None}
     return settings_for(nowhere, model, {"p": topics_of("none")})
 
 
@@ -59,9 +59,8 @@ def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
     """Both applications; ours by its classifier, whose replica is the application's own."""
     runtime.deploy(settings, app=model_application(MODEL, settings))
     device = device_for(plan.source, plan.device)
-    dtype = str(dtype_for(plan.source, plan.dtype, device)).removeprefix("torch.")
     folder, _ = resolve(plan.source, None)
-    app = textbook.textbook_application(str(folder.resolve()), dtype, device.type, usable_cores())
+    app = textbook.textbook_application(str(folder.resolve()), plan.precision.name, device.type, usable_cores())
     serve.run(app, name=textbook.APP, route_prefix=None)
     handle = serve.get_deployment_handle(model_deployment(MODEL), APP)
     try:
@@ -81,7 +80,7 @@ class _Comparison:
         requests = [Request(text) for text in self._texts]
         self._lengths = task_for(description).prepare(requests).packed.lengths
         self._device = device_for(plan.source, plan.device)
-        self._dtype = dtype_for(plan.source, plan.dtype, self._device)
+        self._dtype = plan.precision.dtype
         folder, _ = resolve(plan.source, None)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
         self._flops = {way: Flops(model, description.max_length, narrowed=way == "ours").of(self._lengths)
@@ -156,7 +155,8 @@ class _Comparison:
             "hardware": hardware(self._device),
             "texts": {"count": len(self._texts), "mean_tokens": round(float(self._lengths.mean()), 1)},
             "serve": {"texts_per_s": ways[0]["texts_per_s"], "mfu": ways[0]["mfu"],
-                      "padding_waste": ways[0]["padding_waste"], "dtype": str(self._dtype).removeprefix("torch."),
+                      "padding_waste": ways[0]["padding_waste"], "dtype": name_of(self._dtype),
+                      "dtype_why": self._plan.precision.why,
                       "device_busy": median(every["device_busy"]), "caller_busy": median(every["caller_busy"])},
             "textbook": {"texts_per_s": ways[1]["texts_per_s"], "batch_size": self.batch_size},
             "ways": ways,

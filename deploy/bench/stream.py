@@ -71,7 +71,7 @@ class StreamPlan(Plan):
 
     def settings(self, topics: Topics) -> Settings:
         """Of the application with these topics."""
-        model = {"source": self.source, "dtype": self.dtype, "device": self.device, "top_k": None}
+        model = {"source": self.source, "dtype": self.precision.name, "device": self.device, "top_k": None}
         return settings_for(self.kafka, model, {"p": topics})
 
 

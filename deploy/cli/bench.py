@@ -49,6 +49,7 @@ def engine(
 
     figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
     view.show(figures, "of texts one by one")
+    view.show_dtype(figures["engine"], dtype)
     view.show_limit(figures)
     view.write(figures, json_file)
 
@@ -69,6 +70,7 @@ def serve(
 
         figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
     view.show(figures, "of calls with one text, one by one")
+    view.show_dtype(figures["serve"], dtype)
     view.show_limit(figures)
     view.write(figures, json_file)
 
@@ -111,6 +113,7 @@ def stream(
             figures = measure(plan, say)
     view.show(figures, "of messages one by one, topic to topic from the timestamp to the result")
     view.show_stream(figures)
+    view.show_dtype(figures["engine"], dtype)
     view.show_limit(figures)
     view.write(figures, json_file)
     if plot is not None:

@@ -30,6 +30,12 @@ def show(figures: Mapping[str, Any], latency: str) -> None:
         console.print(f"{name}: {ratio:.2f}")
 
 
+def show_dtype(figures: Mapping[str, Any], wanted: str) -> None:
+    """`figures`: of the way that has chosen. `wanted`: as it was asked for."""
+    if wanted == "auto":
+        out().print(f"dtype auto is {figures['dtype']}: {figures['dtype_why']}")
+
+
 def show_limit(figures: Mapping[str, Any]) -> None:
     out().print(f"what limits: {figures['limit']}")
 

@@ -39,7 +39,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     """
     task = task_of(source, options)
     device = device_for(source, options.device)
-    dtype = dtype_for(source, options.dtype, device)
+    dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
     _check_config(source, folder, FAMILIES[task])

@@ -15,6 +15,7 @@ from deploy.bench.texts import texts_for
 from deploy.cli.main import app
 from tests.models import FAMILIES, TEXTS, build, make_tokenizer
 from tests.unit.deploy.fakes import description as described
+from workers.engine import device
 from workers.engine.samples import make_texts
 from workers.errors import ConfigError
 
@@ -77,6 +78,8 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())
     assert found["engine"]["texts_per_s"] > 0
+    assert (found["engine"]["dtype"], found["engine"]["dtype_why"]) == ("float32", "it was asked for")
+    assert "dtype auto" not in done.output
     assert 0 < found["engine"]["mfu"] < 1
     assert 0 <= found["engine"]["padding_waste"] < 0.5
     assert found["pipeline"]["default_texts_per_s"] > 0
@@ -90,16 +93,20 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     assert "pipeline, same dtype" in done.output
 
 
-def test_zero_shot_beside_its_pipeline(tmp_path: Path) -> None:
+def test_zero_shot_beside_its_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: False)
     model = build(tmp_path / "model", labels=("contradiction", "neutral", "entailment"))
     figures = tmp_path / "figures.json"
     command = ["bench", "engine", "-m", str(model), "--count", "12", "--rounds", "1", "--device", "cpu", "--dtype",
-               "float32", "--task", "zero-shot-classification", "--labels", "refund, delivery,praise", "--json",
+               "auto", "--task", "zero-shot-classification", "--labels", "refund, delivery,praise", "--json",
                str(figures)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())
     assert (found["texts"]["count"], found["texts"]["sequences"]) == (12, 36)
+    assert (found["engine"]["dtype"], found["engine"]["dtype_why"]) == (
+        "float32", "this CPU has no instructions for bfloat16")
+    assert "dtype auto is float32: this CPU has no instructions for bfloat16" in done.output
     assert found["engine"]["texts_per_s"] > 0
     assert found["pipeline"]["same_dtype_texts_per_s"] > 0
 

@@ -167,15 +167,6 @@ def test_no_gpu_is_said_so(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert device.device_for("m", "auto").type == "cpu"
 
 
-@pytest.mark.parametrize(("fast", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_takes_bfloat16_where_the_cpu_has_it(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, expected: torch.dtype
-) -> None:
-    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: fast)
-    assert device.dtype_for("m", "auto", torch.device("cpu")) is expected
-    assert device.dtype_for("m", "bfloat16", torch.device("cpu")) is torch.bfloat16
-
-
 @pytest.mark.parametrize(
     ("text", "path"),
     [

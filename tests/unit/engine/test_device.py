@@ -1,0 +1,164 @@
+"""Which precision "auto" is. No GPU is needed, and no real time is looked at."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from workers.engine import device, trial
+from workers.errors import ModelError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, float | None], None]:
+    """Pretends a CPU: whether it has instructions for bfloat16, and what a trial finds; None: none is made."""
+
+    def pretend(has: bool, ratio: float | None) -> None:
+        def found() -> float:
+            assert ratio is not None, "no trial was to be made"
+            return ratio
+
+        monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: has)
+        monkeypatch.setattr(device, "bfloat16_speedup", found)
+
+    return pretend
+
+
+def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [
+    (0.65, torch.float32), (1.0, torch.float32), (1.49, torch.float32), (1.5, torch.bfloat16), (8.0, torch.bfloat16),
+])  # fmt: skip
+def test_auto_on_a_cpu_is_bfloat16_where_it_is_clearly_faster(
+    cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture, ratio: float, expected: torch.dtype
+) -> None:
+    cpu(True, ratio)
+    with caplog.at_level(logging.INFO):
+        assert device.dtype_for("m", "auto", CPU) is expected
+    assert f"m: dtype auto is {device.name_of(expected)}: " in caplog.text
+    assert f"products are {ratio:.2f} times as fast" in caplog.text
+
+
+def test_a_cpu_without_the_instructions_is_not_tried(
+    cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    cpu(False, None)
+    with caplog.at_level(logging.INFO):
+        assert device.dtype_for("m", "auto", CPU) is torch.float32
+    assert "m: dtype auto is float32: this CPU has no instructions for bfloat16" in caplog.text
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_bfloat16_that_is_asked_for_is_not_tried(
+    cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture, has: bool
+) -> None:
+    cpu(has, None)
+    with caplog.at_level(logging.INFO):
+        assert device.dtype_for("m", "bfloat16", CPU) is torch.bfloat16
+    assert ("no bfloat16 instructions; float32 is faster" in caplog.text) == (not has)
+    assert "dtype auto" not in caplog.text
+
+
+def test_what_int8_leaves_is_float32_without_a_trial(cpu: Callable[[bool, float | None], None]) -> None:
+    cpu(True, None)
+    assert device.dtype_for("m", "auto", CPU, quantized=True) is torch.float32
+    assert device.dtype_for("m", "bfloat16", CPU, quantized=True) is torch.bfloat16  # and is not used
+    with pytest.raises(ModelError, match="dtype 'int4' is unknown"):
+        device.dtype_for("m", "int4", CPU, quantized=True)
+
+
+def test_the_reason_is_told_without_a_log(
+    cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    cpu(True, 2.0)
+    with caplog.at_level(logging.INFO):
+        found = device.precision_for("m", "auto", CPU)
+    assert (found.name, found.why) == ("bfloat16", "its products are 2.00 times as fast as float32's on this CPU")
+    assert device.precision_for("m", "float32", CPU) == (torch.float32, "it was asked for")
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("capability", "expected"), [
+    ((6, 1), torch.float32), ((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16),
+    ((8, 9), torch.bfloat16), ((9, 0), torch.bfloat16), ((12, 0), torch.bfloat16),
+])  # fmt: skip
+def test_auto_on_a_gpu_follows_its_compute_capability(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capability: tuple[int, int],
+    expected: torch.dtype,
+) -> None:
+    gpu(monkeypatch, capability)
+    with caplog.at_level(logging.INFO):
+        assert device.dtype_for("m", "auto", CUDA) is expected
+    assert f"m: dtype auto is {device.name_of(expected)}: " in caplog.text
+    assert "compute capability {}.{}".format(*capability) in caplog.text
+
+
+@pytest.mark.parametrize("capability", [(6, 1), (7, 5)])
+def test_bfloat16_is_refused_on_a_gpu_without_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]
+) -> None:
+    gpu(monkeypatch, capability)
+    with pytest.raises(ModelError, match=r"m: this GPU has no bfloat16 .*; use dtype float16 or float32"):
+        device.dtype_for("m", "bfloat16", CUDA)
+    assert device.dtype_for("m", "float16", CUDA) is torch.float16
+    assert device.dtype_for("m", "float32", CUDA) is torch.float32
+
+
+def test_bfloat16_is_taken_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu(monkeypatch, (8, 0))
+    assert device.dtype_for("m", "bfloat16", CUDA) is torch.bfloat16
+
+
+class Work:
+    """Runs that take the given times, on a clock of their own; the first one, which warms up, takes an age."""
+
+    def __init__(self) -> None:
+        self.now, self.order = 0.0, ""
+
+    def runs(self, name: str, seconds: Callable[[int], float]) -> trial.Run:
+        def run() -> None:
+            turn = self.order.count(name)
+            self.order += name
+            self.now += seconds(turn - 1) if turn else 100.0
+
+        return run
+
+
+def test_runs_alternate_and_the_fastest_count() -> None:
+    work = Work()
+    base = work.runs("a", lambda turn: 4.0 if turn == 7 else 50.0)
+    other = work.runs("b", lambda turn: 2.0 + turn)
+    assert trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2.0)
+    assert work.order == "ab" * (len(work.order) // 2)
+
+
+def test_the_slower_one_is_below_one() -> None:
+    work = Work()
+    base, other = work.runs("a", lambda turn: 2.0), work.runs("b", lambda turn: 3.0)
+    assert trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2 / 3)
+
+
+def test_the_trial_is_made_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def speedup(base: trial.Run, other: trial.Run, *, clock: Callable[[], float]) -> float:
+        made.append(torch.get_num_threads())
+        assert (base() - other()).abs().max() < 0.02 * base().abs().max()  # type: ignore[operator, attr-defined]
+        return 2.5
+
+    monkeypatch.setattr(trial, "speedup", speedup)
+    before, random = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(2)
+    trial.bfloat16_speedup.cache_clear()
+    try:
+        assert [trial.bfloat16_speedup(), trial.bfloat16_speedup()] == [2.5, 2.5]
+        assert (made, torch.get_num_threads()) == ([1], 2)
+    finally:
+        trial.bfloat16_speedup.cache_clear()
+        torch.set_num_threads(before)
+    assert torch.equal(torch.get_rng_state(), random)
