@@ -25,86 +25,91 @@ STARTED = float(os.environ.setdefault("FIRST_STARTED", str(time.time())))  # sur
 LIMIT_S, STEP_LIMIT_S = 480.0, 120.0
 sys.path[0] = str(ROOT)  # instead of this folder, whose modules would hide packages of their names
 sys.dont_write_bytecode = True
+NAMES = ("machine", "right", "host", "whole_process", "start", "attention", "forwards", "launching", "profile", "cudnn",
+         "failed_capture", "ceilings", "tests")  # fmt: skip
 
 
 def tests(out: Path) -> dict[str, Any]:
-    """The project's tests of the GPU path, four at a time, in the time that is left."""
+    """The project's tests of the GPU path, eight at a time, in the time that is left."""
     left = max(30.0, LIMIT_S - (time.time() - STARTED) - 10)
     folder = ROOT / "tests/gpu"
     command = [sys.executable, "-B", "-m", "pytest", "-c", str(folder / "pytest.ini"), str(folder), "-q", "--tb=short",
-               "-p", "no:cacheprovider", "-n", "4", f"--basetemp={out / 'tests'}"]
+               "-p", "no:cacheprovider", "-n", "8", f"--basetemp={out / 'tests'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=left, cwd=ROOT,
-                          env={**os.environ, "OMP_NUM_THREADS": "4"})
+                          env={**os.environ, "OMP_NUM_THREADS": "2"})
     print(done.stdout[-4_000:], flush=True)
     return {"rc": done.returncode, "last": done.stdout.strip().splitlines()[-1:], "out": done.stdout[-8_000:]}
 
 
 def steps(out: Path) -> dict[str, Any]:
-    """By name, in the order in which they run."""
+    """Those of `NAMES`."""
     from tests.gpu import ceilings, product
     from tests.gpu import steps as of_product
 
     product.OUT = out
-    return {
-        "machine": of_product.machine, "right": of_product.right, "host": of_product.host,
-        "whole_process": of_product.whole_process, "start": of_product.start, "attention": ceilings.attention,
-        "forwards": ceilings.forwards, "launching": of_product.launching, "profile": of_product.profile,
-        "cudnn": of_product.cudnn, "failed_capture": of_product.failed_capture, "ceilings": ceilings.ceilings,
-        "tests": lambda: tests(out),
-    }  # fmt: skip
+    own = {"tests": lambda: tests(out)}
+    return {name: own.get(name) or getattr(of_product, name, None) or getattr(ceilings, name) for name in NAMES}
 
 
-class Script:
-    """One run of the steps `names`."""
+class Run:
+    """The steps `names` in this process, each of which is on disk when it has ended."""
 
     def __init__(self, out: Path, names: list[str]) -> None:
-        self._out, self._file, self._names = out, out / "first.json", names
-        self._results: dict[str, Any] = {}
-        if "FIRST_AGAIN" in os.environ and self._file.exists():
-            self._results = json.loads(self._file.read_text())
+        self._out, self._names = out, names
+        self._results = read(out)
 
-    def run(self) -> None:
-        """All of them."""
+    def all(self) -> None:
+        """Every step, as long as there is time. Ends the process after a step that hangs or breaks the device."""
         every = steps(self._out)
-        for i, name in enumerate(self._names):
+        for name in self._names:
             if time.time() - STARTED > LIMIT_S - 30:
                 print(f"== {name}: no time left", flush=True)
-                continue
-            self._step(name, every[name], self._names[i + 1 :])
-        print({name: result["seconds"] for name, result in self._results.items()}, flush=True)
+                self._keep(name, error="no time left")
+            else:
+                self._step(name, every[name])
 
-    def _step(self, name: str, run: Any, left: list[str]) -> None:
+    def _step(self, name: str, run: Any) -> None:
         print(f"== {name} (at {time.time() - STARTED:.0f} s)", flush=True)
         started = time.perf_counter()
+        self._keep(name, error="the process ended")  # until it is known better
 
         def hangs() -> None:
-            self._keep(name, started, error="took too long")
-            self._again(left)
+            self._keep(name, error="took too long", seconds=STEP_LIMIT_S)
+            os._exit(3)
 
         watchdog = threading.Timer(STEP_LIMIT_S, hangs)
         watchdog.daemon = True
         if name != "tests":  # they have a limit of their own
             watchdog.start()
         try:
-            self._keep(name, started, found=run())
+            self._keep(name, found=run(), seconds=round(time.perf_counter() - started, 1))
         except BaseException as error:
-            self._keep(name, started, error=f"{type(error).__name__}: {error}"[:400])
+            self._keep(name, error=f"{type(error).__name__}: {error}"[:400])
             traceback.print_exc(limit=4, file=sys.stdout)
         watchdog.cancel()
         if not _works():
-            self._again(left)
+            os._exit(3)
 
-    def _keep(self, name: str, started: float, **what: Any) -> None:
-        self._results[name] = {**what, "seconds": round(time.perf_counter() - started, 1)}
-        self._file.write_text(json.dumps(self._results, indent=1, default=str) + "\n")
+    def _keep(self, name: str, **what: Any) -> None:
+        self._results[name] = what
+        (self._out / "first.json").write_text(json.dumps(self._results, indent=1, default=str) + "\n")
 
-    def _again(self, left: list[str]) -> None:
-        print("== a new process for what is left", flush=True)
-        if left:
-            os.environ["FIRST_AGAIN"] = "1"
-            command = [sys.executable, str(Path(__file__).resolve()), "--only", ",".join(left), "--out", str(self._out)]
-            os.execv(sys.executable, command)
-        os._exit(3)
+
+def read(out: Path) -> dict[str, Any]:
+    """What the steps have found so far."""
+    file = out / "first.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def supervise(out: Path, names: list[str]) -> None:
+    """Run the steps in a process of their own, and those that are left in another one where that process ends early."""
+    while left := [name for name in names if name not in read(out)]:
+        command = [sys.executable, str(Path(__file__).resolve()), "--here", "--only", ",".join(left), "--out", str(out)]
+        before = len(left)
+        subprocess.run(command, check=False)
+        if len([name for name in names if name not in read(out)]) == before:
+            sys.exit("the steps cannot be started; see above")
+    print({name: result.get("seconds", result.get("error")) for name, result in read(out).items()}, flush=True)
 
 
 def _works() -> bool:
@@ -127,14 +132,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder for first.json; no other is written to")
     parser.add_argument("--only", default="", help="steps, with commas between them")
     parser.add_argument("--skip", default="", help="steps to leave out")
+    parser.add_argument("--here", action="store_true", help="in this process, which a step may end")
     chosen = parser.parse_args()
     out = chosen.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    os.environ["TRITON_CACHE_DIR"] = str(out / "triton")
     only, skip = (set(filter(None, names.split(","))) for names in (chosen.only, chosen.skip))
-    names = [name for name in steps(out) if (not only or name in only) and name not in skip]
+    names = [name for name in NAMES if (not only or name in only) and name not in skip]
+    if chosen.here:
+        os.environ["TRITON_CACHE_DIR"] = str(out / "triton")
+        Run(out, names).all()
+        return
+    (out / "first.json").unlink(missing_ok=True)
     try:
-        Script(out, names).run()
+        supervise(out, names)
     finally:
         for made in ("model", "triton", "tests"):
             shutil.rmtree(out / made, ignore_errors=True)

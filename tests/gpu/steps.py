@@ -28,7 +28,7 @@ from workers.engine.predictor import Predictor
 from workers.engine.scoring import score
 
 ROOT = Path(__file__).parents[2]
-COUNT = 131_072 if CUDA else 128
+COUNT = 65_536 if CUDA else 128
 COMPARED = 192 if CUDA else 12
 
 

@@ -75,3 +75,19 @@ def test_what_fills_a_shape_up_is_of_no_sequence_of_the_batch(typed: bool) -> No
     assert filled["lengths"].sum() == shape.tokens  # no token is of no sequence, and none is read unset
     assert filled["query_ends"].max() == filled["query_ends"][-1] == shape.tokens
     assert ("type_ids" in filled) is typed
+
+
+@given(lengths=LENGTHS)
+@settings(deadline=None)
+def test_no_key_is_read_behind_the_last_token(lengths: np.ndarray) -> None:
+    """Of sequences without tokens too, for which the kernel is told of one key."""
+    tokens = int(lengths.sum())
+    arrays = {name: np.zeros(tokens, np.int64) for name in ("ids", "positions")}
+    shape = Shapes(MOST_TOKENS).fitting(tokens, count_blocks(lengths))
+    if shape is None:
+        return
+    filled = fill_up({**arrays, "rows": np.zeros(len(lengths), np.int64), "lengths": lengths}, shape, 0, 0)
+    for laid, size in ((filled, shape.tokens), (layout_of(lengths), tokens)):
+        assert (laid["starts"][:-1] + np.maximum(laid["lengths"], 1)).max() <= size
+        assert (laid["key_starts"][:-1] + laid["key_counts"]).max() <= size
+        assert laid["query_ends"].max() <= size
