@@ -5,6 +5,7 @@ Nothing here imports torch before the replica has said how many threads it may u
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 # make the first caller wait for the last one's texts.
 JOINED_FORWARDS = 4
 JOINED_TOKENS = 32_768
+# How long one of Python's threads keeps the lock that another one waits for. The usual 5 ms are longer than a forward
+# on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
+GPU_SWITCH_S = 0.0005
 MAX_FAILURES_IN_ROW = 3
 STUCK_S = 600.0
 
@@ -51,6 +55,8 @@ class ModelReplica:
         # One thread for all that touches the device, loading included: OpenMP keeps a pool per calling thread.
         device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
+        if self._predictor.overlaps:
+            sys.setswitchinterval(GPU_SWITCH_S)
         full_tokens = max(JOINED_TOKENS, JOINED_FORWARDS * self._predictor.max_batch_tokens)
         self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
                               overlaps=self._predictor.overlaps, span=tracing.forward)

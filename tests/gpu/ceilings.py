@@ -15,7 +15,7 @@ from workers.engine.graphs import Graphs, recorder_for
 from workers.engine.shapes import layout_of
 from workers.engine.varlen import Layout, attend, attend_once
 
-SIZES = (4_096, 8_192, 16_384, 16_896, 33_792) if CUDA else (256,)
+SIZES = (512, 4_096, 8_192, 16_384, 16_896, 32_768) if CUDA else (256,)
 
 
 def ceilings() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The engine on a GPU: the answers of float32 on the CPU, whatever way they take."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -261,9 +262,7 @@ def test_out_of_memory_halves_and_goes_on(folder: Folder, family: str) -> None:
 
 
 def test_logits_that_overflow_a_half_are_refused_at_the_start(folder: Folder, tmp_path: Path) -> None:
-    import shutil
-
-    where = scale_weights(Path(shutil.copytree(folder("bert"), tmp_path / "model")), 1e4, ("classifier.weight",))
+    where = scale_weights(Path(shutil.copytree(folder("bert"), tmp_path / "model")), 1e7, ("classifier.weight",))
     with pytest.raises(ModelError, match="not finite for good texts; try dtype float32"):
         predictor(where, device="cuda", dtype="float16")
 

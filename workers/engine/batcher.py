@@ -91,31 +91,29 @@ def _cheapest_cuts(
 
 
 def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
-    """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths.
+    """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths, in the order of arrival.
 
     As few batches as the budget allows, equal in size: a batch costs a launch, however little is in it. Where sequences
     are too long for equal batches, each batch is filled in turn.
     """
-    lengths = np.asarray(lengths, np.int64)
-    order = np.argsort(-lengths, kind="stable")
-    ends = np.cumsum(lengths[order])
-    if not len(order):
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if not len(ends):
         return []
     fewest = -(-int(ends[-1]) // max_batch_tokens)
     for parts in (fewest, fewest + 1):
         cuts = np.searchsorted(ends, ends[-1] * np.arange(1, parts + 1) // parts, side="right")
         if np.diff(ends[cuts[cuts > 0] - 1], prepend=0).max() <= max_batch_tokens:
-            return [part for part in np.split(order, cuts[:-1]) if len(part)]
-    return _filled_in_turn(order, ends, max_batch_tokens)
+            return [part for part in np.split(np.arange(len(ends)), cuts[:-1]) if len(part)]
+    return _filled_in_turn(ends, max_batch_tokens)
 
 
-def _filled_in_turn(order: NDArray[np.intp], ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDArray[np.intp]]:
+def _filled_in_turn(ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDArray[np.intp]]:
     batches: list[NDArray[np.intp]] = []
     first = 0
-    while first < len(order):
+    while first < len(ends):
         before = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, before + max_batch_tokens, side="right")))
-        batches.append(order[first:last])
+        batches.append(np.arange(first, last))
         first = last
     return batches
 

@@ -1,8 +1,8 @@
 """Where the sequences of a row lie, cut for attention. Pure numpy, no torch.
 
-The kernel runs as many blocks for each sequence as the longest sequence needs: one text of 512 tokens costs every other
-text seven empty blocks. The engine therefore hands each `BLOCK` queries over as a sequence of their own, with the keys
-of the whole sequence. No block is empty then, and the kernel's grid depends on the number of blocks alone.
+The kernel runs as many blocks for each sequence as the longest sequence needs. The engine hands each `BLOCK` queries
+over as a sequence of their own, with the keys of the whole sequence. The kernel's grid then depends on the number of
+blocks alone, not on the longest sequence, so that a recorded forward holds for any. Both forms take the same time.
 """
 
 from typing import NamedTuple

@@ -52,16 +52,16 @@ class CudaRecorder:
     """The real one. All recordings share one pool of memory: they never run at the same time."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self._device, self._side = device, torch.cuda.Stream(device)  # each stream costs memory of cuBLAS
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
         """Raises what capturing raises. torch's allocator is of no use any more then, up to 2.11: end the process."""
-        current, side = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)
-        side.wait_stream(current)
-        with torch.cuda.stream(side):
+        current = torch.cuda.current_stream(self._device)
+        self._side.wait_stream(current)
+        with torch.cuda.stream(self._side):
             compute()  # libraries set themselves up in their first run, which cannot be recorded
-        current.wait_stream(side)
+        current.wait_stream(self._side)
         graph = torch.cuda.CUDAGraph()
         try:
             # Of this thread alone: others ask for the device's memory meanwhile, which would end the capture.

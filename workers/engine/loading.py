@@ -16,6 +16,7 @@ from workers.engine.description import ModelDescription, TaskName
 from workers.engine.device import device_for, dtype_for
 from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
+from workers.engine.gelu import fuse_gelu
 from workers.engine.graphs import Graphs, recorder_for
 from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from workers.engine.options import ModelOptions
@@ -75,6 +76,8 @@ def _in_torch(source: str, model: Any, task: TaskName, pooling: str, inputs: dic
         # cuDNN's attention, which torch prefers on Hopper from 2.11 on, plans anew for every shape of a batch: 45 ms
         # each on an H200, where the kernel that is taken instead needs 0.1 ms, a third of cuDNN's.
         torch.backends.cuda.enable_cudnn_sdp(False)
+        if model.dtype is not torch.float32:
+            fuse_gelu(model)
     elif model.dtype is torch.bfloat16:
         pack_linears(model)
     read = _reading(model, task, pooling)

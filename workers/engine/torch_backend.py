@@ -77,6 +77,7 @@ class TorchBackend:
                 staged = self._stage(self._filled(batch, shape), self._static)
                 self._graphs.record(shape, lambda staged=staged: self._packed(staged))
         self._shapes = shapes
+        self.free_memory()  # what the forwards took before they were recorded
         return len(self._graphs)
 
     def mark(self) -> Callable[[], None]:

@@ -1,13 +1,16 @@
 """The replica without Serve: what it notes before it runs something that may kill it."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
+from deploy import replica as replica_module
 from deploy.joiner import Joiner
 from deploy.replica import ModelReplica
 from tests.unit.deploy.fakes import by_length, description
@@ -65,3 +68,37 @@ def test_another_revision_runs_nothing(replica: Any) -> None:
     with pytest.raises(ModelChanged):
         asyncio.run(replica.classify_apart(PACKED, 1, "two", "ticket"))
     assert replica._predictor.history == []
+
+
+class OnGpu:
+    """As much of a predictor as a replica's start needs."""
+
+    max_batch_tokens, begin = 16_384, None
+
+    def __init__(self, overlaps: bool) -> None:
+        self.overlaps = overlaps
+
+    def measure(self) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(True, replica_module.GPU_SWITCH_S), (False, 0.005)])
+def test_threads_beside_a_gpu_hand_pythons_lock_on_sooner(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, expected: float
+) -> None:
+    class Loaded(ModelReplica):
+        @staticmethod
+        def _load(settings: Any, threads: int) -> Any:
+            return description(), OnGpu(gpu)
+
+    for name in ("Reporter", "Notes", "telemetry"):
+        monkeypatch.setattr(replica_module, name, MagicMock())
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "THP_MEM_ALLOC_ENABLE"):
+        monkeypatch.setenv(name, "1")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    try:
+        Loaded({"source": "m"}, {})
+        assert sys.getswitchinterval() == pytest.approx(expected)
+    finally:
+        sys.setswitchinterval(before)

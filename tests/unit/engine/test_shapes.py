@@ -25,7 +25,7 @@ def test_blocks_are_all_queries_once_each_with_the_keys_of_its_sequence(lengths:
         assert (first - start) % BLOCK == 0
 
 
-@given(lengths=LENGTHS, budget=st.sampled_from([16, 500, 4_096, 16_896, 100_000]))
+@given(lengths=LENGTHS, budget=st.sampled_from([16, 500, 4_096, 16_384, 100_000]))
 @settings(deadline=None)
 def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: np.ndarray, budget: int) -> None:
     shapes, tokens, blocks = Shapes(budget), int(lengths.sum()), count_blocks(lengths)
@@ -40,18 +40,18 @@ def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: n
 
 
 def test_there_are_few_shapes_the_largest_first() -> None:
-    every = Shapes(16_896).all()
-    assert len(every) == len(set(every)) == 4 + 3 * 17
-    assert every[0] == (16_896, 16_896 // 4 + 16)
+    every = Shapes(16_384).all()
+    assert len(every) == len(set(every)) == 4 + 3 * 16
+    assert every[0] == (16_384, 16_384 // 4 + 16)
     assert every == sorted(every, reverse=True)
     assert Shapes(1_000_000).all()[0].tokens == MOST_TOKENS
 
 
 def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
-    assert Shapes(16_896).fitting(16_800, 580) == (16_896, 16_896 // 24 + 16)
-    assert Shapes(16_896).fitting(16_800, 1_200) == (16_896, 16_896 // 10 + 16)
-    assert Shapes(16_896).fitting(16_897, 580) is None
-    assert Shapes(16_896).fitting(16_000, 5_000) is None  # texts of three tokens
+    assert Shapes(16_384).fitting(16_300, 580) == (16_384, 16_384 // 24 + 16)
+    assert Shapes(16_384).fitting(16_300, 1_200) == (16_384, 16_384 // 10 + 16)
+    assert Shapes(16_384).fitting(16_385, 580) is None
+    assert Shapes(16_384).fitting(16_000, 5_000) is None  # texts of three tokens
 
 
 @pytest.mark.parametrize("typed", [False, True])

@@ -1,0 +1,63 @@
+"""The GPU's measuring runs on a CPU too, and on a machine that has little more than torch and transformers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# What such a machine need not have.
+ABSENT = ("ray", "kafka", "confluent_kafka", "pydantic", "pydantic_settings", "tenacity", "hypothesis", "opentelemetry",
+          "jiter", "openvino")  # fmt: skip
+BLOCK = f"""
+import sys
+sys.modules.update(dict.fromkeys({ABSENT!r}))
+import torch
+torch.cuda.is_available = lambda: False
+torch.set_num_threads(1)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """`first.json`, of a run in a Python that has none of `ABSENT`. The tests of the GPU path would all be skipped."""
+    blocks, out = tmp_path_factory.mktemp("blocks"), tmp_path_factory.mktemp("out")
+    (blocks / "sitecustomize.py").write_text(BLOCK)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(out), "--skip", "tests"], cwd=blocks,
+        env={**os.environ, "PYTHONPATH": str(blocks)}, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
+    assert [path.name for path in out.iterdir()] == ["first.json"]
+    assert [path.name for path in blocks.iterdir() if path.suffix == ".py"] == ["sitecustomize.py"]
+    return json.loads((out / "first.json").read_text())
+
+
+def test_every_step_runs(found: dict[str, Any]) -> None:
+    assert list(found) == ["machine", "right", "host", "whole_process", "start", "attention", "forwards", "launching",
+                           "profile", "cudnn", "failed_capture", "ceilings"]  # fmt: skip
+    for name, step in found.items():
+        assert "error" not in step, (name, step)
+
+
+def test_nothing_fails_but_what_takes_a_compiler(found: dict[str, Any]) -> None:
+    for step in found.values():
+        for name, value in step["found"].items():
+            if "triton" not in name.lower():
+                assert "failed" not in json.dumps(value), (name, value)
+
+
+def test_the_products_ways_answer_as_float32_does(found: dict[str, Any]) -> None:
+    ways = {name: way for name, way in found["right"]["found"].items() if "triton" not in name}
+    assert len(ways) == 7
+    for off, same in ways.values():
+        assert off < 1e-5
+        assert same == 1
+
+
+def test_what_sizes_are_made_from_is_there(found: dict[str, Any]) -> None:
+    assert found["whole_process"]["found"]["best_texts_per_s"] > 0
+    assert "gpu" not in found["machine"]["found"]  # so that a CPU's figure is never taken for a GPU's
