@@ -25,7 +25,7 @@ STARTED = float(os.environ.setdefault("FIRST_STARTED", str(time.time())))  # sur
 LIMIT_S, STEP_LIMIT_S = 480.0, 120.0
 sys.path[0] = str(ROOT)  # instead of this folder, whose modules would hide packages of their names
 sys.dont_write_bytecode = True
-NAMES = ("machine", "right", "host", "whole_process", "start", "attention", "forwards", "launching", "profile", "cudnn",
+NAMES = ("machine", "right", "start", "host", "whole_process", "attention", "forwards", "launching", "profile", "cudnn",
          "failed_capture", "ceilings", "tests")  # fmt: skip
 
 

@@ -54,6 +54,14 @@ def predictor(budget: int) -> Predictor:
     return made
 
 
+def padded_predictor(dtype: str = "auto") -> Predictor:
+    """As for a family that cannot run without padding."""
+    made = Predictor(*backend(dtype), BUDGET)
+    made._forwards.packing = None
+    made.warm_up()
+    return made
+
+
 def texts(count: int, seed: int = 1) -> PackedSequences:
     """Token ids, 32 a text on average."""
     return make_ids(count, seed, VOCABULARY if CUDA else 100)

@@ -63,7 +63,7 @@ def per_gpu(given: float | None, path: Path = MEASURED) -> PerGpu:
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))
         card = steps["machine"]["found"]["gpu"]
-        texts_per_s = float(steps["whole_process"]["found"]["best_texts_per_s"])
+        texts_per_s = float(steps["whole_process"]["found"]["replica_texts_per_s"])
     except (OSError, ValueError, KeyError, TypeError):  # no file, no JSON, a step that failed, or none on a GPU
         card, texts_per_s = None, 0.0
     if not card or not 0 < texts_per_s < math.inf:

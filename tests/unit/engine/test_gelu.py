@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from tests.models import FAMILIES, build
+from workers.engine import loading
 from workers.engine.gelu import LinearGelu, fuse_gelu
 
 Folders = Callable[[str], Path]
@@ -47,3 +48,21 @@ def test_what_gives_something_else_stays(
     with caplog.at_level(logging.WARNING):
         assert fuse_gelu(model) == 0
     assert "GELU inside a product gives something else here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "fused", "cudnn"),
+    [("cuda", torch.bfloat16, 2, False), ("cuda", torch.float32, 0, False), ("cpu", torch.float32, 0, True)],
+)
+def test_a_gpu_gets_it_in_half_precision_and_never_cudnns_attention(
+    model_folder: Folders, device: str, dtype: torch.dtype, fused: int, cudnn: bool
+) -> None:
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"), dtype=dtype)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        loading._prepare(model, torch.device(device))
+        assert torch.backends.cuda.cudnn_sdp_enabled() is cudnn
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+    assert sum(isinstance(module, LinearGelu) for module in model.modules()) == fused
