@@ -18,7 +18,7 @@ help:
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
-	@echo "make test-gpu, make first-gpu [OUT=build/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
+	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
 	@echo "make test-mutations [SAMPLE=150] [SEED=1] [FILES=windows.py]"
 	@echo "                               changes the engine's rules one by one: each change must fail a test"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
@@ -133,7 +133,7 @@ test-gpu:
 	$(PYTHON) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
 first-gpu:
-	$(PYTHON) tests/gpu/first.py --out $(or $(OUT),build/gpu)
+	$(PYTHON) tests/gpu/first.py --out $(or $(OUT),tests/gpu)
 
 helm-docs: helm-tools
 	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning

@@ -22,6 +22,11 @@ from workers.histogram import Histogram
 
 log = logging.getLogger(__name__)
 Answer = ScoredSequences | InferenceError
+# Micro-batches that wait are joined up to so much, to fill every forward, and on a CPU to sort by length across callers.
+# Measured on 2 cores, texts/s by how many texts are run together: 128: 190, 512: 255, 1,024: 275, 2,048: 290. More would
+# only make the first caller wait for the last one's texts.
+JOINED_FORWARDS = 4
+JOINED_TOKENS = 32_768
 ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
@@ -73,6 +78,14 @@ class _Batch(NamedTuple):
     started: float
     span: Span
     answers: Callable[[], list[Answer]]
+
+
+def full_tokens_for(max_batch_tokens: int) -> int:
+    """How many tokens are joined, for forwards of at most `max_batch_tokens`.
+
+    A little less than so many forwards hold: whole sequences never fill each of them to the last token.
+    """
+    return max(JOINED_TOKENS, JOINED_FORWARDS * max_batch_tokens * 31 // 32)
 
 
 class Joiner:

@@ -15,7 +15,7 @@ from deploy import telemetry
 from deploy.board import Notes, Reporter
 from deploy.cores import usable_cores
 from deploy.gpus import check_reserved
-from deploy.joiner import Joiner
+from deploy.joiner import Joiner, full_tokens_for
 from deploy.metrics.samples import of_model
 from deploy.options import options_of
 from workers import tracing
@@ -27,11 +27,6 @@ from workers.settings import ModelSettings, Telemetry
 if TYPE_CHECKING:
     from workers.engine.predictor import Predictor
 
-# Micro-batches that wait are joined up to so much, to sort by length across callers and to fill every forward. Measured
-# on 2 cores, texts/s by how many texts are run together: 128: 190, 512: 255, 1,024: 275, 2,048: 290. More would only
-# make the first caller wait for the last one's texts.
-JOINED_FORWARDS = 4
-JOINED_TOKENS = 32_768
 # How long one of Python's threads keeps the lock that another one waits for. The usual 5 ms are longer than a forward
 # on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
 GPU_SWITCH_S = 0.0005
@@ -57,7 +52,7 @@ class ModelReplica:
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
         if self._predictor.overlaps:
             sys.setswitchinterval(GPU_SWITCH_S)
-        full_tokens = max(JOINED_TOKENS, JOINED_FORWARDS * self._predictor.max_batch_tokens)
+        full_tokens = full_tokens_for(self._predictor.max_batch_tokens)
         self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
                               overlaps=self._predictor.overlaps, span=tracing.forward)
         self._speed = {"full_tokens": full_tokens,

@@ -11,9 +11,9 @@ there with TRITON_INTERPRET=1 and numpy below 2.4.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -29,38 +29,38 @@ NAMES = ("machine", "right", "start", "host", "whole_process", "attention", "for
          "failed_capture", "ceilings", "tests")  # fmt: skip
 
 
-def tests(out: Path) -> dict[str, Any]:
+def tests(work: Path) -> dict[str, Any]:
     """The project's tests of the GPU path, eight at a time, in the time that is left."""
     left = max(30.0, LIMIT_S - (time.time() - STARTED) - 10)
     folder = ROOT / "tests/gpu"
     command = [sys.executable, "-B", "-m", "pytest", "-c", str(folder / "pytest.ini"), str(folder), "-q", "--tb=short",
-               "-p", "no:cacheprovider", "-n", "8", f"--basetemp={out / 'tests'}"]
+               "-p", "no:cacheprovider", "-n", "8", f"--basetemp={work / 'tests'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=left, cwd=ROOT,
                           env={**os.environ, "OMP_NUM_THREADS": "2"})
     print(done.stdout[-4_000:], flush=True)
     return {"rc": done.returncode, "last": done.stdout.strip().splitlines()[-1:], "out": done.stdout[-8_000:]}
 
 
-def steps(out: Path) -> dict[str, Any]:
-    """Those of `NAMES`."""
+def steps(work: Path) -> dict[str, Any]:
+    """Those of `NAMES`. `work`: a folder for what they need and nobody keeps."""
     from tests.gpu import ceilings, product
     from tests.gpu import steps as of_product
 
-    product.OUT = out
-    own = {"tests": lambda: tests(out)}
+    product.WORK = work
+    own = {"tests": lambda: tests(work)}
     return {name: own.get(name) or getattr(of_product, name, None) or getattr(ceilings, name) for name in NAMES}
 
 
 class Run:
     """The steps `names` in this process, each of which is on disk when it has ended."""
 
-    def __init__(self, out: Path, names: list[str]) -> None:
-        self._out, self._names = out, names
+    def __init__(self, out: Path, work: Path, names: list[str]) -> None:
+        self._out, self._work, self._names = out, work, names
         self._results = read(out)
 
     def all(self) -> None:
         """Every step, as long as there is time. Ends the process after a step that hangs or breaks the device."""
-        every = steps(self._out)
+        every = steps(self._work)
         for name in self._names:
             if time.time() - STARTED > LIMIT_S - 30:
                 print(f"== {name}: no time left", flush=True)
@@ -101,15 +101,20 @@ def read(out: Path) -> dict[str, Any]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def supervise(out: Path, names: list[str]) -> None:
+def supervise(out: Path, work: Path, names: list[str]) -> None:
     """Run the steps in a process of their own, and those that are left in another one where that process ends early."""
     while left := [name for name in names if name not in read(out)]:
-        command = [sys.executable, str(Path(__file__).resolve()), "--here", "--only", ",".join(left), "--out", str(out)]
+        command = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--only", ",".join(left),
+                   "--out", str(out)]
         before = len(left)
         subprocess.run(command, check=False)
         if len([name for name in names if name not in read(out)]) == before:
             sys.exit("the steps cannot be started; see above")
-    print({name: result.get("seconds", result.get("error")) for name, result in read(out).items()}, flush=True)
+    found = read(out)
+    print({name: result.get("error", result.get("seconds")) for name, result in found.items()}, flush=True)
+    failed = [name for name, result in found.items() if "error" in result or result["found"].get("rc", 0)]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _works() -> bool:
@@ -132,22 +137,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder for first.json; no other is written to")
     parser.add_argument("--only", default="", help="steps, with commas between them")
     parser.add_argument("--skip", default="", help="steps to leave out")
-    parser.add_argument("--here", action="store_true", help="in this process, which a step may end")
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)  # of the script to itself: run the steps here
     chosen = parser.parse_args()
     out = chosen.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    only, skip = (set(filter(None, names.split(","))) for names in (chosen.only, chosen.skip))
+    only, skip = (list(filter(None, names.split(","))) for names in (chosen.only, chosen.skip))
+    if unknown := set(only + skip) - set(NAMES):
+        parser.error(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     names = [name for name in NAMES if (not only or name in only) and name not in skip]
-    if chosen.here:
-        os.environ["TRITON_CACHE_DIR"] = str(out / "triton")
-        Run(out, names).all()
+    if chosen.work is not None:
+        os.environ["TRITON_CACHE_DIR"] = str(chosen.work / "triton")
+        Run(out, chosen.work, names).all()
         return
+    out.mkdir(parents=True, exist_ok=True)
     (out / "first.json").unlink(missing_ok=True)
-    try:
-        supervise(out, names)
-    finally:
-        for made in ("model", "triton", "tests"):
-            shutil.rmtree(out / made, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=out) as work:
+        supervise(out, Path(work), names)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ from workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
 BUDGET = DEFAULT_BATCH_TOKENS["cuda"] if CUDA else 256
 _SMALL = {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 128}
 HIDDEN, HEADS, UP = (BASE["dim"], BASE["n_heads"], BASE["hidden_dim"]) if CUDA else (64, 2, 128)
-OUT = Path()  # set by the script: the folder that it may write to
+WORK = Path()  # set by the script: the folder that it may write to
 
 
 @cache
 def folder() -> Path:
     """The model's, made at the first call. Its head is larger, so that scores differ by more than rounding."""
-    made = make_model(OUT / "model", BASE if CUDA else _SMALL)
+    made = make_model(WORK / "model", BASE if CUDA else _SMALL)
     return scale_weights(made, 2, ("pre_classifier.weight", "classifier.weight"))
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import transformers
 
 from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.joiner import Joiner
+from deploy.joiner import Joiner, full_tokens_for
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, launch_ms, seconds, sync, table, tried
 from tests.gpu.material import Batch, first, up_to
@@ -201,7 +201,8 @@ def host() -> dict[str, Any]:
     for budget, padded in (*((budget, False) for budget in budgets), (product.BUDGET, True)):
         def attempt(budget: int = budget, padded: bool = padded) -> tuple[float, float, float]:
             made = product.padded_predictor() if padded else product.predictor(budget)
-            return rate(made, 4 * budget, 0), rate(made, 4 * budget, 1), rate(made, budget, 1)
+            joined = full_tokens_for(budget)
+            return rate(made, joined, 0), rate(made, joined, 1), rate(made, budget, 1)
 
         result, name = tried(attempt), f"{budget}, padded" if padded else str(budget)
         found[name] = result
@@ -252,7 +253,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
     before = sys.getswitchinterval()
     sys.setswitchinterval(interval)
     device = ThreadPoolExecutor(1)
-    joiner = Joiner(device, made.begin, 4 * made.max_batch_tokens, 0.005, overlaps=CUDA)
+    joiner = Joiner(device, made.begin, full_tokens_for(made.max_batch_tokens), 0.005, overlaps=CUDA)
 
     async def serve() -> None:
         room = asyncio.Semaphore(40)

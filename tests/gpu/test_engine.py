@@ -146,6 +146,22 @@ def test_attention_in_blocks_is_that_of_the_plain_steps(size: int, dtype: torch.
             assert (found.float().cpu() - expected).abs().max() <= within * max(1.0, expected.abs().max().item())
 
 
+def test_a_sequence_knows_nothing_of_its_neighbours() -> None:
+    """Not even where they are NaN, and lie in the same blocks of keys."""
+    lengths = [10, 70, 3, 130, 1]
+    q, k, v = (torch.randn(1, 2, sum(lengths), 64, device="cuda", dtype=torch.bfloat16) for _ in range(3))
+    laid = layout_of(np.array(lengths))
+    layout = varlen.Layout(**{name: torch.from_numpy(values).int().cuda() for name, values in laid.items()})
+    none, ends = torch.nn.Identity(), np.cumsum(lengths)
+    before = varlen.attend(none, q, k, v, None, layout=layout)[0]
+    for start, end in zip(ends - lengths, ends, strict=True):
+        poisoned = [one.clone() for one in (q, k, v)]
+        for one in poisoned:
+            one[:, :, :start] = one[:, :, end:] = float("nan")
+        found = varlen.attend(none, *poisoned, None, layout=layout)[0]
+        assert torch.equal(found[:, start:end], before[:, start:end])
+
+
 def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answers(folder: Folder) -> None:
     under_test, launched = (predictor(folder("bert"), 4_096, device="cuda", dtype="bfloat16") for _ in range(2))
     backend: Any = under_test._backend

@@ -61,3 +61,25 @@ def test_the_products_ways_answer_as_float32_does(found: dict[str, Any]) -> None
 def test_what_sizes_are_made_from_is_there(found: dict[str, Any]) -> None:
     assert found["whole_process"]["found"]["replica_texts_per_s"] > 0
     assert "gpu" not in found["machine"]["found"]  # so that a CPU's figure is never taken for a GPU's
+
+
+def test_a_step_that_is_not_there_is_an_error_and_nothing_of_the_folders_is_lost(tmp_path: Path) -> None:
+    for name in ("tests", "model", "triton"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kept").touch()
+    script = [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(tmp_path), "--only"]
+    done = subprocess.run([*script, "machin"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "no such step: machin; there are machine, right" in done.stderr
+    done = subprocess.run([*script, "machine"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "model", "tests", "triton"]
+    assert len(list(tmp_path.glob("*/kept"))) == 3
+
+
+def test_a_step_that_fails_is_seen_in_the_exit_status(tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(tmp_path), "--only", "tests"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120,
+                          env={**os.environ, "PYTEST_ADDOPTS": "--no-such-option"})
+    assert done.returncode == 1
+    assert "failed: tests" in done.stderr

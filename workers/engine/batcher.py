@@ -93,18 +93,17 @@ def _cheapest_cuts(
 def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
     """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths, in the order of arrival.
 
-    As few batches as the budget allows, equal in size: a batch costs a launch, however little is in it. Where sequences
-    are too long for equal batches, each batch is filled in turn.
+    A batch costs a launch, however little is in it. So there are as few batches as there can be, equal in size where that
+    does not take more of them.
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     if not len(ends):
         return []
-    fewest = -(-int(ends[-1]) // max_batch_tokens)
-    for parts in (fewest, fewest + 1):
-        cuts = np.searchsorted(ends, ends[-1] * np.arange(1, parts + 1) // parts, side="right")
-        if np.diff(ends[cuts[cuts > 0] - 1], prepend=0).max() <= max_batch_tokens:
-            return [part for part in np.split(np.arange(len(ends)), cuts[:-1]) if len(part)]
-    return _filled_in_turn(ends, max_batch_tokens)
+    in_turn = _filled_in_turn(ends, max_batch_tokens)
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, len(in_turn) + 1) // len(in_turn), side="right")
+    if np.diff(ends[cuts[cuts > 0] - 1], prepend=0).max() > max_batch_tokens:
+        return in_turn
+    return [part for part in np.split(np.arange(len(ends)), cuts[:-1]) if len(part)]
 
 
 def _filled_in_turn(ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDArray[np.intp]]:

@@ -39,7 +39,8 @@ class LinearGelu(nn.Module):
 def fuse_gelu(model: nn.Module) -> int:
     """Have `model` compute GELU inside the products before it, wherever that gives the same; in how many places."""
     found = 0
-    for module in list(model.modules()):
+    ours = [module for module in model.modules() if type(module).__module__.startswith("transformers.models.")]
+    for module in ours:  # other people's classes may use the two names for other things
         for linear, activation in _PAIRS:
             if _fits(getattr(module, linear, None), getattr(module, activation, None)):
                 setattr(module, linear, LinearGelu(getattr(module, linear)))

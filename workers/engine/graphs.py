@@ -35,9 +35,6 @@ class Graphs:
         """
         self._recorded[shape] = _Recorded(*self._recorder(compute))
 
-    def __contains__(self, shape: Hashable) -> bool:
-        return shape in self._recorded
-
     def __len__(self) -> int:
         return len(self._recorded)
 

@@ -51,7 +51,7 @@ class _Call(NamedTuple):
 
 
 class Predictor:
-    """Runs `backend` within a budget of padded tokens. One calling thread at a time.
+    """Runs `backend` within a budget of tokens a forward. One calling thread at a time.
 
     `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the device
     runs out of memory. Padding counts, where there is any.
@@ -66,7 +66,8 @@ class Predictor:
         tokenizer = TextTokenizer(description)
         self._good_row, _ = tokenizer.encode([Request("good")])
         self._short_row, _ = tokenizer.encode([Request("good " * 30)])
-        self._first_rows, _ = tokenizer.encode([Request(text) for text in first_texts.texts(description.max_length)])
+        rows, _ = tokenizer.encode([Request(text) for text in first_texts.texts(description.max_length)])
+        self._first_rows = rows._replace(lengths=rows.lengths[rows.lengths > 0])  # some tokenizers know no digits
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -171,7 +172,8 @@ class Predictor:
             ) from error
 
     def _check_first_texts(self) -> None:
-        first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype)
+        first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype,
+                          self.max_batch_tokens)
 
     def _record(self) -> bool:
         packing = self._forwards.packing
@@ -186,8 +188,8 @@ class Predictor:
             raise ModelError(f"{self._description.source}: its forwards cannot be recorded as CUDA graphs: "
                              f"{one_line(error)}; {fix}") from error
         if recorded:
-            logger.info("%s: %d forwards of up to %d tokens recorded in %.1f s", self._description.source, recorded,
-                        self.max_batch_tokens, time.perf_counter() - started)
+            logger.info("%s: %d forwards recorded in %.1f s", self._description.source, recorded,
+                        time.perf_counter() - started)
         return recorded > 0
 
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:

@@ -18,7 +18,8 @@ _STEP = 1_024
 # A shape has a block for every 24 tokens, every 10 or every 4. Texts of 32 tokens on average have one for every 29. An
 # empty block costs little, but more than nothing. Small shapes have the last density alone.
 _TOKENS_PER_BLOCK = (24, 10, 4)
-_FILLING_BLOCKS = _STEP // BLOCK  # what is left of the tokens is at most so many blocks
+_FILLING_BLOCKS = _STEP // BLOCK  # beside the usual texts, what is left between two sizes
+_MOST_GROWTH = 4
 MOST_TOKENS = 32_768  # the device takes longer for such a forward than Python for its launches
 
 
@@ -42,12 +43,18 @@ class Shapes:
                 for per_block in reversed(_densities(tokens))]
 
     def fitting(self, tokens: int, blocks: int) -> Shape | None:
-        """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough."""
-        at = bisect_left(self._tokens, tokens)
-        if at == len(self._tokens):
-            return None
-        size = self._tokens[at]
-        return next((_shape(size, per) for per in _densities(size) if blocks <= size // per), None)
+        """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough.
+
+        One of more than four times the tokens would cost more than it saves.
+        """
+        for size in self._tokens[bisect_left(self._tokens, tokens) :]:
+            if size > max(self._tokens[0], _MOST_GROWTH * tokens):
+                return None
+            filling = -(-(size - tokens) // BLOCK)
+            for shape in (_shape(size, per_block) for per_block in _densities(size)):
+                if blocks + filling <= shape.sequences:
+                    return shape
+        return None
 
 
 def fill_up(arrays: Arrays, shape: Shape, pad_id: int, position: int) -> dict[str, NDArray[np.int64]]:

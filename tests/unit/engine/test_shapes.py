@@ -31,10 +31,12 @@ def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: n
     shapes, tokens, blocks = Shapes(budget), int(lengths.sum()), count_blocks(lengths)
     shape = shapes.fitting(tokens, blocks)
     if shape is None:
-        assert tokens > min(budget, MOST_TOKENS) or blocks > tokens / 4
+        assert tokens > min(budget, MOST_TOKENS) or 16 * tokens > budget
         return
     assert shape in shapes.all()
-    assert tokens <= shape.tokens <= max(64, min(2 * tokens, tokens + 1_023))
+    assert tokens <= shape.tokens <= max(64, 4 * tokens)
+    if blocks <= tokens / 4:
+        assert shape.tokens <= max(64, min(2 * tokens, tokens + 1_023))
     filling = -(-(shape.tokens - tokens) // BLOCK)
     assert len(lengths) + filling <= blocks + filling <= shape.sequences
 
@@ -52,6 +54,10 @@ def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
     assert Shapes(16_384).fitting(16_300, 1_200) == (16_384, 16_384 // 10 + 16)
     assert Shapes(16_384).fitting(16_385, 580) is None
     assert Shapes(16_384).fitting(16_000, 5_000) is None  # texts of three tokens
+    assert Shapes(16_384).fitting(3_000, 1_000) == (4_096, 4_096 // 4 + 16)
+    assert Shapes(16_384).fitting(51, 17) == (64, 64 // 4 + 16)
+    assert Shapes(16_384).fitting(300, 250) == (1_024, 1_024 // 4 + 16)
+    assert Shapes(16_384).fitting(300, 300) is None  # each of one token
 
 
 @pytest.mark.parametrize("typed", [False, True])
