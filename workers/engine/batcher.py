@@ -93,8 +93,8 @@ def _cheapest_cuts(
 def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
     """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths, in the order of arrival.
 
-    A batch costs a launch, however little is in it. So there are as few batches as there can be, equal in size where that
-    does not take more of them.
+    A batch costs a launch, however little is in it. So there are as few batches as there can be, equal in size where
+    that does not take more of them.
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     if not len(ends):

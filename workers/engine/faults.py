@@ -1,8 +1,8 @@
 """What an exception says, and whether it is memory that was lacking. No torch."""
 
 _MOST_CHARS = 200
-# cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails; cuBLAS names another one for
-# its handle.
+# cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails. cuBLAS names another one
+# where it lacks memory for its handle.
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed",
                  "allocation_failed", "cublas_status_not_initialized when calling `cublascreate")
 
