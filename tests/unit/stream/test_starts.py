@@ -3,7 +3,16 @@
 import pytest
 
 from workers.stream.backlog import Standing, standings
-from workers.stream.starts import Log, StartFrom, lag_of, next_offset, starts_at_end
+from workers.stream.starts import (
+    Log,
+    StartFrom,
+    jump_effect,
+    lag_of,
+    next_offset,
+    start_effect,
+    starts_at_end,
+    why_no_offset,
+)
 
 LOG = Log(40, 100)
 
@@ -40,3 +49,30 @@ def test_one_partition_with_an_offset_decides_for_the_whole_topic() -> None:
     assert standings(logs, {0: None, 1: None}, "latest") == {0: Standing(10, 0), 1: Standing(10, 0)}
     assert standings(logs, {0: None, 1: 10}, "latest") == {0: Standing(10, 10), 1: Standing(10, 0)}
     assert standings(logs, {0: None, 1: None}, "earliest") == {0: Standing(10, 10), 1: Standing(10, 5)}
+
+
+@pytest.mark.parametrize(("log", "others", "seen", "why"), [
+    (Log(0, 10), False, False, "it is new, or its offsets have expired"),
+    (Log(0, 10), False, True, "the topic was made anew"),
+    (Log(0, 10), True, True, "this one was added, or its offset has expired"),
+    (LOG, True, True, "its offset has expired, or it was added long ago"),
+])  # fmt: skip
+def test_an_offset_that_is_missing_has_a_likely_reason(log: Log, others: bool, seen: bool, why: str) -> None:
+    assert why_no_offset(log, others, seen).endswith(why)
+
+
+def test_a_start_tells_what_it_skips_or_repeats() -> None:
+    assert start_effect(LOG, at_end=True) == "start_from: latest skips 60 messages"
+    assert start_effect(Log(0, 1), at_end=False) == "reads 1 message, once more what was classified before"
+    assert start_effect(Log(0, 0), at_end=False) == "reads no message"
+    assert start_effect(LOG, at_end=False).endswith("; the log has lost 40 messages before that")
+
+
+@pytest.mark.parametrize(("offset", "at_end", "effect"), [
+    (10, False, "the log has lost 30 messages without a result"),
+    (10, True, "the log has lost 30 messages without a result, and this skips 60 messages more"),
+    (120, False, "the log is another one or was cut; this reads 60 messages, once more what was classified before"),
+    (120, True, "the log is another one or was cut; this skips 60 messages"),
+])  # fmt: skip
+def test_a_jump_tells_what_it_skips_or_repeats(offset: int, at_end: bool, effect: str) -> None:
+    assert jump_effect(LOG, offset, at_end) == effect
