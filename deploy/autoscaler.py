@@ -16,6 +16,7 @@ from deploy.scaling.readings import Backlog, PipelineReadings, Readings, Replica
 from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from workers.errors import StreamError
 from workers.settings import Settings
+from workers.stream.backlog import Standing
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
@@ -25,7 +26,7 @@ BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # all stay as they are
 
 Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
-ReadBacklog = Callable[[], Mapping[str, Mapping[int, Any]]]
+ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
 Fresh = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Show = Callable[[Mapping[str, Any], Fresh, Fresh], None]
 
@@ -57,7 +58,7 @@ class Autoscaler:
         self._estimator = Estimator()
         self._policy: Policy | None = None
         self._began = clock()
-        self._backlog: tuple[float, Mapping[str, Mapping[int, Any]]] | None = None
+        self._backlog: tuple[float, Mapping[str, Mapping[int, Standing]]] | None = None
         self._seen, self._decision = Seen(self._began, {}, {}), NOTHING
 
     def start(self) -> None:
@@ -137,15 +138,14 @@ def _fresh(reports: Reports, kind: str, name: str) -> dict[str, Mapping[str, Any
     return {replica: stats for replica, stats in found.items() if stats.get("age_s", 0.0) < FRESH_S}
 
 
-def _backlog(asked: Mapping[int, Any], workers: Mapping[str, Mapping[str, Any]]) -> dict[int, Backlog]:
+def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, Mapping[str, Any]]) -> dict[int, Backlog]:
     """What the brokers say, made finer by who holds the partition.
 
     The group's offset is behind by what is done but not committed, and by the records that end transactions, for good.
     A worker knows both, but not the log's end: it asks for nothing as long as it pauses.
     """
     backlog = {}
-    for partition, (end, committed) in asked.items():
-        lag = 0 if committed is None else max(0, end - committed)
+    for partition, (end, lag) in asked.items():
         for stats in workers.values():
             if own := stats.get("partitions", {}).get(partition):
                 lag = min(lag, own[0] + max(0, end - own[1]))

@@ -10,12 +10,16 @@ from deploy.names import model_deployment
 
 PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
                     "in flight", "p50 ms", "p99 ms")
-NOT_READY = ("starting", "restarting", "draining", "failed")
+NOT_READING = ("starting", "restarting", "failed")
+NOT_READY = (*NOT_READING, "draining")
 Replicas = Mapping[str, Mapping[str, Any]]
 
 
 class PipelineView(NamedTuple):
-    """One pipeline, all its workers together; rates per second since the call before, latencies of the slowest."""
+    """One pipeline, all its workers together; rates per second since the call before, latencies of the slowest.
+
+    `lag`: messages; None while neither the brokers nor the workers know it.
+    """
 
     name: str
     workers: int
@@ -24,7 +28,7 @@ class PipelineView(NamedTuple):
     out_rate: float
     results: int
     dead_letters: Counter[str]
-    lag: int
+    lag: int | None
     oldest_s: float | None
     in_flight: int
     p50_ms: float | None
@@ -85,7 +89,7 @@ class StatusView:
             out_rate=self._rate(name, replicas, "results_out"),
             results=sum(int(worker.get("results_out", 0)) for worker in workers),
             dead_letters=dead,
-            lag=int(backlog["lag"]) if known else sum(int(worker.get("lag") or 0) for worker in workers),
+            lag=int(backlog["lag"]) if known else _lag_seen(workers),
             oldest_s=float(backlog["oldest_s"]) if known else None,
             in_flight=sum(int(worker.get("in_flight") or 0) for worker in workers),
             p50_ms=max((latency["p50"] for latency in latencies), default=None),
@@ -108,11 +112,18 @@ class StatusView:
         return total
 
 
+def _lag_seen(workers: list[Mapping[str, Any]]) -> int | None:
+    """What the workers know; None when one of them does not read: what it knew is old."""
+    if not workers or any(worker.get("state") in NOT_READING for worker in workers):
+        return None
+    return sum(int(worker.get("lag") or 0) for worker in workers)
+
+
 def cells(view: PipelineView) -> tuple[str, ...]:
     """A pipeline under `PIPELINE_COLUMNS`."""
     return (
         view.name, str(view.workers), view.state, f"{view.in_rate:.0f}", f"{view.out_rate:.0f}", str(view.results),
-        reasons(view.dead_letters), str(view.lag), number(view.oldest_s), str(view.in_flight),
+        reasons(view.dead_letters), number(view.lag), number(view.oldest_s), str(view.in_flight),
         number(view.p50_ms), number(view.p99_ms),
     )  # fmt: skip
 
@@ -136,7 +147,7 @@ def line(view: PipelineView) -> str:
     return (
         f"{view.name}: {view.state}, {plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
         f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
-        f"lag {view.lag}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
+        f"lag {number(view.lag)}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
         f"p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
         f"{wrong}"
     )

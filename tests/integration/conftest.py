@@ -11,10 +11,13 @@ from tests.fakes import FakeClassifier
 from tests.integration.streams import Topics, settings_for
 from tests.kafka import Broker, KafkaBroker
 from workers.classifier import Classifier
+from workers.stream.clients import connected_config, make_consumer
+from workers.stream.source import RecordSource
 from workers.stream.worker import PipelineWorker
 
 MakeTopic = Callable[..., str]
 StartWorker = Callable[..., PipelineWorker]
+MakeSource = Callable[..., RecordSource]
 
 
 class ExternalBroker(Broker):
@@ -81,3 +84,20 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
     for worker, classifier in running:
         worker.stop(5)
         classifier.close()
+
+
+@pytest.fixture
+def make_source(kafka: Broker) -> Iterator[MakeSource]:
+    """make_source(topic, **pipeline settings) is a member of the group `topic`; it sees new partitions in a second."""
+    made: list[RecordSource] = []
+
+    def make(topic: str, **pipeline: Any) -> RecordSource:
+        settings = settings_for(kafka.bootstrap, Topics(topic, "out", "dead-letters"), **pipeline)
+        config = connected_config(settings.kafka) | {"metadata_max_age_ms": 500}
+        consumer = make_consumer(config, settings.kafka, settings.pipelines["p"], topic)
+        made.append(RecordSource(consumer, settings.pipelines["p"]))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close(1_000)

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from kafka import TopicPartition as KafkaPartition
 
 from deploy.autoscaler import _backlog
 from tests.fakes import FakeClassifier
@@ -45,12 +46,26 @@ def answers(probe: BacklogProbe) -> bool:
 
 
 def test_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
-    assert probe.read() == {"p": dict.fromkeys(range(3), Standing(0, None))}
+    assert probe.read() == {"p": dict.fromkeys(range(3), Standing(0, 0))}
     for partition, count in ((0, 5), (2, 7)):
         produce(kafka.bootstrap, topics.input, [(None, VALUE)] * count, partition=partition)
     with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{topics.input}"})) as consumer:
         consumer.commit(offsets=[TopicPartition(topics.input, 2, 4)], asynchronous=False)
-    assert probe.read() == {"p": {0: Standing(5, None), 1: Standing(0, None), 2: Standing(7, 4)}}
+    assert probe.read() == {"p": {0: Standing(5, 5), 1: Standing(0, 0), 2: Standing(7, 3)}}
+    with kafka.admin() as admin:
+        admin.delete_records({KafkaPartition(topics.input, 0): 2, KafkaPartition(topics.input, 2): 6})
+    assert probe.read() == {"p": {0: Standing(5, 3), 1: Standing(0, 0), 2: Standing(7, 1)}}
+
+
+def test_latest_counts_for_a_new_group_alone(kafka: Broker, topics: Topics) -> None:
+    settings = settings_for(kafka.bootstrap, topics, group_id=f"group-{topics.input}", start_from="latest")
+    produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 5, partition=0)
+    with closing(BacklogProbe(settings)) as probe:
+        wait_until(lambda: answers(probe), 30, "a coordinator, which a new broker has to make first")
+        assert probe.read() == {"p": {0: Standing(5, 0), 1: Standing(0, 0), 2: Standing(0, 0)}}
+        with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{topics.input}"})) as consumer:
+            consumer.commit(offsets=[TopicPartition(topics.input, 2, 0)], asynchronous=False)
+        assert probe.read() == {"p": {0: Standing(5, 5), 1: Standing(0, 0), 2: Standing(0, 0)}}
 
 
 def test_new_partitions_are_seen(
@@ -93,8 +108,7 @@ def test_a_worker_that_has_done_everything_has_no_backlog(
         producer.commit_transaction(20)
     worker = start_worker(topics, group_id=f"group-{topics.input}")
     read_results(kafka.bootstrap, topics.output, 2)
-    wait_until(lambda: probe.read()["p"][0].committed == 3, 20)
-    assert probe.read()["p"][0].end == 4
+    wait_until(lambda: probe.read()["p"][0] == Standing(4, 1), 20)  # the record that ends the second transaction
     wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[0].lag == 0, 20)
 
 

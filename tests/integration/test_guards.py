@@ -186,9 +186,14 @@ def test_who_gives_no_answer_is_named_soon(
     assert worker.stats()["alarms_raised"] == 2
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("earliest", range(40, 60)), ("latest", range(50, 60))])
+@pytest.mark.parametrize(("policy", "expected", "told"), [
+    ("earliest", range(40, 60), "earliest goes on at 40: the log has lost 30 messages without a result"),
+    ("latest", range(50, 60),
+     "latest goes on at 50: the log has lost 30 messages without a result, and this skips 10 messages more"),
+])  # fmt: skip
 def test_an_offset_out_of_range(
-    broker: KafkaBroker, topics: Topics, start_worker: StartWorker, policy: str, expected: range
+    broker: KafkaBroker, topics: Topics, start_worker: StartWorker, caplog: pytest.LogCaptureFixture, policy: str,
+    expected: range, told: str,
 ) -> None:
     def start(policy: str) -> PipelineWorker:
         return start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, on_offset_out_of_range=policy)
@@ -212,6 +217,9 @@ def test_an_offset_out_of_range(
     produce(broker.bootstrap, topics.input, messages(10, first=50))
     found = [result["id"] for result in read_results(broker.bootstrap, topics.output, 10 + len(expected))]
     assert found == [*range(10), *expected]
+    lines = [(line.levelname, line.getMessage()) for line in caplog.records if "not in the log" in line.getMessage()]
+    assert lines == [("WARNING", f"{topics.input}:0: offset 10 is not in the log, which goes from 40 to 50; "
+                                 f"on_offset_out_of_range: {told}")]
 
 
 class TestReplay:

@@ -3,36 +3,14 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.fakes import FakeClassifier, predict
-from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, committed, produce, read_ids, settings_for, wait_until
+from tests.integration.conftest import MakeSource, StartWorker
+from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
 from tests.kafka import Broker
 from workers.classifier import Prediction, RecordError, Request
-from workers.stream.clients import connected_config, make_consumer
 from workers.stream.source import RecordSource
-
-MakeSource = Callable[..., RecordSource]
-
-
-@pytest.fixture
-def make_source(kafka: Broker) -> Iterator[MakeSource]:
-    """make_source(topic) is a member of the group `topic`, which sees new partitions within a second."""
-    made: list[RecordSource] = []
-
-    def make(topic: str) -> RecordSource:
-        settings = settings_for(kafka.bootstrap, Topics(topic, "out", "dead-letters"))
-        config = connected_config(settings.kafka) | {"metadata_max_age_ms": 500}
-        consumer = make_consumer(config, settings.kafka, settings.pipelines["p"], topic)
-        made.append(RecordSource(consumer, settings.pipelines["p"]))
-        return made[-1]
-
-    yield make
-    for source in made:
-        source.close(1_000)
 
 
 def poll_until(sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False,

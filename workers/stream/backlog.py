@@ -14,16 +14,20 @@ from kafka.structs import TopicPartition
 from workers.errors import StartError, StreamError
 from workers.settings import Settings
 from workers.stream.clients import connected_config, never_log_messages
+from workers.stream.starts import Log, StartFrom, lag_of, starts_at_end
 
 PARTITIONS_S = 60.0  # new ones are seen after so long
 AGAIN_S = 3.0
 
 
 class Standing(NamedTuple):
-    """One partition: `end` is its log's end for read_committed readers; `committed`: by the group, None: not yet."""
+    """One partition: `end` is its log's end for read_committed readers; `lag`: messages before it that are not done.
+
+    As far as the group has committed; where it has no offset, as far as they are to be read (`starts.lag_of`).
+    """
 
     end: int
-    committed: int | None
+    lag: int
 
 
 class BacklogProbe:
@@ -61,17 +65,23 @@ class BacklogProbe:
 
     def _read(self, admin: Any) -> dict[str, dict[int, Standing]]:
         self._list_partitions(admin)
-        asked = {TopicPartition(topic, number): OffsetSpec.LATEST
-                 for topic, numbers in self._partitions.items() for number in numbers}
-        ends = admin.list_partition_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+        logs = self._logs(admin)
         found: dict[str, dict[int, Standing]] = {}
         for name, group in self._groups.items():  # one by one: brokers below 3.0 take one group a request
-            topic = self._settings.pipelines[name].input
-            places = [TopicPartition(topic, number) for number in self._partitions[topic]]
+            pipeline = self._settings.pipelines[name]
+            places = [TopicPartition(pipeline.input, number) for number in self._partitions[pipeline.input]]
             offsets: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
-            found[name] = {place.partition: Standing(ends[place].offset, _offset(offsets.get(place)))
-                           for place in places}
+            found[name] = standings({place.partition: logs[place] for place in places},
+                                    {place.partition: _offset(offsets.get(place)) for place in places},
+                                    pipeline.start_from)
         return found
+
+    def _logs(self, admin: Any) -> dict[TopicPartition, Log]:
+        places = [TopicPartition(topic, number) for topic, numbers in self._partitions.items() for number in numbers]
+        starts, ends = (admin.list_partition_offsets(dict.fromkeys(places, spec),
+                                                     isolation_level=IsolationLevel.READ_COMMITTED)
+                        for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+        return {place: Log(starts[place].offset, ends[place].offset) for place in places}
 
     def _list_partitions(self, admin: Any) -> None:
         known = bool(self._partitions) and all(self._partitions.values())  # a topic may be made on its first use
@@ -82,6 +92,14 @@ class BacklogProbe:
         self._partitions = {topic["name"]: sorted(part["partition_index"] for part in topic["partitions"])
                             for topic in described}
         self._listed_at = time.monotonic()
+
+
+def standings(
+    logs: Mapping[int, Log], committed: Mapping[int, int | None], start_from: StartFrom
+) -> dict[int, Standing]:
+    """Of one topic and group, by partition. `committed`: None where the group has no offset."""
+    at_end = starts_at_end(start_from, committed.values())
+    return {number: Standing(log.end, lag_of(log, committed[number], at_end)) for number, log in logs.items()}
 
 
 def _offset(found: object) -> int | None:

@@ -23,11 +23,11 @@ its offsets anew, what was held before a membership was lost may not be held aft
 join begins while something is being handed over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
+from kafka.structs import MemberState, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.stream.assignor import Assignor
 
@@ -65,3 +65,8 @@ class Membership:
     def forget_offsets(self) -> None:
         """Ask the broker anew for committed offsets, whatever was asked for before. From whatever thread."""
         self._coordinator._offset_fetch_futures.clear()
+
+    def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
+        """The group's offsets, where it has one, in one request. Raises kafka's own errors."""
+        found = self._coordinator.fetch_committed_offsets(list(partitions), timeout_ms=timeout_ms)
+        return {partition: committed.offset for partition, committed in found.items()}

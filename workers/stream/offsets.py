@@ -10,14 +10,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import ConsumerRebalanceListener
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.errors import StreamError
 from workers.stream.fetching import CorruptBatch
 
 Offsets = dict[TopicPartition, int]
+
+
+def as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets in the client's own type."""
+    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+
+
+def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
+    """Of a log line in JSON."""
+    return {"topic": partition.topic, "partition": partition.partition, "offset": offset}
 
 
 @dataclass(slots=True, eq=False)

@@ -2,8 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -16,14 +17,15 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RebalanceInProgressError,
 )
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import TopicPartition
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.commands import Refused
 from workers.stream.fetching import CorruptBatch, Fetching
 from workers.stream.membership import Membership
-from workers.stream.offsets import Offsets, Ownership, PartitionProgress
+from workers.stream.offsets import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from workers.stream.starting import GroupHistory, Starting
 from workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,19 @@ Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
 
 class RecordSource:
-    """Owns `consumer`, which must not have subscribed yet, and closes it."""
+    """Owns `consumer`, which must not have subscribed yet, and closes it. `history`: of earlier consumers, if any."""
 
-    def __init__(self, consumer: KafkaConsumer, settings: PipelineSettings, stats: Stats | None = None) -> None:
+    def __init__(
+        self, consumer: KafkaConsumer, settings: PipelineSettings, stats: Stats | None = None,
+        history: GroupHistory | None = None,
+    ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings, self._stats = settings, stats or Stats()
         self._commit_error: Exception | None = None
         self._membership = Membership(consumer, lambda: self.ownership.leaving_s() is not None)
         self._fetching = Fetching(consumer)
+        self._history = history or GroupHistory()
+        self._starting = Starting(consumer, settings, self._membership, self._history)
         self.ownership = Ownership(self._assigned)
         consumer.subscribe([settings.input], listener=self.ownership)
 
@@ -62,7 +69,7 @@ class RecordSource:
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:
-            self._start_at(self._settings.start_from, list(error.args[0]))
+            self._begin(list(error.args[0]), timeout_ms)
             return []
         except OffsetOutOfRangeError as error:
             self._out_of_range(dict(error.args[0]))
@@ -71,6 +78,8 @@ class RecordSource:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
         if not self._membership.joining() and self._outlived():
             raise StreamError("the group has counted this worker out while it was joining again")
+        if not self._history.seen:
+            self._history.seen = any(self._fetching.position(partition) is not None for partition in assigned)
         self._halt()
         held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
         mine = [(progress, records) for progress, records in held if progress is not None]
@@ -188,7 +197,7 @@ class RecordSource:
         except KafkaError as error:
             raise Refused(f"{place}: the offset could not be committed ({type(error).__name__}); try again") from error
         log.error("%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)", place,
-                  batch.first, offset - 1, batch.problem, extra=_fields(partition, batch.first))
+                  batch.first, offset - 1, batch.problem, extra=log_fields(partition, batch.first))
         progress.skip_to(offset)
         with suppress(ValueError):  # taken away just now: the next owner goes on there
             self._consumer.seek(partition, offset)
@@ -211,37 +220,28 @@ class RecordSource:
                 with suppress(KeyError):  # taken away just now
                     self._consumer.pause(partition)
 
+    def _begin(self, missing: list[TopicPartition], timeout_ms: int) -> None:
+        """Give `missing` an offset; when that has to wait, so long."""
+        offsets = self._moved(lambda: self._starting.begin(missing))
+        if not offsets:
+            time.sleep(timeout_ms / 1000)
+
     def _out_of_range(self, offsets: Offsets) -> None:
         """Raises `OffsetOutOfRange`, or goes on where `on_offset_out_of_range` says."""
         policy = self._settings.on_offset_out_of_range
-        where = ", ".join(f"{p.topic}:{p.partition}:{offset}" for p, offset in offsets.items())
         if policy == "fail":
+            where = ", ".join(f"{p.topic}:{p.partition}:{offset}" for p, offset in offsets.items())
             raise OffsetOutOfRange(f"{where} is no longer in the log: messages were deleted before they were "
                                    "classified; set the group's offset with `labelstream replay`, then start again")
-        for partition, offset in self._start_at(policy, list(offsets)).items():
-            self._stats.add(offset_jumps=1)
-            log.error("%s:%d: offset %d is not in the log; on_offset_out_of_range goes on at %d: %s",
-                      partition.topic, partition.partition, offsets[partition], offset,
-                      f"{offset - offsets[partition]} messages are left out" if offset >= offsets[partition]
-                      else f"{offsets[partition] - offset} offsets back, the log is another one",
-                      extra=_fields(partition, offsets[partition]))
+        self._stats.add(offset_jumps=len(self._moved(lambda: self._starting.jump(offsets, policy))))
 
-    def _start_at(self, place: Literal["earliest", "latest"], partitions: list[TopicPartition]) -> Offsets:
-        """Fetch `partitions` from there, and commit it at once, so that a restart does not move it.
-
-        Kafka's own reset policy is off: it would make no difference between a new partition and lost messages.
-        """
-        find = self._consumer.beginning_offsets if place == "earliest" else self._consumer.end_offsets
+    def _moved(self, move: Callable[[], Offsets]) -> Offsets:
+        """The offsets that `move` has committed."""
         try:
-            offsets: Offsets = find(partitions)
-            for partition, offset in offsets.items():
-                self._consumer.seek(partition, offset)
-            self._commit_soon(offsets)
+            offsets = move()
         except KafkaError as error:
             raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
-        except ValueError:
-            log.info("a partition was taken away before it was started")
-            return {}
+        self.ownership.committed(offsets)
         return offsets
 
     def _commit_soon(self, offsets: Offsets) -> None:
@@ -257,13 +257,3 @@ class RecordSource:
                 self._stats.took("commit_s", time.monotonic() - began)
 
         self._consumer.commit_async(as_kafka(offsets), callback=finished)
-
-
-def _fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
-    """Of a log line in JSON."""
-    return {"topic": partition.topic, "partition": partition.partition, "offset": offset}
-
-
-def as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Offsets in the client's own type."""
-    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}

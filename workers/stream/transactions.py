@@ -32,9 +32,8 @@ from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
-from workers.stream.offsets import Offsets
+from workers.stream.offsets import Offsets, as_kafka
 from workers.stream.producers import FENCED, end, identity, in_time
-from workers.stream.source import as_kafka
 from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
 log = logging.getLogger(__name__)

@@ -35,6 +35,7 @@ from workers.stream.producers import IdempotentProducer
 from workers.stream.restarts import Restarts
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
+from workers.stream.starting import GroupHistory
 from workers.stream.stats import Stats
 from workers.stream.topics import check_topics
 from workers.stream.transactions import TransactionalProducer, check_transactions
@@ -73,6 +74,7 @@ class PipelineWorker:
         self._turned_at = time.monotonic()
         self._state = "starting"
         self._restarts = Restarts()
+        self._history = GroupHistory()
         self._backlog: dict[int, tuple[int, int]] = {}
         self._calls: int | None = None
         self._pipeline: Pipeline | None = None
@@ -216,7 +218,7 @@ class PipelineWorker:
                                          self._settings.group_id(self._name))
             except KafkaError as error:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
-            source = RecordSource(consumer, self._pipeline_settings, self._stats)
+            source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history)
             stack.callback(source.close, CLOSE_MS)
             delivery = self._make_delivery(source, producer, careful)
             self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,

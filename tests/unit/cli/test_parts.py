@@ -224,6 +224,13 @@ class TestStatus:
         scaling["backlog"]["p"]["stale"] = True
         assert status.StatusView().pipelines(board)[0].lag == 6
 
+    def test_a_lag_that_nobody_knows_is_not_0(self) -> None:
+        [seen] = status.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
+        assert seen.lag is None
+        assert "lag -, oldest - s" in status.line(seen)
+        [seen] = status.StatusView().pipelines({"pipelines": {"p": {}}, "models": {}})
+        assert seen.lag is None
+
     def test_one_line_with_reasons_and_trouble(self) -> None:
         [seen] = status.StatusView().pipelines(self.board(1, state="restarting", trouble="no broker"))
         text = status.line(seen)

@@ -1,0 +1,161 @@
+"""Where a partition begins in which the group has no offset: on a real broker."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+from kafka import TopicPartition
+
+from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
+from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
+from tests.integration.test_delivery import messages
+from tests.integration.test_rebalance import poll_until, spread
+from tests.kafka import Broker
+from workers.stream import worker as worker_module
+from workers.stream.offsets import as_kafka
+from workers.stream.source import RecordSource
+
+NONE = -1001  # librdkafka's word for no offset
+
+
+def received(source: RecordSource, until: Callable[[dict[int, list[int]]], bool], timeout_s: float = 20.0
+             ) -> dict[int, list[int]]:
+    """The offsets that come in by partition, until the condition holds."""
+    found: dict[int, list[int]] = {}
+    deadline = time.monotonic() + timeout_s
+    while not until(found):
+        assert time.monotonic() < deadline, found
+        source.ownership.let_go()
+        for progress, records in source.poll(100, False):
+            found.setdefault(progress.partition.partition, []).extend(record.offset for record in records)
+    return found
+
+
+def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    """What was said of starts, without the topic's name."""
+    return [record.getMessage().partition(":")[2] for record in caplog.records
+            if record.name == "workers.stream.starting" and record.levelno == level]
+
+
+def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:
+    for partition, count in counts.items():
+        produce(kafka.bootstrap, topic, [(None, b"some text")] * count, partition=partition)
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+def test_no_message_of_an_added_partition_is_lost_with_latest(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    make = worker_module.make_consumer
+    monkeypatch.setattr(worker_module, "make_consumer",
+                        lambda config, *more: make({**config, "metadata_max_age_ms": 1_000}, *more))
+    topics = Topics(make_topic(1), make_topic(1), make_topic(1))
+    produce(kafka.bootstrap, topics.input, messages(10))
+    worker = start_worker(topics, group_id=topics.input, start_from="latest", delivery=delivery)
+    wait_until(lambda: committed(kafka.bootstrap, topics.input, topics.input) == {0: 10}, 30, "the start")
+    kafka.add_partitions(topics.input, 2)
+    for partition in (0, 1):
+        produce(kafka.bootstrap, topics.input, messages(50, first=100 + 50 * partition), partition=partition)
+    assert sorted(read_ids(kafka.bootstrap, topics.output, 100)) == list(range(100, 200))
+    wait_until(lambda: worker.stats()["lag"] == 0, 20, "its commit")
+
+
+def test_an_added_partition_begins_at_its_beginning(
+    kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(kafka, topic, {0: 10})
+    source = make_source(topic, start_from="latest")
+    received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
+    assert started(caplog) == ["0 starts at offset 10, the end of its log: the group has no offset in this topic: it "
+                               "is new, or its offsets have expired; start_from: latest skips 10 messages"]
+    kafka.add_partitions(topic, 2)
+    fill(kafka, topic, {1: 5})  # nobody polls meanwhile
+    assert received(source, lambda found: 1 in found) == {1: [0, 1, 2, 3, 4]}
+    assert committed(kafka.bootstrap, topic, topic) == {0: 10, 1: 0}
+    assert started(caplog)[1:] == [
+        "1 starts at offset 0, the start of its log: the group has offsets in other partitions: this one was added, or "
+        "its offset has expired; reads 5 messages, once more what was classified before"]
+
+
+def test_a_new_group_starts_everywhere_at_the_end_whoever_joins_when(
+    kafka: Broker, make_topic: MakeTopic, make_source: MakeSource
+) -> None:
+    """One decides for all: what the others find committed would tell them that the group is not new."""
+    topic = make_topic(4)
+    fill(kafka, topic, dict.fromkeys(range(4), 10))
+    members = [make_source(topic, start_from="latest") for _ in range(3)]
+    poll_until(members, lambda: spread(members) == [1, 1, 2])
+    wait_until(lambda: committed(kafka.bootstrap, topic, topic) == dict.fromkeys(range(4), 10), 20, "the start")
+    fill(kafka, topic, dict.fromkeys(range(4), 1))
+    found: dict[int, list[int]] = {}
+    for member in members:
+        found |= received(member, lambda some, member=member: len(some) == spread([member])[0])
+    assert found == {number: [10] for number in range(4)}
+
+
+def test_the_first_worker_dies_before_its_commit(
+    kafka: Broker, make_topic: MakeTopic, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = make_topic(2)
+    fill(kafka, topic, {0: 10, 1: 10})
+    first = make_source(topic, start_from="latest")
+    monkeypatch.setattr(first._starting, "_go_on", lambda offsets, ours: False)
+    received(first, lambda _: spread([first]) == [2])
+    first.poll(100, False)
+    assert committed(kafka.bootstrap, topic, topic) == {0: NONE, 1: NONE}
+    first.close(2_000)
+    fill(kafka, topic, {0: 1})
+    second = make_source(topic, start_from="latest")
+    received(second, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 11, 1: 10})
+    fill(kafka, topic, {0: 1})
+    assert received(second, bool) == {0: [11]}
+
+
+@pytest.mark.parametrize("start_from", ["earliest", "latest"])
+def test_an_offset_that_has_expired_is_told(
+    kafka: Broker, make_topic: MakeTopic, make_source: MakeSource, caplog: pytest.LogCaptureFixture, start_from: str
+) -> None:
+    topic = make_topic(2)
+    with kafka.admin() as admin:
+        fill(kafka, topic, {0: 10, 1: 10})
+        admin.delete_records({TopicPartition(topic, 0): 4})
+        admin.alter_group_offsets(topic, as_kafka({TopicPartition(topic, 1): 10}))
+    found = received(make_source(topic, start_from=start_from), bool)
+    assert found == {0: [4, 5, 6, 7, 8, 9]}
+    assert started(caplog) == [
+        "0 starts at offset 4, the start of its log: the group has offsets in other partitions, and this one has lost "
+        "messages to retention: its offset has expired, or it was added long ago; reads 6 messages, once more what "
+        "was classified before; the log has lost 4 messages before that"]
+
+
+def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
+    kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(kafka, topic, {0: 10})
+    source = make_source(topic, start_from="latest")
+    received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
+    with kafka.admin() as admin:
+        admin.delete_topics([topic])
+    received(source, lambda _: spread([source]) == [0])
+    wait_until(lambda: created(kafka, topic), 20, "the topic's end")
+    fill(kafka, topic, {0: 5})
+    assert received(source, bool) == {0: [0, 1, 2, 3, 4]}
+    assert "the topic was made anew; reads 5 messages" in started(caplog)[-1]
+
+
+def created(kafka: Broker, topic: str) -> bool:
+    try:
+        kafka.create_topic(topic)
+    except Exception:
+        return False
+    return True
+
+
+def test_an_unused_topic_is_worth_no_warning(
+    topic: str, kafka: Broker, make_source: MakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    received(make_source(topic), lambda _: committed(kafka.bootstrap, topic, topic) == {0: 0})
+    assert started(caplog) == []
+    assert len(started(caplog, logging.INFO)) == 1

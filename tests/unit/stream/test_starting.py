@@ -1,0 +1,106 @@
+"""Who decides where partitions without an offset begin, and when: with a consumer that only remembers."""
+
+from typing import Any
+
+import pytest
+from kafka.errors import CommitFailedError, KafkaTimeoutError
+from kafka.structs import TopicPartition
+
+from workers.settings import PipelineSettings
+from workers.stream.starting import GroupHistory, Starting
+
+P0, P1, P2 = (TopicPartition("in", number) for number in range(3))
+Offsets = dict[TopicPartition, int]
+
+
+class Group:
+    """A consumer and its membership: a topic with three partitions that hold 40..99."""
+
+    def __init__(self, held: set[TopicPartition], committed: Offsets) -> None:
+        self.held, self.offsets, self.sought = held, committed, Offsets()
+        self.commit_error: Exception | None = None
+        self.fetch_error: Exception | None = None
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.held
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0, 1, 2}
+
+    def beginning_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
+        return dict.fromkeys(partitions, 40)
+
+    def end_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
+        return dict.fromkeys(partitions, 100)
+
+    def committed(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
+        if self.fetch_error is not None:
+            raise self.fetch_error
+        return {partition: self.offsets[partition] for partition in partitions if partition in self.offsets}
+
+    def commit(self, offsets: dict[TopicPartition, Any], timeout_ms: int) -> None:
+        if self.commit_error is not None:
+            raise self.commit_error
+        self.offsets |= {partition: entry.offset for partition, entry in offsets.items()}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        if partition not in self.held:
+            raise ValueError("Unassigned partition")
+        self.sought[partition] = offset
+
+
+def starting(group: Any, start_from: str = "latest", seen: bool = False) -> Starting:
+    settings = PipelineSettings.model_validate(
+        {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from})
+    return Starting(group, settings, group, GroupHistory(seen))
+
+
+def test_who_holds_the_first_partition_decides_for_all() -> None:
+    group = Group({P0, P1}, {})
+    assert starting(group).begin([P0, P1]) == {P0: 100, P1: 100, P2: 100}
+    assert group.sought == {P0: 100, P1: 100}
+
+
+def test_the_others_wait_for_it() -> None:
+    group = Group({P1, P2}, {})
+    made = starting(group)
+    assert made.begin([P1, P2]) == {}
+    assert group.offsets == {}
+    group.offsets = {P0: 90, P1: 90, P2: 90}  # it has decided, after we were told of no offset
+    assert made.begin([P1, P2]) == {}
+    assert group.offsets == {P0: 90, P1: 90, P2: 90}
+    assert group.sought == {}  # the next poll finds them
+
+
+@pytest.mark.parametrize("start_from", ["earliest", "latest"])
+def test_one_offset_in_the_topic_is_enough_to_start_at_the_beginning(start_from: str) -> None:
+    group = Group({P2}, {P0: 55})
+    assert starting(group, start_from).begin([P2]) == {P2: 40}
+    assert group.offsets == {P0: 55, P2: 40}
+
+
+def test_nobody_waits_with_earliest() -> None:
+    assert starting(Group({P1}, {}), "earliest").begin([P1]) == {P1: 40}
+
+
+def test_a_group_that_had_offsets_is_not_new() -> None:
+    assert starting(Group({P0, P1, P2}, {}), seen=True).begin([P0, P1, P2]) == {P0: 40, P1: 40, P2: 40}
+
+
+def test_what_is_not_committed_is_not_decided() -> None:
+    group = Group({P0}, {})
+    group.commit_error = CommitFailedError()
+    made = starting(group)
+    assert made.begin([P0]) == {}
+    assert group.sought == {}
+    assert made.jump({P0: 10}, "earliest") == {}
+    assert group.sought == {}
+    group.commit_error = None
+    assert made.begin([P0]) == {P0: 100, P1: 100, P2: 100}  # as new as before
+
+
+def test_offsets_that_cannot_be_read_yet_decide_nothing() -> None:
+    group = Group({P0}, {})
+    group.fetch_error = KafkaTimeoutError()
+    assert starting(group).begin([P0]) == {}
+    assert group.offsets == {}

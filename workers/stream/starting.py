@@ -1,0 +1,130 @@
+"""Partitions without an offset, or with one that is not in their log: where they go on is decided, committed and told.
+
+Kafka's own reset policy is off: it tells a new group from neither an added partition nor an expired offset.
+
+`start_from: latest` is decided for the whole topic at once, by the member that holds the first partition, with one
+commit of all partitions. The other members wait for it. If each decided for its own partitions, the second one would
+find offsets of the first one and no longer take the group for a new one. A decision counts only when it is committed;
+the group's generation fences the commit, so that there are never two who decide.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.errors import CommitFailedError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.structs import TopicPartition
+
+from workers.settings import PipelineSettings
+from workers.stream.membership import Membership
+from workers.stream.offsets import Offsets, as_kafka, log_fields
+from workers.stream.starts import (
+    Log,
+    StartFrom,
+    is_harmless,
+    jump_effect,
+    next_offset,
+    start_effect,
+    starts_at_end,
+    why_no_offset,
+)
+
+log = logging.getLogger(__name__)
+REQUEST_MS = 5_000  # of each of the requests that a start needs
+
+
+@dataclass
+class GroupHistory:
+    """`seen`: this process has seen the group have an offset in the input. It outlives consumers, not the process."""
+
+    seen: bool = False
+
+
+class Starting:
+    """Moves `consumer`, on the thread that polls it. `history` is the worker's."""
+
+    def __init__(
+        self, consumer: KafkaConsumer, settings: PipelineSettings, membership: Membership, history: GroupHistory
+    ) -> None:
+        self._consumer: Any = consumer  # pyright's stubs are of an older client
+        self._settings, self._membership, self._history = settings, membership, history
+        self._waiting = False
+
+    def begin(self, missing: Collection[TopicPartition]) -> Offsets:
+        """Let partitions of ours that have no offset begin. The offsets that were committed, of others' as well.
+
+        Empty when it is not decided yet: poll, then try again. Raises kafka's own errors.
+        """
+        numbers = self._consumer.partitions_for_topic(self._settings.input)
+        places = sorted({*missing, *(TopicPartition(self._settings.input, number) for number in numbers)})
+        try:
+            committed = self._membership.committed(places, REQUEST_MS)
+        except KafkaTimeoutError:  # a transaction with offsets of this group is open, for example
+            log.info("the offsets of the group cannot be read yet")
+            return {}
+        self._history.seen = self._history.seen or bool(committed)
+        new = starts_at_end(self._settings.start_from, committed.values())
+        if new and places[0] not in self._consumer.assignment():
+            self._wait_for(places[0])
+            return {}
+        # Some may have got their offset since they were found to have none.
+        logs = self._logs(places if new else [place for place in missing if place not in committed])
+        at_end = new and not self._history.seen
+        offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
+        if not self._go_on(offsets, missing):
+            return {}
+        for place, found in logs.items():
+            _tell_start(place, found, offsets[place], at_end, why_no_offset(found, bool(committed), self._history.seen))
+        self._history.seen = True
+        return offsets
+
+    def jump(self, lost: Offsets, policy: StartFrom) -> Offsets:
+        """Let partitions of ours whose offsets `lost` are not in their logs go on where `policy` says.
+
+        The offsets that were committed; empty: poll, then try again. Raises kafka's own errors.
+        """
+        logs, at_end = self._logs(lost), policy == "latest"
+        offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
+        if not self._go_on(offsets, lost):
+            return {}
+        for place, found in logs.items():
+            log.warning("%s:%d: offset %d is not in the log, which goes from %d to %d; on_offset_out_of_range: %s goes "
+                        "on at %d: %s", place.topic, place.partition, lost[place], found.start, found.end, policy,
+                        offsets[place], jump_effect(found, lost[place], at_end), extra=log_fields(place, lost[place]))
+        return offsets
+
+    def _logs(self, places: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
+        if not places:
+            return {}
+        asked = list(places)
+        starts: Mapping[TopicPartition, int] = self._consumer.beginning_offsets(asked, timeout_ms=REQUEST_MS)
+        ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(asked, timeout_ms=REQUEST_MS)
+        return {place: Log(starts[place], max(starts[place], ends[place])) for place in places}
+
+    def _go_on(self, offsets: Offsets, ours: Collection[TopicPartition]) -> bool:
+        """Commit first, so that neither a restart nor another member moves it. False when a rebalance is in the way."""
+        if not offsets:
+            return False
+        try:
+            self._consumer.commit(as_kafka(offsets), timeout_ms=REQUEST_MS)
+        except (CommitFailedError, RebalanceInProgressError):
+            return False
+        for place in ours:
+            with suppress(ValueError):  # taken away just now: the next owner goes on there
+                self._consumer.seek(place, offsets[place])
+        return True
+
+    def _wait_for(self, first: TopicPartition) -> None:
+        if not self._waiting:
+            log.info("the group is new: the worker that holds %s:%d decides where it starts", first.topic,
+                     first.partition)
+        self._waiting = True
+
+
+def _tell_start(place: TopicPartition, found: Log, offset: int, at_end: bool, why: str) -> None:
+    level = logging.INFO if is_harmless(found) else logging.WARNING
+    log.log(level, "%s:%d starts at offset %d, the %s of its log: %s; %s", place.topic, place.partition, offset,
+            "end" if at_end else "start", why, start_effect(found, at_end), extra=log_fields(place, offset))
