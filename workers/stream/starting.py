@@ -112,7 +112,7 @@ class Starting:
             self._consumer.commit(as_kafka(offsets), timeout_ms=REQUEST_MS)
         except (CommitFailedError, RebalanceInProgressError):
             return False
-        for place in ours:
+        for place in offsets.keys() & set(ours):
             with suppress(ValueError):  # taken away just now: the next owner goes on there
                 self._consumer.seek(place, offsets[place])
         return True

@@ -79,6 +79,13 @@ def test_one_offset_in_the_topic_is_enough_to_start_at_the_beginning(start_from:
     assert group.offsets == {P0: 55, P2: 40}
 
 
+def test_one_that_has_got_its_offset_meanwhile_is_left_alone() -> None:
+    group = Group({P0, P1}, {P0: 55})
+    assert starting(group).begin([P0, P1]) == {P1: 40}
+    assert group.sought == {P1: 40}
+    assert group.offsets == {P0: 55, P1: 40}
+
+
 def test_nobody_waits_with_earliest() -> None:
     assert starting(Group({P1}, {}), "earliest").begin([P1]) == {P1: 40}
 
