@@ -52,10 +52,12 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     max_length = _max_length_of(source, tokenizer, model, options.max_length)
     description = describe(source, revision, options, model.config, tokenizer, max_length)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
+    takes_type_ids = "token_type_ids" in tokenizer.model_input_names
     inputs: dict[str, Any] = {
         "pad_id": 0 if pad_id is None else pad_id,
         "vocab_size": model.get_input_embeddings().num_embeddings,
-        "takes_type_ids": "token_type_ids" in tokenizer.model_input_names,
+        "takes_type_ids": takes_type_ids,
+        "type_vocab_size": _type_vocab_size(model.config) if takes_type_ids else None,
     }
     backend: Backend | None = None
     if openvino:
@@ -189,6 +191,11 @@ def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: 
     if wanted is not None and wanted > most:
         logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)
     return most if wanted is None else min(wanted, most)
+
+
+def _type_vocab_size(config: Any) -> int | None:
+    """None where the model has no table of type ids, which DeBERTa writes as 0."""
+    return getattr(config, "type_vocab_size", None) or None
 
 
 def _position_limit(model: PreTrainedModel) -> int | None:
