@@ -18,6 +18,7 @@ from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
 from workers.engine.gelu import fuse_gelu
 from workers.engine.graphs import Graphs, recorder_for
+from workers.engine.labels import check_mappings
 from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
@@ -43,7 +44,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
-    _check_config(source, folder, FAMILIES[task])
+    _check_config(source, folder, task)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
     tokenizer = _load_tokenizer(source, folder)
@@ -119,11 +120,15 @@ def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> Reading:
     return Pooled(model, pooling) if task is TaskName.EMBEDDING else Logits(model)
 
 
-def _check_config(source: str, folder: Path, family: Family) -> None:
+def _check_config(source: str, folder: Path, task: TaskName) -> None:
+    family = FAMILIES[task]
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except ValueError as error:
         raise ModelError(f"{source}: config.json is not JSON; download or save the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{source}: config.json holds no mapping; download or save the model again")
+    check_mappings(source, config, named=task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT))
     if "auto_map" in config:
         raise ModelError(
             f"{source}: its config.json asks for code of its own (auto_map), which is never run; use a model of an "
