@@ -131,7 +131,6 @@ def _check_labels(description: ModelDescription) -> None:
     named = description.zero_shot is not None or (
         description.task == TaskName.TEXT_CLASSIFICATION
         and description.activation is not Activation.NONE
-        and (len(description.labels) > 1 or description.threshold is not None)
     )
     if not named:
         raise ModelError(f"{description.source}: quantize is for models that give labels, so that int8 can be held "
