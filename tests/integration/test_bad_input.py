@@ -91,7 +91,7 @@ def test_every_row(kafka: Broker, make_topic: Callable[..., str], start_worker: 
         assert headers["__connect.errors.topic"] == topics.input
     stats = worker.stats()
     assert stats["skipped"] == 1  # the tombstone
-    assert stats["unknown_fields"] == 2
+    assert stats["unknown_fields"] == 4
 
 
 def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
