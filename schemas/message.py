@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic.json_schema import SkipJsonSchema
+
+
+class Verbatim(str):
+    """The text of a JSON object as it came: numbers in Python do not keep all digits."""
+
+    __slots__ = ()
 
 
 class TextMessage(BaseModel):
@@ -25,4 +32,6 @@ class TextMessage(BaseModel):
         None, description="Whether labels are independent of each other, for zero-shot models."
     )
     top_k: int | None = Field(None, ge=1, description="How many labels to report, best first.")
-    metadata: dict[str, Any] | None = Field(None, description="Yours; comes back in the result.")
+    metadata: SkipJsonSchema[InstanceOf[Verbatim]] | dict[str, Any] | None = Field(
+        None, union_mode="left_to_right", description="Yours; comes back in the result."
+    )

@@ -14,6 +14,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
 from transformers.utils import logging as transformers_logging
 
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -96,6 +97,22 @@ def edit_config(folder: Path, **changes: Any) -> None:
     """Set keys of `folder`'s config.json."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def with_typed_pairs(folder: Path) -> Path:
+    """Give `folder`'s RoBERTa a tokenizer whose pairs have type ids as BERT's have, and return the folder."""
+    known = transformers.AutoTokenizer.from_pretrained(folder)
+    inner = known.backend_tokenizer
+    inner.post_processor = TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1",
+        special_tokens=[(token, inner.token_to_id(token)) for token in ("<s>", "</s>")],
+    )  # fmt: skip
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+        mask_token="<mask>", cls_token="<s>", sep_token="</s>", model_max_length=MAX_LENGTH,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
 
 
 def make_tokenizer(family: str, *, cased: bool = False, model_max_length: int | None = MAX_LENGTH) -> Any:

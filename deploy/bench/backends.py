@@ -81,7 +81,7 @@ def _ways(plan: BackendsPlan, say: Say) -> tuple[dict[str, Backend], dict[str, f
     own: dict[str, Any] = {"device": "cpu", "dtype": plan.dtype}
     options = {"torch": {**own, "backend": "torch"}, "openvino": {**own, "backend": "openvino"}}
     if plan.quantize:
-        lines = [] if plan.texts is None else plan.texts.read_text(encoding="utf-8").splitlines()
+        lines = [] if plan.texts is None else plan.texts.read_text(encoding="utf-8-sig").splitlines()
         enough = sum(1 for line in lines if line.strip()) >= LEAST
         options["openvino int8"] = {**own, "quantize": "int8", "min_agreement": 0.0,
                                     "calibration_texts": plan.texts if enough else None}

@@ -25,7 +25,8 @@ class PlainBackend:
 
     def __init__(self, run: Run, names: tuple[str, ...], like: Backend) -> None:
         self._run, self._names = run, names
-        self.pad_id, self.vocab_size = like.pad_id, like.vocab_size
+        self.pad_id = like.pad_id
+        self.vocab_size, self.type_vocab_size = like.vocab_size, like.type_vocab_size
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """float32 [n, labels]"""

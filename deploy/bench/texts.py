@@ -29,7 +29,7 @@ def nth_text(texts: Sequence[str], number: int) -> str:
 def read_texts(path: Path) -> list[str]:
     """All lines that are not blank. Raises ConfigError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("--texts", f"{path} cannot be read ({type(error).__name__})",
                           "name a file with one text per line, in UTF-8") from None

@@ -2,6 +2,7 @@
 
 import json as json_module
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -78,8 +79,11 @@ def _request(text: str, top_k: int) -> Any:
 def _texts(given: list[str]) -> Iterator[str]:
     for text in given:
         if text == "-":
-            lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
-            yield from (line for line in lines if line.strip())
+            for number, line in enumerate(sys.stdin.buffer):
+                whole = line if number else line.removeprefix(BOM_UTF8)
+                read = whole.decode("utf-8", "replace").rstrip("\r\n")
+                if read.strip():
+                    yield read
         else:
             yield text
 

@@ -1,6 +1,7 @@
 """Lines of a file or of stdin -> the keys and values that `labelstream produce` sends. No Kafka here."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -35,11 +36,16 @@ class LineReader(NamedTuple):
     key_separator: str | None = None
 
     def read(self, lines: Iterable[bytes]) -> Iterator[KeyedValue]:
-        """Blank lines are left out, except raw ones. Raises LineError at the first line that cannot be sent."""
+        """Blank lines and the first one's byte order mark are left out, except raw ones.
+
+        Raises LineError at the first line that cannot be sent.
+        """
         for number, line in enumerate(lines, 1):
             line = line.removesuffix(b"\n")
             if not self.raw:
                 line = line.removesuffix(b"\r")
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)
                 if not line.strip():
                     continue
             yield self._read_one(number, line)

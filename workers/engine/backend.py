@@ -35,6 +35,11 @@ class Backend(Protocol):
         """Ids from this one on are not the model's."""
         ...
 
+    @property
+    def type_vocab_size(self) -> int | None:
+        """Type ids from this one on are not the model's; None: it has no table that they could lie outside of."""
+        ...
+
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """Run the model: floating point [n, labels] on the device, perhaps before the device has computed it.
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 from workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
+from workers.engine.faults import one_line
+from workers.engine.labels import entailment_id, label_names
 from workers.engine.options import ModelOptions
 from workers.engine.tasks.zero_shot import is_template
 from workers.errors import ModelError
@@ -11,7 +13,19 @@ from workers.errors import ModelError
 def describe(
     source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
 ) -> ModelDescription:
-    """`config`, `tokenizer`: transformers' own. Raises ModelError naming the option and the fix."""
+    """`config`, `tokenizer`: transformers' own. Raises ModelError, where it can naming the key and the fix."""
+    try:
+        return _describe(source, revision, options, config, tokenizer, max_length)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{source}: its config.json and tokenizer cannot be read as a model for task {options.task}: "
+                         f"{one_line(error)}; download or save the model again, or set another task") from error
+
+
+def _describe(
+    source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
+) -> ModelDescription:
     task = task_of(source, options)
     zero_shot, embedding = task is TaskName.ZERO_SHOT, task is TaskName.EMBEDDING
     labels = _labels_of(source, task, config, tokenizer)
@@ -30,7 +44,7 @@ def describe(
         ranked=not (zero_shot or embedding or options.long_text == "windows"),
         keep=_keep(options.truncate, tokenizer.truncation_side),
         windows=_windows(source, options, max_length),
-        zero_shot=_zero_shot(source, options, config) if zero_shot else None,
+        zero_shot=_zero_shot(source, options, labels, config.label2id) if zero_shot else None,
         threshold=options.threshold,
         thresholds=dict(options.thresholds),
         mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
@@ -75,16 +89,16 @@ def activation_of(config: Any, problem_type: str | None = None) -> Activation:
     return Activation(getattr(config, "function_to_apply", Activation.NONE))
 
 
-def _zero_shot(source: str, options: ModelOptions, config: Any) -> ZeroShot:
+def _zero_shot(source: str, options: ModelOptions, labels: tuple[str, ...], label2id: Any) -> ZeroShot:
     """The rule of `ZeroShotClassificationPipeline` for the ids; what it only warns of is an error here."""
-    ids = [number for name, number in config.label2id.items() if str(name).lower().startswith("entail")]
-    if not ids or config.num_labels < 2:
+    entailment = entailment_id(source, labels, label2id)
+    if entailment is None or len(labels) < 2:
         raise ModelError(f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
                          "label 'entailment' in its config.json's label2id; name another model, or another task")
     if not is_template(options.hypothesis_template):
         raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
-    contradiction_id = config.num_labels - 1 if ids[0] == 0 else 0
-    return ZeroShot(ids[0], contradiction_id, tuple(options.candidate_labels), options.hypothesis_template,
+    contradiction_id = len(labels) - 1 if entailment == 0 else 0
+    return ZeroShot(entailment, contradiction_id, tuple(options.candidate_labels), options.hypothesis_template,
                     options.multi_label)
 
 
@@ -130,7 +144,4 @@ def _labels_of(source: str, task: TaskName, config: Any, tokenizer: Any) -> tupl
     if task is TaskName.FILL_MASK:  # as the pipeline names them; a model may have more rows than there are tokens
         known = len(tokenizer)
         return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))
-    names: dict[int, Any] | None = config.id2label
-    if not names or sorted(names) != list(range(config.num_labels)):
-        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{config.num_labels - 1}")
-    return tuple(str(names[i]) for i in range(len(names)))
+    return label_names(source, config.id2label, config.num_labels)

@@ -1,16 +1,21 @@
 """What a model says to a few good texts before it may answer others."""
 
 import logging
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.engine.backend import PackingBackend
+from workers.classifier import Request
+from workers.engine.backend import Backend, PackingBackend
 from workers.engine.batcher import plan_packed
-from workers.engine.description import ModelDescription
+from workers.engine.description import ModelDescription, TaskName
 from workers.engine.faults import one_line
 from workers.engine.forwards import Forwards, Rows
+from workers.engine.frame import Frame
+from workers.engine.packed import PackedSequences
+from workers.engine.tokenizer import TextTokenizer
 from workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -23,12 +28,50 @@ _TOLERANCE, _TOLERANCE_OF_HALF = 1e-3, 0.1
 # by 0.3 and more, and by 0.035 even in a model with small random weights.
 _TOLERANCE_WITHOUT_PADDING = 0.03
 _SHORT = ("good", "bad", "no", "a", "yes!", "1", "the end", "why?", "it is good", "never", "x y z", "not bad at all.")
+_PAIR = Request("good", text_pair="not bad at all")
+_TASKS_WITH_PAIRS = (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT)
 
 
 def texts(max_length: int) -> tuple[str, ...]:
     """Short ones, one of some sentences, and one longer than `max_length` tokens."""
     long = "all work and no play " * max_length
     return (*_SHORT, long[:160], long)
+
+
+class FirstRows(NamedTuple):
+    """`packed`: of `texts`, and of a pair where requests may hold one. `no_pairs`: why the model cannot take pairs."""
+
+    packed: PackedSequences
+    no_pairs: str | None
+
+
+def rows(description: ModelDescription, backend: Backend, tokenizer: TextTokenizer) -> FirstRows:
+    """Raises ModelError where the type ids of all that the task gives the model lie outside of its table."""
+    requests = [Request(text) for text in texts(description.max_length)]
+    size, task = backend.type_vocab_size, description.task
+    if task == TaskName.ZERO_SHOT:
+        _check_types(description, tokenizer.pair, size)
+    else:
+        _check_types(description, tokenizer.single, size)
+    no_pairs = None
+    if task in _TASKS_WITH_PAIRS:
+        if size is None or tokenizer.pair.largest_type < size:
+            requests.insert(len(_SHORT), _PAIR)
+        else:
+            no_pairs = outside_types(size)
+    packed, _ = tokenizer.encode(requests)
+    return FirstRows(packed._replace(lengths=packed.lengths[packed.lengths > 0]), no_pairs)  # some know no digits
+
+
+def outside_types(size: int | None) -> str:
+    """What is wrong with type ids from `size` on."""
+    return (f"the tokenizer makes type ids that the model has no place for (type_vocab_size in config.json is {size}); "
+            "save the tokenizer that belongs to the model beside it")
+
+
+def _check_types(description: ModelDescription, frame: Frame, size: int | None) -> None:
+    if size is not None and frame.largest_type >= size:
+        raise ModelError(f"{description.source}: {outside_types(size)}")
 
 
 def check(

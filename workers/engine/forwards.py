@@ -26,6 +26,10 @@ class Rows:
         self.starts = np.zeros(len(packed.lengths), np.int64)
         np.cumsum(packed.lengths[:-1], out=self.starts[1:])
 
+    def any_in(self, tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of each sequence whether any of its tokens is True: bool [n] of bool [sum(lengths)]."""
+        return np.logical_or.reduceat(tokens, self.starts)
+
 
 class Forwards:
     """Makes batches for `backend`, without padding as long as that one `packs`.

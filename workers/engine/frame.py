@@ -29,6 +29,11 @@ class Frame(NamedTuple):
         """Whether any type id is not zero."""
         return any(self.content_types) or any(map(any, self.gap_types))
 
+    @property
+    def largest_type(self) -> int:
+        """The largest type id in it."""
+        return max(*self.content_types, *b"".join(self.gap_types), 0)
+
     def wrap(self, contents: Sequence[bytes]) -> bytes:
         """The whole sequence's int32 ids."""
         parts = [self.ids[0]]

@@ -18,6 +18,7 @@ from workers.engine.families import FAMILIES, Family
 from workers.engine.faults import one_line
 from workers.engine.gelu import fuse_gelu
 from workers.engine.graphs import Graphs, recorder_for
+from workers.engine.labels import check_mappings
 from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from workers.engine.options import ModelOptions
 from workers.engine.packed_linear import pack_linears
@@ -43,7 +44,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
-    _check_config(source, folder, FAMILIES[task])
+    _check_config(source, folder, task)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
     tokenizer = _load_tokenizer(source, folder)
@@ -52,10 +53,12 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     max_length = _max_length_of(source, tokenizer, model, options.max_length)
     description = describe(source, revision, options, model.config, tokenizer, max_length)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
+    takes_type_ids = "token_type_ids" in tokenizer.model_input_names
     inputs: dict[str, Any] = {
         "pad_id": 0 if pad_id is None else pad_id,
         "vocab_size": model.get_input_embeddings().num_embeddings,
-        "takes_type_ids": "token_type_ids" in tokenizer.model_input_names,
+        "takes_type_ids": takes_type_ids,
+        "type_vocab_size": _type_vocab_size(model.config) if takes_type_ids else None,
     }
     backend: Backend | None = None
     if openvino:
@@ -117,11 +120,15 @@ def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> Reading:
     return Pooled(model, pooling) if task is TaskName.EMBEDDING else Logits(model)
 
 
-def _check_config(source: str, folder: Path, family: Family) -> None:
+def _check_config(source: str, folder: Path, task: TaskName) -> None:
+    family = FAMILIES[task]
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except ValueError as error:
         raise ModelError(f"{source}: config.json is not JSON; download or save the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{source}: config.json holds no mapping; download or save the model again")
+    check_mappings(source, config, named=task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT))
     if "auto_map" in config:
         raise ModelError(
             f"{source}: its config.json asks for code of its own (auto_map), which is never run; use a model of an "
@@ -189,6 +196,11 @@ def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: 
     if wanted is not None and wanted > most:
         logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)
     return most if wanted is None else min(wanted, most)
+
+
+def _type_vocab_size(config: Any) -> int | None:
+    """None where the model has no table of type ids, which DeBERTa writes as 0."""
+    return getattr(config, "type_vocab_size", None) or None
 
 
 def _position_limit(model: PreTrainedModel) -> int | None:

@@ -15,15 +15,18 @@ class OpenVINOBackend:
     """Satisfies `workers.engine.backend.Backend`. `compiled`: an `openvino.CompiledModel` whose inputs are some of
     input_ids, attention_mask, token_type_ids and targets.
 
-    `dtype`: what it computes in; int8 where it is quantized.
+    `dtype`: what it computes in; int8 where it is quantized. `type_vocab_size`: see `Backend`.
     """
 
     device_type = "cpu"
 
-    def __init__(self, compiled: Any, dtype: torch.dtype, pad_id: int, vocab_size: int) -> None:
+    def __init__(
+        self, compiled: Any, dtype: torch.dtype, pad_id: int, vocab_size: int, type_vocab_size: int | None
+    ) -> None:
         self._request = compiled.create_infer_request()
         self._names = tuple(port.get_any_name() for port in compiled.inputs)
-        self.dtype, self.pad_id, self.vocab_size = dtype, pad_id, vocab_size
+        self.dtype, self.pad_id = dtype, pad_id
+        self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """float32 [n, outputs]"""

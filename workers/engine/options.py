@@ -26,8 +26,8 @@ class ModelOptions:
     quarter of a window. `aggregate`: "mean" | "max" of the windows' scores. `max_windows`: what is behind is cut.
 
     `candidate_labels`, `hypothesis_template`, `multi_label`: of zero-shot, where a request does not say.
-    `threshold`: the score from which on a label is accepted; None: 0.5 where labels are independent of each other, else
-    the best label is always accepted. `thresholds`: of single labels, before `threshold`.
+    `threshold`: the score from which on a label is accepted; None: 0.5 where labels are independent of each other, as a
+    model's only label is, else the best label is always accepted. `thresholds`: of single labels, before `threshold`.
 
     `pooling`: how an embedding is made of the tokens' vectors, "mean" of all or "cls", the first one's. `normalize`: to
     a length of 1.

@@ -66,8 +66,7 @@ class Predictor:
         tokenizer = TextTokenizer(description)
         self._good_row, _ = tokenizer.encode([Request("good")])
         self._short_row, _ = tokenizer.encode([Request("good " * 30)])
-        rows, _ = tokenizer.encode([Request(text) for text in first_texts.texts(description.max_length)])
-        self._first_rows = rows._replace(lengths=rows.lengths[rows.lengths > 0])  # some tokenizers know no digits
+        self._first_rows = first_texts.rows(description, backend, tokenizer)
 
     def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -158,6 +157,9 @@ class Predictor:
         Raises ModelError when the model fails on good texts, answers differently beside a longer one, or cannot be
         recorded.
         """
+        if self._first_rows.no_pairs is not None:
+            logger.warning("%s: each message with a text_pair will be a dead letter: %s", self._description.source,
+                           self._first_rows.no_pairs)
         try:
             self._check_first_texts()
             self.measure()
@@ -172,7 +174,7 @@ class Predictor:
             ) from error
 
     def _check_first_texts(self) -> None:
-        first_texts.check(self._description, self._forwards, Rows(self._first_rows), self._backend.dtype,
+        first_texts.check(self._description, self._forwards, Rows(self._first_rows.packed), self._backend.dtype,
                           self.max_batch_tokens)
 
     def _record(self) -> bool:
@@ -198,7 +200,10 @@ class Predictor:
         return _Call(Rows(packed), width, ranked, np.zeros(len(packed.lengths), np.int32), [], {})
 
     def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
-        """All rows but those which would take a GPU down for good: ids or lengths outside of its tables."""
+        """All rows but those which would take a GPU down for good: ids, type ids or lengths outside of its tables.
+
+        Other devices may answer them, wrongly.
+        """
         packed = call.of.packed
         n = len(packed.lengths)
         if int(packed.lengths.sum()) != len(packed.ids) or (n and int(packed.lengths.min()) < 1):
@@ -206,12 +211,19 @@ class Predictor:
         if packed.targets is not None and not _within(packed.targets, packed.lengths):
             raise InferenceError("targets lie outside of their sequences; caller and model disagree")
         vocab, longest = self._backend.vocab_size, self._description.max_length
-        if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0):
+        wrong_types = _from(self._backend.type_vocab_size, packed.type_ids)
+        if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0
+                     and wrong_types is None):
             return np.arange(n)
-        outside = ((packed.ids < 0) | (packed.ids >= vocab)).astype(np.int8)
-        bad = (np.maximum.reduceat(outside, call.of.starts) > 0) | (packed.lengths > longest)
+        outside = (packed.ids < 0) | (packed.ids >= vocab)
+        bad = call.of.any_in(outside) | (packed.lengths > longest)
         for row in np.flatnonzero(bad).tolist():
             call.refuse(row, f"token ids of another tokenizer: the model takes {longest} ids below {vocab}")
+        if wrong_types is not None:
+            of_types = call.of.any_in(wrong_types) & ~bad
+            for row in np.flatnonzero(of_types).tolist():
+                call.refuse(row, first_texts.outside_types(self._backend.type_vocab_size))
+            bad |= of_types
         return np.flatnonzero(~bad)
 
     def _run(self, call: _Call, rows: NDArray[np.intp]) -> None:
@@ -261,6 +273,14 @@ def _as_inference_errors() -> Iterator[None]:
 
 def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
     return len(targets) == len(lengths) and bool(((targets >= 0) & (targets < lengths)).all())
+
+
+def _from(size: int | None, type_ids: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:
+    """Which `type_ids` are `size` or more; None where none is."""
+    if size is None or type_ids is None:
+        return None
+    outside = type_ids >= size
+    return outside if outside.any() else None
 
 
 def _collect(call: _Call, fetched: Fetched | None) -> ScoredSequences:

@@ -22,13 +22,14 @@ from workers.engine.varlen import Layout
 class TorchBackend:
     """Satisfies `workers.engine.backend.PackingBackend`. `model`: in eval mode, on its device; `read`: runs it.
 
-    `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them. `packing`: how
-    it runs without padding, where it does. `graphs`: keeps what `record` records; None where nothing can be recorded.
+    `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
+    `type_vocab_size`: see `Backend`. `packing`: how it runs without padding, where it does. `graphs`: keeps what
+    `record` records; None where nothing can be recorded.
     """
 
     def __init__(
         self, model: torch.nn.Module, read: Reading, pad_id: int, vocab_size: int, takes_type_ids: bool,
-        packing: Packing | None = None, graphs: Graphs | None = None,
+        type_vocab_size: int | None, packing: Packing | None = None, graphs: Graphs | None = None,
     ) -> None:
         self._read, self._packing, self._graphs = read, packing, graphs
         self._shapes: Shapes | None = None  # of what is recorded
@@ -44,7 +45,7 @@ class TorchBackend:
         self._wide_masks = self.device_type == "cuda" and takes_4d_masks(model)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.pad_id = pad_id
-        self.vocab_size = vocab_size
+        self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
         self.packs = packing is not None
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:

@@ -14,8 +14,8 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from schemas.dead_letter import Reason, Stage
 from schemas.message import TextMessage
 from workers.classifier import Answer, Classifier, RecordError, Request
-from workers.stream.decode import DecodeError, Rejection
 from workers.stream.offsets import PartitionProgress
+from workers.stream.rejection import DecodeError, Rejection
 from workers.stream.stages import Stages
 
 Outcome = Answer | Rejection

@@ -13,8 +13,8 @@ from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, DeadLetter, R
 from schemas.message import TextMessage
 from schemas.result import EmbeddingResult, FillMaskResult
 from workers.classifier import Answered, Embedding, MaskFill, Prediction
-from workers.stream.decode import Rejection
-from workers.stream.encode_labels import encode_labels
+from workers.stream.encode_labels import encode_labels, json_of
+from workers.stream.rejection import Rejection
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
@@ -64,11 +64,12 @@ def encode_result(
             "offset": record.offset,
             "timestamp_ms": record.timestamp,
         },
-        "metadata": message.metadata,
+        "metadata": None,
         "classified_at": now,
         **own,
     })
-    return schema.__pydantic_serializer__.to_json(result)
+    rest = schema.__pydantic_serializer__.to_json(result, exclude={"metadata"})
+    return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
 
 
 def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic_core import to_json
 
-from schemas.message import TextMessage
+from schemas.message import TextMessage, Verbatim
 from schemas.result import ClassificationResult, Source
 from workers.classifier import Prediction
 
@@ -47,7 +47,7 @@ def encode_labels(
         f'{{"schema_version":1,{event}{offset:d}",{task}'
         f'{own_id if type(own_id) is int else "null" if own_id is None else _json(own_id)}{of_model}{tokens},'
         f'"truncated":{"true" if answer.truncated else "false"},{source}{offset:d},"timestamp_ms":{at:d}}},'
-        f'"metadata":{"null" if metadata is None else _json(metadata)},"classified_at":{_time(now)},'
+        f'"metadata":{json_of(metadata)},"classified_at":{_time(now)},'
         f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
         f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
     ).encode()
@@ -102,6 +102,11 @@ def _time(now: datetime) -> str:
 
 def _validate(part: dict[str, Any]) -> None:
     ClassificationResult.__pydantic_validator__.validate_python({**_REST, **part})
+
+
+def json_of(metadata: Verbatim | dict[str, Any] | None) -> str:
+    """Digit for digit as it came, where that is known."""
+    return metadata if type(metadata) is Verbatim else "null" if metadata is None else _json(metadata)
 
 
 def _json(value: Any) -> str:

@@ -19,9 +19,9 @@ from workers.errors import Fenced, RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import Item, MicroBatch, Outcome, refused
 from workers.stream.bulk import Acknowledgement
-from workers.stream.decode import Rejection
 from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, result_headers, too_large
 from workers.stream.producers import FENCED, Producer
+from workers.stream.rejection import Rejection
 from workers.stream.stats import ABSTAINED, OTHER, Tally
 from workers.stream.topics import TopicLimits
 

@@ -34,6 +34,14 @@ class TestLines:
         assert values[0] == b'{"text": "a",  "id": 1}'
         assert [json.loads(value)["text"] for value in values[1:]] == ["plain ä \"q\"", "[1]", '{"cut": ', "last"]
 
+    def test_a_byte_order_mark_at_the_start_is_left_out(self) -> None:
+        mark, lines = b"\xef\xbb\xbf", [b'{"text": "a"}\r\n', b"plain\n"]
+        for first in (mark + lines[0], lines[0]):
+            assert list(LineReader().read([first, lines[1]])) == list(LineReader().read(lines))
+        assert list(LineReader().read([mark + b"\n", *lines])) == list(LineReader().read(lines))
+        assert next(LineReader(key_separator="\t").read([mark + b"k\ta"])).key == b"k"
+        assert list(LineReader(raw=True).read([mark + b"a"])) == [KeyedValue(None, mark + b"a")]
+
     def test_text_wraps_objects_too(self) -> None:
         [(_, value)] = LineReader(LineFormat.TEXT).read([b'{"a": 1}\n'])
         assert json.loads(value) == {"text": '{"a": 1}'}

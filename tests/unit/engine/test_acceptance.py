@@ -82,6 +82,26 @@ def test_a_model_of_independent_labels_accepts_by_the_scores_of_all(tmp_path: Pa
     assert len(sizes) > 1
 
 
+def test_a_models_only_label_is_accepted_from_a_half_on(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", "bert", labels=("toxic",))
+    with Engine.load(str(folder), **PLAIN) as engine:
+        scores = {answer.scores[0] for answer in _answers(engine)}
+        for answer in _answers(engine):
+            assert answer.labels == ("toxic",)
+            assert answer.accepted == (("toxic",) if answer.scores[0] >= 0.5 else ())
+    assert min(scores) < 0.5 <= max(scores)
+    with Engine.load(str(folder), threshold=0.0, **PLAIN) as engine:
+        assert {answer.accepted for answer in _answers(engine)} == {("toxic",)}
+    with Engine.load(str(folder), thresholds={"toxic": 1.0}, **PLAIN) as engine:
+        assert {answer.accepted for answer in _answers(engine)} == {()}
+    with Engine.load(str(folder), problem_type="regression", **PLAIN) as engine:
+        assert {answer.accepted for answer in _answers(engine)} == {None}  # a number, and no label to stand by
+
+
+def _answers(engine: Engine) -> list[Prediction]:
+    return [answer for answer in engine.classify([Request(text) for text in TEXTS]) if isinstance(answer, Prediction)]
+
+
 def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", labels=LABELS)
     with Engine.load(str(folder), problem_type="multi_label_classification", top_k=None, **PLAIN) as engine:

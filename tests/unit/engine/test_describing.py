@@ -151,3 +151,55 @@ def test_each_id_has_a_name(names: dict[int, str] | None) -> None:
 def test_names_are_in_the_order_of_their_ids() -> None:
     config: Any = SimpleNamespace(id2label={2: "c", 0: "a", 1: 7}, num_labels=3, problem_type=None)
     assert describe("m", "r", ModelOptions(), config, make_tokenizer("bert"), 64).labels == ("a", "7", "c")
+
+
+def labelled(names: dict[Any, Any], label2id: Any = None, task: str = "text-classification") -> ModelDescription:
+    config: Any = SimpleNamespace(id2label=names, label2id=label2id, num_labels=len(names), problem_type=None)
+    return describe("m", "r", ModelOptions(task=task), config, make_tokenizer("bert"), 64)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ({0: "a", 1: "b", 2: "a"}, "names the ids 0 and 2 both 'a'.*give each its own name"),
+        ({0: "1", 1: 1}, "names the ids 0 and 1 both '1'"),
+        ({0: "a", 1: None}, "has None for the id 1, which is no name"),
+        ({0: "", 1: "b"}, "has '' for the id 0, which is no name; write a text that is not empty"),
+        ({0: " \t", 1: "b"}, "which is no name"), ({0: ["a"], 1: "b"}, "which is no name"),
+        ({0: True, 1: "b"}, "which is no name"), ({0: "a", 2: "b"}, r"the ids 0\.\.1, each once; .* 0, 2"),
+    ],
+)  # fmt: skip
+def test_labels_that_results_could_not_tell_apart_are_named(names: dict[Any, Any], problem: str) -> None:
+    with pytest.raises(ModelError, match=f"^m: id2label in config.json .*{problem}"):
+        labelled(names)
+
+
+ENTAILS = dict(enumerate(NLI))
+
+
+@pytest.mark.parametrize("label2id", [None, {}, {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}, {"entailment": "2"}])
+def test_what_label2id_does_not_say_follows_from_id2label(label2id: Any) -> None:
+    found = labelled(ENTAILS, label2id, "zero-shot-classification").zero_shot
+    assert found is not None
+    assert (found.entailment_id, found.contradiction_id) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("label2id", "problem"),
+    [
+        ({"entailment": 0}, "label2id and id2label in config.json disagree on the id of 'entailment': 0 and 2"),
+        ({"entailment": 3}, r"label2id in config.json has 3 for 'entailment'; it must be one of the ids 0\.\.2"),
+        ({"entailment": None}, "label2id in config.json has None"),
+        ({"entailment": -1}, "label2id in config.json has -1"),
+    ],
+)  # fmt: skip
+def test_a_label2id_that_is_wrong_is_named(label2id: Any, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        labelled(ENTAILS, label2id, "zero-shot-classification")
+
+
+def test_whatever_fails_while_a_model_is_described_is_the_models_error() -> None:
+    config: Any = SimpleNamespace(id2label={0: "a", "x": "b"}, num_labels=2, problem_type=None)
+    for broken in (SimpleNamespace(), config):
+        with pytest.raises(ModelError, match=r"m: its config\.json and tokenizer cannot be read .* save"):
+            describe("m", "r", ModelOptions(), broken, make_tokenizer("bert"), 64)

@@ -148,6 +148,44 @@ def test_labels_must_name_each_id(copied: Path) -> None:
     assert "must name the ids 0..2" in refusal(copied)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"id2label": ["a", "b", "c"]}, "id2label in config.json is a list; it must be a mapping such as"),
+        ({"label2id": ["a", "b", "c"]}, "label2id in config.json is a list; it must be a mapping such as"),
+        ({"id2label": {"a": 0, "b": 1, "c": 2}}, "id2label in config.json has the key 'a', which is no id"),
+        ({"id2label": {"0": "a", "1": "b"}, "num_labels": 3}, "num_labels in config.json is 3, but id2label names 2"),
+        ({"id2label": {"0": "a", "1": "a", "2": "c"}}, "names the ids 0 and 1 both 'a'"),
+    ],
+)
+def test_labels_that_transformers_fails_on_or_drops_are_named(
+    copied: Path, changes: dict[str, Any], problem: str
+) -> None:
+    edit_config(copied, **changes)
+    assert problem in refusal(copied)
+
+
+def test_labels_that_nothing_reads_are_not_judged(folders: Folders, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders("bert"), tmp_path / "masked"))
+    edit_config(folder, id2label={"0": "a", "1": "a"}, num_labels=3)
+    assert load(str(folder), ModelOptions(device="cpu", task="fill-mask"))[0].mask is not None
+
+
+def test_zero_shot_needs_no_label2id(tmp_path: Path) -> None:
+    folder = build(tmp_path / "nli", "bert", labels=("contradiction", "neutral", "entailment"))
+    edit_config(folder, label2id=None)
+    found = load(str(folder), ModelOptions(device="cpu", task="zero-shot-classification"))[0].zero_shot
+    assert found is not None
+    assert (found.entailment_id, found.contradiction_id) == (2, 0)
+
+
+@pytest.mark.parametrize(("family", "size"), [("roberta", None), ("bert", 2), ("deberta-v2", None), ("mpnet", None)])
+def test_the_table_of_type_ids_bounds_what_the_model_is_given(
+    model_folder: Folders, family: str, size: int | None
+) -> None:
+    assert load(str(model_folder(family)), ModelOptions(device="cpu"))[1].type_vocab_size == size
+
+
 def test_unknown_options_are_refused(copied: Path) -> None:
     assert "use auto, cpu or cuda" in refusal_of(copied, device="tpu")
     assert "use auto, float32" in refusal(copied, dtype="int8")

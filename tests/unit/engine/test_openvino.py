@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.models import TEXTS, build
+from tests.models import TEXTS, build, with_typed_pairs
 from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine import loading
+from workers.engine import loading, openvino_backend
 from workers.engine.batcher import PaddedBatch
 from workers.engine.engine import Engine
 from workers.engine.loading import load
-from workers.engine.openvino import cache, choice, conversion, quantizing
+from workers.engine.openvino import cache, choice, conversion, quantizing, verifying
 from workers.engine.openvino import loading as openvino_loading
 from workers.engine.openvino_backend import OpenVINOBackend
 from workers.engine.options import ModelOptions
@@ -180,7 +180,7 @@ def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path
         token = engine._task.prepare([Request("handle")]).packed.ids[1]
     folder = _with_nan(model_folder("distilbert"), tmp_path, token)
     backend = OpenVINOBackend(  # no comparison with torch: it is the running model that meets the token
-        openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400)
+        openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400, None)
     engine = Engine(load(str(folder), options(backend="torch"))[0], backend)
     good, bad = engine.classify([Request("good"), Request("the handle")])
     engine.close()
@@ -216,6 +216,35 @@ def test_ids_outside_of_its_table_do_not_crash_it(model_folder: Folders) -> None
     for token in (backend.vocab_size, -1, 2**31, -(2**40)):
         batch = PaddedBatch(np.array([[2, token, 3]]), np.array([3]), None)
         assert backend.logits(batch).shape == (1, 3)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_pair_whose_type_ids_the_model_has_no_place_for_is_a_record_error(
+    tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = with_typed_pairs(build(tmp_path / "model", "roberta"))
+    requests = [Request("good"), Request("good", text_pair="not bad"), Request("fine")]
+    with Engine.load(str(folder), device="cpu", dtype="float32", backend=backend) as engine:
+        first, refused, last = engine.classify(requests)
+        assert (first, last) == tuple(engine.classify([requests[0], requests[2]]))
+    assert isinstance(first, Prediction)
+    assert isinstance(refused, RecordError)
+    assert "type_vocab_size in config.json is 1" in refused.message
+    assert caplog.text.count("each message with a text_pair will be a dead letter") == 1
+
+
+def test_the_comparison_with_torch_has_type_ids(model_folder: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    whole = openvino_backend.arrays
+
+    def seen(batch: PaddedBatch) -> Any:
+        found = whole(batch)
+        given.append(int(found["token_type_ids"].max()))
+        return found
+
+    monkeypatch.setattr(verifying, "arrays", seen)
+    load(str(model_folder("bert")), options())
+    assert given == [0, 1, 1]
 
 
 def test_int8_is_held_against_float32(

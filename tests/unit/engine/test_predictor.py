@@ -1,6 +1,7 @@
 """Batches, order, and who is to blame when the model raises: tested on backends that fail on purpose."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
 from tests.models import make_tokenizer
 from workers.classifier import Fault, RecordError
 from workers.engine.backend import done_already
 from workers.engine.batcher import PaddedBatch
-from workers.engine.description import Activation, ModelDescription
+from workers.engine.description import Activation, ModelDescription, ZeroShot
 from workers.engine.packed import PackedSequences
 from workers.engine.predictor import Predictor
 from workers.errors import InferenceError, ModelError
@@ -32,6 +34,7 @@ class FakeBackend:
     dtype = torch.float32
     pad_id = 0
     vocab_size = VOCAB
+    type_vocab_size: int | None = 2
 
     def __init__(self, fails: Callable[[PaddedBatch], Exception | None] = lambda batch: None) -> None:
         self.fails, self.shapes, self.freed = fails, [], 0
@@ -216,6 +219,57 @@ def test_ids_of_another_tokenizer_never_reach_the_device(bad: list[int]) -> None
     assert list(scored.errors) == [1]
     assert "another tokenizer" in scored.errors[1].message
     assert scored.scores[:, 0].tolist()[::2] == [200, 202]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, None])
+def test_type_ids_outside_of_the_table_never_reach_the_device(size: int | None) -> None:
+    backend = FakeBackend(
+        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < (size or 256) else AssertionError())
+    backend.type_vocab_size = size
+    packed = pack([[200], [201, 1, 1], [202, 2], [203, 4], [VOCAB, 3]])._replace(
+        type_ids=np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3], np.uint8))
+    scored = Predictor(DESCRIPTION, backend).predict(packed, 1)
+    refused = [row for row, largest in ((1, 1), (2, 2)) if size is not None and largest >= size]
+    assert sorted(scored.errors) == [*refused, 4]
+    assert "another tokenizer" in scored.errors[4].message
+    for row in refused:
+        assert f"type_vocab_size in config.json is {size}" in scored.errors[row].message
+    for row in {0, 1, 2, 3} - set(refused):
+        assert scored.scores[row, 0] == 200 + row
+
+
+@pytest.mark.parametrize(("size", "pairs"), [(1, False), (2, True), (None, True)])
+def test_the_first_texts_have_a_pair_where_the_model_takes_one(
+    size: int | None, pairs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: list[int] = []
+
+    def look(batch: PaddedBatch) -> None:
+        given.append(0 if batch.type_ids is None else int(batch.type_ids.max()))
+
+    backend = FakeBackend(look)
+    backend.type_vocab_size = size
+    Predictor(DESCRIPTION, backend).warm_up()
+    assert max(given) == (1 if pairs else 0)
+    said = [record.levelname for record in caplog.records if "each message with a text_pair will be" in record.message]
+    assert said == ([] if pairs else ["WARNING"])
+    given.clear()
+    Predictor(replace(DESCRIPTION, task="feature-extraction", dimensions=5), backend).warm_up()
+    assert max(given) == 0
+
+
+def test_a_model_that_takes_none_of_its_tasks_texts_is_an_error_at_start() -> None:
+    backend = FakeBackend()
+    backend.type_vocab_size = 1
+    zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))
+    with pytest.raises(ModelError, match=r"type_vocab_size in config.json is 1\); save the tokenizer"):
+        Predictor(zero_shot, backend)
+    backend.type_vocab_size = 2
+    Predictor(zero_shot, backend)
+    ones = make_tokenizer("bert").backend_tokenizer
+    ones.post_processor = TemplateProcessing(single="[CLS]:2 $A:0", pair="[CLS] $A $B", special_tokens=[("[CLS]", 2)])
+    with pytest.raises(ModelError, match="save the tokenizer"):
+        Predictor(replace(DESCRIPTION, tokenizer_json=ones.to_str()), backend)
 
 
 def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:

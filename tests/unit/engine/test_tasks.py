@@ -50,8 +50,17 @@ def test_two_labels_may_be_independent() -> None:
     assert (answer.labels, answer.accepted) == (("b", "a"), ("b", "a"))
 
 
+@pytest.mark.parametrize(("score", "accepted"), [(0.1, ()), (0.5, ("a",))])
+def test_a_lone_label_is_independent(score: float, accepted: tuple[str, ...]) -> None:
+    task = task_for(replace(DESCRIPTION, labels=("a",), activation=Activation.SIGMOID, top_k=1))
+    prepared = task.prepare([Request("good")])
+    (answer,) = prepared.answers(ScoredSequences(np.array([[0]], np.int32), np.array([[score]], np.float32), {}))
+    assert isinstance(answer, Prediction)
+    assert (answer.labels, answer.accepted, answer.abstained) == (("a",), accepted, not accepted)
+
+
 @pytest.mark.parametrize(("labels", "activation"), [
-    (("a", "b"), Activation.SOFTMAX), (("a",), Activation.SIGMOID), (("a", "b"), Activation.NONE),
+    (("a", "b"), Activation.SOFTMAX), (("a",), Activation.NONE), (("a", "b"), Activation.NONE),
 ])  # fmt: skip
 def test_other_labels_are_not(labels: tuple[str, ...], activation: Activation) -> None:
     """One of them is the answer, however low its score; so many as asked for are reported."""

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.message import TextMessage
-from schemas.result import ClassificationResult
-from workers.classifier import Prediction
+from schemas.message import TextMessage, Verbatim
+from schemas.result import RESULT, ClassificationResult
+from workers.classifier import Answered, Embedding, Fill, MaskFill, Prediction
 from workers.stream.encode import encode_result, event_id
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
@@ -20,6 +20,7 @@ NUMBERS = st.integers(0, 2**63 - 1)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
     | TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6)
+GOOD = Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r")
 SCORES = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=6).map(
     lambda found: tuple(sorted(found, reverse=True)))
 
@@ -37,7 +38,7 @@ def record(partition: int = 3, offset: int = 4711, timestamp: Any = 179522900012
     return ConsumerRecord("feedback.raw", partition, None, offset, timestamp, 0, None, b"", [], None, -1, 0, -1)
 
 
-def message(own_id: str | int | None = None, metadata: dict[str, Any] | None = None) -> TextMessage:
+def message(own_id: str | int | None = None, metadata: Verbatim | dict[str, Any] | None = None) -> TextMessage:
     return TextMessage(text="good", id=own_id, metadata=metadata)
 
 
@@ -54,6 +55,17 @@ def by_schema(of: ConsumerRecord, sent: TextMessage, model: str, answer: Predict
         labels=list(accepted), abstained=not accepted).model_dump_json().encode()
 
 
+@pytest.mark.parametrize("number", ["1.0", "1e5", "12345678901234567890", "1.2345678901234567e+19", "1.10", "1e999"])
+@pytest.mark.parametrize("answer", [GOOD, MaskFill(((Fill("a", 1, 0.5),),), 3, False, "r"),
+                                    Embedding((0.5,), 3, False, "r")])
+def test_metadata_comes_back_as_it_came(number: str, answer: Answered) -> None:
+    metadata = f'{{"n": {number} }}'
+    found = encode_result("p", record(), message("x", metadata=Verbatim(metadata)), "m", answer, NOW)
+    assert found.count(f'"metadata":{metadata}'.encode()) == 1
+    assert RESULT.validate_json(found).metadata == json.loads(metadata)
+    assert RESULT.validate_json(encode_result("p", record(), message(), "m", answer, NOW)).metadata is None
+
+
 @given(predictions(), NUMBERS, NUMBERS, st.integers(-1, 2**62), st.none() | TEXTS | st.integers(-(2**63), 2**63 - 1),
        st.none() | st.dictionaries(TEXTS, VALUES, max_size=3), TEXTS, st.integers(-(10**12), 10**12))
 def test_it_says_what_the_schema_says(
@@ -64,9 +76,6 @@ def test_it_says_what_the_schema_says(
     found, expected = encode_result("p", of, sent, model, answer, now), by_schema(of, sent, model, answer, now)
     assert json.loads(found, object_pairs_hook=list) == json.loads(expected, object_pairs_hook=list)  # order included
     ClassificationResult.model_validate_json(found)
-
-
-GOOD = Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r")
 
 
 @pytest.mark.parametrize("wrong", [

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import Reason, Stage
-from workers.stream.decode import Rejection
 from workers.stream.encode import encode_dead_letter, number_in, omission, result_headers
 from workers.stream.letters import Letter, Selection, again
+from workers.stream.rejection import Rejection
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
 NAMES = st.one_of(st.text(max_size=5), st.sampled_from([

@@ -191,6 +191,24 @@ def test_bad_neighbours_do_no_harm(benches: Callable[..., Bench]) -> None:
     assert bench.stats.snapshot()["skipped"] == 1
 
 
+def test_what_came_as_metadata_goes_out_digit_for_digit(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.feed(b'\xef\xbb\xbf{"text":"ab","id":12345678901234567890,"x":NaN,"metadata":{"n":[1.0,1E5, 1.10]}}')
+    bench.run_dry()
+    ((_, value, *_),) = bench.producer.sent
+    assert b'"id":12345678901234567890,' in value
+    assert b'"metadata":{"n":[1.0,1E5, 1.10]},' in value
+
+
+@pytest.mark.parametrize(("skip", "letters"), [("skip", []), ("dead_letter", ["empty_text"])])
+def test_a_text_that_is_null_is_an_empty_one(benches: Callable[..., Bench], skip: str, letters: list[str]) -> None:
+    bench = benches(on_empty_text=skip, text_field="payload.after.review")
+    bench.feed(b'{"payload":{"before":{"review":"x"},"after":null,"op":"d"}}')
+    bench.run_dry()
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == letters
+    assert bench.source.commits[-1] == {A: 1}
+
+
 def test_skipping_is_a_setting(benches: Callable[..., Bench]) -> None:
     bench = benches(on_empty_text="skip", on_tombstone="dead_letter")
     bench.feed(message(" "), None)

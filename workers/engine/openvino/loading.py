@@ -16,7 +16,7 @@ from workers.engine import last_layer, reading
 from workers.engine.agreement import agreement
 from workers.engine.description import Activation, ModelDescription, TaskName
 from workers.engine.faults import one_line
-from workers.engine.openvino import cache, conversion, positions, quantizing
+from workers.engine.openvino import cache, conversion, positions, quantizing, verifying
 from workers.engine.openvino.choice import Unconvertible
 from workers.engine.openvino.conversion import convert, input_names
 from workers.engine.openvino.quantizing import has_vnni, quantize
@@ -39,6 +39,7 @@ class Parts(NamedTuple):
     pad_id: int
     vocab_size: int
     takes_type_ids: bool
+    type_vocab_size: int | None
     weights: Callable[[], tuple[PreTrainedModel, Reading]]
 
     @property
@@ -65,7 +66,7 @@ def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
 
 def _backend(parts: Parts, model: Any, precision: torch.dtype) -> OpenVINOBackend:
     # What int8 leaves in floating point stays in float32.
-    return OpenVINOBackend(compiled(model, precision), precision, parts.pad_id, parts.vocab_size)
+    return OpenVINOBackend(compiled(model, precision), precision, parts.pad_id, parts.vocab_size, parts.type_vocab_size)
 
 
 def _float32(parts: Parts) -> Any:
@@ -79,7 +80,7 @@ def _float32(parts: Parts) -> Any:
     try:
         made = convert(model, read, parts.names, parts.description.max_length)
         backend = _backend(parts, made, torch.float32)
-        worst = difference(backend, read, parts.names, parts.vocab_size, parts.description.max_length)
+        worst = difference(backend, read, parts.names, parts.description.max_length)
     except Exception as error:
         raise Unconvertible(one_line(error)) from error
     if worst is not None:
@@ -130,7 +131,6 @@ def _check_labels(description: ModelDescription) -> None:
     named = description.zero_shot is not None or (
         description.task == TaskName.TEXT_CLASSIFICATION
         and description.activation is not Activation.NONE
-        and (len(description.labels) > 1 or description.threshold is not None)
     )
     if not named:
         raise ModelError(f"{description.source}: quantize is for models that give labels, so that int8 can be held "
@@ -145,8 +145,9 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
 
 
 def _code() -> str:
-    """Of what is ours in a converted model."""
-    files = (Path(module.__file__ or "") for module in (conversion, last_layer, positions, quantizing, reading))
+    """Of what is ours in a converted model, and in how it was compared."""
+    modules = (conversion, last_layer, positions, quantizing, reading, verifying)
+    files = (Path(module.__file__ or "") for module in modules)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -40,7 +40,7 @@ def material_for(description: ModelDescription, file: Path | None) -> Material:
 def _read(source: str, file: Path) -> tuple[list[Request], str]:
     try:
         content = file.expanduser().read_bytes()
-        lines = [line for line in content.decode().splitlines() if line.strip()]
+        lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{source}: calibration_texts: {file} cannot be read ({type(error).__name__}); name a file "
                          "with one text per line, in UTF-8") from None

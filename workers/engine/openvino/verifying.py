@@ -9,15 +9,19 @@ from workers.engine.batcher import PaddedBatch
 from workers.engine.openvino_backend import OpenVINOBackend, arrays
 from workers.engine.reading import Reading
 
+_PAIR_TYPES = 2  # a pair's, of a model that has no table of them
 _TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32
 
 
 def difference(
-    backend: OpenVINOBackend, read: Reading, names: Sequence[str], vocab_size: int, max_length: int
+    backend: OpenVINOBackend, read: Reading, names: Sequence[str], max_length: int
 ) -> str | None:
-    """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length."""
+    """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length.
+
+    The latter have type ids, where the model takes any.
+    """
     for n, width in ((1, min(2, max_length)), (4, min(33, max_length)), (3, max_length)):
-        batch = _batch(n, width, vocab_size, backend.pad_id)
+        batch = _batch(n, width, backend)
         named = {name: torch.from_numpy(values) for name, values in arrays(batch).items() if name in names}
         targets = named.pop("targets", None)
         with torch.inference_mode():
@@ -32,10 +36,13 @@ def difference(
     return None
 
 
-def _batch(n: int, width: int, vocab_size: int, pad_id: int) -> PaddedBatch:
+def _batch(n: int, width: int, backend: OpenVINOBackend) -> PaddedBatch:
     rng = np.random.default_rng(n * width)
     lengths = np.full(n, width, np.int64)
     lengths[1:] -= np.arange(n - 1) * (width // n)  # the first two are whole
     inside = np.arange(width) < lengths[:, None]
-    ids = np.where(inside, rng.integers(0, vocab_size, (n, width)), pad_id)
-    return PaddedBatch(ids, lengths, None, lengths - 1)
+    ids = np.where(inside, rng.integers(0, backend.vocab_size, (n, width)), backend.pad_id)
+    type_ids = None
+    if n > 1:
+        type_ids = np.where(inside, rng.integers(0, backend.type_vocab_size or _PAIR_TYPES, (n, width)), 0)
+    return PaddedBatch(ids, lengths, type_ids, lengths - 1)

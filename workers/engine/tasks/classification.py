@@ -29,7 +29,7 @@ class TextClassification:
         self._description = description
         self._tokenizer = TextTokenizer(description)
         self._acceptance = Acceptance(description)
-        self._independent = description.activation is Activation.SIGMOID and len(description.labels) > 1
+        self._independent = description.activation is Activation.SIGMOID
         self._decides = self._independent or self._acceptance.is_set
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:

@@ -1,0 +1,75 @@
+"""The names of a model's labels, out of its config. Names that do not tell labels apart are errors here. No torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.errors import ModelError
+
+_EXAMPLES = {"id2label": '{"0": "NEGATIVE", "1": "POSITIVE"}', "label2id": '{"NEGATIVE": 0, "POSITIVE": 1}'}
+
+
+def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
+    """Of config.json as it stands there: transformers fails on what is no mapping, and drops names in silence.
+
+    `named`: the task reads the labels' names. Raises ModelError naming the key and the fix.
+    """
+    for key, example in _EXAMPLES.items():
+        value = config.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise ModelError(f"{source}: {key} in config.json is a {type(value).__name__}; it must be a mapping such "
+                             f"as {example}")
+    names: Mapping[Any, Any] | None = config.get("id2label")
+    if names is None:
+        return
+    for number in names:
+        if not _is_number(number):
+            raise ModelError(f"{source}: id2label in config.json has the key {number!r}, which is no id; write ids and "
+                             f"names such as {_EXAMPLES['id2label']}")
+    count = config.get("num_labels")
+    if named and count is not None and count != len(names):
+        raise ModelError(f"{source}: num_labels in config.json is {count!r}, but id2label names {len(names)}; remove "
+                         "num_labels, or name all labels in id2label")
+
+
+def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | None) -> tuple[str, ...]:
+    """The names in the order of the ids. Raises ModelError naming the key and the fix."""
+    if not id2label or sorted(id2label) != list(range(count or 0)):
+        found = ", ".join(map(str, list(id2label or ())[:10])) or "none"
+        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{(count or 1) - 1}, each once; it "
+                         f"names {found}")
+    names: list[str] = []
+    for i in range(len(id2label)):
+        name = id2label[i]
+        if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
+            raise ModelError(f"{source}: id2label in config.json has {name!r} for the id {i}, which is no name; write "
+                             "a text that is not empty")
+        if str(name) in names:
+            raise ModelError(f"{source}: id2label in config.json names the ids {names.index(str(name))} and {i} both "
+                             f"{str(name)!r}, so that results could not tell them apart; give each its own name")
+        names.append(str(name))
+    return tuple(names)
+
+
+def entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, Any] | None) -> int | None:
+    """The id of the label 'entailment', by the rule of `ZeroShotClassificationPipeline`; None where there is none.
+
+    label2id counts, as there; what it does not say is taken from `names`. Raises ModelError where the two contradict
+    each other.
+    """
+    by_name = next((i for i, name in enumerate(names) if name.lower().startswith("entail")), None)
+    given = {str(name): number for name, number in (label2id or {}).items()}
+    by_label2id = next((name for name in given if name.lower().startswith("entail")), None)
+    if by_label2id is None:
+        return by_name
+    number = given[by_label2id]
+    if not _is_number(number) or not 0 <= int(number) < len(names):
+        raise ModelError(f"{source}: label2id in config.json has {number!r} for {by_label2id!r}; it must be one of the "
+                         f"ids 0..{len(names) - 1}")
+    if by_name is not None and by_name != int(number):
+        raise ModelError(f"{source}: label2id and id2label in config.json disagree on the id of {by_label2id!r}: "
+                         f"{number} and {by_name}; correct the one that is wrong")
+    return int(number)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, str) and value.isascii() and value.isdigit())

@@ -1,0 +1,96 @@
+"""Where the values of a JSON text begin and end. They are checked for their form alone, and never converted.
+
+For texts that a parser refuses because of something that nobody reads: a number of any size, NaN, equal keys, any
+depth, bytes or escapes that are no characters. Nothing here is recursive, and all of it takes linear time.
+"""
+
+import re
+
+_SPACE = rb"[ \t\n\r]*+"
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|NaN|-?Infinity"
+_SCALAR = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
+
+
+def _pattern(*parts: bytes) -> re.Pattern[bytes]:
+    return re.compile(b"".join(_SPACE + part for part in parts), re.DOTALL)
+
+
+_OBJECT, _END = _pattern(rb"\{"), _pattern(rb"\Z")
+_KEY, _VALUE, _NEXT, _EMPTY = (
+    _pattern(b"(" + _STRING + b")", b":", b""), _pattern(rb"(?:([{\[])|" + _SCALAR + rb")"), _pattern(rb"([,}\]])"),
+    _pattern(rb"[}\]]"),
+)  # fmt: skip
+# Runs of simple values: they are most of a text, and take no turn of a loop each.
+_SIMPLE_MEMBERS = re.compile(b"(?:" + _pattern(_STRING, b":", _SCALAR, b",").pattern + b")*+", re.DOTALL)
+_SIMPLE_ITEMS = re.compile(b"(?:" + _pattern(_SCALAR, b",").pattern + b")*+", re.DOTALL)
+_CLOSING = {b"{": b"}", b"[": b"]"}
+
+
+def members(text: bytes) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the object that `text` is, both as they are written. Raises ValueError for anything else."""
+    at = _expect(_OBJECT, text, 0).end()
+    found: list[tuple[bytes, bytes]] = []
+    separator = b"}" if _EMPTY.match(text, at) else b","
+    while separator == b",":
+        key = _expect(_KEY, text, at)
+        end = _end_of_value(text, key.end())
+        found.append((key[1], text[key.end() : end]))
+        after = _expect(_NEXT, text, end)
+        separator, at = after[1], after.end()
+    if not found:
+        at = _expect(_NEXT, text, at).end()
+    if text[at - 1 : at] != b"}":
+        raise _misplaced(at)
+    _expect(_END, text, at)
+    return found
+
+
+def check_value(text: bytes) -> None:
+    """Raises ValueError where `text` is not one value."""
+    _expect(_END, text, _end_of_value(text, 0))
+
+
+def _end_of_value(text: bytes, at: int) -> int:
+    closings: list[bytes] = []  # of what is open, the innermost last
+    while True:
+        value = _expect(_VALUE, text, at)
+        at = value.end()
+        if value[1]:
+            closings.append(_CLOSING[value[1]])
+            if not _EMPTY.match(text, at):
+                at = _next_value(text, at, closings[-1])
+                continue
+        while closings:
+            after = _expect(_NEXT, text, at)
+            at = after.end()
+            if after[1] == b",":
+                at = _next_value(text, at, closings[-1])
+                break
+            if after[1] != closings.pop():
+                raise _misplaced(at)
+        else:
+            return at
+
+
+def _next_value(text: bytes, at: int, closing: bytes) -> int:
+    """Past the simple values at `at`, and past a key: where the next value must stand."""
+    if closing == b"]":
+        return _past(_SIMPLE_ITEMS, text, at)
+    return _expect(_KEY, text, _past(_SIMPLE_MEMBERS, text, at)).end()
+
+
+def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
+
+
+def _expect(pattern: re.Pattern[bytes], text: bytes, at: int) -> re.Match[bytes]:
+    found = pattern.match(text, at)
+    if found is None:
+        raise _misplaced(at)
+    return found
+
+
+def _misplaced(at: int) -> ValueError:
+    return ValueError(f"something else than JSON at byte {at}")

@@ -1,0 +1,27 @@
+"""Why a record gets no result, told by whoever finds out."""
+
+from typing import NamedTuple
+
+from schemas.dead_letter import Reason, Stage
+
+
+class Rejection(NamedTuple):
+    """Why one record becomes a dead letter. `message` never quotes the record's text."""
+
+    reason: Reason
+    stage: Stage
+    error_class: str
+    message: str
+    attempts: int = 1
+    model: str = ""
+
+
+class DecodeError(Exception):
+    """The record is at fault."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+    def rejection(self) -> Rejection:
+        return Rejection(self.reason, Stage.DECODE, type(self).__name__, self.message)
