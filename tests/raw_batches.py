@@ -68,7 +68,7 @@ def send(bootstrap: str, topic: str, data: bytes, partition: int = 0) -> int:
     host, port = bootstrap.rsplit(":", 1)
     name, client = topic.encode(), b"raw"
     request = (
-        struct.pack(">hhih", 0, 3, 1, len(client)) + client  # Produce v3
+        struct.pack(">hhih", 0, 7, 1, len(client)) + client  # Produce v7, the first with zstd
         + struct.pack(">hhii", -1, -1, 10_000, 1) + struct.pack(">h", len(name)) + name
         + struct.pack(">iii", 1, partition, len(data)) + data
     )  # fmt: skip
