@@ -191,6 +191,13 @@ class LimitSettings(Section):
     max_label_chars: int = Field(default=256, ge=1)
     max_label_text_chars: int = Field(default=1_000_000, ge=1)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_batch_bytes < self.max_message_bytes:
+            raise ValueError(f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
+                             f"({self.max_message_bytes}): raise the one or lower the other")
+        return self
+
 
 class BreakerSettings(Section):
     """When a pipeline pauses because its messages become dead letters; `max_share: 1` is never."""
