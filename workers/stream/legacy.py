@@ -5,16 +5,19 @@ its first one (v1), while its own offset is that of the last.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
+import lz4.frame
 from kafka.record.util import calc_crc32
 
 from schemas.dead_letter import Reason
 from workers.stream.inflate import inflate
-from workers.stream.record import Record, placed, unread
+from workers.stream.record import Record, unread
 
-CODEC_MASK = 0x07
+CODEC_MASK, LZ4, LZ4_HAS_SIZE = 0x07, 3, 0x08
 OVERHEAD, LEAST_BYTES = 12, 14  # offset and length in front of a message; the shortest one
 NO_TIMESTAMP = -1
 Message = tuple[int, bytes]  # its offset, and its bytes from the checksum on
@@ -40,16 +43,23 @@ class LegacyBatch:
             inner, reason, problem = self._messages()
         except (struct.error, ValueError):
             inner, reason, problem = [], Reason.INVALID_RECORD, "its message set is none"
-        if reason is not None or not inner:  # how many there are, it does not say
+        if reason is None and not 0 < len(inner) <= self.next_offset:
+            reason, problem = Reason.INVALID_RECORD, "its message set has more records than offsets, or none"
+        if reason is not None:  # how many there are, it does not say
             for offset in range(min(position, self.last_offset), self.next_offset):
-                yield unread(offset, self, reason or Reason.INVALID_RECORD, problem or "its message set is empty")
+                yield unread(offset, self, reason, problem)
             return
-        # Relative offsets end with the last one's.
-        base = self.last_offset - inner[-1][0] if self.magic == 1 else 0
-        previous = -1
-        for left, (offset, message) in zip(range(len(inner) - 1, -1, -1), inner, strict=True):
-            previous = placed(base + offset, previous, self.last_offset - left)
-            yield self._record(previous, message)
+        for offset, (_, message) in zip(self._offsets([claimed for claimed, _ in inner]), inner, strict=True):
+            yield self._record(offset, message)
+
+    def _offsets(self, claimed: list[int]) -> Sequence[int]:
+        """Those that stand in the set, where they can be true; else the last ones up to its own."""
+        base = self.last_offset - claimed[-1] if self.magic == 1 else 0
+        offsets = [base + offset for offset in claimed]
+        ordered = all(one < other for one, other in pairwise(offsets))
+        if ordered and offsets[0] >= 0 and offsets[-1] == self.last_offset:
+            return offsets
+        return range(self.next_offset - len(claimed), self.next_offset)
 
     def _messages(self) -> tuple[list[Message], Reason | None, str]:
         """Raises struct.error or ValueError."""
@@ -57,7 +67,10 @@ class LegacyBatch:
         if not self.compression_type:
             return [(self.last_offset, whole[OVERHEAD:])], None, ""
         _, _, value = _read(whole[OVERHEAD:])
-        data, reason, problem = inflate(self.compression_type, value or b"", self._limit)
+        value = value or b""
+        if self.magic == 0 and self.compression_type == LZ4:
+            value = _mended(value)
+        data, reason, problem = inflate(self.compression_type, value, self._limit)
         return [] if reason else list(_cut(data)), reason, problem
 
     def _record(self, offset: int, message: bytes) -> Record:
@@ -73,6 +86,20 @@ class LegacyBatch:
         if self.timestamp_type == 1:  # the broker's, which stands in the set alone
             timestamp = self.timestamp
         return Record(offset, timestamp, self.timestamp_type, key, value, [], len(message))
+
+
+def _mended(frame: bytes) -> bytes:
+    """The clients of format v0 wrote a wrong checksum of LZ4's header, its last byte: the right one is one of 256.
+
+    Raises ValueError where none is.
+    """
+    at = 14 if len(frame) > 4 and frame[4] & LZ4_HAS_SIZE else 6
+    for byte in range(256):
+        header = frame[:at] + bytes([byte])
+        with suppress(RuntimeError):
+            lz4.frame.get_frame_info(header)
+            return header + frame[at + 1 :]
+    raise ValueError("no LZ4")
 
 
 def _cut(data: bytes) -> Iterator[Message]:
