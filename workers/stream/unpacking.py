@@ -108,19 +108,19 @@ class Batch:
         created_at = batch.first_timestamp
         left, at = count, 0
         while left:
-            body, at = _cut(data, at)
-            if body is None:
+            begin, end = _bounds(data, at)
+            if end > len(data):
                 break
-            left -= 1
+            left, at = left - 1, end
             try:
-                delta_ms, delta, key, value, headers = parse(body)
+                delta_ms, delta, key, value, headers = parse(data, begin, end)
             except (IndexError, ValueError):
                 offset += 1
                 yield unread(offset, batch, Reason.INVALID_RECORD, "its lengths contradict each other")
                 continue
             offset = placed(batch.base_offset + delta, offset, last - left)
             timestamp = created_at + delta_ms if appended_at is None else appended_at
-            yield Record(offset, timestamp, batch.timestamp_type, key, value, headers, len(body))
+            yield Record(offset, timestamp, batch.timestamp_type, key, value, headers, end - begin)
         for missing in range(offset + 1, offset + 1 + left):
             yield unread(missing, batch, reason or Reason.INVALID_RECORD, problem or "its batch ends in front of it")
 
@@ -130,40 +130,44 @@ class Batch:
         return inflate(codec, packed, self._limit) if codec else Inflated(packed)
 
 
-def _cut(data: bytes, at: int) -> tuple[bytes | None, int]:
-    """The record that begins at `at`, without its length, and where the next one begins; None without a whole one."""
+def _bounds(data: bytes, at: int) -> tuple[int, int]:
+    """Where the record begins whose length stands at `at`, and where it ends: behind `data` without a whole one."""
     try:
-        length, at = decode_varint(data, at)  # type: ignore[arg-type]
+        length, begin = decode_varint(data, at)  # type: ignore[arg-type]
     except (IndexError, ValueError):
-        return None, at
-    end = at + length
-    return (data[at:end], end) if length >= 0 and end <= len(data) else (None, at)
+        return at, len(data) + 1
+    return begin, begin + length if length >= 0 else len(data) + 1
 
 
-def parse(body: bytes) -> Body:
+def parse(data: bytes, at: int, end: int) -> Body:
     """Timestamp and offset as deltas, key, value, headers. Raises IndexError or ValueError where its lengths lie.
 
-    A length that points behind the end gives a short slice and a position there: the next read, or the end, finds out.
+    Nothing behind `end` is copied. A number may be read there: it can only move on, which is found out at the end.
     """
-    delta_ms, at = decode_varint(body, 1)  # type: ignore[arg-type]  # behind the attributes, of which none is known
-    delta, at = decode_varint(body, at)  # type: ignore[arg-type]
-    key, at = _sized(body, at)
-    value, at = _sized(body, at)
-    count, at = decode_varint(body, at)  # type: ignore[arg-type]
+    delta_ms, at = decode_varint(data, at + 1)  # type: ignore[arg-type]  # behind the attributes: none is known
+    delta, at = decode_varint(data, at)  # type: ignore[arg-type]
+    key, at = _sized(data, at, end)
+    value, at = _sized(data, at, end)
+    count, at = decode_varint(data, at)  # type: ignore[arg-type]
     headers = []
     if count < 0:
         raise ValueError("a negative number of headers")
     for _ in range(count):
-        name, at = _sized(body, at)
+        name, at = _sized(data, at, end)
         if name is None:
             raise ValueError("a header without a name")
-        content, at = _sized(body, at)
+        content, at = _sized(data, at, end)
         headers.append((header_name(name), content))
-    if at != len(body):
+    if at != end:
         raise ValueError("bytes are missing, or too many")
     return delta_ms, delta, key, value, headers
 
 
-def _sized(body: bytes, at: int) -> tuple[bytes | None, int]:
-    size, at = decode_varint(body, at)  # type: ignore[arg-type]
-    return (None, at) if size < 0 else (body[at : at + size], at + size)
+def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
+    size, at = decode_varint(data, at)  # type: ignore[arg-type]
+    behind = at + size
+    if size < 0:
+        return None, at
+    if behind > end:
+        raise ValueError("a length that points behind the end")
+    return data[at:behind], behind
