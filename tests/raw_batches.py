@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 import zlib
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from kafka.record.util import calc_crc32c, encode_varint
 
 Headers = Sequence[tuple[bytes, bytes | None]]
 ENCODE = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
-HEADER_BYTES, CHECKSUM_AT, CHECKED_FROM = 61, 17, 21
+NOW_MS = int(time.time() * 1000)  # a broker deletes what is older than a week, half a minute after its start
 
 
 def varint(number: int) -> bytes:
@@ -36,7 +37,7 @@ def record(delta: int, value: bytes | None, key: bytes | None = None, headers: H
 
 
 def batch(records: Sequence[bytes], first: int = 0, *, count: int | None = None, last_delta: int | None = None,
-          codec: int = 0, attributes: int = 0, timestamp: int = 1, most: int | None = None, producer: int = -1,
+          codec: int = 0, attributes: int = 0, timestamp: int = NOW_MS, most: int | None = None, producer: int = -1,
           packed: bytes | None = None) -> bytes:
     """Of format v2, with the right checksum. `most`: its greatest timestamp; `packed`: in the place of `records`."""
     if packed is None:
@@ -50,7 +51,7 @@ def batch(records: Sequence[bytes], first: int = 0, *, count: int | None = None,
 
 
 def message(offset: int, value: bytes | None, key: bytes | None = None, *, magic: int = 1, attributes: int = 0,
-            timestamp: int = 1) -> bytes:
+            timestamp: int = NOW_MS) -> bytes:
     """A message of the formats v0 and v1, with the right checksum."""
     parts = [struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data for data in (key, value)]
     times = struct.pack(">q", timestamp) if magic else b""

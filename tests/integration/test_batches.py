@@ -69,7 +69,7 @@ def test_a_header_name_that_is_not_utf_8(
 
 def test_what_a_broker_takes_comes_out(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) -> None:
     """One batch each: the broker refuses some of it, and then it is not there."""
-    topics = topics_of(kafka, make_topic)
+    topics = topics_of(kafka, make_topic, make_topic(config={"retention.ms": "-1"}))
     odd = {
         "unknown attributes of a record": raw.batch([raw.record(0, GOOD, attributes=0xFF)]),
         "a negative delta": raw.batch([raw.record(0, GOOD, delta_ms=-5_000)], timestamp=1_700_000_000_000),

@@ -14,7 +14,7 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
 from schemas.dead_letter import Reason
-from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
+from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
 from workers.stream.fetching import CorruptBatch, _GuardedRecords
 from workers.stream.unread import Unread
 
@@ -203,7 +203,7 @@ def test_message_sets_of_the_old_formats(magic: int, codec: int) -> None:
     found, position = read(log)
     assert [(kept.offset, kept.value) for kept in found] == [
         (0, None), (1, b""), (2, b"v"), (3, b"0"), (4, b"1"), (5, b"2"), (6, b"after")]
-    assert [kept.timestamp for kept in found[:6]] == [1 if magic else -1] * 6
+    assert [kept.timestamp for kept in found[:6]] == [NOW_MS if magic else -1] * 6
     assert position == 7
 
 
