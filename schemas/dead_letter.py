@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 OURS, CONNECT = "labelstream.", "__connect.errors."  # what the names of a dead letter's headers begin with
 REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labelstream.redriven"
 VALUE_OMITTED = "labelstream.value_omitted"
+UNREAD = "unread"  # in its place: the value was not had
 
 
 class Reason(StrEnum):
@@ -19,6 +20,7 @@ class Reason(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_TEXT = "invalid_text"
     INVALID_MESSAGE = "invalid_message"
+    INVALID_RECORD = "invalid_record"
     EMPTY_TEXT = "empty_text"
     TOO_LARGE = "too_large"
     TOMBSTONE = "tombstone"
@@ -42,7 +44,7 @@ class DeadLetter(BaseModel):
     """The headers of a dead letter, all of them strings in UTF-8; key, value and own headers stay untouched.
 
     `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
-    only where the dead-letter topic cannot take the value; the record's value is empty then.
+    only where the dead-letter topic cannot take the value, or it could not be read; the record's value is empty then.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
@@ -67,8 +69,9 @@ class DeadLetter(BaseModel):
     value_omitted: str | None = Field(
         None,
         serialization_alias=VALUE_OMITTED,
-        pattern=r"^bytes=\d+;sha256=[0-9a-f]{64}$",
-        description="Length and SHA-256 of a value that the dead-letter topic could not take.",
+        pattern=r"^(bytes=\d+;sha256=[0-9a-f]{64}|unread)$",
+        description="Length and SHA-256 of a value that the dead-letter topic could not take; `unread` where it could "
+        "not be read, nor could key and headers.",
     )
 
     def headers(self) -> list[tuple[str, bytes]]:

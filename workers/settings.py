@@ -19,6 +19,7 @@ from workers.errors import ConfigError
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
 MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`: 32,768 messages
+MAX_BATCH_BYTES = 64 * 1024 * 1024
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -182,12 +183,20 @@ class ModelSettings(Section):
 
 
 class LimitSettings(Section):
-    """Caps on one message; beyond them it is a dead letter."""
+    """Caps on one message, and on a batch of Kafka's when it is decompressed; beyond them it is a dead letter."""
 
     max_message_bytes: int = Field(default=1_048_576, ge=64)
+    max_batch_bytes: int = Field(default=MAX_BATCH_BYTES, ge=1_048_576)
     max_candidate_labels: int = Field(default=100, ge=1)
     max_label_chars: int = Field(default=256, ge=1)
     max_label_text_chars: int = Field(default=1_000_000, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_batch_bytes < self.max_message_bytes:
+            raise ValueError(f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
+                             f"({self.max_message_bytes}): raise the one or lower the other")
+        return self
 
 
 class BreakerSettings(Section):

@@ -48,7 +48,7 @@ def as_export(letter: Any) -> str:
         "timestamp_ms": record.timestamp,
         "key": _text(record.key),
         "value": _text(record.value),
-        "headers": [[name, _text(value)] for name, value in record.headers],
+        "headers": [[_text(name.encode()), _text(value)] for name, value in record.headers],
     }, ensure_ascii=False)
 
 
@@ -58,10 +58,10 @@ def in_full(letter: Any, redriven: bool) -> Iterator[str]:
     yield from (f"{name:<9} {cell}" for name, cell in zip(COLUMNS, as_row(letter, redriven), strict=True))
     yield "headers" if record.headers else "headers   (none)"
     for name, value in record.headers:
-        yield f"  {escape(name)}: {_shown(value)}"
+        yield f"  {_shown(name.encode())}: {_shown(value)}"
     yield f"key       {_shown(record.key)}"
     if letter.omitted:
-        yield f"value     (left out, it did not fit: {escape(letter.omitted)})"
+        yield f"value     (left out: {escape(letter.omitted)})"
     else:
         yield f"value     {_shown(record.value)}"
 

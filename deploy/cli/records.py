@@ -32,6 +32,8 @@ def as_row(record: Any) -> tuple[str, ...]:
     if isinstance(tree, dict) and isinstance(tree.get("source"), dict) and (answer := _answer(tree)) is not None:
         return _result(tree, *answer)
     shown = "(no value)" if record.value is None else shorten(escape_bytes(record.value[:400]), 100)
+    if problem := getattr(record.value, "problem", ""):
+        shown = f"(cannot be read: {problem})"
     return ("-", "-", shorten(_text(record.key), 40), "-", "-", f"{_place(record)} {shown}")
 
 

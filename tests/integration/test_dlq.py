@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 import yaml
 from confluent_kafka import Producer
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
+from kafka.codec import zstd_encode
 from kafka.errors import KafkaTimeoutError
 
 from deploy.cli.main import main
+from tests import raw_batches as raw
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_all, read_letters, settings_for
@@ -26,6 +29,7 @@ from tests.kafka import Broker
 from workers.classifier import Fault, RecordError
 from workers.stream import redrive
 from workers.stream.encode import omission
+from workers.stream.scan import make_reader, read_up_to
 
 ROOT = Path(__file__).parents[2]
 Ended = tuple[int, list[str], list[str]]  # exit code, lines of stdout, lines of stderr
@@ -177,6 +181,38 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     again = all_in(kafka, topics.input)[-1]
     assert (again.key(), again.value()) == (b"k", b"long")
     assert again.headers() == [("own", b"1"), ("labelstream.attempts", b"1"), ("labelstream.redriven", b"1")]
+
+
+def test_letters_that_are_no_text_or_cannot_be_read(
+    kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A header name that is not UTF-8 comes back with the same bytes; what is not there is not sent as if it were."""
+    place = [(f"__connect.errors.{name}".encode(), text)
+             for name, text in (("topic", topics.input.encode()), ("partition", b"0"), ("offset", b"7"))]
+    told = [*place, (b"labelstream.reason", b"too_large"), (b"labelstream.value_omitted", b"unread")]
+    zeros = zstd_encode(raw.record(0, bytes(70 << 20)))  # more than any reader takes
+    for letters in (raw.batch([raw.record(0, b"value", headers=[(b"stra\xdfe", b"1"), *place]),
+                               raw.record(1, b"", headers=told)]),
+                    raw.batch([], count=1, codec=4, packed=zeros)):
+        assert raw.send(kafka.bootstrap, topics.dead_letter, letters) == 0
+    assert len(dlq("list")[1]) == 3
+    assert "  stra\\xdfe: 1" in dlq("show", "0:0")[1]
+    assert "value     (left out: unread)" in dlq("show", "0:2")[1]
+    assert dlq("export", str(tmp_path / "letters"))[2] == ["3 dead letters"]
+    first = json.loads((tmp_path / "letters").read_text().splitlines()[0])
+    assert first["headers"][0] == [{"base64": "c3RyYd9l"}, "1"]
+
+    unread = "2 not: never read; `labelstream replay` takes the input again from there (0:1, 0:2)"
+    assert dlq("redrive", "--yes", "--to", topics.output)[2][1:] == [f"1 dead letter sent to {topics.output}", unread]
+    with closing(make_reader(kafka.client_config())) as consumer:
+        place_of_it = TopicPartition(topics.output, 0)
+        consumer.assign([place_of_it])
+        [sent] = read_up_to(settings_for(kafka.bootstrap, topics).kafka, consumer, {place_of_it: 1})
+    assert [(name.encode(), value) for name, value in sent.headers] == [
+        (b"stra\xdfe", b"1"), (b"labelstream.attempts", b"0"), (b"labelstream.redriven", b"1")]
+    with pytest.raises(SystemExit):
+        main(["tail", topics.dead_letter, "--bootstrap", kafka.bootstrap])
+    assert "(cannot be read: its batch decompresses beyond " in capsys.readouterr().out
 
 
 KILLED = """

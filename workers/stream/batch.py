@@ -17,6 +17,7 @@ from workers.classifier import Answer, Classifier, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
 from workers.stream.stages import Stages
+from workers.stream.unread import Unread
 
 Outcome = Answer | Rejection
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
@@ -139,6 +140,8 @@ def make_items(
     items: list[Item] = []
     for record in records:
         try:
+            if type(record.value) is Unread:
+                raise DecodeError(record.value.reason, record.value.problem)
             if record.value is None:
                 raise DecodeError(Reason.TOMBSTONE, "the record has no value")
             message = decode(record.value)

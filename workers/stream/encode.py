@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import BaseModel
 
-from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, DeadLetter, Reason, Stage
+from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetter, Reason, Stage
 from schemas.message import TextMessage
 from schemas.result import EmbeddingResult, FillMaskResult
 from workers.classifier import Answered, Embedding, MaskFill, Prediction
 from workers.stream.encode_labels import encode_labels, json_of
 from workers.stream.rejection import Rejection
+from workers.stream.unread import Unread
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
@@ -110,8 +111,11 @@ def number_in(headers: Iterable[tuple[str, bytes | None]], name: str, default: i
     return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else default
 
 
-def omission(value: bytes) -> str:
-    """What tells of a value that was left out: enough to know it again."""
+def omission(value: bytes | None) -> str:
+    """What tells of a value that was left out: enough to know it again, where it was read."""
+    if isinstance(value, Unread):
+        return UNREAD
+    value = value or b""
     return f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}"
 
 
@@ -121,11 +125,11 @@ def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: 
     What does not fit is left out, the value first, then key and own headers; `value_omitted` says so. The attempts of
     a redriven record go on counting.
     """
-    own = own_headers(record, (OURS, CONNECT))
-    whole = Outgoing(record.value or b"", record.key, own + _headers(record, rejection, None))
+    own, unread = own_headers(record, (OURS, CONNECT)), isinstance(record.value, Unread)
+    whole = Outgoing(record.value or b"", record.key, own + _headers(record, rejection, UNREAD if unread else None))
     if whole.size() <= max_bytes:
         return whole
-    omitted = _headers(record, rejection, omission(record.value or b""))
+    omitted = _headers(record, rejection, omission(record.value))
     without_value = Outgoing(b"", record.key, own + omitted)
     return without_value if without_value.size() <= max_bytes else Outgoing(b"", None, omitted)
 

@@ -1,18 +1,18 @@
-"""What kafka-python's consumer hangs on: batches in the log that cannot be read, and partitions that were paused.
+"""What kafka-python's consumer hangs on: corrupt batches in the log, and partitions that were paused.
 
 Read in kafka-python 3.0.12, consumer/fetcher.py:
 
-* A batch that fails its checksum or cannot be decoded raises inside the generator of `PartitionRecords`. What is left
-  is a spent generator that never counts as drained: `fetched_records`, in the next poll, turns for ever.
+* A batch that fails its checksum raises inside the generator of `PartitionRecords`. What is left is a spent generator
+  that never counts as drained: `fetched_records`, in the next poll, turns for ever.
 * The exception itself is dropped when the partition is paused or sought before that poll.
 * A batch with a wrong length raises in `_parse_fetched_data`, at each fetch again.
 * Records of a paused partition that was read in part are parked, and come back only into an empty slot
   (`_next_partition_records is None`). What was read to its end stays in the slot, as long as others are read: the
   partition gives nothing more, and is not fetched either, until the assignment changes. Seen after an outage.
 
-So spent records leave the slot before each poll, and here nothing raises. An unreadable batch ends its fetch, the
-records before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is
-fetched again and again.
+So spent records leave the slot before each poll, and here nothing raises. A corrupt batch ends its fetch, the records
+before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is fetched again
+and again. What cannot be read of a batch with the right checksum ends nothing: see `unpacking`.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer
-from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
+
+from workers.settings import MAX_BATCH_BYTES
+from workers.stream.unpacking import Batches, UnpackedRecords
 
 
 class CorruptBatch(NamedTuple):
@@ -36,7 +39,7 @@ class CorruptBatch(NamedTuple):
 class Fetching:
     """Changes how `consumer` reads batches; call it from the thread that polls. `corrupt` is the caller's to empty."""
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
+    def __init__(self, consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BYTES) -> None:
         consumer_: Any = consumer
         self._subscription, fetcher = consumer_._subscription, consumer_._fetcher
         self._fetcher, self._fetched_records = fetcher, fetcher.fetched_records
@@ -44,7 +47,7 @@ class Fetching:
         self.corrupt: dict[TopicPartition, CorruptBatch] = {}
         self._parse = fetcher._parse_fetched_data
         fetcher._parse_fetched_data = self._guarded_parse
-        fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt)
+        fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt, max_batch_bytes)
 
     def position(self, partition: TopicPartition) -> int | None:
         """The offset that is fetched next, None where it is not known. Never asks a broker, as the consumer's does."""
@@ -67,43 +70,30 @@ class Fetching:
             return None
 
 
-class _GuardedRecords(Fetcher.PartitionRecords):
+class _GuardedRecords(UnpackedRecords):
     def __init__(self, corrupt: dict[TopicPartition, CorruptBatch], *args: Any, **more: Any) -> None:
         self._corrupt = corrupt
         super().__init__(*args, **more)
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
-        batches = _Batches(records)
         try:
-            yield from super()._unpack_records(tp, batches, *deserializers)  # type: ignore[misc]
-        except Exception as error:  # of whatever kind: each codec has its own
-            self._corrupt[tp] = CorruptBatch(self.next_fetch_offset, batches.end(self.next_fetch_offset),
-                                             type(error).__name__)
+            yield from super()._unpack_records(tp, records, *deserializers)
+        except Exception as error:  # the header may be what is corrupt, so of whatever kind
+            position = self.next_fetch_offset
+            self._corrupt[tp] = CorruptBatch(position, _end(self.batches, position), type(error).__name__)
             self.drain()
 
 
-class _Batches:
-    """kafka-python's MemoryRecords, which remember where they are."""
-
-    def __init__(self, records: Any) -> None:
-        self._records = records
-        self._current: Any = None
-
-    def next_batch(self) -> Any:
-        self._current = None
-        self._current = self._records.next_batch()
-        return self._current
-
-    def end(self, position: int) -> int | None:
-        """The offset behind the current batch. Its header may be what is corrupt: a believable end is the nearest."""
-        ends = []
-        batch = self._current
-        if batch is not None and batch.magic == 2 and 0 < batch.records_count <= batch.last_offset_delta + 1:
-            ends.append(batch.next_offset)
-        try:
-            following = self._records.next_batch()
-        except Exception:
-            following = None
-        if batch is not None and following is not None:
-            ends.append(following.base_offset)
-        return min((end for end in ends if end > position), default=None)
+def _end(batches: Batches, position: int) -> int | None:
+    """The offset behind the current batch. Its header may be what is corrupt: a believable end is the nearest."""
+    ends, batch = [], batches.current
+    if batch is not None and batch.consistent() and (batch.magic < 2 or batch.records_count):
+        ends.append(batch.next_offset)
+    try:
+        following = batches.next_batch()
+    except Exception:
+        following = None
+    # A compressed set of the old formats does not tell where it begins.
+    if following is not None and (following.magic == 2 or not following.compression_type):
+        ends.append(following.base_offset)
+    return min((end for end in ends if end > position), default=None)

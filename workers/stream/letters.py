@@ -8,8 +8,9 @@ from typing import NamedTuple, Self
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REASON, REDRIVEN, VALUE_OMITTED, Reason
+from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REASON, REDRIVEN, UNREAD, VALUE_OMITTED, Reason
 from workers.stream.encode import Outgoing, number_in, own_headers
+from workers.stream.unread import Unread
 
 Place = tuple[int, int]  # partition and offset in the dead-letter topic
 
@@ -40,12 +41,17 @@ class Letter(NamedTuple):
             offset=number_in(record.headers, f"{CONNECT}offset", -1),
             attempts=number_in(record.headers, ATTEMPTS),
             redriven=number_in(record.headers, REDRIVEN),
-            omitted="" if record.value else texts.get(VALUE_OMITTED, ""),
+            omitted=_omitted(record, texts.get(VALUE_OMITTED, "")),
         )
 
     @property
     def place(self) -> Place:
         return self.record.partition, self.record.offset
+
+
+def _omitted(record: ConsumerRecord, told: str) -> str:
+    """The letter itself may be what cannot be read."""
+    return UNREAD if isinstance(record.value, Unread) else "" if record.value else told
 
 
 @dataclass(frozen=True)

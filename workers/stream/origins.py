@@ -30,7 +30,7 @@ class Origins:
         if not TOPIC_NAME.fullmatch(letter.topic):
             return None
         record = self._read(TopicPartition(letter.topic, letter.partition), letter.offset)
-        return record if record is not None and omission(record.value or b"") == letter.omitted else None
+        return record if record is not None and omission(record.value) == letter.omitted else None
 
     def close(self) -> None:
         if self._consumer is not None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient
 
+from schemas.dead_letter import UNREAD
 from workers.settings import KafkaSettings
 from workers.stream.clients import explained
 from workers.stream.encode import Outgoing
@@ -29,6 +30,7 @@ class Refusal(StrEnum):
     ALREADY = "redriven already"
     ELSEWHERE = "made of another topic's records (--to sends them)"
     GONE = "without their value, which their source topic does not hold any more"
+    UNREAD = "never read; `labelstream replay` takes the input again from there"
     TOO_LARGE = "larger than the topic takes"
 
 
@@ -90,6 +92,8 @@ def _judge(letter: Letter, target: Target, ledger: Ledger, origins: Origins) -> 
         return Refusal.ALREADY
     if target.home is not None and letter.topic != target.home:
         return Refusal.ELSEWHERE
+    if letter.omitted == UNREAD:
+        return Refusal.UNREAD
     original = origins.find(letter) if letter.omitted else letter.record
     if original is None:
         return Refusal.GONE

@@ -11,17 +11,23 @@ from kafka.structs import TopicPartition
 from workers.errors import StartError
 from workers.settings import KafkaSettings
 from workers.stream.clients import explained
+from workers.stream.unpacking import read_any_record
 
 QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
 
 
 def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaConsumer:
-    """A consumer without a group or partitions. Records of open or aborted transactions stay hidden from it."""
-    return KafkaConsumer(
+    """A consumer without a group or partitions. Records of open or aborted transactions stay hidden from it.
+
+    What cannot be read of a batch with the right checksum are records with `Unread` values.
+    """
+    consumer = KafkaConsumer(
         **config, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
         auto_offset_reset="earliest" if from_beginning else "latest", allow_auto_create_topics=False,
         metrics_enabled=False,
     )  # fmt: skip
+    read_any_record(consumer)
+    return consumer
 
 
 def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:

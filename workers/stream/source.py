@@ -45,7 +45,7 @@ class RecordSource:
         self._settings, self._stats = settings, stats or Stats()
         self._commit_error: Exception | None = None
         self._membership = Membership(consumer, lambda: self.ownership.leaving_s() is not None)
-        self._fetching = Fetching(consumer)
+        self._fetching = Fetching(consumer, settings.limits.max_batch_bytes)
         self._history = history or GroupHistory()
         self._starting = Starting(consumer, settings, self._membership, self._history)
         self.ownership = Ownership(self._assigned)
@@ -55,7 +55,7 @@ class RecordSource:
         """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
 
         `max_records`: at most so many; None takes the pipeline's `max_poll_records`. A partition whose next batch
-        cannot be read is halted; the others go on.
+        is corrupt is halted; the others go on. What cannot be read of another batch are records with `Unread` values.
 
         Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
         """

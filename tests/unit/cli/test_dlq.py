@@ -18,10 +18,12 @@ from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_errors import fails
 from workers.errors import ConfigError
 from workers.stream.letters import Letter
+from workers.stream.unread import header_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BYTES = st.one_of(st.none(), st.binary(max_size=30))
-NAMES = st.one_of(st.text(max_size=8), st.sampled_from(["labelstream.reason", "__connect.errors.topic"]))
+NAMES = st.one_of(st.text(max_size=8), st.binary(max_size=8).map(header_name),
+                  st.sampled_from(["labelstream.reason", "__connect.errors.topic"]))
 
 
 def milliseconds(*parts: int) -> int:
@@ -66,7 +68,8 @@ def test_whatever_a_letter_holds_it_is_shown_safely(key: Any, value: Any, header
     assert json.loads(json.dumps(as_entry(letter, redriven=True)))["redriven"] is True
     back = json.loads(as_export(letter))
     assert [original(back["key"]), original(back["value"])] == [key, value]
-    assert [(name, original(content)) for name, content in back["headers"]] == headers
+    named = [(name.encode(), content) for name, content in headers]
+    assert [(original(name), original(content)) for name, content in back["headers"]] == named
 
 
 def original(exported: Any) -> bytes | None:

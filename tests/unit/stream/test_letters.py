@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +11,10 @@ from schemas.dead_letter import Reason, Stage
 from workers.stream.encode import encode_dead_letter, number_in, omission, result_headers
 from workers.stream.letters import Letter, Selection, again
 from workers.stream.rejection import Rejection
+from workers.stream.unread import Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
-NAMES = st.one_of(st.text(max_size=5), st.sampled_from([
+NAMES = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(header_name), st.sampled_from([
     "labelstream.attempts", "labelstream.redriven", "labelstream.reason", "labelstream.value_omitted",
     "__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset"]))  # fmt: skip
 VALUES = st.one_of(st.none(), st.binary(max_size=25), st.integers(-10, 10**20).map(lambda n: str(n).encode()))
@@ -77,6 +79,23 @@ def test_a_value_that_was_left_out() -> None:
     assert (letter.record.value, letter.omitted) == (b"", omission(b"long" * 1_000))
     claimed = Letter.of(record(b"there", [("labelstream.value_omitted", b"bytes=3;sha256=0")]))
     assert claimed.omitted == ""
+
+
+@pytest.mark.parametrize("fits", [0, 1 << 20])
+def test_a_value_that_was_never_read(fits: int) -> None:
+    lost = record(Unread(Reason.TOO_LARGE, "why"), key=None)
+    letter = Letter.of(buried(lost, fits))
+    assert (letter.record.value, letter.omitted) == (b"", "unread")
+    assert type(letter.record.value) is bytes
+    assert Letter.of(lost).omitted == "unread"  # the letter itself cannot be read
+
+
+@given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5)), min_size=1))
+def test_header_names_come_out_with_the_same_bytes(headers: list[tuple[bytes, bytes]]) -> None:
+    found = record(headers=[(header_name(name), value) for name, value in headers])
+    sent = encode_dead_letter(found, REJECTION, 1 << 20).headers, result_headers("cloudevents", "p", found, "t")
+    for kept in sent:
+        assert [(name.encode("utf-8"), value) for name, value in kept[: len(headers)]] == headers
 
 
 def test_numbers_in_headers() -> None:

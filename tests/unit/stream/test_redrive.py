@@ -62,10 +62,11 @@ def test_against_plain_sets(offsets: list[int], done: set[int], limit: int, chun
 
 def test_refusals() -> None:
     letters = [letter(0), letter(1, topic="there"), letter(2, b"", value_omitted=b"bytes=9;sha256=0"),
-               letter(3, b"x" * 10_000), letter(4)]  # fmt: skip
+               letter(3, b"x" * 10_000), letter(4), letter(5, b"", value_omitted=b"unread")]  # fmt: skip
     report, [[(sent, _)]] = run(letters, ledger_of(letters[0]))
     assert sent.offset == 4
-    assert report.refused == {Refusal.ALREADY: 1, Refusal.ELSEWHERE: 1, Refusal.GONE: 1, Refusal.TOO_LARGE: 1}
+    assert report.refused == {Refusal.ALREADY: 1, Refusal.ELSEWHERE: 1, Refusal.GONE: 1, Refusal.UNREAD: 1,
+                              Refusal.TOO_LARGE: 1}
     assert report.examples[Refusal.ELSEWHERE] == [(0, 1)]
     assert run(letters, Ledger(), TARGET._replace(home=None))[0].sent == 3
 

@@ -1,0 +1,204 @@
+"""Batches as no client of ours writes them, on a real broker: what it takes comes out, and stops nobody."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from tests import raw_batches as raw
+from tests.integration.conftest import MakeTopic, StartWorker
+from tests.integration.streams import Topics, committed, read_letters, read_results, settings_for, wait_until
+from tests.integration.test_guards import DELIVERIES, batches
+from tests.kafka import Broker, KafkaBroker
+from workers.stream.clients import client_config
+from workers.stream.scan import make_reader, partitions_of, read_up_to
+
+MIB = 1 << 20
+GOOD = b'{"text": "a good neighbour"}'
+NAME = b"stra\xdfe"
+
+
+def topics_of(broker: Broker, make_topic: MakeTopic, source: str | None = None) -> Topics:
+    return Topics(source or make_topic(), make_topic(), make_topic())
+
+
+def header_bytes(broker: Broker, topics: Topics, topic: str) -> dict[int, list[tuple[bytes, bytes | None]]]:
+    """The callers' headers of all records of a topic, by the offset of the record that they came with."""
+    kafka = settings_for(broker.bootstrap, topics).kafka
+    consumer = make_reader(client_config(kafka))
+    try:
+        partitions = partitions_of(consumer, topic)
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        found = {}
+        for record in read_up_to(kafka, consumer, ends):
+            told = dict(record.headers).get("__connect.errors.offset")
+            offset = int(told) if told else json.loads(record.value)["source"]["offset"]
+            found[offset] = [(name.encode(), value) for name, value in record.headers
+                             if not name.startswith(("labelstream.", "__connect."))]
+        return found
+    finally:
+        consumer.close(autocommit=False, timeout_ms=2_000)
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_a_header_name_that_is_not_utf_8(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
+) -> None:
+    """In one batch with 100 good ones, and on a dead letter: both come out with the same bytes."""
+    topics = topics_of(kafka, make_topic)
+    odd = {50: [(NAME, b"1"), (b"\xff\xfe", None)], 70: [(NAME, b"2")]}
+    values = [b"no JSON" if number == 70 else GOOD for number in range(102)]
+    records = [raw.record(number, value, headers=odd.get(number, ())) for number, value in enumerate(values)]
+    assert raw.send(kafka.bootstrap, topics.input, raw.batch(records, codec=4)) == 0
+    worker = start_worker(topics, delivery=delivery)
+
+    results = read_results(kafka.bootstrap, topics.output, 101)
+    assert [result["source"]["offset"] for result in results] == [n for n in range(102) if n != 70]
+    wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: 102}, 20, "the commit")
+    assert worker.stats()["alarms"] == []
+    kept = header_bytes(kafka, topics, topics.output)
+    assert kept[50] == [(NAME, b"1"), (b"\xff\xfe", b"")]  # no client of ours sends a header without a value
+    assert sum(map(bool, kept.values())) == 1
+    assert header_bytes(kafka, topics, topics.dead_letter) == {70: [(NAME, b"2")]}
+
+
+def test_what_a_broker_takes_comes_out(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) -> None:
+    """One batch each: the broker refuses some of it, and then it is not there."""
+    topics = topics_of(kafka, make_topic, make_topic(config={"retention.ms": "-1"}))
+    odd = {
+        "unknown attributes of a record": raw.batch([raw.record(0, GOOD, attributes=0xFF)]),
+        "a negative delta": raw.batch([raw.record(0, GOOD, delta_ms=-5_000)], timestamp=1_700_000_000_000),
+        "a negative time": raw.batch([raw.record(0, GOOD)], timestamp=-7),
+        "the first of all times": raw.batch([raw.record(0, GOOD)], timestamp=-(1 << 63)),
+        "a header without a value": raw.batch([raw.record(0, GOOD, headers=[(b"h", None)])]),
+        "an empty name": raw.batch([raw.record(0, GOOD, headers=[(b"", b"")])]),
+        "an empty key": raw.batch([raw.record(0, GOOD, b"")]),
+        "neither key nor value": raw.batch([raw.record(0, None)]),
+        "an empty value": raw.batch([raw.record(0, b"")]),
+        "unknown attributes of a batch": raw.batch([raw.record(0, GOOD)], attributes=0x7F80),
+        "offsets that run backwards": raw.batch([raw.record(1, GOOD), raw.record(0, GOOD)]),
+    }
+    codes = {what: raw.send(kafka.bootstrap, topics.input, data) for what, data in odd.items()}
+    taken = {what for what, code in codes.items() if code == 0}
+    print("refused:", {what: code for what, code in codes.items() if code})
+    assert len(taken) >= 8
+    assert raw.send(kafka.bootstrap, topics.input, raw.batch([raw.record(0, GOOD)])) == 0
+    ends = len(taken) + ("offsets that run backwards" in taken) + 1
+    without = {"neither key nor value", "an empty value"}
+
+    start_worker(topics)
+    results = read_results(kafka.bootstrap, topics.output, ends - len(without))
+    assert len(results) == ends - len(without)
+    assert len({result["source"]["offset"] for result in results}) == len(results)
+    wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: ends}, 20, "the commit")
+    ((headers, _),) = read_letters(kafka.bootstrap, topics.dead_letter, 1)
+    assert headers["labelstream.reason"] == "invalid_json"
+
+
+def bomb(mib: int) -> bytes:
+    """Three records in zstd: the second one's value is so many MiB of zeros, which are never in memory at once."""
+    compressor, size = zstandard.ZstdCompressor().compressobj(), mib * MIB
+    head, tail = b"\0" + raw.varint(0) + raw.varint(1) + raw.sized(None) + raw.varint(size), raw.varint(0)
+    packed = compressor.compress(raw.record(0, GOOD) + raw.varint(len(head) + size + len(tail)) + head)
+    zeros = bytes(MIB)
+    packed += b"".join(compressor.compress(zeros) for _ in range(mib))
+    packed += compressor.compress(tail + raw.record(2, GOOD)) + compressor.flush()
+    return raw.batch([], count=3, codec=4, packed=packed)
+
+
+def memory(field: str) -> int:
+    """Of this process, in bytes: VmRSS, or VmHWM, the most since `clear_refs`."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str) -> None:
+    topics, limit = topics_of(kafka, make_topic), 64 * MIB
+    data = bomb(200)
+    assert len(data) < 10_000
+    plain = raw.batch([raw.record(0, GOOD), raw.record(1, GOOD)])
+    assert [raw.send(kafka.bootstrap, topics.input, sent) for sent in (plain, data, plain)] == [0, 0, 0]
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    worker = start_worker(topics, delivery=delivery)
+
+    results = read_results(kafka.bootstrap, topics.output, 5)
+    assert [result["source"]["offset"] for result in results] == [0, 1, 2, 5, 6]
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 2)
+    assert [headers["__connect.errors.offset"] for headers, _ in letters] == ["3", "4"]
+    for headers, letter in letters:
+        assert (headers["labelstream.reason"], headers["labelstream.value_omitted"]) == ("too_large", "unread")
+        assert (headers["__connect.errors.topic"], headers["__connect.errors.partition"]) == (topics.input, "0")
+        assert headers["__connect.errors.exception.message"].endswith(f"limits.max_batch_bytes ({limit})")
+        assert (letter.key(), letter.value()) == (None, b"")
+    wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: 7}, 20, "the commit")
+    grown = memory("VmHWM") - before
+    print(f"{delivery}: {len(data)} bytes for 200 MiB; memory grew by {grown / MIB:.0f} MiB at most")
+    assert grown < 3 * limit
+
+    assert worker.stop(10)
+    start_worker(topics, delivery=delivery)
+    raw.send(kafka.bootstrap, topics.input, plain)
+    assert [result["source"]["offset"] for result in read_results(kafka.bootstrap, topics.output, 7)] == [
+        0, 1, 2, 5, 6, 7, 8]  # fmt: skip
+
+
+LIE = raw.framed(b"\0" + raw.varint(0) + raw.varint(1) + raw.sized(None) + raw.varint(4_000) + GOOD + raw.varint(0))
+# What the broker's own checks keep out today, written into its log: each stands for offsets 2 to 4.
+WRITTEN: dict[str, tuple[bytes, dict[int, str]]] = {
+    "lengths that lie": (raw.batch([raw.record(0, GOOD), LIE, raw.record(2, GOOD)], 2), {3: "invalid_record"}),
+    "a batch that ends early": (raw.batch([raw.record(0, GOOD)], 2, count=3, codec=3),
+                                {3: "invalid_record", 4: "invalid_record"}),
+    "no zstd": (raw.batch([], 2, count=3, codec=4, packed=b"words" * 20), dict.fromkeys((2, 3, 4), "invalid_record")),
+    "format v0": (b"".join(raw.message(offset, GOOD, magic=0) for offset in (2, 3, 4)), {}),
+    "format v1, compressed": (raw.message_set([raw.message(n, GOOD, b"k") for n in range(3)], 4, codec=1), {}),
+    "format v1, no gzip": (raw.message(4, b"words", attributes=1), dict.fromkeys((2, 3, 4), "invalid_record")),
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, dict[str, str]]]:
+    """A broker of our own, and the topic of each row of `WRITTEN`: two good records before it, and two behind it."""
+    data = tmp_path_factory.mktemp("kafka")
+    pair = [raw.record(0, GOOD), raw.record(1, GOOD)]
+    three = [*pair, raw.record(2, GOOD)]
+    names = {what: f"written-{number}" for number, what in enumerate(WRITTEN)}
+    with KafkaBroker(data=data) as broker:
+        for name in names.values():
+            broker.create_topic(name)
+            for records in (pair, three, pair):
+                assert raw.send(broker.bootstrap, name, raw.batch(records)) == 0
+        broker.stop()
+        for what, name in names.items():
+            path = data / "data" / f"{name}-0" / f"{0:020d}.log"
+            log = path.read_bytes()
+            (_, _, _), (start, first, last), (end, _, _) = batches(log)
+            assert (first, last) == (2, 4)
+            path.write_bytes(log[:start] + WRITTEN[what][0] + log[end:])
+        broker.start()
+        yield broker, names
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_what_stands_in_the_log(
+    written: tuple[KafkaBroker, dict[str, str]], start_worker: StartWorker, what: str
+) -> None:
+    broker, expected = written[0], WRITTEN[what][1]
+    name = written[1][what]
+    topics = Topics(name, f"{name}-out", f"{name}-dlq")
+    for topic in (topics.output, topics.dead_letter):
+        broker.create_topic(topic)
+    worker = start_worker(topics, bootstrap=broker.bootstrap, group_id=name)
+    wait_until(lambda: committed(broker.bootstrap, name, name) == {0: 7}, 30, "the commit")
+    results: list[Any] = read_results(broker.bootstrap, topics.output, 7 - len(expected))
+    assert [result["source"]["offset"] for result in results] == [n for n in range(7) if n not in expected]
+    letters = read_letters(broker.bootstrap, topics.dead_letter, len(expected), timeout_s=20)
+    assert {int(h["__connect.errors.offset"]): h["labelstream.reason"] for h, _ in letters} == expected
+    assert len(letters) == len(expected)
+    assert worker.stats()["alarms"] == []

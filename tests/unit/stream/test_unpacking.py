@@ -1,0 +1,270 @@
+"""Batches with the right checksum: whatever is in them, each record comes out, or has a reason of its own."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import lz4.frame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.protocol.consumer import IsolationLevel
+from kafka.record import MemoryRecords
+
+from schemas.dead_letter import Reason
+from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
+from workers.stream.fetching import CorruptBatch, _GuardedRecords
+from workers.stream.unread import Unread
+
+MIB = 1 << 20
+CODECS = (1, 2, 3, 4)
+BEFORE, AFTER = [record(0, b"before")], [record(0, b"after")]
+LIE = framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"short" + varint(0))
+
+
+def read(log: bytes, at: int = 0, limit: int = MIB, **more: Any) -> tuple[list[ConsumerRecord], int]:
+    """The records, and the offset that is fetched next. Nothing may halt."""
+    corrupt: dict[TopicPartition, CorruptBatch] = {}
+    records = _GuardedRecords(corrupt, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
+    found: list[ConsumerRecord] = []
+    while records:
+        found += records.take(3)
+        assert len(found) < 10_000
+    assert not corrupt
+    return found, records.next_fetch_offset
+
+
+def between(records: Sequence[bytes], last: int, **more: Any) -> list[ConsumerRecord]:
+    """What a batch of offsets 1 to `last` becomes between two others, both of which must come out."""
+    log = batch(BEFORE, 0) + batch(records, 1, **more) + batch(AFTER, last + 1)
+    (before, *found, after), position = read(log)
+    assert (before.value, after.value) == (b"before", b"after")
+    assert [kept.offset for kept in found] == list(range(1, last + 1))
+    assert position == last + 2
+    return found
+
+
+def reasons(found: Sequence[ConsumerRecord]) -> list[Any]:
+    """The value of each, or the reason why there is none."""
+    return [kept.value.reason if isinstance(kept.value, Unread) else kept.value for kept in found]
+
+
+@pytest.mark.parametrize("name", [b"stra\xdfe", b"\xff\xfe", b"", b"\xed\xa0\x80", b"a\0b", "straße".encode()])
+def test_a_header_name_in_any_bytes(name: bytes) -> None:
+    (found,) = between([record(0, b"v", headers=[(name, None), (name, b"\xff")])], 1)
+    assert [(kept.encode(), content) for kept, content in found.headers] == [(name, None), (name, b"\xff")]
+    assert (found.value, found.serialized_header_size) == (b"v", 2 * len(name) + 1)
+
+
+def test_a_name_in_utf_8_is_a_plain_string() -> None:
+    (found,) = between([record(0, b"v", headers=[("ä".encode(), b"")])], 1)
+    assert found.headers == [("ä", b"")]
+    assert type(found.headers[0][0]) is str
+
+
+def test_what_is_odd_but_allowed() -> None:
+    found = between([
+        record(0, None, None), record(1, b"", b""), record(2, b"v", b"k", delta_ms=-5_000),
+        record(3, b"v", attributes=0xFF), record(4, b"v", attributes=0x80),
+        record(5, b"v", delta_ms=(1 << 63) - 1),
+    ], 6, timestamp=-7, attributes=0x7F80)  # fmt: skip
+    assert [(kept.key, kept.value) for kept in found] == [
+        (None, None), (b"", b""), (b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v")]
+    assert [kept.timestamp for kept in found] == [-7, -7, -5_007, -7, -7, (1 << 63) - 8]
+
+
+def test_a_timestamp_beyond_64_bits_begins_anew_as_in_java() -> None:
+    (found,) = between([record(0, b"v", delta_ms=2)], 1, timestamp=(1 << 63) - 1)
+    assert found.timestamp == -(1 << 63) + 1
+
+
+def test_the_time_of_the_log() -> None:
+    (found,) = between([record(0, b"v", delta_ms=9)], 1, attributes=0x08, most=77)
+    assert (found.timestamp, found.timestamp_type) == (77, 1)
+
+
+def test_offsets_that_a_record_cannot_have() -> None:
+    """Their places in the batch tell them: nothing is lost, and nothing goes back or into the next batch."""
+    found = between([record(delta, b"%d" % place) for place, delta in enumerate([5, -1, 2, 2, 1 << 40])], 5)
+    assert reasons(found) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_offsets_that_compaction_took_away() -> None:
+    log = batch([record(2, b"two"), record(7, b"seven")], 100, last_delta=9) + batch([], 110, last_delta=4)
+    found, position = read(log, at=100)
+    assert ([kept.offset for kept in found], position) == ([102, 107], 115)
+    found, _ = read(log, at=105)
+    assert [kept.offset for kept in found] == [107]
+
+
+@pytest.mark.parametrize("codec", [0, *CODECS])
+def test_every_compression(codec: int) -> None:
+    values = [b"value %d " % number * 100 for number in range(50)]
+    records = [record(place, value) for place, value in enumerate(values)]
+    assert reasons(between(records, 50, codec=codec)) == values
+
+
+LYING = {
+    "value": LIE,
+    "key": framed(b"\0" + varint(0) + varint(1) + varint(1 << 30) + b"k"),
+    "header": framed(b"\0" + varint(0) + varint(1) + sized(None) + sized(b"v") + varint(1) + varint(99) + b"name"),
+    "headers' number": framed(b"\0" + varint(0) + varint(1) + sized(None) + sized(b"v") + varint(1 << 40)),
+    "a negative number": framed(b"\0" + varint(0) + varint(1) + sized(None) + sized(b"v") + varint(-2)),
+    "no name": framed(b"\0" + varint(0) + varint(1) + sized(None) + sized(b"v") + varint(1) + varint(-1) + varint(-1)),
+    "bytes left over": framed(b"\0" + varint(0) + varint(1) + sized(None) + sized(b"v") + varint(0) + b"more"),
+    "an endless number": framed(b"\0" + b"\xff" * 20),
+    "nothing": framed(b""),
+}
+
+
+@pytest.mark.parametrize("lie", LYING.values(), ids=LYING)
+@pytest.mark.parametrize("codec", [0, 4])
+def test_a_record_whose_lengths_lie_costs_itself_alone(lie: bytes, codec: int) -> None:
+    found = between([record(0, b"zero"), lie, record(2, b"two")], 3, codec=codec)
+    assert reasons(found) == [b"zero", Reason.INVALID_RECORD, b"two"]
+    assert (found[1].key, found[1].headers, found[1].value) == (None, [], b"")
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xff", varint(-3), varint(5_000) + b"x"])
+def test_a_batch_that_cannot_be_read_on_is_so_many_records_as_it_counts(rest: bytes) -> None:
+    found = between([record(0, b"zero"), rest], 4, count=4)
+    assert reasons(found) == [b"zero", *[Reason.INVALID_RECORD] * 3]
+
+
+def test_bytes_behind_the_last_record() -> None:
+    assert reasons(between([record(0, b"zero"), record(1, b"uncounted")], 1, count=1)) == [b"zero"]
+
+
+@pytest.mark.parametrize("codec", [*CODECS, 5, 7])
+def test_a_batch_that_cannot_be_decompressed(codec: int) -> None:
+    found = between([], 3, count=3, codec=codec, packed=b"\x82SNAPPY\0" + bytes(range(40)))
+    assert reasons(found) == [Reason.INVALID_RECORD] * 3
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_that_is_cut_off_gives_what_is_there(codec: int) -> None:
+    whole = batch([record(place, b"%07d" % place * 2_000) for place in range(40)], codec=codec)[61:]
+    found = between([], 40, count=40, codec=codec, packed=whole[: len(whole) - 30])
+    assert reasons(found)[-1] == Reason.INVALID_RECORD
+    assert all(value in (b"%07d" % place * 2_000, Reason.INVALID_RECORD) for place, value in enumerate(reasons(found)))
+
+
+@pytest.mark.parametrize(("count", "last_delta", "letters"), [(3, 1, 2), (-4, 2, 3), (1, -5, 1), (2_000_000_000, 1, 2)])
+def test_a_header_that_contradicts_itself(count: int, last_delta: int, letters: int) -> None:
+    found = between([record(0, b"v" * 50)], letters, count=count, last_delta=last_delta)
+    assert reasons(found) == [Reason.INVALID_RECORD] * letters
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_beyond_the_limit(codec: int) -> None:
+    """What lies before the limit comes out."""
+    found = between([record(0, b"zero"), record(1, bytes(2 * MIB)), record(2, b"two")], 3, codec=codec)
+    assert reasons(found)[1:] == [Reason.TOO_LARGE] * 2
+    assert reasons(found)[0] in (b"zero", Reason.TOO_LARGE)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_within_the_limit(codec: int) -> None:
+    value = bytes(MIB - 100)
+    assert reasons(between([record(0, value)], 1, codec=codec)) == [value]
+
+
+def test_a_snappy_block_that_claims_gigabytes() -> None:
+    found = between([], 1, count=1, codec=2, packed=b"\xff\xff\xff\xff\x0f" + bytes(20))
+    assert reasons(found) == [Reason.TOO_LARGE]
+
+
+CONTROL, TRANSACTIONAL = 0x20, 0x10
+
+
+def marker(first: int, key: bytes | None, count: int = 1) -> bytes:
+    records = [] if key is None else [record(0, b"\0" * 6, key)]
+    return batch(records, first, count=len(records), last_delta=0, attributes=CONTROL | TRANSACTIONAL, producer=7)
+
+
+@pytest.mark.parametrize("key", [b"\0\0\0\0", b"\0\x09\0\0more", b"\0", b"", None], ids=str)
+def test_control_batches(key: bytes | None) -> None:
+    """Whatever the marker looks like, compacted away or of a later version: it ends what was aborted, and no more."""
+    said = {"attributes": TRANSACTIONAL, "producer": 7}
+    log = batch([record(0, b"aborted")], 0, **said) + marker(1, key) + batch([record(0, b"committed")], 2, **said)
+    aborted = [SimpleNamespace(first_offset=0, producer_id=7)]
+    found, position = read(log, isolation_level=IsolationLevel.READ_COMMITTED, aborted_transactions=aborted)
+    assert ([kept.value for kept in found], position) == ([b"committed"], 3)
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("codec", [1, 2, 3])
+def test_message_sets_of_the_old_formats(magic: int, codec: int) -> None:
+    inner = [message(place if magic else place + 3, b"%d" % place, b"k", magic=magic) for place in range(3)]
+    log = (message(0, None, b"k", magic=magic) + message(1, b"", magic=magic) + message(2, b"v", magic=magic)
+           + message_set(inner, 5, codec, magic=magic) + batch(AFTER, 6))  # fmt: skip
+    found, position = read(log)
+    assert [(kept.offset, kept.value) for kept in found] == [
+        (0, None), (1, b""), (2, b"v"), (3, b"0"), (4, b"1"), (5, b"2"), (6, b"after")]
+    assert [kept.timestamp for kept in found[:6]] == [NOW_MS if magic else -1] * 6
+    assert position == 7
+
+
+@pytest.mark.parametrize("claimed", [(0, 1, 900), (2, 1, 0), (0, 0, 0), (7, 8, 4)])
+def test_offsets_that_an_old_message_cannot_have(claimed: tuple[int, ...]) -> None:
+    for magic in (0, 1):
+        inner = [message(offset, b"%d" % place, magic=magic) for place, offset in enumerate(claimed)]
+        found, _ = read(message_set(inner, 5, 1, magic=magic), at=3)
+        assert [(kept.offset, kept.value) for kept in found] == [(3, b"0"), (4, b"1"), (5, b"2")]
+
+
+@pytest.mark.parametrize("with_size", [True, False])
+def test_the_wrong_checksum_in_lz4_of_the_oldest_format(with_size: bool) -> None:
+    packed = bytearray(lz4.frame.compress(message(0, b"v", magic=0), store_size=with_size))
+    packed[14 if with_size else 6] ^= 0x55
+    assert reasons(read(message(0, bytes(packed), magic=0, attributes=3))[0]) == [b"v"]
+
+
+@pytest.mark.parametrize("packed", [b"", b"words", b"\x04\x22\x4d\x18", bytes(40)])
+def test_what_is_no_lz4_in_the_oldest_format(packed: bytes) -> None:
+    assert reasons(read(message(0, packed, magic=0, attributes=3))[0]) == [Reason.INVALID_RECORD]
+
+
+def test_an_old_message_that_lies_costs_itself_alone() -> None:
+    wrong = bytearray(message(1, b"value"))
+    wrong[-1] ^= 1
+    nested = message_set([message(0, b"deep")], 2, codec=1)
+    log = message_set([message(0, b"0"), bytes(wrong), nested, message(3, b"3")], 3, codec=1)
+    found, _ = read(log)
+    assert reasons(found) == [b"0", Reason.INVALID_RECORD, Reason.INVALID_RECORD, b"3"]
+
+
+def test_an_old_set_that_cannot_be_read_is_all_offsets_up_to_its_own() -> None:
+    log = message(10, b"no gzip", attributes=1) + message_set([message(0, bytes(2 * MIB))], 12, 1) + batch(AFTER, 13)
+    found, position = read(log, at=8)
+    assert [(kept.offset, reason) for kept, reason in zip(found, reasons(found), strict=True)] == [
+        (8, Reason.INVALID_RECORD), (9, Reason.INVALID_RECORD), (10, Reason.INVALID_RECORD),
+        (11, Reason.TOO_LARGE), (12, Reason.TOO_LARGE), (13, b"after")]
+    assert position == 14
+
+
+@given(st.binary(max_size=80), st.integers(1, 5), st.integers(0, 7))
+def test_whatever_is_in_a_batch_its_records_are_accounted_for(packed: bytes, count: int, codec: int) -> None:
+    between([], count, count=count, codec=codec, packed=packed)
+
+
+@given(st.integers(0, 4), st.data())
+def test_whatever_byte_of_a_batch_is_another(codec: int, data: st.DataObject) -> None:
+    """From the records on, which is all that a broker does not look at."""
+    records = [record(place, b"value %d" % place, b"k", headers=[(b"name", b"content")]) for place in range(4)]
+    packed = bytearray(batch(records, codec=codec)[61:])
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+    between([], 4, count=4, codec=codec, packed=bytes(packed))
+
+
+@given(st.integers(1, 3), st.sampled_from([0, 1]), st.data())
+def test_whatever_byte_of_an_old_set_is_another(codec: int, magic: int, data: st.DataObject) -> None:
+    inner = [message(place if magic else place + 3, b"%d" % place, b"k", magic=magic) for place in range(3)]
+    packed = bytearray(ENCODE[codec](b"".join(inner)))
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+    found, position = read(message(5, bytes(packed), magic=magic, attributes=codec) + batch(AFTER, 6), at=3)
+    offsets = [kept.offset for kept in found]
+    assert (offsets[-1], position, found[-1].value) == (6, 7, b"after")
+    assert offsets == sorted(set(offsets))

@@ -1,0 +1,107 @@
+"""Decompression with a limit: a batch of 6 KB can stand for 200 MB, and brokers look at the 6 KB alone."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import lz4.frame
+import snappy
+import zstandard
+
+from schemas.dead_letter import Reason
+
+CHUNK_BYTES = 1 << 17
+# What most clients write around blocks: a magic, and two versions that are not looked at.
+XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\0", 16
+
+
+class Inflated(NamedTuple):
+    """`data`: as much as there is, `limit` bytes at most. `reason` and `problem`: why that is not all of it."""
+
+    data: bytes
+    reason: Reason | None = None
+    problem: str = ""
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def inflate(codec: int, compressed: bytes, limit: int) -> Inflated:
+    """What `compressed` stands for; holds up to twice `limit` bytes. `codec`: Kafka's number. Raises nothing."""
+    if codec not in _CODECS:
+        return Inflated(b"", Reason.INVALID_RECORD, f"there is no compression {codec}")
+    name, chunks_of = _CODECS[codec]
+    chunks, size = list[bytes](), 0
+    reason, problem = None, ""
+    try:
+        for chunk in chunks_of(compressed, limit):
+            size += len(chunk)
+            if size > limit:
+                raise _TooLarge
+            chunks.append(chunk)
+    except _TooLarge:
+        reason, problem = Reason.TOO_LARGE, f"its batch decompresses beyond limits.max_batch_bytes ({limit})"
+    except Exception as error:  # each codec has its own
+        reason, problem = Reason.INVALID_RECORD, f"its batch is no {name} ({type(error).__name__})"
+    return Inflated(b"".join(chunks), reason, problem)
+
+
+def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
+    while data:  # a member of the file
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            chunk = member.decompress(data, CHUNK_BYTES)
+            data = member.unconsumed_tail
+            if not chunk and not data and not member.eof:
+                raise EOFError
+            yield chunk
+        data = member.unused_data
+
+
+def _snappy(data: bytes, limit: int) -> Iterator[bytes]:
+    if not data.startswith(XERIAL):
+        yield _snappy_block(data, limit)
+        return
+    at = XERIAL_HEADER_BYTES
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], signed=True)
+        if size < 0 or at + 4 + size > len(data):
+            raise EOFError
+        yield _snappy_block(data[at + 4 : at + 4 + size], limit)
+        at += 4 + size
+
+
+def _snappy_block(block: bytes, limit: int) -> bytes:
+    """Its length stands in front of it, as a varint, and that much is allocated before anything is read."""
+    size = 0
+    for index, byte in enumerate(block[:5]):
+        size |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            break
+    if size > limit:
+        raise _TooLarge
+    data: Any = snappy.decompress(block)
+    return data
+
+
+def _lz4(data: bytes, limit: int) -> Iterator[bytes]:
+    frame = lz4.frame.LZ4FrameDecompressor()
+    chunk = frame.decompress(data, CHUNK_BYTES)
+    while True:
+        yield chunk
+        if frame.eof:
+            return
+        if not chunk and frame.needs_input:
+            raise EOFError
+        chunk = frame.decompress(b"", CHUNK_BYTES)
+
+
+def _zstd(data: bytes, limit: int) -> Iterator[bytes]:
+    with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
+        while chunk := reader.read(CHUNK_BYTES):
+            yield chunk
+
+
+_CODECS: dict[int, tuple[str, Callable[[bytes, int], Iterator[bytes]]]] = {
+    1: ("gzip", _gzip), 2: ("snappy", _snappy), 3: ("lz4", _lz4), 4: ("zstd", _zstd)}

@@ -1,0 +1,132 @@
+"""Message sets of Kafka's formats v0 and v1, which today's brokers keep and serve but take no more.
+
+A set is one message, or a compressed one whose value holds the others. Their offsets stand in it (v0), or count from
+its first one (v1), while its own offset is that of the last.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import lz4.frame
+from kafka.record.util import calc_crc32
+
+from schemas.dead_letter import Reason
+from workers.stream.inflate import inflate
+from workers.stream.record import Record, unread
+
+CODEC_MASK, LZ4, LZ4_HAS_SIZE = 0x07, 3, 0x08
+OVERHEAD, LEAST_BYTES = 12, 14  # offset and length in front of a message; the shortest one
+NO_TIMESTAMP = -1
+Message = tuple[int, bytes]  # its offset, and its bytes from the checksum on
+
+
+class LegacyBatch:
+    """`position`: gives the offset that is to be read next."""
+
+    def __init__(self, batch: Any, limit: int, position: Callable[[], int]) -> None:
+        self._batch, self._limit, self._position = batch, limit, position
+        self.last_offset, self.next_offset = batch.base_offset, batch.base_offset + 1
+        self.timestamp = NO_TIMESTAMP if batch._timestamp is None else batch._timestamp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def consistent(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Record]:
+        position = self._position()
+        try:
+            inner, reason, problem = self._messages()
+        except (struct.error, ValueError):
+            inner, reason, problem = [], Reason.INVALID_RECORD, "its message set is none"
+        if reason is None and not 0 < len(inner) <= self.next_offset:
+            reason, problem = Reason.INVALID_RECORD, "its message set has more records than offsets, or none"
+        if reason is not None:  # how many there are, it does not say
+            for offset in range(min(position, self.last_offset), self.next_offset):
+                yield unread(offset, self, reason, problem)
+            return
+        for offset, (_, message) in zip(self._offsets([claimed for claimed, _ in inner]), inner, strict=True):
+            yield self._record(offset, message)
+
+    def _offsets(self, claimed: list[int]) -> Sequence[int]:
+        """Those that stand in the set, where they can be true; else the last ones up to its own."""
+        base = self.last_offset - claimed[-1] if self.magic == 1 else 0
+        offsets = [base + offset for offset in claimed]
+        ordered = all(one < other for one, other in pairwise(offsets))
+        if ordered and offsets[0] >= 0 and offsets[-1] == self.last_offset:
+            return offsets
+        return range(self.next_offset - len(claimed), self.next_offset)
+
+    def _messages(self) -> tuple[list[Message], Reason | None, str]:
+        """Raises struct.error or ValueError."""
+        whole = bytes(self._batch._buffer)
+        if not self.compression_type:
+            return [(self.last_offset, whole[OVERHEAD:])], None, ""
+        _, _, value = _read(whole[OVERHEAD:])
+        value = value or b""
+        if self.magic == 0 and self.compression_type == LZ4:
+            value = _mended(value)
+        data, reason, problem = inflate(self.compression_type, value, self._limit)
+        return [] if reason else list(_cut(data)), reason, problem
+
+    def _record(self, offset: int, message: bytes) -> Record:
+        try:
+            if struct.unpack_from(">I", message)[0] != calc_crc32(memoryview(message)[4:]):
+                raise ValueError("its checksum is wrong")
+            if self.compression_type and message[5] & CODEC_MASK:
+                raise ValueError("a set within a set")
+            timestamp, key, value = _read(message)
+        except (struct.error, ValueError):
+            problem = "its checksum or its lengths are wrong, or it is a set itself"
+            return unread(offset, self, Reason.INVALID_RECORD, problem)
+        if self.timestamp_type == 1:  # the broker's, which stands in the set alone
+            timestamp = self.timestamp
+        return Record(offset, timestamp, self.timestamp_type, key, value, [], len(message))
+
+
+def _mended(frame: bytes) -> bytes:
+    """The clients of format v0 wrote a wrong checksum of LZ4's header, its last byte: the right one is one of 256.
+
+    Raises ValueError where none is.
+    """
+    at = 14 if len(frame) > 4 and frame[4] & LZ4_HAS_SIZE else 6
+    for byte in range(256):
+        header = frame[:at] + bytes([byte])
+        with suppress(RuntimeError):
+            lz4.frame.get_frame_info(header)
+            return header + frame[at + 1 :]
+    raise ValueError("no LZ4")
+
+
+def _cut(data: bytes) -> Iterator[Message]:
+    at = 0
+    while at < len(data):
+        offset, length = struct.unpack_from(">qi", data, at)
+        at += OVERHEAD
+        if length < LEAST_BYTES or at + length > len(data):
+            raise ValueError("a length that is none")
+        yield offset, data[at : at + length]
+        at += length
+
+
+def _read(message: bytes) -> tuple[int, bytes | None, bytes | None]:
+    """Timestamp, key and value. Raises struct.error or ValueError where its lengths lie."""
+    magic = struct.unpack_from(">b", message, 4)[0]
+    timestamp, at = (struct.unpack_from(">q", message, 6)[0], 14) if magic else (NO_TIMESTAMP, 6)
+    key, at = _sized(message, at)
+    value, at = _sized(message, at)
+    return timestamp, key, value
+
+
+def _sized(message: bytes, at: int) -> tuple[bytes | None, int]:
+    size = struct.unpack_from(">i", message, at)[0]
+    at += 4
+    if size < 0:
+        return None, at
+    if at + size > len(message):
+        raise ValueError("a length that points behind the end")
+    return message[at : at + size], at + size

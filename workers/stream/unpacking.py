@@ -1,0 +1,173 @@
+"""Batches -> records, of which none costs another.
+
+A producer writes what is in a batch, so nothing in it is a reason to stop where the checksum is right. What Java's
+client reads is read: header names in any bytes, unknown attributes, deltas that run backwards. What cannot be read of
+a record becomes that record, with an `Unread` value, and reading goes on behind it. What is left of a batch that cannot
+be read on becomes so many records as the batch's header counts.
+
+Read in kafka-python 3.0.12, record/default_records.py, which raises in all of these cases: names that are not UTF-8
+are an error; attributes are read as a varint; a control batch that compaction emptied ends the iteration.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.util import decode_varint
+
+from schemas.dead_letter import Reason
+from workers.settings import MAX_BATCH_BYTES
+from workers.stream.inflate import Inflated, inflate
+from workers.stream.legacy import LegacyBatch
+from workers.stream.record import Record, placed, unread
+from workers.stream.unread import header_name
+
+HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
+LEAST_RECORD_BYTES = 7
+COMMIT_MARKER = 1
+Body = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+def read_any_record(consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BYTES) -> None:
+    """From now on `consumer` reads batches as this module does."""
+    any_consumer: Any = consumer
+    any_consumer._fetcher.PartitionRecords = partial(UnpackedRecords, max_batch_bytes)
+
+
+class UnpackedRecords(Fetcher.PartitionRecords):
+    """kafka-python's, which keeps transactions and positions, over batches of ours."""
+
+    def __init__(self, max_batch_bytes: int, *args: Any, **more: Any) -> None:
+        self._max_batch_bytes = max_batch_bytes
+        super().__init__(*args, **more)
+
+    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
+        self.batches = Batches(records, self._max_batch_bytes, lambda: self.next_fetch_offset)
+        yield from super()._unpack_records(tp, self.batches, *deserializers)  # type: ignore[misc]
+
+    def _contains_abort_marker(self, batch: Any) -> bool:
+        return batch.is_control_batch and batch.ends_aborted()
+
+
+class Batches:
+    """kafka-python's MemoryRecords, over batches of ours. `current`: the batch that is read."""
+
+    def __init__(self, records: Any, limit: int, position: Callable[[], int]) -> None:
+        self._records, self._limit, self._position = records, limit, position
+        self.current: Any = None
+
+    def next_batch(self) -> Any:
+        """The next one; None at the end. Raises CorruptRecordError where there is none, or of no known format."""
+        self.current = None
+        batch = self._records.next_batch()
+        if batch is None:
+            return None
+        if batch.magic not in (0, 1, 2):
+            raise CorruptRecordError(f"there is no format {batch.magic}")
+        if batch.magic == 2:
+            self.current = Batch(batch, self._limit)
+        else:
+            self.current = LegacyBatch(batch, self._limit, self._position)
+        return self.current
+
+
+class Batch:
+    """One of format v2. What its header says is kafka-python's to read."""
+
+    def __init__(self, batch: Any, limit: int) -> None:
+        self._batch, self._limit = batch, limit
+        self.last_offset = max(batch.base_offset, batch.last_offset)
+        self.next_offset = self.last_offset + 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def consistent(self) -> bool:
+        """Is there an offset for each record that the header counts?"""
+        return 0 <= self._batch.records_count <= self._batch.last_offset_delta + 1
+
+    def ends_aborted(self) -> bool:
+        """Does this control batch end an aborted transaction? One that does not tell ends whichever there is."""
+        for record in self:
+            if record.key is not None and len(record.key) >= 4:
+                return int.from_bytes(record.key[2:4]) != COMMIT_MARKER
+        return True
+
+    def __iter__(self) -> Iterator[Record]:
+        batch = self._batch
+        data, reason, problem = self._data()
+        last, count, offset = self.last_offset, batch.records_count, batch.base_offset - 1
+        if not self.consistent():
+            count = min(last - offset, len(data) // LEAST_RECORD_BYTES + 1)
+            data, reason, problem = b"", Reason.INVALID_RECORD, "its batch counts more records than it has offsets"
+        appended_at = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
+        created_at = batch.first_timestamp
+        left, at = count, 0
+        while left:
+            begin, end = _bounds(data, at)
+            if end > len(data):
+                break
+            left, at = left - 1, end
+            try:
+                delta_ms, delta, key, value, headers = parse(data, begin, end)
+            except (IndexError, ValueError):
+                offset += 1
+                yield unread(offset, batch, Reason.INVALID_RECORD, "its lengths contradict each other")
+                continue
+            offset = placed(batch.base_offset + delta, offset, last - left)
+            timestamp = created_at + delta_ms if appended_at is None else appended_at
+            yield Record(offset, timestamp, batch.timestamp_type, key, value, headers, end - begin)
+        for missing in range(offset + 1, offset + 1 + left):
+            yield unread(missing, batch, reason or Reason.INVALID_RECORD, problem or "its batch ends in front of it")
+
+    def _data(self) -> Inflated:
+        packed = bytes(memoryview(self._batch._buffer)[HEADER_BYTES:])
+        codec = self._batch.compression_type
+        return inflate(codec, packed, self._limit) if codec else Inflated(packed)
+
+
+def _bounds(data: bytes, at: int) -> tuple[int, int]:
+    """Where the record begins whose length stands at `at`, and where it ends: behind `data` without a whole one."""
+    try:
+        length, begin = decode_varint(data, at)  # type: ignore[arg-type]
+    except (IndexError, ValueError):
+        return at, len(data) + 1
+    return begin, begin + length if length >= 0 else len(data) + 1
+
+
+def parse(data: bytes, at: int, end: int) -> Body:
+    """Timestamp and offset as deltas, key, value, headers. Raises IndexError or ValueError where its lengths lie.
+
+    Nothing behind `end` is copied. A number may be read there: it can only move on, which is found out at the end.
+    """
+    delta_ms, at = decode_varint(data, at + 1)  # type: ignore[arg-type]  # behind the attributes: none is known
+    delta, at = decode_varint(data, at)  # type: ignore[arg-type]
+    key, at = _sized(data, at, end)
+    value, at = _sized(data, at, end)
+    count, at = decode_varint(data, at)  # type: ignore[arg-type]
+    headers = []
+    if count < 0:
+        raise ValueError("a negative number of headers")
+    for _ in range(count):
+        name, at = _sized(data, at, end)
+        if name is None:
+            raise ValueError("a header without a name")
+        content, at = _sized(data, at, end)
+        headers.append((header_name(name), content))
+    if at != end:
+        raise ValueError("bytes are missing, or too many")
+    return delta_ms, delta, key, value, headers
+
+
+def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
+    size, at = decode_varint(data, at)  # type: ignore[arg-type]
+    behind = at + size
+    if size < 0:
+        return None, at
+    if behind > end:
+        raise ValueError("a length that points behind the end")
+    return data[at:behind], behind
