@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REASON, REDRIVEN, VALUE_OMITTED, Reason
+from schemas.dead_letter import ATTEMPTS, CONNECT, KEY_MADE, OURS, REASON, REDRIVEN, VALUE_OMITTED, Reason
 from workers.stream.encode import Outgoing, number_in, own_headers
 
 Place = tuple[int, int]  # partition and offset in the dead-letter topic
@@ -17,7 +17,7 @@ Place = tuple[int, int]  # partition and offset in the dead-letter topic
 class Letter(NamedTuple):
     """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
 
-    `omitted`: what tells of a value that was left out, "" where none was.
+    `omitted`: what tells of a value that was left out, "" where none was. `key_made`: its key is none of the input's.
     """
 
     record: ConsumerRecord
@@ -28,6 +28,7 @@ class Letter(NamedTuple):
     attempts: int
     redriven: int
     omitted: str
+    key_made: bool
 
     @classmethod
     def of(cls, record: ConsumerRecord) -> Self:
@@ -41,6 +42,7 @@ class Letter(NamedTuple):
             attempts=number_in(record.headers, ATTEMPTS),
             redriven=number_in(record.headers, REDRIVEN),
             omitted="" if record.value else texts.get(VALUE_OMITTED, ""),
+            key_made=KEY_MADE in texts,
         )
 
     @property
@@ -73,7 +75,7 @@ def again(letter: Letter, original: ConsumerRecord, partition: int | None) -> Ou
     """The record as it first came, with the attempts so far. `original`: where key, value and own headers are."""
     return Outgoing(
         None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
-        original.key,
+        None if letter.key_made and original is letter.record else original.key,
         [
             *own_headers(original, (OURS, CONNECT)),
             (ATTEMPTS, b"%d" % letter.attempts),

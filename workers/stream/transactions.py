@@ -33,7 +33,8 @@ from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets
-from workers.stream.producers import FENCED, end, identity, in_time
+from workers.stream.producers import end, identity, in_time
+from workers.stream.refusals import FENCED
 from workers.stream.source import as_kafka
 from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
