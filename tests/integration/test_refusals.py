@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.fakes import FakeClassifier
@@ -137,3 +138,56 @@ def test_a_dead_letter_topic_that_takes_no_dead_letter_at_all(make_topic: MakeTo
     topics = Topics(make_topic(), make_topic(), make_topic(config={"max.message.bytes": "500"}))
     with pytest.raises(StartError, match=r"pipelines\.p\.dead_letter: topic .* 500 bytes .* max\.message\.bytes"):
         start_worker(topics)
+
+
+def produce_at(broker: Broker, topic: str, timestamps_ms: list[int]) -> None:
+    """Messages with these timestamps, in one partition."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5})
+    for number, timestamp_ms in enumerate(timestamps_ms):
+        key, value = good(1, number)[0]
+        producer.produce(topic, value, key, timestamp=timestamp_ms)
+    assert producer.flush(30) == 0
+
+
+def timestamps(broker: Broker, topic: str, count: int) -> dict[int, int]:
+    found = read_all(broker.bootstrap, topic, lambda found: len(found) >= count)
+    assert len(found) == count
+    return {json.loads(message.value())["id"]: message.timestamp()[1] for message in found}
+
+
+@DELIVERIES
+@KNOWN
+def test_results_carry_their_inputs_timestamp_where_the_topic_takes_it(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
+) -> None:
+    topics = Topics(make_topic(config={"message.timestamp.after.max.ms": "999999999999"}), make_topic(), make_topic())
+    config = {"message.timestamp.before.max.ms": "600000"}
+    worker = started(start_worker, kafka, topics, "output", config, known, delivery=delivery)
+    now_ms = int(time.time() * 1000)
+    taken = [now_ms - 30_000 + n for n in range(50)]
+    refused = [now_ms - 3_600_000 + 1_000 * n for n in range(50)] + [1_000, now_ms + 3 * 86_400_000]
+    produce_at(kafka, topics.input, [*taken, *refused, *taken])
+    assert ids(kafka, topics.output, 152) == Counter(range(152))
+    found = timestamps(kafka, topics.output, 152)
+    assert [found[n] for n in range(50)] == [found[n] for n in range(102, 152)] == taken
+    assert all(now_ms - 1_000 <= found[n] < now_ms + 60_000 for n in range(50, 102))
+    stats = worker.stats()
+    assert (stats["results_retimed"], stats["dead_letters"], stats["restarts"]) == (52, {}, 0)
+    assert stats["latency_ms"]["p99"] < 3_700_000
+
+
+def test_results_have_the_time_of_sending_where_it_is_asked_for_or_the_input_is_past_retention(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    now_ms = int(time.time() * 1000)
+    for more, output, timestamp_ms, retimed in (
+        ({"output_timestamp": "now"}, {}, now_ms - 60_000, 0),
+        ({}, {"retention.ms": "3600000"}, now_ms - 7_200_000, 1),
+    ):
+        topics = Topics(make_topic(), make_topic(config=output), make_topic())
+        produce_at(kafka, topics.input, [timestamp_ms])
+        worker = start_worker(topics, **more)
+        assert timestamps(kafka, topics.output, 1)[0] >= now_ms
+        wait_until(lambda worker=worker: worker.stats()["results_out"] == 1, 20, "the count")
+        assert worker.stats()["results_retimed"] == retimed
+        worker.stop(10)

@@ -23,12 +23,13 @@ Headers = list[tuple[str, bytes]]
 
 
 class Outgoing(NamedTuple):
-    """One record to produce. `partition` None: by key."""
+    """One record to produce. `partition` None: by key. `timestamp_ms` None: the time of sending."""
 
     value: bytes | None
     key: bytes | None
     headers: Headers
     partition: int | None = None
+    timestamp_ms: int | None = None
 
     def size(self) -> int:
         """An upper bound of its uncompressed bytes in a batch of its own."""

@@ -22,6 +22,7 @@ from workers.stream.producers import Producer
 from workers.stream.refusals import OWN, for_its_key, keyless, not_taken, stream_error
 from workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
 from workers.stream.stats import ABSTAINED, OTHER
+from workers.stream.timestamps import is_sound, window_told_by
 from workers.stream.topics import TopicLimits
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class ResultSink:
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
         self._careful = 0
-        self._keyed = set(limits.keyed)
+        self._keyed, self._window = set(limits.keyed), limits.window
+        self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
         # What the broker refused, by topic and input record, and what it has of micro-batches that are sent again.
         self._refusals: dict[tuple[str, Place], list[KafkaError]] = {}
         self._taken: set[tuple[str, Place]] = set()
@@ -88,10 +90,12 @@ class ResultSink:
                     result = self._outgoing(item, answer, value)
                     rejection = self._ship_result(shipment, item, answer, result)
                     if rejection is None:
-                        results.append((item, result))
+                        results.append((item, self._in_time(result)))
+                        self._count_retimed(shipment, item, results[-1][1])
                 if rejection is not None:
                     self._bury(shipment, item, rejection)
-                tally.latencies_ms.append(now_ms - item.record.timestamp)
+                if is_sound(item.record.timestamp, now_ms):
+                    tally.latencies_ms.append(now_ms - item.record.timestamp)
             if results and not self._careful:
                 self._send_all(shipment, results)
         except RecordRefused as error:
@@ -121,7 +125,8 @@ class ResultSink:
         headers = []
         if record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record, answer.task)
-        return Outgoing(value, record.key, headers, record.partition if self._same_partition else None)
+        return Outgoing(value, record.key, headers, record.partition if self._same_partition else None,
+                        record.timestamp if self._input_timestamp else None)
 
     def _ship_result(self, shipment: Shipment, item: Item, answer: Any, result: Outgoing) -> Rejection | None:
         """To the review topic, where it has to go there as well, and while careful to the output topic.
@@ -132,11 +137,10 @@ class ResultSink:
         review = self._settings.review if abstained else None
         if rejection := self._obstacle(item, result, review):
             return rejection
-        to_review = result._replace(partition=None)
-        while review is not None and not self._send(shipment, review, self._with_key(review, item, to_review), item):
+        while review is not None and not self._send(shipment, review, self._to_review(review, item, result), item):
             if rejection := self._obstacle(item, result, review):
                 return rejection
-        while self._careful and not self._send(shipment, self._settings.output, result, item):
+        while self._careful and not self._send(shipment, self._settings.output, self._in_time(result), item):
             if rejection := self._obstacle(item, result, review):
                 return rejection
         shipment.tally.results[record.partition] += 1
@@ -157,10 +161,27 @@ class ResultSink:
                 return not_taken(topic, errors[-1], bytes_, item.model)
         return None
 
-    def _with_key(self, topic: str, item: Item, record: Outgoing) -> Outgoing:
+    def _to_review(self, topic: str, item: Item, result: Outgoing) -> Outgoing:
         """With a key of ours where the topic takes none without."""
-        needed = record.key is None and topic in self._keyed
-        return record._replace(key=made_key(item.record)) if needed else record
+        key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
+        return self._in_time(result)._replace(key=key, partition=None)
+
+    def _in_time(self, result: Outgoing) -> Outgoing:
+        """With the time of sending where its timestamp is none, or none that the topics take."""
+        timestamp_ms = result.timestamp_ms
+        if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
+            return result
+        return result._replace(timestamp_ms=None)
+
+    def _count_retimed(self, shipment: Shipment, item: Item, result: Outgoing) -> None:
+        if not self._input_timestamp or result.timestamp_ms is not None:
+            return
+        shipment.tally.retimed += 1
+        if not self._said_retimed:
+            self._said_retimed = True
+            log.warning("pipeline %s: results are sent with the time of sending, the first for %s:%d:%d: topic %s does "
+                        "not take or keep a timestamp of %d, or it is no time; output_timestamp: now does so for all",
+                        self._name, *place_of(item), self._settings.output, item.record.timestamp)
 
     def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes.
@@ -201,10 +222,14 @@ class ResultSink:
         return True
 
     def _note(self, what: tuple[str, Place], record: Outgoing, error: KafkaError) -> None:
-        """Why it was refused. That a topic takes nothing without a key is known for all from now on."""
+        """Why it was refused. What it says of keys and timestamps is known for all records from now on."""
         if record.key is None and for_its_key(error):
             log.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, what[0])
             self._keyed.add(what[0])
+            return
+        window = window_told_by(error, time.time() * 1000)
+        if window is not None and record.timestamp_ms is not None:
+            self._window = self._window.within(window)
             return
         self._refusals.setdefault(what, []).append(error)
         if len(self._refusals) > MOST_REFUSALS:

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import closing
+from functools import reduce
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaProducer
@@ -14,6 +15,7 @@ from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.clients import explained, is_in_memory
 from workers.stream.group import check_group
+from workers.stream.timestamps import Window
 
 log = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
@@ -23,12 +25,16 @@ LEAST_LETTER_BYTES = 2_000
 
 
 class TopicLimits(NamedTuple):
-    """What the topics that are written to take: `max.message.bytes` of each, and in `keyed` those that need keys."""
+    """What the topics that are written to take: `max.message.bytes` of each, in `keyed` those that need keys.
+
+    `window`: of timestamps, what output and review both take and keep.
+    """
 
     output: int = DEFAULT_MAX_BYTES
     dead_letter: int = DEFAULT_MAX_BYTES
     review: int = DEFAULT_MAX_BYTES
     keyed: frozenset[str] = frozenset()
+    window: Window = Window()
 
     def sizes(self) -> tuple[int, int, int]:
         """In bytes."""
@@ -116,9 +122,26 @@ def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> To
     topics = written_topics(pipeline)
     known = [max_message_bytes(admin, topic) for topic in topics]
     sizes = [DEFAULT_MAX_BYTES if size is None else size for size in known]
-    limits = TopicLimits(*sizes, keyed=frozenset(topic for topic in topics if is_compacted(admin, topic)))
+    keyed = frozenset(topic for topic in topics if is_compacted(admin, topic))
+    window = Window()
+    if pipeline.output_timestamp == "input":
+        for topic in topics:
+            window = window if topic == pipeline.dead_letter else window.within(_window(admin, topic))
+    limits = TopicLimits(*sizes, keyed=keyed, window=window)
     if limits.dead_letter < LEAST_LETTER_BYTES:
         raise StartError(f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
                          f"less than a dead letter's headers have; raise its max.message.bytes to at least "
                          f"{LEAST_LETTER_BYTES}")
     return limits
+
+
+def _window(admin: KafkaAdminClient, topic: str) -> Window:
+    """Which timestamps the topic takes, and does not delete at once."""
+    before = [topic_setting(admin, topic, "message.timestamp.before.max.ms")]
+    if "delete" in (topic_setting(admin, topic, "cleanup.policy") or ""):
+        before.append(topic_setting(admin, topic, "retention.ms"))
+    after = topic_setting(admin, topic, "message.timestamp.after.max.ms")
+    limits = [Window(before_ms=int(value)) for value in before if value is not None and int(value) >= 0]
+    if after is not None:
+        limits.append(Window(after_ms=int(after)))
+    return reduce(Window.within, limits, Window())

@@ -90,7 +90,8 @@ class TransactionalProducer:
 
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         self._begin()
-        return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+        return self._producer.send(
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
 
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         self._begin()

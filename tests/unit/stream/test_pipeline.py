@@ -88,7 +88,8 @@ class FakeProducer:
         self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None) -> Ack:
+    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,
+             timestamp_ms: int | None) -> Ack:
         self.sent.append((topic, value, key, headers, partition))
         ack = Ack()
         self.acks.append(ack)
@@ -100,7 +101,7 @@ class FakeProducer:
         return ack
 
     def send_all(self, topic: str, records: Any) -> list[Ack]:
-        return [self.send(topic, value, key, headers, partition) for value, key, headers, partition in records]
+        return [self.send(topic, *record) for record in records]
 
     def close(self, timeout: float) -> None:
         self.broken = False
