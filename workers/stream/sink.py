@@ -15,18 +15,18 @@ from kafka.errors import KafkaError
 from workers.classifier import Answered, Prediction, RecordError
 from workers.errors import RecordRefused
 from workers.settings import PipelineSettings
+from workers.stream.acceptance import Acceptance
 from workers.stream.batch import Item, MicroBatch, Outcome, refused
 from workers.stream.decode import Rejection
-from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, made_key, result_headers, too_large
+from workers.stream.encode import Outgoing, encode_result, result_headers
 from workers.stream.producers import Producer
-from workers.stream.refusals import OWN, for_its_key, keyless, not_taken, stream_error
+from workers.stream.refusals import OWN, stream_error
 from workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
 from workers.stream.stats import ABSTAINED, OTHER
-from workers.stream.timestamps import is_sound, window_told_by
+from workers.stream.timestamps import is_sound
 from workers.stream.topics import TopicLimits
 
 log = logging.getLogger(__name__)
-MOST_REFUSALS = 10_000  # that are kept
 
 
 class ResultSink:
@@ -41,16 +41,13 @@ class ResultSink:
         self, name: str, settings: PipelineSettings, producer: Producer, limits: TopicLimits,
         ack_timeout_s: float = 120.0,
     ) -> None:
-        self._name, self._settings, self._producer, self._limits = name, settings, producer, limits
-        self._ack_timeout_s = ack_timeout_s
+        self._name, self._settings, self._producer, self._ack_timeout_s = name, settings, producer, ack_timeout_s
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
-        self._careful = 0
-        self._keyed, self._window = set(limits.keyed), limits.window
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
-        # What the broker refused, by topic and input record, and what it has of micro-batches that are sent again.
-        self._refusals: dict[tuple[str, Place], list[KafkaError]] = {}
-        self._taken: set[tuple[str, Place]] = set()
+        self._acceptance = Acceptance(name, settings, limits)
+        self._careful = 0
+        self._taken: set[tuple[str, Place]] = set()  # what the broker has of micro-batches that are sent again
 
     def be_careful(self, micro_batches: int) -> None:
         """From now on, for so many of them."""
@@ -90,7 +87,7 @@ class ResultSink:
                     result = self._outgoing(item, answer, value)
                     rejection = self._ship_result(shipment, item, answer, result)
                     if rejection is None:
-                        results.append((item, self._in_time(result)))
+                        results.append((item, self._acceptance.in_time(result)))
                         self._count_retimed(shipment, item, results[-1][1])
                 if rejection is not None:
                     self._bury(shipment, item, rejection)
@@ -133,45 +130,21 @@ class ResultSink:
 
         Returns what it is instead when one of them does not take it.
         """
-        record, abstained = item.record, answer.abstained
-        review = self._settings.review if abstained else None
-        if rejection := self._obstacle(item, result, review):
+        record, abstained, takes = item.record, answer.abstained, self._acceptance
+        output, review = self._settings.output, self._settings.review if abstained else None
+        if rejection := takes.obstacle(item, result, review):
             return rejection
-        while review is not None and not self._send(shipment, review, self._to_review(review, item, result), item):
-            if rejection := self._obstacle(item, result, review):
+        while review is not None and not self._send(shipment, review, takes.to_review(review, item, result), item):
+            if rejection := takes.obstacle(item, result, review):
                 return rejection
-        while self._careful and not self._send(shipment, self._settings.output, self._in_time(result), item):
-            if rejection := self._obstacle(item, result, review):
+        while self._careful and not self._send(shipment, output, takes.in_time(result), item):
+            if rejection := takes.obstacle(item, result, review):
                 return rejection
         shipment.tally.results[record.partition] += 1
         shipment.tally.abstained += abstained
         if isinstance(answer, Prediction):
             shipment.tally.labels[item.model, _label(item, answer)] += 1
         return None
-
-    def _obstacle(self, item: Item, result: Outgoing, review: str | None) -> Rejection | None:
-        """Why the result cannot go out, as far as is known: its size, its key, or what the broker said to it."""
-        output, bytes_ = self._settings.output, len(result.value or b"")
-        if result.size() > (self._limits.output if review is None else min(self._limits.output, self._limits.review)):
-            return too_large(bytes_, item.model)
-        if result.key is None and output in self._keyed:
-            return keyless(output, item.model)
-        for topic in (output, review) if self._refusals else ():
-            if topic is not None and (errors := self._refusals.get((topic, place_of(item)))):
-                return not_taken(topic, errors[-1], bytes_, item.model)
-        return None
-
-    def _to_review(self, topic: str, item: Item, result: Outgoing) -> Outgoing:
-        """With a key of ours where the topic takes none without."""
-        key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
-        return self._in_time(result)._replace(key=key, partition=None)
-
-    def _in_time(self, result: Outgoing) -> Outgoing:
-        """With the time of sending where its timestamp is none, or none that the topics take."""
-        timestamp_ms = result.timestamp_ms
-        if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
-            return result
-        return result._replace(timestamp_ms=None)
 
     def _count_retimed(self, shipment: Shipment, item: Item, result: Outgoing) -> None:
         if not self._input_timestamp or result.timestamp_ms is not None:
@@ -188,17 +161,12 @@ class ResultSink:
 
         Raises `LetterRefused` when the topic takes it in no form.
         """
-        topic, what = self._settings.dead_letter, (self._settings.dead_letter, place_of(item))
-        sizes = self._limits.dead_letter, 0  # whole, or without all that can be left out
-        while len(refusals := self._refusals.get(what, [])) < len(sizes):
-            letter = encode_dead_letter(item.record, rejection, sizes[len(refusals)], keyed=topic in self._keyed)
+        topic = self._settings.dead_letter
+        while letter := self._acceptance.dead_letter(item, rejection):
             if self._send(shipment, topic, letter, item):
                 break
         else:
-            raise LetterRefused(f"pipelines.{self._name}.dead_letter: topic {topic} takes the dead letter of "
-                                f"{item.record.topic}:{item.record.partition}:{item.record.offset} in no form "
-                                f"({type(refusals[-1]).__name__}: {refusals[-1]}); raise its max.message.bytes, or "
-                                "take away what else of its settings refuses it", shipment, item)
+            raise LetterRefused(self._acceptance.why_no_dead_letter(item), shipment, item)
         kind = item.record.partition, rejection.reason.value
         shipment.tally.dead_letters[kind] += 1
         shipment.first_dead.setdefault(kind, item.record.offset)
@@ -215,25 +183,11 @@ class ResultSink:
         except KafkaError as error:
             if not (self._careful and isinstance(error, OWN)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
-            self._note(what, record, error)
+            self._acceptance.refused(topic, item, record, error)
             self._producer.refused()
             return False
         shipment.expect(topic, [item], [ack])
         return True
-
-    def _note(self, what: tuple[str, Place], record: Outgoing, error: KafkaError) -> None:
-        """Why it was refused. What it says of keys and timestamps is known for all records from now on."""
-        if record.key is None and for_its_key(error):
-            log.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, what[0])
-            self._keyed.add(what[0])
-            return
-        window = window_told_by(error, time.time() * 1000)
-        if window is not None and record.timestamp_ms is not None:
-            self._window = self._window.within(window)
-            return
-        self._refusals.setdefault(what, []).append(error)
-        if len(self._refusals) > MOST_REFUSALS:
-            del self._refusals[next(iter(self._refusals))]
 
     def _send_all(self, shipment: Shipment, results: list[tuple[Item, Outgoing]]) -> None:
         topic = self._settings.output
