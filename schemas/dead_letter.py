@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 OURS, CONNECT = "labelstream.", "__connect.errors."  # what the names of a dead letter's headers begin with
 REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labelstream.redriven"
-VALUE_OMITTED = "labelstream.value_omitted"
+VALUE_OMITTED, KEY_MADE = "labelstream.value_omitted", "labelstream.key_made"
 UNREAD = "unread"  # in its place: the value was not had
 
 
@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     RESULT_TOO_LARGE = "result_too_large"
+    RESULT_REFUSED = "result_refused"
     INFERENCE_FAILED = "inference_failed"
     CRASHES_MODEL = "crashes_model"
 
@@ -45,6 +46,8 @@ class DeadLetter(BaseModel):
 
     `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
     only where the dead-letter topic cannot take the value, or it could not be read; the record's value is empty then.
+    `key_made` stands only where the dead-letter topic takes no record without a key, and the input has none: the key is
+    the input's TOPIC-PARTITION-OFFSET then.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
@@ -72,6 +75,13 @@ class DeadLetter(BaseModel):
         pattern=r"^(bytes=\d+;sha256=[0-9a-f]{64}|unread)$",
         description="Length and SHA-256 of a value that the dead-letter topic could not take; `unread` where it could "
         "not be read, nor could key and headers.",
+    )
+
+    key_made: str | None = Field(
+        None,
+        serialization_alias=KEY_MADE,
+        pattern="^true$",
+        description="The key is no key of the input, but made for a topic that takes no record without one.",
     )
 
     def headers(self) -> list[tuple[str, bytes]]:

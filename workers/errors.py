@@ -7,7 +7,7 @@ LabelstreamError
 ├── InferenceError         a classifier gave no answer for reasons that are not the records' (retriable)
 │   └── ModelChanged       the replica serves another revision than the caller prepared its input for
 └── StreamError            the stream cannot go on: it stops without committing and is started anew (retriable)
-    ├── RecordRefused      the broker found a record too large: it is looked for record by record
+    ├── RecordRefused      the broker refused a record for itself: it is looked for record by record
     ├── Fenced             the broker has ended our transaction: a new process takes over (not retriable)
     └── OffsetOutOfRange   the committed offset is no longer in the log: an operator decides (not retriable)
 
@@ -57,7 +57,7 @@ class StreamError(LabelstreamError):
 
 
 class RecordRefused(StreamError):
-    """A record that was sent is larger than its topic takes, and the topic's limit was not known beforehand."""
+    """A record that was sent is none that its topic takes, for its size or for what it is."""
 
 
 class Fenced(StreamError):

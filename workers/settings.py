@@ -229,6 +229,7 @@ class PipelineSettings(Section):
     format: Literal["json", "text"] = "json"
     text_field: str | None = Field(None, min_length=1)
     output_partition: Literal["key", "same"] = "key"
+    output_timestamp: Literal["input", "now"] = "input"
     headers: Literal["pass", "cloudevents"] = "pass"
     on_empty_text: Literal["dead_letter", "skip"] = "dead_letter"
     on_tombstone: Literal["skip", "dead_letter"] = "skip"

@@ -72,6 +72,8 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
                                     f"kafka-topics.sh --create --topic {topic} --partitions 6")
         else:
             partitions[key], sizes[key] = len(found["partitions"]), max_message_bytes(admin, topic)
+            if key != "input":
+                _check_cleanup(admin, where, topic, remarks)
             if allowed is None:
                 remarks.notes.append(f"{where}: the broker does not tell whether we may {right.lower()} topic {topic}")
             elif right not in allowed:
@@ -85,6 +87,22 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
         remarks.notes.append(f"pipelines.{name}.workers: {pipeline.workers.max}, but topic {pipeline.input} has only "
                              f"{partitions['input']} partitions: the other workers would have nothing to do")
     _compare_sizes(name, pipeline, sizes, remarks)
+
+
+def _check_cleanup(admin: Any, where: str, topic: str, remarks: Remarks) -> None:
+    """A compacted topic takes no record without a key, and keeps one record of each key."""
+    from workers.stream.topics import is_compacted
+
+    compacted = is_compacted(admin, topic)
+    if compacted is None:
+        remarks.notes.append(f"{where}: cleanup.policy of topic {topic} cannot be read (DESCRIBE_CONFIGS is missing); "
+                             "if it is compact, the topic takes no record without a key")
+    elif compacted:
+        key = where.rpartition(".")[2]
+        means = ("each message without a key becomes a dead letter" if key == "output"
+                 else "a record without a key gets one of ours")
+        remarks.notes.append(f"{where}: topic {topic} is compacted (cleanup.policy): it keeps the last record of each "
+                             f"key, and {means}; give all messages keys of their own, or set cleanup.policy=delete")
 
 
 def _compare_sizes(name: str, pipeline: Any, sizes: dict[str, int | None], remarks: Remarks) -> None:

@@ -39,7 +39,7 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
             yield Sample("labelstream_labels", {**here, "model": model, "label": label}, count)
     for model in stats["tokens"]:
         yield Sample("labelstream_retries", {**here, "model": model}, stats["retries_by_model"].get(model, 0))
-    for name in ("restarts", "unknown_fields", "offset_jumps", "alarms_raised"):
+    for name in ("restarts", "unknown_fields", "offset_jumps", "alarms_raised", "results_retimed"):
         yield Sample(f"labelstream_{name}", here, stats[name])
     yield Sample("labelstream_results_abstained", here, stats["abstained"])
     yield Sample("labelstream_transactions", {**here, "outcome": "committed"}, stats["transactions"])

@@ -34,6 +34,7 @@ WORKER = (
     Metric("labelstream_dead_letters", "counter", (*_PARTITION, "reason"), "Dead letters acknowledged, or committed"),
     Metric("labelstream_messages_skipped", "counter", _PARTITION, "Messages that get no result by configuration"),
     Metric("labelstream_results_abstained", "counter", _PIPELINE, "Results whose best label is below its threshold"),
+    Metric("labelstream_results_retimed", "counter", _PIPELINE, "Results that could not carry their input's timestamp"),
     Metric("labelstream_labels", "counter", ("pipeline", "model", "label"), "Results by their best label"),
     Metric("labelstream_retries", "counter", ("pipeline", "model"), "Calls to a model that were made again"),
     Metric("labelstream_restarts", "counter", _PIPELINE, "Times that a worker began anew from the committed offsets"),

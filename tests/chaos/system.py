@@ -33,6 +33,7 @@ def settings_for(bootstrap: str, source: Path, mode: str, workers: int = WORKERS
                          "replicas": {"min": REPLICAS, "max": REPLICAS}, "call_timeout_s": 20}},
         "pipelines": {"p": {
             "input": INPUT, "output": OUTPUT, "dead_letter": DEAD_LETTER, "model": "m", "workers": workers,
+            "output_timestamp": "now",  # the verifier asks when a message was classified
             "delivery": mode, "transaction_interval_ms": 200, "commit_interval_ms": 300, "max_poll_records": 100,
             "rebalance_drain_s": 3, "drain_timeout_s": 10}},
     })  # fmt: skip

@@ -153,6 +153,20 @@ def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_c
     assert "takes 1048588 bytes a message, the input topic 2000000" in notes[1]
 
 
+def test_check_says_where_keys_are_needed(
+    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
+) -> None:
+    compact = {"cleanup.policy": "compact,delete"}
+    topics = {"input": make_topic(config=compact), "output": make_topic(config=compact),
+              "dead_letter": make_topic(config=compact), "review": make_topic()}  # fmt: skip
+    ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics))
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    output, dead_letter = [line for line in ended.stdout.decode().splitlines() if "cleanup.policy" in line]
+    assert output.startswith(f"note: pipelines.p.output: topic {topics['output']} is compacted (cleanup.policy)")
+    assert "each message without a key becomes a dead letter; give all messages keys" in output
+    assert dead_letter.startswith(f"note: pipelines.p.dead_letter: topic {topics['dead_letter']} is compacted")
+
+
 def test_check_finds_a_missing_topic(kafka: Broker, topic: str, write_config: Callable[..., str]) -> None:
     config = write_config(kafka.bootstrap, input=topic, output="nowhere", dead_letter="nowhere-else", source="/none")
     ended = call("check", "--connect", "-c", config)
@@ -185,6 +199,8 @@ def test_check_finds_missing_permissions(
     config = write_config(guarded.bootstrap, security, input="in", output="out", dead_letter="dlq", source="/none")
     ended = call("check", "--connect", "-c", config)
     assert ended.returncode == 1
+    unseen = "cleanup.policy of topic dlq cannot be read (DESCRIBE_CONFIGS is missing)"
+    assert f"note: pipelines.p.dead_letter: {unseen}" in ended.stdout.decode()
     problems = ended.stderr.decode().splitlines()
     assert problems[:2] == [
         "problem: pipelines.p.output: no permission to write topic out; grant WRITE on it",

@@ -145,11 +145,12 @@ class BulkProducer(KafkaProducer):
                 queue = accumulator._batches[partition]
                 known = len(queue)
                 batch = queue[-1] if queue else _new_batch(accumulator, partition, queue)
-                for value, key, headers, _ in records:
-                    written = batch.records.append(now_ms, key, value, headers)
+                for value, key, headers, _, timestamp_ms in records:
+                    at_ms = now_ms if timestamp_ms is None else timestamp_ms
+                    written = batch.records.append(at_ms, key, value, headers)
                     if written is None:
                         batch = _new_batch(accumulator, partition, queue)
-                        written = batch.records.append(now_ms, key, value, headers)
+                        written = batch.records.append(at_ms, key, value, headers)
                     ack = Ack(batch.produce_future, written.offset)
                     batch._record_futures.append(ack)
                     acks.append(ack)

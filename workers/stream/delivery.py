@@ -1,6 +1,8 @@
 """When what was sent counts as done, and its offsets are committed: the two ways of delivery."""
 
+import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -8,10 +10,12 @@ from workers import tracing
 from workers.errors import RecordRefused
 from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
-from workers.stream.sink import ResultSink, Shipment
+from workers.stream.shipment import LetterRefused, Shipment
+from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 
+log = logging.getLogger(__name__)
 COMMIT_MS = 5_000
 
 
@@ -35,7 +39,10 @@ class Delivery(Protocol):
         ...
 
     def refused(self, error: RecordRefused) -> None:
-        """The broker found a record of what was shipped too large. Raises `error`, or makes it void: see `turn`."""
+        """The broker refused a record of what was shipped for itself: all of it is void, see `turn`.
+
+        May be called again for the same refusal.
+        """
         ...
 
     def turn(self) -> list[MicroBatch] | None:
@@ -43,6 +50,7 @@ class Delivery(Protocol):
 
         Where all that was sent since the last commit is void: its micro-batches, to be shipped again in this order
         before any other; no shipment that was handed out before may be settled then. None otherwise.
+        `AtLeastOnce` does not send a second time what the broker has taken of them.
         """
         ...
 
@@ -63,7 +71,11 @@ def account(shipment: Shipment, stats: Stats) -> None:
 
 
 class AtLeastOnce:
-    """What is acknowledged is done; offsets follow every `commit_interval_ms`."""
+    """What is acknowledged is done; offsets follow every `commit_interval_ms`.
+
+    When the broker refuses a record for itself, the broker's answers to all others are awaited, and what it has not
+    taken is sent again record by record.
+    """
 
     def __init__(
         self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, stats: Stats,
@@ -72,28 +84,55 @@ class AtLeastOnce:
         self._source, self._sink, self._stats, self._reach = source, sink, stats, reach
         self._interval_s = settings.commit_interval_ms / 1000
         self._next_commit = time.monotonic()
+        self._shipped: deque[Shipment] = deque()
+        self._refused = False
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         pass  # nothing here happens by itself
 
     def ready(self) -> bool:
-        return True
+        return not self._refused
 
     def ship(self, batch: MicroBatch) -> Shipment:
-        return self._sink.ship(batch)
+        try:
+            shipment = self._sink.ship(batch)
+        except LetterRefused as error:
+            self._keep(error.shipment)
+            raise
+        self._shipped.append(shipment)
+        return shipment
 
     def settled(self, shipment: Shipment) -> None:
+        self._shipped.popleft()
         account(shipment, self._stats)
 
     def refused(self, error: RecordRefused) -> None:
-        raise error
+        if not self._refused:
+            log.warning("%s; what the broker does not have is sent again record by record", error)
+            self._refused = True
 
-    def turn(self) -> None:
+    def turn(self) -> list[MicroBatch] | None:
         if time.monotonic() >= self._next_commit:
             self._reach("before_commit")
             self._source.commit()
             self._reach("after_commit")
             self._next_commit = time.monotonic() + self._interval_s
+        # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
+        if not self._refused or any(shipment.awaited() for shipment in self._shipped):
+            return None
+        void = list(self._shipped)
+        self._shipped.clear()
+        self._refused = False
+        self._sink.send_again(void)
+        return [shipment.batch for shipment in void]
 
     def flush(self) -> bool:
         return self._source.commit_and_wait(COMMIT_MS)
+
+    def _keep(self, last: Shipment) -> None:
+        """Commit all that was sent before a dead letter that nobody takes, so that no new start repeats it."""
+        for shipment in (*self._shipped, last):
+            if not shipment.settle():
+                return
+            account(shipment, self._stats)
+        self._source.commit_and_wait(COMMIT_MS)

@@ -24,12 +24,13 @@ Headers = list[tuple[str, bytes]]
 
 
 class Outgoing(NamedTuple):
-    """One record to produce. `partition` None: by key."""
+    """One record to produce. `partition` None: by key. `timestamp_ms` None: the time of sending."""
 
     value: bytes | None
     key: bytes | None
     headers: Headers
     partition: int | None = None
+    timestamp_ms: int | None = None
 
     def size(self) -> int:
         """An upper bound of its uncompressed bytes in a batch of its own."""
@@ -119,19 +120,30 @@ def omission(value: bytes | None) -> str:
     return f"bytes={len(value)};sha256={hashlib.sha256(value).hexdigest()}"
 
 
-def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: int) -> Outgoing:
+def made_key(record: ConsumerRecord) -> bytes:
+    """For a record without a key that goes to a topic which takes none without."""
+    return f"{record.topic}-{record.partition}-{record.offset}".encode()
+
+
+def encode_dead_letter(
+    record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False
+) -> Outgoing:
     """The record as it came with the reason in its headers, made to fit `max_bytes`.
 
     What does not fit is left out, the value first, then key and own headers; `value_omitted` says so. The attempts of
-    a redriven record go on counting.
+    a redriven record go on counting. `keyed`: where there is no key there is one of ours, and `key_made` says so.
     """
     own, unread = own_headers(record, (OURS, CONNECT)), isinstance(record.value, Unread)
-    whole = Outgoing(record.value or b"", record.key, own + _headers(record, rejection, UNREAD if unread else None))
+    key = made_key(record) if keyed and record.key is None else record.key
+    whole = Outgoing(record.value or b"", key, own + _headers(record, rejection, key, UNREAD if unread else None))
     if whole.size() <= max_bytes:
         return whole
-    omitted = _headers(record, rejection, omission(record.value))
-    without_value = Outgoing(b"", record.key, own + omitted)
-    return without_value if without_value.size() <= max_bytes else Outgoing(b"", None, omitted)
+    omitted = omission(record.value)
+    without_value = Outgoing(b"", key, own + _headers(record, rejection, key, omitted))
+    if without_value.size() <= max_bytes:
+        return without_value
+    key = made_key(record) if keyed else None
+    return Outgoing(b"", key, _headers(record, rejection, key, omitted))
 
 
 def too_large(size: int, model: str) -> Rejection:
@@ -140,7 +152,9 @@ def too_large(size: int, model: str) -> Rejection:
                      f"the result has about {size} bytes, more than the output topic takes", model=model)
 
 
-def _headers(record: ConsumerRecord, rejection: Rejection, value_omitted: str | None) -> Headers:
+def _headers(
+    record: ConsumerRecord, rejection: Rejection, key: bytes | None, value_omitted: str | None = None
+) -> Headers:
     return DeadLetter(
         topic=record.topic,
         partition=str(record.partition),
@@ -155,4 +169,5 @@ def _headers(record: ConsumerRecord, rejection: Rejection, value_omitted: str | 
         version=VERSION,
         redriven=str(redriven) if (redriven := number_in(record.headers, REDRIVEN)) else None,
         value_omitted=value_omitted,
+        key_made=None if key == record.key or key is None else "true",
     ).headers()

@@ -10,7 +10,8 @@ from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
 from workers.stream.delivery import account
 from workers.stream.offsets import Offsets
-from workers.stream.sink import ResultSink, Shipment
+from workers.stream.shipment import Shipment
+from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 from workers.stream.transactions import Aborted, TransactionalProducer
@@ -60,15 +61,13 @@ class ExactlyOnce:
         try:
             return self._sink.ship(batch)
         except Aborted:
-            self._void = True
-        except RecordRefused as error:
-            self.refused(error)
+            self._send_again()
         return Shipment(batch)  # void like all the others
 
     def refused(self, error: RecordRefused) -> None:
-        log.warning("%s; the transaction is sent again record by record", error)
-        self._sink.be_careful(len(self._shipped))
-        self._void = True
+        if not self._void:
+            log.warning("%s; the transaction is sent again record by record", error)
+            self._send_again()
 
     def settled(self, shipment: Shipment) -> None:
         if shipment.batch.ends:
@@ -92,6 +91,10 @@ class ExactlyOnce:
         if self._shipped and not self._closing:
             self._close()
         return not self._shipped
+
+    def _send_again(self) -> None:
+        self._sink.be_careful(len(self._shipped))
+        self._void = True
 
     def _abort(self) -> list[MicroBatch]:
         """End the open transaction without effect: its micro-batches, to be shipped again."""

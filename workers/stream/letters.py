@@ -8,7 +8,17 @@ from typing import NamedTuple, Self
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REASON, REDRIVEN, UNREAD, VALUE_OMITTED, Reason
+from schemas.dead_letter import (
+    ATTEMPTS,
+    CONNECT,
+    KEY_MADE,
+    OURS,
+    REASON,
+    REDRIVEN,
+    UNREAD,
+    VALUE_OMITTED,
+    Reason,
+)
 from workers.stream.encode import Outgoing, number_in, own_headers
 from workers.stream.unread import Unread
 
@@ -18,7 +28,7 @@ Place = tuple[int, int]  # partition and offset in the dead-letter topic
 class Letter(NamedTuple):
     """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
 
-    `omitted`: what tells of a value that was left out, "" where none was.
+    `omitted`: what tells of a value that was left out, "" where none was. `key_made`: its key is none of the input's.
     """
 
     record: ConsumerRecord
@@ -29,6 +39,7 @@ class Letter(NamedTuple):
     attempts: int
     redriven: int
     omitted: str
+    key_made: bool
 
     @classmethod
     def of(cls, record: ConsumerRecord) -> Self:
@@ -42,6 +53,7 @@ class Letter(NamedTuple):
             attempts=number_in(record.headers, ATTEMPTS),
             redriven=number_in(record.headers, REDRIVEN),
             omitted=_omitted(record, texts.get(VALUE_OMITTED, "")),
+            key_made=KEY_MADE in texts,
         )
 
     @property
@@ -79,7 +91,7 @@ def again(letter: Letter, original: ConsumerRecord, partition: int | None) -> Ou
     """The record as it first came, with the attempts so far. `original`: where key, value and own headers are."""
     return Outgoing(
         None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
-        original.key,
+        None if letter.key_made and original is letter.record else original.key,
         [
             *own_headers(original, (OURS, CONNECT)),
             (ATTEMPTS, b"%d" % letter.attempts),

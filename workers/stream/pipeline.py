@@ -27,7 +27,7 @@ from workers.stream.decode import decoder
 from workers.stream.delivery import Delivery
 from workers.stream.gate import Gate
 from workers.stream.pace import Pace
-from workers.stream.sink import Shipment
+from workers.stream.shipment import Shipment
 from workers.stream.source import Polled, RecordSource
 from workers.stream.stats import Stats
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
 from workers.stream.bulk import Acknowledgement, BulkProducer
@@ -19,7 +19,6 @@ from workers.stream.encode import Outgoing
 log = logging.getLogger(__name__)
 JOIN_S = 20.0
 LINGER_MS, FEW = 2, 16
-FENCED = (ProducerFencedError, InvalidProducerEpochError)  # another one has our transactional id, or it timed out
 
 
 def identity(producer: KafkaProducer) -> tuple[int, int]:
@@ -86,7 +85,7 @@ class Producer(Protocol):
         ...
 
     def refused(self) -> None:
-        """The broker found the last record too large, which leaves kafka-python's producer beyond repair."""
+        """The broker refused a record for itself, which leaves kafka-python's producer beyond repair."""
         ...
 
     def close(self, timeout_s: float) -> None:
@@ -104,7 +103,8 @@ class IdempotentProducer:
         linger(self._producer, 0 if records <= FEW else LINGER_MS)
 
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
-        return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+        return self._producer.send(
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
 
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         return self._producer.send_all(topic, records)

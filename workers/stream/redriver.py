@@ -19,7 +19,8 @@ from workers.settings import KafkaSettings
 from workers.stream.clients import explained, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
-from workers.stream.producers import FENCED, end, identity, in_time
+from workers.stream.producers import end, identity, in_time
+from workers.stream.refusals import FENCED
 
 ABORT_TIMEOUT_S = 10.0
 Pair = tuple[ConsumerRecord, Outgoing]  # a dead letter, and the record that it becomes

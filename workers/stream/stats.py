@@ -18,7 +18,7 @@ _COUNTS = ("unknown_fields", "restarts", "transactions", "transactions_aborted",
 class Tally:
     """What a micro-batch became, by input partition; `dead_letters` by reason too; `labels`: by model and first label.
 
-    `latencies_ms`: from each record's Kafka timestamp to now.
+    `latencies_ms`: from each record's Kafka timestamp to now. `retimed`: results without their input's timestamp.
     """
 
     results: Counter[int] = field(default_factory=Counter)
@@ -26,6 +26,7 @@ class Tally:
     skipped: Counter[int] = field(default_factory=Counter)
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     abstained: int = 0
+    retimed: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
 
@@ -65,6 +66,7 @@ class Stats:
             sent.dead_letters.update(tally.dead_letters)
             sent.skipped.update(tally.skipped)
             sent.abstained += tally.abstained
+            sent.retimed += tally.retimed
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
             self._histograms["latency_s"].observe([latency / 1000 for latency in tally.latencies_ms])
@@ -95,6 +97,7 @@ class Stats:
                 "results_out": sent.results.total(),
                 "skipped": sent.skipped.total(),
                 "abstained": sent.abstained,
+                "results_retimed": sent.retimed,
                 "retries": self._retries.total(),
                 **{name: self._counts[name] for name in _COUNTS},
                 "dead_letters": _by_reason(sent.dead_letters),

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import closing
+from functools import reduce
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaProducer
@@ -14,19 +15,30 @@ from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings
 from workers.stream.clients import explained, is_in_memory
 from workers.stream.group import check_group
+from workers.stream.timestamps import Window
 
 log = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
+LEAST_LETTER_BYTES = 2_000
 
 
 class TopicLimits(NamedTuple):
-    """`max.message.bytes` of the topics that are written to."""
+    """What the topics that are written to take: `max.message.bytes` of each, in `keyed` those that need keys.
+
+    `window`: of timestamps, what output and review both take and keep.
+    """
 
     output: int = DEFAULT_MAX_BYTES
     dead_letter: int = DEFAULT_MAX_BYTES
     review: int = DEFAULT_MAX_BYTES
+    keyed: frozenset[str] = frozenset()
+    window: Window = Window()
+
+    def sizes(self) -> tuple[int, int, int]:
+        """In bytes."""
+        return self.output, self.dead_letter, self.review
 
 
 def check_topics(
@@ -34,8 +46,8 @@ def check_topics(
 ) -> TopicLimits:
     """Raises `StartError` naming the key when a topic is missing, or it or the group cannot serve its purpose.
 
-    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's default is
-    assumed; a record that the broker then finds too large is a dead letter all the same.
+    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's defaults are
+    assumed; a record that the broker then refuses is a dead letter all the same.
     """
     if is_in_memory(config):
         with explained(kafka):
@@ -48,7 +60,7 @@ def check_topics(
             raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
                              f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
         check_group(admin, f"pipelines.{name}.group_id", group)
-        return TopicLimits(*(_limit(admin, topic) for topic in written_topics(pipeline)))
+        return _limits(admin, f"pipelines.{name}", pipeline)
 
 
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
@@ -81,6 +93,12 @@ def max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
     return None if value is None else int(value)
 
 
+def is_compacted(admin: KafkaAdminClient, topic: str) -> bool | None:
+    """Does the topic take no record without a key? None where the broker does not let us read it."""
+    value = topic_setting(admin, topic, "cleanup.policy")
+    return None if value is None else "compact" in value
+
+
 def topic_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
     """One of the topic's settings; None where the broker does not let us read it."""
     try:
@@ -100,6 +118,30 @@ def make_in_memory(config: dict[str, Any], topics: Iterable[str]) -> None:
             producer.partitions_for(topic)
 
 
-def _limit(admin: KafkaAdminClient, topic: str) -> int:
-    known = max_message_bytes(admin, topic)
-    return DEFAULT_MAX_BYTES if known is None else known
+def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> TopicLimits:
+    topics = written_topics(pipeline)
+    known = [max_message_bytes(admin, topic) for topic in topics]
+    sizes = [DEFAULT_MAX_BYTES if size is None else size for size in known]
+    keyed = frozenset(topic for topic in topics if is_compacted(admin, topic))
+    window = Window()
+    if pipeline.output_timestamp == "input":
+        for topic in topics:
+            window = window if topic == pipeline.dead_letter else window.within(_window(admin, topic))
+    limits = TopicLimits(*sizes, keyed=keyed, window=window)
+    if limits.dead_letter < LEAST_LETTER_BYTES:
+        raise StartError(f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
+                         f"less than a dead letter's headers have; raise its max.message.bytes to at least "
+                         f"{LEAST_LETTER_BYTES}")
+    return limits
+
+
+def _window(admin: KafkaAdminClient, topic: str) -> Window:
+    """Which timestamps the topic takes, and does not delete at once."""
+    before = [topic_setting(admin, topic, "message.timestamp.before.max.ms")]
+    if "delete" in (topic_setting(admin, topic, "cleanup.policy") or ""):
+        before.append(topic_setting(admin, topic, "retention.ms"))
+    after = topic_setting(admin, topic, "message.timestamp.after.max.ms")
+    limits = [Window(before_ms=int(value)) for value in before if value is not None and int(value) >= 0]
+    if after is not None:
+        limits.append(Window(after_ms=int(after)))
+    return reduce(Window.within, limits, Window())

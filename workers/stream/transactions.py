@@ -33,7 +33,8 @@ from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets, as_kafka
-from workers.stream.producers import FENCED, end, identity, in_time
+from workers.stream.producers import end, identity, in_time
+from workers.stream.refusals import FENCED
 from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ class TransactionalProducer:
 
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         self._begin()
-        return self._producer.send(topic, record.value, record.key, record.headers, record.partition)
+        return self._producer.send(
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
 
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         self._begin()

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from workers.classifier import Classifier
-from workers.errors import Fenced, LabelstreamError, RecordRefused, StreamError
+from workers.errors import Fenced, LabelstreamError, StreamError
 from workers.settings import Settings
 from workers.stream.alarms import Alarms
 from workers.stream.breaker import Breaker
@@ -163,11 +163,10 @@ class PipelineWorker:
             self._commands.close()
 
     def _run_until_stopped(self) -> None:
-        careful = 0
         while not self._stopping.is_set():
             self._restarts.began(self._stats.delivered())
             try:
-                self._run_once(careful)
+                self._run_once()
                 return
             except LabelstreamError as error:
                 if not error.retriable:
@@ -176,7 +175,6 @@ class PipelineWorker:
                     self._fail(error)
                     return
                 pause_s = self._restarts.ended(self._stats.delivered())
-                careful = self._pipeline_settings.most_in_flight if isinstance(error, RecordRefused) else 0
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
                 log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
@@ -206,7 +204,7 @@ class PipelineWorker:
         log.critical("pipeline %s stopped: %s", self._name, error,
                      exc_info=None if isinstance(error, LabelstreamError) else error)
 
-    def _run_once(self, careful: int) -> None:
+    def _run_once(self) -> None:
         """One consumer, one sink: what they held is abandoned with them, never committed."""
         with ExitStack() as stack:
             try:
@@ -220,7 +218,7 @@ class PipelineWorker:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
             source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history)
             stack.callback(source.close, CLOSE_MS)
-            delivery = self._make_delivery(source, producer, careful)
+            delivery = self._make_delivery(source, producer)
             self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
                                                  self._stats, self._reach, self._breaker)
             if self._calls is not None:
@@ -230,21 +228,22 @@ class PipelineWorker:
             self._turn_until_stopped(pipeline, source)
 
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:
-        config, kafka, limits = self._config, self._settings.kafka, self._limits
+        config, kafka, limits = self._config, self._settings.kafka, self._limits.sizes()
         if self._pipeline_settings.delivery == "exactly_once":
             return self._make_transactional(self._transactional_id)
         return IdempotentProducer(partial(make_producer, config, kafka, limits))
 
     def _make_transactional(self, transactional_id: str) -> TransactionalProducer:
-        make = partial(make_transactional_producer, self._config, self._settings.kafka, self._limits, transactional_id)
+        make = partial(make_transactional_producer, self._config, self._settings.kafka, self._limits.sizes(),
+                       transactional_id)
         return TransactionalProducer(make, self._settings.group_id(self._name), self._pipeline_settings, self._reach)
 
     def _make_delivery(
-        self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer, careful: int
+        self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer
     ) -> Delivery:
         kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
         ack_timeout_s = min(CAREFUL_ACK_S, kafka.delivery_timeout_ms / 1000)
-        sink = ResultSink(self._name, settings, producer, self._limits, careful, ack_timeout_s)
+        sink = ResultSink(self._name, settings, producer, self._limits, ack_timeout_s)
         if isinstance(producer, TransactionalProducer):
             return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
         return AtLeastOnce(settings, source, sink, stats, self._reach)

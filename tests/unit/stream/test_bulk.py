@@ -31,6 +31,7 @@ records = st.lists(st.builds(
     key=st.binary(max_size=20),
     headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2),
     partition=st.one_of(st.none(), st.sampled_from(PARTITIONS)),
+    timestamp_ms=st.integers(946_684_800_000, 2_000_000_000_000),
 ), max_size=30)  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def found(producer: Any) -> Found:
 
 def written(batch: Any) -> list[tuple[Any, ...]]:
     batch.records.close()
-    return [(record.offset, record.key, record.value, record.headers)
+    return [(record.offset, record.timestamp, record.key, record.value, record.headers)
             for written in MemoryRecords(batch.records.buffer()) for record in written]
 
 
@@ -74,7 +75,7 @@ def test_the_same_batches_as_by_turns(sent: list[Outgoing], batch_size: int) -> 
     bulk, by_turns = producing(batch_size=batch_size), producing(batch_size=batch_size)
     acks = bulk.send_all(TOPIC, sent)
     for record in sent:
-        by_turns.send(TOPIC, record.value, record.key, record.headers, record.partition)
+        by_turns.send(TOPIC, *record)
     assert found(bulk) == found(by_turns)
     assert len(acks) == len(sent)
     incomplete = bulk._accumulator._incomplete.all()
@@ -88,7 +89,7 @@ def test_a_second_call_goes_on_where_the_first_one_ended() -> None:
     producer.send_all(TOPIC, [one])
     producer.send(TOPIC, b"between", None, [], 1)
     producer.send_all(TOPIC, [other])
-    assert [[record[2] for record in batch] for batch in found(producer)[1]] == [[b"1", b"between", b"2"]]
+    assert [[record[3] for record in batch] for batch in found(producer)[1]] == [[b"1", b"between", b"2"]]
 
 
 def test_what_has_no_key_goes_where_there_is_a_leader() -> None:

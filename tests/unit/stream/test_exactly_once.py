@@ -83,7 +83,8 @@ class PaperProducer:
         self._call("begin")
         self.values, self.offsets = [], {}
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None) -> Ack:
+    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,
+             timestamp_ms: int | None) -> Ack:
         self._call("send")
         ack = Ack()
         if self._broker.too_large(value):
@@ -99,7 +100,7 @@ class PaperProducer:
         return ack
 
     def send_all(self, topic: str, records: Any) -> list[Ack]:
-        return [self.send(topic, value, key, headers, partition) for value, key, headers, partition in records]
+        return [self.send(topic, *record) for record in records]
 
     def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
         if membership is not MEMBER:

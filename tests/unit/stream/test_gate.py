@@ -26,7 +26,7 @@ class FakeTransactions:
         self._bench = bench
 
     def send(self, topic: str, record: Any) -> Any:
-        return self._bench.producer.send(topic, record.value, record.key, record.headers, record.partition)
+        return self._bench.producer.send(topic, *record)
 
     def send_all(self, topic: str, records: Any) -> list[Any]:
         return self._bench.producer.send_all(topic, records)

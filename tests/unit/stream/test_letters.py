@@ -46,6 +46,18 @@ def test_whatever_the_headers_hold_a_letter_is_made_and_read(headers: Any, value
     assert foreign.partition >= -1
 
 
+def test_a_key_of_ours_does_not_come_back() -> None:
+    for max_bytes, key in ((1 << 20, b"in-1-7"), (0, b"in-1-7")):
+        found = encode_dead_letter(record(key=None), REJECTION, max_bytes, keyed=True)
+        letter = Letter.of(record(found.value, found.headers, found.key, topic="dlq"))
+        assert (found.key, letter.key_made) == (key, True)
+        original = record(key=None) if letter.omitted else letter.record
+        assert again(letter, original, None).key is None
+    theirs = encode_dead_letter(record(), REJECTION, 1 << 20, keyed=True)
+    assert not Letter.of(record(theirs.value, theirs.headers, theirs.key)).key_made
+    assert theirs.key == b"k"
+
+
 @given(st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5))), st.binary(min_size=1), st.integers(1, 4))
 def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> None:
     current = record(value, own)

@@ -15,7 +15,7 @@ from kafka.future import Future
 
 from tests.fakes import FakeClassifier
 from workers.classifier import Classifier
-from workers.errors import RecordRefused, StreamError
+from workers.errors import StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import RETRY_FIRST_S
 from workers.stream.delivery import AtLeastOnce
@@ -88,7 +88,8 @@ class FakeProducer:
         self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None) -> Ack:
+    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,
+             timestamp_ms: int | None) -> Ack:
         self.sent.append((topic, value, key, headers, partition))
         ack = Ack()
         self.acks.append(ack)
@@ -100,13 +101,18 @@ class FakeProducer:
         return ack
 
     def send_all(self, topic: str, records: Any) -> list[Ack]:
-        return [self.send(topic, value, key, headers, partition) for value, key, headers, partition in records]
+        return [self.send(topic, *record) for record in records]
 
     def close(self, timeout: float) -> None:
         self.broken = False
 
     def results(self) -> list[dict[str, Any]]:
         return [json.loads(value) for topic, value, *_ in self.sent if topic == "out"]
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The results that are acknowledged."""
+        return [json.loads(value) for (topic, value, *_), ack in zip(self.sent, self.acks, strict=True)
+                if topic == "out" and ack.is_done and not ack.failed()]
 
     def letters(self) -> list[dict[str, str]]:
         return [{k: v.decode() for k, v in headers} | {"value": value.decode("latin-1")}
@@ -123,7 +129,8 @@ class Bench:
         self.classifier = FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
-        sink = ResultSink("p", self.settings, producer, limits or TopicLimits(), careful)
+        sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
+        sink.be_careful(careful)
         delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
         self.pipeline = Pipeline(self.settings, self.source, delivery,  # type: ignore[arg-type]
                                  classifiers or {"m": self.classifier}, self.stats)
@@ -447,15 +454,16 @@ def test_a_result_too_large_is_a_dead_letter(benches: Callable[..., Bench]) -> N
     assert bench.source.commits[-1] == {A: 2}
 
 
-def test_what_the_broker_refuses_stops_the_stream_because_its_neighbours_fail_with_it(
+def test_what_the_broker_refuses_is_sent_again_record_by_record_and_its_neighbours_with_it(
     benches: Callable[..., Bench]
 ) -> None:
     bench = benches()
     bench.producer.too_large = lambda topic, value: len(value) > 1_000
     bench.feed(message("a"), message("b", metadata={"m": "x" * 2_000}), message("c"))
-    with pytest.raises(RecordRefused):
-        bench.turn_until(lambda: False)
-    assert bench.producer.letters() == []
+    bench.run_dry()
+    assert [r["source"]["offset"] for r in bench.producer.taken()] == [0, 2]
+    assert bench.source.commits[-1] == {A: 3}
+    assert bench.stats.snapshot()["dead_letters"] == {"result_too_large": 1}
 
 
 def test_record_by_record_only_the_one_at_fault_is_a_dead_letter(benches: Callable[..., Bench]) -> None:

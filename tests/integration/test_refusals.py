@@ -1,0 +1,193 @@
+"""Records that a real broker refuses for themselves: dead letters, while their neighbours go out once."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
+from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
+from tests.kafka import Broker
+from workers.classifier import Prediction
+from workers.errors import StartError
+
+MakeTopic = Callable[..., str]
+DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+KNOWN = pytest.mark.parametrize("known", [True, False], ids=["known at the start", "found out"])
+COMPACT = {"cleanup.policy": "compact"}
+GROUP = "labelstream-p"
+Records = list[tuple[bytes | None, bytes | None]]
+
+
+def set_up(broker: Broker, topic: str, config: dict[str, str]) -> None:
+    """Change the topic's settings."""
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(10)
+    time.sleep(0.5)  # until the broker goes by it
+
+
+def good(count: int, first: int = 0) -> Records:
+    return [(b"k%d" % n, b'{"text":"good","id":%d}' % n) for n in range(first, first + count)]
+
+
+def ids(broker: Broker, topic: str, count: int) -> Counter[int]:
+    """How often each result is there, a moment after `count` are."""
+    read_all(broker.bootstrap, topic, lambda found: len(found) >= count, 40)
+    found = read_all(broker.bootstrap, topic, lambda found: False, 2)
+    return Counter(json.loads(message.value())["id"] for message in found)
+
+
+def started(
+    start_worker: StartWorker, broker: Broker, topics: Topics, which: str, config: dict[str, str], known: bool,
+    classifier: FakeClassifier | None = None, **more: Any,
+) -> Any:
+    """A worker that learns the settings of the topic `which` at its start, or not."""
+    topic = getattr(topics, which)
+    if known:
+        set_up(broker, topic, config)
+    worker = start_worker(topics, classifier, transaction_interval_ms=100, **more)
+    if not known:
+        wait_until(lambda: worker.stats()["state"] == "running", 30, "the start")
+        set_up(broker, topic, config)
+    return worker
+
+
+@DELIVERIES
+@KNOWN
+def test_a_record_without_a_key_on_a_compacted_output(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
+) -> None:
+    topics = Topics(make_topic(), make_topic(2), make_topic())
+    worker = started(start_worker, kafka, topics, "output", COMPACT, known, delivery=delivery, max_poll_records=20)
+    keyless: Records = [(None, b'{"text":"no key"}')]
+    produce(kafka.bootstrap, topics.input, [*good(100), *keyless, *good(100, 100), *keyless * 3, *good(20, 200)])
+    assert ids(kafka, topics.output, 220) == Counter(range(220))
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 4)
+    assert [int(headers["__connect.errors.offset"]) for headers, _ in letters] == [100, 201, 202, 203]
+    headers, letter = letters[0]
+    assert headers["labelstream.reason"] == "result_refused"
+    assert headers["__connect.errors.exception.message"].startswith(
+        "the output topic is compacted and takes no record without a key")
+    assert (letter.key(), letter.value()) == keyless[0]
+    wait_until(lambda: committed(kafka.bootstrap, GROUP, topics.input) == {0: 224}, 20, "the commit")
+    stats = worker.stats()
+    assert (stats["results_out"], stats["dead_letters"], stats["restarts"]) == (220, {"result_refused": 4}, 0)
+
+
+@DELIVERIES
+@KNOWN
+def test_a_dead_letter_without_a_key_on_a_compacted_topic_gets_one(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
+) -> None:
+    topics = Topics(make_topic(), make_topic(), make_topic())
+    worker = started(start_worker, kafka, topics, "dead_letter", COMPACT, known, delivery=delivery)
+    produce(kafka.bootstrap, topics.input, [*good(50), (None, b"{"), (b"mine", b"{"), *good(50, 50)])
+    assert ids(kafka, topics.output, 100) == Counter(range(100))
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 2)
+    assert [letter.key() for _, letter in letters] == [f"{topics.input}-0-50".encode(), b"mine"]
+    assert [letter.value() for _, letter in letters] == [b"{", b"{"]
+    assert [headers.get("labelstream.key_made") for headers, _ in letters] == ["true", None]
+    assert worker.stats()["restarts"] == 0
+
+
+@DELIVERIES
+@KNOWN
+def test_what_is_to_be_reviewed_gets_a_key_on_a_compacted_topic(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
+) -> None:
+    topics = Topics(make_topic(), make_topic(), make_topic(), make_topic())
+    unsure = FakeClassifier(lambda request: Prediction(("A", "B"), (0.5, 0.5), 1, False, "r", accepted=()))
+    started(start_worker, kafka, topics, "review", COMPACT, known, unsure, delivery=delivery)
+    produce(kafka.bootstrap, topics.input, [*good(20), (None, b'{"text":"no key","id":20}'), *good(20, 21)])
+    assert ids(kafka, topics.output, 41) == Counter(range(41))
+    assert topics.review is not None
+    assert ids(kafka, topics.review, 41) == Counter(range(41))
+    found = read_all(kafka.bootstrap, topics.review, lambda found: len(found) >= 41)
+    keys = {json.loads(message.value())["id"]: message.key() for message in found}
+    assert (keys[20], keys[21]) == (f"{topics.input}-0-20".encode(), b"k21")
+
+
+@DELIVERIES
+def test_a_dead_letter_that_nobody_takes_is_waited_for(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
+) -> None:
+    """Nothing is repeated meanwhile, the line names topic and setting, and it goes on when the topic is put right."""
+    topics = Topics(make_topic(), make_topic(), make_topic())
+    worker = started(start_worker, kafka, topics, "dead_letter", {"max.message.bytes": "100"}, False, delivery=delivery)
+    produce(kafka.bootstrap, topics.input, [*good(50), (b"k", b"{"), *good(50, 50)])
+    wait_until(lambda: worker.stats()["restarts"] >= 3, 60, "the third start")
+    trouble = worker.stats()["trouble"] or ""
+    assert ids(kafka, topics.output, 50 if delivery == "at_least_once" else 0).keys() <= set(range(50))
+    set_up(kafka, topics.dead_letter, {"max.message.bytes": "100000"})
+    assert ids(kafka, topics.output, 100) == Counter(range(100))
+    assert len(read_letters(kafka.bootstrap, topics.dead_letter, 1)) == 1
+    assert f"pipelines.p.dead_letter: topic {topics.dead_letter} takes the dead letter" in trouble
+    assert "raise its max.message.bytes" in trouble
+
+
+def test_a_dead_letter_topic_that_takes_no_dead_letter_at_all(make_topic: MakeTopic, start_worker: StartWorker) -> None:
+    topics = Topics(make_topic(), make_topic(), make_topic(config={"max.message.bytes": "500"}))
+    with pytest.raises(StartError, match=r"pipelines\.p\.dead_letter: topic .* 500 bytes .* max\.message\.bytes"):
+        start_worker(topics)
+
+
+def produce_at(broker: Broker, topic: str, timestamps_ms: list[int]) -> None:
+    """Messages with these timestamps, in one partition."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5})
+    for number, timestamp_ms in enumerate(timestamps_ms):
+        key, value = good(1, number)[0]
+        producer.produce(topic, value, key, timestamp=timestamp_ms)
+    assert producer.flush(30) == 0
+
+
+def timestamps(broker: Broker, topic: str, count: int) -> dict[int, int]:
+    found = read_all(broker.bootstrap, topic, lambda found: len(found) >= count)
+    assert len(found) == count
+    return {json.loads(message.value())["id"]: message.timestamp()[1] for message in found}
+
+
+@DELIVERIES
+@KNOWN
+def test_results_carry_their_inputs_timestamp_where_the_topic_takes_it(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
+) -> None:
+    topics = Topics(make_topic(config={"message.timestamp.after.max.ms": "999999999999"}), make_topic(), make_topic())
+    config = {"message.timestamp.before.max.ms": "600000"}
+    worker = started(start_worker, kafka, topics, "output", config, known, delivery=delivery)
+    now_ms = int(time.time() * 1000)
+    taken = [now_ms - 30_000 + n for n in range(50)]
+    refused = [now_ms - 3_600_000 + 1_000 * n for n in range(50)] + [1_000, now_ms + 3 * 86_400_000]
+    produce_at(kafka, topics.input, [*taken, *refused, *taken])
+    assert ids(kafka, topics.output, 152) == Counter(range(152))
+    found = timestamps(kafka, topics.output, 152)
+    assert [found[n] for n in range(50)] == [found[n] for n in range(102, 152)] == taken
+    assert all(now_ms - 1_000 <= found[n] < now_ms + 60_000 for n in range(50, 102))
+    stats = worker.stats()
+    assert (stats["results_retimed"], stats["dead_letters"], stats["restarts"]) == (52, {}, 0)
+    assert stats["latency_ms"]["p99"] < 3_700_000
+
+
+def test_results_have_the_time_of_sending_where_it_is_asked_for_or_the_input_is_past_retention(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    now_ms = int(time.time() * 1000)
+    for more, output, timestamp_ms, retimed in (
+        ({"output_timestamp": "now"}, {}, now_ms - 60_000, 0),
+        ({}, {"retention.ms": "3600000"}, now_ms - 7_200_000, 1),
+    ):
+        topics = Topics(make_topic(), make_topic(config=output), make_topic())
+        produce_at(kafka, topics.input, [timestamp_ms])
+        worker = start_worker(topics, **more)
+        assert timestamps(kafka, topics.output, 1)[0] >= now_ms
+        wait_until(lambda worker=worker: worker.stats()["results_out"] == 1, 20, "the count")
+        assert worker.stats()["results_retimed"] == retimed
+        worker.stop(10)

@@ -1,0 +1,50 @@
+"""What need not be sent again after a refusal."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, KafkaTimeoutError, ProducerFencedError
+
+from tests.unit.stream.test_pipeline import Ack, record
+from workers.errors import Fenced, RecordRefused, StreamError
+from workers.stream.batch import Item
+from workers.stream.refusals import not_taken, stream_error
+from workers.stream.shipment import Shipment, acknowledged
+
+NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
+
+
+def shipment(*sent: tuple[int, bytes | None, bool]) -> Shipment:
+    """Offset, key, and whether the broker has it."""
+    made, progress = Shipment(SimpleNamespace(items=[])), SimpleNamespace()  # type: ignore[arg-type]
+    for offset, key, taken in sent:
+        ack: Any = Ack()
+        if taken:
+            ack.success(None)
+        else:
+            ack.failure(NEIGHBOUR)
+        made.expect("out", [Item(record(offset, b"{}", key), progress)], [ack])  # type: ignore[arg-type]
+    return made
+
+
+def offsets(*shipments: Shipment, same_partition: bool = False) -> list[int]:
+    return sorted(offset for _, (_, _, offset) in acknowledged(shipments, same_partition))
+
+
+def test_what_was_taken_behind_a_refused_record_of_its_key_goes_again() -> None:
+    first = shipment((0, b"a", True), (1, b"b", False), (2, None, False), (3, b"a", True))
+    second = shipment((4, b"b", True), (5, b"c", True), (6, None, True))
+    assert offsets(first, second) == [0, 3, 5, 6]
+    assert offsets(first, second, same_partition=True) == [0]
+    assert offsets() == []
+
+
+def test_whose_fault_a_refusal_is() -> None:
+    broken = KafkaError("the producer is in an error state", InvalidRecordError("no key"))
+    for error in (NEIGHBOUR, broken, InvalidRecordError("no"), InvalidTimestampError("no")):
+        assert type(stream_error("it", error)) is RecordRefused
+    for error in (KafkaError("else"), KafkaTimeoutError("late"), None):
+        assert type(stream_error("it", error)) is StreamError
+    assert type(stream_error("it", ProducerFencedError())) is Fenced
+    message = not_taken("out", InvalidRecordError("schema"), 5, "m").message
+    assert message == "topic out does not take the result: [Error 87] InvalidRecordError: schema"

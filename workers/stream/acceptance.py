@@ -1,0 +1,81 @@
+"""What the topics take that are written to, as far as is known, and what a record has to be for them."""
+
+import logging
+import time
+
+from kafka.errors import KafkaError
+
+from workers.settings import PipelineSettings
+from workers.stream.batch import Item
+from workers.stream.encode import Outgoing, encode_dead_letter, made_key, too_large
+from workers.stream.refusals import for_its_key, keyless, not_taken
+from workers.stream.rejection import Rejection
+from workers.stream.shipment import Place, place_of
+from workers.stream.timestamps import window_told_by
+from workers.stream.topics import TopicLimits
+
+log = logging.getLogger(__name__)
+MOST_REFUSALS = 10_000  # that are kept
+
+
+class Acceptance:
+    """Begins with the topics' settings, where they could be read, and learns from each refusal. Used by one thread."""
+
+    def __init__(self, name: str, settings: PipelineSettings, limits: TopicLimits) -> None:
+        self._name, self._settings, self._limits = name, settings, limits
+        self._keyed, self._window = set(limits.keyed), limits.window
+        self._refusals: dict[tuple[str, Place], list[KafkaError]] = {}
+
+    def refused(self, topic: str, item: Item, record: Outgoing, error: KafkaError) -> None:
+        """`topic` did not take `record`, made of `item`. What that says of keys and timestamps is known for all now."""
+        window = window_told_by(error, time.time() * 1000)
+        if record.key is None and for_its_key(error):
+            log.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, topic)
+            self._keyed.add(topic)
+        elif window is not None and record.timestamp_ms is not None:
+            self._window = self._window.within(window)
+        else:
+            self._refusals.setdefault((topic, place_of(item)), []).append(error)
+            if len(self._refusals) > MOST_REFUSALS:
+                del self._refusals[next(iter(self._refusals))]
+
+    def obstacle(self, item: Item, result: Outgoing, review: str | None) -> Rejection | None:
+        """Why the result cannot go out: its size, its key, or what the broker said. `review`: if it goes there."""
+        output, bytes_ = self._settings.output, len(result.value or b"")
+        if result.size() > (self._limits.output if review is None else min(self._limits.output, self._limits.review)):
+            return too_large(bytes_, item.model)
+        if result.key is None and output in self._keyed:
+            return keyless(output, item.model)
+        for topic in (output, review) if self._refusals else ():
+            if topic is not None and (errors := self._refusals.get((topic, place_of(item)))):
+                return not_taken(topic, errors[-1], bytes_, item.model)
+        return None
+
+    def in_time(self, result: Outgoing) -> Outgoing:
+        """With the time of sending where its timestamp is none, or none that the topics take."""
+        timestamp_ms = result.timestamp_ms
+        if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
+            return result
+        return result._replace(timestamp_ms=None)
+
+    def to_review(self, topic: str, item: Item, result: Outgoing) -> Outgoing:
+        """With a key of ours where the topic takes none without."""
+        key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
+        return self.in_time(result)._replace(key=key, partition=None)
+
+    def dead_letter(self, item: Item, rejection: Rejection) -> Outgoing | None:
+        """Whole at first, then without all that can be left out; None when the topic took neither."""
+        topic = self._settings.dead_letter
+        refusals = len(self._refusals.get((topic, place_of(item)), ()))
+        if refusals > 1:
+            return None
+        max_bytes = 0 if refusals else self._limits.dead_letter
+        return encode_dead_letter(item.record, rejection, max_bytes, keyed=topic in self._keyed)
+
+    def why_no_dead_letter(self, item: Item) -> str:
+        """For a person; after `dead_letter` gave None."""
+        topic, record = self._settings.dead_letter, item.record
+        error = self._refusals[topic, place_of(item)][-1]
+        return (f"pipelines.{self._name}.dead_letter: topic {topic} takes the dead letter of {record.topic}:"
+                f"{record.partition}:{record.offset} in no form ({type(error).__name__}: {error}); raise its "
+                "max.message.bytes, or take away what else of its settings refuses it")

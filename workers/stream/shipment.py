@@ -1,0 +1,103 @@
+"""What one micro-batch sent, and what the broker said to it."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from workers.errors import RecordRefused, StreamError
+from workers.stream.batch import Item, MicroBatch
+from workers.stream.bulk import Acknowledgement
+from workers.stream.refusals import stream_error
+from workers.stream.stats import Tally
+
+Place = tuple[str, int, int]  # topic, partition and offset of an input record
+
+
+class Sent(NamedTuple):
+    """A record that went to `topic` for `item`."""
+
+    topic: str
+    item: Item
+    ack: Acknowledgement
+
+
+class Shipment:
+    """An acknowledgement to come for each record of a micro-batch, in the order of sending."""
+
+    def __init__(self, batch: MicroBatch) -> None:
+        self.batch = batch
+        self.tally = Tally()
+        self.first_dead: dict[tuple[int, str], int] = {}
+        self.sent_at = time.monotonic()
+        self.sent: list[Sent] = []
+        self._settled = 0
+        self._refusal: RecordRefused | None = None
+
+    def expect(self, topic: str, items: Iterable[Item], acks: Iterable[Acknowledgement]) -> None:
+        self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
+
+    def broken_off(self, refusal: RecordRefused) -> None:
+        """Not all of it could be sent: an earlier record's refusal has broken the producer. `settle` raises it."""
+        self._refusal = refusal
+
+    def awaited(self) -> str | None:
+        """The topic of the first record that is not acknowledged; None when all are."""
+        return next((sent.topic for sent in self.sent[self._settled :] if not sent.ack.is_done), None)
+
+    def on_last_ack(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when the last record's acknowledgement is there; others may still be missing."""
+        if self.sent:
+            self.sent[-1].ack.add_both(lambda _: wake())
+        else:
+            wake()
+
+    def settle(self) -> bool:
+        """Is every record acknowledged? Never blocks.
+
+        Raises `RecordRefused` when the broker refused a record for itself, `Fenced` or `StreamError` for any other
+        refusal: nothing of this shipment may be committed then.
+        """
+        while self._settled < len(self.sent):
+            ack = self.sent[self._settled].ack
+            if not ack.is_done:
+                return False
+            if ack.failed():
+                raise stream_error("a record was not acknowledged", ack.exception)
+            self._settled += 1
+        if self._refusal is not None:
+            raise self._refusal
+        return True
+
+
+class LetterRefused(StreamError):
+    """The dead-letter topic takes `item`'s dead letter in no form. `shipment`: what was sent before it, as a whole."""
+
+    def __init__(self, text: str, shipment: Shipment, item: Item) -> None:
+        super().__init__(text)
+        self.shipment = shipment
+        batch = shipment.batch
+        before = batch.items[: next(at for at, other in enumerate(batch.items) if other is item)]
+        ends = {other.progress.partition: (other.progress, other.record.offset) for other in before}
+        batch.ends = list(ends.values())
+
+
+def place_of(item: Item) -> Place:
+    """Where the item's record stands in the input."""
+    return item.record.topic, item.record.partition, item.record.offset
+
+
+def acknowledged(shipments: Iterable[Shipment], same_partition: bool) -> set[tuple[str, Place]]:
+    """The topic and input record of all that need not be sent again; every acknowledgement must be there.
+
+    What the broker has taken behind a failed record of its key, or with `same_partition` of its partition, is not
+    among it: it goes again behind that one, or a reader's last value would be an old one.
+    """
+    failed: set[tuple[str, object]] = set()
+    taken: set[tuple[str, Place]] = set()
+    for sent in (sent for shipment in shipments for sent in shipment.sent):
+        lane = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
+        if sent.ack.failed():
+            failed.add(lane)
+        elif lane not in failed or (lane[1] is None):  # without a key there is no order
+            taken.add((sent.topic, place_of(sent.item)))
+    return taken
