@@ -58,6 +58,15 @@ def test_a_key_of_ours_does_not_come_back() -> None:
     assert theirs.key == b"k"
 
 
+@pytest.mark.parametrize("max_bytes", [0, 1 << 20])
+def test_a_record_that_could_not_be_read_goes_to_a_compacted_topic_too(max_bytes: int) -> None:
+    unread = record(Unread(Reason.INVALID_RECORD, "its lengths lie"), key=None)
+    found = encode_dead_letter(unread, REJECTION, max_bytes, keyed=True)
+    assert (found.key, found.value) == (b"in-1-7", b"")
+    letter = Letter.of(record(found.value, found.headers, found.key, topic="dlq"))
+    assert (letter.omitted, letter.key_made) == ("unread", True)
+
+
 @given(st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5))), st.binary(min_size=1), st.integers(1, 4))
 def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> None:
     current = record(value, own)
