@@ -69,6 +69,16 @@ def linger(producer: KafkaProducer, linger_ms: int) -> None:
     producer._accumulator.config["linger_ms"] = linger_ms  # type: ignore[attr-defined]
 
 
+def let_the_broker_answer(producer: KafkaProducer) -> None:
+    """From now on a refused record fails what has not been sent, and nothing that is on its way.
+
+    kafka-python's sender fails all of it at once. The broker takes records that are on their way all the same, and
+    they would be sent, and come out, a second time.
+    """
+    any_producer: Any = producer
+    any_producer._sender._maybe_abort_batches = any_producer._accumulator.abort_undrained_batches
+
+
 class Producer(Protocol):
     """Owned by one sink, used by one thread."""
 
@@ -97,7 +107,8 @@ class IdempotentProducer:
     """Each record counts as soon as it is acknowledged."""
 
     def __init__(self, make: Callable[[], BulkProducer]) -> None:
-        self._make, self._producer = make, make()
+        self._make = make
+        self._producer = self._made()
 
     def announce(self, records: int) -> None:
         linger(self._producer, 0 if records <= FEW else LINGER_MS)
@@ -111,7 +122,12 @@ class IdempotentProducer:
 
     def refused(self) -> None:
         end(self._producer, 0)
-        self._producer = self._make()
+        self._producer = self._made()
+
+    def _made(self) -> BulkProducer:
+        producer = self._make()
+        let_the_broker_answer(producer)
+        return producer
 
     def close(self, timeout_s: float) -> None:
         end(self._producer, timeout_s)

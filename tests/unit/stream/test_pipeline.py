@@ -84,7 +84,7 @@ class FakeProducer:
         self.sent: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]], int | None]] = []
         self.acks: list[Ack] = []
         self.hold = self.broken = False
-        self._accumulator = SimpleNamespace(config={})
+        self._accumulator = SimpleNamespace(config={}, abort_undrained_batches=None)
         self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import InvalidRecordError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from workers.stream.producers import FEW, LINGER_MS, IdempotentProducer, end, linger
+from workers.stream.producers import FEW, LINGER_MS, IdempotentProducer, end, let_the_broker_answer, linger
 
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
@@ -48,8 +48,29 @@ def test_the_client_looks_at_the_linger_each_time() -> None:
     end(producer, 0)
 
 
+def test_what_is_on_its_way_when_a_record_is_refused_is_the_brokers_to_answer() -> None:
+    """Hazard: the client fails it at once, the broker takes it all the same, and it would be sent twice."""
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    let_the_broker_answer(producer)
+    sender: Any = producer._sender  # type: ignore[attr-defined]
+    records: Any = producer._accumulator  # type: ignore[attr-defined]
+    on_its_way, unsent = (records.append(TopicPartition("t", number), 1, None, b"value", [])[0] for number in (0, 1))
+    batch = records._batches[TopicPartition("t", 0)].popleft()  # as draining does
+    batch.drained = 1.0
+    sender._maybe_abort_batches(InvalidRecordError("of another partition"))
+    assert not on_its_way.is_done
+    assert isinstance(unsent.exception, InvalidRecordError)
+    batch.complete(7, -1)
+    records.deallocate(batch)
+    assert on_its_way.value.offset == 7
+    sender.force_close()
+    end(producer, 0)
+
+
 def test_a_few_records_wait_for_no_others() -> None:
-    kafka: Any = SimpleNamespace(_accumulator=SimpleNamespace(config={"linger_ms": LINGER_MS}))
+    kafka: Any = SimpleNamespace(
+        _accumulator=SimpleNamespace(config={"linger_ms": LINGER_MS}, abort_undrained_batches=None),
+        _sender=SimpleNamespace())
     producer, seen = IdempotentProducer(lambda: kafka), []
     for records in (1, FEW, FEW + 1, 0):
         producer.announce(records)
