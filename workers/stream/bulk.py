@@ -87,7 +87,7 @@ class BulkProducer(KafkaProducer):
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         """Send them, in their order within each partition: by their keys, where they name no partition.
 
-        One acknowledgement each, by partitions. Raises kafka's errors: MessageSizeTooLargeError, KafkaTimeoutError or
+        One acknowledgement each, in the order of `records`. Raises kafka's errors: MessageSizeTooLargeError, KafkaTimeoutError or
         an authorization error where the topic's partitions are not known, IllegalStateError when this was closed; and
         ValueError for a partition that is not there. Nothing is sent then. Some of it may be where a transaction is in
         an error state, KafkaError or IllegalStateError: it has to be aborted.
@@ -99,28 +99,31 @@ class BulkProducer(KafkaProducer):
         for record in records:
             if record.size() > limit:
                 raise MessageSizeTooLargeError(f"a record of up to {record.size()} bytes, the most are {limit}")
-        acks: list[Acknowledgement] = []
+        acks: dict[int, Acknowledgement] = {}
         now_ms, wake = int(time.time() * 1000), False
         for number, mine in self._by_partition(topic, records).items():
             partition = TopicPartition(topic, number)
             manager = producer._transaction_manager
             if manager is not None and manager.is_transactional():
                 manager.maybe_add_partition_to_transaction(partition)
-            wake |= self._append(partition, mine, now_ms, acks)
+            found: list[Acknowledgement] = []
+            wake |= self._append(partition, [records[index] for index in mine], now_ms, found)
+            acks.update(zip(mine, found, strict=True))
         if wake:
             producer._sender.wakeup()
-        return acks
+        return [acks[index] for index in range(len(records))]
 
-    def _by_partition(self, topic: str, records: Sequence[Outgoing]) -> dict[int, list[Outgoing]]:
-        """As kafka-python's DefaultPartitioner, and Java's, choose by key; without a key by chance."""
+    def _by_partition(self, topic: str, records: Sequence[Outgoing]) -> dict[int, list[int]]:
+        """Which of `records` go to each partition: by key as kafka-python's DefaultPartitioner chooses, and Java's;
+        without a key by chance."""
         producer: Any = self
         known: set[int] = producer.partitions_for(topic)
         if not known:
             raise KafkaTimeoutError(f"the partitions of {topic} are not known")
         numbers = sorted(known)
         available = sorted(producer._metadata.available_partitions_for_topic(topic) or ()) or numbers
-        found: dict[int, list[Outgoing]] = {}
-        for record in records:
+        found: dict[int, list[int]] = {}
+        for index, record in enumerate(records):
             number, key = record.partition, record.key
             if number is not None:
                 if number not in known:
@@ -129,7 +132,7 @@ class BulkProducer(KafkaProducer):
                 number = numbers[(murmur2(key) & 0x7FFFFFFF) % len(numbers)]
             else:
                 number = random.choice(available)  # noqa: S311
-            found.setdefault(number, []).append(record)
+            found.setdefault(number, []).append(index)
         return found
 
     def _append(

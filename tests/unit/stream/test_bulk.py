@@ -79,6 +79,9 @@ def test_the_same_batches_as_by_turns(sent: list[Outgoing], batch_size: int) -> 
     assert found(bulk) == found(by_turns)
     assert len(acks) == len(sent)
     incomplete = bulk._accumulator._incomplete.all()
+    of_future = {batch.produce_future: written(batch) for batch in incomplete}
+    for ack, record in zip(acks, sent, strict=True):  # each is that of its own record, whatever the partition
+        assert of_future[ack._batch][ack._index][1:4] == (record.timestamp_ms, record.key, record.value)
     assert len(incomplete) == sum(map(len, batches(bulk).values()))
     assert sum(len(batch._record_futures) for batch in incomplete) == len(sent)
 
