@@ -87,10 +87,10 @@ class BulkProducer(KafkaProducer):
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         """Send them, in their order within each partition: by their keys, where they name no partition.
 
-        One acknowledgement each, in the order of `records`. Raises kafka's errors: MessageSizeTooLargeError, KafkaTimeoutError or
-        an authorization error where the topic's partitions are not known, IllegalStateError when this was closed; and
-        ValueError for a partition that is not there. Nothing is sent then. Some of it may be where a transaction is in
-        an error state, KafkaError or IllegalStateError: it has to be aborted.
+        One acknowledgement each, in the order of `records`. Raises kafka's errors: MessageSizeTooLargeError,
+        KafkaTimeoutError or an authorization error where the topic's partitions are not known, IllegalStateError when
+        this was closed; and ValueError for a partition that is not there. Nothing is sent then. Some of it may be where
+        a transaction is in an error state, KafkaError or IllegalStateError: it has to be aborted.
         """
         producer: Any = self
         if producer._closed:
