@@ -125,7 +125,7 @@ def _batches(lengths: NDArray[np.int32], budget: int) -> list[NDArray[np.intp]]:
     every = np.arange(len(lengths))
     again = np.tile(every, 1 + budget // int(lengths.sum()))
     full = again[: max(1, int(np.searchsorted(np.cumsum(lengths[again]), budget, side="right")))]
-    return [*np.split(every, len(every)), *(every[part] for part in plan_packed(lengths, budget)), full]
+    return [*np.split(every, len(every)), *plan_packed(lengths, budget), full]
 
 
 def _off(some: torch.Tensor, others: torch.Tensor) -> float:

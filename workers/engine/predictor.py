@@ -89,16 +89,19 @@ class Predictor:
         with _as_inference_errors():
             for batch in self._forwards.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
-            fetch = self._begin_fetch(call)
-        return partial(self._end, call, fetch)
+            answers = self._answers_of(call)
+        return partial(self._end, answers)
 
-    def _begin_fetch(self, call: _Call) -> Callable[[], Fetched] | None:
-        """None where no row has an answer."""
-        return begin_fetch([scored for _, scored in call.done], self._backend.mark) if call.done else None
+    def _answers_of(self, call: _Call) -> Callable[[], ScoredSequences]:
+        """Begin to fetch what the device has computed for `call`; to be called for it, in the order of the input."""
+        if not call.done:
+            return partial(_collect, call, None)
+        fetched = begin_fetch([scored for _, scored in call.done], self._backend.mark)
+        return lambda: _collect(call, fetched())
 
-    def _end(self, call: _Call, fetch: Callable[[], Fetched] | None) -> ScoredSequences:
+    def _end(self, answers: Callable[[], ScoredSequences]) -> ScoredSequences:
         with _as_inference_errors():
-            result = _collect(call, None if fetch is None else fetch())
+            result = answers()
         if result.errors:
             self.probe()
         return result
@@ -108,8 +111,7 @@ class Predictor:
         call = self._new_call(self._good_row, 1)
         try:
             self._forward(call, np.zeros(1, np.intp))
-            fetch = self._begin_fetch(call)
-            failed = _collect(call, None if fetch is None else fetch()).errors
+            failed = self._answers_of(call)().errors
         except Exception as error:
             raise InferenceError(f"the model fails on any text: {one_line(error)}") from error
         if failed:
