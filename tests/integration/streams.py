@@ -68,14 +68,21 @@ def read_results(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0
     return [json.loads(m.value()) for m in read_all(bootstrap, topic, lambda found: len(found) >= count, timeout_s)]
 
 
+def read_until_complete(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+    """The results' values, duplicates and all, read until `count` different ids are there."""
+
+    def values(found: list[Any]) -> list[dict[str, Any]]:
+        return [json.loads(m.value()) for m in found]
+
+    def complete(found: list[Any]) -> bool:
+        return len(found) >= count and len({value["id"] for value in values(found)}) >= count
+
+    return values(read_all(bootstrap, topic, complete, timeout_s))
+
+
 def read_ids(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[Any]:
     """The results' ids, duplicates and all, read until `count` different ones are there."""
-
-    def ids(found: list[Any]) -> list[Any]:
-        return [json.loads(m.value())["id"] for m in found]
-
-    return ids(read_all(bootstrap, topic, lambda found: len(found) >= count and len(set(ids(found))) >= count,
-                        timeout_s))
+    return [value["id"] for value in read_until_complete(bootstrap, topic, count, timeout_s)]
 
 
 def read_letters(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[tuple[dict[str, str], Any]]:
