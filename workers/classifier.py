@@ -19,6 +19,10 @@ class Fault(StrEnum):
     CRASHES_MODEL = "crashes_model"  # replicas die of this record
 
 
+# Where many records have one of these, it may be the model that is at fault, and not each of the records.
+MODEL_FAULTS = frozenset({Fault.INFERENCE_FAILED, Fault.CRASHES_MODEL})
+
+
 class Request(NamedTuple):
     """One text to classify. None takes the model's setting.
 

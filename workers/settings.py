@@ -200,7 +200,7 @@ class LimitSettings(Section):
 
 
 class BreakerSettings(Section):
-    """When a pipeline pauses because its messages become dead letters; `max_share: 1` is never."""
+    """When a pipeline pauses because its model fails messages, and when dead letters raise an alarm; 1 is never."""
 
     max_share: float = Field(default=0.5, ge=0, le=1)
     window_s: float = Field(default=60.0, gt=0)

@@ -135,17 +135,35 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     assert worker.stop(10)
 
 
-def test_most_messages_fail_and_the_pipeline_pauses(
+def test_bad_messages_raise_an_alarm_and_hold_nothing_back(
     broker: KafkaBroker, topics: Topics, start_worker: StartWorker
 ) -> None:
-    produce(broker.bootstrap, topics.input, [*messages(200), *[(b"k", b"{")] * 2_000])
+    """However many of them there are, and wherever the good ones stand between them."""
+    good = messages(30)
+    batches = [[*[(b"k", b"{")] * 100, one] for one in good]
+    produce(broker.bootstrap, topics.input, [record for batch in batches for record in batch])
+    worker = start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, max_poll_records=100)
+    assert sorted(r["id"] for r in read_results(broker.bootstrap, topics.output, 30)) == list(range(30))
+    wait_until(lambda: worker.stats()["dead_letters"] == {"invalid_json": 3_000}, 20, "all dead letters")
+    wait_until(lambda: bool(worker.stats()["alarms"]), 20, "the alarm")
+    [alarm] = worker.stats()["alarms"]
+    assert "messages became dead letters (invalid_json " in alarm
+    assert alarm.endswith("the stream goes on; `labelstream dlq list p` shows them")
+    assert worker.stats()["state"] == "running"
+    worker.check()
+
+
+def test_the_model_fails_most_messages_and_the_pipeline_pauses(
+    broker: KafkaBroker, topics: Topics, start_worker: StartWorker
+) -> None:
+    produce(broker.bootstrap, topics.input, [*messages(200), *[(b"k", b'{"text": "poison"}')] * 2_000])
     worker = start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, drain_timeout_s=60,
                           max_poll_records=100)
     wait_until(lambda: bool(worker.stats()["alarms"]), 30, "the alarm")
     assert worker.stats()["state"] == "paused"
     [alarm] = worker.stats()["alarms"]
-    assert alarm.startswith("paused: ")
-    assert "(invalid_json " in alarm
+    assert alarm.startswith("paused: the model fails ")
+    assert "(inference_failed " in alarm
     assert alarm.endswith("`labelstream resume p` lets them pass")
     time.sleep(0.5)  # what is before it is committed, and nothing behind it is sent
     stats = worker.stats()

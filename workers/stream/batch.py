@@ -13,7 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from schemas.dead_letter import Reason, Stage
 from schemas.message import TextMessage
-from workers.classifier import Answer, Classifier, RecordError, Request
+from workers.classifier import MODEL_FAULTS, Answer, Classifier, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
 from workers.stream.stages import Stages
@@ -117,16 +117,16 @@ class MicroBatch:
                       sent_at - self.answered_at, acknowledged_at - sent_at)
 
 
-def outcomes(batch: MicroBatch) -> tuple[int, Counter[str]]:
-    """How many results and dead letters an answered micro-batch becomes, and the dead letters among them by reason.
+def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
+    """How many messages of an answered micro-batch are the models' to answer, and those that they fail, by reason.
 
-    What is skipped, and what is no longer ours, is neither.
+    What is wrong with a message itself is no model's fault. Messages of partitions that were taken away do not count.
     """
-    answers = batch.answers()
-    left = [answer for item, answer in zip(batch.items, answers, strict=True) if not item.progress.revoked]
-    dead = Counter(answer.reason.value if isinstance(answer, Rejection) else answer.fault.value
-                   for answer in left if isinstance(answer, Rejection | RecordError))
-    return len(left) - left.count(None), dead
+    answers = [answer for item, answer in zip(batch.items, batch.answers(), strict=True)
+               if item.message is not None and not item.progress.revoked]
+    refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
+    failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
+    return len(answers) - refused.total() + failed.total(), failed
 
 
 def make_items(

@@ -1,4 +1,4 @@
-"""Are too many of the messages dead letters? Pure: told of each micro-batch before it is shipped."""
+"""Do models fail too many of the messages that they are asked about? Pure: told of micro-batches before they ship."""
 
 import time
 from collections import deque
@@ -17,7 +17,7 @@ class Breaker:
         self.tripped = False
 
     def admits(self, messages: int, dead: int) -> bool:
-        """May `messages` be shipped, of which `dead` are dead letters? They count then.
+        """May `messages` be shipped, of which `dead` become dead letters by the model's fault? They count then.
 
         A micro-batch that is within the limit itself always may, whatever went before it.
         """

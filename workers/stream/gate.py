@@ -1,13 +1,16 @@
-"""Where answered micro-batches pass or are held back: the breaker's word, the model's fresh one, or an operator's."""
+"""Where answered micro-batches pass or are held back: the breaker's word, the model's fresh one, or an operator's.
+
+Only a model's failures hold anything back: they may end. Bad messages stay bad, and those between them are not to wait.
+"""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from workers.classifier import Classifier, RecordError
+from workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from workers.errors import InferenceError
 from workers.settings import BreakerSettings
-from workers.stream.batch import Call, MicroBatch, outcomes
+from workers.stream.batch import Call, MicroBatch, of_the_models
 from workers.stream.breaker import Breaker
 
 
@@ -38,10 +41,10 @@ class Gate:
             if not self._is_repaired(batch):
                 return False
             self._release(grace=0)
-        messages, dead = outcomes(batch)
-        batch.admitted = self._breaker.admits(messages, dead.total())
+        messages, failed = of_the_models(batch)
+        batch.admitted = self._breaker.admits(messages, failed.total())
         if not batch.admitted:
-            self._hold(batch, messages, dead)
+            self._hold(batch, messages, failed)
         return batch.admitted
 
     def resume(self) -> int | None:
@@ -56,9 +59,9 @@ class Gate:
         self._release(grace=self._settings.min_messages)
         return messages
 
-    def _hold(self, batch: MicroBatch, messages: int, dead: Counter[str]) -> None:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in dead.most_common())
-        self.alarm = (f"paused: {dead.total()} of the next {messages} messages would be dead letters ({reasons}), and "
+    def _hold(self, batch: MicroBatch, messages: int, failed: Counter[str]) -> None:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in failed.most_common())
+        self.alarm = (f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and "
                       f"the last {self._settings.window_s:g} s are above breaker.max_share "
                       f"({self._settings.max_share:g})")
         self.held, self._first_calls = batch, batch.calls
@@ -83,12 +86,13 @@ class Gate:
                 batch.calls = [*self._first_calls, *probe]  # a later answer goes over an earlier one
         elif self._clock() >= self._probe_at:
             self._probe = [probe for call in self._first_calls if (probe := self._again(call)) is not None]
-        messages, dead = outcomes(batch)  # less than before as well when partitions were taken away
-        return not self._breaker.over(messages, dead.total())
+        messages, failed = of_the_models(batch)  # less than before as well when partitions were taken away
+        return not self._breaker.over(messages, failed.total())
 
     def _again(self, call: Call) -> Call | None:
-        """What the model refused of `call`, asked again."""
-        refused = [at for at, answer in enumerate(call.future.result()) if isinstance(answer, RecordError)]
+        """What the model failed of `call`, asked again."""
+        answers = enumerate(call.future.result())
+        refused = [at for at, answer in answers if isinstance(answer, RecordError) and answer.fault in MODEL_FAULTS]
         if not refused:
             return None
         rows, requests = [call.rows[at] for at in refused], [call.requests[at] for at in refused]

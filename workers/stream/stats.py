@@ -80,8 +80,13 @@ class Stats:
 
     def delivered(self) -> int:
         """Results and dead letters that have gone out."""
+        results, dead_letters = self.outcomes()
+        return results + dead_letters.total()
+
+    def outcomes(self) -> tuple[int, Counter[str]]:
+        """Results that have gone out, and dead letters by reason."""
         with self._lock:
-            return self._sent.results.total() + self._sent.dead_letters.total()
+            return self._sent.results.total(), _by_reason(self._sent.dead_letters)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages.
@@ -100,7 +105,7 @@ class Stats:
                 "results_retimed": sent.retimed,
                 "retries": self._retries.total(),
                 **{name: self._counts[name] for name in _COUNTS},
-                "dead_letters": _by_reason(sent.dead_letters),
+                "dead_letters": dict(_by_reason(sent.dead_letters)),
                 "latency_ms": {"p50": at(0.5), "p99": at(0.99)} if latencies else {},
                 "retries_by_model": dict(self._retries),
                 "by_partition": {partition: self._of(partition) for partition in self._received},
@@ -119,7 +124,7 @@ class Stats:
         sent = self._sent
         dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
         return {"in": self._received[partition], "results": sent.results[partition],
-                "skipped": sent.skipped[partition], "dead_letters": _by_reason(dead)}
+                "skipped": sent.skipped[partition], "dead_letters": dict(_by_reason(dead))}
 
     def _labels(self) -> dict[str, dict[str, int]]:
         models: dict[str, dict[str, int]] = {}
@@ -128,8 +133,8 @@ class Stats:
         return models
 
 
-def _by_reason(dead_letters: Counter[tuple[int, str]]) -> dict[str, int]:
+def _by_reason(dead_letters: Counter[tuple[int, str]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for (_, reason), count in dead_letters.items():
         found[reason] += count
-    return dict(found)
+    return found

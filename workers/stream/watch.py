@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from kafka.structs import TopicPartition
 
+from workers.stream.dead_share import DeadLetterShare
 from workers.stream.fetching import CorruptBatch
 from workers.stream.pipeline import Pipeline
 from workers.stream.source import RecordSource
@@ -44,10 +45,10 @@ class Watch:
     """The alarms of one run of a pipeline, whose names are in the texts' commands."""
 
     def __init__(
-        self, name: str, pipeline: Pipeline, source: RecordSource, stall_timeout_s: float,
-        clock: Callable[[], float] = time.monotonic,
+        self, name: str, pipeline: Pipeline, source: RecordSource, dead_share: DeadLetterShare,
+        stall_timeout_s: float, clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name, self._pipeline, self._source = name, pipeline, source
+        self._name, self._pipeline, self._source, self._dead_share = name, pipeline, source, dead_share
         self._stall_timeout_s, self._stalls = stall_timeout_s, StallWatch(stall_timeout_s, clock)
         self._clock, self._look_at = clock, clock()
 
@@ -61,6 +62,8 @@ class Watch:
         alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
         if gate.held is not None:
             alarms["breaker"] = f"{gate.alarm}; `labelstream resume {self._name}` lets them pass"
+        if too_many := self._dead_share.alarm():
+            alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
         for owing, seconds in self._pipeline.awaited().items():
             if seconds > SILENT_S:
                 what = "does not acknowledge" if owing.startswith("topic") else "gives no answer"

@@ -27,6 +27,7 @@ from workers.stream.clients import (
     never_log_messages,
 )
 from workers.stream.commands import Answer, Command, Commands, Refused
+from workers.stream.dead_share import DeadLetterShare
 from workers.stream.delivery import AtLeastOnce, Delivery
 from workers.stream.exactly_once import ExactlyOnce
 from workers.stream.hanging import HangingTransactions
@@ -224,7 +225,8 @@ class PipelineWorker:
             if self._calls is not None:
                 pipeline.keep_busy(self._calls)
             stack.callback(self._forget_pipeline)
-            self._watch = Watch(self._name, pipeline, source, self._pipeline_settings.stall_timeout_s)
+            dead_share = DeadLetterShare(self._pipeline_settings.breaker, self._stats)
+            self._watch = Watch(self._name, pipeline, source, dead_share, self._pipeline_settings.stall_timeout_s)
             self._turn_until_stopped(pipeline, source)
 
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:

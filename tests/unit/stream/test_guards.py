@@ -103,7 +103,8 @@ class TestWatch:
         source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
                                       halted=lambda: pipeline.pop("halted", {}))
         run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}))
-        watch = Watch("p", run, source, 300, clock)
+        dead_share: Any = SimpleNamespace(alarm=lambda: pipeline.get("dead", ""))
+        watch = Watch("p", run, source, dead_share, 300, clock)
         assert watch.look() is not None
         assert watch.look() is None
         clock.now += wait_s
@@ -114,6 +115,10 @@ class TestWatch:
         found = self.look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
         assert found == {"topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
                          "model m": "model m gives no answer for more than 10 s; the stream waits for it"}
+
+    def test_too_many_dead_letters_are_told_with_where_to_look(self) -> None:
+        found = self.look(Clock(), dead="9 of the last 10 messages ..")
+        assert found == {"dead letters": "9 of the last 10 messages ..; `labelstream dlq list p` shows them"}
 
     def test_a_stall_is_no_stall_while_the_breaker_holds(self) -> None:
         assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
