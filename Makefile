@@ -15,6 +15,8 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make fuzz [SECONDS=600] [SEED=]  inputs that nobody thought of: values, batches, headers, results, dead letters"
+	@echo "make soak [MESSAGES=1000000] [MODE=exactly_once|at_least_once] [JSON=file]"
+	@echo "                               so many messages with a model that takes no time: what is lost, and what memory does"
 	@echo "make test-kafka-39 [SHORT=1]   the delivery tests against Kafka 3.9, the oldest that they run on"
 	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike and throughput"
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
@@ -52,6 +54,10 @@ fuzz: venv
 
 fuzz-short: venv
 	$(PYTHON) -m tests.fuzz --seconds 60
+
+soak: venv kafka-jars
+	@exec $(PYTHON) -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(MODE),--mode $(MODE)) \
+		$(if $(JSON),--json $(JSON))
 
 bench: venv kafka-jars
 	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))
