@@ -15,6 +15,8 @@ help:
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
 	@echo "make fuzz [SECONDS=600] [SEED=]  inputs that nobody thought of: values, batches, headers, results, dead letters"
+	@echo "make hostile [SECONDS=600] [CALM=60] [SEED=1] [JSON=file]"
+	@echo "                               a fifth of a stream is bombs, floods, poison and garbage; what comes of the good messages"
 	@echo "make soak [MESSAGES=1000000] [MODE=exactly_once|at_least_once] [JSON=file]"
 	@echo "                               so many messages with a model that takes no time: what is lost, and what memory does"
 	@echo "make test-kafka-39 [SHORT=1]   the delivery tests against Kafka 3.9, the oldest that they run on"
@@ -54,6 +56,11 @@ fuzz: venv
 
 fuzz-short: venv
 	$(PYTHON) -m tests.fuzz --seconds 60
+
+# SECONDS of the hostile stream; starting and the calm minute before it take two more.
+hostile: venv kafka-jars
+	@exec $(PYTHON) -m tests.hostile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CALM),--calm $(CALM)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
 
 soak: venv kafka-jars
 	@exec $(PYTHON) -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(MODE),--mode $(MODE)) \
