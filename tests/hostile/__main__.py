@@ -35,13 +35,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="labelstream-hostile-") as temporary:
         folder = Path(temporary) if options.keep is None else options.keep.resolve()
         folder.mkdir(exist_ok=True)
-        report = run(System(folder), options)
+        system = System(folder)
+        with system.running():  # told before the end, which takes as long as a worker that hangs
+            report = run(system, options)
+            tell(report, options.json)
+    return 0 if report["passed"] else 1
+
+
+def tell(report: dict[str, Any], path: Path | None) -> None:
     for name, value in report.items():
         print(f"{name}: {value}")
     print("passed" if report["passed"] else "FAILED", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0 if report["passed"] else 1
+    if path:
+        path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
@@ -49,23 +55,22 @@ def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
     bootstrap = system.broker.bootstrap
     load, reader = Load(bootstrap, system.folder, options.per_s, options.seed), Reader(bootstrap)
     memory = Memory(system.workers, lambda: len(reader.seen))
-    with system.running():
-        reader.start()
-        memory.start()
-        load.start()
-        wait_until(lambda: bool(reader.seen), FIRST_S, "the first answer")
-        calm = time.time()
-        phase("calm", options.calm, load, reader, memory)
-        hostile, load.hostile = time.time(), SHARE
-        phase("hostile", options.seconds, load, reader, memory)
-        ended = time.time()
-        load.close()
-        finished = wait_until(lambda: left(bootstrap) == 0, DRAIN_S, "the last commit")
-        drained_s = time.time() - ended
-        time.sleep(SETTLE_S)
-        in_place = restarts_in_place()
-        reader.close()
-        memory.close()
+    reader.start()
+    memory.start()
+    load.start()
+    wait_until(lambda: bool(reader.seen), FIRST_S, "the first answer")
+    calm = time.time()
+    phase("calm", options.calm, load, reader, memory)
+    hostile, load.hostile = time.time(), SHARE
+    phase("hostile", options.seconds, load, reader, memory)
+    ended = time.time()
+    load.close()
+    finished = wait_until(lambda: left(bootstrap) == 0, DRAIN_S, "the last commit")
+    drained_s = time.time() - ended
+    time.sleep(SETTLE_S)
+    in_place = restarts_in_place()
+    reader.close()
+    memory.close()
     findings = judge(load.expected, reader.seen)
     highest, bound = max(map(memory.highest_mib, memory.samples), default=0.0), worker_mib(system.settings)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.hostile.judge import Seen
 from tests.hostile.system import DEAD_LETTER, GROUP, INPUT, OUTPUT, PARTITIONS
@@ -55,13 +55,15 @@ def _seen(found: Any) -> Seen:
     return Seen(place, label=result["label"], score=result["score"])
 
 
-def left(bootstrap: str) -> int:
-    """How many inputs the group has not committed yet."""
+def left(bootstrap: str) -> int | None:
+    """How many inputs the group has not committed yet; None where the broker gives no answer in time."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, **QUIET})
     try:
         found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=10)
         ends = [consumer.get_watermark_offsets(TopicPartition(INPUT, number), timeout=10)[1]
                 for number in range(PARTITIONS)]
         return sum(end - max(0, entry.offset) for entry, end in zip(found, ends, strict=True))
+    except KafkaException:
+        return None
     finally:
         consumer.close()
