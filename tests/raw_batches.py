@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
+import zstandard
 from kafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from kafka.record.util import calc_crc32c, encode_varint
 
@@ -50,6 +51,17 @@ def batch(records: Sequence[bytes], first: int = 0, *, count: int | None = None,
     return struct.pack(">qiibI", first, len(checked) + 9, 0, 2, calc_crc32c(checked)) + checked
 
 
+def bomb(mib: int, good: bytes) -> bytes:
+    """Three records in zstd: the second one's value is so many MiB of zeros, which are never in memory at once."""
+    compressor, size = zstandard.ZstdCompressor().compressobj(), mib << 20
+    head, tail = b"\0" + varint(0) + varint(1) + sized(b"k1") + varint(size), varint(0)
+    packed = compressor.compress(record(0, good, b"k0") + varint(len(head) + size + len(tail)) + head)
+    zeros = bytes(1 << 20)
+    packed += b"".join(compressor.compress(zeros) for _ in range(mib))
+    packed += compressor.compress(tail + record(2, good, b"k2")) + compressor.flush()
+    return batch([], count=3, codec=4, packed=packed)
+
+
 def message(offset: int, value: bytes | None, key: bytes | None = None, *, magic: int = 1, attributes: int = 0,
             timestamp: int = NOW_MS) -> bytes:
     """A message of the formats v0 and v1, with the right checksum."""
@@ -66,6 +78,11 @@ def message_set(messages: Sequence[bytes], last: int, codec: int, *, magic: int 
 
 def send(bootstrap: str, topic: str, data: bytes, partition: int = 0) -> int:
     """Produce a batch as it is; the error code of the broker's answer. It must lead the partition."""
+    return send_at(bootstrap, topic, data, partition)[0]
+
+
+def send_at(bootstrap: str, topic: str, data: bytes, partition: int = 0) -> tuple[int, int]:
+    """As `send`; the offset of its first record as well, -1 where the broker has not taken it."""
     host, port = bootstrap.rsplit(":", 1)
     name, client = topic.encode(), b"raw"
     request = (
@@ -78,5 +95,5 @@ def send(bootstrap: str, topic: str, data: bytes, partition: int = 0) -> int:
         (length,) = struct.unpack(">i", answer.read(4))
         body = answer.read(length)
     at = 4 + 4 + 2 + len(name) + 4 + 4  # correlation, topics, name, partitions, number
-    (code,) = struct.unpack_from(">h", body, at)
-    return code
+    code, first = struct.unpack_from(">hq", body, at)
+    return code, first

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 
 from tests import raw_batches as raw
 from tests.integration.conftest import MakeTopic, StartWorker
@@ -100,17 +99,6 @@ def test_what_a_broker_takes_comes_out(kafka: Broker, make_topic: MakeTopic, sta
     assert headers["labelstream.reason"] == "invalid_json"
 
 
-def bomb(mib: int) -> bytes:
-    """Three records in zstd: the second one's value is so many MiB of zeros, which are never in memory at once."""
-    compressor, size = zstandard.ZstdCompressor().compressobj(), mib * MIB
-    head, tail = b"\0" + raw.varint(0) + raw.varint(1) + raw.sized(None) + raw.varint(size), raw.varint(0)
-    packed = compressor.compress(raw.record(0, GOOD) + raw.varint(len(head) + size + len(tail)) + head)
-    zeros = bytes(MIB)
-    packed += b"".join(compressor.compress(zeros) for _ in range(mib))
-    packed += compressor.compress(tail + raw.record(2, GOOD)) + compressor.flush()
-    return raw.batch([], count=3, codec=4, packed=packed)
-
-
 def memory(field: str) -> int:
     """Of this process, in bytes: VmRSS, or VmHWM, the most since `clear_refs`."""
     status = Path("/proc/self/status").read_text()
@@ -120,7 +108,7 @@ def memory(field: str) -> int:
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str) -> None:
     topics, limit = topics_of(kafka, make_topic), 64 * MIB
-    data = bomb(200)
+    data = raw.bomb(200, GOOD)
     assert len(data) < 10_000
     plain = raw.batch([raw.record(0, GOOD), raw.record(1, GOOD)])
     assert [raw.send(kafka.bootstrap, topics.input, sent) for sent in (plain, data, plain)] == [0, 0, 0]

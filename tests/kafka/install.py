@@ -1,10 +1,16 @@
-"""Finds Java and the Kafka jars, or says what to install."""
+"""Finds Java and the Kafka jars, or says what to install.
+
+LABELSTREAM_TEST_KAFKA=3.9 takes the jars of `make kafka-3.9-jars` instead of those of `make kafka-jars`.
+"""
 
 import os
 import shutil
 from pathlib import Path
 
-JARS = Path(__file__).parents[2] / ".kafka" / "jars"
+ROOT = Path(__file__).parents[2]
+VERSION = os.environ.get("LABELSTREAM_TEST_KAFKA", "")
+JARS = ROOT / (f".kafka-{VERSION}" if VERSION else ".kafka") / "jars"
+TARGET = f"kafka-{VERSION}-jars" if VERSION else "kafka-jars"
 
 
 class KafkaMissing(RuntimeError):
@@ -19,5 +25,5 @@ def java_command() -> list[str]:
         raise KafkaMissing("Kafka needs Java 17 or newer: apt-get install openjdk-17-jre-headless")
     if not any(JARS.glob("kafka_*.jar")):
         maven = "" if shutil.which("mvn") else " (it needs Maven: apt-get install maven)"
-        raise KafkaMissing(f"no Kafka jars in {JARS}: run `make kafka-jars`{maven}")
+        raise KafkaMissing(f"no Kafka jars in {JARS}: run `make {TARGET}`{maven}")
     return [java, "-cp", f"{JARS}/*"]

@@ -7,7 +7,9 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 # Little memory, one collector thread and the quick compiler: starting fast counts for more than peak speed.
-JAVA_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN")
+# Kafka 4 reads the level alone, Kafka 3 the file.
+JAVA_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN",
+              f"-Dlog4j.configuration=file:{Path(__file__).with_name('log4j.properties')}")
 
 SINGLE_NODE = {
     "process.roles": "broker,controller",

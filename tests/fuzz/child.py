@@ -1,0 +1,65 @@
+"""One target in a process of its own: `python -m tests.fuzz.child NAME SECONDS SEED FOLDER`. Exits with 1 on a finding.
+
+The folder takes what atheris finds. A process of its own, because atheris ends its process, and memory is its peak.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+LED_BY = ["workers.stream.decode", "workers.stream.decode_json", "workers.stream.json_text", "workers.stream.unpacking",
+          "workers.stream.legacy", "workers.stream.inflate", "workers.stream.fetching", "workers.stream.record"]
+MOST_BYTES = 4_096
+# libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
+HANG_S, MOST_MIB = 20, 1_024
+EXAMPLES = 100
+HOW = settings(max_examples=EXAMPLES, database=None, deadline=None, suppress_health_check=list(HealthCheck),
+               phases=[Phase.generate, Phase.shrink])
+
+
+def main(name: str, seconds: float, seed: int, folder: Path) -> int:
+    try:
+        import atheris  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        atheris = None
+    if atheris is None:
+        from tests.fuzz.targets import BYTES, DRAWN, Drawn
+    else:
+        with atheris.instrument_imports(include=LED_BY):
+            from tests.fuzz.targets import BYTES, DRAWN, Drawn
+    if name in DRAWN:
+        return drawn(DRAWN[name], seconds, seed)
+    target = BYTES[name]
+    if atheris is None:
+        anything = st.binary(max_size=MOST_BYTES) | st.sampled_from(target.seeds)
+        return drawn(Drawn(target.cheaply, (anything,)), seconds, seed)
+    seeds = folder / f"seeds-{name}"
+    seeds.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(target.seeds):
+        target.cheaply(data)
+        (seeds / str(number)).write_bytes(data)
+    atheris.Setup([name, f"-max_total_time={max(1, int(seconds))}", f"-seed={seed}", f"-timeout={HANG_S}",
+                   f"-rss_limit_mb={MOST_MIB}", f"-max_len={MOST_BYTES}", f"-artifact_prefix={folder}/{name}-",
+                   "-print_final_stats=1", "-verbosity=0", str(seeds)], target.cheaply)
+    atheris.Fuzz()
+    return 0
+
+
+def drawn(target: Any, seconds: float, seed: int) -> int:
+    """hypothesis for so long: some hundred examples at a time, each time with the next seed."""
+    deadline, turn = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        given = hypothesis.given(*target.strategies)(target.check)
+        hypothesis.seed(seed * 1_000_003 + turn)(HOW(given))()
+        turn += 1
+    print(f"stat::number_of_executed_units: about {turn * EXAMPLES}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))

@@ -1,0 +1,48 @@
+"""All targets by name."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hypothesis.strategies import SearchStrategy
+
+from tests.fuzz import answers, logs, long, values
+from tests.fuzz.bounds import bounded
+
+
+class ByBytes(NamedTuple):
+    """`seeds`: inputs that the changes begin with."""
+
+    check: Callable[[bytes], None]
+    seeds: list[bytes]
+
+    def cheaply(self, data: bytes) -> None:
+        """Checks `data`, and its cost."""
+        with bounded(len(data)):
+            self.check(data)
+
+
+class Drawn(NamedTuple):
+    """`strategies`: one for each argument, in order."""
+
+    check: Callable[..., Any]
+    strategies: tuple[SearchStrategy[Any], ...]
+
+
+BYTES: dict[str, ByBytes] = {
+    "json": ByBytes(values.decode_json, values.JSON_SEEDS),
+    "field": ByBytes(values.decode_field, values.FIELD_SEEDS),
+    "text": ByBytes(values.decode_text, values.TEXT_SEEDS),
+    "batch": ByBytes(logs.batch_body, logs.BODY_SEEDS),
+    "legacy": ByBytes(logs.legacy_body, logs.LEGACY_SEEDS),
+    "log": ByBytes(logs.whole_log, logs.LOG_SEEDS),
+    "inflate": ByBytes(logs.inflated, logs.INFLATE_SEEDS),
+}
+DRAWN: dict[str, Drawn] = {
+    "batches": Drawn(logs.drawn_batches, logs.BATCHES),
+    "sets": Drawn(logs.drawn_sets, logs.SETS),
+    "data": Drawn(logs.drawn_data, logs.DATA),
+    "messages": Drawn(answers.drawn_messages, answers.MESSAGES),
+    "letters": Drawn(answers.drawn_letters, answers.LETTERS),
+    "repeats": Drawn(long.drawn_repeats, long.REPEATS),
+    "depths": Drawn(long.drawn_depths, long.DEPTHS),
+}

@@ -1,0 +1,134 @@
+"""Decoding, byte by byte: beside Python's json, which reads the same wherever both read."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from schemas.message import TextMessage, Verbatim
+from workers.settings import load_settings
+from workers.stream.decode import decoder
+from workers.stream.rejection import DecodeError
+
+PATH = "a.b"
+JSON_SEEDS = [
+    b'{"text":"good","id":7,"metadata":{"n":1.0,"m":[1,{"k":null}]},"top_k":3,"model":"m"}',
+    b'{"text":"a","candidate_labels":["x","y"],"hypothesis_template":"This is {}.","multi_label":true}',
+    b'{"text":null}', b'{"text":" "}', b'[{"text":"a"}]', b'"{\\"text\\":\\"a\\"}"', b"\xef\xbb\xbf{\"text\":\"a\"}",
+    b'{"text":"a","x":NaN,"x":12345678901234567890,"metadata":{"n":1e999}}', b'{"text":"\\ud83d\\ude00\\ud800"}',
+    b'{"text":"a","metadata":{"metadata":{}},"met\\u0061data":{}}', b"\0\0\0\0\7{}", b"\xff\xfea\0", b"", b"null",
+    b"-0", b'{"text":"a","x":' + b"[" * 60 + b"]" * 60 + b"}", b'{"text":"a","x":"\xff"}',
+]  # fmt: skip
+FIELD_SEEDS = [
+    b'{"a":{"b":"good"},"c":1}', b'{"a.b":"good"}', b'{"a":{"b":null}}', b'{"a":[{"b":"x"}]}', b'{"a":"{\\"b\\":1}"}',
+    b'{"x":NaN,"x":1,"a":{"y":1e999,"b":"good"}}', b'{"a":{"b":"x","b":"y"}}', b'{"a":{"b":"\\ud800"}}', *JSON_SEEDS]
+TEXT_SEEDS = [b"good", "gr\u00fc\u00dfe \U0001f600".encode(), b" \t", b"\0\0\0\0\7good", b"\xef\xbb\xbfgood",
+              b"\xffgood"]
+
+
+def reader(**more: Any) -> Callable[[bytes], TextMessage]:
+    """The decoder of a pipeline with these settings."""
+    tree: dict[str, Any] = {
+        "kafka": {"bootstrap_servers": "unused:9092"}, "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m", **more}}}
+    return decoder(load_settings(tree).pipelines["p"])
+
+
+read_json, read_field, read_text = reader(), reader(text_field=PATH), reader(format="text")
+
+
+def decode_json(value: bytes) -> None:
+    """What is decoded is what stands in the JSON."""
+    tree = _tree(value)
+    try:
+        message = read_json(value)
+    except DecodeError as error:
+        check_told(error)
+        if type(tree) is dict and tree.keys() <= {"text", "x"}:
+            _was_no_text(tree.get("text"), error)
+        return
+    _is_text(message.text)
+    if tree is None:  # beyond what Python's reads: depth, long numbers, bytes that are no text, equal keys
+        return
+    assert message.text == tree["text"]
+    assert (message.id, message.top_k) == (tree.get("id"), tree.get("top_k"))
+    if isinstance(message.metadata, Verbatim):
+        assert _same(json.loads(message.metadata), tree["metadata"])
+        assert str(message.metadata).encode() in value, "metadata is not as it came"
+
+
+def decode_field(value: bytes) -> None:
+    """The text is the one at the path."""
+    tree = _tree(value)
+    try:
+        message = read_field(value)
+    except DecodeError as error:
+        check_told(error)
+        _was_no_text(_at(tree), error)
+        return
+    _is_text(message.text)
+    assert tree is None or message.text == _at(tree)
+
+
+def decode_text(value: bytes) -> None:
+    """All of the value is the text."""
+    try:
+        message = read_text(value)
+    except DecodeError as error:
+        check_told(error)
+        return
+    assert message.text.encode() == value.removeprefix(b"\xef\xbb\xbf")
+
+
+def check_told(error: DecodeError) -> None:
+    """A reason, and words of it that a header can hold and a person reads."""
+    assert error.reason
+    assert 0 < len(error.message) < 4_000
+    error.message.encode()
+
+
+def _is_text(text: str) -> None:
+    text.encode()
+    assert text.strip()
+
+
+def _was_no_text(found: Any, error: DecodeError) -> None:
+    """Raises AssertionError where a good text was refused."""
+    if type(found) is not str or not found.strip():
+        return
+    with suppress(UnicodeEncodeError):
+        found.encode()
+        raise AssertionError(f"refused without a cause: {error}")
+
+
+def _at(tree: Any) -> Any:
+    if type(tree) is not dict:
+        return None
+    if PATH in tree:
+        return tree[PATH]
+    above = tree.get(PATH.partition(".")[0])
+    return above.get(PATH.partition(".")[2]) if type(above) is dict else None
+
+
+def _same(one: Any, other: Any) -> bool:
+    return repr(one) == repr(other)  # NaN is not itself
+
+
+def _tree(value: bytes) -> Any:
+    """As Python's json reads it; None where it does not, or where keys are equal."""
+    try:
+        return json.loads(value.removeprefix(b"\xef\xbb\xbf").decode(), object_pairs_hook=_without_equal_keys,
+                          parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_equal_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("equal keys")
+    return tree
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)

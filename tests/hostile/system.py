@@ -1,0 +1,115 @@
+"""The system under test: a broker, and the application on a local Ray with two models that some texts are bad for."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import cloudpickle
+from tokenizers import Tokenizer
+
+from deploy import runtime
+from deploy.app import application
+from tests import models
+from tests.chaos import inject
+from tests.chaos.system import is_alive
+from tests.hostile.kinds import KILLS, RAISES
+from tests.kafka import KafkaBroker
+from workers.engine.description import ModelDescription
+from workers.settings import ModelSettings, Settings, load_settings
+
+PARTITIONS, WORKERS, REPLICAS = 4, 2, 2
+INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"
+LENGTH = 512
+# Nested runs: the regular expression gives up after so many steps, and the tokenizer panics (no Exception in Python).
+PANICKING = {"type": "Split", "pattern": {"Regex": r"(a+)+\d"}, "behavior": "Isolated", "invert": False}
+
+
+def settings_for(bootstrap: str, folder: Path) -> Settings:
+    model = {"dtype": "float32", "threads": 1, "num_cpus": 0.1, "replicas": REPLICAS, "call_timeout_s": 30}
+    return load_settings({
+        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
+        "models": {"m": {**model, "source": str(folder / "m")},
+                   "f": {**model, "source": str(folder / "f"), "task": "fill-mask", "top_k": 2, "replicas": 1}},
+        "pipelines": {"p": {
+            "input": INPUT, "output": OUTPUT, "dead_letter": DEAD_LETTER, "model": "m", "models": ["f"],
+            "workers": WORKERS, "delivery": "exactly_once", "transaction_interval_ms": 500,
+            "on_tombstone": "dead_letter", "drain_timeout_s": 10}},
+    })  # fmt: skip
+
+
+def build(folder: Path) -> None:
+    """The models `m` and `f`."""
+    sizes = {"max_position_embeddings": LENGTH}
+    made = models.build(folder / "m", model_max_length=LENGTH, **sizes)
+    models.build(folder / "f", "bert", model_max_length=LENGTH, architecture="ForMaskedLM", **sizes)
+    # By a class of its own transformers would make the tokenizer anew, from its vocabulary.
+    _edit(made / "tokenizer_config.json", lambda config: {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
+    _edit(made / "tokenizer.json", lambda parts: {**parts, "pre_tokenizer": {
+        "type": "Sequence", "pretokenizers": [parts["pre_tokenizer"], PANICKING]}})
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+class System:
+    """Owns what `running` starts. `folder`: where the processes tell their ids and log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        build(folder)
+        self.broker = KafkaBroker(data=folder / "kafka")
+        self.settings = settings_for(self.broker.bootstrap, folder)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self.broker)
+            self.broker.create_topic(INPUT, PARTITIONS)
+            self.broker.create_topic(OUTPUT, PARTITIONS, {"cleanup.policy": "compact"})
+            self.broker.create_topic(DEAD_LETTER, 1)
+            stack.enter_context(runtime.ray_for(self.settings))
+            runtime.deploy(self.settings, 300, application(self.settings, inject.ChaosWorker, HostileReplica))
+            yield
+
+    def started(self, kind: str) -> list[int]:
+        """The process ids of all that ever were up: "worker" or "replica"."""
+        return sorted(int(path.name.partition("-")[2]) for path in self.folder.glob(f"{kind}-*"))
+
+    def workers(self) -> dict[str, int]:
+        """The living ones, as `Memory` takes them."""
+        return {f"worker {pid}": pid for pid in self.started("worker") if is_alive(pid)}
+
+
+class HostileReplica(inject.ChaosReplica):
+    """Its model raises, or its process dies, where a text begins with what `kinds` says."""
+
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        description, predictor = inject.ChaosReplica._load(settings, threads)
+        tokenizer = Tokenizer.from_str(description.tokenizer_json)
+        raises, kills = (np.array(tokenizer.encode(text).ids[:-1], np.int32) for text in (RAISES, KILLS))
+        forward = predictor._forward
+
+        def poisoned(call: Any, rows: Any) -> None:
+            packed = call.of.packed
+            starts = np.cumsum(packed.lengths) - packed.lengths
+            for row in rows.tolist():
+                ids = packed.ids[starts[row] : starts[row] + packed.lengths[row]]
+                if np.array_equal(ids[: len(kills)], kills):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if np.array_equal(ids[: len(raises)], raises):
+                    raise ValueError("a text that the model raises at")
+            forward(call, rows)
+
+        predictor._forward = poisoned
+        return description, predictor
+
+
+for _module in (inject, __import__(__name__, fromlist=["_"])):
+    cloudpickle.register_pickle_by_value(_module)  # replicas cannot import the tests
