@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import NamedTuple
+from weakref import ref
 
 from kafka.consumer.fetcher import ConsumerRecord
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -51,7 +52,13 @@ class Call:
 
     def when_done(self, wake: Callable[[], None]) -> None:
         """Call `wake` when this attempt has ended, from whatever thread."""
-        self.future.add_done_callback(lambda _: self._done(wake))
+        found = ref(self)  # a future keeps its callbacks: with a call in one, both would wait for the garbage collector
+
+        def done(_: object) -> None:
+            if (call := found()) is not None:
+                call._done(wake)
+
+        self.future.add_done_callback(done)
 
     def answered(self) -> bool:
         """Is there an answer, and not only the end of an attempt?"""

@@ -1,5 +1,6 @@
 """The way of the data, with a source and a producer that the test holds in its hands."""
 
+import gc
 import json
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 from kafka import TopicPartition
@@ -598,3 +600,21 @@ def test_a_key_or_headers_that_are_too_large_are_a_dead_letter_that_says_so(
     assert letter["value"] == message("a").decode()
     assert letter.get("labelstream.headers_omitted") == ("count=300000;bytes=600000" if "headers" in more else None)
     assert [result["source"]["offset"] for result in bench.producer.results()] == [1]
+
+
+def test_what_is_acknowledged_is_let_go_at_once(benches: Callable[..., Bench]) -> None:
+    """And not when the garbage collector comes by, which counts objects and no bytes."""
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"), message("b"))
+    bench.pipeline.turn(True)
+    [batch] = bench.pipeline._in_flight
+    calls = [ref(call) for call in batch.calls]
+    del batch
+    gc.disable()
+    try:
+        bench.classifier.gate.set()
+        bench.run_dry()
+        assert [call() for call in calls] == [None]
+    finally:
+        gc.enable()
