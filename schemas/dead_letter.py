@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 OURS, CONNECT = "labelstream.", "__connect.errors."  # what the names of a dead letter's headers begin with
 REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labelstream.redriven"
 VALUE_OMITTED, KEY_MADE = "labelstream.value_omitted", "labelstream.key_made"
+HEADERS_OMITTED = "labelstream.headers_omitted"
 UNREAD = "unread"  # in its place: the value was not had
 
 
@@ -46,6 +47,7 @@ class DeadLetter(BaseModel):
 
     `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
     only where the dead-letter topic cannot take the value, or it could not be read; the record's value is empty then.
+    `headers_omitted` stands only where its own headers are left out: they are too many, or do not fit.
     `key_made` stands only where the dead-letter topic takes no record without a key, and the input has none: the key is
     the input's TOPIC-PARTITION-OFFSET then.
     """
@@ -76,7 +78,12 @@ class DeadLetter(BaseModel):
         description="Length and SHA-256 of a value that the dead-letter topic could not take; `unread` where it could "
         "not be read, nor could key and headers.",
     )
-
+    headers_omitted: str | None = Field(
+        None,
+        serialization_alias=HEADERS_OMITTED,
+        pattern=r"^count=\d+;bytes=\d+$",
+        description="Number and bytes of the record's own headers, where they are left out.",
+    )
     key_made: str | None = Field(
         None,
         serialization_alias=KEY_MADE,

@@ -19,7 +19,7 @@ from workers.errors import ConfigError
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
 MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`: 32,768 messages
-MAX_BATCH_BYTES = 64 * 1024 * 1024
+MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -183,10 +183,14 @@ class ModelSettings(Section):
 
 
 class LimitSettings(Section):
-    """Caps on one message, and on a batch of Kafka's when it is decompressed; beyond them it is a dead letter."""
+    """Caps on one message, and on a batch of Kafka's when it is decompressed; beyond them it is a dead letter.
+
+    `max_in_flight_bytes` is one on a worker: beyond it polls wait.
+    """
 
     max_message_bytes: int = Field(default=1_048_576, ge=64)
     max_batch_bytes: int = Field(default=MAX_BATCH_BYTES, ge=1_048_576)
+    max_in_flight_bytes: int = Field(default=MAX_IN_FLIGHT_BYTES, ge=1_048_576)
     max_candidate_labels: int = Field(default=100, ge=1)
     max_label_chars: int = Field(default=256, ge=1)
     max_label_text_chars: int = Field(default=1_000_000, ge=1)
@@ -196,6 +200,9 @@ class LimitSettings(Section):
         if self.max_batch_bytes < self.max_message_bytes:
             raise ValueError(f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
                              f"({self.max_message_bytes}): raise the one or lower the other")
+        if self.max_in_flight_bytes < self.max_batch_bytes:  # which one record may take
+            raise ValueError(f"max_in_flight_bytes ({self.max_in_flight_bytes}) is below max_batch_bytes "
+                             f"({self.max_batch_bytes}): raise the one or lower the other")
         return self
 
 

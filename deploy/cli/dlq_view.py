@@ -60,7 +60,7 @@ def in_full(letter: Any, redriven: bool) -> Iterator[str]:
     for name, value in record.headers:
         yield f"  {_shown(name.encode())}: {_shown(value)}"
     yield f"key       {_shown(record.key)}"
-    if letter.omitted:
+    if letter.omitted and not record.value:
         yield f"value     (left out: {escape(letter.omitted)})"
     else:
         yield f"value     {_shown(record.value)}"

@@ -177,7 +177,8 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     bury(kafka, topics.dead_letter, [omitted(0, b"long"), omitted(1, b"another"), omitted(2, b"long")])
     assert dlq("redrive", "--yes")[2][1:] == [
         f"1 dead letter sent to {topics.input}",
-        "2 not: without their value, which their source topic does not hold any more (0:1, 0:2)"]  # fmt: skip
+        "2 not: without their value or headers, which their source topic does not hold any more (0:1, 0:2)",
+    ]
     again = all_in(kafka, topics.input)[-1]
     assert (again.key(), again.value()) == (b"k", b"long")
     assert again.headers() == [("own", b"1"), ("labelstream.attempts", b"1"), ("labelstream.redriven", b"1")]

@@ -45,6 +45,8 @@ def test_defaults() -> None:
         ({"workers": {"min": 3, "max": 2}}, "pipelines.feedback.workers", "below min"),
         ({"limits": {"max_message_bytes": 100 << 20}}, "pipelines.feedback.limits", "is below max_message_bytes"),
         ({"limits": {"max_batch_bytes": 1_000}}, "pipelines.feedback.limits.max_batch_bytes", "1048576"),
+        ({"limits": {"max_in_flight_bytes": 64 << 20, "max_batch_bytes": 65 << 20}}, "pipelines.feedback.limits",
+         "is below max_batch_bytes"),
         ({"breaker": {"max_share": 1.5}}, "pipelines.feedback.breaker.max_share", "less than or equal to 1"),
         ({"on_offset_out_of_range": "jump"}, "pipelines.feedback.on_offset_out_of_range", "earliest"),
         ({"delivery": "maybe"}, "pipelines.feedback.delivery", "at_least_once"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import NamedTuple
+from weakref import ref
 
 from kafka.consumer.fetcher import ConsumerRecord
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -16,8 +17,9 @@ from schemas.message import TextMessage
 from workers.classifier import MODEL_FAULTS, Answer, Classifier, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
+from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES
 from workers.stream.stages import Stages
-from workers.stream.unread import Unread
+from workers.stream.unread import HeadersLeftOut, Unread
 
 Outcome = Answer | Rejection
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
@@ -50,7 +52,13 @@ class Call:
 
     def when_done(self, wake: Callable[[], None]) -> None:
         """Call `wake` when this attempt has ended, from whatever thread."""
-        self.future.add_done_callback(lambda _: self._done(wake))
+        found = ref(self)  # a future keeps its callbacks: with a call in one, both would wait for the garbage collector
+
+        def done(_: object) -> None:
+            if (call := found()) is not None:
+                call._done(wake)
+
+        self.future.add_done_callback(done)
 
     def answered(self) -> bool:
         """Is there an answer, and not only the end of an attempt?"""
@@ -77,16 +85,16 @@ class MicroBatch:
 
     `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
     monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of it is
-    acknowledged, or committed. `admitted`: it may be shipped, for good.
+    acknowledged, or committed. `weight`: of all its records, see `sizes`. `admitted`: it may be shipped, for good.
     """
 
     def __init__(
         self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int],
-        polled_at: float, span: Span = INVALID_SPAN,
+        polled_at: float, span: Span = INVALID_SPAN, weight: int = 0,
     ) -> None:
         self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
         self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
-        self.admitted = False
+        self.weight, self.admitted = weight, False
 
     def answered(self) -> bool:
         """Are all answers there?"""
@@ -144,12 +152,22 @@ def make_items(
                 raise DecodeError(record.value.reason, record.value.problem)
             if record.value is None:
                 raise DecodeError(Reason.TOMBSTONE, "the record has no value")
+            if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MOST_KEY_BYTES:
+                raise _oversized(record)
             message = decode(record.value)
             items.append(Item(record, progress, message, message.model or default_model))
         except DecodeError as error:
             rejection = None if error.reason in skipped_reasons else error.rejection()
             items.append(Item(record, progress, rejection=rejection))
     return items
+
+
+def _oversized(record: ConsumerRecord) -> DecodeError:
+    headers = record.headers
+    if isinstance(headers, HeadersLeftOut):
+        return DecodeError(Reason.TOO_LARGE, f"{headers.number} headers in {headers.size} bytes; "
+                                             f"{MOST_HEADERS} in {MOST_HEADER_BYTES} bytes are taken at most")
+    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MOST_KEY_BYTES} are taken at most")
 
 
 def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list[Call]:

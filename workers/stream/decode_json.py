@@ -5,6 +5,7 @@ What is not read is not judged: numbers of any size, NaN, equal keys, any depth 
 
 import json
 import re
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jiter
@@ -16,6 +17,7 @@ from workers.stream.json_text import check_value, members
 from workers.stream.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
+MOST_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
@@ -30,7 +32,10 @@ def read_message(value: bytes) -> TextMessage:
         tree = _fields_alone(value, str(error))
     else:
         if type(tree) is dict and type(tree.get("metadata")) is dict:
+            tree["metadata"] = None  # let go of 25 times the bytes before they are read once more
             tree["metadata"] = Verbatim(_text_of_metadata(value))
+    if type(tree) is dict and not _FIELDS.issuperset(tree):
+        tree = _known(tree)
     try:
         return TextMessage.__pydantic_validator__.validate_python(tree)
     except ValidationError as error:
@@ -210,6 +215,12 @@ def _has_lone_surrogate(value: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return False
+
+
+def _known(tree: dict[str, Any]) -> dict[str, Any]:
+    """Without the values that nobody reads: of their names as many as are counted."""
+    unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MOST_UNKNOWN))
+    return unknown | {key: value for key, value in tree.items() if key in _FIELDS}
 
 
 def _text_of_metadata(value: bytes) -> str:

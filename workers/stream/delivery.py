@@ -54,6 +54,10 @@ class Delivery(Protocol):
         """
         ...
 
+    def kept(self) -> int:
+        """What the micro-batches weigh that are settled and wait for their commit."""
+        ...
+
     def flush(self) -> bool:
         """Commit all that is settled, as soon as possible. False as long as something is left: turn and call again."""
         ...
@@ -125,6 +129,9 @@ class AtLeastOnce:
         self._refused = False
         self._sink.send_again(void)
         return [shipment.batch for shipment in void]
+
+    def kept(self) -> int:
+        return 0
 
     def flush(self) -> bool:
         return self._source.commit_and_wait(COMMIT_MS)

@@ -15,7 +15,7 @@ from schemas.result import EmbeddingResult, FillMaskResult
 from workers.classifier import Answered, Embedding, MaskFill, Prediction
 from workers.stream.encode_labels import encode_labels, json_of
 from workers.stream.rejection import Rejection
-from workers.stream.unread import Unread
+from workers.stream.unread import HeadersLeftOut, Unread
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
@@ -130,8 +130,9 @@ def encode_dead_letter(
 ) -> Outgoing:
     """The record as it came with the reason in its headers, made to fit `max_bytes`.
 
-    What does not fit is left out, the value first, then key and own headers; `value_omitted` says so. The attempts of
-    a redriven record go on counting. `keyed`: where there is no key there is one of ours, and `key_made` says so.
+    What does not fit is left out, the value first, then key and own headers; `value_omitted` and `headers_omitted` say
+    so, also of headers that were too many to be read. The attempts of a redriven record go on counting. `keyed`: where
+    there is no key there is one of ours, and `key_made` says so.
     """
     own, unread = own_headers(record, (OURS, CONNECT)), isinstance(record.value, Unread)
     key = made_key(record) if keyed and record.key is None else record.key
@@ -143,7 +144,13 @@ def encode_dead_letter(
     if without_value.size() <= max_bytes:
         return without_value
     key = made_key(record) if keyed else None
-    return Outgoing(b"", key, _headers(record, rejection, key, omitted))
+    return Outgoing(b"", key, _headers(record, rejection, key, omitted, _told(own)))
+
+
+def _told(headers: Headers) -> str | None:
+    """What tells of headers that are left out."""
+    size = sum(len(name.encode()) + len(value) for name, value in headers)
+    return HeadersLeftOut(len(headers), size).told() if headers else None
 
 
 def too_large(size: int, model: str) -> Rejection:
@@ -153,8 +160,10 @@ def too_large(size: int, model: str) -> Rejection:
 
 
 def _headers(
-    record: ConsumerRecord, rejection: Rejection, key: bytes | None, value_omitted: str | None = None
+    record: ConsumerRecord, rejection: Rejection, key: bytes | None, value_omitted: str | None = None,
+    headers_omitted: str | None = None,
 ) -> Headers:
+    headers = record.headers
     return DeadLetter(
         topic=record.topic,
         partition=str(record.partition),
@@ -169,5 +178,6 @@ def _headers(
         version=VERSION,
         redriven=str(redriven) if (redriven := number_in(record.headers, REDRIVEN)) else None,
         value_omitted=value_omitted,
+        headers_omitted=headers_omitted or (headers.told() if isinstance(headers, HeadersLeftOut) else None),
         key_made=None if key == record.key or key is None else "true",
     ).headers()

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 class ExactlyOnce:
     """Satisfies `Delivery`. A transaction is open from its first micro-batch until its commit.
 
-    It closes after `transaction_interval_ms` or `transaction_max_messages`; then nothing is shipped until everything
-    in it is acknowledged and it is committed. When a partition in it was taken away before that, it is aborted, and
-    what it holds of the partitions that stay is sent again in the next one. `commit_timeout_s`: an outcome that takes
-    longer counts as unknown. `producer` is the one that `sink` sends with.
+    It closes after `transaction_interval_ms`, `transaction_max_messages` or half of `limits.max_in_flight_bytes`; then
+    nothing is shipped until everything in it is acknowledged and it is committed. When a partition in it was taken away
+    before that, it is aborted, and what it holds of the partitions that stay is sent again in the next one.
+    `commit_timeout_s`: an outcome that takes longer counts as unknown. `producer` is the one that `sink` sends with.
     """
 
     def __init__(
@@ -35,9 +35,10 @@ class ExactlyOnce:
         self._source, self._sink, self._producer, self._stats = source, sink, producer, stats
         self._interval_s = settings.transaction_interval_ms / 1000
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
+        self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
         self._shipped: list[MicroBatch] = []
         self._settled: list[Shipment] = []
-        self._messages = 0
+        self._messages = self._bytes = 0
         self._opened_at = self._closed_at = 0.0
         self._closing = self._void = False
         self._outcome: Future[None] | None = None
@@ -58,6 +59,7 @@ class ExactlyOnce:
             self._opened_at = time.monotonic()
         self._shipped.append(batch)
         self._messages += len(batch.items)
+        self._bytes += batch.weight
         try:
             return self._sink.ship(batch)
         except Aborted:
@@ -81,11 +83,15 @@ class ExactlyOnce:
         if self._void or any(progress.revoked for batch in self._shipped for progress, _ in batch.ends):
             return self._abort()
         now = time.monotonic()
-        if not self._closing and (now >= self._opened_at + self._interval_s or self._messages >= self._max_messages):
+        due = now >= self._opened_at + self._interval_s or self._messages >= self._max_messages
+        if not self._closing and (due or self._bytes >= self._max_bytes):
             self._close()
         if self._closing and len(self._settled) == len(self._shipped):
             return self._commit()
         return None
+
+    def kept(self) -> int:
+        return sum(shipment.batch.weight for shipment in self._settled)
 
     def flush(self) -> bool:
         if self._shipped and not self._closing:
@@ -148,6 +154,7 @@ class ExactlyOnce:
             raise StreamError(f"a transaction was not committed within {taken_s:.0f} s: its outcome is unknown")
 
     def _begin_anew(self) -> None:
-        self._shipped, self._settled, self._messages = [], [], 0
+        self._shipped, self._settled = [], []
+        self._messages = self._bytes = 0
         self._closing = self._void = False
         self._outcome = None

@@ -13,10 +13,14 @@ Read in kafka-python 3.0.12, consumer/fetcher.py:
 So spent records leave the slot before each poll, and here nothing raises. A corrupt batch ends its fetch, the records
 before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is fetched again
 and again. What cannot be read of a batch with the right checksum ends nothing: see `unpacking`.
+
+A poll hands out by number alone, and what is counted in bytes is the next fetch. So here `room` says what the next poll
+may bring. What does not fit stays in the batch that was fetched, whose partition is not fetched as long.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer
@@ -25,6 +29,8 @@ from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
 from workers.settings import MAX_BATCH_BYTES
+from workers.stream.room import Room
+from workers.stream.sizes import weight
 from workers.stream.unpacking import Batches, UnpackedRecords
 
 
@@ -37,17 +43,22 @@ class CorruptBatch(NamedTuple):
 
 
 class Fetching:
-    """Changes how `consumer` reads batches; call it from the thread that polls. `corrupt` is the caller's to empty."""
+    """Changes how `consumer` reads batches; call it from the thread that polls.
+
+    `corrupt` is the caller's to empty, `room` to set before each poll.
+    """
 
     def __init__(self, consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BYTES) -> None:
         consumer_: Any = consumer
         self._subscription, fetcher = consumer_._subscription, consumer_._fetcher
-        self._fetcher, self._fetched_records = fetcher, fetcher.fetched_records
+        self._fetcher, self._fetched_records, self._append = fetcher, fetcher.fetched_records, fetcher._append
         fetcher.fetched_records = self._from_an_empty_slot
+        fetcher._append = self._append_what_fits
+        self.room = Room()
         self.corrupt: dict[TopicPartition, CorruptBatch] = {}
         self._parse = fetcher._parse_fetched_data
         fetcher._parse_fetched_data = self._guarded_parse
-        fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt, max_batch_bytes)
+        fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt, lambda: self.room, max_batch_bytes)
 
     def position(self, partition: TopicPartition) -> int | None:
         """The offset that is fetched next, None where it is not known. Never asks a broker, as the consumer's does."""
@@ -58,6 +69,11 @@ class Fetching:
         if not self._fetcher._next_partition_records:
             self._fetcher._next_partition_records = None
         return self._fetched_records(*arguments, **more)
+
+    def _append_what_fits(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:
+        """A full room ends the poll as `max_records` do."""
+        count = self._append(drained, part, max_records, update_offsets)
+        return max_records if self.room.full else count
 
     def _guarded_parse(self, fetch: Any) -> Any:
         try:
@@ -71,9 +87,26 @@ class Fetching:
 
 
 class _GuardedRecords(UnpackedRecords):
-    def __init__(self, corrupt: dict[TopicPartition, CorruptBatch], *args: Any, **more: Any) -> None:
-        self._corrupt = corrupt
+    any_headers = False
+
+    def __init__(self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], Room], *args: Any, **more: Any
+                 ) -> None:
+        self._corrupt, self._room = corrupt, room
+        self._left: ConsumerRecord | None = None  # it was read, and found no room
         super().__init__(*args, **more)
+
+    def take(self, n: int | None = None) -> list[ConsumerRecord]:
+        """The next ones, `n` at most, for which there is room."""
+        takes, records, found = self._room().takes, self.record_iterator, list[ConsumerRecord]()
+        if self._left is not None:
+            records, self.next_fetch_offset = chain((self._left,), records), self._left.offset + 1
+            self._left = None
+        for record in islice(records, n):
+            if not takes(weight(record)):
+                self._left, self.next_fetch_offset = record, record.offset
+                break
+            found.append(record)
+        return found
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
         try:

@@ -11,6 +11,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from schemas.dead_letter import (
     ATTEMPTS,
     CONNECT,
+    HEADERS_OMITTED,
     KEY_MADE,
     OURS,
     REASON,
@@ -19,7 +20,7 @@ from schemas.dead_letter import (
     VALUE_OMITTED,
     Reason,
 )
-from workers.stream.encode import Outgoing, number_in, own_headers
+from workers.stream.encode import Outgoing, number_in, omission, own_headers
 from workers.stream.unread import Unread
 
 Place = tuple[int, int]  # partition and offset in the dead-letter topic
@@ -28,7 +29,8 @@ Place = tuple[int, int]  # partition and offset in the dead-letter topic
 class Letter(NamedTuple):
     """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
 
-    `omitted`: what tells of a value that was left out, "" where none was. `key_made`: its key is none of the input's.
+    `omitted`: what tells of the value where it or headers were left out, "" where nothing was. `key_made`: its key is
+    none of the input's.
     """
 
     record: ConsumerRecord
@@ -52,7 +54,7 @@ class Letter(NamedTuple):
             offset=number_in(record.headers, f"{CONNECT}offset", -1),
             attempts=number_in(record.headers, ATTEMPTS),
             redriven=number_in(record.headers, REDRIVEN),
-            omitted=_omitted(record, texts.get(VALUE_OMITTED, "")),
+            omitted=_omitted(record, texts.get(VALUE_OMITTED, ""), HEADERS_OMITTED in texts),
             key_made=KEY_MADE in texts,
         )
 
@@ -61,9 +63,13 @@ class Letter(NamedTuple):
         return self.record.partition, self.record.offset
 
 
-def _omitted(record: ConsumerRecord, told: str) -> str:
-    """The letter itself may be what cannot be read."""
-    return UNREAD if isinstance(record.value, Unread) else "" if record.value else told
+def _omitted(record: ConsumerRecord, told: str, headers: bool) -> str:
+    """The letter itself may be what cannot be read. `headers`: some were left out."""
+    if isinstance(record.value, Unread):
+        return UNREAD
+    if headers and (record.value or not told):
+        return omission(record.value)
+    return "" if record.value else told
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
 submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
-submission; at most `max_in_flight` of them are anywhere between poll and acknowledgement. With `auto` as many wait for
+submission; at most `max_in_flight` of them, and `limits.max_in_flight_bytes`, are anywhere between poll and
+acknowledgement. With `auto` as many wait for
 answers as keep the models' replicas busy: those that are answered, and wait for their turn behind one that is not, keep
 no replica busy.
 """
@@ -27,6 +28,7 @@ from workers.stream.decode import decoder
 from workers.stream.delivery import Delivery
 from workers.stream.gate import Gate
 from workers.stream.pace import Pace
+from workers.stream.room import Budget, Room
 from workers.stream.shipment import Shipment
 from workers.stream.source import Polled, RecordSource
 from workers.stream.stats import Stats
@@ -62,6 +64,7 @@ class Pipeline:
         self.gate = Gate(settings.breaker, breaker or Breaker(settings.breaker), classifiers)
         first = FIRST_IN_FLIGHT if settings.max_in_flight == "auto" else settings.max_in_flight
         self._pace = Pace(settings.max_poll_records, first, _in_flight_s(settings))
+        self._budget, self._room = Budget(settings.limits.max_in_flight_bytes), Room()
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
         self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
@@ -154,16 +157,18 @@ class Pipeline:
             return []
         paused = not accept or self._full() or self.gate.held is not None
         wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
-        if wait_s > 0 and self._in_flight and not self._source.joining() and self._wake.wait(wait_s):
+        if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._to_be_shipped():
                 self._pause_s = 0.0
             return []
         waits = not paused and not self._in_flight
         most = self._pace.records()
-        polled = self._source.poll(POLL_MS if waits else 0, paused, most)
+        self._room = self._budget.room(self._bytes())
+        polled = self._source.poll(POLL_MS if waits else 0, paused, most, self._room)
         count = sum(len(records) for _, records in polled)
         self._polled_at = time.monotonic()
-        self._pause_s = 0.0 if paused or count >= most else PARTIAL_WAIT_S if count else BUSY_WAIT_S
+        full = paused or count >= most or (count > 0 and self._room.full)
+        self._pause_s = 0.0 if full else PARTIAL_WAIT_S if count else BUSY_WAIT_S
         return polled
 
     def _to_be_shipped(self) -> bool:
@@ -176,10 +181,14 @@ class Pipeline:
         return self._in_flight[len(self._shipped)] if len(self._shipped) < len(self._in_flight) else None
 
     def _full(self) -> bool:
-        if len(self._in_flight) >= self._settings.most_in_flight:
+        if len(self._in_flight) >= self._settings.most_in_flight or self._budget.spent(self._bytes()):
             return True
         unshipped = islice(self._in_flight, len(self._shipped), None)
         return sum(not batch.answered() for batch in unshipped) >= self._pace.max_in_flight
+
+    def _bytes(self) -> int:
+        """What records between poll and acknowledgement, or commit, weigh."""
+        return sum(batch.weight for batch in self._in_flight) + self._delivery.kept()
 
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
@@ -216,7 +225,8 @@ class Pipeline:
         span = tracing.micro_batch(settings.input, headers, len(items))
         with tracing.within(span):
             calls = make_calls(items, self._classifiers)
-        batch = MicroBatch(items, calls, ends, sizes, self._polled_at, span)
+        batch = MicroBatch(items, calls, ends, sizes, self._polled_at, span, self._room.taken)
+        self._budget.turned(self._room, batch.received_at - self._polled_at)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)

@@ -29,7 +29,7 @@ class Refusal(StrEnum):
 
     ALREADY = "redriven already"
     ELSEWHERE = "made of another topic's records (--to sends them)"
-    GONE = "without their value, which their source topic does not hold any more"
+    GONE = "without their value or headers, which their source topic does not hold any more"
     UNREAD = "never read; `labelstream replay` takes the input again from there"
     TOO_LARGE = "larger than the topic takes"
 

@@ -25,6 +25,7 @@ from workers.stream.commands import Refused
 from workers.stream.fetching import CorruptBatch, Fetching
 from workers.stream.membership import Membership
 from workers.stream.offsets import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from workers.stream.room import Room
 from workers.stream.starting import GroupHistory, Starting
 from workers.stream.stats import Stats
 
@@ -51,11 +52,12 @@ class RecordSource:
         self.ownership = Ownership(self._assigned)
         consumer.subscribe([settings.input], listener=self.ownership)
 
-    def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None) -> Polled:
+    def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None, room: Room | None = None) -> Polled:
         """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
 
-        `max_records`: at most so many; None takes the pipeline's `max_poll_records`. A partition whose next batch
-        is corrupt is halted; the others go on. What cannot be read of another batch are records with `Unread` values.
+        `max_records`: at most so many; None takes the pipeline's `max_poll_records`. `room`: at most what fits in it;
+        the rest stays in what was fetched. A partition whose next batch is corrupt is halted; the others go on. What
+        cannot be read of another batch are records with `Unread` values.
 
         Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
         """
@@ -66,6 +68,7 @@ class RecordSource:
             self._consumer.resume(*((stopped & assigned) - self.halted().keys()))
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
+        self._fetching.room = room or Room()
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:

@@ -24,10 +24,11 @@ from workers.settings import MAX_BATCH_BYTES
 from workers.stream.inflate import Inflated, inflate
 from workers.stream.legacy import LegacyBatch
 from workers.stream.record import Record, placed, unread
-from workers.stream.unread import header_name
+from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
+from workers.stream.unread import HeadersLeftOut, header_name
 
 HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
-LEAST_RECORD_BYTES = 7
+LEAST_RECORD_BYTES, LEAST_HEADER_BYTES = 7, 2
 COMMIT_MARKER = 1
 Body = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
@@ -39,14 +40,20 @@ def read_any_record(consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BY
 
 
 class UnpackedRecords(Fetcher.PartitionRecords):
-    """kafka-python's, which keeps transactions and positions, over batches of ours."""
+    """kafka-python's, which keeps transactions and positions, over batches of ours.
+
+    `any_headers`: of whatever number and size; otherwise `HeadersLeftOut` stands for those that are too many.
+    """
+
+    any_headers = True
 
     def __init__(self, max_batch_bytes: int, *args: Any, **more: Any) -> None:
         self._max_batch_bytes = max_batch_bytes
         super().__init__(*args, **more)
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
-        self.batches = Batches(records, self._max_batch_bytes, lambda: self.next_fetch_offset)
+        position = lambda: self.next_fetch_offset  # noqa: E731
+        self.batches = Batches(records, self._max_batch_bytes, position, self.any_headers)
         yield from super()._unpack_records(tp, self.batches, *deserializers)  # type: ignore[misc]
 
     def _contains_abort_marker(self, batch: Any) -> bool:
@@ -56,8 +63,8 @@ class UnpackedRecords(Fetcher.PartitionRecords):
 class Batches:
     """kafka-python's MemoryRecords, over batches of ours. `current`: the batch that is read."""
 
-    def __init__(self, records: Any, limit: int, position: Callable[[], int]) -> None:
-        self._records, self._limit, self._position = records, limit, position
+    def __init__(self, records: Any, limit: int, position: Callable[[], int], any_headers: bool) -> None:
+        self._records, self._limit, self._position, self._any_headers = records, limit, position, any_headers
         self.current: Any = None
 
     def next_batch(self) -> Any:
@@ -69,7 +76,7 @@ class Batches:
         if batch.magic not in (0, 1, 2):
             raise CorruptRecordError(f"there is no format {batch.magic}")
         if batch.magic == 2:
-            self.current = Batch(batch, self._limit)
+            self.current = Batch(batch, self._limit, self._any_headers)
         else:
             self.current = LegacyBatch(batch, self._limit, self._position)
         return self.current
@@ -78,8 +85,8 @@ class Batches:
 class Batch:
     """One of format v2. What its header says is kafka-python's to read."""
 
-    def __init__(self, batch: Any, limit: int) -> None:
-        self._batch, self._limit = batch, limit
+    def __init__(self, batch: Any, limit: int, any_headers: bool) -> None:
+        self._batch, self._limit, self._any_headers = batch, limit, any_headers
         self.last_offset = max(batch.base_offset, batch.last_offset)
         self.next_offset = self.last_offset + 1
 
@@ -113,7 +120,7 @@ class Batch:
                 break
             left, at = left - 1, end
             try:
-                delta_ms, delta, key, value, headers = parse(data, begin, end)
+                delta_ms, delta, key, value, headers = parse(data, begin, end, self._any_headers)
             except (IndexError, ValueError):
                 offset += 1
                 yield unread(offset, batch, Reason.INVALID_RECORD, "its lengths contradict each other")
@@ -139,7 +146,7 @@ def _bounds(data: bytes, at: int) -> tuple[int, int]:
     return begin, begin + length if length >= 0 else len(data) + 1
 
 
-def parse(data: bytes, at: int, end: int) -> Body:
+def parse(data: bytes, at: int, end: int, any_headers: bool = True) -> Body:
     """Timestamp and offset as deltas, key, value, headers. Raises IndexError or ValueError where its lengths lie.
 
     Nothing behind `end` is copied. A number may be read there: it can only move on, which is found out at the end.
@@ -149,9 +156,11 @@ def parse(data: bytes, at: int, end: int) -> Body:
     key, at = _sized(data, at, end)
     value, at = _sized(data, at, end)
     count, at = decode_varint(data, at)  # type: ignore[arg-type]
-    headers = []
-    if count < 0:
-        raise ValueError("a negative number of headers")
+    headers: list[tuple[str, bytes | None]] = []
+    if not 0 <= count <= (end - at) // LEAST_HEADER_BYTES:
+        raise ValueError("a number of headers that cannot be")
+    if not any_headers and (count > MOST_HEADERS or end - at > MOST_HEADER_BYTES):
+        return delta_ms, delta, key, value, HeadersLeftOut(count, end - at)
     for _ in range(count):
         name, at = _sized(data, at, end)
         if name is None:

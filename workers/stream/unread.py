@@ -1,4 +1,4 @@
-"""What stands for parts of a record that are no text, or that could not be read at all."""
+"""What stands for parts of a record that are no text, that were left out, or that could not be read at all."""
 
 from schemas.dead_letter import Reason
 
@@ -21,6 +21,18 @@ def header_name(name: bytes) -> str:
         return name.decode()
     except UnicodeDecodeError:
         return HeaderName(name, "utf-8", "surrogateescape")
+
+
+class HeadersLeftOut(list[tuple[str, bytes | None]]):
+    """In the place of headers that are too many: none. `number`: how many there are; `size`: their bytes."""
+
+    def __init__(self, number: int, size: int) -> None:
+        super().__init__()
+        self.number, self.size = number, size
+
+    def told(self) -> str:
+        """For a header of the dead letter."""
+        return f"count={self.number};bytes={self.size}"
 
 
 class Unread(bytes):

@@ -1,8 +1,10 @@
 """What is not read is not judged; what is read comes as it is, and what is wrong with it is said."""
 
+import gc
 import json
 import re
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from schemas.dead_letter import Reason
 from schemas.message import Verbatim
 from tests.unit.stream.test_decode import decode, pipeline
 from workers.stream.decode import decoder
+from workers.stream.decode_json import MOST_UNKNOWN
 from workers.stream.json_text import members
 from workers.stream.rejection import DecodeError
 
@@ -169,3 +172,45 @@ def test_a_large_text_that_is_odd_takes_linear_time(odd: bytes) -> None:
     with pytest.raises(DecodeError):
         read(b'{"x":%s' % odd)
     assert time.process_time() - started < 10
+
+
+def held_of(value: bytes) -> int:
+    """Bytes that a decoded message holds."""
+    tracemalloc.start()
+    try:
+        held = decode(value)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] + 0 * len(held.text)
+    finally:
+        tracemalloc.stop()
+
+
+NAMES = b",".join(b'"%d":{}' % number for number in range(30_000))
+
+
+@pytest.mark.parametrize("value", [
+    b'{"text":"x","metadata":{"a":[%s]}}' % b",".join([b"{}"] * 90_000),
+    b'{"text":"x","metadata":{%s}}' % NAMES,
+    b'{"text":"x",%s}' % NAMES,
+    b'{"text":"x","n":NaN,%s}' % NAMES,
+    b'{"text":"x","unknown":{%s}}' % NAMES,
+    ('{"text":"' + "x" * 270_000 + "\U0001f600\"}").encode(),
+], ids=["list", "keys", "unknown", "odd", "deep", "wide"])  # fmt: skip
+def test_what_is_held_of_a_message_is_a_small_multiple_of_its_bytes(value: bytes) -> None:
+    """A tree of metadata or of unknown fields takes 15 to 27 times its bytes, a text in Python 4 times at most."""
+    assert held_of(value) < 4.1 * len(value) + 10_000
+
+
+def test_names_of_unknown_fields_are_counted_up_to_a_number() -> None:
+    message = decode(b'{"id":7,%s,"text":"x"}' % NAMES)
+    assert (message.text, message.id) == ("x", 7)
+    assert message.model_extra == {str(number): None for number in range(MOST_UNKNOWN)}
+
+
+def test_a_list_of_wrong_labels_is_one_error() -> None:
+    """350,000 of them took 0.9 s and 300 MiB."""
+    began = time.process_time()
+    with pytest.raises(DecodeError) as caught:
+        decode(b'{"text":"x","candidate_labels":[%s]}' % b",".join([b"{}"] * 300_000))
+    assert time.process_time() - began < 0.3
+    assert caught.value.message == "candidate_labels: Input should be a valid string"

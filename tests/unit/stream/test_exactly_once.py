@@ -217,6 +217,27 @@ def test_a_transaction_ends_by_count_too(benches: Callable[..., Bench]) -> None:
     assert bench.offsets() == [{A: 2}]
 
 
+def test_a_transaction_ends_by_bytes_too_and_what_waits_for_its_commit_is_in_flight(
+    benches: Callable[..., Bench]
+) -> None:
+    """The limit is 1 MiB, and a message has 200 KB: the third is over the half of it."""
+    bench = benches(transaction_interval_ms=60_000, max_poll_records=1,
+                    limits={"max_in_flight_bytes": 1 << 20, "max_batch_bytes": 1 << 20})
+    bench.feed(message("x" * 200_000), message("x" * 200_000))
+    bench.turn_until(lambda: bench.broker.calls.count("send") == 2 and bench.pipeline.drained())
+    assert bench.delivery.kept() > 400_000
+    bench.feed(message("x" * 900_000), first=2)  # finds no room behind the two
+    bench.turn_for(0.05)
+    assert len(bench.source.waiting) == 1
+    bench.source.waiting.clear()
+    bench.feed(message("x" * 200_000), message("x" * 800_000), first=2)
+    bench.turn_until(bench.commits(1))
+    assert bench.offsets() == [{A: 3}]
+    assert bench.delivery.kept() == 0
+    bench.turn_until(bench.commits(2))
+    assert bench.offsets()[1] == {A: 4}
+
+
 def test_an_expired_batch_is_never_committed_around(benches: Callable[..., Bench]) -> None:
     """Hazard: the producer commits a transaction whose batch has expired, without it."""
     bench = benches()

@@ -11,7 +11,7 @@ from schemas.dead_letter import Reason, Stage
 from workers.stream.encode import encode_dead_letter, number_in, omission, result_headers
 from workers.stream.letters import Letter, Selection, again
 from workers.stream.rejection import Rejection
-from workers.stream.unread import Unread, header_name
+from workers.stream.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
 NAMES = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(header_name), st.sampled_from([
@@ -134,3 +134,20 @@ def test_selections() -> None:
                 Selection(topic="in", since_ms=1_001)]  # fmt: skip
     assert all(selection.wants(letter) for selection in wanted)
     assert not any(selection.wants(letter) for selection in unwanted)
+
+
+@pytest.mark.parametrize(("max_bytes", "value"), [(1 << 20, b"there"), (1_200, b""), (0, b"")])
+def test_headers_that_were_never_read_are_told_and_looked_up(max_bytes: int, value: bytes) -> None:
+    whole = record(b"there" if value else b"there" * 1_000)
+    whole.headers = HeadersLeftOut(300_000, 600_000)
+    found = buried(whole, max_bytes)
+    assert dict(found.headers)["labelstream.headers_omitted"] == b"count=300000;bytes=600000"
+    assert found.value == (value if max_bytes else b"")
+    assert Letter.of(found).omitted == omission(whole.value)
+
+
+def test_headers_that_do_not_fit_are_told() -> None:
+    found = buried(record(b"v", [("name", b"content"), ("none", None)]), 0)
+    assert dict(found.headers)["labelstream.headers_omitted"] == b"count=2;bytes=15"
+    assert "labelstream.headers_omitted" not in dict(buried(record(b"v", [("name", b"content")])).headers)
+    assert "labelstream.headers_omitted" not in dict(buried(record(b"v"), 0).headers)

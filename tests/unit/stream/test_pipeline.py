@@ -1,11 +1,14 @@
 """The way of the data, with a source and a producer that the test holds in its hands."""
 
+import gc
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 from kafka import TopicPartition
@@ -16,21 +19,25 @@ from kafka.future import Future
 from tests.fakes import FakeClassifier
 from workers.classifier import Classifier
 from workers.errors import StreamError
-from workers.settings import PipelineSettings
+from workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
 from workers.stream.batch import RETRY_FIRST_S
 from workers.stream.delivery import AtLeastOnce
 from workers.stream.offsets import Ownership
 from workers.stream.pipeline import POLL_MS, Pipeline
 from workers.stream.producers import IdempotentProducer
+from workers.stream.room import Room
 from workers.stream.sink import ResultSink
+from workers.stream.sizes import MOST_KEY_BYTES, RECORD_BYTES, weight
 from workers.stream.stats import Stats
 from workers.stream.topics import TopicLimits
+from workers.stream.unread import HeadersLeftOut
 
 A = TopicPartition("in", 0)
 
 
 def record(offset: int, value: bytes | None, key: bytes | None = b"k", headers: Any = ()) -> ConsumerRecord:
-    return ConsumerRecord("in", 0, 0, offset, int(time.time() * 1000), 0, key, value, list(headers), None, 0, 0, 0)
+    sizes = len(key or b""), len(value or b""), sum(len(name) + len(content or b"") for name, content in headers)
+    return ConsumerRecord("in", 0, 0, offset, int(time.time() * 1000), 0, key, value, list(headers), None, *sizes)
 
 
 class FakeSource:
@@ -44,12 +51,17 @@ class FakeSource:
         self.timeouts_ms: list[int] = []
         self.commits: list[dict[TopicPartition, int]] = []
 
-    def poll(self, timeout_ms: int, paused: bool, max_records: int) -> Any:
+    def poll(self, timeout_ms: int, paused: bool, max_records: int, room: Room) -> Any:
         self.polls.append(paused)
         self.timeouts_ms.append(timeout_ms)
         if paused or not self.waiting:
             return []
-        records = self.waiting.pop(0)
+        records = list(takewhile(lambda record: room.takes(weight(record)), self.waiting[0]))
+        self.waiting[0] = self.waiting[0][len(records) :]
+        if not self.waiting[0]:
+            del self.waiting[0]
+        if not records:
+            return []
         progress = self.ownership.get(A)
         assert progress is not None
         progress.receive(records[0].offset, records[-1].offset)
@@ -123,9 +135,11 @@ class Bench:
     """One pipeline and everything around it."""
 
     def __init__(self, classifiers: Mapping[str, Classifier] | None = None, limits: TopicLimits | None = None,
-                 careful: int = 0, **more: Any) -> None:
+                 careful: int = 0, most_bytes: int = MAX_IN_FLIGHT_BYTES, **more: Any) -> None:
+        bytes_ = {"max_in_flight_bytes": most_bytes, "max_batch_bytes": most_bytes}
         self.settings = PipelineSettings(**{
-            "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 10, **more})
+            "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 10,
+            "limits": bytes_, **more})
         self.classifier = FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
@@ -522,3 +536,85 @@ def test_a_model_that_never_answers_keeps_the_loop_turning(benches: Callable[...
     assert bench.stats.snapshot()["retries"] <= 2 + (time.monotonic() - started) / RETRY_FIRST_S
     assert bench.producer.sent == []
     assert not bench.pipeline.drained()
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+def test_what_is_in_flight_has_a_limit_in_bytes(benches: Callable[..., Bench], size: int) -> None:
+    """One record larger than that passes alone."""
+    bench = benches(most_bytes=1 << 20, max_in_flight=64, max_poll_records=3)
+    bench.classifier.gate.clear()
+    bench.producer.hold = True
+    values = [message("x" * size, id=number) for number in range(21)]
+    bench.feed(*values)
+    fit = max(1, (1 << 20) // (len(values[-1]) + 1 + RECORD_BYTES))
+    for _ in range(20):
+        bench.pipeline.turn(True)
+    assert bench.pipeline.in_flight().total() == fit
+    bench.classifier.gate.set()
+    bench.turn_until(lambda: len(bench.producer.acks) == fit)
+    for _ in range(5):
+        bench.pipeline.turn(True)
+    assert len(bench.source.waiting[0]) == 21 - fit  # answered is not acknowledged
+    bench.producer.hold = False
+    for ack in bench.producer.acks:
+        ack.success(None)
+    bench.run_dry()
+    letters = 21 if size > 1 << 20 else 0  # which is more than limits.max_message_bytes as well
+    assert len(bench.producer.letters()) == letters
+    assert [result["id"] for result in bench.producer.results()] == list(range(21 - letters))
+
+
+def test_polls_follow_what_a_turn_can_do(benches: Callable[..., Bench]) -> None:
+    """Where tokenizing takes 10 ms for 1 KB, the micro-batch of 1 MiB that comes first is the only one of its kind."""
+    bench = benches(max_in_flight=1)
+    sizes: list[int] = []
+
+    class Slow(FakeClassifier):
+        def submit(self, requests: Any) -> Any:
+            sizes.append(len(requests))
+            time.sleep(0.02 * len(requests))
+            return super().submit(requests)
+
+    bench.pipeline._classifiers = {"m": Slow()}
+    bench.feed(*(message("x" * 10_000) for _ in range(300)))
+    bench.run_dry()
+    bench.pipeline._classifiers["m"].close()
+    assert sizes[0] > 80
+    assert max(sizes[1:]) <= 50 + 1
+
+
+@pytest.mark.parametrize(("more", "problem"), [
+    ({"key": b"k" * (MOST_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
+    ({"headers": HeadersLeftOut(300_000, 600_000)},
+     "300000 headers in 600000 bytes; 1000 in 262144 bytes are taken at most"),
+])  # fmt: skip
+def test_a_key_or_headers_that_are_too_large_are_a_dead_letter_that_says_so(
+    benches: Callable[..., Bench], more: dict[str, Any], problem: str
+) -> None:
+    bench = benches()
+    bench.source.waiting.append([record(0, message("a"))._replace(**more), record(1, message("b"))])
+    bench.source.waiting.append([record(2, None)._replace(**more)])  # skipped like any other without a value
+    bench.run_dry()
+    (letter,) = bench.producer.letters()
+    assert (letter["labelstream.reason"], letter["__connect.errors.exception.message"]) == ("too_large", problem)
+    assert letter["value"] == message("a").decode()
+    assert letter.get("labelstream.headers_omitted") == ("count=300000;bytes=600000" if "headers" in more else None)
+    assert [result["source"]["offset"] for result in bench.producer.results()] == [1]
+
+
+def test_what_is_acknowledged_is_let_go_at_once(benches: Callable[..., Bench]) -> None:
+    """And not when the garbage collector comes by, which counts objects and no bytes."""
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"), message("b"))
+    bench.pipeline.turn(True)
+    [batch] = bench.pipeline._in_flight
+    calls = [ref(call) for call in batch.calls]
+    del batch
+    gc.disable()
+    try:
+        bench.classifier.gate.set()
+        bench.run_dry()
+        assert [call() for call in calls] == [None]
+    finally:
+        gc.enable()

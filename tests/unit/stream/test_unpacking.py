@@ -1,5 +1,6 @@
 """Batches with the right checksum: whatever is in them, each record comes out, or has a reason of its own."""
 
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,10 @@ from kafka.record import MemoryRecords
 from schemas.dead_letter import Reason
 from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
 from workers.stream.fetching import CorruptBatch, _GuardedRecords
-from workers.stream.unread import Unread
+from workers.stream.room import Room
+from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
+from workers.stream.unpacking import UnpackedRecords, parse
+from workers.stream.unread import HeadersLeftOut, Unread
 
 MIB = 1 << 20
 CODECS = (1, 2, 3, 4)
@@ -27,7 +31,7 @@ LIE = framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"sho
 def read(log: bytes, at: int = 0, limit: int = MIB, **more: Any) -> tuple[list[ConsumerRecord], int]:
     """The records, and the offset that is fetched next. Nothing may halt."""
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
+    records = _GuardedRecords(corrupt, Room, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
     found: list[ConsumerRecord] = []
     while records:
         found += records.take(3)
@@ -268,3 +272,38 @@ def test_whatever_byte_of_an_old_set_is_another(codec: int, magic: int, data: st
     offsets = [kept.offset for kept in found]
     assert (offsets[-1], position, found[-1].value) == (6, 7, b"after")
     assert offsets == sorted(set(offsets))
+
+
+@pytest.mark.parametrize(("number", "content"), [
+    (MOST_HEADERS + 1, b""), (1, bytes(MOST_HEADER_BYTES)), (300_000, None),
+])  # fmt: skip
+def test_headers_that_are_too_many_are_counted_and_not_read(number: int, content: bytes | None) -> None:
+    """300,000 empty ones took 21 MiB and half a second."""
+    raw = record(0, b"v", b"k", headers=[(b"", content)] * number)
+    began = time.process_time()
+    (found,) = between([raw], 1, codec=4)
+    assert time.process_time() - began < 0.2
+    headers: Any = found.headers
+    assert (found.key, found.value, list(headers)) == (b"k", b"v", [])
+    assert isinstance(headers, HeadersLeftOut)
+    assert (headers.number, headers.size) == (number, number * len(sized(b"") + sized(content)))
+
+
+def test_as_many_headers_as_there_may_be_are_read() -> None:
+    headers = [(b"n", bytes(MOST_HEADER_BYTES // MOST_HEADERS - 5))] * MOST_HEADERS
+    (found,) = between([record(0, b"v", headers=headers)], 1)
+    assert len(found.headers) == MOST_HEADERS
+
+
+def test_readers_of_whole_records_get_all_headers() -> None:
+    log = batch([record(0, b"v", headers=[(b"n", b"")] * 5_000)])
+    (found,) = UnpackedRecords(MIB, 0, TopicPartition("t", 0), MemoryRecords(log)).take(1)
+    assert found.headers == [("n", b"")] * 5_000
+
+
+@pytest.mark.parametrize("any_headers", [True, False])
+@pytest.mark.parametrize("number", [2, 1 << 20, 1 << 31, -1])
+def test_a_number_of_headers_that_cannot_be_is_an_invalid_record(number: int, any_headers: bool) -> None:
+    body = b"\0" + varint(0) + varint(0) + sized(None) + sized(b"v") + varint(number) + sized(b"n")
+    with pytest.raises(ValueError, match="number of headers"):
+        parse(body, 0, len(body), any_headers)

@@ -1,0 +1,58 @@
+"""A worker in a process of its own, which tells how much memory it has taken.
+
+`python -m tests.integration.frugal SETTINGS`: of the pipeline `p`, as JSON. Its model answers nothing until a line
+comes on stdin. Prints a `Standing` as JSON before it reads anything, then four times a second, until it is ended.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.fakes import FakeClassifier
+from workers.settings import load_settings
+from workers.stream.worker import PipelineWorker
+
+KIB = 1024
+
+
+class Standing(NamedTuple):
+    """`peak`: bytes of memory, the most so far; `turn_s`: the longest that the loop was seen not to turn."""
+
+    peak: int
+    messages_in: int
+    in_flight: int
+    done: int
+    turn_s: float
+
+
+def main() -> None:
+    classifier = FakeClassifier()
+    classifier.gate.clear()
+    worker = PipelineWorker("p", load_settings(json.loads(sys.argv[1])), {"m": classifier}, "w")
+    worker.start()
+    threading.Thread(target=_release, args=[classifier], daemon=True).start()
+    turn_s = 0.0
+    while True:
+        worker.check()
+        stats = worker.stats()
+        turn_s = max(turn_s, time.monotonic() - worker._turned_at)
+        done = stats["results_out"] + sum(stats["dead_letters"].values()) + stats["skipped"]
+        print(json.dumps(Standing(_peak(), stats["messages_in"], stats["in_flight"], done, turn_s)), flush=True)
+        time.sleep(0.25)
+
+
+def _release(classifier: Any) -> None:
+    sys.stdin.readline()
+    classifier.gate.set()
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * KIB
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""How many bytes a poll may bring in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.stream.room import FIRST_TURN_BYTES, MOST_TURN_BYTES, Budget, Room
+
+MIB = 1 << 20
+
+
+def fill(room: Room, weight: int = MIB // 16) -> Room:
+    while room.takes(weight):
+        pass
+    return room
+
+
+def test_what_does_not_fit_waits_with_all_that_follows_it() -> None:
+    room = Room(most=10)
+    assert [room.takes(weight) for weight in (4, 6)] == [True, True]
+    assert (room.taken, room.full) == (10, False)
+    assert not room.takes(1)
+    assert (room.taken, room.full) == (10, True)
+
+
+def test_a_first_record_may_weigh_more_than_the_turn_but_not_than_the_budget() -> None:
+    budget = Budget(64 * MIB)
+    room = budget.room(in_flight=4 * MIB)
+    assert room.takes(60 * MIB)
+    assert not room.takes(1)
+    assert not budget.room(in_flight=4 * MIB).takes(60 * MIB + 1)
+
+
+def test_any_record_passes_when_nothing_is_in_flight() -> None:
+    room = Budget(MIB).room(in_flight=0)
+    assert room.takes(100 * MIB)
+    assert not room.takes(1)
+
+
+@given(st.lists(st.integers(1, 3 * MIB)), st.integers(0, 4 * MIB))
+def test_the_budget_holds(weights: list[int], in_flight: int) -> None:
+    budget = Budget(2 * MIB)
+    room = budget.room(in_flight)
+    found = [room.takes(weight) for weight in weights]
+    assert room.taken == sum(weight for weight, taken in zip(weights, found, strict=True) if taken)
+    assert in_flight + room.taken <= max(2 * MIB, in_flight) or (not in_flight and sum(found) == 1)
+    assert budget.spent(in_flight) == (in_flight >= 2 * MIB)
+
+
+def test_a_turn_gets_more_as_long_as_it_is_short_and_more_is_there() -> None:
+    budget = Budget(1 << 30)
+    assert fill(budget.room(0)).taken == FIRST_TURN_BYTES
+    for _ in range(10):
+        budget.turned(fill(budget.room(0)), 0.1)
+    assert fill(budget.room(0)).taken == MOST_TURN_BYTES
+    budget = Budget(1 << 30)
+    small = budget.room(0)
+    assert small.takes(100)
+    budget.turned(small, 0.001)
+    assert fill(budget.room(0)).taken == FIRST_TURN_BYTES
+
+
+@pytest.mark.parametrize("s_per_mib", [0.3, 2.0, 20.0])
+def test_a_turn_soon_takes_a_second_whatever_the_texts_are(s_per_mib: float) -> None:
+    budget = Budget(1 << 30)
+    for _ in range(20):
+        room = fill(budget.room(0), 1_000)
+        seconds = room.taken / MIB * s_per_mib
+        budget.turned(room, seconds)
+    assert 0.4 <= seconds <= 1.0
