@@ -102,7 +102,8 @@ class TestWatch:
         vars(gate).update(pipeline.pop("gate", {}))
         source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
                                       halted=lambda: pipeline.pop("halted", {}))
-        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}))
+        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}),
+                                   obstacles=lambda: pipeline.get("obstacles", {}))
         watch = Watch("p", run, source, 300, clock)
         assert watch.look() is not None
         assert watch.look() is None
@@ -114,6 +115,9 @@ class TestWatch:
         found = self.look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
         assert found == {"topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
                          "model m": "model m gives no answer for more than 10 s; the stream waits for it"}
+
+    def test_what_keeps_the_output_from_taking_all_is_told(self) -> None:
+        assert self.look(Clock(), obstacles={"throttle": "a quota"}) == {"throttle": "a quota"}
 
     def test_a_stall_is_no_stall_while_the_breaker_holds(self) -> None:
         assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
