@@ -61,7 +61,7 @@ def _join_servers(value: Any) -> Any:
 
 
 class KafkaSettings(Section):
-    """Where the brokers are and how long to wait for them."""
+    """Where the brokers are and how long to wait for them. `delivery_timeout_ms` is of commands, not of pipelines."""
 
     bootstrap_servers: Annotated[
         str, BeforeValidator(_join_servers), Field(pattern=r"^[^,\s]+:\d{1,5}(,[^,\s]+:\d{1,5})*$")

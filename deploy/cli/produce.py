@@ -84,7 +84,8 @@ def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> 
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
     with explained(broker.settings):
-        producer = make_producer(broker.config, broker.settings, [LARGEST_RECORD_BYTES])
+        producer = make_producer(broker.config, broker.settings, [LARGEST_RECORD_BYTES],
+                                 broker.settings.delivery_timeout_ms)
     try:
         with stops_on_signals():
             for key, value in reader.read(_with_progress(source)):

@@ -122,8 +122,6 @@ def test_what_is_missing_is_one_clear_line(kafka: Broker, make_topic: Callable[.
         start_worker(topics, bootstrap="127.0.0.1:1")
     with pytest.raises(StartError, match=r"pipelines.p.output: topic nowhere does not exist; create it"):
         start_worker(Topics(topics.input, "nowhere", topics.dead_letter))
-    with pytest.raises(StartError, match="output_partition: same needs as many partitions"):
-        start_worker(Topics(topics.input, make_topic(1), topics.dead_letter), output_partition="same")
 
 
 def test_permissions_and_passwords(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:

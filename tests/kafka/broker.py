@@ -21,6 +21,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 from kafka.admin import ACLResourcePatternType as PatternType
 from kafka.errors import KafkaError
+from kafka.protocol.admin import AlterClientQuotasRequest
 
 from . import guard
 from .install import java_command
@@ -60,6 +61,22 @@ class Broker:
         """Grows a topic to `total` partitions; raises kafka's error where it cannot."""
         with self.admin() as admin:
             admin.create_partitions({name: total})
+
+    def set_quota(self, client_id: str, name: str, value: float | None) -> None:
+        """Sets a quota of a client, "producer_byte_rate" for example; None removes it."""
+        entry = AlterClientQuotasRequest.EntryData
+        client = entry.EntityData(entity_type="client-id", entity_name=client_id)
+        operation = entry.OpData(key=name, value=value or 0.0, remove=value is None)
+        asked = entry(entity=[client], ops=[operation])
+
+        async def alter(manager: Any) -> Any:
+            return await manager.send(AlterClientQuotasRequest(entries=[asked], validate_only=False))
+
+        with self.admin() as admin:
+            manager: Any = admin._manager  # kafka-python has the request, and no method for it
+            (answer,) = manager.run(alter, manager).entries
+        if answer.error_code:
+            raise BrokerError(f"could not set {name} of {client_id}: {answer.error_message}")
 
 
 class KafkaBroker(Broker):

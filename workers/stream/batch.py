@@ -17,6 +17,7 @@ from schemas.message import TextMessage
 from workers.classifier import MODEL_FAULTS, Answer, Classifier, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
+from workers.stream.sizes import weight
 from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES
 from workers.stream.stages import Stages
 from workers.stream.unread import HeadersLeftOut, Unread
@@ -86,6 +87,7 @@ class MicroBatch:
     `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
     monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of it is
     acknowledged, or committed. `weight`: of all its records, see `sizes`. `admitted`: it may be shipped, for good.
+    `values`: of its results, where these are encoded already.
     """
 
     def __init__(
@@ -95,10 +97,31 @@ class MicroBatch:
         self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
         self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
         self.weight, self.admitted = weight, False
+        self._answers: list[Outcome | None] | None = None
+        self.values: list[bytes | None] = []
 
     def answered(self) -> bool:
         """Are all answers there?"""
         return all(call.answered() for call in self.calls)
+
+    def split(self, count: int) -> tuple["MicroBatch", "MicroBatch"]:
+        """The first `count` items as a micro-batch of its own, and the rest. All answers must be there.
+
+        The span goes with the rest: what is sent last ends it.
+        """
+        answers = self.answers()
+        return (self._part(self.items[:count], answers[:count], INVALID_SPAN),
+                self._part(self.items[count:], answers[count:], self.span))
+
+    def _part(self, items: list[Item], answers: list[Outcome | None], span: Span) -> "MicroBatch":
+        mine = {progress.partition for progress, _ in self.ends}
+        last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
+        ends = [end for partition, end in last.items() if partition in mine]
+        sizes = Counter(item.record.partition for item in items)
+        part = MicroBatch(items, [], ends, sizes, self.polled_at, span, sum(weight(item.record) for item in items))
+        part.received_at, part.answered_at = self.received_at, self.answered_at
+        part.admitted, part._answers = self.admitted, answers
+        return part
 
     def answers(self) -> list[Outcome | None]:
         """One for each item, in order; None for a skipped one. All futures must be done.
@@ -106,6 +129,8 @@ class MicroBatch:
         Raises InferenceError when a call failed, ValueError when a call's answer has another length than its
         requests: a shifted answer would be a wrong label.
         """
+        if self._answers is not None:
+            return self._answers
         answers: list[Outcome | None] = [item.rejection for item in self.items]
         for call in self.calls:
             for row, answer in zip(call.rows, call.future.result(), strict=True):

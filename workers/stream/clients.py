@@ -19,9 +19,10 @@ from workers.errors import StartError
 from workers.settings import KafkaSettings, PipelineSettings, secret_of
 from workers.stream.assignor import Assignor
 from workers.stream.bulk import BulkProducer
-from workers.stream.producers import LINGER_MS
+from workers.stream.producers import LINGER_MS, rest_while_paused
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
+NEVER_MS = 2**31 - 1
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
 IN_MEMORY_CLUSTER, IN_MEMORY_API = "mockCluster", (2, 3)
 
@@ -87,35 +88,43 @@ def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: Pipeli
     )
 
 
-def make_producer(config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int]) -> BulkProducer:
-    """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to."""
-    return BulkProducer(
+def make_producer(
+    config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], delivery_timeout_ms: int = NEVER_MS
+) -> BulkProducer:
+    """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to.
+
+    A stream's never gives up: a record that was given up may be in the log all the same, and would be sent again.
+    """
+    producer = BulkProducer(
         **config,
         **_producing(kafka, limits),
-        delivery_timeout_ms=kafka.delivery_timeout_ms,
+        delivery_timeout_ms=delivery_timeout_ms,
         max_block_ms=kafka.request_timeout_ms,
     )
+    rest_while_paused(producer)
+    return producer
 
 
 def make_transactional_producer(
     config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], transactional_id: str,
     value_serializer: Serializer | None = None,
 ) -> BulkProducer:
-    """Like `make_producer`, for transactions. It gives up sending before the broker ends the transaction."""
-    delivery_ms = min(kafka.delivery_timeout_ms, kafka.transaction_timeout_ms * 2 // 3)
-    request_ms = min(kafka.request_timeout_ms, delivery_ms // 2)
-    return BulkProducer(
+    """Like `make_producer`, for transactions, of which each request takes a third of the time at most."""
+    request_ms = min(kafka.request_timeout_ms, kafka.transaction_timeout_ms // 3)
+    producer = BulkProducer(
         **config | {"request_timeout_ms": request_ms},
         **_producing(kafka, limits),
         transactional_id=transactional_id,
         value_serializer=value_serializer,
         transaction_timeout_ms=kafka.transaction_timeout_ms,
-        delivery_timeout_ms=delivery_ms,
+        delivery_timeout_ms=NEVER_MS,
         max_block_ms=kafka.transaction_timeout_ms,
         # It sleeps so long, with everything it sends, when a transaction follows so closely on another one that the
         # broker is still writing that one's markers: usually for some milliseconds.
         retry_backoff_ms=20,
     )
+    rest_while_paused(producer)
+    return producer
 
 
 def _producing(kafka: KafkaSettings, limits: Sequence[int]) -> dict[str, Any]:
@@ -126,6 +135,9 @@ def _producing(kafka: KafkaSettings, limits: Sequence[int]) -> dict[str, Any]:
         "max_request_size": max(*limits, 1_048_576) + 65_536,
         "batch_size": min(131_072, *limits),  # the broker's limit is of a batch: small records could be too large
         "linger_ms": LINGER_MS,
+        # A broker that throttles us answers, and then reads nothing for a while. A second request that is on its way
+        # would not be read for so long, and time out.
+        "max_in_flight_requests_per_connection": 1,
         "compression_type": None if kafka.compression == "none" else kafka.compression,
         "metrics_enabled": False,
     }

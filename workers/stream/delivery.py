@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from workers import tracing
-from workers.errors import RecordRefused
+from workers.errors import RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
+from workers.stream.flow import Flow, Throttle
 from workers.stream.shipment import LetterRefused, Shipment
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
@@ -26,12 +27,16 @@ class Delivery(Protocol):
         """Call `wake`, from whatever thread, when `turn` has something to do."""
         ...
 
-    def ready(self) -> bool:
-        """May the next micro-batch be shipped now?"""
+    def ready_for(self, batch: MicroBatch) -> bool:
+        """May this one be shipped now? Never waits."""
         ...
 
     def ship(self, batch: MicroBatch) -> Shipment:
-        """Send what `batch` became; shipments are settled in this order."""
+        """Send what `batch` became, or the head of it that there is room for; shipments are settled in this order."""
+        ...
+
+    def obstacles(self) -> dict[str, str]:
+        """What keeps the output from taking all that it could: texts for a person, by what they are about."""
         ...
 
     def settled(self, shipment: Shipment) -> None:
@@ -43,6 +48,10 @@ class Delivery(Protocol):
 
         May be called again for the same refusal.
         """
+        ...
+
+    def failed(self, error: StreamError) -> None:
+        """A record of what was shipped failed with `error`: raises it, or all of it is void, see `turn`."""
         ...
 
     def turn(self) -> list[MicroBatch] | None:
@@ -90,30 +99,40 @@ class AtLeastOnce:
         self._next_commit = time.monotonic()
         self._shipped: deque[Shipment] = deque()
         self._refused = False
+        self._flow, self._throttle = Flow(), Throttle(settings, sink.throttled_s)
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         pass  # nothing here happens by itself
 
-    def ready(self) -> bool:
-        return not self._refused
+    def ready_for(self, batch: MicroBatch) -> bool:
+        return not self._refused and self._flow.room() > 0 and self._sink.ready_for(batch)
 
     def ship(self, batch: MicroBatch) -> Shipment:
         try:
-            shipment = self._sink.ship(batch)
+            shipment = self._sink.ship(batch, self._flow.room())
         except LetterRefused as error:
             self._keep(error.shipment)
             raise
+        self._flow.sent(shipment.size)
         self._shipped.append(shipment)
         return shipment
 
+    def obstacles(self) -> dict[str, str]:
+        return self._sink.lacking() | self._throttle.told()
+
     def settled(self, shipment: Shipment) -> None:
         self._shipped.popleft()
+        self._flow.took(shipment.sent_at)
+        self._flow.done(shipment.size)
         account(shipment, self._stats)
 
     def refused(self, error: RecordRefused) -> None:
         if not self._refused:
             log.warning("%s; what the broker does not have is sent again record by record", error)
             self._refused = True
+
+    def failed(self, error: StreamError) -> None:
+        raise error
 
     def turn(self) -> list[MicroBatch] | None:
         if time.monotonic() >= self._next_commit:
@@ -125,6 +144,7 @@ class AtLeastOnce:
         if not self._refused or any(shipment.awaited() for shipment in self._shipped):
             return None
         void = list(self._shipped)
+        self._flow.done(sum(shipment.size for shipment in void))
         self._shipped.clear()
         self._refused = False
         self._sink.send_again(void)

@@ -5,27 +5,31 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from workers.errors import RecordRefused, StreamError
+from workers.errors import Fenced, RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
 from workers.stream.delivery import account
+from workers.stream.flow import Flow, Throttle
 from workers.stream.offsets import Offsets
-from workers.stream.shipment import Shipment
+from workers.stream.shipment import LetterRefused, Shipment
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
 from workers.stream.stats import Stats
 from workers.stream.transactions import Aborted, TransactionalProducer
 
 log = logging.getLogger(__name__)
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed
+ABORT_SHARE = 2 / 3  # of the time that a transaction has: in the rest of it, a new producer can say so to the brokers
 
 
 class ExactlyOnce:
     """Satisfies `Delivery`. A transaction is open from its first micro-batch until its commit.
 
-    It closes after `transaction_interval_ms`, `transaction_max_messages` or half of `limits.max_in_flight_bytes`; then
-    nothing is shipped until everything in it is acknowledged and it is committed. When a partition in it was taken away
-    before that, it is aborted, and what it holds of the partitions that stay is sent again in the next one.
-    `commit_timeout_s`: an outcome that takes longer counts as unknown. `producer` is the one that `sink` sends with.
+    It closes after `transaction_interval_ms`, `transaction_max_messages`, half of `limits.max_in_flight_bytes`, or with as
+    many bytes as the brokers take in a moment; then nothing is shipped until everything in it is acknowledged and it is
+    committed. When a partition in it was taken away before that, it is aborted, and what it holds of the partitions that
+    stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as unknown. `producer` is
+    the one that `sink` sends with.
     """
 
     def __init__(
@@ -33,22 +37,30 @@ class ExactlyOnce:
         stats: Stats, commit_timeout_s: float,
     ) -> None:
         self._source, self._sink, self._producer, self._stats = source, sink, producer, stats
+        self._output = settings.output
         self._interval_s = settings.transaction_interval_ms / 1000
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
         self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
         self._shipped: list[MicroBatch] = []
         self._settled: list[Shipment] = []
-        self._messages = self._bytes = 0
+        self._messages = self._bytes = self._size = 0
+        self._flow, self._throttle = Flow(), Throttle(settings, producer.throttled_s)
         self._opened_at = self._closed_at = 0.0
-        self._closing = self._void = False
+        self._closing = self._void = self._in_doubt = False
         self._outcome: Future[None] | None = None
+        self._failure, self._begin_at, self._pause_s = "", 0.0, 0.0
         self._wake: Callable[[], None] = lambda: None
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 
-    def ready(self) -> bool:
-        return not (self._closing or self._void)
+    def ready_for(self, batch: MicroBatch) -> bool:
+        if self._closing or self._void or not self._producer.ready() or self._flow.room() == 0:
+            return False
+        if time.monotonic() < self._begin_at:
+            return False
+        # Not in an open transaction either: the time until the brokers take something again would be its own.
+        return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
 
     def ship(self, batch: MicroBatch) -> Shipment:
         # What was taken away already would make this transaction void as well, and the next one, for ever.
@@ -57,38 +69,60 @@ class ExactlyOnce:
             return Shipment(batch)
         if not self._shipped:
             self._opened_at = time.monotonic()
-        self._shipped.append(batch)
-        self._messages += len(batch.items)
-        self._bytes += batch.weight
         try:
-            return self._sink.ship(batch)
-        except Aborted:
-            self._send_again()
-        return Shipment(batch)  # void like all the others
+            shipment = self._sink.ship(batch, self._flow.room())
+        except (Fenced, LetterRefused):
+            raise
+        except (Aborted, StreamError) as error:
+            shipment = Shipment(batch)  # void like all the others
+            self._shipped.append(batch)
+            self._send_again() if isinstance(error, Aborted) else self.failed(error)
+        else:
+            self._shipped.append(shipment.batch)
+            self._flow.sent(shipment.size)
+            self._size += shipment.size
+        self._messages += len(shipment.batch.items)
+        self._bytes += shipment.batch.weight
+        return shipment
+
+    def obstacles(self) -> dict[str, str]:
+        failing = {"transaction": f"{self._failure}; the transaction is sent again"} if self._failure else {}
+        return failing | self._sink.lacking() | self._throttle.told()
 
     def refused(self, error: RecordRefused) -> None:
         if not self._void:
             log.warning("%s; the transaction is sent again record by record", error)
             self._send_again()
 
+    def failed(self, error: StreamError) -> None:
+        if isinstance(error, Fenced):
+            raise error
+        # Nothing is lost or taken twice: what was not asked to commit never does, once a new producer has the id.
+        if not self._void:
+            log.warning("%s; the transaction is sent again", error)
+            self._void, self._failure = True, str(error)
+            self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, MOST_PAUSE_S)
+            self._begin_at = time.monotonic() + self._pause_s
+
     def settled(self, shipment: Shipment) -> None:
         if shipment.batch.ends:
             self._settled.append(shipment)
+            self._flow.took(shipment.sent_at, self._throttle.left_s())
 
     def turn(self) -> list[MicroBatch] | None:
         if not self._shipped:
             return None
+        if self._in_doubt:
+            return self._look_up()
         if self._outcome is not None:
             return self._conclude(self._outcome)
         if self._void or any(progress.revoked for batch in self._shipped for progress, _ in batch.ends):
             return self._abort()
-        now = time.monotonic()
-        due = now >= self._opened_at + self._interval_s or self._messages >= self._max_messages
-        if not self._closing and (due or self._bytes >= self._max_bytes):
+        if not self._closing and self._is_due():
             self._close()
-        if self._closing and len(self._settled) == len(self._shipped):
-            return self._commit()
-        return None
+        if len(self._settled) < len(self._shipped):
+            return self._wait_for_acknowledgements()
+        return self._commit() if self._closing else None
 
     def kept(self) -> int:
         return sum(shipment.batch.weight for shipment in self._settled)
@@ -97,6 +131,26 @@ class ExactlyOnce:
         if self._shipped and not self._closing:
             self._close()
         return not self._shipped
+
+    def _is_due(self) -> bool:
+        """Because of its age or size, or because all that would be added to it now had to wait."""
+        return (time.monotonic() >= self._opened_at + self._interval_s or self._messages >= self._max_messages
+                or self._bytes >= self._max_bytes or self._flow.room() == 0 or self._throttle.left_s() > 0)
+
+    def _overdue_s(self) -> float:
+        """How long it is open, where the brokers would soon end it, and fence us; 0 before that."""
+        open_s = time.monotonic() - self._opened_at
+        return open_s if open_s > self._commit_timeout_s * ABORT_SHARE else 0.0
+
+    def _wait_for_acknowledgements(self) -> list[MicroBatch] | None:
+        """Not longer than there is time: a smaller transaction may end sooner."""
+        if not (open_s := self._overdue_s()):
+            return None
+        self._failure = (f"{self._output}, or another topic of the pipeline, did not acknowledge {self._messages} "
+                         f"messages ({self._size} bytes) in {open_s:.0f} s")
+        log.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
+        self._flow.overdue()
+        return self._abort()
 
     def _send_again(self) -> None:
         self._sink.be_careful(len(self._shipped))
@@ -120,23 +174,52 @@ class ExactlyOnce:
         if any(progress.revoked for batch in self._shipped for progress, _ in batch.ends):
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
-            self._check_time()
-            return None
+            return self._abort() if self._overdue_s() else None
         self._outcome = self._producer.commit(self._offsets(), membership)
         self._outcome.add_done_callback(lambda _: self._wake())
         return None
 
     def _offsets(self) -> Offsets:
-        return {progress.partition: offset + 1 for batch in self._shipped for progress, offset in batch.ends}
+        return {progress.partition: offset + 1 for batch in self._shipped for progress, offset in batch.ends
+                if not progress.revoked}
 
     def _conclude(self, outcome: "Future[None]") -> list[MicroBatch] | None:
         if not outcome.done():
-            self._check_time()
+            if time.monotonic() > self._closed_at + self._commit_timeout_s:
+                self._doubt("a transaction was not committed in time")
             return None
         try:
             outcome.result()
         except Aborted:
             return self._abort()
+        except Fenced:
+            raise
+        except StreamError as error:
+            self._doubt(str(error))
+        else:
+            self._committed()
+        return None
+
+    def _doubt(self, why: str) -> None:
+        """The outcome is unknown. A new producer with the id ends it either way, then the group's offsets tell."""
+        log.warning("%s: whether it was, its offsets will tell", why)
+        self._failure, self._in_doubt = why, True
+        self._producer.abort()
+
+    def _look_up(self) -> list[MicroBatch] | None:
+        """Where the transaction in doubt was not committed: its micro-batches, to be shipped again."""
+        if not self._producer.ready():
+            return None
+        ours = self._offsets()
+        found = self._source.committed(ours)
+        if found is None:
+            return None
+        if ours and all(found.get(partition, -1) >= offset for partition, offset in ours.items()):
+            self._committed()
+            return None
+        return self._abort()
+
+    def _committed(self) -> None:
         self._producer.committed()
         self._source.ownership.committed(self._offsets())
         for shipment in self._settled:
@@ -145,16 +228,12 @@ class ExactlyOnce:
         now = time.monotonic()
         self._stats.took("commit_s", now - self._closed_at)
         self._stats.took("transaction_s", now - self._opened_at)
+        self._failure, self._pause_s = "", 0.0
         self._begin_anew()
-        return None
-
-    def _check_time(self) -> None:
-        taken_s = time.monotonic() - self._closed_at
-        if taken_s > self._commit_timeout_s:
-            raise StreamError(f"a transaction was not committed within {taken_s:.0f} s: its outcome is unknown")
 
     def _begin_anew(self) -> None:
+        self._flow.done(self._size)
         self._shipped, self._settled = [], []
-        self._messages = self._bytes = 0
-        self._closing = self._void = False
+        self._messages = self._bytes = self._size = 0
+        self._closing = self._void = self._in_doubt = False
         self._outcome = None

@@ -20,7 +20,7 @@ from kafka.structs import TopicPartition
 from schemas.dead_letter import Reason
 from workers import tracing
 from workers.classifier import Classifier
-from workers.errors import InferenceError, RecordRefused
+from workers.errors import InferenceError, RecordRefused, StreamError
 from workers.settings import PipelineSettings
 from workers.stream.batch import Call, MicroBatch, make_calls, make_items
 from workers.stream.breaker import Breaker
@@ -40,6 +40,7 @@ FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
 # A poll takes a millisecond, and the threads that carry a call or a result on its way wait for it under the GIL.
 BUSY_WAIT_S, PARTIAL_WAIT_S = 0.02, 0.005
 PAUSED_WAIT_S = 0.05
+SHIP_S = 1.0  # of one turn: where each record waits for its acknowledgement, a micro-batch takes many turns
 
 
 class Pipeline:
@@ -121,15 +122,15 @@ class Pipeline:
         return self._source.skip(progress, offset)
 
     def oldest_s(self) -> float:
-        """How long the oldest micro-batch in flight has had no answer, in seconds; 0 without any, or while it is held.
+        """How long the oldest micro-batch without an answer has had none, in seconds; 0 without any, or while paused.
 
-        A refusal is an answer as well: a model that is away, or dies of a record, is not cured by another worker.
+        A refusal is an answer as well: a model that is away, or dies of a record, is not cured by another worker. Nor
+        is a topic that takes nothing: another worker would only send what it has taken a second time.
         """
-        try:
-            oldest = self._in_flight[0]
-        except IndexError:
+        oldest = next((batch for batch in tuple(self._in_flight) if not batch.answered()), None)
+        if oldest is None or self.gate.held is not None:
             return 0.0
-        return 0.0 if oldest is self.gate.held else time.monotonic() - max(self._since(oldest), self._failed_at)
+        return time.monotonic() - max(self._since(oldest), self._failed_at)
 
     def awaited(self) -> dict[str, float]:
         """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
@@ -140,6 +141,10 @@ class Pipeline:
             silent_s = now - max(self._since(batch), self._answered_at)
             awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
         return awaited
+
+    def obstacles(self) -> dict[str, str]:
+        """See `Delivery.obstacles`."""
+        return self._delivery.obstacles()
 
     def in_flight(self) -> Counter[int]:
         """Messages between poll and acknowledgement, by partition."""
@@ -174,7 +179,8 @@ class Pipeline:
     def _to_be_shipped(self) -> bool:
         """Would `_ship` send something now?"""
         batch = self._next_to_ship()
-        return batch is not None and batch is not self.gate.held and self._delivery.ready() and batch.answered()
+        return (batch is not None and batch is not self.gate.held and batch.answered()
+                and self._delivery.ready_for(batch))
 
     def _next_to_ship(self) -> MicroBatch | None:
         """The oldest that is not sent yet."""
@@ -235,18 +241,24 @@ class Pipeline:
         self._reach("mid_inference")
 
     def _ship(self) -> None:
-        while (batch := self._next_to_ship()) is not None and self._delivery.ready():
+        until = time.monotonic() + SHIP_S
+        while (batch := self._next_to_ship()) is not None and time.monotonic() < until:
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
+            if not self._delivery.ready_for(batch):
+                return
             batch.note_answered()
-            if batch is not self.gate.held:
+            if batch is not self.gate.held and not batch.admitted:
                 self._answered_at = time.monotonic()
                 self._pace.shipped(len(batch.items), self._since(batch))
             if not self.gate.passes(batch):
                 return
             shipment = self._delivery.ship(batch)
+            self._in_flight[len(self._shipped)] = shipment.batch
             self._shipped.append(shipment)
+            if shipment.rest is not None:
+                self._in_flight.insert(len(self._shipped), shipment.rest)
             shipment.on_last_ack(self._wake.set)
             self._reach("after_send")
 
@@ -257,6 +269,8 @@ class Pipeline:
                 self._delivery.settled(self._shipped.popleft())
         except RecordRefused as error:
             self._delivery.refused(error)
+        except StreamError as error:
+            self._delivery.failed(error)
 
     def _answered(self, call: Call) -> bool:
         """Is the answer there? An infrastructure error is never a record's fault: it is asked again, for good."""

@@ -19,6 +19,7 @@ from workers.stream.encode import Outgoing
 log = logging.getLogger(__name__)
 JOIN_S = 20.0
 LINGER_MS, FEW = 2, 16
+PAUSED_MS = 1_000.0
 
 
 def identity(producer: KafkaProducer) -> tuple[int, int]:
@@ -79,8 +80,56 @@ def let_the_broker_answer(producer: KafkaProducer) -> None:
     any_producer._sender._maybe_abort_batches = any_producer._accumulator.abort_undrained_batches
 
 
+def rest_while_paused(producer: KafkaProducer) -> None:
+    """From now on its thread sleeps while a connection takes nothing, and something waits for it.
+
+    kafka-python pauses a connection while the broker throttles it, or a request is on its way, and tells its thread to
+    look again at once: it spins, under the GIL of everybody else. An answer or the end of the throttling wakes it.
+    """
+    client: Any = producer._sender._client  # type: ignore[attr-defined]
+    delay = client.connection_delay
+
+    def connection_delay(node_id: object) -> float:
+        connection = client._manager._conns.get(node_id)
+        paused = connection is not None and connection.connected and connection.paused
+        return PAUSED_MS if paused else delay(node_id)
+
+    client.connection_delay = connection_delay
+
+
+def throttled_s(producer: KafkaProducer) -> float:
+    """For how long yet a broker takes nothing from us, because of a quota; 0 when none does so."""
+    client: Any = producer._sender._client  # type: ignore[attr-defined]
+    return max((client.throttle_delay(broker.node_id) for broker in client.cluster.brokers()), default=0.0) / 1000
+
+
+def known_partitions(producer: KafkaProducer, topic: str) -> set[int]:
+    """As far as the producer knows; none where it does not know the topic. Never waits."""
+    return producer._metadata.partitions_for_topic(topic) or set()  # type: ignore[attr-defined]
+
+
+def look_for(producer: KafkaProducer, topics: Sequence[str]) -> None:
+    """Ask the brokers for the partitions of these topics as well, without waiting."""
+    any_producer: Any = producer
+    for topic in topics:
+        any_producer._sender.add_topic(topic)
+    any_producer._metadata.request_update()
+
+
 class Producer(Protocol):
     """Owned by one sink, used by one thread."""
+
+    def partitions(self, topic: str) -> set[int]:
+        """See `known_partitions`."""
+        ...
+
+    def look_for(self, topics: Sequence[str]) -> None:
+        """See `look_for`."""
+        ...
+
+    def throttled_s(self) -> float:
+        """See `throttled_s`."""
+        ...
 
     def announce(self, records: int) -> None:
         """So many come now, one behind the other."""
@@ -109,6 +158,15 @@ class IdempotentProducer:
     def __init__(self, make: Callable[[], BulkProducer]) -> None:
         self._make = make
         self._producer = self._made()
+
+    def partitions(self, topic: str) -> set[int]:
+        return known_partitions(self._producer, topic)
+
+    def look_for(self, topics: Sequence[str]) -> None:
+        look_for(self._producer, topics)
+
+    def throttled_s(self) -> float:
+        return throttled_s(self._producer)
 
     def announce(self, records: int) -> None:
         linger(self._producer, 0 if records <= FEW else LINGER_MS)

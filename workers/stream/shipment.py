@@ -22,10 +22,14 @@ class Sent(NamedTuple):
 
 
 class Shipment:
-    """An acknowledgement to come for each record of a micro-batch, in the order of sending."""
+    """An acknowledgement to come for each record of a micro-batch, in the order of sending.
 
-    def __init__(self, batch: MicroBatch) -> None:
-        self.batch = batch
+    `size`: of these records, in bytes. `rest`: what there was no room for of a larger micro-batch; it goes next.
+    """
+
+    def __init__(self, batch: MicroBatch, rest: MicroBatch | None = None) -> None:
+        self.batch, self.rest = batch, rest
+        self.size = 0
         self.tally = Tally()
         self.first_dead: dict[tuple[int, str], int] = {}
         self.sent_at = time.monotonic()
@@ -33,7 +37,9 @@ class Shipment:
         self._settled = 0
         self._refusal: RecordRefused | None = None
 
-    def expect(self, topic: str, items: Iterable[Item], acks: Iterable[Acknowledgement]) -> None:
+    def expect(self, topic: str, items: Iterable[Item], acks: Iterable[Acknowledgement], size: int) -> None:
+        """The acknowledgement of each item's record in `topic`, all of which have `size` bytes."""
+        self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
     def broken_off(self, refusal: RecordRefused) -> None:

@@ -8,49 +8,76 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from kafka.errors import KafkaError
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from workers.classifier import Answered, Prediction, RecordError
 from workers.errors import RecordRefused
 from workers.settings import PipelineSettings
 from workers.stream.acceptance import Acceptance
 from workers.stream.batch import Item, MicroBatch, Outcome, refused
-from workers.stream.encode import Outgoing, encode_result, result_headers
+from workers.stream.destinations import Destinations
+from workers.stream.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
+from workers.stream.flow import MOST_BYTES
 from workers.stream.producers import Producer
 from workers.stream.refusals import OWN, stream_error
 from workers.stream.rejection import Rejection
 from workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
 from workers.stream.stats import ABSTAINED, OTHER
 from workers.stream.timestamps import is_sound
-from workers.stream.topics import TopicLimits
+from workers.stream.topics import LEAST_LETTER_BYTES, TopicLimits
 
 log = logging.getLogger(__name__)
+CAREFUL_ACK_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning
+
+
+class _Late(NamedTuple):
+    """A record whose acknowledgement did not come soon, while careful."""
+
+    ack: Any
+    topic: str
+    item: Item
+    record: Outgoing
 
 
 class ResultSink:
     """Owns `producer`. Used by one thread.
 
-    While careful, micro-batches are sent record by record, each acknowledged before the next. A producer is beyond
+    While careful, micro-batches are shipped item by item, each acknowledged before the next. A producer is beyond
     repair once the broker has refused a record for itself, and fails every other record in it: only alone can the one
     at fault be told from its neighbours.
     """
 
     def __init__(
         self, name: str, settings: PipelineSettings, producer: Producer, limits: TopicLimits,
-        ack_timeout_s: float = 120.0,
+        ack_timeout_s: float = CAREFUL_ACK_S,
     ) -> None:
         self._name, self._settings, self._producer, self._ack_timeout_s = name, settings, producer, ack_timeout_s
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
         self._acceptance = Acceptance(name, settings, limits)
+        self._destinations = Destinations(settings, producer)
         self._careful = 0
+        self._late: _Late | None = None
         self._taken: set[tuple[str, Place]] = set()  # what the broker has of micro-batches that are sent again
+
+    def lacking(self) -> dict[str, str]:
+        """See `Destinations.lacking`."""
+        return self._destinations.lacking()
+
+    def ready_for(self, batch: MicroBatch) -> bool:
+        """May it be shipped? Its topics and partitions are there, and while careful all before it is acknowledged."""
+        late = self._late is not None and not self._late.ack.is_done
+        return not late and self._destinations.ready_for(batch)
 
     def be_careful(self, micro_batches: int) -> None:
         """From now on, for so many of them."""
+        late, self._late = self._late, None
+        if late is not None and late.ack.is_done and isinstance(late.ack.exception, OWN):
+            self._acceptance.refused(late.topic, late.item, late.record, late.ack.exception)
         self._careful = micro_batches
 
     def send_again(self, shipments: Sequence[Shipment]) -> None:
@@ -62,16 +89,18 @@ class ResultSink:
         self._producer.refused()
         self.be_careful(len(shipments))
 
-    def ship(self, batch: MicroBatch) -> Shipment:
+    def ship(self, batch: MicroBatch, room: int = MOST_BYTES) -> Shipment:
         """Send one record for each item of `batch`; its calls must be answered. Results go last, in order.
 
-        Items of partitions that were taken away are dropped: their next owner does them again. Raises
-        `InferenceError` when a call failed as a whole, `StreamError` when the producer cannot take a record.
+        What takes more than `room` bytes is the shipment's rest, but for the first item. Items of partitions that were
+        taken away are dropped: their next owner does them again. Raises `InferenceError` when a call failed as a
+        whole, `StreamError` when the producer cannot take a record.
         """
-        shipment, now_ms = Shipment(batch), time.time() * 1000
-        tally, answers = shipment.tally, batch.answers()
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
-        values = self._encoded(batch.items, answers)
+        values = batch.values or self._encoded(batch.items, batch.answers())
+        batch, rest, values = self._fitting(batch, values, room)
+        shipment, now_ms = Shipment(batch, rest), time.time() * 1000
+        tally, answers = shipment.tally, batch.answers()
         self._producer.announce(len(values))
         results: list[tuple[Item, Outgoing]] = []
         try:
@@ -97,11 +126,16 @@ class ResultSink:
                 self._send_all(shipment, results)
         except RecordRefused as error:
             shipment.broken_off(error)
-        self._careful = max(0, self._careful - 1)
+        if rest is None:
+            self._careful = max(0, self._careful - 1)
         if not self._careful:
             self._taken.clear()
         self._log_dead_letters(shipment)
         return shipment
+
+    def throttled_s(self) -> float:
+        """For how long yet a broker takes nothing from us, because of a quota."""
+        return self._producer.throttled_s()
 
     def close(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for what was sent."""
@@ -116,6 +150,24 @@ class ResultSink:
             else None
             for item, answer in zip(items, answers, strict=True)
         ]
+
+    def _fitting(
+        self, batch: MicroBatch, values: list[bytes | None], room: int
+    ) -> tuple[MicroBatch, MicroBatch | None, list[bytes | None]]:
+        """As much at the head of `batch` as there is room for, at least one item; the rest of it; the head's values."""
+        count = 1 if self._careful else self._count(batch, values, room // 2 if self._settings.review else room)
+        if count >= len(values):
+            return batch, None, values
+        head, rest = batch.split(count)
+        rest.values = values[count:]
+        return head, rest, values[:count]
+
+    def _count(self, batch: MicroBatch, values: list[bytes | None], room: int) -> int:
+        for count, (item, value) in enumerate(zip(batch.items, values, strict=True)):
+            room -= _size(item.record, value)
+            if room < 0 and count:
+                return count
+        return len(values)
 
     def _outgoing(self, item: Item, answer: Any, value: bytes) -> Outgoing:
         record = item.record
@@ -178,15 +230,25 @@ class ResultSink:
             return True
         try:
             ack = self._producer.send(topic, record)
-            if self._careful:
-                ack.get(self._ack_timeout_s)
+            if self._careful and not self._answered(ack):
+                self._late = _Late(ack, topic, item, record)
         except KafkaError as error:
             if not (self._careful and isinstance(error, OWN)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
             self._acceptance.refused(topic, item, record, error)
             self._producer.refused()
             return False
-        shipment.expect(topic, [item], [ack])
+        shipment.expect(topic, [item], [ack], record.size())
+        return True
+
+    def _answered(self, ack: Any) -> bool:
+        """Wait for the broker's word for a moment. Raises its refusal."""
+        try:
+            ack.get(self._ack_timeout_s)
+        except KafkaTimeoutError:
+            if ack.is_done:
+                raise
+            return False
         return True
 
     def _send_all(self, shipment: Shipment, results: list[tuple[Item, Outgoing]]) -> None:
@@ -195,13 +257,21 @@ class ResultSink:
             acks = self._producer.send_all(topic, [result for _, result in results])
         except KafkaError as error:
             raise stream_error(f"topic {topic} cannot be written", error) from error
-        shipment.expect(topic, [item for item, _ in results], acks)
+        shipment.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
 
     def _log_dead_letters(self, shipment: Shipment) -> None:
         for (partition, reason), offset in shipment.first_dead.items():
             log.info("pipeline %s: %d dead letters (%s), the first of %s:%d:%d", self._name,
                      shipment.tally.dead_letters[partition, reason], reason, self._settings.input, partition, offset,
                      extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason})
+
+
+def _size(record: ConsumerRecord, value: bytes | None) -> int:
+    """About how many bytes go out for `record`: a result of this value, or a dead letter with the record's."""
+    size = len(value or record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD
+    if record.headers:
+        size += sum(len(name) + len(header or b"") for name, header in record.headers)
+    return size if value else size + LEAST_LETTER_BYTES
 
 
 def _label(item: Item, answer: Prediction) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +30,7 @@ from workers.stream.starting import GroupHistory, Starting
 from workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
+COMMITTED_MS = 1_000
 SKIP_MS = 5_000  # of each of the two requests that a skip needs
 JOIN_MS = 250  # of one poll; a join takes as many as it needs
 Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
@@ -140,6 +141,14 @@ class RecordSource:
         metadata = self._consumer.group_metadata()
         member = metadata.generation_id >= 0 and metadata.member_id
         return metadata if member and not self._outlived() else None
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> Offsets | None:
+        """The group's offsets, where it has one. None when the brokers do not tell: poll, then try again."""
+        try:
+            return self._membership.committed(list(partitions), COMMITTED_MS)
+        except KafkaError as error:
+            log.info("the offsets of the group cannot be read yet (%s)", type(error).__name__)
+            return None
 
     def backlog(self) -> dict[int, tuple[int, int]]:
         """By partition that we hold: messages in the log that are not done, and the log's end, as far as known.

@@ -57,8 +57,10 @@ def check_topics(
         partitions = {key: _partitions(admin, f"pipelines.{name}.{key}", topic)
                       for key, topic in topics_of(pipeline).items()}
         if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
-            raise StartError(f"pipelines.{name}.output_partition: same needs as many partitions in {pipeline.output} "
-                             f"({partitions['output']}) as in {pipeline.input} ({partitions['input']})")
+            # Topics grow in any order while the stream runs as well: what is missing is waited for.
+            log.warning("pipelines.%s.output_partition: same needs as many partitions in %s (%d) as in %s (%d); the "
+                        "stream waits for the missing ones when it comes to them; add partitions", name,
+                        pipeline.output, partitions["output"], pipeline.input, partitions["input"])
         check_group(admin, f"pipelines.{name}.group_id", group)
         return _limits(admin, f"pipelines.{name}", pipeline)
 

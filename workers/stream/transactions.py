@@ -20,10 +20,18 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import CommitFailedError, KafkaError, TransactionalIdAuthorizationFailedError
+from kafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RetriableError,  # pyright: ignore[reportAttributeAccessIssue] (its stubs are of an older client)
+    TransactionalIdAuthorizationFailedError,
+)
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -33,13 +41,15 @@ from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets, as_kafka
-from workers.stream.producers import end, identity, in_time
+from workers.stream.producers import end, identity, in_time, known_partitions, look_for, throttled_s
 from workers.stream.refusals import FENCED
 from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
 log = logging.getLogger(__name__)
 FENCING_API = (2, 5)
 ABORT_S = 5.0
+RENEW_S = 1.0
+PASSING = (KafkaTimeoutError, KafkaConnectionError, RetriableError)  # the brokers are away, or busy with the abort
 Reach = Callable[[str], None]
 
 
@@ -82,7 +92,26 @@ class TransactionalProducer:
     ) -> None:
         self._make, self._group, self._settings, self._reach = make, group, settings, reach
         self._begun = False
-        self._producer = self._initialised()
+        self._closed = threading.Event()
+        self._renewed: Future[None] | None = None
+        self._producer = self._make()
+        self._initialise(self._producer)
+
+    def ready(self) -> bool:
+        """May a transaction begin? False while an aborted one is brought to its end. Raises why it cannot be."""
+        if self._renewed is not None and self._renewed.done():
+            renewed, self._renewed = self._renewed, None
+            renewed.result()
+        return self._renewed is None
+
+    def partitions(self, topic: str) -> set[int]:
+        return known_partitions(self._producer, topic)
+
+    def look_for(self, topics: Sequence[str]) -> None:
+        look_for(self._producer, topics)
+
+    def throttled_s(self) -> float:
+        return throttled_s(self._producer)
 
     def announce(self, records: int) -> None:
         """Results are seen at the end of their transaction: nothing is won by sending them at once."""
@@ -97,16 +126,15 @@ class TransactionalProducer:
         return self._producer.send_all(topic, records)
 
     def refused(self) -> None:
-        """Raises `Aborted`: with the record at fault the whole transaction is lost."""
-        self.abort()
+        """Raises `Aborted`: with the record at fault the whole transaction is lost, and has to be aborted."""
         raise Aborted
 
     def abort(self) -> None:
-        """End the open transaction, if there is one, without effect."""
+        """End the open transaction, if there is one, without effect. Never blocks: see `ready`."""
         if self._begun:
-            end(self._producer, 0)
             self._begun = False
-            self._producer = self._initialised()
+            self._renewed = Future()
+            threading.Thread(target=self._renew, args=(self._renewed,), name="transaction-abort", daemon=True).start()
 
     def commit(self, offsets: Offsets, membership: Any) -> "Future[None]":
         """Commit what was sent, all of it acknowledged, together with `offsets`. Never blocks.
@@ -126,7 +154,12 @@ class TransactionalProducer:
 
     def close(self, timeout_s: float) -> None:
         """Ends an open transaction without effect, so that it holds back no reader until its timeout."""
-        if self._begun:
+        self._closed.set()
+        if self._renewed is not None:
+            end(self._producer, 0)
+            with suppress(Exception):  # whatever it is, it was to be ended
+                self._renewed.result(timeout_s)
+        elif self._begun:
             try:
                 in_time(self._producer.abort_transaction, min(timeout_s, ABORT_S))
             except Exception as error:
@@ -138,8 +171,7 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             self._begun = True
 
-    def _initialised(self) -> BulkProducer:
-        producer = self._make()
+    def _initialise(self, producer: BulkProducer) -> None:
         try:
             producer.init_transactions()
             self._clear(producer)
@@ -147,7 +179,25 @@ class TransactionalProducer:
             end(producer, 0)
             raise StreamError(f"transactions cannot be initialised ({type(error).__name__}: {error})") from error
         self._identity = identity(producer)
-        return producer
+
+    def _renew(self, renewed: "Future[None]") -> None:
+        """Take up the id with a new producer, for as long as the brokers take for it."""
+        try:
+            end(self._producer, 0)
+            while not self._closed.is_set():
+                try:
+                    self._producer = self._make()
+                    self._initialise(self._producer)
+                    break
+                except (StreamError, KafkaError) as error:
+                    cause = error.__cause__ if isinstance(error, StreamError) else error
+                    if not isinstance(cause, PASSING):
+                        raise
+                    log.warning("a transaction is not yet aborted (%s)", error)
+                    self._closed.wait(RENEW_S)
+            renewed.set_result(None)
+        except BaseException as error:
+            renewed.set_exception(error)
 
     def _clear(self, producer: Any) -> None:
         settings = self._settings
@@ -167,7 +217,11 @@ class TransactionalProducer:
         try:
             try:
                 producer.send_offsets_to_transaction(as_kafka(offsets), membership)
-            except CommitFailedError:  # another generation of the group: EndTxn was not sent, nothing took effect
+            except FENCED:
+                raise
+            except KafkaError as error:  # EndTxn was not sent, nothing took effect
+                if not isinstance(error, CommitFailedError):  # that is another generation of the group
+                    log.warning("a transaction could not take its offsets (%s: %s)", type(error).__name__, error)
                 raise Aborted from None
             self._reach("after_send_offsets")
             self._reach("before_commit")

@@ -68,6 +68,7 @@ class Watch:
             if seconds > SILENT_S:
                 what = "does not acknowledge" if owing.startswith("topic") else "gives no answer"
                 alarms[owing] = f"{owing} {what} for more than {SILENT_S:g} s; the stream waits for it"
+        alarms |= self._pipeline.obstacles()
         for place in self._stalls.stalled(() if gate.held is not None else self._standings()):
             alarms[f"stall {place}"] = f"{place} has made no progress for more than {self._stall_timeout_s:g} s"
         return alarms

@@ -45,7 +45,6 @@ from workers.stream.watch import SILENT_S, Watch
 log = logging.getLogger(__name__)
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
-CAREFUL_ACK_S = 30.0  # what the loop may wait for in one turn stays below its stall
 
 
 class PipelineWorker:
@@ -244,8 +243,7 @@ class PipelineWorker:
         self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer
     ) -> Delivery:
         kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
-        ack_timeout_s = min(CAREFUL_ACK_S, kafka.delivery_timeout_ms / 1000)
-        sink = ResultSink(self._name, settings, producer, self._limits, ack_timeout_s)
+        sink = ResultSink(self._name, settings, producer, self._limits)
         if isinstance(producer, TransactionalProducer):
             return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
         return AtLeastOnce(settings, source, sink, stats, self._reach)

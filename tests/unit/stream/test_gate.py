@@ -33,6 +33,15 @@ class FakeTransactions:
 
     def announce(self, records: int) -> None: ...
 
+    def partitions(self, topic: str) -> set[int]:
+        return {0, 1}
+
+    def throttled_s(self) -> float:
+        return 0.0
+
+    def ready(self) -> bool:
+        return True
+
     def commit(self, offsets: Any, membership: Any) -> Any:
         self._bench.source.commits.append(offsets)
         outcome: Future[None] = Future()

@@ -102,7 +102,8 @@ class TestWatch:
         vars(gate).update(pipeline.pop("gate", {}))
         source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
                                       halted=lambda: pipeline.pop("halted", {}))
-        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}))
+        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}),
+                                   obstacles=lambda: pipeline.get("obstacles", {}))
         dead_share: Any = SimpleNamespace(alarm=lambda: pipeline.get("dead", ""))
         watch = Watch("p", run, source, dead_share, 300, clock)
         assert watch.look() is not None
@@ -119,6 +120,9 @@ class TestWatch:
     def test_too_many_dead_letters_are_told_with_where_to_look(self) -> None:
         found = self.look(Clock(), dead="9 of the last 10 messages ..")
         assert found == {"dead letters": "9 of the last 10 messages ..; `labelstream dlq list p` shows them"}
+
+    def test_what_keeps_the_output_from_taking_all_is_told(self) -> None:
+        assert self.look(Clock(), obstacles={"throttle": "a quota"}) == {"throttle": "a quota"}
 
     def test_a_stall_is_no_stall_while_the_breaker_holds(self) -> None:
         assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}

@@ -89,6 +89,21 @@ class Ack(Future):
             raise self.exception
 
 
+class NetClient:
+    """Stands in for what a producer reaches the brokers by. `throttle_ms`: how long these take nothing."""
+
+    def __init__(self) -> None:
+        self.cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(node_id=0)])
+        self._manager = SimpleNamespace(_conns={})
+        self.throttle_ms = 0.0
+
+    def throttle_delay(self, node_id: int) -> float:
+        return self.throttle_ms
+
+    def connection_delay(self, node_id: int) -> float:
+        return 0.0
+
+
 class FakeProducer:
     """Stands in for KafkaProducer: keeps what is sent, acknowledges at once or when the test says so."""
 
@@ -97,7 +112,8 @@ class FakeProducer:
         self.acks: list[Ack] = []
         self.hold = self.broken = False
         self._accumulator = SimpleNamespace(config={}, abort_undrained_batches=None)
-        self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False)
+        self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False, _client=NetClient())
+        self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 
     def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,

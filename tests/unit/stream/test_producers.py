@@ -8,7 +8,16 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidRecordError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from workers.stream.producers import FEW, LINGER_MS, IdempotentProducer, end, let_the_broker_answer, linger
+from workers.stream.producers import (
+    FEW,
+    LINGER_MS,
+    PAUSED_MS,
+    IdempotentProducer,
+    end,
+    let_the_broker_answer,
+    linger,
+    rest_while_paused,
+)
 
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
@@ -45,6 +54,22 @@ def test_the_client_looks_at_the_linger_each_time() -> None:
     linger(producer, 0)
     assert records.ready(cluster)[0] == {0}
     producer._sender.force_close()  # type: ignore[attr-defined]
+    end(producer, 0)
+
+
+def test_nobody_spins_while_a_broker_takes_nothing() -> None:
+    """Hazard: the client has no delay for a connection that is paused, and looks again and again."""
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    sender: Any = producer._sender  # type: ignore[attr-defined]
+    connection = SimpleNamespace(connected=True, paused={"throttle"}, close=lambda: None)
+    sender._client._manager._conns[7] = connection
+    assert sender._client.connection_delay(7) == 0
+    rest_while_paused(producer)
+    assert sender._client.connection_delay(7) == PAUSED_MS
+    connection.paused.clear()
+    assert sender._client.connection_delay(7) == 0
+    del sender._client._manager._conns[7]
+    sender.force_close()
     end(producer, 0)
 
 

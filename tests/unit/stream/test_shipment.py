@@ -23,7 +23,7 @@ def shipment(*sent: tuple[int, bytes | None, bool]) -> Shipment:
             ack.success(None)
         else:
             ack.failure(NEIGHBOUR)
-        made.expect("out", [Item(record(offset, b"{}", key), progress)], [ack])  # type: ignore[arg-type]
+        made.expect("out", [Item(record(offset, b"{}", key), progress)], [ack], 100)  # type: ignore[arg-type]
     return made
 
 

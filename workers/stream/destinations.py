@@ -1,0 +1,50 @@
+"""Are the topics and partitions there that results go to? What is missing is waited for, and looked for meanwhile."""
+
+import time
+from collections.abc import Callable
+
+from workers.settings import PipelineSettings
+from workers.stream.batch import MicroBatch
+from workers.stream.producers import Producer
+from workers.stream.topics import written_topics
+
+TELL_S = 3.0
+AGAIN_S = 1.0  # kafka-python by itself asks every five minutes which partitions there are
+
+
+class Destinations:
+    """Used by one thread."""
+
+    def __init__(self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
+                 ) -> None:
+        self._producer, self._clock = producer, clock
+        self._topics, self._output = written_topics(settings), settings.output
+        self._same_partition = settings.output_partition == "same"
+        self._look_at = 0.0
+        self._lacks, self._since = "", 0.0
+
+    def ready_for(self, batch: MicroBatch) -> bool:
+        """Are all of them there, and known to the producer? Never waits."""
+        known = {topic: self._producer.partitions(topic) for topic in self._topics}
+        now, before, self._lacks = self._clock(), self._lacks, self._lacking(batch, known)
+        self._since = self._since if before else now
+        if self._lacks and now >= self._look_at:
+            self._look_at = now + AGAIN_S
+            self._producer.look_for(self._topics)
+        return not self._lacks
+
+    def lacking(self) -> dict[str, str]:
+        """The alarm about what has been waited for; none while it may only be that the brokers have not answered."""
+        return {"destination": self._lacks} if self._lacks and self._clock() > self._since + TELL_S else {}
+
+    def _lacking(self, batch: MicroBatch, known: dict[str, set[int]]) -> str:
+        if unknown := [topic for topic, numbers in known.items() if not numbers]:
+            return f"the brokers know no topic {', '.join(unknown)}: the stream waits for it; create it"
+        if not self._same_partition:
+            return ""
+        numbers = {progress.partition.partition for progress, _ in batch.ends if not progress.revoked}
+        if missing := sorted(numbers - known[self._output]):
+            return (f"output_partition: same: topic {self._output} has no partition {', '.join(map(str, missing))} for "
+                    "results from the input's: the stream waits for it; add partitions, for example with kafka-topics"
+                    f".sh --alter --topic {self._output} --partitions {missing[-1] + 1}")
+        return ""
