@@ -137,6 +137,8 @@ def make_items(
     skipped_reasons: frozenset[Reason],
 ) -> list[Item]:
     """Decode one partition's records. A record whose fault is in `skipped_reasons` becomes a skipped item."""
+    if progress.condemned is not None:
+        return [Item(record, progress, rejection=progress.condemned) for record in records]
     items: list[Item] = []
     for record in records:
         try:

@@ -104,6 +104,8 @@ class AtLeastOnce:
 
     def settled(self, shipment: Shipment) -> None:
         self._shipped.popleft()
+        if any(progress.note for progress, _ in shipment.batch.ends):
+            self._next_commit = 0.0  # the next worker shall not suspect what has passed
         account(shipment, self._stats)
 
     def refused(self, error: RecordRefused) -> None:
