@@ -17,8 +17,7 @@ from schemas.message import TextMessage
 from workers.classifier import MODEL_FAULTS, Answer, Classifier, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
-from workers.stream.sizes import weight
-from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES
+from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES, weight
 from workers.stream.stages import Stages
 from workers.stream.unread import HeadersLeftOut, Unread
 
@@ -170,6 +169,8 @@ def make_items(
     skipped_reasons: frozenset[Reason],
 ) -> list[Item]:
     """Decode one partition's records. A record whose fault is in `skipped_reasons` becomes a skipped item."""
+    if progress.condemned is not None:
+        return [Item(record, progress, rejection=progress.condemned) for record in records]
     items: list[Item] = []
     for record in records:
         try:

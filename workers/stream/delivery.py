@@ -124,6 +124,8 @@ class AtLeastOnce:
         self._shipped.popleft()
         self._flow.took(shipment.sent_at)
         self._flow.done(shipment.size)
+        if any(progress.note for progress, _ in shipment.batch.ends):
+            self._next_commit = 0.0  # the next worker shall not suspect what has passed
         account(shipment, self._stats)
 
     def refused(self, error: RecordRefused) -> None:

@@ -25,11 +25,11 @@ ABORT_SHARE = 2 / 3  # of the time that a transaction has: in the rest of it, a 
 class ExactlyOnce:
     """Satisfies `Delivery`. A transaction is open from its first micro-batch until its commit.
 
-    It closes after `transaction_interval_ms`, `transaction_max_messages`, half of `limits.max_in_flight_bytes`, or with as
-    many bytes as the brokers take in a moment; then nothing is shipped until everything in it is acknowledged and it is
-    committed. When a partition in it was taken away before that, it is aborted, and what it holds of the partitions that
-    stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as unknown. `producer` is
-    the one that `sink` sends with.
+    It closes after `transaction_interval_ms`, `transaction_max_messages`, half of `limits.max_in_flight_bytes`, or with
+    as many bytes as the brokers take in a moment; then nothing is shipped until everything in it is acknowledged and it
+    is committed. When a partition in it was taken away before that, it is aborted, and what it holds of the partitions
+    that stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as unknown.
+    `producer` is the one that `sink` sends with.
     """
 
     def __init__(

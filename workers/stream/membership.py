@@ -68,5 +68,9 @@ class Membership:
 
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
         """The group's offsets, where it has one, in one request. Raises kafka's own errors."""
+        return {partition: offset for partition, (offset, _) in self.notes(partitions, timeout_ms).items()}
+
+    def notes(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, tuple[int, str]]:
+        """As `committed`, with the offsets' metadata."""
         found = self._coordinator.fetch_committed_offsets(list(partitions), timeout_ms=timeout_ms)
-        return {partition: committed.offset for partition, committed in found.items()}
+        return {partition: (committed.offset, committed.metadata or "") for partition, committed in found.items()}

@@ -8,7 +8,7 @@ new one, and nothing old can be committed for it.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,17 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.errors import StreamError
 from workers.stream.fetching import CorruptBatch
+from workers.stream.rejection import Rejection
 
 Offsets = dict[TopicPartition, int]
+Notes = dict[TopicPartition, tuple[int, str]]  # offsets with their metadata
 
 
-def as_kafka(offsets: Offsets) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Offsets in the client's own type."""
-    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+def as_kafka(offsets: Offsets, notes: Mapping[TopicPartition, str] | None = None
+             ) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets in the client's own type. `notes`: their metadata, where they have some."""
+    notes = notes or {}
+    return {partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1) for partition, offset in offsets.items()}
 
 
 def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
@@ -33,7 +37,11 @@ def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
 
 @dataclass(slots=True, eq=False)
 class PartitionProgress:
-    """One assignment of one partition. Offsets are of the next record: last one + 1. `halted`: it cannot be read on."""
+    """One assignment of one partition. Offsets are of the next record: last one + 1. `halted`: it cannot be read on.
+
+    As long as nothing is finished, `note` is the metadata of the committed offset, and `prior` what it was before this
+    worker; see caution.py. `condemned`: what the record that is in flight alone becomes, unread.
+    """
 
     partition: TopicPartition
     received: int = -1
@@ -43,6 +51,13 @@ class PartitionProgress:
     losses: int = 0
     revoked: bool = False
     halted: CorruptBatch | None = None
+    note: str = ""
+    prior: str = ""
+    condemned: Rejection | None = None
+
+    def begin(self, offset: int, note: str, prior: str) -> None:
+        """It is to be read from its committed offset on."""
+        self.committed, self.note, self.prior = offset, note, prior
 
     def receive(self, first: int, last: int) -> None:
         """Records `first`..`last` came in. Raises `StreamError` when the log was rewound under us."""
@@ -57,22 +72,24 @@ class PartitionProgress:
         """What lies before `offset` is done and committed, by an operator's word."""
         self.received = self.done = self.committed = offset
         self.halted = None
+        self.note = self.prior = ""
 
     def finish(self, last: int) -> None:
         """Every record up to `last` has an acknowledged result or dead letter, or was skipped on purpose."""
         if last + 1 < self.done:
             raise StreamError(f"{self.partition.topic}:{self.partition.partition} finished {last} after {self.done}")
         self.done = last + 1
+        self.note = self.prior = ""
 
 
 class Ownership(ConsumerRebalanceListener):
     """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's.
 
-    `on_assigned` is called on the client's thread before the offsets of new partitions are looked for, and tells how
-    often the membership was lost until now.
+    `on_assigned` is called with new partitions, on the client's thread, before their offsets are looked for, and tells
+    how often the membership was lost until now.
     """
 
-    def __init__(self, on_assigned: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, on_assigned: Callable[[Collection[TopicPartition]], int] = lambda assigned: 0) -> None:
         self._on_assigned = on_assigned
         self._lock = threading.Lock()
         self._held: dict[TopicPartition, PartitionProgress] = {}
@@ -102,7 +119,8 @@ class Ownership(ConsumerRebalanceListener):
                         progress.revoked = True
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        losses = self._on_assigned()
+        assigned = list(assigned)
+        losses = self._on_assigned(assigned)
         with self._lock:
             self.rebalances += 1
             for partition in assigned:
@@ -135,6 +153,17 @@ class Ownership(ConsumerRebalanceListener):
         with self._lock:
             return list(self._held.values())
 
+    def leaving(self) -> list[PartitionProgress]:
+        """What is leaving and was not let go yet."""
+        with self._lock:
+            return list(self._leaving.values())
+
+    def notes(self) -> dict[TopicPartition, str]:
+        """The metadata of offsets that are not passed yet."""
+        with self._lock:
+            ours = [*self._held.values(), *self._leaving.values()]
+        return {progress.partition: progress.note for progress in ours if progress.note}
+
     def committable(self) -> Offsets:
         """What is done and not yet committed."""
         with self._lock:
@@ -148,3 +177,11 @@ class Ownership(ConsumerRebalanceListener):
                 progress = self._held.get(partition) or self._leaving.get(partition)
                 if progress is not None:
                     progress.committed = max(progress.committed, offset)
+
+    def noted(self, notes: Notes) -> None:
+        """The broker has accepted offsets with their metadata; nothing was in flight of them."""
+        with self._lock:
+            for partition, (offset, note) in notes.items():
+                progress = self._held.get(partition) or self._leaving.get(partition)
+                if progress is not None:
+                    progress.committed, progress.note = offset, note

@@ -160,7 +160,7 @@ class Pipeline:
         """
         if self._to_be_shipped():
             return []
-        paused = not accept or self._full() or self.gate.held is not None
+        paused = not accept or self._full() or self.gate.held is not None or not self._may_read()
         wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
         if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._to_be_shipped():
@@ -175,6 +175,10 @@ class Pipeline:
         full = paused or count >= most or (count > 0 and self._room.full)
         self._pause_s = 0.0 if full else PARTIAL_WAIT_S if count else BUSY_WAIT_S
         return polled
+
+    def _may_read(self) -> bool:
+        """What may kill the worker comes alone: with nothing in flight, and all that is done committed."""
+        return not self._source.alone() or (not self._in_flight and self._delivery.flush())
 
     def _to_be_shipped(self) -> bool:
         """Would `_ship` send something now?"""
@@ -212,7 +216,7 @@ class Pipeline:
                 return True
             if not self._delivery.flush():
                 return True
-        self._source.ownership.let_go()
+        self._source.beginning.let_go()
         return False
 
     def _submit(self, polled: Polled) -> None:
@@ -254,6 +258,7 @@ class Pipeline:
                 self._pace.shipped(len(batch.items), self._since(batch))
             if not self.gate.passes(batch):
                 return
+            self._source.beginning.caution.go_on()
             shipment = self._delivery.ship(batch)
             self._in_flight[len(self._shipped)] = shipment.batch
             self._shipped.append(shipment)

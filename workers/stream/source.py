@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,8 @@ from kafka.structs import TopicPartition
 
 from workers.errors import OffsetOutOfRange, StreamError
 from workers.settings import PipelineSettings
+from workers.stream.beginning import Beginning
+from workers.stream.caution import Lives
 from workers.stream.commands import Refused
 from workers.stream.fetching import CorruptBatch, Fetching
 from workers.stream.membership import Membership
@@ -37,11 +39,14 @@ Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
 
 class RecordSource:
-    """Owns `consumer`, which must not have subscribed yet, and closes it. `history`: of earlier consumers, if any."""
+    """Owns `consumer`, which must not have subscribed yet, and closes it.
+
+    `history`, `lives`: of earlier consumers in this process, if any.
+    """
 
     def __init__(
         self, consumer: KafkaConsumer, settings: PipelineSettings, stats: Stats | None = None,
-        history: GroupHistory | None = None,
+        history: GroupHistory | None = None, lives: Lives | None = None,
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings, self._stats = settings, stats or Stats()
@@ -51,6 +56,8 @@ class RecordSource:
         self._history = history or GroupHistory()
         self._starting = Starting(consumer, settings, self._membership, self._history)
         self.ownership = Ownership(self._assigned)
+        self.beginning = Beginning(consumer, self._membership, self._fetching, self.ownership, lives or Lives(),
+                                   self.behind)
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None, room: Room | None = None) -> Polled:
@@ -58,15 +65,17 @@ class RecordSource:
 
         `max_records`: at most so many; None takes the pipeline's `max_poll_records`. `room`: at most what fits in it;
         the rest stays in what was fetched. A partition whose next batch is corrupt is halted; the others go on. What
-        cannot be read of another batch are records with `Unread` values.
+        cannot be read of another batch are records with `Unread` values. While `alone` holds, nothing may be in flight
+        or uncommitted, unless `paused`.
 
         Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
         """
         assigned = self._consumer.assignment()
         if paused:
             self._consumer.pause(*assigned)
-        elif stopped := self._consumer.paused():
-            self._consumer.resume(*((stopped & assigned) - self.halted().keys()))
+            self.beginning.caution.wait()
+        else:
+            max_records = self._let_read(assigned, max_records)
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
         self._fetching.room = room or Room()
@@ -85,18 +94,36 @@ class RecordSource:
         if not self._history.seen:
             self._history.seen = any(self._fetching.position(partition) is not None for partition in assigned)
         self._halt()
+        self.beginning.begin()
         held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
         mine = [(progress, records) for progress, records in held if progress is not None]
         for progress, records in mine:
+            if not self.beginning.caution.received(records[0].offset, len(records)):
+                self._consumer.seek(progress.partition, records[0].offset)
+                return []  # of one partition alone
             progress.receive(records[0].offset, records[-1].offset)
         return mine
+
+    def alone(self) -> bool:
+        """Is what comes next suspected of having killed earlier workers? Then it must be alone in this one."""
+        return self.beginning.caution.alone()
+
+    def _let_read(self, assigned: set[TopicPartition], max_records: int | None) -> int | None:
+        """Pause all but what may be read now, and tell how many records that may be; None: as many as usual."""
+        readable, most = self.beginning.caution.readable()
+        readable = (readable & assigned) - self.halted().keys()
+        stopped = self._consumer.paused()
+        self._consumer.pause(*(assigned - readable - stopped))
+        self._consumer.resume(*(readable & stopped))
+        return most if max_records is None else min(max_records, most or max_records)
 
     def _outlived(self) -> bool:
         """Do we hold anything from before the membership was lost? Until a join is through, that may be so."""
         return self.ownership.outlived(self._membership.losses)
 
-    def _assigned(self) -> int:
+    def _assigned(self, assigned: Collection[TopicPartition]) -> int:
         self._membership.forget_offsets()
+        self.beginning.hold(assigned)
         return self._membership.losses
 
     def joining(self) -> bool:
@@ -122,7 +149,7 @@ class RecordSource:
         if self._outlived():
             return False
         try:
-            self._consumer.commit(as_kafka(offsets), timeout_ms=timeout_ms)
+            self._consumer.commit(as_kafka(offsets, self.ownership.notes()), timeout_ms=timeout_ms)
         except (CommitFailedError, RebalanceInProgressError):
             return False
         except KafkaError as error:
@@ -254,6 +281,7 @@ class RecordSource:
         except KafkaError as error:
             raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
         self.ownership.committed(offsets)
+        self.beginning.caution.begin_anew(offsets)
         return offsets
 
     def _commit_soon(self, offsets: Offsets) -> None:
@@ -268,4 +296,4 @@ class RecordSource:
                 self.ownership.committed(offsets)
                 self._stats.took("commit_s", time.monotonic() - began)
 
-        self._consumer.commit_async(as_kafka(offsets), callback=finished)
+        self._consumer.commit_async(as_kafka(offsets, self.ownership.notes()), callback=finished)

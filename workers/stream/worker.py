@@ -19,6 +19,7 @@ from workers.errors import Fenced, LabelstreamError, StreamError
 from workers.settings import Settings
 from workers.stream.alarms import Alarms
 from workers.stream.breaker import Breaker
+from workers.stream.caution import Lives
 from workers.stream.clients import (
     connected_config,
     make_consumer,
@@ -74,7 +75,7 @@ class PipelineWorker:
         self._turned_at = time.monotonic()
         self._state = "starting"
         self._restarts = Restarts()
-        self._history = GroupHistory()
+        self._history, self._lives, self._stalled = GroupHistory(), Lives(), False
         self._backlog: dict[int, tuple[int, int]] = {}
         self._calls: int | None = None
         self._pipeline: Pipeline | None = None
@@ -216,8 +217,10 @@ class PipelineWorker:
                                          self._settings.group_id(self._name))
             except KafkaError as error:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
-            source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history)
+            source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history,
+                                  self._lives)
             stack.callback(source.close, CLOSE_MS)
+            stack.push(source.beginning.on_exit)
             delivery = self._make_delivery(source, producer)
             self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
                                                  self._stats, self._reach, self._breaker)
@@ -252,6 +255,7 @@ class PipelineWorker:
         self._pipeline = None
 
     def _turn_until_stopped(self, pipeline: Pipeline, source: RecordSource) -> None:
+        self._turned_at = time.monotonic()
         while not self._stopping.is_set():
             pipeline.turn(accept=True)
             self._turned(source)
@@ -266,9 +270,12 @@ class PipelineWorker:
                 drained = False
                 break
             pipeline.turn(accept=False)
+        if drained or not self._stalled:  # else what is in flight is to blame
+            source.beginning.take_back()
         self._state = "drained" if drained else "stopped with messages in flight"
 
     def _turned(self, source: RecordSource) -> None:
+        self._stalled = self._stalled or time.monotonic() - self._turned_at > LOOP_STALL_S
         self._turned_at = time.monotonic()
         self._backlog = source.backlog()
         alarms = self._watch.look()

@@ -4,7 +4,7 @@ import pytest
 from kafka import TopicPartition
 
 from workers.errors import StreamError
-from workers.stream.offsets import Ownership
+from workers.stream.offsets import Ownership, as_kafka
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -101,3 +101,30 @@ def test_an_older_commit_does_not_go_back() -> None:
     owned.committed({A: 10})
     owned.committed({A: 3})
     assert owned.committable() == {}
+
+
+def test_a_note_goes_with_every_commit_until_something_is_finished() -> None:
+    """Also with one that only passes offsets without a record, as those of control records."""
+    owned = Ownership()
+    owned.on_partitions_assigned([A])
+    progress = owned.get(A)
+    assert progress is not None
+    progress.begin(10, "", "")
+    owned.noted({A: (10, "a note")})
+    assert owned.committable() == {}
+    progress.receive(12, 14)
+    assert owned.committable() == {A: 12}
+    assert as_kafka({A: 12}, owned.notes())[A] == (12, "a note", -1)
+    progress.finish(12)
+    assert owned.committable() == {A: 13}
+    assert as_kafka({A: 13}, owned.notes())[A] == (13, "", -1)
+
+
+def test_a_skip_takes_the_note_away() -> None:
+    owned = Ownership()
+    owned.on_partitions_assigned([A])
+    progress = owned.get(A)
+    assert progress is not None
+    progress.begin(10, "a note", "an older note")
+    progress.skip_to(20)
+    assert (progress.note, progress.prior) == ("", "")

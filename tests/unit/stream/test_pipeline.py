@@ -46,6 +46,8 @@ class FakeSource:
     def __init__(self) -> None:
         self.ownership = Ownership()
         self.ownership.on_partitions_assigned([A])
+        self.beginning = SimpleNamespace(let_go=self.ownership.let_go, caution=SimpleNamespace(go_on=lambda: None))
+        self.suspects = False
         self.waiting: list[list[ConsumerRecord]] = []
         self.polls: list[bool] = []
         self.timeouts_ms: list[int] = []
@@ -69,6 +71,9 @@ class FakeSource:
 
     def joining(self) -> bool:
         return False
+
+    def alone(self) -> bool:
+        return self.suspects
 
     def commit(self) -> None:
         offsets = self.ownership.committable()

@@ -1,0 +1,164 @@
+"""Records that kill the worker's process, and kills that are no record's fault, on a real broker."""
+
+import json
+import multiprocessing
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
+
+from tests.chaos.lone import settings_of
+from tests.fakes import FakeClassifier
+from tests.integration.conftest import StartWorker
+from tests.integration.mortal import DEADLY, SLOW, live
+from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
+from tests.kafka import Broker
+from workers.errors import StreamError
+from workers.stream import worker as worker_module
+from workers.stream.deaths import FREE_RECORDS, Evidence, read
+
+PARTITIONS = 4
+NURSERY = multiprocessing.get_context("forkserver")  # all that a life imports is imported once
+NURSERY.set_forkserver_preload(["tests.integration.mortal"])
+BOTH = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+
+
+@pytest.fixture
+def topics(make_topic: Callable[..., str]) -> list[str]:
+    return [make_topic(PARTITIONS), make_topic(), make_topic()]
+
+
+@contextmanager
+def life(kafka: Broker, topics: list[str], delivery: str, proof_s: float) -> Iterator[Any]:
+    """One worker's process, from when it has partitions; killed at the end, and the group does not wait for it then."""
+    ours, told = NURSERY.Pipe(duplex=False)
+    process = NURSERY.Process(target=live, args=(settings_of(kafka.bootstrap, topics, delivery), proof_s, told))
+    process.start()
+    told.close()
+    try:
+        with suppress(EOFError):  # it has died already
+            ours.recv()
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+        forget_members(kafka, topics[0])
+
+
+def forget_members(kafka: Broker, group: str) -> None:
+    with kafka.admin() as admin:
+        client: Any = admin
+        members = client.describe_groups([group])[group]["members"]
+        if members:
+            client.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
+
+
+def all_committed(kafka: Broker, topics: list[str], counts: Counter[int]) -> bool:
+    """Offsets of transactions may stand a marker behind the last record."""
+    found = committed(kafka.bootstrap, topics[0], topics[0])
+    return all(found[number] >= count for number, count in counts.items())
+
+
+def put(kafka: Broker, topics: list[str], texts: list[str]) -> Counter[int]:
+    """One message for each text, in the partitions by turns: how many are in each."""
+    for number in range(PARTITIONS):
+        mine = [(None, json.dumps({"id": i, "text": text}).encode())
+                for i, text in enumerate(texts) if i % PARTITIONS == number]
+        produce(kafka.bootstrap, topics[0], mine, partition=number)
+    return Counter(i % PARTITIONS for i in range(len(texts)))
+
+
+def answers(kafka: Broker, topics: list[str], count: int) -> Counter[int]:
+    """How often each id has a result that a read_committed reader sees."""
+    found = read_all(kafka.bootstrap, topics[1], lambda seen: len({m.value() for m in seen}) >= count)
+    found += read_all(kafka.bootstrap, topics[1], lambda seen: False, timeout_s=1)[len(found):]
+    return Counter(json.loads(message.value())["id"] for message in found)
+
+
+def notes(kafka: Broker, topics: list[str]) -> set[str]:
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topics[0], "log_level": 2})
+    try:
+        found = consumer.committed([TopicPartition(topics[0], number) for number in range(PARTITIONS)], timeout=10)
+        return {entry.metadata or "" for entry in found}
+    finally:
+        consumer.close()
+
+
+@BOTH
+@pytest.mark.timeout(180)
+def test_a_record_that_kills_the_worker_is_a_dead_letter_and_all_others_are_answered(
+    kafka: Broker, topics: list[str], delivery: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"text {i}" for i in range(1_200)]
+    texts[637] = f"a {DEADLY} text"
+    counts = put(kafka, topics, texts)
+    deaths = 0
+    while True:
+        with life(kafka, topics, delivery, 1.0) as worker:
+            while not all_committed(kafka, topics, counts) and worker.is_alive():
+                time.sleep(0.1)
+            if worker.is_alive():
+                worker.terminate()
+                worker.join(30)
+                assert worker.exitcode == 0
+                break
+        assert worker.exitcode == -signal.SIGKILL
+        deaths += 1
+        assert deaths <= 8, "the record at fault is not found"
+    with capfd.disabled():
+        print(f" [{delivery}: {deaths} lives lost]", end="")
+    [(headers, letter)] = read_letters(kafka.bootstrap, topics[2], 1)
+    assert headers["labelstream.reason"] == "crashes_worker"
+    assert int(headers["labelstream.attempts"]) >= 3
+    assert DEADLY in json.loads(letter.value())["text"]
+    seen = answers(kafka, topics, len(texts) - 1)
+    assert seen.keys() == set(range(len(texts))) - {637}
+    if delivery == "exactly_once":
+        assert set(seen.values()) == {1}
+    assert notes(kafka, topics) == {""}, "an end in order leaves nothing behind"
+
+
+def test_an_end_in_order_with_a_record_in_flight_accuses_nobody_unless_the_loop_was_held_up(
+    kafka: Broker, topics: list[str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a model is not at fault; what holds the loop makes Serve end the worker."""
+    put(kafka, topics, ["text"])
+    names, classifier = Topics(*topics), FakeClassifier()
+    classifier.gate.clear()
+    worker = start_worker(names, classifier, group_id=topics[0])
+    wait_until(lambda: worker.stats()["in_flight"] == 1, 30, "the record")
+    assert Evidence(1, FREE_RECORDS, 0) in [read(note)[1] for note in notes(kafka, topics)]
+    assert not worker.stop(0)
+    assert notes(kafka, topics) == {""}
+    held_up, submit = FakeClassifier(), classifier.submit
+    monkeypatch.setattr(worker_module, "LOOP_STALL_S", 1.0)
+    monkeypatch.setattr(held_up, "submit", lambda requests: [time.sleep(3), submit(requests)][1])
+    worker = start_worker(names, held_up, group_id=topics[0])
+    time.sleep(2)
+    with pytest.raises(StreamError, match="has not turned"):
+        worker.check()
+    assert not worker.stop(0)
+    assert Evidence(1, FREE_RECORDS, 0) in [read(note)[1] for note in notes(kafka, topics)]
+
+
+@pytest.mark.timeout(180)
+def test_ten_kills_that_are_no_records_fault_bury_nothing(kafka: Broker, topics: list[str]) -> None:
+    """Each of them while records are in flight: a model that takes its time."""
+    texts = [f"{SLOW} {i}" for i in range(120)]
+    counts = put(kafka, topics, texts)
+    chance = random.Random(7)
+    for _ in range(10):
+        with life(kafka, topics, "exactly_once", 10.0):
+            time.sleep(chance.uniform(0, 1))
+    with life(kafka, topics, "exactly_once", 10.0):
+        wait_until(lambda: all_committed(kafka, topics, counts), 60, "the last commit")
+    assert answers(kafka, topics, len(texts)) == Counter(range(len(texts)))
+    assert not read_all(kafka.bootstrap, topics[2], lambda seen: bool(seen), timeout_s=2)

@@ -1,0 +1,289 @@
+"""Lives of workers one after another, on a group's offsets of paper: who is accused, and who is never."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kafka.structs import TopicPartition
+
+from workers.stream.caution import PROOF_S, SILENT_RETRY_S, SILENT_S, WAITING_S, Caution, Lives
+from workers.stream.deaths import MOST_ALONE, Evidence, read
+from workers.stream.offsets import Notes, Ownership, PartitionProgress
+from workers.stream.pace import FIRST_RECORDS
+
+IN_FLIGHT = 4  # micro-batches of a worker that runs freely
+TURN_S = 0.05
+
+
+class Died(Exception):
+    pass
+
+
+class World:
+    """What outlives workers: logs, the group's offsets with their metadata, answers and dead letters."""
+
+    def __init__(self, partitions: int, records: int, poison: set[tuple[int, int]]) -> None:
+        self.logs = {TopicPartition("in", number): records for number in range(partitions)}
+        self.group: Notes = dict.fromkeys(self.logs, (0, ""))
+        self.poison, self.now = poison, 0.0
+        self.answered: set[tuple[int, int]] = set()
+        self.buried: set[tuple[int, int]] = set()
+
+    def done(self) -> bool:
+        return all(self.group[partition][0] == end for partition, end in self.logs.items())
+
+    def evidence(self, number: int = 0) -> Evidence:
+        return read(self.group[TopicPartition("in", number)][1])[1]
+
+    def all_records(self) -> set[tuple[int, int]]:
+        return {(partition.partition, offset) for partition, end in self.logs.items() for offset in range(end)}
+
+
+class Worker:
+    """One life. Takes records as the pipeline does: freely up to IN_FLIGHT micro-batches, or suspects alone."""
+
+    def __init__(self, world: World, lives: Lives | None = None) -> None:
+        self.world, self.ownership = world, Ownership()
+        self.caution = Caution(self.ownership, lives or Lives(), self._note, self._behind, lambda: world.now)
+        self.ownership.on_partitions_assigned(world.logs)
+        self.silent: set[TopicPartition] = set()
+        self.in_flight: list[list[tuple[PartitionProgress, int, int]]] = []
+        self.rebalancing = False
+
+    def turn(self, answer: bool = True) -> None:
+        """Take what may be taken, and answer the oldest micro-batch, with `answer`."""
+        self.world.now += TURN_S
+        for progress in self.caution.fresh():
+            offset, text = self.world.group[progress.partition]
+            self.caution.begin(progress, offset, text, self.world.logs[progress.partition] - offset)
+        if self.caution.alone():
+            if self.in_flight:
+                self.caution.wait()
+            else:
+                self._take()
+        elif len(self.in_flight) < IN_FLIGHT:
+            self._take()
+        if answer and self.in_flight:
+            self._answer(self.in_flight.pop(0))
+
+    def end_in_order(self) -> None:
+        self.caution.take_back([*self.ownership.held(), *self.ownership.leaving()])
+
+    def _take(self) -> None:
+        partitions, most = self.caution.readable()
+        assert most is None or (len(partitions) == 1 and not self.in_flight) or not partitions
+        share, batch = most or FIRST_RECORDS // max(1, len(partitions)), []
+        for partition in sorted(partitions - self.silent):
+            progress = self.ownership.get(partition)
+            assert progress is not None
+            first = max(progress.received, progress.committed)
+            records = min(share, self.world.logs[partition] - first)
+            if records and self.caution.received(first, records):
+                progress.receive(first, first + records - 1)
+                batch.append((progress, first, records))
+        if batch:
+            self.in_flight.append(batch)
+            for progress, first, records in batch:
+                taken = {(progress.partition.partition, first + at) for at in range(records)}
+                if progress.condemned is None and taken & self.world.poison:
+                    raise Died
+
+    def _answer(self, batch: list[tuple[PartitionProgress, int, int]]) -> None:
+        self.caution.go_on()
+        for progress, first, records in batch:
+            places = {(progress.partition.partition, first + at) for at in range(records)}
+            (self.world.buried if progress.condemned is not None else self.world.answered).update(places)
+            progress.finish(first + records - 1)
+            self.world.group[progress.partition] = progress.done, progress.note
+            self.ownership.committed({progress.partition: progress.done})
+
+    def _note(self, notes: Notes) -> bool:
+        if not self.rebalancing:
+            self.world.group.update(notes)
+            self.ownership.noted(notes)
+        return not self.rebalancing
+
+    def _behind(self, progress: PartitionProgress) -> int:
+        return self.world.logs[progress.partition] - max(progress.done, progress.committed)
+
+
+@contextmanager
+def dies() -> Iterator[None]:
+    with pytest.raises(Died):
+        yield
+
+
+def live(worker: Worker, turns: int = 100_000) -> None:
+    """Until all is done."""
+    for _ in range(turns):
+        if worker.world.done():
+            return
+        worker.turn()
+    raise AssertionError("makes no progress")
+
+
+def lives_lost(world: World, most: int) -> int:
+    """How many workers die until one gets through."""
+    for lost in range(most + 1):
+        try:
+            live(Worker(world))
+        except Died:
+            continue
+        return lost
+    raise AssertionError(f"more than {most} lives lost")
+
+
+@given(partitions=st.integers(1, 8), records=st.integers(1, 600), seed=st.integers(0, 10**6), count=st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_whoever_kills_is_found_and_nobody_else_is_buried(partitions: int, records: int, seed: int, count: int) -> None:
+    chance = random.Random(seed)
+    poison = {(chance.randrange(partitions), chance.randrange(records)) for _ in range(count)}
+    world = World(partitions, records, poison)
+    lives_lost(world, most=7 * len(poison))
+    assert world.buried == poison
+    assert world.answered == world.all_records() - poison
+
+
+def test_one_culprit_among_eight_suspects_costs_few_lives_and_the_others_get_on_meanwhile() -> None:
+    world = World(8, 2_000, {(5, 3)})
+    with dies():
+        live(Worker(world))
+    assert [bool(world.evidence(number)) for number in range(8)] == [True] * 8
+    for _ in range(2):
+        with dies():
+            live(Worker(world))
+    assert [bool(world.evidence(number)) for number in range(8)] == [number == 5 for number in range(8)]
+    assert all(world.group[TopicPartition("in", number)][0] >= 256 for number in range(8) if number != 5)
+    assert world.evidence(5)[1:] == (1, 1)
+    assert lives_lost(world, most=8) == MOST_ALONE - 1
+    assert world.buried == {(5, 3)}
+
+
+@given(seed=st.integers(0, 10**6), kills=st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_kills_that_are_no_records_fault_bury_nothing(seed: int, kills: int) -> None:
+    """However many: before a worker tries again what one died of alone, it lives without it for a while."""
+    world, chance = World(3, 2_000, set()), random.Random(seed)
+    for _ in range(kills):
+        worker = Worker(world)
+        for _ in range(chance.randrange(int(PROOF_S / TURN_S))):
+            worker.turn(answer=chance.random() < 0.02)
+    lives_lost(world, most=0)
+    assert world.answered == world.all_records()
+    assert not world.buried
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_kills_while_a_model_is_away_bury_nothing(seed: int) -> None:
+    world, chance = World(2, 500, set()), random.Random(seed)
+    for _ in range(15):
+        worker = Worker(world)
+        for _ in range(int(chance.uniform(PROOF_S + WAITING_S + 1, 60) / TURN_S)):
+            worker.turn(answer=False)
+    assert world.evidence().alone == 0
+    lives_lost(world, most=0)
+    assert not world.buried
+
+
+@given(turns=st.integers(0, 300), lost=st.integers(0, 4), answer=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_end_in_order_accuses_nobody(turns: int, lost: int, answer: bool) -> None:
+    world = World(2, 5_000, {(0, 5)})
+    for _ in range(lost):
+        with dies():
+            live(Worker(world))
+    before = [(world.group[partition][0], world.evidence(partition.partition)) for partition in world.logs]
+    world.poison = set()
+    worker = Worker(world)
+    for _ in range(turns):
+        worker.turn(answer)
+    worker.end_in_order()
+    for (offset, evidence), (partition, (now, _)) in zip(before, world.group.items(), strict=True):
+        assert world.evidence(partition.partition) == (evidence if now == offset else Evidence())
+
+
+def test_a_stream_that_is_started_anew_in_the_same_process_is_no_death() -> None:
+    world, lives = World(1, 500, {(0, 5)}), Lives()
+    with dies():
+        live(Worker(world))
+    world.poison = set()
+    for _ in range(5):
+        Worker(world, lives).turn(answer=False)
+    assert world.evidence() == Evidence(2, 16, 0)
+    worker = Worker(world, Lives())
+    worker.turn(answer=False)
+    assert worker.caution.readable()[1] in (1, None)
+
+
+def test_nothing_is_read_before_it_is_noted() -> None:
+    world = World(2, 100, set())
+    worker = Worker(world)
+    worker.rebalancing = True
+    worker.turn()
+    assert not worker.in_flight
+    assert not world.answered
+    worker.rebalancing = False
+    worker.turn(answer=False)
+    assert all(world.evidence(number) == Evidence(1, 256, 0) for number in range(2))
+    live(worker)
+
+
+def test_a_suspect_whose_records_do_not_come_holds_nobody_back_for_long() -> None:
+    world = World(2, 400, {(1, 5)})
+    with dies():
+        live(Worker(world))
+    with dies():
+        live(Worker(world))
+    world.poison = set()
+    worker = Worker(world)
+    suspect = TopicPartition("in", 1)
+    worker.silent = {suspect}
+    for _ in range(int(2 * SILENT_S / TURN_S)):
+        worker.turn()
+    assert world.group[TopicPartition("in", 0)][0] == 400
+    assert world.evidence(1) == Evidence(2, 16, 0), "the note is taken back"
+    worker.silent = set()
+    world.now += SILENT_RETRY_S
+    live(worker)
+    assert world.answered == world.all_records()
+
+
+def test_a_record_that_waits_for_the_model_is_not_accused_until_it_goes_on() -> None:
+    world = World(1, 50, {(0, 0)})
+    for _ in range(2):
+        with dies():
+            live(Worker(world))
+    world.poison = set()
+    assert world.evidence() == Evidence(2, 16, 0)
+    worker = Worker(world)
+    worker.turn(answer=False)
+    assert world.evidence() == Evidence(3, 1, 1)
+    for _ in range(int(WAITING_S / TURN_S) + 2):
+        worker.turn(answer=False)
+    assert world.evidence() == Evidence(2, 16, 0)
+    worker.caution.go_on()
+    assert world.evidence() == Evidence(3, 1, 1)
+
+
+def test_what_is_told_of_a_record_that_is_gone_is_not_told_of_the_next_one() -> None:
+    world = World(1, 50, {(0, 0)})
+    for _ in range(5):
+        with dies():
+            live(Worker(world))
+    assert world.evidence().alone == MOST_ALONE
+    world.poison = set()
+    worker = Worker(world)
+    worker.turn(answer=False)  # begins
+    world.now += PROOF_S
+    assert worker.caution.alone()
+    partitions, most = worker.caution.readable()
+    assert (len(partitions), most) == (1, 1)
+    assert worker.caution.received(7, 1)
+    [progress] = worker.ownership.held()
+    assert progress.condemned is None
+    assert world.group[progress.partition][0] == 7
+    assert world.evidence().alone == 1

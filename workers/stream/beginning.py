@@ -1,0 +1,88 @@
+"""Partitions that we get are held back until their offset's metadata is read; then `Caution` says who may be read."""
+
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.structs import TopicPartition
+
+from workers.errors import LabelstreamError, StreamError
+from workers.stream.caution import Caution, Lives
+from workers.stream.fetching import Fetching
+from workers.stream.membership import Membership
+from workers.stream.offsets import Notes, Ownership, PartitionProgress, as_kafka
+
+log = logging.getLogger(__name__)
+REQUEST_MS = 5_000  # of each of the requests that a beginning needs
+
+
+class Beginning:
+    """Used by the thread that polls `consumer`, but for `hold`. `lives` is the worker's."""
+
+    def __init__(
+        self, consumer: KafkaConsumer, membership: Membership, fetching: Fetching, ownership: Ownership, lives: Lives,
+        behind: Callable[[PartitionProgress], int | None],
+    ) -> None:
+        self._consumer: Any = consumer  # pyright's stubs are of an older client
+        self._membership, self._fetching, self._ownership = membership, fetching, ownership
+        self.caution = Caution(ownership, lives, self._note, behind)
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """New partitions are not read in the poll that brings them. From whatever thread."""
+        for partition in partitions:
+            with suppress(KeyError):  # taken away just now
+                self._consumer.pause(partition)
+
+    def begin(self) -> None:
+        """Find out how earlier workers of new partitions ended; to be called after each poll."""
+        fresh = {progress.partition: (progress, position) for progress in self.caution.fresh()
+                 if (position := self._fetching.position(progress.partition)) is not None}
+        if not fresh or self._membership.joining():
+            return
+        try:
+            found = self._membership.notes(fresh, REQUEST_MS)
+            suspects = [place for place, (_, text) in found.items() if self.caution.evidence(place, text)]
+            ends = self._consumer.end_offsets(suspects, timeout_ms=REQUEST_MS) if suspects else {}
+        except KafkaTimeoutError:
+            log.info("how earlier workers ended cannot be read yet")
+            return
+        except KafkaError as error:
+            raise StreamError(f"no committed offsets ({type(error).__name__}: {error})") from error
+        for place, (progress, position) in fresh.items():
+            offset, text = found.get(place, (position, ""))
+            self.caution.begin(progress, offset, text, max(0, ends.get(place, 0) - offset))
+
+    def let_go(self) -> None:
+        """What is leaving is the next owner's now, which shall not take us for dead."""
+        self.caution.take_back(self._ownership.leaving())
+        self._ownership.let_go()
+
+    def take_back(self) -> None:
+        """The worker ends in order: its next life shall not take it for dead. Raises nothing."""
+        try:
+            self.caution.take_back([*self._ownership.held(), *self._ownership.leaving()])
+        except StreamError as error:
+            log.info("the notes of this worker could not be taken back (%s)", error)
+
+    def on_exit(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Of a run that ends with `error`. What a person has to put right is no record's fault."""
+        if isinstance(error, LabelstreamError) and not error.retriable:
+            self.take_back()
+
+    def _note(self, notes: Notes) -> bool:
+        """Commit offsets that were committed before, with other metadata. False when a rebalance is in the way."""
+        if self._ownership.outlived(self._membership.losses):
+            return False
+        offsets = {partition: offset for partition, (offset, _) in notes.items()}
+        texts = {partition: text for partition, (_, text) in notes.items()}
+        try:
+            self._consumer.commit(as_kafka(offsets, texts), timeout_ms=REQUEST_MS)
+        except (CommitFailedError, RebalanceInProgressError, KafkaTimeoutError):
+            return False
+        except KafkaError as error:
+            raise StreamError(f"commit failed ({type(error).__name__}: {error})") from error
+        self._ownership.noted(notes)
+        return True
