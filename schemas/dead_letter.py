@@ -31,6 +31,7 @@ class Reason(StrEnum):
     RESULT_REFUSED = "result_refused"
     INFERENCE_FAILED = "inference_failed"
     CRASHES_MODEL = "crashes_model"
+    TIMED_OUT = "timed_out"
 
 
 class Stage(StrEnum):
