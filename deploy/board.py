@@ -81,7 +81,7 @@ class Board:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
-        self._notes: dict[str, str] = {}
+        self._notes: dict[str, tuple[str, float]] = {}  # by replica: ticket, and since when
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
@@ -174,13 +174,13 @@ class Board:
         """`replica` is about to run what `ticket` stands for; None: it has done so and lives."""
         self._notes.pop(replica, None)
         if ticket is not None:
-            self._notes[replica] = ticket
+            self._notes[replica] = ticket, self._clock()
         while len(self._notes) > MOST_NOTES:  # of the dead, in the order of their deaths
             del self._notes[next(iter(self._notes))]
 
-    async def noted(self, ticket: str) -> bool:
-        """Is some replica running `ticket`, or has died of it?"""
-        return ticket in self._notes.values()
+    async def noted(self, ticket: str) -> float | None:
+        """For how many seconds some replica has been running `ticket`, or since when it died of it; None: neither."""
+        return next((self._clock() - at for noted, at in self._notes.values() if noted == ticket), None)
 
 
 class Notes:
@@ -200,14 +200,14 @@ class Notes:
             raise InferenceError(f"the board cannot be reached: {type(error).__name__}") from error
 
 
-async def noted(app: str, ticket: str) -> bool:
-    """See `Board.noted`; False where the board cannot be reached: who is not known to be at fault is not."""
+async def noted(app: str, ticket: str) -> float | None:
+    """See `Board.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
     try:
         method = await asyncio.to_thread(_method, app, "noted")
         return await method.remote(ticket)
     except Exception as error:
         log.warning("the board cannot be reached: %s", type(error).__name__)
-        return False
+        return None
 
 
 def _method(app: str, name: str) -> Any:

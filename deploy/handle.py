@@ -9,13 +9,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from deploy.board import noted
+from deploy.deadlines import Deadlines
+from deploy.deaths import Deaths
 from deploy.isolation import Isolation, Noted
-from deploy.limits import MAX_CALL_TOKENS, max_sequences
+from deploy.limits import max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
+from deploy.work import Work
 from workers import tracing
-from workers.classifier import Answer, Request
+from workers.classifier import Answer, Progress, Request
 from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate_scores, split
+from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks import Task, task_for
 from workers.engine.tasks.prepared import Prepared
 from workers.errors import InferenceError, ModelChanged, StartError
@@ -23,6 +26,7 @@ from workers.errors import InferenceError, ModelChanged, StartError
 log = logging.getLogger(__name__)
 READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
 CLOSE_TIMEOUT_S = 5.0
+ALIVE_S = 10.0  # a replica that computes answers other questions meanwhile
 PARTS_AT_ONCE = 8  # of one submit: enough to keep several replicas busy
 
 Answers = list[Answer]
@@ -35,11 +39,19 @@ class Model(NamedTuple):
     task: Task
 
 
+class Call(NamedTuple):
+    """Requests as they are prepared for one revision. `work`: with the answers so far; None where nothing is to run."""
+
+    model: Model
+    prepared: Prepared
+    work: Work | None
+
+
 class ServeClassifier:
     """Satisfies `workers.classifier.Classifier` with a Serve handle, from any thread of any process of the cluster.
 
     `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
-    takes several calls to the replicas, for each of them.
+    takes several calls to the replicas, for each of them, with the time that its tokens take: see `deadlines`.
     `is_noted`: in place of what the board of the handle's application says. Waits at most `ready_timeout_s` for the
     model's first replica, and raises StartError then. Owns one thread.
     """
@@ -59,19 +71,23 @@ class ServeClassifier:
         self._classify = handle.options(method_name="classify", **direct)
         self._classify_apart = handle.options(method_name="classify_apart", **direct)
         self._retrying = retrying(name)
+        self._loop = asyncio.new_event_loop()
+        self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), Deaths(name)
         self._isolation = Isolation(
             name,
             self._retrying,
             partial(self._ask, self._classify),
             partial(self._ask, self._classify_apart),
             is_noted or partial(noted, handle.deployment_id.app_name),
+            self._alive,
+            self._deadlines,
+            self._deaths,
         )
         self._tokenizing = threading.Lock()  # a task takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
         self._tokens = 0
         self._pending: set[Future[Answers]] = set()
-        self._loop = asyncio.new_event_loop()
         self._describing = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
         self._thread.start()
@@ -91,28 +107,37 @@ class ServeClassifier:
         """How many tokens were submitted, special ones included, since the start."""
         return self._tokens
 
-    def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
         """See `Classifier.submit`. Tokenizes in the calling thread."""
         span = tracing.call(self._name, len(requests))
         future: Future[Answers] = Future()
         if span.is_recording():
             future.add_done_callback(lambda done: tracing.end(span, done.exception()))
         with tracing.within(span):
-            self._submit(future, requests)
+            self._submit(future, requests, progress or Progress())
         return future
 
-    def _submit(self, future: "Future[Answers]", requests: Sequence[Request]) -> None:
+    def trouble(self) -> str:
+        """See `Classifier.trouble`."""
+        return self._deaths.trouble()
+
+    def resume(self) -> bool:
+        """See `Classifier.resume`."""
+        return self._deaths.resume()
+
+    def _submit(self, future: "Future[Answers]", requests: Sequence[Request], progress: Progress) -> None:
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         try:
-            model = self._model
-            prepared = self._prepare(model, requests)
-            self._tokens += len(prepared.packed.ids)
+            call, model = progress.kept, self._model
+            if not isinstance(call, Call) or call.model is not model:
+                call = progress.kept = self._prepared(model, requests, progress)
+                self._tokens += len(call.prepared.packed.ids)
             with self._changing:
                 if self._closed:
                     raise InferenceError(f"model {self._name}: the classifier is closed")
                 self._pending.add(future)
-                self._loop.call_soon_threadsafe(self._begin, future, model, prepared, requests)
-        except BaseException as error:
+                self._loop.call_soon_threadsafe(self._begin, future, call, requests, progress)
+        except BaseException as error:  # native code's panics are no Exceptions
             self._resolve(future, error)
 
     def close(self) -> None:
@@ -142,10 +167,8 @@ class ServeClassifier:
                 self._resolve(future, InferenceError(f"model {self._name}: the classifier was closed"))
             self._loop.close()
 
-    def _begin(
-        self, future: "Future[Answers]", model: Model, prepared: Prepared, requests: Sequence[Request]
-    ) -> None:
-        task = self._loop.create_task(self._answer(model, prepared, requests))
+    def _begin(self, future: "Future[Answers]", call: Call, requests: Sequence[Request], progress: Progress) -> None:
+        task = self._loop.create_task(self._answer(call, requests, progress))
         task.add_done_callback(partial(self._finish, future))
 
     def _finish(self, future: "Future[Answers]", task: "asyncio.Task[Answers]") -> None:
@@ -165,39 +188,43 @@ class ServeClassifier:
         if not future.done():
             future.set_exception(error if plain else InferenceError(f"model {self._name}: {one_line(error)}"))
 
-    async def _answer(self, model: Model, prepared: Prepared, requests: Sequence[Request]) -> Answers:
-        if not len(prepared.packed.lengths):
-            return prepared.answers(None)
+    async def _answer(self, call: Call, requests: Sequence[Request], progress: Progress) -> Answers:
+        if call.work is None:
+            return call.prepared.answers(None)
         try:
             try:
-                scored = await self._score(model, prepared)
+                await self._score(call.work)
             except ModelChanged:
                 async with asyncio.timeout(self._call_timeout_s):
-                    model = await self._renewed(model)
-                prepared = self._prepare(model, requests)
-                scored = await self._score(model, prepared) if len(prepared.packed.lengths) else None
+                    model = await self._renewed(call.model)
+                # Nothing of the other revision's answers is kept.
+                call = progress.kept = self._prepared(model, requests, progress)
+                if call.work is not None:
+                    await self._score(call.work)
         except TimeoutError:
             raise InferenceError(f"model {self._name}: no answer within {self._call_timeout_s:g} s") from None
-        return prepared.answers(scored)
+        progress.kept = None
+        return call.prepared.answers(None if call.work is None else call.work.answer())
 
-    async def _score(self, model: Model, prepared: Prepared) -> ScoredSequences:
-        parts = split(prepared.packed, max_sequences(prepared.width), MAX_CALL_TOKENS)
-        some = asyncio.Semaphore(PARTS_AT_ONCE)
-
-        async def ask(part: PackedSequences) -> ScoredSequences:
-            # The time is a part's own: messages of many labels or windows may take as many of them as they need.
-            async with some, asyncio.timeout(self._call_timeout_s):
-                description = model.description
-                return await self._isolation.score(part, prepared.width, description.revision, description.ranked)
-
-        if len(parts) == 1:
-            return await ask(parts[0])
-        tasks = [asyncio.create_task(ask(part)) for part in parts]
-        try:
-            return concatenate_scores(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
+    async def _score(self, work: Work) -> None:
+        """Ask for what has no answer yet, in parts. After a failure no more are sent, but all under way are waited for:
+        what they bring is kept.
+        """
+        left, most = work.left(), max_sequences(work.top_k)
+        if work.first(left, most, self._deadlines.part_tokens()) == len(left):
+            await self._isolation.score(work, left)  # nearly always, and without a task of its own
+            return
+        running: set[asyncio.Task[None]] = set()
+        failures: list[BaseException] = []
+        while running or (len(left) and not failures):
+            while len(left) and not failures and len(running) < PARTS_AT_ONCE:
+                count = work.first(left, most, self._deadlines.part_tokens())
+                part, left = left[:count], left[count:]
+                running.add(asyncio.create_task(self._isolation.score(work, part)))
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            failures += [error for task in done if (error := task.exception()) is not None]
+        if failures:
+            raise next((error for error in failures if isinstance(error, ModelChanged)), failures[0])
 
     async def _ask(self, method: Any, packed: PackedSequences, *args: Any) -> ScoredSequences:
         trace = tracing.here()
@@ -214,9 +241,23 @@ class ServeClassifier:
             raise ValueError(f"{len(scored.scores)} answers for {len(packed.lengths)} sequences")
         return scored
 
-    def _prepare(self, model: Model, requests: Sequence[Request]) -> Prepared:
+    def _prepared(self, model: Model, requests: Sequence[Request], progress: Progress) -> Call:
         with self._tokenizing:
-            return model.task.prepare(requests)
+            prepared = model.task.prepare(requests)
+        packed, description = prepared.packed, model.description
+        if not len(packed.lengths):
+            return Call(model, prepared, None)
+        work = Work(packed, prepared.width, description.revision, description.ranked, progress)
+        return Call(model, prepared, work)
+
+    async def _alive(self) -> bool:
+        """Does some replica answer?"""
+        try:
+            async with asyncio.timeout(ALIVE_S):
+                await self._fetch()
+        except Exception:
+            return False
+        return True
 
     async def _renewed(self, old: Model) -> Model:
         """The model that the replicas serve now; asked for once, however many calls noticed the change."""

@@ -1,14 +1,20 @@
-"""Finds the records that kill replicas: they alone are refused, everybody else is answered.
+"""Finds the records that the model does not get through: they alone are refused, everybody else is answered.
 
-A replica that dies takes all calls along that it holds, so that a death by itself says little. What died goes on so:
+A replica that dies takes all calls along that it holds, and one that hangs, or takes very long, keeps all of them
+waiting, so that one failure by itself says little. What was not answered, for whichever of these reasons, goes on so:
 
-1. It is asked for once more as it was: replicas die for other reasons.
+1. It is asked for once more as it was: replicas die, and calls are late, for other reasons.
 2. It is cut into groups, which are run one after the other, never joined with other calls, and each is noted at the
-   board while it runs (`ModelReplica.classify_apart`). A death is held against the group that was running, if any.
-3. The records of that group run alone. One of which replicas died `MOST_CRASHES` times then is refused.
+   board while it runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A failure is
+   held against the group that was running, if any.
+3. The records of that group run alone. One that failed `MOST_ALONE` times then is refused.
 
-So a poison record costs six replicas, however many neighbours it has. Ever smaller halves would cost one or two for
-each halving, and a large model's replica takes minutes to be there again.
+A failure is a replica's death, no answer in time (see `deadlines`), or a model that fails as a whole. Where no replica
+answers at all, nothing is held against anybody: what waits for an absent model is asked for again, for good.
+
+So a poison record costs six replicas, or six times the time that a part is given, however many neighbours it has. Ever
+smaller halves would cost one or two for each halving, and a large model's replica takes minutes to be there again. How
+many replicas different poison records may kill in a while has a limit: see `deaths`.
 
 What is suspected is remembered by its content, beyond the call. Calls end at their deadline and the same records come
 in new ones: a model whose replicas take longer to start than a call may last would else die of the same record for
@@ -16,193 +22,160 @@ ever. And a poison text that comes a thousand times kills no more replicas than 
 with the worker's process; its successor finds out anew.
 """
 
+import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
-from hashlib import blake2b
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
-import numpy as np
 from ray.exceptions import RayActorError
 from tenacity import AsyncRetrying
 
-from workers.classifier import Fault, RecordError
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, concatenate_scores, split, split_scores
+from deploy.deadlines import Deadlines, Part
+from deploy.deaths import Deaths
+from deploy.suspects import Suspects
+from deploy.transport import failed_as_a_whole
+from deploy.work import Rows, Work, rows_of
+from workers.classifier import Fault
+from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.errors import FailedApart
 
 log = logging.getLogger(__name__)
-TOGETHER_DEATHS = 2
+TOGETHER_FAILURES = 2
 GROUP_SEQUENCES = 32  # about one forward on a CPU: running apart in such groups takes the innocent little longer
-MOST_CRASHES = 3
-MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
 
 Ask = Callable[[PackedSequences, int, str], Awaitable[ScoredSequences]]
 AskApart = Callable[[PackedSequences, int, str, str], Awaitable[ScoredSequences]]
-Noted = Callable[[str], Awaitable[bool]]
-
-
-class Suspicion(NamedTuple):
-    """`deaths` of replicas that ran the content or may have; `narrowed`: it or its group ran; `crashes`: it alone."""
-
-    deaths: int = 0
-    narrowed: bool = False
-    crashes: int = 0
-
-
-class Suspects:
-    """What is held against contents, of which it knows at most `most`; those longest untouched are forgotten."""
-
-    def __init__(self, most: int = MOST_SUSPECTS) -> None:
-        self._most = most
-        self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def of(self, content: bytes) -> Suspicion:
-        return self._known.get(content, Suspicion())
-
-    def died(self, contents: Sequence[bytes], running: bool) -> None:
-        """A replica that had been given `contents` died; `running`: while it ran these and nothing else."""
-        for content in dict.fromkeys(contents):
-            deaths, narrowed, crashes = self._known.pop(content, Suspicion())
-            alone = running and len(contents) == 1
-            self._known[content] = Suspicion(deaths + 1, narrowed or running, crashes + alone)
-        while len(self._known) > self._most:
-            self._known.popitem(last=False)
-
-    def passed(self, contents: Sequence[bytes]) -> None:
-        """A replica has answered `contents`."""
-        for content in contents:
-            self._known.pop(content, None)
-
-
-class Work:
-    """The sequences of one call and the answers so far, by row. `ranked`: how the model answers."""
-
-    def __init__(self, packed: PackedSequences, top_k: int, revision: str, ranked: bool) -> None:
-        self.packed, self.top_k, self.revision, self._ranked = packed, top_k, revision, ranked
-        self._answers: dict[int, ScoredSequences] = {}
-
-    @cached_property
-    def _rows(self) -> list[PackedSequences]:
-        return split(self.packed, 1, 1)
-
-    @cached_property
-    def _contents(self) -> list[bytes]:
-        return [_content(row, self.revision) for row in self._rows]
-
-    def left(self) -> list[int]:
-        """The rows without an answer."""
-        return [row for row in range(len(self.packed.lengths)) if row not in self._answers]
-
-    def contents(self, rows: Sequence[int]) -> list[bytes]:
-        return [self._contents[row] for row in rows]
-
-    def take(self, rows: Sequence[int]) -> PackedSequences:
-        return self.packed if len(rows) == len(self.packed.lengths) else concatenate([self._rows[row] for row in rows])
-
-    def put(self, rows: Sequence[int], scored: ScoredSequences) -> None:
-        """Raises ValueError when there is not one answer per row."""
-        ones = split_scores(scored, [1] * len(rows), [self.top_k] * len(rows))
-        self._answers.update(zip(rows, ones, strict=True))
-
-    def refuse(self, row: int, error: RecordError) -> None:
-        label_ids = np.zeros((1, self.top_k), np.int32) if self._ranked else None
-        self._answers[row] = ScoredSequences(label_ids, np.full((1, self.top_k), np.nan, np.float32), {0: error})
-
-    def answer(self) -> ScoredSequences:
-        return concatenate_scores([self._answers[row] for row in range(len(self.packed.lengths))])
+Noted = Callable[[str], Awaitable[float | None]]
+Alive = Callable[[], Awaitable[bool]]
 
 
 class Isolation:
     """Asks for sequences until each is answered or refused. Belongs to one event loop.
 
     `ask` and `ask_apart`: `ModelReplica.classify` and `classify_apart`, which raise RayActorError where a replica died
-    with the call. `noted`: `Board.noted`. `retrying` decides which failures are got over; the caller has the deadline.
+    with the call. `noted`: `Board.noted`. `alive`: does some replica answer? `retrying` decides which failures are got
+    over until the part is late.
     """
 
-    def __init__(self, model: str, retrying: AsyncRetrying, ask: Ask, ask_apart: AskApart, noted: Noted) -> None:
+    def __init__(
+        self, model: str, retrying: AsyncRetrying, ask: Ask, ask_apart: AskApart, noted: Noted, alive: Alive,
+        deadlines: Deadlines, deaths: Deaths,
+    ) -> None:
         self._model, self._retrying = model, retrying
-        self._ask, self._ask_apart, self._noted = ask, ask_apart, noted
+        self._ask, self._ask_apart, self._noted, self._alive = ask, ask_apart, noted, alive
+        self._deadlines, self._deaths = deadlines, deaths
         self._suspects = Suspects()
 
-    async def score(
-        self, packed: PackedSequences, top_k: int, revision: str, ranked: bool = True
-    ) -> ScoredSequences:
-        """The `top_k` best labels of each sequence, in order; `errors` has those that kill replicas, too.
+    async def score(self, work: Work, rows: Rows) -> None:
+        """Put an answer for each of `rows` into `work`; `errors` has what the model does not get through, too.
 
-        `ranked`: as the model's description says; without it `top_k` is the number of all labels.
+        Raises TimeoutError where the part is late; Paused; and what `retrying` does not get over. What was answered
+        until then is in `work`.
         """
-        return await self._retrying(self._attempt, Work(packed, top_k, revision, ranked))
+        attempt = _Attempt(work, rows, self._noted)
+        try:
+            async with self._deadlines.part(work.tokens(rows), attempt.running_s) as attempt.part:
+                await self._retrying(self._try, attempt)
+        except TimeoutError:
+            asked = attempt.asked
+            if attempt.part.ran:
+                log.warning("model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked))
+                self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
+            elif not attempt.ticket and len(asked) and await self._alive():
+                self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
+            raise
 
-    async def _attempt(self, work: Work) -> ScoredSequences:
-        together, groups = self._sort(work)
-        if len(together) == len(work.packed.lengths):
-            return await self._ask_together(work, together)  # nobody is suspected: the way of nearly all calls
-        if together:
-            work.put(together, await self._ask_together(work, together))
+    async def _try(self, attempt: "_Attempt") -> None:
+        together, groups = self._sort(attempt.work, attempt.work.left(attempt.rows))
+        if len(together):
+            await self._ask_together(attempt, together)
         for rows in groups:
-            work.put(rows, await self._ask_group(work, rows))
-        return work.answer()
+            await self._ask_group(attempt, rows)
 
-    def _sort(self, work: Work) -> tuple[list[int], list[list[int]]]:
+    def _sort(self, work: Work, left: Rows) -> tuple[Rows, list[Rows]]:
         """The rows to ask for in one call, and the groups to be run apart. Refuses those that enough speaks against."""
-        left = work.left()
         if not self._suspects:
             return left, []
         together: list[int] = []
         among: list[int] = []
         alone: list[list[int]] = []
-        for row, content in zip(left, work.contents(left), strict=True):
+        for row, content in zip(left.tolist(), work.contents(left), strict=True):
             suspicion = self._suspects.of(content)
-            if suspicion.crashes >= MOST_CRASHES:
-                work.refuse(row, RecordError(
-                    Fault.CRASHES_MODEL, f"{suspicion.crashes} replicas died while they ran it alone", suspicion.deaths
-                ))  # fmt: skip
+            if (error := suspicion.refusal()) is not None:
+                work.refuse(row, error)
             elif suspicion.narrowed:
                 alone.append([row])
-            elif suspicion.deaths >= TOGETHER_DEATHS:
+            elif suspicion.failures >= TOGETHER_FAILURES:
                 among.append(row)
             else:
                 together.append(row)
         # Those alone first: with a deadline close, something is found out before it.
-        return together, alone + [among[i : i + GROUP_SEQUENCES] for i in range(0, len(among), GROUP_SEQUENCES)]
+        groups = alone + [among[i : i + GROUP_SEQUENCES] for i in range(0, len(among), GROUP_SEQUENCES)]
+        return rows_of(together), [rows_of(group) for group in groups]
 
-    async def _ask_together(self, work: Work, rows: list[int]) -> ScoredSequences:
+    async def _ask_together(self, attempt: "_Attempt", rows: Rows) -> None:
+        work = attempt.work
+        attempt.asks(rows, "")
         try:
+            asked_at = asyncio.get_running_loop().time()
             scored = await self._ask(work.take(rows), work.top_k, work.revision)
-        except RayActorError:
-            self._suspects.died(work.contents(rows), running=False)
+        except Exception as error:
+            how = _how(error)
+            if how is not None:
+                self._suspects.failed(work.contents(rows), how, running=False)
             raise
         self._pass(work, rows, scored)
-        return scored
+        self._deadlines.answered(attempt.part, asked_at)
 
-    async def _ask_group(self, work: Work, rows: list[int]) -> ScoredSequences:
-        ticket = uuid4().hex
+    async def _ask_group(self, attempt: "_Attempt", rows: Rows) -> None:
+        self._deaths.risk()
+        work, ticket = attempt.work, uuid4().hex
+        attempt.asks(rows, ticket)
         try:
             scored = await self._ask_apart(work.take(rows), work.top_k, work.revision, ticket)
         except RayActorError:
-            if await self._noted(ticket):
+            if await self._noted(ticket) is not None:
                 log.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
-                self._suspects.died(work.contents(rows), running=True)
+                self._deaths.died()
+                self._suspects.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
+            raise
+        except FailedApart:
+            self._suspects.failed(work.contents(rows), Fault.INFERENCE_FAILED, running=True)
             raise
         self._pass(work, rows, scored)
-        return scored
+        self._deadlines.answered(attempt.part, None)
 
-    def _pass(self, work: Work, rows: list[int], scored: ScoredSequences) -> None:
-        """`rows` are innocent of what died with them. What the model refuses of them was attempted then, too."""
-        if not self._suspects:
-            return
-        contents = work.contents(rows)
-        for row, error in scored.errors.items():
-            scored.errors[row] = error._replace(attempts=error.attempts + self._suspects.of(contents[row]).deaths)
-        self._suspects.passed(contents)
+    def _pass(self, work: Work, rows: Rows, scored: ScoredSequences) -> None:
+        """`rows` are innocent of what failed with them. What the model refuses of them was attempted then, too."""
+        if self._suspects:
+            contents = work.contents(rows)
+            for row, error in scored.errors.items():
+                failures = self._suspects.of(contents[row]).failures
+                scored.errors[row] = error._replace(attempts=error.attempts + failures)
+            self._suspects.passed(contents)
+        work.put(rows, scored)
 
 
-def _content(row: PackedSequences, revision: str) -> bytes:
-    """The same for all sequences that are the same to the model."""
-    type_ids = b"" if row.type_ids is None else row.type_ids.tobytes()
-    target = b"" if row.targets is None else row.targets.tobytes()
-    return blake2b(row.ids.tobytes() + type_ids + target, digest_size=16, key=revision.encode()[:64]).digest()
+class _Attempt:
+    """At some rows of a call's work. `asked`: the rows of the last call to a replica; `ticket`: where it is apart, its.
+    """
+
+    part: Part
+
+    def __init__(self, work: Work, rows: Rows, noted: Noted) -> None:
+        self.work, self.rows, self._noted = work, rows, noted
+        self.asked, self.ticket = rows[:0], ""
+
+    def asks(self, rows: Rows, ticket: str) -> None:
+        self.asked, self.ticket, self.part.tokens = rows, ticket, self.work.tokens(rows)
+
+    async def running_s(self) -> float | None:
+        """As `deadlines.Running`."""
+        return await self._noted(self.ticket) if self.ticket else None
+
+
+def _how(error: Exception) -> Fault | None:
+    """What `error` is for the sequences that were asked for; None: nothing of theirs."""
+    if isinstance(error, RayActorError):
+        return Fault.CRASHES_MODEL
+    return Fault.INFERENCE_FAILED if failed_as_a_whole(error) else None

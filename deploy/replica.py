@@ -6,6 +6,7 @@ Nothing here imports torch before the replica has said how many threads it may u
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from deploy.options import options_of
 from workers import tracing
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import InferenceError, ModelChanged
+from workers.errors import FailedApart, InferenceError, ModelChanged
 from workers.settings import ModelSettings, Telemetry
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 # on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
 GPU_SWITCH_S = 0.0005
 MAX_FAILURES_IN_ROW = 3
+# Calls are joined up to so much work, so that each caller hears in time: on a CPU that does 100 tokens a second, all
+# that may be joined would take five minutes.
+JOINED_S = 30.0
 STUCK_S = 600.0
 
 
@@ -52,11 +56,11 @@ class ModelReplica:
         self._description, self._predictor = device.submit(self._load, settings, threads).result()
         if self._predictor.overlaps:
             sys.setswitchinterval(GPU_SWITCH_S)
-        full_tokens = full_tokens_for(self._predictor.max_batch_tokens)
+        measured = device.submit(self._predictor.measure).result()
+        full_tokens = min(full_tokens_for(self._predictor.max_batch_tokens), max(1, int(measured * JOINED_S)))
         self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
                               overlaps=self._predictor.overlaps, span=tracing.forward)
-        self._speed = {"full_tokens": full_tokens,
-                       "measured_tokens_per_s": round(device.submit(self._predictor.measure).result(), 1)}
+        self._speed = {"full_tokens": full_tokens, "measured_tokens_per_s": round(measured, 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
         self._reporter = Reporter("models", self.stats, of_model)
         self._notes = Notes()
@@ -96,15 +100,25 @@ class ModelReplica:
     ) -> ScoredSequences:
         """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
 
-        Meanwhile `ticket` is on the board, to be read there should this process not live to answer.
+        Meanwhile `ticket` is on the board, to be read there should this process not live to answer, or not in time.
+        Raises FailedApart in place of InferenceError where the model answered a good text right before.
         """
         self._check_revision(revision)
-        return await asyncio.wrap_future(self._joiner.submit_apart(packed, top_k, self._noted(ticket), trace))
+        noted = threading.Event()
+        try:
+            return await asyncio.wrap_future(
+                self._joiner.submit_apart(packed, top_k, self._noted(ticket, noted), trace)
+            )
+        except InferenceError as error:
+            if noted.is_set():
+                raise FailedApart(str(error)) from None
+            raise
 
     @contextmanager
-    def _noted(self, ticket: str) -> Iterator[None]:
+    def _noted(self, ticket: str, noted: threading.Event) -> Iterator[None]:
         self._predictor.probe()  # a model that dies of any text shall do so before somebody is to blame
         self._notes.put(ticket)
+        noted.set()
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from deploy.deaths import Paused
 from workers.errors import InferenceError, ModelChanged
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ _LOST_FOR_GOOD = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_AR
 
 def may_pass_later(error: BaseException) -> bool:
     """Dead, absent or overloaded replicas, broken connections, and a model that failed as a whole."""
-    if isinstance(error, ModelChanged):
+    if isinstance(error, ModelChanged | Paused):
         return False
     if isinstance(error, RayTaskError):  # raised by the replica's own code
         return isinstance(error, InferenceError)
@@ -25,6 +26,11 @@ def may_pass_later(error: BaseException) -> bool:
         code = getattr(error, "code", lambda: None)()
         return code not in _LOST_FOR_GOOD
     return isinstance(error, InferenceError | RayError | RayServeException | ConnectionError | TimeoutError)
+
+
+def failed_as_a_whole(error: BaseException) -> bool:
+    """Did a replica say that its model failed on all of a call?"""
+    return isinstance(error, RayTaskError) and isinstance(error, InferenceError) and not isinstance(error, ModelChanged)
 
 
 def one_line(error: BaseException) -> str:

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     RESULT_REFUSED = "result_refused"
     INFERENCE_FAILED = "inference_failed"
     CRASHES_MODEL = "crashes_model"
+    TIMED_OUT = "timed_out"
     CRASHES_WORKER = "crashes_worker"
 
 

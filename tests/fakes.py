@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from workers.classifier import Fault, Prediction, RecordError, Request
+from workers.classifier import Fault, Prediction, Progress, RecordError, Request
 from workers.errors import InferenceError
 
 REVISION = "fake-1"
@@ -25,20 +25,35 @@ def predict(request: Request) -> Prediction | RecordError:
 
 
 class FakeClassifier:
-    """Satisfies `workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls fail whole."""
+    """Satisfies `workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls fail whole.
+
+    `paused`: its trouble, until it is resumed.
+    """
 
     def __init__(self, answer: Callable[[Request], Prediction | RecordError] = predict, threads: int = 2) -> None:
         self.calls: list[int] = []
+        self.progresses: list[Progress | None] = []
         self.gate = threading.Event()
         self.gate.set()
         self.fail_next = 0
+        self.paused = ""
         self._answer = answer
         self._pool = ThreadPoolExecutor(threads)
         self._lock = threading.Lock()
 
-    def submit(self, requests: Sequence[Request]) -> Future[list[Prediction | RecordError]]:
+    def submit(
+        self, requests: Sequence[Request], progress: Progress | None = None
+    ) -> Future[list[Prediction | RecordError]]:
         self.calls.append(len(requests))
+        self.progresses.append(progress)
         return self._pool.submit(self._classify, list(requests))
+
+    def trouble(self) -> str:
+        return self.paused
+
+    def resume(self) -> bool:
+        paused, self.paused = self.paused, ""
+        return bool(paused)
 
     def close(self) -> None:
         self.gate.set()

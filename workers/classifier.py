@@ -4,6 +4,7 @@ The stream knows nothing of Ray and torch, the engine nothing of Kafka. Both kno
 is made per message and a frozen dataclass costs three times as much.
 """
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future
 from enum import StrEnum
@@ -17,10 +18,11 @@ class Fault(StrEnum):
     INVALID_MESSAGE = "invalid_message"
     INFERENCE_FAILED = "inference_failed"  # the model raises on this record alone, while its neighbours pass
     CRASHES_MODEL = "crashes_model"  # replicas die of this record
+    TIMED_OUT = "timed_out"  # no answer to this record in time, while the model answers others
 
 
 # Where many records have one of these, it may be the model that is at fault, and not each of the records.
-MODEL_FAULTS = frozenset({Fault.INFERENCE_FAILED, Fault.CRASHES_MODEL})
+MODEL_FAULTS = frozenset({Fault.INFERENCE_FAILED, Fault.CRASHES_MODEL, Fault.TIMED_OUT})
 
 
 class Request(NamedTuple):
@@ -108,15 +110,37 @@ Answered = Prediction | MaskFill | Embedding
 Answer = Answered | RecordError
 
 
+class Progress:
+    """What lasts over all attempts at the same requests: their caller's, and passed with each attempt.
+
+    `at`: monotonic seconds when the model last answered a part of them. `kept`: the classifier's own, so that what is
+    answered is not asked for again.
+    """
+
+    def __init__(self) -> None:
+        self.at = -math.inf
+        self.kept: object = None
+
+
 class Classifier(Protocol):
     """Answers requests asynchronously; thread-safe."""
 
-    def submit(self, requests: Sequence[Request]) -> "Future[list[Answer]]":
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[list[Answer]]":
         """Classify `requests` (at least one); never blocks on the model.
+
+        `progress`: of earlier attempts at the same requests, none of which is under way.
 
         The future's list has the same length and order as `requests`. It resolves always: with the list, or with
         `InferenceError` when the call as a whole got no answer (nothing is known of any of the records then).
         """
+        ...
+
+    def trouble(self) -> str:
+        """Why nothing more should be submitted now, for a person; empty where it may."""
+        ...
+
+    def resume(self) -> bool:
+        """An operator's word: end such a pause. Was there one?"""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ LabelstreamError
 ├── ModelError             a model cannot be loaded: not found, no safetensors, no sequence classifier, ...
 ├── StartError             what the config names is not there: broker, topic, permission, port, ...
 ├── InferenceError         a classifier gave no answer for reasons that are not the records' (retriable)
-│   └── ModelChanged       the replica serves another revision than the caller prepared its input for
+│   ├── ModelChanged       the replica serves another revision than the caller prepared its input for
+│   └── FailedApart        the model failed on sequences that it ran by themselves, right after a text that it answered
 └── StreamError            the stream cannot go on: it stops without committing and is started anew (retriable)
     ├── RecordRefused      the broker refused a record for itself: it is looked for record by record
     ├── Fenced             the broker has ended our transaction: a new process takes over (not retriable)
@@ -48,6 +49,10 @@ class InferenceError(LabelstreamError):
 
 class ModelChanged(InferenceError):
     """The model behind the handle is not the one whose tokenizer and labels the caller holds."""
+
+
+class FailedApart(InferenceError):
+    """The model answered a known good text, and failed as a whole on the sequences that it ran alone after it."""
 
 
 class StreamError(LabelstreamError):

@@ -18,7 +18,7 @@ from workers.errors import ConfigError
 
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
-MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`: 32,768 messages
+MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
@@ -241,7 +241,7 @@ class PipelineSettings(Section):
     on_empty_text: Literal["dead_letter", "skip"] = "dead_letter"
     on_tombstone: Literal["skip", "dead_letter"] = "skip"
     limits: LimitSettings = LimitSettings()
-    max_poll_records: int = Field(default=512, ge=1, le=10_000)
+    max_poll_records: int = Field(default=2_048, ge=1, le=10_000)
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] | Literal["auto"] = "auto"
     commit_interval_ms: int = Field(default=1_000, ge=10)
     drain_timeout_s: float = Field(default=30.0, gt=0)

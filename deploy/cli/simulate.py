@@ -8,6 +8,7 @@ import typer
 
 from deploy.cli.terminal import out, say
 from workers.errors import ConfigError
+from workers.stream.pace import ORDINARY_RECORDS
 
 if TYPE_CHECKING:
     from deploy.simulate.compare import Goal, Row
@@ -72,8 +73,8 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
     chosen = settings.pipelines[name]
     model = settings.models[chosen.model]
     return Goal(chosen.target_drain_s, chosen.max_lag_s, model.replicas.min), cluster._replace(
-        calls=chosen.most_in_flight, call_messages=chosen.max_poll_records, most_replicas=model.replicas.max,
-        most_workers=chosen.workers.max)
+        calls=chosen.most_in_flight, call_messages=min(ORDINARY_RECORDS, chosen.max_poll_records),
+        most_replicas=model.replicas.max, most_workers=chosen.workers.max)
 
 
 def _one(path: Path, cluster: "Cluster", goal: "Goal", partitions: int, plot: Path | None) -> dict[str, Any]:

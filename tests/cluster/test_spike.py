@@ -18,6 +18,7 @@ from tests.cluster.system import Stream, Topics, cluster_of, running, settings_f
 from tests.integration.streams import wait_until
 from tests.kafka import Broker
 from workers.settings import Settings
+from workers.stream.pace import ORDINARY_RECORDS
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.measured]
 # Slow replicas: nine processes that start at once take two cores, and the worker is to have its share of them.
@@ -104,8 +105,9 @@ def simulate(stream: Stream, settings: Settings, starts: list[float]) -> Outcome
     pipeline, model = settings.pipelines["p"], settings.models["m"]
     cluster = Cluster(
         replica_per_s=1 / PER_TEXT_S, worker_per_s=20_000, tokens=30, calls=pipeline.most_in_flight,
-        call_messages=pipeline.max_poll_records, node_start_s=0, most_replicas=model.replicas.max, told_s=2,
-        most_workers=pipeline.workers.max, starts=tuple(starts))  # fmt: skip
+        call_messages=min(ORDINARY_RECORDS, pipeline.max_poll_records), node_start_s=0,
+        most_replicas=model.replicas.max, told_s=2, most_workers=pipeline.workers.max,
+        starts=tuple(starts))  # fmt: skip
     arrivals = np.array(stream.arrivals)
     trace = Trace("spike", 1.0, arrivals, np.zeros(len(arrivals), bool))
     return run(trace, cluster, Ours(cluster, pipeline.target_drain_s, pipeline.max_lag_s), pipeline.max_lag_s)

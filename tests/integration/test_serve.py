@@ -21,19 +21,20 @@ from deploy import runtime
 from deploy.app import _deployment, application
 from deploy.board import Board
 from deploy.handle import ServeClassifier
-from deploy.isolation import MOST_CRASHES, TOGETHER_DEATHS
+from deploy.isolation import TOGETHER_FAILURES
 from deploy.names import BOARD
 from deploy.replica import ModelReplica
 from deploy.scaling.in_flight import LEAST_CALLS
+from deploy.suspects import MOST_ALONE
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
-from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
+from workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
 from workers.engine.description import ModelDescription
 from workers.engine.engine import Engine
 from workers.engine.packed import PackedSequences, ScoredSequences, split
-from workers.errors import ModelError
+from workers.errors import InferenceError, ModelError
 from workers.settings import ModelSettings, Range, Settings, load_settings
 from workers.stream.worker import PipelineWorker
 
@@ -111,6 +112,21 @@ class MortalReplica(ModelReplica):
 
     def pid(self) -> int:
         return os.getpid()
+
+
+class SlowPredictor(fakes.NoPredictor):
+    """Does 2,000 tokens a second, but for POISON, which takes 4 seconds."""
+
+    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+        poison = POISON in (row.ids.tolist() for row in split(packed, 1, 1))
+        time.sleep(len(packed.ids) / 2_000 + 4.0 * poison)
+        return super().predict(packed, top_k)
+
+
+class SlowReplica(ModelReplica):
+    @staticmethod
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
+        return fakes.description(), SlowPredictor()
 
 
 class Serving:
@@ -335,11 +351,47 @@ def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal:
         if text == "d d":
             assert isinstance(answer, RecordError)
             assert answer.fault is Fault.CRASHES_MODEL
-            assert answer.attempts == deaths == TOGETHER_DEATHS + 1 + MOST_CRASHES
+            assert answer.attempts == deaths == TOGETHER_FAILURES + 1 + MOST_ALONE
         else:
             assert isinstance(answer, Prediction)
             assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
             assert answer.tokens == len(text.split()) + 2
+
+
+@pytest.fixture(scope="module")
+def slow(serving: Serving) -> Any:
+    """The handle of two replicas that take their time. They end with the whole cluster."""
+    spec, shown = (part.model_dump(mode="json") for part in (serving.settings.models["m"], serving.settings.telemetry))
+    deployment = _deployment(
+        SlowReplica, "model-slow", "1", serving.settings.logs, num_replicas=2, max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": 0}
+    )  # fmt: skip
+    board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
+    serve.run(board.bind({"slow": deployment.bind(spec, shown)}), name="slow", route_prefix=None)
+    return serve.get_deployment_handle("model-slow", "slow")
+
+
+def test_a_slow_model_answers_all_but_the_record_that_takes_too_long_alone(slow: Any) -> None:
+    different = [" ".join("abc"[i // 3**place % 3] for place in range(6)) for i in range(180)]
+    long = [Request(f"{text} {'a b c d ' * 12}") for text in different]  # five seconds of one replica
+    texts = [*different[:30], "d d"]
+    with closing(ServeClassifier("slow", slow, 1.5, 60)) as classifier:
+        answers = classifier.submit(long).result(60)  # in one attempt
+        assert all(isinstance(answer, Prediction) for answer in answers)
+        requests, progress, attempts = [Request(text) for text in texts], Progress(), 0
+        while True:
+            try:
+                *others, last = classifier.submit(requests, progress).result(60)
+                break
+            except InferenceError:
+                attempts += 1
+                assert attempts < 30
+    assert isinstance(last, RecordError)
+    assert last.fault is Fault.TIMED_OUT
+    for text, answer in zip(texts, others, strict=False):
+        assert isinstance(answer, Prediction)
+        assert answer.tokens == len(text.split()) + 2
+        assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
 
 
 def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:

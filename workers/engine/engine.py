@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from workers.classifier import Answer, Request
+from workers.classifier import Answer, Progress, Request
 from workers.engine.backend import Backend
 from workers.engine.description import ModelDescription
 from workers.engine.faults import one_line
@@ -57,8 +57,9 @@ class Engine:
         description, backend = load(source, ModelOptions(**options))
         return cls(description, backend, max_batch_tokens)
 
-    def submit(self, requests: Sequence[Request]) -> "Future[Answers]":
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
         """See `Classifier.submit`. Resolves with InferenceError also when too many requests are pending."""
+        del progress  # there are no parts whose answers could be kept
         future: Future[Answers] = Future()
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         with self._changed:
@@ -77,6 +78,14 @@ class Engine:
     def classify(self, requests: Sequence[Request]) -> Answers:
         """Submit and wait. Raises InferenceError."""
         return self.submit(requests).result()
+
+    def trouble(self) -> str:
+        """See `Classifier.trouble`."""
+        return ""
+
+    def resume(self) -> bool:
+        """See `Classifier.resume`."""
+        return False
 
     @property
     def device(self) -> torch.device:

@@ -79,6 +79,23 @@ def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[
     return parts
 
 
+def select(packed: PackedSequences, rows: NDArray[np.intp]) -> PackedSequences:
+    """The sequences of `rows` (at least one), which ascend."""
+    if len(rows) == len(packed.lengths):
+        return packed
+    ends = np.cumsum(packed.lengths, dtype=np.intp)
+    starts = ends - packed.lengths
+    if rows[-1] - rows[0] + 1 == len(rows):
+        tokens: slice | NDArray[np.intp] = slice(int(starts[rows[0]]), int(ends[rows[-1]]))
+    else:
+        chosen = zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
+        tokens = np.concatenate([np.arange(start, end) for start, end in chosen])
+    return PackedSequences(
+        packed.ids[tokens], packed.lengths[rows], None if packed.type_ids is None else packed.type_ids[tokens],
+        None if packed.targets is None else packed.targets[rows],
+    )  # fmt: skip
+
+
 def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:
     """Join the answers to `split`'s parts (at least one), all with the same k.
 

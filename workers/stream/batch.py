@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from schemas.dead_letter import Reason, Stage
 from schemas.message import TextMessage
-from workers.classifier import MODEL_FAULTS, Answer, Classifier, RecordError, Request
+from workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
 from workers.stream.offsets import PartitionProgress
 from workers.stream.rejection import DecodeError, Rejection
 from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES, weight
@@ -45,7 +45,8 @@ class Call:
     def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
         self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
         self._context = copy_context()  # whose span the next attempts belong to as well
-        self.future: Future[list[Answer]] = classifier.submit(requests)
+        self._progress = Progress()
+        self.future: Future[list[Answer]] = classifier.submit(requests, self._progress)
         self.retry_at: float | None = None
         self.done_at: float | None = None
         self._pause_s = RETRY_FIRST_S / 2
@@ -64,6 +65,11 @@ class Call:
         """Is there an answer, and not only the end of an attempt?"""
         return self.future.done() and self.future.exception() is None
 
+    @property
+    def progressed_at(self) -> float:
+        """Monotonic seconds when the model last answered a part of it; -inf before."""
+        return self._progress.at
+
     def fail(self) -> float:
         """This attempt has failed: the seconds until the next one, twice as many each time."""
         self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
@@ -71,9 +77,9 @@ class Call:
         return self._pause_s
 
     def resubmit(self) -> None:
-        """The next attempt."""
+        """The next attempt. What was answered in earlier ones is not asked for again."""
         self.retry_at = self.done_at = None
-        self.future = self._context.run(self._classifier.submit, self.requests)
+        self.future = self._context.run(self._classifier.submit, self.requests, self._progress)
 
     def _done(self, wake: Callable[[], None]) -> None:
         self.done_at = time.monotonic()

@@ -5,6 +5,9 @@ from collections import deque
 
 FIRST_RECORDS = 64  # before anything is known of the model
 BATCH_S = 2.0
+# More than this only where it is next to no work. Each micro-batch costs the same milliseconds of Python beside the
+# GPU, whatever its size: 2,048 texts a call in place of 512 gave an H200 2 to 17% more texts/s.
+ORDINARY_RECORDS, FAST_BATCH_S = 512, 0.1
 MEASURED_SHIPMENTS = 8
 
 
@@ -14,7 +17,7 @@ class Pace:
     A large micro-batch is efficient, but all that is in flight must be finished when the worker stops, or has to give
     up partitions: on a slow model `max_poll_records` of long texts can take minutes. So one micro-batch gets what is
     answered in about two seconds, or in less where `max_in_flight` of those, which may be set at any time, would take
-    more than `in_flight_s`.
+    more than `in_flight_s`. It gets more than ORDINARY_RECORDS only where those are answered in FAST_BATCH_S.
     """
 
     def __init__(self, max_poll_records: int, max_in_flight: int, in_flight_s: float) -> None:
@@ -35,4 +38,5 @@ class Pace:
             return min(FIRST_RECORDS, self._most)
         per_s = sum(messages for messages, _ in self._measured) / max(seconds, 1e-6)
         batch_s = min(BATCH_S, self._in_flight_s / self.max_in_flight)
-        return max(1, min(self._most, int(per_s * batch_s)))
+        fast = max(ORDINARY_RECORDS, int(per_s * min(FAST_BATCH_S, batch_s)))
+        return max(1, min(self._most, fast, int(per_s * batch_s)))

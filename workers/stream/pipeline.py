@@ -9,6 +9,7 @@ no replica busy.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -128,23 +129,37 @@ class Pipeline:
         is a topic that takes nothing: another worker would only send what it has taken a second time.
         """
         oldest = next((batch for batch in tuple(self._in_flight) if not batch.answered()), None)
-        if oldest is None or self.gate.held is not None:
+        if oldest is None or self.paused():
             return 0.0
-        return time.monotonic() - max(self._since(oldest), self._failed_at)
+        return time.monotonic() - max(self._since(oldest), self._failed_at, self._progressed_at(oldest))
 
     def awaited(self) -> dict[str, float]:
         """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
         now, awaited = time.monotonic(), {}
         if self._shipped and (topic := self._shipped[0].awaited()):
             awaited[f"topic {topic}"] = now - self._shipped[0].sent_at
-        if self.gate.held is None and (batch := self._next_to_ship()) is not None:
-            silent_s = now - max(self._since(batch), self._answered_at)
+        if not self.paused() and (batch := self._next_to_ship()) is not None:
+            silent_s = now - max(self._since(batch), self._answered_at, self._progressed_at(batch))
             awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
         return awaited
 
     def obstacles(self) -> dict[str, str]:
         """See `Delivery.obstacles`."""
         return self._delivery.obstacles()
+
+    def troubles(self) -> dict[str, str]:
+        """Why a model should be given nothing more now, by its name; nothing is polled for so long."""
+        return {name: text for name, classifier in self._classifiers.items() if (text := classifier.trouble())}
+
+    def paused(self) -> bool:
+        """Until something is repaired, or an operator has a word."""
+        return self.gate.held is not None or bool(self.troubles())
+
+    def resume(self) -> int | None:
+        """An operator's word: whatever it is paused for, it goes on. How many messages were held; None: no pause."""
+        resumed = [classifier.resume() for classifier in self._classifiers.values()]
+        held = self.gate.resume()
+        return 0 if held is None and any(resumed) else held
 
     def in_flight(self) -> Counter[int]:
         """Messages between poll and acknowledgement, by partition."""
@@ -160,13 +175,13 @@ class Pipeline:
         """
         if self._to_be_shipped():
             return []
-        paused = not accept or self._full() or self.gate.held is not None or not self._may_read()
+        paused = not accept or self._full() or self.paused() or not self._may_read()
         wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
         if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._to_be_shipped():
                 self._pause_s = 0.0
             return []
-        waits = not paused and not self._in_flight
+        waits = accept and not self._in_flight
         most = self._pace.records()
         self._room = self._budget.room(self._bytes())
         polled = self._source.poll(POLL_MS if waits else 0, paused, most, self._room)
@@ -203,6 +218,10 @@ class Pipeline:
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
         return max(batch.received_at, self.gate.released_at)
+
+    @staticmethod
+    def _progressed_at(batch: MicroBatch) -> float:
+        return max((call.progressed_at for call in batch.calls), default=-math.inf)
 
     def _handing_over(self) -> bool:
         """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""

@@ -64,12 +64,14 @@ class Watch:
             alarms["breaker"] = f"{gate.alarm}; `labelstream resume {self._name}` lets them pass"
         if too_many := self._dead_share.alarm():
             alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
+        alarms |= {f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
+                   for model, text in self._pipeline.troubles().items()}
         for owing, seconds in self._pipeline.awaited().items():
             if seconds > SILENT_S:
                 what = "does not acknowledge" if owing.startswith("topic") else "gives no answer"
                 alarms[owing] = f"{owing} {what} for more than {SILENT_S:g} s; the stream waits for it"
         alarms |= self._pipeline.obstacles()
-        for place in self._stalls.stalled(() if gate.held is not None else self._standings()):
+        for place in self._stalls.stalled(() if self._pipeline.paused() else self._standings()):
             alarms[f"stall {place}"] = f"{place} has made no progress for more than {self._stall_timeout_s:g} s"
         return alarms
 

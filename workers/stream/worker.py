@@ -78,6 +78,10 @@ class PipelineWorker:
         self._history, self._lives, self._stalled = GroupHistory(), Lives(), False
         self._backlog: dict[int, tuple[int, int]] = {}
         self._calls: int | None = None
+        # A call says that it has failed when its model was silent for `call_timeout_s`, or for twice that where what
+        # it asks runs by itself. To start the worker anew before would forget what was found out about its records.
+        timeouts_s = [settings.models[model].call_timeout_s for model in self._pipeline_settings.allowed_models]
+        self._stall_s = max(self._pipeline_settings.stall_timeout_s, 2.5 * max(timeouts_s))
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name=f"pipeline-{name}", daemon=True)
 
@@ -112,9 +116,9 @@ class PipelineWorker:
         if idle_s > LOOP_STALL_S and self._trouble is None:
             raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
         oldest_s = self._pipeline.oldest_s() if self._pipeline else 0.0
-        if oldest_s > self._pipeline_settings.stall_timeout_s:
+        if oldest_s > self._stall_s:
             raise StreamError(f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
-                              f"(stall_timeout_s is {self._pipeline_settings.stall_timeout_s:.0f})")
+                              f"(stall_timeout_s is {self._stall_s:.0f})")
 
     def command(self, command: Command, timeout_s: float) -> "Future[Answer]":
         """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
@@ -146,7 +150,7 @@ class PipelineWorker:
         in_flight = pipeline.in_flight() if pipeline else Counter()
         return {
             "worker": self._id,
-            "state": "paused" if self._state == "running" and pipeline and pipeline.gate.held else self._state,
+            "state": "paused" if self._state == "running" and pipeline and pipeline.paused() else self._state,
             "alarms": self._alarms.texts(),
             "trouble": str(self._trouble) if self._trouble else None,
             "lag": sum(lag for lag, _ in self._backlog.values()),
@@ -289,7 +293,7 @@ class PipelineWorker:
 def _execute(pipeline: Pipeline, command: Command) -> str | None:
     """What was done; None: not yet. Raises `Refused`."""
     if command["name"] == "resume":
-        held = pipeline.gate.resume()
+        held = pipeline.resume()
         if held is None:
             raise Refused("it is not paused", ours=False)
         return f"goes on with {held} messages that were held"

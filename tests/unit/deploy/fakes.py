@@ -77,8 +77,8 @@ class FakeHandle:
         self.calls.append(args[:3])  # type: ignore[arg-type]
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(*args[:3])
 
-    async def noted(self, ticket: str) -> bool:
-        return False
+    async def noted(self, ticket: str) -> float | None:
+        return None
 
 
 class _Method:

@@ -96,10 +96,10 @@ class MortalHandle(FakeHandle):
     def deaths(self) -> int:
         return sum(replica.deaths for replica in self.replicas)
 
-    async def noted(self, ticket: str) -> bool:
+    async def noted(self, ticket: str) -> float | None:
         found = ticket in self._notes.values()
         self._mute -= found
-        return found and self._mute < 0
+        return 0.0 if found and self._mute < 0 else None
 
     def invoke(self, method: str, *args: Any) -> Any:
         return self.describe() if method == "describe" else self._classify(*args)

@@ -14,7 +14,7 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError
 
-from deploy import handle as handle_module
+from deploy.deadlines import Deadlines
 from deploy.handle import ServeClassifier
 from tests.models import build
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
@@ -61,7 +61,7 @@ def test_texts_go_over_grpc_and_the_tokenizer_does_not(connect: Connect) -> None
 
 
 def test_a_large_micro_batch_is_cut_and_joined_in_order(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 20)
+    monkeypatch.setattr(Deadlines, "part_tokens", lambda _: 20)
     every = [" ".join(words) for length in range(1, 5) for words in product("abcd", repeat=length)]
     texts = random.Random(1).sample(every, 101)
     handle = FakeHandle()
@@ -74,7 +74,7 @@ def test_a_large_micro_batch_is_cut_and_joined_in_order(connect: Connect, monkey
 def test_the_pairs_of_one_message_may_take_several_calls(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 60)
+    monkeypatch.setattr(Deadlines, "part_tokens", lambda _: 60)
     folder = build(tmp_path / "nli", "bert", labels=("contradiction", "neutral", "entailment"))
     requests = [Request("good " * (1 + i), candidate_labels=tuple(f"bad {label}" for label in range(1 + 9 * i)))
                 for i in range(4)]  # fmt: skip
@@ -117,7 +117,7 @@ def test_failures_of_transport_are_got_over(connect: Connect, error: Exception) 
 
 
 def test_only_the_failed_part_is_asked_again(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handle_module, "MAX_CALL_TOKENS", 3)
+    monkeypatch.setattr(Deadlines, "part_tokens", lambda _: 3)
     handle = FakeHandle(by_length, raising(ActorDiedError()), by_length)
     assert len(connect(handle).submit([Request("a"), Request("b"), Request("c")]).result(10)) == 3
     assert len(handle.calls) == 4

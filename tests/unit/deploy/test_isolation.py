@@ -8,17 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import transport
+from deploy import deadlines, transport
 from deploy.handle import ServeClassifier
-from deploy.isolation import GROUP_SEQUENCES, MOST_CRASHES, TOGETHER_DEATHS, Suspects, Suspicion, Work
+from deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
+from deploy.suspects import MOST_ALONE, Suspects, Suspicion
+from deploy.work import Work, rows_of
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
 from workers.classifier import Fault, Prediction, RecordError, Request
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError
 
-MOST_DEATHS = TOGETHER_DEATHS + 1 + MOST_CRASHES  # of one poison record
-CRASHED = RecordError(Fault.CRASHES_MODEL, "3 replicas died while they ran it alone", MOST_DEATHS)
+MOST_DEATHS = TOGETHER_FAILURES + 1 + MOST_ALONE  # of one poison record
+CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MOST_DEATHS)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -44,7 +46,7 @@ def check(texts: Sequence[str], answers: Sequence[Prediction | RecordError]) -> 
         if "d" in text:
             assert isinstance(answer, RecordError)
             assert answer.fault is Fault.CRASHES_MODEL
-            assert answer.attempts >= MOST_CRASHES
+            assert answer.attempts >= MOST_ALONE
         else:
             assert isinstance(answer, Prediction)
             assert answer.tokens == len(text.split()) + 2
@@ -110,7 +112,8 @@ def test_a_death_for_other_reasons_is_got_over_in_one_call() -> None:
     assert handle.asked == 2
 
 
-def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison() -> None:
+def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 1e6)
     handle = MortalHandle(replicas=1, restart_s=0.4)
     texts = [innocent(i) for i in range(40)]
     texts[7] = "d"
@@ -124,8 +127,8 @@ def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison() -> 
                 timeouts += 1
                 assert timeouts < 20
     check(texts, answers)
-    assert timeouts >= MOST_CRASHES
-    assert handle.deaths == MOST_DEATHS
+    assert timeouts >= MOST_ALONE
+    assert 1 + MOST_ALONE <= handle.deaths <= MOST_DEATHS  # what was late together counts as well
 
 
 def test_replicas_that_die_of_anything_blame_nobody() -> None:
@@ -145,7 +148,7 @@ def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -
     texts = ["a b c a b c a", "d", "b"]
     with connected(MortalHandle(score=score)) as classifier:
         answers = classifier.submit([Request(text) for text in texts]).result(30)
-    assert answers[0] == refused._replace(attempts=2 + TOGETHER_DEATHS + 1)
+    assert answers[0] == refused._replace(attempts=2 + TOGETHER_FAILURES + 1)
     assert answers[1] == CRASHED
     assert isinstance(answers[2], Prediction)
 
@@ -155,7 +158,8 @@ def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
     packed = PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32))
     work = Work(packed, 2, "one", ranked)
     ids = np.array([[0, 1], [1, 0]], np.int32)
-    work.put([0, 2], ScoredSequences(ids if ranked else None, np.array([[0.5, 0.25], [0.75, 0.125]], np.float32), {}))
+    scores = np.array([[0.5, 0.25], [0.75, 0.125]], np.float32)
+    work.put(rows_of([0, 2]), ScoredSequences(ids if ranked else None, scores, {}))
     work.refuse(1, CRASHED)
     answer = work.answer()
     assert answer.errors == {1: CRASHED}
@@ -166,11 +170,22 @@ def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
     assert (work.answer().label_ids is None) is not ranked
 
 
+def test_an_answer_of_another_shape_is_none() -> None:
+    work = Work(PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32)), 2, "one", ranked=True)
+    ids, scores = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.float32)
+    for wrong in (ScoredSequences(ids[:1], scores[:1], {}), ScoredSequences(ids[:, :1], scores[:, :1], {}),
+                  ScoredSequences(None, scores, {}), ScoredSequences(ids[:1], scores, {})):
+        with pytest.raises(ValueError, match="for 2 sequences"):
+            work.put(rows_of([0, 1]), wrong)
+    with pytest.raises(ValueError, match="3 of 3 sequences have no answer"):
+        work.answer()
+
+
 def test_what_is_remembered_is_bounded() -> None:
     suspects = Suspects(most=3)
-    suspects.died([b"1", b"2", b"3"], running=False)
-    suspects.died([b"1"], running=True)
-    suspects.died([b"4"], running=False)
+    suspects.failed([b"1", b"2", b"3"], Fault.TIMED_OUT, running=False)
+    suspects.failed([b"1"], Fault.TIMED_OUT, running=True)
+    suspects.failed([b"4"], Fault.TIMED_OUT, running=False)
     assert [suspects.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
-        Suspicion(2, True, 1), Suspicion(), Suspicion(1), Suspicion(1),
+        Suspicion(2, True, (Fault.TIMED_OUT,)), Suspicion(), Suspicion(1), Suspicion(1),
     ]  # fmt: skip

@@ -63,20 +63,22 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
 
 def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "MOST_NOTES", 3)
-    board = Board({})
+    now = [100.0]
+    board = Board({}, clock=lambda: now[0])
 
-    async def play() -> list[bool]:
+    async def play() -> list[float | None]:
         await board.note("lives", "t1")
         await board.note("lives", None)
         await board.note("busy", "t2")
         await board.note("busy", "t3")
         for i in range(4, 6):
             await board.note(f"dead {i}", f"t{i}")
-        assert [await board.noted(f"t{i}") for i in range(1, 6)] == [False, False, True, True, True]
+        now[0] += 5
+        assert [await board.noted(f"t{i}") for i in range(1, 6)] == [None, None, 5.0, 5.0, 5.0]
         await board.note("dead 6", "t6")
         return [await board.noted(f"t{i}") for i in range(3, 7)]
 
-    assert asyncio.run(play()) == [False, True, True, True]
+    assert asyncio.run(play()) == [None, 5.0, 5.0, 0.0]
 
 
 def test_our_own_error_is_found_in_a_traceback() -> None:

@@ -102,8 +102,10 @@ class TestWatch:
         vars(gate).update(pipeline.pop("gate", {}))
         source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
                                       halted=lambda: pipeline.pop("halted", {}))
-        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}),
-                                   obstacles=lambda: pipeline.get("obstacles", {}))
+        troubles = pipeline.get("troubles", {})
+        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}), troubles=lambda: troubles,
+                                   obstacles=lambda: pipeline.get("obstacles", {}),
+                                   paused=lambda: bool(troubles) or gate.held is not None)
         dead_share: Any = SimpleNamespace(alarm=lambda: pipeline.get("dead", ""))
         watch = Watch("p", run, source, dead_share, 300, clock)
         assert watch.look() is not None
@@ -128,6 +130,10 @@ class TestWatch:
         assert self.look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
         found = self.look(Clock(), wait_s=301, gate={"held": object()})
         assert found == {"breaker": "paused: all of them; `labelstream resume p` lets them pass"}
+
+    def test_a_pause_of_a_model_says_how_it_ends(self) -> None:
+        found = self.look(Clock(), wait_s=301, troubles={"m": "paused: replicas die; it goes on later"})
+        assert found == {"pause m": "paused: replicas die; it goes on later, or on `labelstream resume p`"}
 
 
 def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,6 +45,12 @@ def test_a_micro_batch_is_two_seconds_of_a_slow_model(clock: Clock, per_s: float
     assert run(Pace(512, 4, 15), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
 
 
+@pytest.mark.parametrize(("per_s", "expected"), [(5_000, 512), (10_000, 1_000), (100_000, 2_048)])
+def test_only_a_fast_model_gets_large_micro_batches(clock: Clock, per_s: float, expected: int) -> None:
+    assert run(Pace(2_048, 4, 15), clock, per_s) == pytest.approx(expected, abs=1)
+    assert run(Pace(100, 4, 15), clock, per_s) == 100
+
+
 def test_what_is_in_flight_fits_the_drain(clock: Clock) -> None:
     size = run(Pace(512, max_in_flight=10, in_flight_s=2.5), clock, per_s=100)
     assert 10 * size / 100 <= 2.5

@@ -317,6 +317,56 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
     assert len(bench.producer.results()) == 5
 
 
+def test_a_model_in_trouble_is_given_nothing_more(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.paused = "paused: replicas die"
+    bench.feed(message("a"))
+    started = time.monotonic()
+    for _ in range(3):
+        bench.pipeline.turn(True)
+    assert bench.source.polls == [True] * 3
+    assert bench.source.timeouts_ms == [POLL_MS] * 3  # the thread does not spin meanwhile
+    assert time.monotonic() - started < 10
+    assert bench.pipeline.paused()
+    assert bench.pipeline.resume() == 0
+    assert bench.pipeline.resume() is None
+    bench.run_dry()
+    assert len(bench.producer.results()) == 1
+
+
+def test_what_is_under_way_at_a_model_in_trouble_is_not_overdue(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    time.sleep(0.05)
+    assert bench.pipeline.oldest_s() >= 0.05
+    bench.classifier.paused = "paused: replicas die"
+    assert bench.pipeline.oldest_s() == 0
+    assert bench.pipeline.awaited() == {}
+
+
+def test_a_call_whose_parts_are_answered_is_not_silent(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.gate.clear()
+    bench.feed(message("a"))
+    bench.turn_until(lambda: not bench.source.waiting)
+    time.sleep(0.1)
+    (batch,) = bench.pipeline._in_flight
+    batch.calls[0]._progress.at = time.monotonic()
+    assert bench.pipeline.oldest_s() < 0.1
+    assert bench.pipeline.awaited()["model m"] < 0.1
+
+
+def test_the_next_attempt_knows_what_the_last_one_found(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    bench.classifier.fail_next = 1
+    bench.feed(message("a"))
+    bench.run_dry()
+    first, second = bench.classifier.progresses
+    assert first is second is not None
+
+
 def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:

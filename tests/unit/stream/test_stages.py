@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import predict
 from tests.unit.stream.test_pipeline import Bench, message
-from workers.classifier import Answer, Request
+from workers.classifier import Answer, Progress, Request
 from workers.stream.batch import Call, MicroBatch
 
 HELD_S = 0.05
@@ -25,9 +25,18 @@ class Held:
     def __init__(self) -> None:
         self.futures: list[Future[list[Answer]]] = []
 
-    def submit(self, requests: Any) -> Future[list[Answer]]:
+    def submit(self, requests: Any, progress: Progress | None = None) -> Future[list[Answer]]:
         self.futures.append(Future())
         return self.futures[-1]
+
+    def trouble(self) -> str:
+        return ""
+
+    def resume(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
 
     def answer(self) -> None:
         self.futures[-1].set_result([predict(Request("a"))])

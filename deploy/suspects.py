@@ -1,0 +1,59 @@
+"""What is held against contents that the model did not get through. Pure."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from workers.classifier import Fault, RecordError
+
+MOST_ALONE = 3
+MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
+_HOW = {Fault.CRASHES_MODEL: "a replica died", Fault.TIMED_OUT: "no answer in time",
+        Fault.INFERENCE_FAILED: "the model failed"}  # fmt: skip
+
+
+class Suspicion(NamedTuple):
+    """`failures` of attempts that the content was part of; `narrowed`: it or its group ran by itself in one of them.
+
+    `alone`: how the attempts ended in which it ran alone.
+    """
+
+    failures: int = 0
+    narrowed: bool = False
+    alone: tuple[Fault, ...] = ()
+
+    def refusal(self) -> RecordError | None:
+        """Why the content is refused; None as long as it is not."""
+        if len(self.alone) < MOST_ALONE:
+            return None
+        counts = ", ".join(f"{_HOW[fault]} ({count})" for fault, count in Counter(self.alone).items())
+        return RecordError(self.alone[-1], f"it ran alone {len(self.alone)} times: {counts}", self.failures)
+
+
+class Suspects:
+    """Knows at most `most` contents; those longest untouched are forgotten."""
+
+    def __init__(self, most: int = MOST_SUSPECTS) -> None:
+        self._most = most
+        self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, content: bytes) -> Suspicion:
+        return self._known.get(content, Suspicion())
+
+    def failed(self, contents: Sequence[bytes], how: Fault, running: bool) -> None:
+        """An attempt at `contents` ended like that; `running`: while a replica ran these and nothing else."""
+        for content in dict.fromkeys(contents):
+            failures, narrowed, alone = self._known.pop(content, Suspicion())
+            if running and len(contents) == 1:
+                alone = (*alone, how)
+            self._known[content] = Suspicion(failures + 1, narrowed or running, alone)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def passed(self, contents: Sequence[bytes]) -> None:
+        """A replica has answered `contents`."""
+        for content in contents:
+            self._known.pop(content, None)

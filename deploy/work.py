@@ -1,0 +1,92 @@
+"""The sequences of one call, and the answers to them so far: they outlast every attempt at the call."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.classifier import Progress, RecordError
+from workers.engine.packed import PackedSequences, ScoredSequences, select, split
+
+Rows = NDArray[np.intp]
+
+
+class Work:
+    """All of it belongs to one `revision` of the model. `top_k`: how many labels each sequence is answered with.
+
+    `ranked`: how the model answers, as its description says. `progress` is told when there are answers. Rows are
+    positions in `packed`, ascending.
+    """
+
+    def __init__(
+        self, packed: PackedSequences, top_k: int, revision: str, ranked: bool, progress: Progress | None = None
+    ) -> None:
+        self.packed, self.top_k, self.revision = packed, top_k, revision
+        self._progress = progress or Progress()
+        count = len(packed.lengths)
+        self._label_ids = np.zeros((count, top_k), np.int32) if ranked else None
+        self._scores = np.full((count, top_k), np.nan, np.float32)
+        self._errors: dict[int, RecordError] = {}
+        self._done = np.zeros(count, np.bool_)
+
+    @cached_property
+    def _contents(self) -> list[bytes]:
+        return [_content(row, self.revision) for row in split(self.packed, 1, 1)]
+
+    def left(self, rows: Rows | None = None) -> Rows:
+        """Which of `rows` have no answer; None: of all."""
+        return np.flatnonzero(~self._done) if rows is None else rows[~self._done[rows]]
+
+    def first(self, rows: Rows, max_sequences: int, max_tokens: int) -> int:
+        """How many of the first of `rows` are at most so many sequences and tokens; one at least."""
+        ends = np.cumsum(self.packed.lengths[rows[:max_sequences]], dtype=np.int64)
+        return max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+
+    def tokens(self, rows: Rows) -> int:
+        return int(self.packed.lengths[rows].sum())
+
+    def contents(self, rows: Rows) -> list[bytes]:
+        """The same bytes for all sequences that are the same to the model."""
+        return [self._contents[row] for row in rows]
+
+    def take(self, rows: Rows) -> PackedSequences:
+        return select(self.packed, rows)
+
+    def put(self, rows: Rows, scored: ScoredSequences) -> None:
+        """Raises ValueError when there is not one answer of `top_k` labels per row: it would be a wrong label."""
+        shape = len(rows), self.top_k
+        ids = scored.label_ids
+        if scored.scores.shape != shape or (ids is None) is not (self._label_ids is None):
+            raise ValueError(f"{scored.scores.shape} answers for {len(rows)} sequences and {self.top_k} labels")
+        if ids is not None and self._label_ids is not None:
+            if ids.shape != shape:
+                raise ValueError(f"label ids of shape {ids.shape} for {len(rows)} sequences")
+            self._label_ids[rows] = ids
+        self._scores[rows] = scored.scores
+        self._errors.update({int(rows[row]): error for row, error in scored.errors.items()})
+        self._done[rows] = True
+        self._progress.at = time.monotonic()
+
+    def refuse(self, row: int, error: RecordError) -> None:
+        self._errors[row] = error
+        self._done[row] = True
+
+    def answer(self) -> ScoredSequences:
+        """All answers, in order. Raises ValueError as long as some are missing."""
+        if not self._done.all():
+            raise ValueError(f"{int((~self._done).sum())} of {len(self._done)} sequences have no answer")
+        return ScoredSequences(self._label_ids, self._scores, self._errors)
+
+
+def _content(row: PackedSequences, revision: str) -> bytes:
+    type_ids = b"" if row.type_ids is None else row.type_ids.tobytes()
+    target = b"" if row.targets is None else row.targets.tobytes()
+    return blake2b(row.ids.tobytes() + type_ids + target, digest_size=16, key=revision.encode()[:64]).digest()
+
+
+def rows_of(numbers: Sequence[int]) -> Rows:
+    """`numbers` as rows."""
+    return np.array(numbers, np.intp)

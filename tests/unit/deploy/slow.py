@@ -1,0 +1,62 @@
+"""One replica with a device that takes its time, and a handle to it: without Serve.
+
+What runs on the device runs to its end, whoever has given up; what only waits for it is dropped with its caller.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.deploy.fakes import FakeHandle, by_length, description, forever
+from workers.engine.description import ModelDescription
+from workers.engine.packed import PackedSequences, ScoredSequences
+
+
+class SlowHandle(FakeHandle):
+    """`seconds`: how long the device takes for a batch. `ran`: the sizes of what it ran, in tokens, and whether apart.
+
+    `away`: no replica answers anything.
+    """
+
+    def __init__(
+        self, seconds: Callable[[PackedSequences], float], describe: Callable[[], ModelDescription] = description
+    ) -> None:
+        super().__init__(describe=describe)
+        self._seconds = seconds
+        self.ran: list[tuple[int, bool]] = []
+        self.away = False
+        self.running: tuple[str, float] | None = None
+        self._device: asyncio.Task[None] | None = None
+        self._jobs: list[tuple[PackedSequences, str, asyncio.Future[None]]] = []
+
+    async def noted(self, ticket: str) -> float | None:
+        if self.running is None or self.running[0] != ticket:
+            return None
+        return asyncio.get_running_loop().time() - self.running[1]
+
+    def invoke(self, method: str, *args: Any) -> Any:
+        if self.away:
+            return forever()
+        return self.describe() if method == "describe" else self._classify(*args)
+
+    async def _classify(
+        self, packed: PackedSequences, top_k: int, revision: str, ticket: str = ""
+    ) -> ScoredSequences:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._jobs.append((packed, ticket, done))
+        if self._device is None or self._device.done():
+            self._device = asyncio.create_task(self._run())
+        await done
+        return by_length(packed, top_k, revision)
+
+    async def _run(self) -> None:
+        while self._jobs:
+            packed, ticket, done = self._jobs.pop(0)
+            if done.cancelled():
+                continue
+            self.running = ticket, asyncio.get_running_loop().time()
+            await asyncio.sleep(self._seconds(packed))
+            self.running = None
+            self.ran.append((len(packed.ids), bool(ticket)))
+            if not done.done():
+                done.set_result(None)
