@@ -641,10 +641,10 @@ def test_polls_follow_what_a_turn_can_do(benches: Callable[..., Bench]) -> None:
     sizes: list[int] = []
 
     class Slow(FakeClassifier):
-        def submit(self, requests: Any) -> Any:
+        def submit(self, requests: Any, progress: Any = None) -> Any:
             sizes.append(len(requests))
             time.sleep(0.02 * len(requests))
-            return super().submit(requests)
+            return super().submit(requests, progress)
 
     bench.pipeline._classifiers = {"m": Slow()}
     bench.feed(*(message("x" * 10_000) for _ in range(300)))
