@@ -47,7 +47,8 @@ class ResultSink:
 
     While careful, micro-batches are shipped item by item, each acknowledged before the next. A producer is beyond
     repair once the broker has refused a record for itself, and fails every other record in it: only alone can the one
-    at fault be told from its neighbours.
+    at fault be told from its neighbours. So are those with dead letters until the dead-letter topic has taken one:
+    where it takes none the stream ends, and what was sent behind them would come out again with each new start.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ResultSink:
         self._acceptance = Acceptance(name, settings, limits)
         self._destinations = Destinations(settings, producer)
         self._careful = 0
+        self._alone = self._letters_taken = False
         self._late: _Late | None = None
         self._taken: set[tuple[str, Place]] = set()  # what the broker has of micro-batches that are sent again
 
@@ -97,7 +99,9 @@ class ResultSink:
         whole, `StreamError` when the producer cannot take a record.
         """
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
-        values = batch.values or self._encoded(batch.items, batch.answers())
+        answers = batch.answers()
+        values = batch.values or self._encoded(batch.items, answers)
+        self._alone = self._careful > 0 or (not self._letters_taken and _has_letters(values, answers))
         batch, rest, values = self._fitting(batch, values, room)
         shipment, now_ms = Shipment(batch, rest), time.time() * 1000
         tally, answers = shipment.tally, batch.answers()
@@ -122,7 +126,7 @@ class ResultSink:
                     self._bury(shipment, item, rejection)
                 if is_sound(item.record.timestamp, now_ms):
                     tally.latencies_ms.append(now_ms - item.record.timestamp)
-            if results and not self._careful:
+            if results and not self._alone:
                 self._send_all(shipment, results)
         except RecordRefused as error:
             shipment.broken_off(error)
@@ -155,7 +159,7 @@ class ResultSink:
         self, batch: MicroBatch, values: list[bytes | None], room: int
     ) -> tuple[MicroBatch, MicroBatch | None, list[bytes | None]]:
         """As much at the head of `batch` as there is room for, at least one item; the rest of it; the head's values."""
-        count = 1 if self._careful else self._count(batch, values, room // 2 if self._settings.review else room)
+        count = 1 if self._alone else self._count(batch, values, room // 2 if self._settings.review else room)
         if count >= len(values):
             return batch, None, values
         head, rest = batch.split(count)
@@ -189,7 +193,7 @@ class ResultSink:
         while review is not None and not self._send(shipment, review, takes.to_review(review, item, result), item):
             if rejection := takes.obstacle(item, result, review):
                 return rejection
-        while self._careful and not self._send(shipment, output, takes.in_time(result), item):
+        while self._alone and not self._send(shipment, output, takes.in_time(result), item):
             if rejection := takes.obstacle(item, result, review):
                 return rejection
         shipment.tally.results[record.partition] += 1
@@ -224,16 +228,18 @@ class ResultSink:
         shipment.first_dead.setdefault(kind, item.record.offset)
 
     def _send(self, shipment: Shipment, topic: str, record: Outgoing, item: Item) -> bool:
-        """False: the broker refused it for itself, which is known only while careful."""
+        """False: the broker refused it for itself, which is known only of what is sent alone."""
         what = topic, place_of(item)
         if what in self._taken:
             return True
         try:
             ack = self._producer.send(topic, record)
-            if self._careful and not self._answered(ack):
+            if self._alone and not self._answered(ack):
                 self._late = _Late(ack, topic, item, record)
+            elif self._alone and topic == self._settings.dead_letter:
+                self._letters_taken = True
         except KafkaError as error:
-            if not (self._careful and isinstance(error, OWN)):
+            if not (self._alone and isinstance(error, OWN)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
             self._acceptance.refused(topic, item, record, error)
             self._producer.refused()
@@ -264,6 +270,10 @@ class ResultSink:
             log.info("pipeline %s: %d dead letters (%s), the first of %s:%d:%d", self._name,
                      shipment.tally.dead_letters[partition, reason], reason, self._settings.input, partition, offset,
                      extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason})
+
+
+def _has_letters(values: list[bytes | None], answers: list[Outcome | None]) -> bool:
+    return any(value is None and answer is not None for value, answer in zip(values, answers, strict=True))
 
 
 def _size(record: ConsumerRecord, value: bytes | None) -> int:

@@ -241,18 +241,20 @@ def test_what_was_lost_is_given_up_and_the_rest_goes_on(make: Callable[..., Benc
 
 def test_who_owes_something_is_named(make: Callable[..., Bench]) -> None:
     bench = make()
+    bench.feed(BROKEN)
+    bench.turn_until(lambda: bool(bench.stats.snapshot()["dead_letters"]))
     bench.producer.hold = True
-    bench.feed(GOOD, BROKEN)
-    bench.turn_until(lambda: len(bench.producer.sent) == 2)
+    bench.feed(GOOD, BROKEN, first=1)
+    bench.turn_until(lambda: len(bench.producer.sent) == 3)
     assert [*bench.pipeline.awaited()] == ["topic dlq"]
-    bench.producer.acks[0].success(None)
+    bench.producer.acks[1].success(None)
     bench.pipeline.turn(accept=True)
     assert [*bench.pipeline.awaited()] == ["topic out"]
-    bench.producer.acks[1].success(None)
+    bench.producer.acks[2].success(None)
     bench.producer.hold = False
     bench.run_dry()
     bench.classifier.gate.clear()
-    bench.feed(GOOD, first=2)
+    bench.feed(GOOD, first=3)
     bench.turn_until(lambda: not bench.source.waiting)
     time.sleep(0.02)
     awaited = bench.pipeline.awaited()
