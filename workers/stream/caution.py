@@ -97,9 +97,10 @@ class Caution:
         if evidence.alone:
             case.retry_at = self._clock() + PROOF_S
         if case.doubt:
-            log.warning("%s:%d: the last %d workers ended without progress at offset %d; the next %d records are taken "
-                        "%d at a time, with nothing else in flight", partition.topic, partition.partition,
-                        evidence.lives, offset, case.doubt, evidence.window(), extra=log_fields(partition, offset))
+            log.warning("%s:%d: the worker before ended without progress at offset %d (in a row: %d); of the next %d "
+                        "records at most %d are taken at once, with nothing else in flight", partition.topic,
+                        partition.partition, offset, evidence.lives, case.doubt, evidence.window(),
+                        extra=log_fields(partition, offset))
 
     def begin_anew(self, partitions: Iterable[TopicPartition]) -> None:
         """Their offsets were moved."""
