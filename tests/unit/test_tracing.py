@@ -15,7 +15,7 @@ from deploy.joiner import Joiner
 from tests.unit.deploy.fakes import by_length
 from tests.unit.stream.test_pipeline import Bench, benches, message
 from workers import tracing
-from workers.classifier import Request
+from workers.classifier import Progress, Request
 from workers.engine.packed import PackedSequences
 from workers.errors import ConfigError
 from workers.settings import TracingSettings
@@ -90,9 +90,9 @@ def test_a_micro_batch_ends_when_it_is_acknowledged_and_its_attempts_are_its_chi
     seen: list[str | None] = []
     submit = bench.classifier.submit
 
-    def traced(requests: Sequence[Request]) -> Any:
+    def traced(requests: Sequence[Request], progress: Progress | None) -> Any:
         seen.append(tracing.here())
-        return submit(requests)
+        return submit(requests, progress)
 
     bench.classifier.submit = traced  # type: ignore[method-assign]
     bench.feed(message("one"), message("two"))
