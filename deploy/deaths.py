@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from workers.errors import InferenceError
 
-# Each poison record costs four replicas while it is suspected, after two that brought it under suspicion. Twelve different
-# ones in ten minutes are somebody's mistake or attack, and not chance. Deaths for other reasons, as of a node that is
-# lost, are not counted: nothing was noted to be running by itself then.
+# Each poison record costs four replicas while it is suspected, after two that brought it under suspicion. Twelve
+# different ones in ten minutes are somebody's mistake or attack, and not chance. Deaths for other reasons, as of a node
+# that is lost, are not counted: nothing was noted to be running by itself then.
 MOST_DEATHS, WINDOW_S = 48, 600.0
 
 

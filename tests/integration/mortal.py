@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tests.fakes import FakeClassifier, predict
-from workers.classifier import Prediction, RecordError, Request
+from workers.classifier import Prediction, Progress, RecordError, Request
 from workers.settings import load_settings
 from workers.stream import caution
 from workers.stream.worker import PipelineWorker
@@ -25,10 +25,12 @@ SLOW_S = 0.2
 class Mortal(FakeClassifier):
     """Dies in the stream's own thread, as in native code that tokenizes."""
 
-    def submit(self, requests: Sequence[Request]) -> Future[list[Prediction | RecordError]]:
+    def submit(
+        self, requests: Sequence[Request], progress: Progress | None = None
+    ) -> Future[list[Prediction | RecordError]]:
         if any(DEADLY in request.text for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().submit(requests)
+        return super().submit(requests, progress)
 
 
 def slowly(request: Request) -> Prediction | RecordError:

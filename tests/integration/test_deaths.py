@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
 
 from tests.chaos.lone import settings_of
@@ -83,11 +84,21 @@ def answers(kafka: Broker, topics: list[str], count: int) -> Counter[int]:
 
 
 def notes(kafka: Broker, topics: list[str]) -> list[str]:
-    """The metadata of each partition's offset. confluent_kafka reads past its end."""
+    """The metadata of each partition's offset."""
     with kafka.admin() as admin:
         client: Any = admin
         found = client.list_group_offsets(topics[0])[topics[0]]
     return [offset.metadata for _, offset in sorted(found.items())]
+
+
+def notes_by_confluent(kafka: Broker, topics: list[str]) -> list[str]:
+    """The same with a client that takes metadata for a C string."""
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topics[0]})
+    try:
+        places = [TopicPartition(topics[0], number) for number in range(PARTITIONS)]
+        return [place.metadata for place in consumer.committed(places, timeout=10)]
+    finally:
+        consumer.close()
 
 
 @BOTH
@@ -135,11 +146,12 @@ def test_an_end_in_order_with_a_record_in_flight_accuses_nobody_unless_the_loop_
     wait_until(lambda: worker.stats()["in_flight"] == 1, 30, "the record")
     accused = [Evidence(1, FREE_RECORDS, 0)] * PARTITIONS
     assert [read(note)[1] for note in notes(kafka, topics)] == accused
+    assert [read(note)[1] for note in notes_by_confluent(kafka, topics)] == accused
     assert not worker.stop(0)
     assert notes(kafka, topics) == [""] * PARTITIONS
     held_up, submit = FakeClassifier(), classifier.submit
     monkeypatch.setattr(worker_module, "LOOP_STALL_S", 1.0)
-    monkeypatch.setattr(held_up, "submit", lambda requests: [time.sleep(3), submit(requests)][1])
+    monkeypatch.setattr(held_up, "submit", lambda *call: [time.sleep(3), submit(*call)][1])
     worker = start_worker(names, held_up, group_id=topics[0])
     time.sleep(2)
     with pytest.raises(StreamError, match="has not turned"):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 FREE_RECORDS = 256  # what a fresh worker has in flight before its first answer, see pace.py and pipeline.py
 PARTS = 16  # a range of suspects is taken in so many windows: 256, 16, 1
 MOST_ALONE = 3
-_TEXT = re.compile(r"labelstream:1;by=([0-9a-f]{1,32});lives=(\d{1,9});records=(\d{1,9});alone=(\d{1,9})", re.ASCII)
+_TEXT = re.compile(r"labelstream:1;by=([0-9a-f]{1,32});lives=(\d{1,9});records=(\d{1,9});alone=(\d{1,9})\0?", re.ASCII)
+END = "\0"  # confluent-kafka (2.16) takes metadata for a C string, and reads on behind one that has no such end
 
 
 class Evidence(NamedTuple):
@@ -37,7 +38,8 @@ class Evidence(NamedTuple):
 
     def text(self, by: str) -> str:
         """As metadata of an offset, written by the process `by`, some hexadecimal digits; empty without a death."""
-        return f"labelstream:1;by={by};lives={self.lives};records={self.records};alone={self.alone}" if self else ""
+        counts = f"lives={self.lives};records={self.records};alone={self.alone}"
+        return f"labelstream:1;by={by};{counts}{END}" if self else ""
 
     def __bool__(self) -> bool:
         return self.lives > 0
