@@ -173,35 +173,43 @@ class TextTokenizer:
         refused: dict[int, RecordError],
     ) -> dict[int, bytes]:
         """Fill `rows` of the lists, pairs among them, or `refused`; row -> type ids where not all zero."""
-        texts = [text for row in rows for text in _texts(requests[row])]
+        texts: list[str] = []
+        for row in rows:
+            request = requests[row]
+            texts.append(request.text)
+            if request.text_pair:
+                texts.append(request.text_pair)
         asked = iter(self.contents(texts, self.enough, self.keep))
         types: dict[int, bytes] = {}
         for row in rows:
             frame = self.pair if requests[row].text_pair else self.single
-            found = [next(asked) for _ in frame.content_types]
-            if error := next((one for one in found if isinstance(one, RecordError)), None):
-                refused[row] = error
+            parts: list[bytes] = []
+            for one in [next(asked) for _ in frame.content_types]:
+                if isinstance(one, bytes):
+                    parts.append(one)
+                else:
+                    refused[row] = one
+            if row in refused:
                 continue
-            contents = [one for one in found if isinstance(one, bytes)]
             room = self.max_length - frame.special_count
-            lengths = self._lengths(_texts(requests[row]), contents, room)
-            kept = _longest_first(lengths, room)
-            truncated[row] = kept != lengths
-            parts = [cut(content, n, self.keep) for content, n in zip(contents, kept, strict=True)]
+            if sum(map(len, parts)) > room * ID_BYTES:
+                truncated[row] = True
+                kept = _longest_first(self._lengths(requests[row], parts, room), room)
+                parts = [cut(content, n, self.keep) for content, n in zip(parts, kept, strict=True)]
             sequences[row] = frame.wrap(parts)
             if frame.has_types:
                 types[row] = frame.types(parts)
         return types
 
-    def _lengths(self, texts: Sequence[str], contents: list[bytes], room: int) -> list[int]:
+    def _lengths(self, request: Request, contents: list[bytes], room: int) -> list[int]:
         """Of the texts' ids, or of `contents` where these tell enough.
 
         Of two that are cut both, the longer one gets the odd token: then it must be known which one that is.
         """
         lengths = [len(content) // ID_BYTES for content in contents]
-        if len(texts) == 1 or room % 2 == 0 or min(lengths) <= room:
+        if not request.text_pair or room % 2 == 0 or min(lengths) <= room:
             return lengths
-        most = self.enough
+        texts, most = (request.text, request.text_pair), self.enough
         while min(lengths) >= most:
             most *= 4
             found = [len(one) // ID_BYTES for one in self.contents(texts, most) if isinstance(one, bytes)]
@@ -209,10 +217,6 @@ class TextTokenizer:
                 break
             lengths = found
         return lengths
-
-
-def _texts(request: Request) -> tuple[str, ...]:
-    return (request.text, request.text_pair) if request.text_pair else (request.text,)
 
 
 def _long_chars(most: int) -> int:

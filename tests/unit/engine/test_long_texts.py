@@ -27,8 +27,8 @@ ATOMS = (
     "'s", "'ll", "'", "''", "``", "`", "\u0301", "e\u0301", "\ufdfa", "\u4e2d", "\u6587", "\u3002", "\uff01", "5", "55",
     "0a", "_", "-", "--", "[MASK]", "<mask>", "</s>", "[SEP]", "<s>", "good", "Bad", "\U0001f600", "\U0001f1e9",
     "\u200d", "\u0e44\u0e17\u0e22", "\u0628\u064e", "\u00a0", "\u2028", "\u1100\u1161", "\ud55c", "\u30ab\u3099",
-    "\ufb01", "\u00e9", "\u0130", "\u0436", "\u0436 ", "been ", "I've ", "it's", "\ufffd", "\u0c4d\u0c37", "x" * 200, "\u2581",
-    "\uff21", "\uff07", "\ufc5e", "\u00a8",
+    "\ufb01", "\u00e9", "\u0130", "\u0436", "\u0436 ", "been ", "I've ", "it's", "\ufffd", "\u0c4d\u0c37", "x" * 200,
+    "\u2581", "\uff21", "\uff07", "\ufc5e", "\u00a8",
 )  # fmt: skip
 ATOM = st.one_of(st.sampled_from(ATOMS), st.sampled_from(ATOMS), MANY_SCRIPTS)
 REPEATED = st.builds(lambda first, atoms, times: first + "".join(atoms) * times,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from workers.classifier import Answer, Prediction, RecordError, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
 from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
@@ -26,7 +26,7 @@ _PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
 class TextClassification:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription, max_tokens: int) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description
         self._tokenizer = TextTokenizer(description, max_tokens)
         self._acceptance = Acceptance(description)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Embedding, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.packed import ScoredSequences
@@ -19,7 +19,7 @@ _DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numer
 class TextEmbedding:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription, max_tokens: int) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description
         self._tokenizer = TextTokenizer(description, max_tokens)
 

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Fault, Fill, MaskFill, RecordError, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
 from workers.engine.refusals import too_large
@@ -32,7 +32,7 @@ MOST_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of 
 class FillMask:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription, max_tokens: int) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.mask is None:
             raise ModelError(f"{description.source}: no mask token")
         self._description, self._mask = description, description.mask

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Fault, Prediction, RecordError, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.frame import ID_BYTES
@@ -37,7 +37,7 @@ class _Question(NamedTuple):
 class ZeroShotClassification:
     """Satisfies `Task`. The tokens of hypotheses are kept, the most recently used of them."""
 
-    def __init__(self, description: ModelDescription, max_tokens: int) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.zero_shot is None:
             raise ModelError(f"{description.source}: no labels of natural language inference")
         self._description, self._settings = description, description.zero_shot
