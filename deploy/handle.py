@@ -16,7 +16,7 @@ from deploy.limits import max_sequences
 from deploy.transport import may_pass_later, one_line, retrying
 from deploy.work import Work
 from workers import tracing
-from workers.classifier import Answer, Progress, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
 from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.engine.tasks import Task, task_for
@@ -52,8 +52,9 @@ class ServeClassifier:
 
     `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
     takes several calls to the replicas, for each of them, with the time that its tokens take: see `deadlines`.
-    `is_noted`: in place of what the board of the handle's application says. Waits at most `ready_timeout_s` for the
-    model's first replica, and raises StartError then. Owns one thread.
+    `is_noted`: in place of what the board of the handle's application says. `max_tokens`: of all sequences that one
+    request becomes; beyond them it is refused. Waits at most `ready_timeout_s` for the model's first replica, and
+    raises StartError then. Owns one thread.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class ServeClassifier:
         call_timeout_s: float,
         ready_timeout_s: float = READY_TIMEOUT_S,
         is_noted: Noted | None = None,
+        max_tokens: int = MAX_MESSAGE_TOKENS,
     ) -> None:
-        self._name, self._call_timeout_s = name, call_timeout_s
+        self._name, self._call_timeout_s, self._max_tokens = name, call_timeout_s, max_tokens
         # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
         self._describe = handle.options(method_name="describe", _by_reference=True)
         direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
@@ -270,7 +272,7 @@ class ServeClassifier:
 
     async def _described(self) -> Model:
         description: ModelDescription = await self._retrying(self._fetch)
-        return Model(description, task_for(description))
+        return Model(description, task_for(description, self._max_tokens))
 
     async def _fetch(self) -> ModelDescription:
         return await self._describe.remote()

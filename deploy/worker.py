@@ -51,10 +51,12 @@ class StreamWorker:
         self._classifiers: dict[str, ServeClassifier] = {}
         settings = load_settings(config)
         telemetry.set_up(settings.telemetry)
+        max_tokens = settings.pipelines[pipeline].limits.max_tokens_per_message
         try:
             for name, handle in models.items():
                 timeout_s = settings.models[name].call_timeout_s
-                self._classifiers[name] = await asyncio.to_thread(ServeClassifier, name, handle, timeout_s)
+                self._classifiers[name] = await asyncio.to_thread(
+                    ServeClassifier, name, handle, timeout_s, max_tokens=max_tokens)
             replica = serve.get_replica_context().replica_id.unique_id
             worker = (make_worker or _pipeline_worker)(pipeline, settings, self._classifiers, f"{pipeline}-{replica}")
             await asyncio.to_thread(worker.start)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from workers.classifier import MAX_MESSAGE_TOKENS
 from workers.errors import ConfigError
 
 ENV_PREFIX = "LABELSTREAM_"
@@ -194,6 +195,7 @@ class LimitSettings(Section):
     max_candidate_labels: int = Field(default=100, ge=1)
     max_label_chars: int = Field(default=256, ge=1)
     max_label_text_chars: int = Field(default=1_000_000, ge=1)
+    max_tokens_per_message: int = Field(default=MAX_MESSAGE_TOKENS, ge=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

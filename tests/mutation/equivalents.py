@@ -77,8 +77,6 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
      "width = len(self._description.labels) if self._independent else max(top_ks, default=1)", "1 -> 2", _NOTHING),
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 0", _NOTHING),
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 2", _NOTHING),
-    (f"{_TASKS}/prepared.py", "empty = (packed.lengths == 0).any()",
-     "(packed.lengths == 0).any -> (packed.lengths == 0).all", "what has several sequences has tokens in all of them"),
     (f"{_TASKS}/zero_shot.py", "MAX_HYPOTHESES = 10_000  # at about 200 bytes each", "*", _LIMIT),
     (_READING, "if self.narrowed and targets is not None:",
      "self.narrowed and targets is not None -> ((targets is not None))", "a layer that is whole does not look at it"),

@@ -21,8 +21,7 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.BitOr: "&",
 }  # fmt: skip
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
-_MESSAGES = ("logger", "log", "warning", "info", "ModelError", "ValueError", "RecordError", "Unanswerable",
-             "super")  # fmt: skip
+_MESSAGES = ("logger", "log", "warning", "info", "ModelError", "ValueError", "RecordError", "super")  # fmt: skip
 
 
 class Mutant(NamedTuple):

@@ -6,14 +6,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _ENGINE = "workers/engine"
 _NAMES = (
-    "scoring", "describing", "windows", "frame", "tokenizer", "words", "wordcache", "batcher", "packed", "answers",
-    "reading", "last_layer", "packing", "tasks/acceptance", "tasks/classification", "tasks/embedding",
-    "tasks/fill_mask", "tasks/prepared", "tasks/repeats", "tasks/zero_shot",
+    "scoring", "describing", "windows", "frame", "tokenizer", "words", "wordcache", "places", "openings", "ends",
+    "refusals", "batcher", "packed", "answers", "reading", "last_layer", "packing", "tasks/acceptance",
+    "tasks/classification", "tasks/embedding", "tasks/fill_mask", "tasks/prepared", "tasks/repeats", "tasks/zero_shot",
 )  # fmt: skip
 _TESTS = (
     "acceptance", "answers", "batcher", "describing", "embedding", "fill_mask", "frame", "last_layer", "loading",
-    "packed", "parity", "predictor", "repeats", "scoring", "tasks", "tokenizer", "windows", "without_padding", "words",
-    "zero_shot",
+    "long_texts", "packed", "parity", "predictor", "refusals", "repeats", "scoring", "tasks", "tokenizer", "windows",
+    "without_padding", "words", "zero_shot",
 )  # fmt: skip
 TEST_FILES = tuple(f"tests/unit/engine/test_{name}.py" for name in _TESTS)
 

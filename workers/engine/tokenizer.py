@@ -1,43 +1,65 @@
 """Text -> packed token ids, equal to what `transformers.pipeline(..., truncation=True)` feeds its model. No torch.
 
 Truncation is done here and not by `tokenizers`: there a truncated pair of long texts costs memory by the product of
-their lengths (two texts of 20,000 words took 8 GB and 8 s).
+their lengths (two texts of 20,000 words took 8 GB and 8 s), and a long text is tokenized whole.
 """
 
+import json
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from workers.classifier import Request
+from workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
 from workers.engine.description import Keep, ModelDescription
+from workers.engine.ends import PART_CHARS, Ends
 from workers.engine.frame import ID_BYTES, frames, int32_bytes
+from workers.engine.openings import openings_of
 from workers.engine.packed import PackedSequences
-from workers.engine.words import words_of
+from workers.engine.places import places_of
+from workers.engine.refusals import NO_TOKENS, too_large, unreadable
+from workers.engine.words import steps_of, words_of
 from workers.errors import ModelError
 
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+class Encoded(NamedTuple):
+    """`packed`, `truncated`: of the requests that are not in `refused`, in their order. `refused`: row -> why."""
+
+    packed: PackedSequences
+    truncated: list[bool]
+    refused: dict[int, RecordError]
+
+
 class TextTokenizer:
     """Encodes texts for the model of `description`. One calling thread at a time.
 
-    `single`, `pair`: the special tokens around a text and around two. `cut_at`: so many words of a text are enough;
-    None: all may be needed. Raises ModelError where the special tokens leave no room for a text, or are not a plain
-    frame.
+    `single`, `pair`: the special tokens around a text and around two. `enough`: a text of so many tokens is cut, and
+    those at the ends that `keep` names are all that is looked at. `max_tokens`: those of one request. Raises ModelError
+    where the special tokens leave no room for a text, or are not a plain frame.
     """
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
+        self.max_tokens = max_tokens
         self._tokenizer = Tokenizer.from_str(description.tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.single, self.pair = frames(self._tokenizer)
-        self._words = words_of(self._tokenizer)
+        parts = json.loads(self._tokenizer.to_str())
+        self._words = words_of(self._tokenizer, parts=parts)
+        places = openings = None
+        if self._words is not None:
+            steps = steps_of(parts["normalizer"], "normalizers")
+            places = places_of(self._tokenizer, parts, [step["type"] for step in steps])
+            openings = openings_of(self._tokenizer, parts, steps)
+        self._ends = Ends(places, openings, self._words, self._ask_one)
         self.max_length, self.keep = description.max_length, description.keep
-        # Words behind these are never kept, and each gives at least one token.
-        self.cut_at = self.max_length if self.keep is Keep.HEAD else None
+        self.enough = self.max_length + 1
+        self._long_chars = _long_chars(self.enough)
         if description.max_length < self.pair.special_count + 2:
             raise ModelError(
                 f"{description.source}: max_length {description.max_length} leaves no room for a text "
@@ -55,19 +77,27 @@ class TextTokenizer:
         return self._words is not None
 
     def encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[bool]]:
+        """As `encode_each`, for texts that are known to be good. Raises ValueError where one is not."""
+        packed, truncated, refused = self.encode_each(requests)
+        if refused:
+            raise ValueError(f"{len(refused)} of {len(requests)} texts are refused: {refused[min(refused)].message}")
+        return packed, truncated
+
+    def encode_each(self, requests: Sequence[Request]) -> Encoded:
         """One sequence for each request's text, or text and pair; and which of them were longer than the model takes.
 
-        An empty pair counts as none, as in transformers. A sequence may be empty where the tokenizer adds no special
-        tokens. Raises UnicodeEncodeError for lone surrogates.
+        An empty pair counts as none, as in transformers. Refused: what the tokenizer raises for, and texts without a
+        token where there are no special tokens. Never raises for a request's content.
         """
         sequences: list[bytes] = []
         truncated = [False] * len(requests)
         slow: list[int] = []
         room = self.max_length - self.single.special_count
         limit, (prefix, suffix) = room * ID_BYTES, self.single.ids
-        cut_at = self.cut_at
+        long_chars, most = self._long_chars, self.enough if self.keep is Keep.HEAD else None
         for i, request in enumerate(requests):
-            content = None if request.text_pair else self._cached(request.text, cut_at)
+            text = request.text
+            content = None if request.text_pair or len(text) > long_chars else self._cached(text, most)
             if content is None:
                 slow.append(i)
                 sequences.append(b"")
@@ -76,53 +106,122 @@ class TextTokenizer:
                 content = cut(content, room, self.keep)
                 truncated[i] = True
             sequences.append(prefix + content + suffix)
-        types = self._encode_slowly(requests, slow, sequences, truncated) if slow else {}
-        return pack(sequences, types), truncated
+        refused: dict[int, RecordError] = {}
+        types = self._encode_slowly(requests, slow, sequences, truncated, refused) if slow else {}
+        if not all(sequences):
+            refused = {i: NO_TOKENS for i, sequence in enumerate(sequences) if not sequence} | refused
+        if self.max_length > self.max_tokens:
+            lengths = [len(sequence) // ID_BYTES for sequence in sequences]
+            refused |= {i: too_large(n, 1, self.max_tokens) for i, n in enumerate(lengths) if n > self.max_tokens}
+        if refused:
+            left = [i for i in range(len(requests)) if i not in refused]
+            types = {row: types[i] for row, i in enumerate(left) if i in types}
+            sequences, truncated = [sequences[i] for i in left], [truncated[i] for i in left]
+        return Encoded(pack(sequences, types), truncated, refused)
 
-    def contents(self, texts: Sequence[str], cut_at: int | None = None) -> list[bytes]:
-        """Each text's int32 ids without special tokens: all of them, or at least those of its first `cut_at` words.
+    def contents(
+        self, texts: Sequence[str], most: int | None = None, keep: Keep = Keep.HEAD
+    ) -> list[bytes | RecordError]:
+        """Each text's int32 ids without special tokens, or why there are none.
 
-        Raises UnicodeEncodeError for lone surrogates.
+        `most`: of a text of so many ids or more, as many or more from its start, from its end, or from both, by
+        `keep`; `cut` to less than `most` then gives what it gives of all.
         """
-        found = [self._cached(text, cut_at) for text in texts]
+        found: list[bytes | RecordError | None] = [self._content(text, most, keep) for text in texts]
         slow = [i for i, content in enumerate(found) if content is None]
         for i, content in zip(slow, self._ask([texts[i] for i in slow]), strict=True):
             found[i] = content
         return [content for content in found if content is not None]
 
-    def _cached(self, text: str, cut_at: int | None) -> bytes | None:
-        """The text's ids without special tokens, of at least its first `cut_at` words; None: ask the tokenizer."""
-        return None if self._words is None else self._words.ids(text, cut_at)
+    def _content(self, text: str, most: int | None, keep: Keep) -> bytes | RecordError | None:
+        """None: the tokenizer is to be asked, for the whole text."""
+        if most is None or len(text) <= _long_chars(most):
+            return self._cached(text, most if keep is Keep.HEAD else None)
+        try:
+            first = b"" if keep is Keep.TAIL else self._ends.first(text, most)
+            if keep is Keep.HEAD or (keep is Keep.HEAD_TAIL and len(first) < most * ID_BYTES):
+                return first
+            return first + self._ends.last(text, most)
+        except BaseException as error:
+            return unreadable(error)
 
-    def _ask(self, texts: list[str]) -> list[bytes]:
+    def _ask_one(self, part: str) -> bytes:
+        return int32_bytes(self._tokenizer.encode_batch_fast([part], add_special_tokens=False)[0].ids)
+
+    def _cached(self, text: str, most: int | None) -> bytes | None:
+        """The text's ids without special tokens, of at least its first `most` words; None: ask the tokenizer."""
+        if self._words is None:
+            return None
+        try:
+            return self._words.ids(text, most)
+        except BaseException as error:
+            unreadable(error)
+            return None  # it is asked again, and its answer is kept apart from others'
+
+    def _ask(self, texts: list[str]) -> list[bytes | RecordError]:
         if not texts:
             return []
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        try:
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        except BaseException as error:
+            refusal = unreadable(error)
+            return [refusal] if len(texts) == 1 else [one for text in texts for one in self._ask([text])]
         return [int32_bytes(encoding.ids) for encoding in encodings]
 
     def _encode_slowly(
-        self, requests: Sequence[Request], rows: list[int], sequences: list[bytes], truncated: list[bool]
+        self, requests: Sequence[Request], rows: list[int], sequences: list[bytes], truncated: list[bool],
+        refused: dict[int, RecordError],
     ) -> dict[int, bytes]:
-        """Fill `rows` of `sequences` and `truncated`, pairs among them; row -> type ids where not all zero."""
+        """Fill `rows` of the lists, pairs among them, or `refused`; row -> type ids where not all zero."""
         texts: list[str] = []
         for row in rows:
             request = requests[row]
             texts.append(request.text)
             if request.text_pair:
                 texts.append(request.text_pair)
-        asked = iter(self.contents(texts))
+        asked = iter(self.contents(texts, self.enough, self.keep))
         types: dict[int, bytes] = {}
         for row in rows:
             frame = self.pair if requests[row].text_pair else self.single
-            contents = [next(asked) for _ in frame.content_types]
-            lengths = [len(content) // ID_BYTES for content in contents]
-            kept = _longest_first(lengths, self.max_length - frame.special_count)
-            truncated[row] = kept != lengths
-            parts = [cut(content, n, self.keep) for content, n in zip(contents, kept, strict=True)]
+            parts: list[bytes] = []
+            for one in [next(asked) for _ in frame.content_types]:
+                if isinstance(one, bytes):
+                    parts.append(one)
+                else:
+                    refused[row] = one
+            if row in refused:
+                continue
+            room = self.max_length - frame.special_count
+            if sum(map(len, parts)) > room * ID_BYTES:
+                truncated[row] = True
+                kept = _longest_first(self._lengths(requests[row], parts, room), room)
+                parts = [cut(content, n, self.keep) for content, n in zip(parts, kept, strict=True)]
             sequences[row] = frame.wrap(parts)
             if frame.has_types:
                 types[row] = frame.types(parts)
         return types
+
+    def _lengths(self, request: Request, contents: list[bytes], room: int) -> list[int]:
+        """Of the texts' ids, or of `contents` where these tell enough.
+
+        Of two that are cut both, the longer one gets the odd token: then it must be known which one that is.
+        """
+        lengths = [len(content) // ID_BYTES for content in contents]
+        if not request.text_pair or room % 2 == 0 or min(lengths) <= room:
+            return lengths
+        texts, most = (request.text, request.text_pair), self.enough
+        while min(lengths) >= most:
+            most *= 4
+            found = [len(one) // ID_BYTES for one in self.contents(texts, most) if isinstance(one, bytes)]
+            if len(found) < len(texts):  # it is refused for what stands behind all that is kept
+                break
+            lengths = found
+        return lengths
+
+
+def _long_chars(most: int) -> int:
+    """Texts of more characters are not tokenized as a whole where `most` tokens are enough."""
+    return 2 * most * PART_CHARS
 
 
 def cut(content: bytes, room: int, keep: Keep) -> bytes:

@@ -13,44 +13,59 @@ from workers.engine.answers import by_label
 from workers.engine.description import Windows
 from workers.engine.frame import ID_BYTES
 from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.refusals import NO_TOKENS, too_large
 from workers.engine.tokenizer import TextTokenizer, cut, pack
 
 
 def encode_windows(
     tokenizer: TextTokenizer, windows: Windows, requests: Sequence[Request]
-) -> tuple[PackedSequences, tuple[list[int], list[bool]]]:
+) -> tuple[PackedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
     """All windows of all requests, in order; how many each request has, and which texts were cut behind the last one.
+    The last part: row -> why a request is left out of all of these.
 
     A text's pair stands whole in each of its windows; where it takes more than half of the room it is cut to that.
     """
-    texts = iter(tokenizer.contents([text for request in requests for text in (request.text, request.text_pair or "")]))
+    texts = tokenizer.contents([request.text for request in requests], windows.most * tokenizer.max_length + 1)
+    pairs = tokenizer.contents([request.text_pair or "" for request in requests], tokenizer.enough, tokenizer.keep)
     sequences: list[bytes] = []
     types: dict[int, bytes] = {}
     counts, truncated = [], []
-    for request in requests:
-        content, pair = next(texts), next(texts)
+    refused: dict[int, RecordError] = {}
+    for i, (request, content, pair) in enumerate(zip(requests, texts, pairs, strict=True)):
+        if isinstance(content, RecordError):
+            refused[i] = content
+            continue
+        if isinstance(pair, RecordError):
+            refused[i] = pair
+            continue
         frame = tokenizer.pair if request.text_pair else tokenizer.single
         room = tokenizer.max_length - frame.special_count
         kept = cut(pair, room // 2, tokenizer.keep)
-        parts = spans(len(content) // ID_BYTES, room - len(kept) // ID_BYTES, windows.stride)
-        counts.append(min(len(parts), windows.most))
-        truncated.append(len(parts) > windows.most or len(kept) < len(pair))
-        for first, last in parts[: windows.most]:
+        found = spans(len(content) // ID_BYTES, room - len(kept) // ID_BYTES, windows.stride, windows.most + 1)
+        parts = found[: windows.most]
+        beside = frame.special_count + len(kept) // ID_BYTES
+        tokens = sum(last - first + beside for first, last in parts)
+        if not tokens or tokens > tokenizer.max_tokens:
+            refused[i] = too_large(tokens, len(parts), tokenizer.max_tokens) if tokens else NO_TOKENS
+            continue
+        counts.append(len(parts))
+        truncated.append(len(found) > len(parts) or len(kept) < len(pair))
+        for first, last in parts:
             contents = [content[first * ID_BYTES : last * ID_BYTES], kept][: len(frame.content_types)]
             if frame.has_types:
                 types[len(sequences)] = frame.types(contents)
             sequences.append(frame.wrap(contents))
-    return pack(sequences, types), (counts, truncated)
+    return pack(sequences, types), (counts, truncated), refused
 
 
-def spans(length: int, room: int, stride: int) -> list[tuple[int, int]]:
-    """First and last (exclusive) of the windows over `length` tokens, of `room` at most; at least one.
+def spans(length: int, room: int, stride: int, most: int) -> list[tuple[int, int]]:
+    """First and last (exclusive) of the windows over `length` tokens, of `room` at most; at least one, and `most`.
 
     Neighbours share `stride` tokens, or all but one where the room is not larger than that.
     """
     step = max(1, room - stride)
     found = [(0, min(room, length))]
-    while found[-1][1] < length:
+    while found[-1][1] < length and len(found) < most:
         first = found[-1][0] + step
         found.append((first, min(first + room, length)))
     return found

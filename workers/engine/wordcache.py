@@ -6,12 +6,15 @@ word that may hold an added token.
 
 import re
 from array import array
+from sys import getsizeof
 from typing import Any
 
 from tokenizers import Tokenizer
 
 MAX_WORDS = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes another
+MAX_BYTES = 32 * 1024 * 1024  # twice; no ordinary words have as many, and 64 rare characters have 1,400 each
 MAX_WORD_CHARS = 64
+_ENTRY_BYTES = 100  # of a dict, for each word
 _ASCII_PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")  # of a printable word: at each sign of punctuation
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -41,7 +44,8 @@ class WordCache(dict[str, bytes]):
     """word -> its ids as int32 bytes, filled by lookups: `b"".join(map(cache.__getitem__, text.split()))`.
 
     Two generations, because that costs nothing per hit: when the young one is full it becomes the old one, and words
-    of the old one that are still in use come back. Holds at most 2 * `max_words` words. One thread at a time.
+    of the old one that are still in use come back. Holds at most 2 * `max_words` words, and 2 * MAX_BYTES. One thread
+    at a time.
     Lookups raise Uncacheable for words which contain one of `added`, in any case of letters, and with `ascii_only` for
     all others than ASCII. `before`: stands before each word. `by_pieces`: the tokenizer splits ASCII words at each sign
     of punctuation.
@@ -57,6 +61,7 @@ class WordCache(dict[str, bytes]):
         self._ascii_only, self._before, self._by_pieces = ascii_only, before, by_pieces
         self._max_words = max_words
         self._old: dict[str, bytes] = {}
+        self._bytes = 0
 
     def __missing__(self, word: str) -> bytes:
         ids = self._old.get(word)
@@ -64,9 +69,11 @@ class WordCache(dict[str, bytes]):
             ids = self._encode(word)
             if len(word) > MAX_WORD_CHARS:
                 return ids
-        if len(self) >= self._max_words:
+        if len(self) >= self._max_words or self._bytes >= MAX_BYTES:
             self._old = dict(self)
             self.clear()
+            self._bytes = 0
+        self._bytes += getsizeof(word) + getsizeof(ids) + _ENTRY_BYTES
         self[word] = ids
         return ids
 

@@ -87,29 +87,35 @@ class SpacedWords:
             return None
 
 
-def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS) -> Words | None:
-    """The words of `tokenizer`, of which two times `max_words` are kept; None where it may look across them."""
-    parts: Parts = json.loads(tokenizer.to_str())
+def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS, parts: Parts | None = None) -> Words | None:
+    """The words of `tokenizer`, of which two times `max_words` are kept; None where it may look across them.
+
+    `parts`: its JSON, where that is there already.
+    """
+    if parts is None:
+        parts = json.loads(tokenizer.to_str())
+    assert parts is not None
     rule = _RULES.get((parts["model"].get("type"), _kind(parts["pre_tokenizer"])))
     return None if rule is None else rule(tokenizer, parts, max_words)
 
 
 def _kind(pre_tokenizer: Parts | None) -> str:
     """The type of the one that splits; "" where there are others than whitespace's before it."""
-    steps = _steps(pre_tokenizer, "pretokenizers")
+    steps = steps_of(pre_tokenizer, "pretokenizers")
     if steps and steps[0]["type"] == "WhitespaceSplit":
         steps = steps[1:]
     return steps[0]["type"] if len(steps) == 1 else ""
 
 
-def _steps(part: Parts | None, name: str) -> list[Parts]:
+def steps_of(part: Parts | None, name: str) -> list[Parts]:
+    """The steps of a normalizer or a pre-tokenizer, those within sequences named `name` as well."""
     if part is None:
         return []
-    return [step for one in part[name] for step in _steps(one, name)] if part["type"] == "Sequence" else [part]
+    return [step for one in part[name] for step in steps_of(one, name)] if part["type"] == "Sequence" else [part]
 
 
 def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
-    if [step["type"] for step in _steps(parts["normalizer"], "normalizers")] != ["BertNormalizer"]:
+    if [step["type"] for step in steps_of(parts["normalizer"], "normalizers")] != ["BertNormalizer"]:
         return None
     if parts["pre_tokenizer"]["type"] != "BertPreTokenizer":
         return None
@@ -124,18 +130,20 @@ def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | No
 
 
 def _byte_level(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
-    normalizers = _steps(parts["normalizer"], "normalizers")
+    normalizers = steps_of(parts["normalizer"], "normalizers")
     splitting = parts["pre_tokenizer"]
     if parts["model"].get("dropout") or splitting.get("type") != "ByteLevel" or not splitting["use_regex"]:
+        return None
+    if any(step["type"] == "Strip" for step in normalizers):  # the space before a word is a part of its first token
         return None
     return _spaced(tokenizer, parts, normalizers, max_words, " ")
 
 
 def _unigram(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
-    splitting = _steps(parts["pre_tokenizer"], "pretokenizers")[-1]
+    splitting = steps_of(parts["pre_tokenizer"], "pretokenizers")[-1]
     if splitting["prepend_scheme"] != "always" or not splitting["split"]:
         return None
-    return _spaced(tokenizer, parts, _steps(parts["normalizer"], "normalizers"), max_words, "")
+    return _spaced(tokenizer, parts, steps_of(parts["normalizer"], "normalizers"), max_words, "")
 
 
 def _spaced(

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
@@ -31,8 +32,8 @@ def connect() -> Iterator[Connect]:
     """connect(handle, call_timeout_s) makes a classifier that is closed at the end."""
     made: list[ServeClassifier] = []
 
-    def make(handle: FakeHandle, call_timeout_s: float = 10.0) -> ServeClassifier:
-        made.append(ServeClassifier("m", handle, call_timeout_s, is_noted=handle.noted))
+    def make(handle: FakeHandle, call_timeout_s: float = 10.0, **options: Any) -> ServeClassifier:
+        made.append(ServeClassifier("m", handle, call_timeout_s, is_noted=handle.noted, **options))
         return made[-1]
 
     yield make
@@ -51,6 +52,13 @@ def test_one_call_carries_a_whole_micro_batch(connect: Connect) -> None:
     assert [answer.tokens for answer in answers if isinstance(answer, Prediction)] == [3, 4, 5]
     assert len(handle.calls) == 1
     assert handle.calls[0][1:] == (2, "one")
+
+
+def test_a_message_of_too_many_tokens_is_refused_and_its_neighbours_are_answered(connect: Connect) -> None:
+    handle = FakeHandle()
+    answers = connect(handle, max_tokens=4).submit([Request("a b"), Request("a b c"), Request("a")]).result(5)
+    assert answers[1] == RecordError(Fault.TOO_LARGE, "5 tokens in 1 sequence; limits.max_tokens_per_message is 4")
+    assert labels_of(answers) == ["no", "yes"]
 
 
 def test_texts_go_over_grpc_and_the_tokenizer_does_not(connect: Connect) -> None:

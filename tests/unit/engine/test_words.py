@@ -100,6 +100,7 @@ def test_what_holds_an_added_token_is_not_read_by_words() -> None:
         ("roberta", splitting(pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel())),
         ("roberta", splitting(pre_tokenizers.Digits(), pre_tokenizers.ByteLevel())),
         ("roberta", normalizer(normalizers.Prepend("x"))),
+        ("roberta", normalizer(normalizers.Strip())),
         ("roberta", normalizer(normalizers.Replace("y", ""))),
         ("roberta", normalizer(normalizers.Replace("y", " "))),
         ("roberta", normalizer(normalizers.Replace("\t", "x"))),

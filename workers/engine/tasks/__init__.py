@@ -6,6 +6,7 @@ runs between the two, batching, Serve and the model, is the same for all.
 
 from collections.abc import Callable
 
+from workers.classifier import MAX_MESSAGE_TOKENS
 from workers.engine.description import ModelDescription, TaskName
 from workers.engine.tasks.classification import TextClassification
 from workers.engine.tasks.embedding import TextEmbedding
@@ -15,12 +16,15 @@ from workers.engine.tasks.repeats import EachOnce
 from workers.engine.tasks.zero_shot import ZeroShotClassification
 
 
-def task_for(description: ModelDescription) -> Task:
-    """The task of `description`'s model. Raises ModelError where its tokenizer is not supported."""
-    return EachOnce(_TASKS[TaskName(description.task)](description))
+def task_for(description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> Task:
+    """The task of `description`'s model, whose requests become `max_tokens` each at most.
+
+    Raises ModelError where its tokenizer is not supported.
+    """
+    return EachOnce(_TASKS[TaskName(description.task)](description, max_tokens))
 
 
-_TASKS: dict[TaskName, Callable[[ModelDescription], Task]] = {
+_TASKS: dict[TaskName, Callable[[ModelDescription, int], Task]] = {
     TaskName.TEXT_CLASSIFICATION: TextClassification,
     TaskName.ZERO_SHOT: ZeroShotClassification,
     TaskName.FILL_MASK: FillMask,

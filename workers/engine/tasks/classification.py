@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from workers.classifier import Answer, Prediction, RecordError, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
 from workers.engine.answers import predictions
 from workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from workers.engine.packed import PackedSequences, ScoredSequences
@@ -14,6 +14,7 @@ from workers.engine.tasks.prepared import (
     refusals,
     refused_choices,
     refused_top_k,
+    refused_width,
     top_ks_of,
 )
 from workers.engine.tokenizer import TextTokenizer
@@ -25,9 +26,9 @@ _PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
 class TextClassification:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description
-        self._tokenizer = TextTokenizer(description)
+        self._tokenizer = TextTokenizer(description, max_tokens)
         self._acceptance = Acceptance(description)
         self._independent = description.activation is Activation.SIGMOID
         self._decides = self._independent or self._acceptance.is_set
@@ -36,10 +37,10 @@ class TextClassification:
         """See `Task.prepare`."""
         rejected: dict[int, RecordError] = {}
         if any(request[2:] != _PLAIN for request in requests):
-            rejected = refusals(requests, _refusal)
+            rejected = refusals(requests, partial(_refused, description=self._description))
         if self._description.windows is not None:
             return self._prepare_windows(requests, rejected, self._description.windows)
-        accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
+        accepted, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode_each)
         top_ks = top_ks_of(accepted, self._description)
         width = len(self._description.labels) if self._independent else max(top_ks, default=1)
         read = partial(self._read, packed.lengths.tolist(), truncated, top_ks)
@@ -72,8 +73,9 @@ class TextClassification:
         return self._acceptance.of_independent(answer, top_k) if self._independent else self._acceptance.of_best(answer)
 
 
-def _refusal(request: Request) -> RecordError | None:
-    return refused_choices(request, TaskName.TEXT_CLASSIFICATION) or refused_top_k(request)
+def _refused(request: Request, description: ModelDescription) -> RecordError | None:
+    return (refused_choices(request, TaskName.TEXT_CLASSIFICATION) or refused_top_k(request)
+            or refused_width(request, description))
 
 
 def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Embedding, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.packed import ScoredSequences
@@ -19,14 +19,14 @@ _DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numer
 class TextEmbedding:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description
-        self._tokenizer = TextTokenizer(description)
+        self._tokenizer = TextTokenizer(description, max_tokens)
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`. `top_k` has no meaning here and is not looked at."""
         rejected = refusals(requests, partial(refused_beside_text, task=self._description.task))
-        _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode)
+        _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode_each)
         read = partial(self._read, packed.lengths.tolist(), truncated)
         return Prepared(packed, self._description.outputs, read, rejected)
 

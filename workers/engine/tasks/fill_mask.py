@@ -10,30 +10,33 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Fault, Fill, MaskFill, RecordError, Request
-from workers.engine.description import Mask, ModelDescription
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
+from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
+from workers.engine.refusals import too_large
 from workers.engine.tasks.prepared import (
     Prepared,
-    Unanswerable,
     encode_answerable,
     refusals,
     refused_beside_text,
     refused_top_k,
+    refused_width,
     top_ks_of,
 )
-from workers.engine.tokenizer import TextTokenizer
+from workers.engine.tokenizer import TextTokenizer, pack
 from workers.errors import ModelError
+
+MOST_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default
 
 
 class FillMask:
     """Satisfies `Task`."""
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.mask is None:
             raise ModelError(f"{description.source}: no mask token")
         self._description, self._mask = description, description.mask
-        self._tokenizer = TextTokenizer(description)
+        self._tokenizer = TextTokenizer(description, max_tokens)
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         """See `Task.prepare`."""
@@ -44,18 +47,43 @@ class FillMask:
         return Prepared(packed, max(top_ks, default=1), read, rejected)
 
     def _refusal(self, request: Request) -> RecordError | None:
-        return refused_beside_text(request, self._description.task) or refused_top_k(request)
+        return (refused_beside_text(request, self._description.task) or refused_top_k(request)
+                or refused_width(request, self._description))
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, tuple[list[int], list[bool]]]:
-        packed, truncated = self._tokenizer.encode(requests)
+    def _encode(
+        self, requests: Sequence[Request]
+    ) -> tuple[PackedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
+        packed, truncated, refused = self._tokenizer.encode_each(requests)
+        read = [i for i in range(len(requests)) if i not in refused]
         rows, targets = _places(packed, self._mask.id)
-        counts = np.bincount(rows, minlength=len(requests))
-        if not counts.all():
-            raise _without(self._mask, truncated[int(counts.argmin())])
-        if len(rows) > len(requests):
+        counts = np.bincount(rows, minlength=len(read)).tolist()
+        lengths = packed.lengths.tolist()
+        left: list[int] = []
+        for row, i in enumerate(read):
+            error = self._refused(requests[i], counts[row], lengths[row], truncated[row])
+            if error is None:
+                left.append(row)
+            else:
+                refused[i] = error
+        if len(left) < len(read) or len(rows) > len(read):
+            answered = np.isin(rows, left)
+            rows, targets = rows[answered], targets[answered]
             ones = split(packed, 1, 1)
-            packed = concatenate([ones[row] for row in rows])
-        return packed._replace(targets=targets), (counts.tolist(), truncated)
+            packed = concatenate([ones[row] for row in rows]) if len(rows) else pack([], {})
+            counts, truncated = [counts[row] for row in left], [truncated[row] for row in left]
+        return packed._replace(targets=targets), (counts, truncated), refused
+
+    def _refused(self, request: Request, masks: int, tokens: int, truncated: bool) -> RecordError | None:
+        """Why the request for a text of so many masks and tokens is not answered; None where it is."""
+        if not masks:
+            where = " in the part of it that the model reads" if truncated else ""
+            return RecordError(Fault.INVALID_MESSAGE, f"the text has no {self._mask.token}{where}")
+        top_k = min(request.top_k or 0, len(self._description.labels))
+        if top_k > self._description.top_k and masks * top_k > MOST_FILLS:
+            return RecordError(Fault.INVALID_MESSAGE, f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} "
+                                                      f"tokens; {MOST_FILLS} are the most")
+        most = self._tokenizer.max_tokens
+        return too_large(masks * tokens, masks, most) if masks * tokens > most else None
 
     def _read(
         self, lengths: NDArray[np.int32], counts: list[int], truncated: list[bool], top_ks: list[int],
@@ -63,12 +91,12 @@ class FillMask:
     ) -> list[Answer]:
         if scored.label_ids is None or not sum(counts) == len(scored.label_ids) == len(scored.scores):
             raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} masks, or not the best ones")
-        ids, scores = scored.label_ids.tolist(), scored.scores.tolist()
         answers: list[Answer] = []
         first = 0
         for count, cut, top_k in zip(counts, truncated, top_ks, strict=True):
             last = first + count
-            masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))
+            ids, scores = scored.label_ids[first:last, :top_k], scored.scores[first:last, :top_k]
+            masks = tuple(tuple(map(self._fill, *row)) for row in zip(ids.tolist(), scores.tolist(), strict=True))
             filled = MaskFill(masks, int(lengths[first:last].sum()), cut, self._description.revision)
             answers.append(scored.error_in(first, last) or filled)
             first = last
@@ -84,8 +112,3 @@ def _places(packed: PackedSequences, token_id: int) -> tuple[NDArray[np.intp], N
     found = np.flatnonzero(packed.ids == token_id)
     rows = np.searchsorted(ends, found, side="right")
     return rows, (found - (ends - packed.lengths)[rows]).astype(np.int32)
-
-
-def _without(mask: Mask, truncated: bool) -> Unanswerable:
-    where = " in the part of it that the model reads" if truncated else ""
-    return Unanswerable(Fault.INVALID_MESSAGE, f"the text has no {mask.token}{where}")

@@ -8,6 +8,9 @@ from workers.engine.description import ModelDescription
 from workers.engine.packed import PackedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
+# That one message may ask for: all of its micro-batch are computed as wide as the widest. At 1,000 the answers of 512
+# messages are 4 MB; a vocabulary has 30,000 labels and more. Models with fewer labels report all.
+MOST_LABELS = 1_000
 
 
 class Prepared(NamedTuple):
@@ -54,14 +57,6 @@ class Task(Protocol):
         ...
 
 
-class Unanswerable(Exception):
-    """One request is at fault for a reason that only shows when it is tokenized."""
-
-    def __init__(self, fault: Fault, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-
 def top_ks_of(requests: Sequence[Request], description: ModelDescription) -> list[int]:
     """How many of the model's labels each request gets: its own number or the model's, at most all."""
     most = len(description.labels)
@@ -99,41 +94,28 @@ def refused_top_k(request: Request) -> RecordError | None:
     return None
 
 
+def refused_width(request: Request, description: ModelDescription) -> RecordError | None:
+    """Why so many of the model's labels are not reported for one request; None where they are."""
+    most = max(MOST_LABELS, description.top_k)
+    if request.top_k is not None and min(request.top_k, len(description.labels)) > most:
+        return RecordError(Fault.INVALID_MESSAGE, f"top_k is {request.top_k}; {most} is the most of a model with "
+                                                  f"{len(description.labels)} labels")
+    return None
+
+
 def encode_answerable(
     requests: Sequence[Request],
     rejected: dict[int, RecordError],
-    encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded]],
+    encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded, dict[int, RecordError]]],
 ) -> tuple[Sequence[Request], PackedSequences, Encoded]:
-    """Encode what is not in `rejected`, where those join on which `encode` raises or makes no token at all.
+    """Encode what is not in `rejected`, where those join on which `encode` refuses, by their positions in its list.
 
-    One bad request never harms another. Never raises for a request's content.
+    One bad request never harms another, nor are the others read again for it.
     """
-    accepted = _without(requests, rejected)
-    try:
-        packed, more = encode(accepted)
-        if not (packed.lengths == 0).any():
-            return accepted, packed, more
-    except Exception:  # noqa: S110 - some request's fault: which one is found below
-        pass
-    for i, request in enumerate(requests):
-        if i not in rejected and (error := _unreadable(request, encode)) is not None:
-            rejected[i] = error
-    accepted = _without(requests, rejected)
-    return accepted, *encode(accepted)
-
-
-def _unreadable(
-    request: Request, encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded]]
-) -> RecordError | None:
-    try:
-        packed, _ = encode([request])
-    except Unanswerable as error:
-        return RecordError(error.fault, str(error))
-    except Exception as error:
-        return RecordError(Fault.INVALID_MESSAGE, f"the tokenizer refuses the text: {type(error).__name__}")
-    empty = (packed.lengths == 0).any()
-    return RecordError(Fault.INVALID_MESSAGE, "the text has no tokens") if empty else None
-
-
-def _without(requests: Sequence[Request], rejected: dict[int, RecordError]) -> Sequence[Request]:
-    return [request for i, request in enumerate(requests) if i not in rejected] if rejected else requests
+    places = [i for i in range(len(requests)) if i not in rejected]
+    accepted = [requests[i] for i in places] if rejected else requests
+    packed, more, refused = encode(accepted)
+    if refused:
+        accepted = [request for row, request in enumerate(accepted) if row not in refused]
+        rejected.update((places[row], error) for row, error in refused.items())
+    return accepted, packed, more

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Fault, Prediction, RecordError, Request
+from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
 from workers.engine.answers import by_label
 from workers.engine.description import ModelDescription
 from workers.engine.frame import ID_BYTES
 from workers.engine.packed import PackedSequences, ScoredSequences
+from workers.engine.refusals import too_large
 from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Prepared, Unanswerable, encode_answerable, refusals, refused_top_k
+from workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_top_k
 from workers.engine.tokenizer import TextTokenizer, cut, pack
 from workers.errors import ModelError
 
@@ -36,11 +37,11 @@ class _Question(NamedTuple):
 class ZeroShotClassification:
     """Satisfies `Task`. The tokens of hypotheses are kept, the most recently used of them."""
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.zero_shot is None:
             raise ModelError(f"{description.source}: no labels of natural language inference")
         self._description, self._settings = description, description.zero_shot
-        self._tokenizer = TextTokenizer(description)
+        self._tokenizer = TextTokenizer(description, max_tokens)
         self._acceptance = Acceptance(description)
         self._hypotheses: dict[str, bytes] = {}
 
@@ -62,19 +63,30 @@ class ZeroShotClassification:
             return RecordError(Fault.INVALID_LABELS, "hypothesis_template must hold {} once, and no other brace")
         return refused_top_k(request)
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[_Question]]:
+    def _encode(
+        self, requests: Sequence[Request]
+    ) -> tuple[PackedSequences, list[_Question], dict[int, RecordError]]:
         tokenizer, frame = self._tokenizer, self._tokenizer.pair
         sequences: list[bytes] = []
         types: dict[int, bytes] = {}
         questions: list[_Question] = []
-        contents = tokenizer.contents([request.text for request in requests], tokenizer.cut_at)
-        for request, content in zip(requests, contents, strict=True):
+        refused: dict[int, RecordError] = {}
+        contents = tokenizer.contents([request.text for request in requests], tokenizer.enough, tokenizer.keep)
+        for i, (request, content) in enumerate(zip(requests, contents, strict=True)):
             labels = self._settings.labels if request.candidate_labels is None else request.candidate_labels
+            if isinstance(content, RecordError):
+                refused[i] = content
+                continue
+            hypotheses = self._hypotheses_of(labels, request.hypothesis_template or self._settings.template)
+            if isinstance(hypotheses, RecordError):
+                refused[i] = hypotheses
+                continue
+            if (error := self._refused(content, hypotheses)) is not None:
+                refused[i] = error
+                continue
             truncated = False
-            for hypothesis in self._hypotheses_of(labels, request.hypothesis_template or self._settings.template):
-                room = tokenizer.max_length - frame.special_count - len(hypothesis) // ID_BYTES
-                if room < 1:
-                    raise Unanswerable(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")
+            for hypothesis in hypotheses:
+                room = self._room(hypothesis)
                 truncated = truncated or len(content) > room * ID_BYTES
                 pair = [cut(content, room, tokenizer.keep), hypothesis]
                 if frame.has_types:
@@ -83,18 +95,36 @@ class ZeroShotClassification:
             multi = self._settings.multi_label if request.multi_label is None else request.multi_label
             top_k = self._description.top_k if request.top_k is None else request.top_k
             questions.append(_Question(labels, multi, top_k, truncated))
-        return pack(sequences, types), questions
+        return pack(sequences, types), questions, refused
 
-    def _hypotheses_of(self, labels: Sequence[str], template: str) -> list[bytes]:
+    def _room(self, hypothesis: bytes) -> int:
+        """How many tokens of the text stand beside it."""
+        return self._tokenizer.max_length - self._tokenizer.pair.special_count - len(hypothesis) // ID_BYTES
+
+    def _refused(self, content: bytes, hypotheses: list[bytes]) -> RecordError | None:
+        """Why the text is not answered; None where it is."""
+        tokens = 0
+        for hypothesis in hypotheses:
+            room = self._room(hypothesis)
+            if room < 1:
+                return RecordError(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")
+            tokens += self._tokenizer.max_length - max(0, room - len(content) // ID_BYTES)
+        most = self._tokenizer.max_tokens
+        return too_large(tokens, len(hypotheses), most) if tokens > most else None
+
+    def _hypotheses_of(self, labels: Sequence[str], template: str) -> list[bytes] | RecordError:
         before, _, behind = template.partition("{}")  # a label is never a format string
         texts = [f"{before}{label}{behind}" for label in labels]
         known = self._hypotheses
         new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, self._tokenizer.contents(new), strict=True))
+        for text, content in zip(new, self._tokenizer.contents(new), strict=True):
+            if isinstance(content, RecordError):
+                return content
+            known[text] = content
         found = []
         for text in texts:
-            known[text] = content = known.pop(text)  # the last used stand last
-            found.append(content)
+            known[text] = known.pop(text)  # the last used stand last
+            found.append(known[text])
         while len(known) > MAX_HYPOTHESES:
             del known[next(iter(known))]
         return found
