@@ -3,10 +3,11 @@
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from workers.settings import Settings, load_settings
 
@@ -27,7 +28,7 @@ def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = 
     """One pipeline `p` with one model `m` and short timeouts."""
     return load_settings({
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, **(kafka or {})},
-        "models": {"m": {"source": "unused"}},
+        "models": {"m": {"source": "unused", "call_timeout_s": 0.5}},
         "pipelines": {"p": {
             "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
             "review": topics.review, "model": "m",
@@ -93,6 +94,14 @@ def read_letters(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """The group's committed offset of each partition; -1001 where there is none."""
+    for _ in range(3):
+        with suppress(KafkaException):  # a broker that is just up does not know yet whose coordinator it is
+            return _committed(bootstrap, group, topic)
+        time.sleep(1)
+    return _committed(bootstrap, group, topic)
+
+
+def _committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 2})
     try:
         numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
