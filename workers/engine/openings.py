@@ -28,23 +28,29 @@ from workers.engine.places import KEEP_KINDS, PLAIN, Parts, spellings_of
 _SHORT = 16  # characters of a token that is not looked up; nearly all have fewer
 _UNSEEN = 4  # characters that the expression of ByteLevel looks ahead: "'ll", and the one behind whitespace
 _BYTES = 4  # of a character, at most: one of ByteLevel's pieces has as many
-_BETWEEN_PLAIN = re.compile(rf"(?<=[{PLAIN}])(?=[{PLAIN}])")
+# Where no normalizer looks across: none joins a character of ASCII with what is before it, but for quotes in pairs, and
+# the whitespace that some make one. \r\n is one character to some.
+_PLAIN = rf"(?<=[\x00-\x7f{PLAIN}])(?=[{PLAIN}])"
+_ASCII = r"(?<=[\x00-\x7f])(?=[\x00-\x09\x0b-\x26\x28-\x5f\x61-\x7f])"
 
 
 class Openings:
     """Of one tokenizer. One calling thread at a time.
 
     `added`: the spellings of its added tokens. `tokens`: all of its model's. `unknown`: the id of the token that may
-    stand for more characters than it has. `is_bpe`: else it is Unigram.
+    stand for more characters than it has. `is_bpe`: else it is Unigram. `places`: where its normalizer does not look
+    across.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, added: set[str], tokens: Iterable[str], unknown: int | None, is_bpe: bool
+        self, tokenizer: Tokenizer, added: set[str], tokens: Iterable[str], unknown: int | None, is_bpe: bool,
+        places: str,
     ) -> None:
         self._model: Any = tokenizer.model
         self._splitting: Any = tokenizer.pre_tokenizer
         self._normalizer = tokenizer.normalizer
         self._added, self._unknown, self._is_bpe = added, unknown, is_bpe
+        self._places = re.compile(places)
         self._long = sorted(token for token in tokens if len(token) > _SHORT)
         self._longest = max(map(len, self._long), default=_SHORT)
         self._long_reversed = sorted(token[::-1] for token in self._long)
@@ -56,7 +62,7 @@ class Openings:
             places = [max(0, len(part) - self._margin)]
         else:
             first = max(1, len(part) - 4 * self._margin - 64)
-            places = [found.start() for found in _BETWEEN_PLAIN.finditer(part, first, len(part) - self._margin)]
+            places = [found.start() for found in self._places.finditer(part, first, len(part) - self._margin)]
         known, _ = self._normal(part[: max(places, default=0)], part)
         pieces = self._splitting.pre_tokenize_str(known) if known else []
         whole = [piece for piece, (_, end) in pieces[:-1] if end <= len(known) - _UNSEEN]
@@ -69,7 +75,7 @@ class Openings:
         """The int32 ids that every text ends with that ends with `part`, as far as it tells."""
         place = self._margin
         if self._normalizer is not None:
-            found = _BETWEEN_PLAIN.search(part, self._margin, 4 * self._margin + 64)
+            found = self._places.search(part, self._margin, 4 * self._margin + 64)
             place = found.start() if found else len(part)
         known, more = self._normal(part[place:], part)
         before = len(more) - len(known)
@@ -138,7 +144,13 @@ def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> Openi
             return None
     else:
         return None
-    return Openings(tokenizer, added, tokens, unknown, is_bpe=model["type"] == "BPE")
+    keeps_whitespace = not any(step["type"] in ("Replace", "Strip") and _is_of_whitespace(step) for step in steps)
+    places = f"{_PLAIN}|{_ASCII}" if keeps_whitespace else _PLAIN
+    return Openings(tokenizer, added, tokens, unknown, model["type"] == "BPE", places)
+
+
+def _is_of_whitespace(step: Parts) -> bool:
+    return "Regex" in step.get("pattern", {"Regex": ""})
 
 
 def _keeps_to_plain(step: Parts) -> bool:
