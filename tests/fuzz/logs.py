@@ -14,9 +14,11 @@ from schemas.dead_letter import Reason
 from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
 from workers.stream.fetching import CorruptBatch, _GuardedRecords
 from workers.stream.inflate import inflate
+from workers.stream.room import Room
 from workers.stream.unread import Unread
 
 LIMIT = 1 << 20
+TIGHT = 5_000  # bytes of one poll: two small records, and the third one waits for the next poll
 MOST = 5_000  # records of one input: every length below keeps within it
 BEFORE, AFTER = [record(0, b"before")], [record(0, b"after")]
 PARTITION = TopicPartition("t", 0)
@@ -32,9 +34,12 @@ class Log(NamedTuple):
 
 
 def read(log: bytes, at: int = 0, ordered: bool = True) -> Log:
-    """As the worker reads a fetch, three records at a time. `ordered`: the batches are, as in every log of a broker."""
+    """As the worker reads a fetch, three records at a time, or what there is room for.
+
+    `ordered`: the batches are, as in every log of a broker.
+    """
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, LIMIT, at, PARTITION, MemoryRecords(log))
+    records = _GuardedRecords(corrupt, lambda: Room(TIGHT), LIMIT, at, PARTITION, MemoryRecords(log))
     found: list[ConsumerRecord] = []
     while records:
         found += records.take(3)
