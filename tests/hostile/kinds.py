@@ -172,7 +172,7 @@ KINDS: dict[str, tuple[float, Make]] = {
     "top_k": (3, one(message("a [MASK]", model="f", top_k=1 << 40), either("top_k", "invalid_message", *TOO_LARGE))),
     "raises": (3, begins_with(RAISES, "raises", "inference_failed")),
     "panics": (2, lambda chosen, _: [Plain(message(f"{PANICS} {chosen.getrandbits(40)}"),
-                                           dead("panics", "inference_failed", "crashes_model"))]),
+                                           dead("panics", "invalid_message"))]),
     "slow": (1.5, slow),
     "tree": (1.5, tree),
     "masks": (1, masks),
