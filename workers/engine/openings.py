@@ -39,17 +39,18 @@ class Openings:
 
     `added`: the spellings of its added tokens. `tokens`: all of its model's. `unknown`: the id of the token that may
     stand for more characters than it has. `is_bpe`: else it is Unigram. `places`: where its normalizer does not look
-    across.
+    across. `lstrip`, `rstrip`: an added token takes the whitespace before it, or behind it.
     """
 
     def __init__(
         self, tokenizer: Tokenizer, added: set[str], tokens: Iterable[str], unknown: int | None, is_bpe: bool,
-        places: str,
+        places: str, lstrip: bool, rstrip: bool,
     ) -> None:
         self._model: Any = tokenizer.model
         self._splitting: Any = tokenizer.pre_tokenizer
         self._normalizer = tokenizer.normalizer
         self._added, self._unknown, self._is_bpe = added, unknown, is_bpe
+        self._lstrip, self._rstrip = lstrip, rstrip
         self._places = re.compile(places)
         self._long = sorted(token for token in tokens if len(token) > _SHORT)
         self._longest = max(map(len, self._long), default=_SHORT)
@@ -64,6 +65,8 @@ class Openings:
             first = max(1, len(part) - 4 * self._margin - 64)
             places = [found.start() for found in self._places.finditer(part, first, len(part) - self._margin)]
         known, _ = self._normal(part[: max(places, default=0)], part)
+        if self._lstrip:
+            known = known.rstrip()
         pieces = self._splitting.pre_tokenize_str(known) if known else []
         whole = [piece for piece, (_, end) in pieces[:-1] if end <= len(known) - _UNSEEN]
         ids = self._ids(whole)
@@ -79,6 +82,8 @@ class Openings:
             place = found.start() if found else len(part)
         known, more = self._normal(part[place:], part)
         before = len(more) - len(known)
+        if self._rstrip and (known[:1].isspace() or part[place : place + 1].isspace()):
+            return b""
         if not known or (self._is_bpe and "'" in more[before - _UNSEEN : before + _UNSEEN]):
             return b""
         pieces = [piece for piece, _ in self._splitting.pre_tokenize_str(known)]
@@ -146,7 +151,8 @@ def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> Openi
         return None
     keeps_whitespace = not any(step["type"] in ("Replace", "Strip") and _is_of_whitespace(step) for step in steps)
     places = f"{_PLAIN}|{_ASCII}" if keeps_whitespace else _PLAIN
-    return Openings(tokenizer, added, tokens, unknown, model["type"] == "BPE", places)
+    lstrip, rstrip = (any(token[side] for token in parts["added_tokens"]) for side in ("lstrip", "rstrip"))
+    return Openings(tokenizer, added, tokens, unknown, model["type"] == "BPE", places, lstrip, rstrip)
 
 
 def _is_of_whitespace(step: Parts) -> bool:

@@ -105,7 +105,8 @@ def _kinds(parts: Parts, normalizers: list[str]) -> list[str]:
         return [_ANY_SPACE, _PIECES] if apart else [_ANY_SPACE]
     if kind == "BPE" and KEEP_KINDS.issuperset(normalizers) and not parts["pre_tokenizer"]["add_prefix_space"]:
         return [_ANY_SPACE] if single_words else [_ANY_SPACE, _KINDS]
-    return [rf"(?<=[{PLAIN}])(?= )"]
+    # Strip takes all whitespace at the ends of what it is given, and not that space alone.
+    return [rf"(?<=[{PLAIN}])(?= [{PLAIN}])" if "Strip" in normalizers else rf"(?<=[{PLAIN}])(?= )"]
 
 
 def _before(added: list[Parts]) -> list[str]:

@@ -91,6 +91,12 @@ MADE: dict[str, Callable[[], Tokenizer]] = {
     "a space first": lambda: changed("roberta", lambda made: setattr(
         made, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True))),
     "runs of spaces added": lambda: changed("roberta", added("  ", normalized=True)),
+    "bpe takes whitespace before": lambda: changed("roberta", added("<r>", lstrip=True, normalized=False)),
+    "bpe takes whitespace behind": lambda: changed("roberta", added("<r>", rstrip=True, normalized=False)),
+    "unigram takes whitespace": lambda: changed("xlm-roberta", lambda made: (
+        normalizer(normalizers.NFKC())(made), added("<r>", lstrip=True, rstrip=True, normalized=False)(made))),
+    "Strip, NFKC and one space": lambda: changed("xlm-roberta", normalizer(
+        normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "))),
     "NFKC and one space": lambda: changed("xlm-roberta", normalizer(
         normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip())),
     "a word is replaced": lambda: changed("deberta-v2", normalizer(normalizers.Replace("bad", "good"))),
@@ -130,6 +136,9 @@ def near_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 @example(text="a " + "e\u0301" * 700 + " b")
 @example(text="[MASK]" * 300)
 @example(text="x" * 99 + "\u0301" * 1_000 + "x")
+@example(text="hello" + "\n" * 3_000 + "<r> is good")
+@example(text="hello <r>" + " " * 3_000 + "is good")
+@example(text=("aba " + "\x85" * 400) * 20 + "aba")
 @settings(max_examples=10, deadline=None, derandomize=True)
 def test_what_is_kept_is_what_is_kept_of_the_whole(name: str, keep: Keep, text: str) -> None:
     every = whole(name, text)

@@ -117,10 +117,10 @@ class ZeroShotClassification:
         texts = [f"{before}{label}{behind}" for label in labels]
         known = self._hypotheses
         new = [text for text in dict.fromkeys(texts) if text not in known]
-        for text, content in zip(new, self._tokenizer.contents(new), strict=True):
-            if isinstance(content, RecordError):
-                return content
-            known[text] = content
+        contents = self._tokenizer.contents(new)
+        if refused := next((content for content in contents if isinstance(content, RecordError)), None):
+            return refused
+        known.update((text, content) for text, content in zip(new, contents, strict=True) if isinstance(content, bytes))
         found = []
         for text in texts:
             known[text] = known.pop(text)  # the last used stand last
