@@ -142,6 +142,11 @@ class MicroBatch:
                 answers[row] = answer
         return answers
 
+    def has_letters(self) -> bool:
+        """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
+        return any(isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
+                   for item, outcome in zip(self.items, self.answers(), strict=True))
+
     def note_answered(self) -> None:
         """All answers are there; when the last one came is noted the first time: the breaker may ask again."""
         if self.answered_at == math.inf:

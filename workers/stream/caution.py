@@ -153,7 +153,9 @@ class Caution:
     def go_on(self) -> None:
         """The worker has something to do again with what is in flight: it may die of it."""
         case = self._suspect
-        if case is not None and case.taken and case.progress.note == case.progress.prior:
+        if case is None or case.progress.done > case.progress.committed:  # some of it has passed, and is committed soon
+            return
+        if case.taken and case.progress.note == case.progress.prior:
             self._write(case, case.evidence.after(case.taken, alone=case.evidence.window() == 1))
             self._noted_at = self._clock()
 

@@ -105,7 +105,10 @@ class AtLeastOnce:
         pass  # nothing here happens by itself
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        return not self._refused and self._flow.room() > 0 and self._sink.ready_for(batch)
+        if self._refused or self._flow.room() == 0 or not self._sink.ready_for(batch):
+            return False
+        # A refusal breaks the producer, and with it what is not acknowledged.
+        return not (self._sink.goes_alone(batch) and any(shipment.awaited() for shipment in self._shipped))
 
     def ship(self, batch: MicroBatch) -> Shipment:
         try:

@@ -10,7 +10,7 @@ from workers.settings import PipelineSettings
 from workers.stream.batch import MicroBatch
 from workers.stream.delivery import account
 from workers.stream.flow import Flow, Throttle
-from workers.stream.offsets import Offsets
+from workers.stream.offsets import Offsets, PartitionProgress
 from workers.stream.shipment import LetterRefused, Shipment
 from workers.stream.sink import ResultSink
 from workers.stream.source import RecordSource
@@ -43,6 +43,7 @@ class ExactlyOnce:
         self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
         self._shipped: list[MicroBatch] = []
         self._settled: list[Shipment] = []
+        self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit that is under way
         self._messages = self._bytes = self._size = 0
         self._flow, self._throttle = Flow(), Throttle(settings, producer.throttled_s)
         self._opened_at = self._closed_at = 0.0
@@ -78,7 +79,8 @@ class ExactlyOnce:
             self._shipped.append(batch)
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
-            self._shipped.append(shipment.batch)
+            if shipment.batch.ends:  # else all of this head was taken away: it is settled by itself
+                self._shipped.append(shipment.batch)
             self._flow.sent(shipment.size)
             self._size += shipment.size
         self._messages += len(shipment.batch.items)
@@ -159,6 +161,8 @@ class ExactlyOnce:
     def _abort(self) -> list[MicroBatch]:
         """End the open transaction without effect: its micro-batches, to be shipped again."""
         void = self._shipped
+        for progress, note, prior in self._notes:
+            progress.note, progress.prior = note, prior
         log.info("a transaction of %d messages is aborted and sent again", self._messages)
         self._stats.add(transactions_aborted=1)
         self._begin_anew()
@@ -175,9 +179,17 @@ class ExactlyOnce:
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
             return self._abort() if self._overdue_s() else None
+        self._hold_notes()
         self._outcome = self._producer.commit(self._offsets(), membership)
         self._outcome.add_done_callback(lambda _: self._wake())
         return None
+
+    def _hold_notes(self) -> None:
+        """The transaction's offsets may stand from now on: to take a note back would move the group behind them."""
+        progresses = {progress for batch in self._shipped for progress, _ in batch.ends}
+        self._notes = [(progress, progress.note, progress.prior) for progress in progresses]
+        for progress in progresses:
+            progress.note = progress.prior = ""
 
     def _offsets(self) -> Offsets:
         return {progress.partition: offset + 1 for batch in self._shipped for progress, offset in batch.ends
@@ -233,7 +245,7 @@ class ExactlyOnce:
 
     def _begin_anew(self) -> None:
         self._flow.done(self._size)
-        self._shipped, self._settled = [], []
+        self._shipped, self._settled, self._notes = [], [], []
         self._messages = self._bytes = self._size = 0
         self._closing = self._void = self._in_doubt = False
         self._outcome = None

@@ -173,9 +173,10 @@ class Pipeline:
 
         First goes what is there to be sent, then its acknowledgement, then the next poll.
         """
-        if self._to_be_shipped():
+        shipping = self._to_be_shipped()
+        if shipping and time.monotonic() - self._polled_at < SHIP_S:  # then a poll keeps the membership alive
             return []
-        paused = not accept or self._full() or self.paused() or not self._may_read()
+        paused = shipping or not accept or self._full() or self.paused() or not self._may_read()
         wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
         if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._to_be_shipped():

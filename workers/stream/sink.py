@@ -75,6 +75,10 @@ class ResultSink:
         late = self._late is not None and not self._late.ack.is_done
         return not late and self._destinations.ready_for(batch)
 
+    def goes_alone(self, batch: MicroBatch) -> bool:
+        """Is it sent item by item? While careful, and until the dead-letter topic is known to take dead letters."""
+        return self._careful > 0 or (not self._letters_taken and batch.has_letters())
+
     def be_careful(self, micro_batches: int) -> None:
         """From now on, for so many of them."""
         late, self._late = self._late, None
@@ -87,9 +91,9 @@ class ResultSink:
 
         Every acknowledgement must be there. Begins with a new producer.
         """
-        self._taken = acknowledged(shipments, self._same_partition)
+        self._taken |= acknowledged(shipments, self._same_partition)
         self._producer.refused()
-        self.be_careful(len(shipments))
+        self.be_careful(self._careful + len(shipments))
 
     def ship(self, batch: MicroBatch, room: int = MOST_BYTES) -> Shipment:
         """Send one record for each item of `batch`; its calls must be answered. Results go last, in order.
@@ -101,7 +105,7 @@ class ResultSink:
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
         answers = batch.answers()
         values = batch.values or self._encoded(batch.items, answers)
-        self._alone = self._careful > 0 or (not self._letters_taken and _has_letters(values, answers))
+        self._alone = self.goes_alone(batch)
         batch, rest, values = self._fitting(batch, values, room)
         shipment, now_ms = Shipment(batch, rest), time.time() * 1000
         tally, answers = shipment.tally, batch.answers()
@@ -168,6 +172,8 @@ class ResultSink:
 
     def _count(self, batch: MicroBatch, values: list[bytes | None], room: int) -> int:
         for count, (item, value) in enumerate(zip(batch.items, values, strict=True)):
+            if item.progress.revoked:
+                continue
             room -= _size(item.record, value)
             if room < 0 and count:
                 return count

@@ -15,7 +15,7 @@ from kafka.errors import (
     MessageSizeTooLargeError,
     ProducerFencedError,
 )
-from kafka.structs import ConsumerGroupMetadata  # pyright: ignore
+from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore
 
 from tests.fakes import FakeClassifier
 from tests.unit.stream.test_pipeline import A, Ack, FakeSource, NetClient, message, record
@@ -288,6 +288,51 @@ def test_a_commit_across_an_epoch_bump_does_not_count(benches: Callable[..., Ben
     bench.feed(message("a"))
     bench.turn_until(lambda: len(bench.broker.producers) == 2)
     assert bench.stats.snapshot()["results_out"] == 0
+
+
+def test_a_note_is_not_taken_back_while_its_offset_may_be_passed(benches: Callable[..., Bench]) -> None:
+    """To commit the old offset again, behind the transaction's, would repeat what is committed."""
+    bench = benches()
+    progress = bench.source.ownership.get(A)
+    assert progress is not None
+    held: list[tuple[str, str]] = []
+
+    def commit(producer: PaperProducer) -> None:
+        held.append((progress.note, progress.prior))
+        if len(held) == 1:
+            raise CommitFailedError
+
+    abort = bench.delivery._abort
+    monitored: list[tuple[str, str]] = []
+
+    def aborted() -> Any:
+        void = abort()
+        monitored.append((progress.note, progress.prior))
+        return void
+
+    bench.delivery._abort = aborted  # type: ignore[method-assign]
+    bench.broker.on_commit = commit
+    progress.note, progress.prior = "of this worker", "of an earlier one"
+    bench.feed(message("a"))
+    bench.turn_until(bench.commits(1))
+    assert held == [("", ""), ("", "")]
+    assert monitored == [("of this worker", "of an earlier one")]  # an end in order takes it back then
+
+
+def test_of_lost_partitions_nothing_is_waited_for(benches: Callable[..., Bench]) -> None:
+    """Not even where they fill the head of a micro-batch that is sent in parts."""
+    bench = benches()
+    lost = TopicPartition("in", 7)
+    ownership = bench.source.ownership
+    ownership.on_partitions_assigned([lost])
+    polled = [[(ownership.get(partition), [record(0, value)]) for partition, value in ((lost, b"{"), (A, b"{"))]]
+    poll = bench.source.poll
+    bench.source.poll = lambda *args: polled.pop() if polled else poll(*args)  # type: ignore[method-assign]
+    bench.turn_until(lambda: bool(bench.pipeline._in_flight))
+    ownership.on_partitions_lost({lost})
+    bench.turn_until(bench.commits(1))
+    assert bench.offsets() == [{A: 1}]
+    assert bench.stats.snapshot()["transactions_aborted"] == 0
 
 
 @pytest.mark.parametrize("took_effect", [True, False])
