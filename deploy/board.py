@@ -203,8 +203,9 @@ class Notes:
 async def noted(app: str, ticket: str) -> float | None:
     """See `Board.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
     try:
-        method = await asyncio.to_thread(_method, app, "noted")
-        return await method.remote(ticket)
+        async with asyncio.timeout(NOTE_TIMEOUT_S):
+            method = await asyncio.to_thread(_method, app, "noted")
+            return await method.remote(ticket)
     except Exception as error:
         log.warning("the board cannot be reached: %s", type(error).__name__)
         return None

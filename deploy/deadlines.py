@@ -1,14 +1,16 @@
 """How long the parts of calls may take, and how large they are, by the speed at which the model answers this process.
 
 The rule. A part that needs T tokens may take `call_timeout_s`, in which any model answers something, and PATIENCE * T /
-speed. Its time begins when it is sent, and anew whenever a part that was sent before it gets an answer: replicas answer
-in the order of arrival, so that what this process sent earlier shows that the queue moves, whoever else is in it. An
-answer to what was sent later shows nothing of the kind, and what is under way before a part is finite: no part waits
-for ever. A part that a replica runs by itself (see `isolation`) has its whole time from when it began to run.
+speed, but no more than twice `call_timeout_s` together: the worker counts as stalled at 2.5 times that. Its time begins
+when it is sent, and anew whenever a part that was sent before it gets an answer: replicas answer in the order of
+arrival, so that what this process sent earlier shows that the queue moves, whoever else is in it. An answer to what was
+sent later shows nothing of the kind, and what is under way before a part is finite: no part waits for ever. A part that
+a replica runs by itself (see `isolation`) has its whole time from when it began to run.
 
-The speed is what this process got: tokens answered per second in which it waited for some. It is its share where
-replicas have other callers, and the sum where there are several. It is forgotten by half in `HALF_LIFE_S` of waiting,
-and altogether by a part that is late. In the beginning it is assumed to be low.
+The speed is what this process got: tokens answered per second in which it waited for some. Of one wait HALF_LIFE_S
+count at most: a replica may have had to start. The speed is this process' share where replicas have other callers, and
+the sum where there are several. It is forgotten by half in `HALF_LIFE_S` of waiting, and altogether by a part that is
+late. In the beginning it is assumed to be low.
 
 A part has at most PART_S of work at this speed, so that the answers of what is done come in every few seconds on the
 slowest model, and one that is late costs little. It has more than MAX_CALL_TOKENS only where that is still less than
@@ -66,7 +68,7 @@ class Deadlines:
 
     def allowed_s(self, tokens: int) -> float:
         """How long a part of so many may take from the beginning of its time."""
-        return self._call_timeout_s + PATIENCE * tokens / self.tokens_per_s
+        return self._call_timeout_s + min(self._call_timeout_s, PATIENCE * tokens / self.tokens_per_s)
 
     @asynccontextmanager
     async def part(self, tokens: int, running: Running) -> AsyncIterator[Part]:
@@ -93,7 +95,7 @@ class Deadlines:
         """
         now = self._loop.time()
         if asked_at is not None:
-            waited_s = now - max(asked_at, self._answered_at)
+            waited_s = min(HALF_LIFE_S, now - max(asked_at, self._answered_at))
             kept = 0.5 ** (waited_s / HALF_LIFE_S)
             self._tokens, self._seconds = self._tokens * kept + part.tokens, self._seconds * kept + waited_s
         self._answered_at = now

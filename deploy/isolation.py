@@ -138,6 +138,7 @@ class Isolation:
                 log.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
                 self._deaths.died()
                 self._suspects.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
+            attempt.asks(rows_of([]), "")  # it runs no more, whatever time is left of the part's
             raise
         except FailedApart:
             self._suspects.failed(work.contents(rows), Fault.INFERENCE_FAILED, running=True)

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from deploy import telemetry
@@ -122,7 +122,8 @@ class ModelReplica:
         try:
             yield
         finally:
-            self._notes.put(None)
+            with suppress(InferenceError):  # each ticket is asked for once, and the next note takes this one's place
+                self._notes.put(None)
 
     def _check_revision(self, revision: str) -> None:
         if revision != self._description.revision:

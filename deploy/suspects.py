@@ -1,12 +1,14 @@
 """What is held against contents that the model did not get through. Pure."""
 
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workers.classifier import Fault, RecordError
 
 MOST_ALONE = 3
+FORGIVEN_S = 600.0  # a lack of memory or of time may be over by then; replicas that died are not forgiven
 MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
 _HOW = {Fault.CRASHES_MODEL: "a replica died", Fault.TIMED_OUT: "no answer in time",
         Fault.INFERENCE_FAILED: "the model failed"}  # fmt: skip
@@ -15,12 +17,13 @@ _HOW = {Fault.CRASHES_MODEL: "a replica died", Fault.TIMED_OUT: "no answer in ti
 class Suspicion(NamedTuple):
     """`failures` of attempts that the content was part of; `narrowed`: it or its group ran by itself in one of them.
 
-    `alone`: how the attempts ended in which it ran alone.
+    `alone`: how the attempts ended in which it ran alone. `at`: of the last failure, in seconds on the clock.
     """
 
     failures: int = 0
     narrowed: bool = False
     alone: tuple[Fault, ...] = ()
+    at: float = 0.0
 
     def refusal(self) -> RecordError | None:
         """Why the content is refused; None as long as it is not."""
@@ -33,23 +36,28 @@ class Suspicion(NamedTuple):
 class Suspects:
     """Knows at most `most` contents; those longest untouched are forgotten."""
 
-    def __init__(self, most: int = MOST_SUSPECTS) -> None:
-        self._most = most
+    def __init__(self, most: int = MOST_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = most, clock
         self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
 
     def of(self, content: bytes) -> Suspicion:
-        return self._known.get(content, Suspicion())
+        found = self._known.get(content, Suspicion())
+        forgiven = found.refusal() is not None and set(found.alone) != {Fault.CRASHES_MODEL}
+        if forgiven and self._clock() - found.at > FORGIVEN_S:
+            del self._known[content]
+            return Suspicion()
+        return found
 
     def failed(self, contents: Sequence[bytes], how: Fault, running: bool) -> None:
         """An attempt at `contents` ended like that; `running`: while a replica ran these and nothing else."""
         for content in dict.fromkeys(contents):
-            failures, narrowed, alone = self._known.pop(content, Suspicion())
+            failures, narrowed, alone, _ = self._known.pop(content, Suspicion())
             if running and len(contents) == 1:
                 alone = (*alone, how)
-            self._known[content] = Suspicion(failures + 1, narrowed or running, alone)
+            self._known[content] = Suspicion(failures + 1, narrowed or running, alone, self._clock())
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 

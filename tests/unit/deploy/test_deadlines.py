@@ -64,6 +64,27 @@ def test_a_part_has_the_timeout_and_the_time_of_its_tokens() -> None:
     play(scene)
 
 
+def test_no_part_takes_as_long_as_a_stalled_worker() -> None:
+    async def scene(deadlines: Deadlines) -> None:
+        for _ in range(60):
+            await part(deadlines, 1, 5.0)
+        assert deadlines.allowed_s(512) == 2 * TIMEOUT_S
+
+    play(scene)
+
+
+def test_a_replica_that_had_to_start_is_no_slow_model() -> None:
+    async def scene(deadlines: Deadlines) -> None:
+        await part(deadlines, 7, TIMEOUT_S - 5)
+        assert deadlines.tokens_per_s > 10
+        began = now()
+        while deadlines.tokens_per_s < 800:
+            await part(deadlines, tokens := deadlines.part_tokens(), tokens / 1_600 + 0.01)
+        assert now() - began < 60
+
+    play(scene)
+
+
 def test_a_slow_models_parts_are_a_few_seconds_of_its_work() -> None:
     async def scene(deadlines: Deadlines) -> None:
         for per_s in (30.0, 1_600.0):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from deploy import deadlines, transport
 from deploy.handle import ServeClassifier
 from deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
-from deploy.suspects import MOST_ALONE, Suspects, Suspicion
+from deploy.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
 from deploy.work import Work, rows_of
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
+from tests.unit.stream.test_pace import Clock
 from workers.classifier import Fault, Prediction, RecordError, Request
 from workers.engine.packed import PackedSequences, ScoredSequences
 from workers.errors import InferenceError
@@ -181,8 +182,21 @@ def test_an_answer_of_another_shape_is_none() -> None:
         work.answer()
 
 
+def test_what_depends_on_the_machine_is_forgiven_after_a_while_and_a_death_is_not() -> None:
+    clock = Clock()
+    suspects = Suspects(clock=clock)
+    for content, how in ((b"late", Fault.TIMED_OUT), (b"deadly", Fault.CRASHES_MODEL)):
+        for _ in range(MOST_ALONE):
+            suspects.failed([content], how, running=True)
+    clock.now += FORGIVEN_S - 1
+    assert suspects.of(b"late").refusal() is not None
+    clock.now += 2
+    assert suspects.of(b"late") == Suspicion()
+    assert suspects.of(b"deadly").refusal() is not None
+
+
 def test_what_is_remembered_is_bounded() -> None:
-    suspects = Suspects(most=3)
+    suspects = Suspects(most=3, clock=lambda: 0.0)
     suspects.failed([b"1", b"2", b"3"], Fault.TIMED_OUT, running=False)
     suspects.failed([b"1"], Fault.TIMED_OUT, running=True)
     suspects.failed([b"4"], Fault.TIMED_OUT, running=False)
