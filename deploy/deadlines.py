@@ -1,11 +1,12 @@
 """How long the parts of calls may take, and how large they are, by the speed at which the model answers this process.
 
 The rule. A part that needs T tokens may take `call_timeout_s`, in which any model answers something, and PATIENCE * T /
-speed, but no more than twice `call_timeout_s` together: the worker counts as stalled at 2.5 times that. Its time begins
-when it is sent, and anew whenever a part that was sent before it gets an answer: replicas answer in the order of
-arrival, so that what this process sent earlier shows that the queue moves, whoever else is in it. An answer to what was
-sent later shows nothing of the kind, and what is under way before a part is finite: no part waits for ever. A part that
-a replica runs by itself (see `isolation`) has its whole time from when it began to run.
+speed. The latter is no more than `call_timeout_s`, or MOST_WORK_S where that is more: the worker counts as stalled
+after `stall_timeout_s`, which is 2.5 times `call_timeout_s` at least. The part's time begins when it is sent, and anew
+whenever a part that was sent before it gets an answer: replicas answer in the order of arrival, so that what this
+process sent earlier shows that the queue moves, whoever else is in it. An answer to what was sent later shows nothing
+of the kind, and what is under way before a part is finite: no part waits for ever. A part that a replica runs by itself
+(see `isolation`) has its whole time from when it began to run.
 
 The speed is what this process got: tokens answered per second in which it waited for some. Of one wait HALF_LIFE_S
 count at most: a replica may have had to start. The speed is this process' share where replicas have other callers, and
@@ -28,6 +29,7 @@ FIRST_TOKENS_PER_S = 500.0  # a large model on a few cores; DistilBERT does 1,60
 FIRST_S = 1.0  # so much of waiting does that assumption weigh
 HALF_LIFE_S = 10.0
 PATIENCE = 4.0  # a replica may be so many times slower for one part than the model is for all
+MOST_WORK_S = 60.0  # a replica joins calls of up to 30 s of work
 PART_S = 4.0
 FAST_S = 0.1
 
@@ -68,7 +70,8 @@ class Deadlines:
 
     def allowed_s(self, tokens: int) -> float:
         """How long a part of so many may take from the beginning of its time."""
-        return self._call_timeout_s + min(self._call_timeout_s, PATIENCE * tokens / self.tokens_per_s)
+        most_s = max(self._call_timeout_s, MOST_WORK_S)
+        return self._call_timeout_s + min(most_s, PATIENCE * tokens / self.tokens_per_s)
 
     @asynccontextmanager
     async def part(self, tokens: int, running: Running) -> AsyncIterator[Part]:
