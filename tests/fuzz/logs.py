@@ -142,8 +142,11 @@ def theirs(log: bytes) -> list[Any] | None:
         return None
     if any(not -(1 << 63) <= timestamp < 1 << 63 for _, timestamp, *_ in found):
         return None
-    body = inflate(first.compression_type, log[HEADER_BYTES:], LIMIT).data if first.compression_type else (
-        log[HEADER_BYTES:])
+    body = log[HEADER_BYTES:]
+    if first.compression_type:
+        body, reason, _ = inflate(first.compression_type, body, LIMIT)
+        if reason is not None:  # kafka-python takes the length of a snappy block that is longer than the batch
+            return None
     return found if _plain_attributes(body) else None
 
 
