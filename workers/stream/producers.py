@@ -97,38 +97,43 @@ def rest_while_paused(producer: KafkaProducer) -> None:
     client.connection_delay = connection_delay
 
 
-def throttled_s(producer: KafkaProducer) -> float:
-    """For how long yet a broker takes nothing from us, because of a quota; 0 when none does so."""
-    client: Any = producer._sender._client  # type: ignore[attr-defined]
-    return max((client.throttle_delay(broker.node_id) for broker in client.cluster.brokers()), default=0.0) / 1000
+class BrokersView:
+    """What a producer knows of the brokers, which is never waited for."""
 
+    _producer: BulkProducer
 
-def known_partitions(producer: KafkaProducer, topic: str) -> set[int]:
-    """As far as the producer knows; none where it does not know the topic. Never waits."""
-    return producer._metadata.partitions_for_topic(topic) or set()  # type: ignore[attr-defined]
+    def partitions(self, topic: str) -> set[int]:
+        """As far as the producer knows; none where it does not know the topic."""
+        any_producer: Any = self._producer
+        return any_producer._metadata.partitions_for_topic(topic) or set()
 
+    def look_for(self, topics: Sequence[str]) -> None:
+        """Ask the brokers for the partitions of these topics as well."""
+        any_producer: Any = self._producer
+        for topic in topics:
+            any_producer._sender.add_topic(topic)
+        any_producer._metadata.request_update()
 
-def look_for(producer: KafkaProducer, topics: Sequence[str]) -> None:
-    """Ask the brokers for the partitions of these topics as well, without waiting."""
-    any_producer: Any = producer
-    for topic in topics:
-        any_producer._sender.add_topic(topic)
-    any_producer._metadata.request_update()
+    def throttled_s(self) -> float:
+        """For how long yet a broker takes nothing from us, because of a quota; 0 when none does so."""
+        any_producer: Any = self._producer
+        client = any_producer._sender._client
+        return max((client.throttle_delay(broker.node_id) for broker in client.cluster.brokers()), default=0.0) / 1000
 
 
 class Producer(Protocol):
     """Owned by one sink, used by one thread."""
 
     def partitions(self, topic: str) -> set[int]:
-        """See `known_partitions`."""
+        """See `BrokersView`."""
         ...
 
     def look_for(self, topics: Sequence[str]) -> None:
-        """See `look_for`."""
+        """See `BrokersView`."""
         ...
 
     def throttled_s(self) -> float:
-        """See `throttled_s`."""
+        """See `BrokersView`."""
         ...
 
     def announce(self, records: int) -> None:
@@ -152,21 +157,12 @@ class Producer(Protocol):
         ...
 
 
-class IdempotentProducer:
+class IdempotentProducer(BrokersView):
     """Each record counts as soon as it is acknowledged."""
 
     def __init__(self, make: Callable[[], BulkProducer]) -> None:
         self._make = make
         self._producer = self._made()
-
-    def partitions(self, topic: str) -> set[int]:
-        return known_partitions(self._producer, topic)
-
-    def look_for(self, topics: Sequence[str]) -> None:
-        look_for(self._producer, topics)
-
-    def throttled_s(self) -> float:
-        return throttled_s(self._producer)
 
     def announce(self, records: int) -> None:
         linger(self._producer, 0 if records <= FEW else LINGER_MS)

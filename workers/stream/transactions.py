@@ -41,7 +41,7 @@ from workers.stream.bulk import Acknowledgement, BulkProducer
 from workers.stream.clients import explained, is_in_memory, make_transactional_producer
 from workers.stream.encode import Outgoing
 from workers.stream.offsets import Offsets, as_kafka
-from workers.stream.producers import end, identity, in_time, known_partitions, look_for, throttled_s
+from workers.stream.producers import BrokersView, end, identity, in_time
 from workers.stream.refusals import FENCED
 from workers.stream.topics import DEFAULT_MAX_BYTES, written_topics
 
@@ -79,7 +79,7 @@ class Aborted(Exception):
     """The open transaction is gone, for certain: what was in it has to be sent again."""
 
 
-class TransactionalProducer:
+class TransactionalProducer(BrokersView):
     """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
 
     `make`: a producer with that id. `group`: the consumer group whose offsets it commits. `reach` is told the names of
@@ -103,15 +103,6 @@ class TransactionalProducer:
             renewed, self._renewed = self._renewed, None
             renewed.result()
         return self._renewed is None
-
-    def partitions(self, topic: str) -> set[int]:
-        return known_partitions(self._producer, topic)
-
-    def look_for(self, topics: Sequence[str]) -> None:
-        look_for(self._producer, topics)
-
-    def throttled_s(self) -> float:
-        return throttled_s(self._producer)
 
     def announce(self, records: int) -> None:
         """Results are seen at the end of their transaction: nothing is won by sending them at once."""
