@@ -114,16 +114,16 @@ class MicroBatch:
 
         The span goes with the rest: what is sent last ends it.
         """
-        answers = self.answers()
-        return (self._part(self.items[:count], answers[:count], INVALID_SPAN),
-                self._part(self.items[count:], answers[count:], self.span))
+        answers, taken = self.answers(), sum(weight(item.record) for item in self.items[:count])
+        return (self._part(self.items[:count], answers[:count], INVALID_SPAN, taken),
+                self._part(self.items[count:], answers[count:], self.span, self.weight - taken))
 
-    def _part(self, items: list[Item], answers: list[Outcome | None], span: Span) -> "MicroBatch":
+    def _part(self, items: list[Item], answers: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
         mine = {progress.partition for progress, _ in self.ends}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
         ends = [end for partition, end in last.items() if partition in mine]
         sizes = Counter(item.record.partition for item in items)
-        part = MicroBatch(items, [], ends, sizes, self.polled_at, span, sum(weight(item.record) for item in items))
+        part = MicroBatch(items, [], ends, sizes, self.polled_at, span, weight)
         part.received_at, part.answered_at = self.received_at, self.answered_at
         part.admitted, part._answers = self.admitted, answers
         return part

@@ -278,10 +278,6 @@ class ResultSink:
                      extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason})
 
 
-def _has_letters(values: list[bytes | None], answers: list[Outcome | None]) -> bool:
-    return any(value is None and answer is not None for value, answer in zip(values, answers, strict=True))
-
-
 def _size(record: ConsumerRecord, value: bytes | None) -> int:
     """About how many bytes go out for `record`: a result of this value, or a dead letter with the record's."""
     size = len(value or record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD
