@@ -3,9 +3,8 @@
 One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
 submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
 submission; at most `max_in_flight` of them, and `limits.max_in_flight_bytes`, are anywhere between poll and
-acknowledgement. With `auto` as many wait for
-answers as keep the models' replicas busy: those that are answered, and wait for their turn behind one that is not, keep
-no replica busy.
+acknowledgement. With `auto` as many wait for answers as keep the models' replicas busy: those that are answered, and
+wait for their turn behind one that is not, keep no replica busy.
 """
 
 import logging
