@@ -38,7 +38,7 @@ test: lint unit fuzz-short integration
 
 lint: venv
 	$(PYTHON) -m ruff check .
-	.venv/bin/lint-imports
+	PYTHONPATH=.venv/links .venv/bin/lint-imports
 	.venv/bin/pyright
 
 unit: venv
@@ -85,6 +85,10 @@ venv: .venv/.stamp
 	@test -x $(PYTHON) || python3 -m venv .venv || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m pip install -q --disable-pip-version-check uv
 	.venv/bin/uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
+	@# import-linter and pyright read folders: these are ours under the names that they are installed with.
+	@mkdir -p .venv/links/labelstream
+	@cd .venv/links/labelstream && ln -sfn ../../../workers/public/__init__.py __init__.py && \
+		for part in workers deploy schemas; do ln -sfn ../../../$$part $$part; done
 	@touch $@
 
 # Newest versions of everything, pinned for the tests. Names and versions only: no registry's address.
@@ -93,7 +97,7 @@ lock:
 		-o .ci/constraints.txt
 
 schemas: venv
-	$(PYTHON) -m schemas.export
+	$(PYTHON) -m labelstream.schemas.export
 
 kafka-jars: .kafka/.stamp
 
@@ -132,7 +136,7 @@ prometheus:
 		|| { echo "the tests need Prometheus: apt-get install prometheus" >&2; exit 1; }
 
 dashboard: venv
-	$(PYTHON) -m deploy.monitoring.make_dashboard
+	$(PYTHON) -m labelstream.deploy.monitoring.make_dashboard
 
 # Several Ray nodes on one machine, with GPUs by name only.
 test-cluster: venv kafka-jars

@@ -1,4 +1,4 @@
-"""Settings -> one Serve application: `serve run deploy.app:build config=labelstream.yaml`, `serve deploy`, and ours."""
+"""Settings -> one Serve application, as for `serve run labelstream.deploy.app:build config=labelstream.yaml`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
-from deploy import tracing
-from deploy.board import Board
-from deploy.gpus import num_gpus
-from deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
-from deploy.replica import ModelReplica
-from deploy.router import LeastLoaded
-from deploy.scaling import follow
-from deploy.versions import file_of, files_of, version_of
-from deploy.worker import MakeWorker, StreamWorker
-from workers.errors import ConfigError
-from workers.settings import (
+from labelstream.deploy import tracing
+from labelstream.deploy.board import Board
+from labelstream.deploy.gpus import num_gpus
+from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
+from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.router import LeastLoaded
+from labelstream.deploy.scaling import follow
+from labelstream.deploy.versions import file_of, files_of, version_of
+from labelstream.deploy.worker import MakeWorker, StreamWorker
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import (
     LogSettings,
     ModelSettings,
     PipelineSettings,

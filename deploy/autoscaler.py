@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deploy.names import by_deployment, used_models
-from deploy.scaling.estimate import Estimator, Seen
-from deploy.scaling.policy import Decision, Policy
-from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
-from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
-from workers.errors import StreamError
-from workers.settings import Settings
-from workers.stream.backlog import Standing
+from labelstream.deploy.names import by_deployment, used_models
+from labelstream.deploy.scaling.estimate import Estimator, Seen
+from labelstream.deploy.scaling.policy import Decision, Policy
+from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.backlog import Standing
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0

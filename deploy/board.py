@@ -22,15 +22,15 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deploy import logs
-from deploy.autoscaler import Autoscaler
-from deploy.metrics.export import Exporter
-from deploy.metrics.samples import Sample, of_board
-from deploy.names import BOARD
-from deploy.scaling.in_flight import LEAST_CALLS, calls_per_worker
-from workers.errors import InferenceError
-from workers.settings import load_settings
-from workers.stream.backlog import BacklogProbe
+from labelstream.deploy import logs
+from labelstream.deploy.autoscaler import Autoscaler
+from labelstream.deploy.metrics.export import Exporter
+from labelstream.deploy.metrics.samples import Sample, of_board
+from labelstream.deploy.names import BOARD
+from labelstream.deploy.scaling.in_flight import LEAST_CALLS, calls_per_worker
+from labelstream.workers.errors import InferenceError
+from labelstream.workers.settings import load_settings
+from labelstream.workers.stream.backlog import BacklogProbe
 
 log = logging.getLogger(__name__)
 REPORT_S, MOST_REPORT_S = 1.0, 5.0
@@ -40,7 +40,8 @@ NOTE_TIMEOUT_S = 10.0
 MOST_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
-Answers = dict[str, dict[str, str]]  # by replica or by command: status and text, as in workers.stream.commands
+# By replica or by command: status and text, as in labelstream.workers.stream.commands
+Answers = dict[str, dict[str, str]]
 Samples = Callable[[str, Mapping[str, Any]], Iterable[Sample]]
 TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
 

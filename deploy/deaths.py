@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from workers.errors import InferenceError
+from labelstream.workers.errors import InferenceError
 
 # Each poison record costs four replicas while it is suspected, after two that brought it under suspicion. Twelve
 # different ones in ten minutes are somebody's mistake or attack, and not chance. Deaths for other reasons, as of a node

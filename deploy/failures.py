@@ -2,7 +2,7 @@
 
 import re
 
-from workers.errors import ModelError, StartError
+from labelstream.workers.errors import ModelError, StartError
 
 # Ours end with a line of this form, wherever Ray puts the traceback.
 _OWN_ERROR = re.compile(r"workers\.errors\.(\w+): (.+)")

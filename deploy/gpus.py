@@ -6,8 +6,8 @@ from typing import Any
 import ray
 from ray.experimental.internal_kv import _internal_kv_get
 
-from workers.errors import ConfigError, ModelError
-from workers.settings import ModelSettings
+from labelstream.workers.errors import ConfigError, ModelError
+from labelstream.workers.settings import ModelSettings
 
 # Ray's names: of the group of machines that a node is one of, and of what its older autoscaler reports.
 GROUP = "ray.io/node-group"

@@ -8,20 +8,20 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-from deploy.board import noted
-from deploy.deadlines import Deadlines
-from deploy.deaths import Deaths
-from deploy.isolation import Isolation, Noted
-from deploy.limits import max_sequences
-from deploy.transport import may_pass_later, one_line, retrying
-from deploy.work import Work
-from workers import tracing
-from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.tasks import Task, task_for
-from workers.engine.tasks.prepared import Prepared
-from workers.errors import InferenceError, ModelChanged, StartError
+from labelstream.deploy.board import noted
+from labelstream.deploy.deadlines import Deadlines
+from labelstream.deploy.deaths import Deaths
+from labelstream.deploy.isolation import Isolation, Noted
+from labelstream.deploy.limits import max_sequences
+from labelstream.deploy.transport import may_pass_later, one_line, retrying
+from labelstream.deploy.work import Work
+from labelstream.workers import tracing
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.tasks import Task, task_for
+from labelstream.workers.engine.tasks.prepared import Prepared
+from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 
 log = logging.getLogger(__name__)
 READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
@@ -48,7 +48,8 @@ class Call(NamedTuple):
 
 
 class ServeClassifier:
-    """Satisfies `workers.classifier.Classifier` with a Serve handle, from any thread of any process of the cluster.
+    """Satisfies `labelstream.workers.classifier.Classifier` with a Serve handle, from any thread of any process of the
+    cluster.
 
     `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
     takes several calls to the replicas, for each of them, with the time that its tokens take: see `deadlines`.

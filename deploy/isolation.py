@@ -30,14 +30,14 @@ from uuid import uuid4
 from ray.exceptions import RayActorError
 from tenacity import AsyncRetrying
 
-from deploy.deadlines import Deadlines, Part
-from deploy.deaths import Deaths
-from deploy.suspects import Suspects
-from deploy.transport import failed_as_a_whole
-from deploy.work import Rows, Work, rows_of
-from workers.classifier import Fault
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import FailedApart
+from labelstream.deploy.deadlines import Deadlines, Part
+from labelstream.deploy.deaths import Deaths
+from labelstream.deploy.suspects import Suspects
+from labelstream.deploy.transport import failed_as_a_whole
+from labelstream.deploy.work import Rows, Work, rows_of
+from labelstream.workers.classifier import Fault
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.errors import FailedApart
 
 log = logging.getLogger(__name__)
 TOGETHER_FAILURES = 2

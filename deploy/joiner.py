@@ -16,9 +16,9 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
-from workers.errors import InferenceError
-from workers.histogram import Histogram
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
+from labelstream.workers.errors import InferenceError
+from labelstream.workers.histogram import Histogram
 
 log = logging.getLogger(__name__)
 Answer = ScoredSequences | InferenceError
@@ -30,7 +30,7 @@ JOINED_TOKENS = 32_768
 ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
-# As `workers.engine.predictor.Predictor.begin`.
+# As `labelstream.workers.engine.predictor.Predictor.begin`.
 Begin = Callable[[PackedSequences, int], Callable[[], ScoredSequences]]
 
 
@@ -40,7 +40,8 @@ class Span(Protocol):
     def end(self) -> None: ...
 
 
-# As `workers.tracing.forward`: the traces of the calls, and how many sequences and tokens are in them together.
+# As `labelstream.workers.tracing.forward`: the traces of the calls, and how many sequences and tokens are in them
+# together.
 MakeSpan = Callable[[list[str | None], int, int], Span]
 
 
@@ -58,7 +59,7 @@ def no_span(traces: list[str | None], sequences: int, tokens: int) -> Span:
 class Call(NamedTuple):
     """One worker's micro-batch. `arrived`: monotonic seconds. `around`: is entered on the device's thread.
 
-    `trace`: of the caller, as of `workers.tracing.here`.
+    `trace`: of the caller, as of `labelstream.workers.tracing.here`.
     """
 
     packed: PackedSequences
@@ -151,8 +152,8 @@ class Joiner:
         return self._failed_in_row
 
     def counts(self) -> dict[str, Any]:
-        """Plain numbers since the start; `histograms`, as `workers.histogram.Buckets`, of calls that waited, batches
-        that ran (all forwards of a batch together) and how many tokens were in them.
+        """Plain numbers since the start; `histograms`, as `labelstream.workers.histogram.Buckets`, of calls that
+        waited, batches that ran (all forwards of a batch together) and how many tokens were in them.
         """
         with self._counting:
             return {**self._counts, "busy_s": round(self._busy_s, 6),

@@ -3,9 +3,9 @@
 import logging
 import sys
 
-from workers.settings import LogSettings
+from labelstream.workers.settings import LogSettings
 
-OURS = ("workers", "deploy")
+OURS = "labelstream"
 
 
 class _Lines(logging.StreamHandler):
@@ -18,8 +18,7 @@ def set_up(settings: LogSettings, **place: str) -> None:
     handler.setFormatter(json_formatter(place) if settings.format == "json" else logging.Formatter(
         "%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.handlers = [other for other in root.handlers if not isinstance(other, _Lines)] + [handler]
-    for name in OURS:
-        logging.getLogger(name).setLevel(settings.level.upper())
+    logging.getLogger(OURS).setLevel(settings.level.upper())
 
 
 def json_formatter(place: dict[str, str]) -> logging.Formatter:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the command's help must be there before pydantic is
-    from workers.settings import Settings
+    from labelstream.workers.settings import Settings
 
 APP = "labelstream"
 BOARD = "board"

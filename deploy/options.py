@@ -2,8 +2,8 @@
 
 from dataclasses import fields
 
-from workers.engine.options import ModelOptions
-from workers.settings import ModelSettings
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.settings import ModelSettings
 
 _NAMES = {field.name for field in fields(ModelOptions)}
 

@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from deploy import telemetry
-from deploy.board import Notes, Reporter
-from deploy.cores import usable_cores
-from deploy.gpus import check_reserved
-from deploy.joiner import Joiner, full_tokens_for
-from deploy.metrics.samples import of_model
-from deploy.options import options_of
-from workers import tracing
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import FailedApart, InferenceError, ModelChanged
-from workers.settings import ModelSettings, Telemetry
+from labelstream.deploy import telemetry
+from labelstream.deploy.board import Notes, Reporter
+from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.gpus import check_reserved
+from labelstream.deploy.joiner import Joiner, full_tokens_for
+from labelstream.deploy.metrics.samples import of_model
+from labelstream.deploy.options import options_of
+from labelstream.workers import tracing
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
+from labelstream.workers.settings import ModelSettings, Telemetry
 
 if TYPE_CHECKING:
-    from workers.engine.predictor import Predictor
+    from labelstream.workers.engine.predictor import Predictor
 
 # How long one of Python's threads keeps the lock that another one waits for. The usual 5 ms are longer than a forward
 # on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
@@ -71,8 +71,8 @@ class ModelReplica:
 
         torch.set_num_threads(threads)
         check_reserved(settings.source)
-        from workers.engine.loading import load
-        from workers.engine.predictor import Predictor
+        from labelstream.workers.engine.loading import load
+        from labelstream.workers.engine.predictor import Predictor
 
         description, backend = load(settings.source, options_of(settings))
         predictor = Predictor(description, backend, settings.max_batch_tokens)
@@ -86,7 +86,8 @@ class ModelReplica:
     async def classify(
         self, packed: PackedSequences, top_k: int, revision: str, trace: str | None = None
     ) -> ScoredSequences:
-        """The `top_k` best labels (at most all) of each sequence, in order. `trace`: as of `workers.tracing.here`.
+        """The `top_k` best labels (at most all) of each sequence, in order. `trace`: as of
+        `labelstream.workers.tracing.here`.
 
         Raises ModelChanged when `revision` is not the one served here, InferenceError when the model as a whole fails.
         """

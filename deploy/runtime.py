@@ -18,14 +18,14 @@ from ray.serve import context
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from deploy.app import STOP_MARGIN_S, application
-from deploy.board import COMMAND_S
-from deploy.cores import usable_cores
-from deploy.failures import last_line, raise_own_error
-from deploy.names import APP, BOARD, deployment_names, used_models
-from deploy.signals import Patience, handling, interrupt
-from workers.errors import StartError
-from workers.settings import Settings
+from labelstream.deploy.app import STOP_MARGIN_S, application
+from labelstream.deploy.board import COMMAND_S
+from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.failures import last_line, raise_own_error
+from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
+from labelstream.deploy.signals import Patience, handling, interrupt
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import Settings
 
 log = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models

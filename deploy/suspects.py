@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from workers.classifier import Fault, RecordError
+from labelstream.workers.classifier import Fault, RecordError
 
 MOST_ALONE = 3
 FORGIVEN_S = 600.0  # a lack of memory or of time may be over by then; replicas that died are not forgiven

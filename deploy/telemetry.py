@@ -2,8 +2,8 @@
 
 from ray import serve
 
-from deploy import logs, tracing
-from workers.settings import Telemetry
+from labelstream.deploy import logs, tracing
+from labelstream.workers.settings import Telemetry
 
 
 def set_up(telemetry: Telemetry) -> None:

@@ -2,8 +2,8 @@
 
 import importlib.util
 
-from workers.errors import ConfigError
-from workers.settings import TracingSettings
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import TracingSettings
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 

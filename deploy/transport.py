@@ -8,8 +8,8 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from deploy.deaths import Paused
-from workers.errors import InferenceError, ModelChanged
+from labelstream.deploy.deaths import Paused
+from labelstream.workers.errors import InferenceError, ModelChanged
 
 log = logging.getLogger(__name__)
 FIRST_WAIT_S, MOST_WAIT_S = 0.2, 5.0

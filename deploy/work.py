@@ -8,8 +8,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Progress, RecordError
-from workers.engine.packed import PackedSequences, ScoredSequences, select, split
+from labelstream.workers.classifier import Progress, RecordError
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, select, split
 
 Rows = NDArray[np.intp]
 

@@ -9,16 +9,16 @@ from typing import Any, Protocol
 
 from ray import serve
 
-from deploy import telemetry
-from deploy.board import Reporter
-from deploy.handle import ServeClassifier
-from deploy.metrics.samples import of_worker
-from workers.classifier import Classifier
-from workers.settings import Settings, load_settings
+from labelstream.deploy import telemetry
+from labelstream.deploy.board import Reporter
+from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.metrics.samples import of_worker
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.settings import Settings, load_settings
 
 
 class Worker(Protocol):
-    """What is asked of `workers.stream.worker.PipelineWorker`."""
+    """What is asked of `labelstream.workers.stream.worker.PipelineWorker`."""
 
     def start(self) -> None: ...
     def check(self) -> None: ...
@@ -110,7 +110,7 @@ class StreamWorker:
 def _pipeline_worker(
     name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
 ) -> Worker:
-    from workers.stream.worker import PipelineWorker
+    from labelstream.workers.stream.worker import PipelineWorker
 
     return PipelineWorker(name, settings, classifiers, worker_id)
 

@@ -1,4 +1,4 @@
-"""The JSON Schema files, made from the pydantic models: `python -m schemas.export` writes `schemas/json/`."""
+"""The JSON Schema files of the pydantic models: `python -m labelstream.schemas.export` writes `schemas/json/`."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from schemas.dead_letter import DeadLetter
-from schemas.message import TextMessage
-from schemas.result import RESULT
+from labelstream.schemas.dead_letter import DeadLetter
+from labelstream.schemas.message import TextMessage
+from labelstream.schemas.result import RESULT
 
 FOLDER = Path(__file__).parent / "json"
 MODELS: dict[str, TypeAdapter[Any]] = {

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from workers.classifier import Fault, Prediction, Progress, RecordError, Request
-from workers.errors import InferenceError
+from labelstream.workers.classifier import Fault, Prediction, Progress, RecordError, Request
+from labelstream.workers.errors import InferenceError
 
 REVISION = "fake-1"
 
@@ -25,7 +25,8 @@ def predict(request: Request) -> Prediction | RecordError:
 
 
 class FakeClassifier:
-    """Satisfies `workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls fail whole.
+    """Satisfies `labelstream.workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls
+    fail whole.
 
     `paused`: its trouble, until it is resumed.
     """

@@ -12,7 +12,7 @@ LabelstreamError
     ├── Fenced             the broker has ended our transaction: a new process takes over (not retriable)
     └── OffsetOutOfRange   the committed offset is no longer in the log: an operator decides (not retriable)
 
-A record that is at fault itself is no exception but a value, `workers.classifier.RecordError`.
+A record that is at fault itself is no exception but a value, `labelstream.workers.classifier.RecordError`.
 """
 
 

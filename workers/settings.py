@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from workers.classifier import MAX_MESSAGE_TOKENS
-from workers.errors import ConfigError
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
+from labelstream.workers.errors import ConfigError
 
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deploy import runtime
-from deploy.app import application
-from deploy.bench.topics import MODEL
-from deploy.names import APP, model_deployment, pipeline_deployment
-from deploy.replica import ModelReplica
-from workers.errors import StartError
-from workers.settings import Settings
+from labelstream.deploy import runtime
+from labelstream.deploy.app import application
+from labelstream.deploy.bench.topics import MODEL
+from labelstream.deploy.names import APP, model_deployment, pipeline_deployment
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import Settings
 
 START_S = 60.0
 _CPU_OF_PROCESS = 2  # Linux: what clock_getcpuclockid(3) puts into the lowest bits of a process's CPU clock

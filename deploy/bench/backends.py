@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from deploy.bench.hardware import hardware
-from deploy.bench.others import other_ways
-from deploy.bench.texts import texts_for
-from workers.classifier import Request
-from workers.engine.agreement import agreement
-from workers.engine.backend import Backend
-from workers.engine.description import ModelDescription
-from workers.engine.loading import load
-from workers.engine.openvino.texts import LEAST
-from workers.engine.options import ModelOptions
-from workers.engine.predictor import Predictor
-from workers.engine.tasks import task_for
-from workers.engine.tokenizer import TextTokenizer
+from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.bench.others import other_ways
+from labelstream.deploy.bench.texts import texts_for
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.agreement import agreement
+from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.openvino.texts import LEAST
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tokenizer import TextTokenizer
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
 Say = Callable[[str], None]

@@ -5,18 +5,18 @@ import subprocess
 import sys
 import time
 
-from deploy.bench.topics import plain
-from deploy.names import Topics
-from workers.settings import KafkaSettings, load_settings
-from workers.stream.clients import connected_config, make_consumer, make_producer
-from workers.stream.source import RecordSource
+from labelstream.deploy.bench.topics import plain
+from labelstream.deploy.names import Topics
+from labelstream.workers.settings import KafkaSettings, load_settings
+from labelstream.workers.stream.clients import connected_config, make_consumer, make_producer
+from labelstream.workers.stream.source import RecordSource
 
 
 def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:
     """CPU seconds that a process of its own takes for `count` records of `topics.input`, to `topics.output`."""
     arguments = [json.dumps(plain(kafka)), *topics, group, str(count), str(result_bytes)]
     done = subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-m", "deploy.bench.bare", *arguments], capture_output=True, text=True)
+        [sys.executable, "-m", "labelstream.deploy.bench.bare", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"bare kafka-python failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout)

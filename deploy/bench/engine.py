@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.bench.clock import median, percentiles, timed
-from deploy.bench.hardware import hardware
-from deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
-from deploy.bench.texts import texts_for
-from workers.classifier import RecordError, Request
-from workers.engine.description import ModelDescription
-from workers.engine.device import Precision, device_for, name_of, precision_for
-from workers.engine.engine import Engine
-from workers.engine.tasks import task_for
+from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
+from labelstream.deploy.bench.clock import median, percentiles, timed
+from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
+from labelstream.deploy.bench.texts import texts_for
+from labelstream.workers.classifier import RecordError, Request
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.device import Precision, device_for, name_of, precision_for
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.tasks import task_for
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
 CHUNK = 512  # texts per call, as a worker's micro-batches

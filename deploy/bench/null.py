@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from deploy.replica import ModelReplica
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.settings import ModelSettings
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.settings import ModelSettings
 
 
 class NullPredictor:

@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from workers.engine.backend import Backend, done_already
-from workers.engine.batcher import PaddedBatch
-from workers.engine.openvino_backend import arrays
-from workers.engine.source import resolve
+from labelstream.workers.engine.backend import Backend, done_already
+from labelstream.workers.engine.batcher import PaddedBatch
+from labelstream.workers.engine.openvino_backend import arrays
+from labelstream.workers.engine.source import resolve
 
 Run = Callable[[dict[str, Any]], torch.Tensor]
 
 
 class PlainBackend:
-    """Satisfies `workers.engine.backend.Backend`: in float32 on a CPU, by `run`. `like`: who knows the model's ids."""
+    """Satisfies `labelstream.workers.engine.backend.Backend`: in float32 on a CPU, by `run`. `like`: who knows the
+    model's ids."""
 
     device_type, dtype = "cpu", torch.float32
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from deploy.simulate.plot import pyplot
+from labelstream.deploy.simulate.plot import pyplot
 
 KINDS = (("p50", "tab:blue", "o"), ("p99", "tab:red", "s"))
 
 
 def against_latency(figures: dict[str, Any], title: str, path: Path) -> None:
-    """`figures`: of `deploy.bench.stream.measure` with offered loads; a point for each of them."""
+    """`figures`: of `labelstream.deploy.bench.stream.measure` with offered loads; a point for each of them."""
     plt = pyplot()
     load, capacity = figures["latency"]["load"], figures["stream"]["texts_per_s"]
     figure, axis = plt.subplots(figsize=(9, 6))

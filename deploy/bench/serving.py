@@ -10,24 +10,24 @@ from typing import Any
 import transformers
 from ray import serve
 
-from deploy import runtime
-from deploy.app import model_application
-from deploy.bench import textbook
-from deploy.bench.application import model_stats
-from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.bench.clock import Took, median, percentiles, timed
-from deploy.bench.engine import ALONE, Plan, Say
-from deploy.bench.hardware import hardware
-from deploy.bench.pipelines import BATCH_SIZES, padding_waste
-from deploy.bench.topics import MODEL, settings_for, topics_of
-from deploy.cores import usable_cores
-from deploy.handle import ServeClassifier
-from deploy.names import APP, model_deployment
-from workers.classifier import Answer, RecordError, Request
-from workers.engine.device import device_for, name_of
-from workers.engine.source import resolve
-from workers.engine.tasks import task_for
-from workers.settings import KafkaSettings, Settings
+from labelstream.deploy import runtime
+from labelstream.deploy.app import model_application
+from labelstream.deploy.bench import textbook
+from labelstream.deploy.bench.application import model_stats
+from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
+from labelstream.deploy.bench.clock import Took, median, percentiles, timed
+from labelstream.deploy.bench.engine import ALONE, Plan, Say
+from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.bench.pipelines import BATCH_SIZES, padding_waste
+from labelstream.deploy.bench.topics import MODEL, settings_for, topics_of
+from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.names import APP, model_deployment
+from labelstream.workers.classifier import Answer, RecordError, Request
+from labelstream.workers.engine.device import device_for, name_of
+from labelstream.workers.engine.source import resolve
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.settings import KafkaSettings, Settings
 
 CALL, IN_FLIGHT = 256, 4  # texts of a call at most, and calls: as a worker has them
 LEAST, SHARE, TRIAL = 64, 10, 64  # texts; the textbook gets so many times fewer: it is slow

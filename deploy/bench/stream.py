@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from deploy.bench.application import cpu_s, model_stats, processes, running, worker_stats_now
-from deploy.bench.bare import bare_cpu_s
-from deploy.bench.clock import median, percentiles
-from deploy.bench.engine import Comparison, Plan, Say, said
-from deploy.bench.null import NullReplica
-from deploy.bench.topics import group_of, settings_for, topics_of
-from deploy.bench.traffic import Traffic, traffic
-from deploy.bench.worker_cpu import cpu_figures, cpu_rounds
-from deploy.names import Topics
-from deploy.runtime import ray_for
-from workers.errors import StartError
-from workers.settings import KafkaSettings, Settings
+from labelstream.deploy.bench.application import cpu_s, model_stats, processes, running, worker_stats_now
+from labelstream.deploy.bench.bare import bare_cpu_s
+from labelstream.deploy.bench.clock import median, percentiles
+from labelstream.deploy.bench.engine import Comparison, Plan, Say, said
+from labelstream.deploy.bench.null import NullReplica
+from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
+from labelstream.deploy.bench.traffic import Traffic, traffic
+from labelstream.deploy.bench.worker_cpu import cpu_figures, cpu_rounds
+from labelstream.deploy.names import Topics
+from labelstream.deploy.runtime import ray_for
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings, Settings
 
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
 PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
@@ -147,7 +147,7 @@ def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
     """One message at a time: from its timestamp to its result, the forward that it took, and what is between them.
 
     `worker_ms`: of the way the part in the worker, from the poll that brings the message to the acknowledgement of its
-    result; `stages_ms`: its parts, as in `workers.stream.stages`.
+    result; `stages_ms`: its parts, as in `labelstream.workers.stream.stages`.
     """
     rng = random.Random(3)  # noqa: S311
     found: Rounds = defaultdict(list)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from workers.engine.description import ModelDescription
-from workers.engine.samples import make_texts
-from workers.engine.tokenizer import TextTokenizer
-from workers.errors import ConfigError
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.samples import make_texts
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.errors import ConfigError
 
 
 def texts_for(description: ModelDescription, path: Path | None, count: int, mean_tokens: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m deploy.bench.tokenizing`: CPU per text of our tokenizer beside plain `tokenizers`, on the same texts.
+"""`python -m labelstream.deploy.bench.tokenizing`: CPU per text of our tokenizer beside plain `tokenizers`.
 
 Of each kind of tokenizer one with 30,000 pieces, made of syllables, and the demo's; texts of words as frequent as in
 natural language (Zipf), 32 tokens on average, with capital letters and punctuation. In a sixth of the mixed ones is a
@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from workers.classifier import Request
-from workers.engine.description import Activation, ModelDescription
-from workers.engine.samples import SIGMA
-from workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.description import Activation, ModelDescription
+from labelstream.workers.engine.samples import SIGMA
+from labelstream.workers.engine.tokenizer import TextTokenizer
 
 DEMO = Path(__file__).parents[1] / "demo" / "model" / "tokenizer.json"
 WORDS, MIXED_SHARE, MICRO_BATCH = 25_000, 0.16, 256

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.names import Topics
-from workers.settings import KafkaSettings, Settings, load_settings
+from labelstream.deploy.names import Topics
+from labelstream.workers.settings import KafkaSettings, Settings, load_settings
 
 MODEL = "m"
 

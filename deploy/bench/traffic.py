@@ -11,10 +11,10 @@ from typing import Any
 import jiter
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from deploy.bench.texts import nth_text
-from deploy.names import Topics
-from workers.errors import StartError
-from workers.settings import KafkaSettings, secret_of
+from labelstream.deploy.bench.texts import nth_text
+from labelstream.deploy.names import Topics
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings, secret_of
 
 STALL_S = 120.0
 # On their way at most, on the in-memory broker: it keeps about 4 MB a partition and drops older ones without a word.

@@ -1,5 +1,5 @@
-"""`python -m deploy.cli`: the same command, where it is not installed."""
+"""`python -m labelstream.deploy.cli`: the same command, where it is not installed."""
 
-from deploy.cli.main import main
+from labelstream.deploy.cli.main import main
 
 main()

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import bench_view as view
-from deploy.cli.bench_backends import backends
-from deploy.cli.classify import DEMO_MODEL
-from deploy.cli.connect import OptionalConfig, connect, kafka_settings
-from deploy.cli.shelter import go_on_sheltered
-from deploy.cli.terminal import say, stops_on_signals
-from workers.errors import ConfigError
+from labelstream.deploy.cli import bench_view as view
+from labelstream.deploy.cli.bench_backends import backends
+from labelstream.deploy.cli.classify import DEMO_MODEL
+from labelstream.deploy.cli.connect import OptionalConfig, connect, kafka_settings
+from labelstream.deploy.cli.shelter import go_on_sheltered
+from labelstream.deploy.cli.terminal import say, stops_on_signals
+from labelstream.workers.errors import ConfigError
 
 TASKS = ("text-classification", "zero-shot-classification")
 bench = typer.Typer(name="bench", help="Measure a model on this machine, on texts of your own, beside what one would "
@@ -45,7 +45,7 @@ def engine(
 ) -> None:
     """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
     candidates = _candidates(task, labels)
-    from deploy.bench.engine import Plan, measure
+    from labelstream.deploy.bench.engine import Plan, measure
 
     figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
     view.show(figures, "of texts one by one")
@@ -65,8 +65,8 @@ def serve(
     """
     go_on_sheltered()
     with _stopping():
-        from deploy.bench.engine import Plan
-        from deploy.bench.serving import measure
+        from labelstream.deploy.bench.engine import Plan
+        from labelstream.deploy.bench.serving import measure
 
         figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
     view.show(figures, "of calls with one text, one by one")
@@ -98,13 +98,13 @@ def stream(
     And the worker's CPU per message with a model that takes no time, and the way of a message alone.
     """
     if plot is not None:
-        from deploy.bench.plot import pyplot
+        from labelstream.deploy.bench.plot import pyplot
 
         pyplot()  # before the work
     go_on_sheltered()
     with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
-        from deploy.bench.stream import StreamPlan, measure
-        from deploy.cli.demo_stream import made_topics
+        from labelstream.deploy.bench.stream import StreamPlan, measure
+        from labelstream.deploy.cli.demo_stream import made_topics
 
         plan = StreamPlan(
             model, texts, count, mean_tokens, dtype, device, rounds, kafka=kafka, run=uuid.uuid4().hex[:8],
@@ -117,7 +117,7 @@ def stream(
     view.show_limit(figures)
     view.write(figures, json_file)
     if plot is not None:
-        from deploy.bench.plot import against_latency
+        from labelstream.deploy.bench.plot import against_latency
 
         against_latency(figures, f"topic to topic, {Path(model).name}, {figures['engine']['dtype']}", plot)
 
@@ -145,12 +145,12 @@ def _stopping() -> Iterator[None]:
 def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, bool]]:
     """The KafkaSettings, and whether the broker is the in-memory one, which ends with the context."""
     if bootstrap or config:
-        from workers.stream.clients import is_in_memory
+        from labelstream.workers.stream.clients import is_in_memory
 
         kafka = kafka_settings(bootstrap, config)
         yield kafka, is_in_memory(connect(kafka).config)
         return
-    from deploy.cli.broker import InMemoryBroker
+    from labelstream.deploy.cli.broker import InMemoryBroker
 
     broker = InMemoryBroker()
     try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.cli.terminal import out
+from labelstream.deploy.cli.terminal import out
 
 _COLUMNS = ("way", "texts/s", "batches", "padding", "MFU", "CPU us", "p50 ms", "p99 ms")
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.terminal import say, stops_on_signals
-from workers.errors import StartError
+from labelstream.deploy.cli.terminal import say, stops_on_signals
+from labelstream.workers.errors import StartError
 
 
 class InMemoryBroker:

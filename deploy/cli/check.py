@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.connect import ConfigFile, load_config
-from deploy.cli.terminal import escape, plural, say
-from deploy.names import used_models
+from labelstream.deploy.cli.connect import ConfigFile, load_config
+from labelstream.deploy.cli.terminal import escape, plural, say
+from labelstream.deploy.names import used_models
 
 
 def check(
@@ -29,9 +29,9 @@ def check(
     if not connect:
         typer.echo("The config is valid. --connect also checks brokers, topics, permissions and models.")
         return
-    from deploy.cli.outside import Remarks, check_kafka, check_models
+    from labelstream.deploy.cli.outside import Remarks, check_kafka, check_models
 
-    logging.getLogger("workers").setLevel(logging.ERROR)  # what they would log comes as a remark
+    logging.getLogger("labelstream.workers").setLevel(logging.ERROR)  # what they would log comes as a remark
     remarks = Remarks()
     check_kafka(settings, remarks)
     check_models(settings, remarks)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.terminal import escape, out, say
-from workers.errors import ConfigError
+from labelstream.deploy.cli.terminal import escape, out, say
+from labelstream.workers.errors import ConfigError
 
 LINES_PER_CALL = 256
 DEMO_MODEL = Path(__file__).parents[1] / "demo" / "model"
@@ -53,7 +53,7 @@ def classify(
         raise ConfigError("--template", "belongs to zero-shot", "give labels with --label")
     if task is not None and (label or model is None):
         raise ConfigError("--task", "is for a model made for it, and labels mean zero-shot", "give --model, no --label")
-    from workers.engine.engine import Engine
+    from labelstream.workers.engine.engine import Engine
 
     options: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}
     with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options) as engine:
@@ -71,7 +71,7 @@ def _zero_shot(labels: list[str], template: str | None) -> dict[str, Any]:
 
 
 def _request(text: str, top_k: int) -> Any:
-    from workers.classifier import Request
+    from labelstream.workers.classifier import Request
 
     return Request(text, top_k=top_k)
 
@@ -97,7 +97,7 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _show_json(text: str, answer: Any) -> None:
-    from workers.classifier import Embedding, MaskFill, RecordError
+    from labelstream.workers.classifier import Embedding, MaskFill, RecordError
 
     found: dict[str, Any]
     match answer:
@@ -116,7 +116,7 @@ def _show_json(text: str, answer: Any) -> None:
 
 
 def _labels(answer: Any) -> list[str]:
-    from workers.classifier import Embedding, MaskFill, RecordError
+    from labelstream.workers.classifier import Embedding, MaskFill, RecordError
 
     match answer:
         case RecordError():

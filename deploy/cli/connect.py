@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from workers.errors import ConfigError, StartError
+from labelstream.workers.errors import ConfigError, StartError
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 UNKNOWN_TOPIC, NOT_ALLOWED = 3, 29
@@ -34,8 +34,8 @@ class Broker(NamedTuple):
 
 def load_config(path: Path) -> Any:
     """The `Settings` in a file. Raises ConfigError."""
-    from deploy import tracing
-    from workers.settings import load_settings, read_config_file
+    from labelstream.deploy import tracing
+    from labelstream.workers.settings import load_settings, read_config_file
 
     settings = load_settings(read_config_file(path))
     tracing.check(settings.tracing)
@@ -46,7 +46,7 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
     """The `KafkaSettings` from either option. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from workers.settings import KafkaSettings
+    from labelstream.workers.settings import KafkaSettings
 
     if bootstrap and config:
         raise ConfigError("--bootstrap", "comes beside --config, which names the brokers too", "give one of the two")
@@ -63,7 +63,7 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
 
 def connect(kafka: Any) -> Broker:
     """Raises StartError when no broker answers."""
-    from workers.stream.clients import connected_config
+    from labelstream.workers.stream.clients import connected_config
 
     return Broker(kafka, connected_config(kafka))
 
@@ -75,7 +75,7 @@ def require_topic(broker: Broker, topic: str, right: str) -> None:
     """
     from kafka import KafkaAdminClient
 
-    from workers.stream.clients import explained, is_in_memory
+    from labelstream.workers.stream.clients import explained, is_in_memory
 
     if is_in_memory(broker.config):
         return
@@ -95,8 +95,8 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
 
     Records of open or aborted transactions stay hidden. Raises StartError.
     """
-    from workers.stream.clients import explained
-    from workers.stream.scan import make_reader, partitions_of
+    from labelstream.workers.stream.clients import explained
+    from labelstream.workers.stream.scan import make_reader, partitions_of
 
     with explained(broker.settings):
         consumer = make_reader(broker.config, from_beginning)
@@ -115,7 +115,7 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
 
 def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
     """The next records, of all partitions. Raises StartError."""
-    from workers.stream.clients import explained
+    from labelstream.workers.stream.clients import explained
 
     with explained(broker.settings):
         return [record for records in consumer.poll(timeout_ms=timeout_ms).values() for record in records]

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.shelter import go_on_sheltered
-from deploy.cli.terminal import stops_on_signals
-from workers.errors import ConfigError, ModelError, StartError
+from labelstream.deploy.cli.shelter import go_on_sheltered
+from labelstream.deploy.cli.terminal import stops_on_signals
+from labelstream.workers.errors import ConfigError, ModelError, StartError
 
 SHIPPED_MODEL = Path(__file__).parents[1] / "demo" / "model"
 PIPELINE, MODEL = "feedback", "sentiment"
@@ -50,9 +50,9 @@ def demo(
 
 
 def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
-    from deploy.cli.connect import connect, kafka_settings
-    from deploy.cli.demo_stream import Feedback, made_topics, topics_of
-    from deploy.cli.demo_view import Progress, accuracy
+    from labelstream.deploy.cli.connect import connect, kafka_settings
+    from labelstream.deploy.cli.demo_stream import Feedback, made_topics, topics_of
+    from labelstream.deploy.cli.demo_view import Progress, accuracy
 
     feedback, source, run_id = Feedback(), model or str(SHIPPED_MODEL), uuid.uuid4().hex[:8]
     _check_model(source)
@@ -64,7 +64,7 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
         with made_topics(broker, topics, [group]):
             settings = _settings(address, source, topics, group)
             progress.step("broker", "topics are there; starting Ray")
-            from deploy import runtime
+            from labelstream.deploy import runtime
 
             with runtime.ray_for(settings), stops_on_signals():
                 progress.step("Ray", "Ray runs; loading the model, starting the worker")
@@ -83,7 +83,7 @@ def _check_model(source: str) -> None:
         if not (SHIPPED_MODEL / "config.json").is_file():
             raise ModelError(f"{SHIPPED_MODEL}: the demo's model is not there; install again, or name one with --model")
         return
-    from workers.engine.source import is_path, resolve
+    from labelstream.workers.engine.source import is_path, resolve
 
     if is_path(source):
         resolve(source)
@@ -105,9 +105,9 @@ def _stream(
     runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
 ) -> int:
     """Feed, read back, show, sum up; returns the exit code."""
-    from deploy.cli.demo_ledger import Ledger
-    from deploy.cli.demo_stream import Feeder, ReadBack
-    from deploy.cli.demo_view import shown, summary
+    from labelstream.deploy.cli.demo_ledger import Ledger
+    from labelstream.deploy.cli.demo_stream import Feeder, ReadBack
+    from labelstream.deploy.cli.demo_view import shown, summary
 
     ledger, started, interrupted = Ledger(), time.monotonic(), False
     read_back = ReadBack(broker, topics, feedback, ledger)
@@ -150,7 +150,7 @@ def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, st
 
 def _why(runtime: Any) -> str:
     """What the worker says of itself."""
-    from deploy.cli.status import StatusView, line
+    from labelstream.deploy.cli.status import StatusView, line
 
     try:
         pipelines = StatusView().pipelines(runtime.status())
@@ -160,7 +160,7 @@ def _why(runtime: Any) -> str:
 
 
 def _settings(address: str, source: str, topics: Any, group: str) -> Any:
-    from workers.settings import load_settings
+    from labelstream.workers.settings import load_settings
 
     settings = load_settings({
         "kafka": {"bootstrap_servers": address},
@@ -177,7 +177,7 @@ def _broker(bootstrap: str | None) -> Iterator[str]:
     if bootstrap is not None:
         yield bootstrap
         return
-    from deploy.cli.broker import InMemoryBroker
+    from labelstream.deploy.cli.broker import InMemoryBroker
 
     broker = InMemoryBroker()
     try:

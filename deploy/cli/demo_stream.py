@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
-from deploy.cli.connect import Broker, poll, reader
-from deploy.cli.demo_ledger import Ledger
-from deploy.cli.records import REASON, headers_of
-from deploy.names import Topics
-from workers.errors import LabelstreamError, StartError
+from labelstream.deploy.cli.connect import Broker, poll, reader
+from labelstream.deploy.cli.demo_ledger import Ledger
+from labelstream.deploy.cli.records import REASON, headers_of
+from labelstream.deploy.names import Topics
+from labelstream.workers.errors import LabelstreamError, StartError
 
 FEEDBACK = Path(__file__).parents[1] / "demo" / "feedback.jsonl"
 # On its way, at most: the in-memory broker keeps about 4 MB a partition and drops older messages without a word.
@@ -77,8 +77,8 @@ def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) ->
     from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
-    from workers.stream.clients import explained, is_in_memory
-    from workers.stream.topics import make_in_memory
+    from labelstream.workers.stream.clients import explained, is_in_memory
+    from labelstream.workers.stream.topics import make_in_memory
 
     if is_in_memory(broker.config):
         with explained(broker.settings):
@@ -124,7 +124,7 @@ class Feeder:
             self._ledger.fail(error)
 
     def _feed(self) -> None:
-        from workers.stream.clients import explained, make_producer
+        from labelstream.workers.stream.clients import explained, make_producer
 
         with explained(self._broker.settings):
             producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.cli.demo_ledger import Totals
-from deploy.cli.demo_stream import WINDOW, Answer
-from deploy.cli.status import number, reasons
-from deploy.cli.terminal import escape, out, shorten
+from labelstream.deploy.cli.demo_ledger import Totals
+from labelstream.deploy.cli.demo_stream import WINDOW, Answer
+from labelstream.deploy.cli.status import number, reasons
+from labelstream.deploy.cli.terminal import escape, out, shorten
 
 LINE_EVERY_S = 2.0
 ROWS = 12

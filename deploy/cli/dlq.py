@@ -11,14 +11,24 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
-from deploy.cli.dlq_options import At, PipelineName, Reasons, Since, SourceTopic, Until, choose, place, selection
-from deploy.cli.dlq_redrive import redrive
-from deploy.cli.dlq_view import COLUMNS, WIDTHS, as_entry, as_export, as_row, in_full
-from deploy.cli.records import columns_of
-from deploy.cli.status import reasons as counted
-from deploy.cli.terminal import escape, out, plural, say, stops_on_signals
-from workers.errors import ConfigError, StartError
+from labelstream.deploy.cli.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
+from labelstream.deploy.cli.dlq_options import (
+    At,
+    PipelineName,
+    Reasons,
+    Since,
+    SourceTopic,
+    Until,
+    choose,
+    place,
+    selection,
+)
+from labelstream.deploy.cli.dlq_redrive import redrive
+from labelstream.deploy.cli.dlq_view import COLUMNS, WIDTHS, as_entry, as_export, as_row, in_full
+from labelstream.deploy.cli.records import columns_of
+from labelstream.deploy.cli.status import reasons as counted
+from labelstream.deploy.cli.terminal import escape, out, plural, say, stops_on_signals
+from labelstream.workers.errors import ConfigError, StartError
 
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
 
@@ -73,7 +83,7 @@ def show(
 
     Control characters and bytes that are not UTF-8 are printed as escapes.
     """
-    from workers.stream.letters import Selection
+    from labelstream.workers.stream.letters import Selection
 
     partition, offset = place("PARTITION:OFFSET", where)
     wanted = Selection(places=frozenset({(partition, offset)}))
@@ -118,7 +128,7 @@ dlq.command()(redrive)
 @contextmanager
 def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None) -> Iterator[tuple[Any, Any]]:
     """The dead letters that are there now, and the ledger that tells which were redriven."""
-    from workers.stream.search import bounds_of, find_letters
+    from labelstream.workers.stream.search import bounds_of, find_letters
 
     chosen = choose(load_config(config), pipeline)
     topic = chosen.pipeline.dead_letter
@@ -132,8 +142,8 @@ def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None)
 
 
 def _ledger(broker: Broker, topic: str) -> Any:
-    from workers.stream.clients import is_in_memory
-    from workers.stream.ledger import Ledger, ledger_topic, peek_ledger
+    from labelstream.workers.stream.clients import is_in_memory
+    from labelstream.workers.stream.ledger import Ledger, ledger_topic, peek_ledger
 
     if is_in_memory(broker.config):  # which would make the topic, and has no redrives
         return Ledger()

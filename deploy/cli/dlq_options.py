@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from workers.errors import ConfigError
+from labelstream.workers.errors import ConfigError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -53,8 +53,8 @@ def selection(
     reasons: list[str] | None, topic: str | None, since: str | None, until: str | None, at: list[str] | None,
 ) -> Any:
     """The `Selection` that the options mean. Raises ConfigError."""
-    from schemas.dead_letter import Reason
-    from workers.stream.letters import Selection
+    from labelstream.schemas.dead_letter import Reason
+    from labelstream.workers.stream.letters import Selection
 
     for reason in reasons or ():
         if reason not in set(Reason):

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
-from deploy.cli.dlq_options import At, PipelineName, Reasons, Since, SourceTopic, Until, choose, selection
-from deploy.cli.dlq_view import report_lines
-from deploy.cli.terminal import plural, say, stops_on_signals
-from workers.errors import ConfigError, StartError, StreamError
+from labelstream.deploy.cli.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
+from labelstream.deploy.cli.dlq_options import At, PipelineName, Reasons, Since, SourceTopic, Until, choose, selection
+from labelstream.deploy.cli.dlq_view import report_lines
+from labelstream.deploy.cli.terminal import plural, say, stops_on_signals
+from labelstream.workers.errors import ConfigError, StartError, StreamError
 
 
 def redrive(
@@ -45,8 +45,8 @@ def redrive(
 
 def _check_target(to: str | None, dead_letter: str) -> None:
     """Raises ConfigError."""
-    from workers.stream.ledger import ledger_topic
-    from workers.stream.topics import TOPIC_NAME
+    from labelstream.workers.stream.ledger import ledger_topic
+    from labelstream.workers.stream.topics import TOPIC_NAME
 
     problem = {dead_letter: "is the dead-letter topic itself", ledger_topic(dead_letter): "is the ledger of redrives"}
     if to is not None and (to in problem or not TOPIC_NAME.fullmatch(to)):
@@ -57,8 +57,8 @@ class _Redrive:
     """One run of the command. Raises StartError when something that it needs is not there."""
 
     def __init__(self, broker: Broker, pipeline: Any, to: str | None, wanted: Any, limit: int | None) -> None:
-        from workers.stream.clients import is_in_memory
-        from workers.stream.redrive import describe_target
+        from labelstream.workers.stream.clients import is_in_memory
+        from labelstream.workers.stream.redrive import describe_target
 
         if is_in_memory(broker.config):
             raise StartError("the in-memory broker has no real transactions, so nothing can be redriven on it; use "
@@ -71,8 +71,8 @@ class _Redrive:
         self._target = describe_target(broker.config, broker.settings, to or pipeline.input, home)
 
     def run(self, dry_run: bool, yes: bool) -> None:
-        from workers.stream.origins import Origins
-        from workers.stream.search import bounds_of
+        from labelstream.workers.stream.origins import Origins
+        from labelstream.workers.stream.search import bounds_of
 
         config, kafka, to = self._broker.config, self._broker.settings, self._target.topic
         with reader(self._broker, [self._dead_letter], True) as consumer, closing(Origins(config, kafka)) as origins:
@@ -88,8 +88,8 @@ class _Redrive:
 
     def _look(self, consumer: Any, origins: Any, bounds: Any) -> Any:
         """What would be done, by what the ledger holds at the moment."""
-        from workers.stream.ledger import ledger_topic, peek_ledger
-        from workers.stream.redrive import Report, redrive
+        from labelstream.workers.stream.ledger import ledger_topic, peek_ledger
+        from labelstream.workers.stream.redrive import Report, redrive
 
         report = Report()
         ledger = peek_ledger(self._broker.config, self._broker.settings, ledger_topic(self._dead_letter))
@@ -97,9 +97,9 @@ class _Redrive:
         return report
 
     def _send(self, consumer: Any, origins: Any, bounds: Any) -> Any:
-        from workers.stream.ledger import ensure_ledger, ledger_topic
-        from workers.stream.redrive import Report, redrive
-        from workers.stream.redriver import redriving
+        from labelstream.workers.stream.ledger import ensure_ledger, ledger_topic
+        from labelstream.workers.stream.redrive import Report, redrive
+        from labelstream.workers.stream.redriver import redriving
 
         config, kafka, target, report = self._broker.config, self._broker.settings, self._target, Report()
         ledger_name = ledger_topic(self._dead_letter)
@@ -114,7 +114,7 @@ class _Redrive:
         return report
 
     def _letters(self, consumer: Any, bounds: Any) -> Any:
-        from workers.stream.search import find_letters
+        from labelstream.workers.stream.search import find_letters
 
         return find_letters(self._broker.settings, consumer, bounds, self._wanted)
 

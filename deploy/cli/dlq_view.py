@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.cli.terminal import escape, escape_bytes, plural
+from labelstream.deploy.cli.terminal import escape, escape_bytes, plural
 
 COLUMNS = ("place", "time", "reason", "source", "attempts", "redriven")
 WIDTHS = (10, 20, 20, 32, 8, 0)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.terminal import escape
-from workers.errors import ConfigError
+from labelstream.deploy.cli.terminal import escape
+from labelstream.workers.errors import ConfigError
 
 
 def fetch(
@@ -17,7 +17,7 @@ def fetch(
 
     For images with models in them, and for machines that reach no hub: `HF_HUB_OFFLINE=1` runs on what is there.
     """
-    from workers.engine.source import is_path, resolve
+    from labelstream.workers.engine.source import is_path, resolve
 
     named = [model.partition("@") for model in models]
     for source, at, revision in named:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from workers.errors import LabelstreamError
+from labelstream.workers.errors import LabelstreamError
 
 
 class LineError(LabelstreamError):

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import status as view
-from deploy.cli.operate import Address, address_of
-from deploy.cli.terminal import escape, out
-from workers.errors import StartError
+from labelstream.deploy.cli import status as view
+from labelstream.deploy.cli.operate import Address, address_of
+from labelstream.deploy.cli.terminal import escape, out
+from labelstream.workers.errors import StartError
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
@@ -23,7 +23,7 @@ def status(
 ) -> None:
     """Show a running application. Exits with 1 when something is wrong with it."""
     where = address_of(address)
-    from deploy import runtime
+    from labelstream.deploy import runtime
 
     seen, until = view.StatusView(), time.monotonic() + wait_s
     with runtime.joined(where):

@@ -13,23 +13,23 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.bench import bench
-from deploy.cli.broker import broker
-from deploy.cli.check import check
-from deploy.cli.classify import classify
-from deploy.cli.demo import demo
-from deploy.cli.dlq import dlq
-from deploy.cli.fetch import fetch
-from deploy.cli.look import status
-from deploy.cli.operate import resume, skip
-from deploy.cli.produce import produce
-from deploy.cli.replay import replay
-from deploy.cli.run import run
-from deploy.cli.schema import schema
-from deploy.cli.simulate import simulate
-from deploy.cli.tail import tail
-from deploy.cli.terminal import VERBOSITY, one_line, set_up_logging
-from workers.errors import ConfigError, LabelstreamError
+from labelstream.deploy.cli.bench import bench
+from labelstream.deploy.cli.broker import broker
+from labelstream.deploy.cli.check import check
+from labelstream.deploy.cli.classify import classify
+from labelstream.deploy.cli.demo import demo
+from labelstream.deploy.cli.dlq import dlq
+from labelstream.deploy.cli.fetch import fetch
+from labelstream.deploy.cli.look import status
+from labelstream.deploy.cli.operate import resume, skip
+from labelstream.deploy.cli.produce import produce
+from labelstream.deploy.cli.replay import replay
+from labelstream.deploy.cli.run import run
+from labelstream.deploy.cli.schema import schema
+from labelstream.deploy.cli.simulate import simulate
+from labelstream.deploy.cli.tail import tail
+from labelstream.deploy.cli.terminal import VERBOSITY, one_line, set_up_logging
+from labelstream.workers.errors import ConfigError, LabelstreamError
 
 app = typer.Typer(
     name="labelstream",

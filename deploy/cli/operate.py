@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.places import parse_place
-from deploy.cli.shelter import noted_addresses
-from deploy.cli.terminal import escape, plural
-from workers.errors import ConfigError, StartError
+from labelstream.deploy.cli.places import parse_place
+from labelstream.deploy.cli.shelter import noted_addresses
+from labelstream.deploy.cli.terminal import escape, plural
+from labelstream.workers.errors import ConfigError, StartError
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
 Address = Annotated[
@@ -50,7 +50,7 @@ def skip(
 def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
     where = address_of(address)
-    from deploy import runtime
+    from labelstream.deploy import runtime
 
     with runtime.joined(where):
         found = runtime.command(pipeline, command)

@@ -4,9 +4,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from deploy.cli.connect import NOT_ALLOWED
-from deploy.cli.terminal import one_line
-from workers.errors import LabelstreamError, StartError
+from labelstream.deploy.cli.connect import NOT_ALLOWED
+from labelstream.deploy.cli.terminal import one_line
+from labelstream.workers.errors import LabelstreamError, StartError
 
 
 class Remarks:
@@ -19,13 +19,13 @@ class Remarks:
 
 def check_models(settings: Any, remarks: Remarks) -> None:
     """Load each model as a replica would, on the CPU, and let go of it."""
-    from workers.engine.source import resolve
+    from labelstream.workers.engine.source import resolve
 
     for name, model in settings.models.items():
         try:
             resolve(model.source, model.revision)
-            from deploy.options import options_of
-            from workers.engine.loading import load  # torch: not before there is something to load
+            from labelstream.deploy.options import options_of
+            from labelstream.workers.engine.loading import load  # torch: not before there is something to load
 
             load(model.source, replace(options_of(model), device="cpu", dtype="auto"))
         except LabelstreamError as error:
@@ -36,8 +36,8 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
     """Topics, permissions and sizes of all pipelines."""
     from kafka import KafkaAdminClient
 
-    from workers.stream.clients import connected_config, explained, is_in_memory
-    from workers.stream.group import check_group
+    from labelstream.workers.stream.clients import connected_config, explained, is_in_memory
+    from labelstream.workers.stream.group import check_group
 
     try:
         config = connected_config(settings.kafka)
@@ -56,7 +56,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
 
 
 def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> None:
-    from workers.stream.topics import max_message_bytes, topics_of
+    from labelstream.workers.stream.topics import max_message_bytes, topics_of
 
     partitions: dict[str, int] = {}
     sizes: dict[str, int | None] = {}
@@ -91,7 +91,7 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
 
 def _check_cleanup(admin: Any, where: str, topic: str, remarks: Remarks) -> None:
     """A compacted topic takes no record without a key, and keeps one record of each key."""
-    from workers.stream.topics import is_compacted
+    from labelstream.workers.stream.topics import is_compacted
 
     compacted = is_compacted(admin, topic)
     if compacted is None:

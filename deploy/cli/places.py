@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from workers.errors import ConfigError
+from labelstream.workers.errors import ConfigError
 
 _PLACE = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from deploy.cli.connect import Bootstrap, OptionalConfig, connect, kafka_settings, require_topic
-from deploy.cli.lines import LineFormat, LineReader
-from deploy.cli.terminal import err, plural, say, stops_on_signals
-from workers.errors import ConfigError, StartError
+from labelstream.deploy.cli.connect import Bootstrap, OptionalConfig, connect, kafka_settings, require_topic
+from labelstream.deploy.cli.lines import LineFormat, LineReader
+from labelstream.deploy.cli.terminal import err, plural, say, stops_on_signals
+from labelstream.workers.errors import ConfigError, StartError
 
 LARGEST_RECORD_BYTES = 32 * 1024 * 1024  # ours to send; the topic's own limit is usually 1 MB
 
@@ -80,7 +80,7 @@ class _Acknowledged:
 def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> None:
     from kafka.errors import KafkaError
 
-    from workers.stream.clients import explained, make_producer
+    from labelstream.workers.stream.clients import explained, make_producer
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
     with explained(broker.settings):

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deploy.cli.terminal import escape, escape_bytes, shorten
+from labelstream.deploy.cli.terminal import escape, escape_bytes, shorten
 
 COLUMNS = ("label", "score", "id", "tokens", "model", "source")
 _WIDTHS = (24, 7, 24, 6, 16, 0)

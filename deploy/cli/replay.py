@@ -7,10 +7,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from deploy.cli.connect import ConfigFile, connect, load_config
-from deploy.cli.places import parse_place
-from deploy.cli.terminal import plural, say
-from workers.errors import ConfigError, StartError
+from labelstream.deploy.cli.connect import ConfigFile, connect, load_config
+from labelstream.deploy.cli.places import parse_place
+from labelstream.deploy.cli.terminal import plural, say
+from labelstream.workers.errors import ConfigError, StartError
 
 IDLE_STATES = ("Empty", "Dead")  # of a consumer group: nobody is in it, or it does not exist yet
 Numbers = dict[int, int]  # offsets by partition
@@ -62,7 +62,7 @@ def replay(
         raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
     from kafka import KafkaAdminClient
 
-    from workers.stream.clients import explained
+    from labelstream.workers.stream.clients import explained
 
     broker = connect(settings.kafka)
     with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
@@ -160,7 +160,7 @@ def _set(admin: Any, pipeline: str, topic: str, group: str, offsets: Numbers) ->
     from kafka.errors import NoError
     from kafka.structs import TopicPartition
 
-    from workers.stream.offsets import as_kafka
+    from labelstream.workers.stream.offsets import as_kafka
 
     answer = admin.alter_group_offsets(
         group, as_kafka({TopicPartition(topic, number): offset for number, offset in offsets.items()}))

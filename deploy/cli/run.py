@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import status as view
-from deploy.cli.connect import ConfigFile, load_config
-from deploy.cli.shelter import go_on_sheltered, note_address
-from deploy.cli.terminal import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
-from workers.errors import ConfigError, StartError
+from labelstream.deploy.cli import status as view
+from labelstream.deploy.cli.connect import ConfigFile, load_config
+from labelstream.deploy.cli.shelter import go_on_sheltered, note_address
+from labelstream.deploy.cli.terminal import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
+from labelstream.workers.errors import ConfigError, StartError
 
 log = logging.getLogger(__name__)
 LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
@@ -53,7 +53,7 @@ def run(
 def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
     log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
-    from deploy import runtime
+    from labelstream.deploy import runtime
 
     with runtime.ray_for(settings, address, metrics_port), stops_on_signals():
         try:
@@ -73,7 +73,7 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
 
 
 def _formatter(settings: Any) -> logging.Formatter | None:
-    from deploy.logs import json_formatter
+    from labelstream.deploy.logs import json_formatter
 
     return json_formatter({}) if settings.logs.format == "json" else None
 

@@ -17,6 +17,6 @@ def schema(payload: Annotated[Payload, typer.Argument(help="Which payload.")] = 
 
     `message`: what input topics carry. `result`: what output topics carry. `dead-letter`: the headers of a dead letter.
     """
-    from schemas.export import render
+    from labelstream.schemas.export import render
 
     typer.echo(render(payload.value), nl=False)

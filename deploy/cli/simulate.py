@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.terminal import out, say
-from workers.errors import ConfigError
-from workers.stream.pace import ORDINARY_RECORDS
+from labelstream.deploy.cli.terminal import out, say
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.stream.pace import ORDINARY_RECORDS
 
 if TYPE_CHECKING:
-    from deploy.simulate.compare import Goal, Row
-    from deploy.simulate.world import Cluster, Outcome
+    from labelstream.deploy.simulate.compare import Goal, Row
+    from labelstream.deploy.simulate.world import Cluster, Outcome
 
 BARS = " ▁▂▃▄▅▆▇█"
 WIDTH = 48
@@ -39,12 +39,12 @@ def simulate(
 
     It is the very code that runs in the application. GPU-hours count a node from when it is asked for to when it goes.
     """
-    from deploy.simulate.world import Cluster
+    from labelstream.deploy.simulate.world import Cluster
 
     goal, cluster = _from_config(config, pipeline, Cluster(
         replica_per_s=replica_per_s, worker_per_s=worker_per_s, node_start_s=node_start_s, model_start_s=model_start_s))
     if plot is not None:
-        from deploy.simulate.plot import pyplot
+        from labelstream.deploy.simulate.plot import pyplot
 
         pyplot()  # before the work
     if trace is not None:
@@ -60,11 +60,11 @@ def simulate(
 
 
 def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") -> tuple["Goal", "Cluster"]:
-    from deploy.simulate.compare import Goal
+    from labelstream.deploy.simulate.compare import Goal
 
     if config is None:
         return Goal(), cluster
-    from workers.settings import load_settings, read_config_file
+    from labelstream.workers.settings import load_settings, read_config_file
 
     settings = load_settings(read_config_file(config))
     name = pipeline or next(iter(settings.pipelines))
@@ -78,15 +78,15 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
 
 
 def _one(path: Path, cluster: "Cluster", goal: "Goal", partitions: int, plot: Path | None) -> dict[str, Any]:
-    from deploy.simulate.compare import defaults
-    from deploy.simulate.traces import read_csv
-    from deploy.simulate.world import run
+    from labelstream.deploy.simulate.compare import defaults
+    from labelstream.deploy.simulate.traces import read_csv
+    from labelstream.deploy.simulate.world import run
 
     trace = read_csv(path, partitions)
     outcomes = {way: run(trace, cluster, make(), goal.max_lag_s) for way, make in defaults(cluster, goal).items()}
     _show_one(outcomes, goal)
     if plot is not None:
-        from deploy.simulate.plot import over_time
+        from labelstream.deploy.simulate.plot import over_time
 
         over_time(trace, outcomes, plot)
     return {way: _figures(outcome) for way, outcome in outcomes.items()}
@@ -127,7 +127,7 @@ def _line(values: Any, most: float) -> str:
 
 
 def _all(seeds: str, cluster: "Cluster", goal: "Goal", plot: Path | None) -> tuple[dict[str, Any], bool]:
-    from deploy.simulate.compare import OURS, compare, judge
+    from labelstream.deploy.simulate.compare import OURS, compare, judge
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
@@ -137,7 +137,7 @@ def _all(seeds: str, cluster: "Cluster", goal: "Goal", plot: Path | None) -> tup
     verdict = judge(rows)
     _show_all(rows, verdict)
     if plot is not None:
-        from deploy.simulate.plot import pareto
+        from labelstream.deploy.simulate.plot import pareto
 
         pareto(rows, plot)
     worse = any(found["score"] < verdict.best[OURS]["score"] for found in verdict.best.values())
@@ -147,7 +147,7 @@ def _all(seeds: str, cluster: "Cluster", goal: "Goal", plot: Path | None) -> tup
 def _show_all(rows: "list[Row]", verdict: Any) -> None:
     from rich.table import Table
 
-    from deploy.simulate.compare import OURS
+    from labelstream.deploy.simulate.compare import OURS
 
     table = Table("way", "its best setting for all", "score", "cost", "late", title=f"{verdict.traces} traces, means",
                   title_justify="left")

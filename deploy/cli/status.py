@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from deploy.cli.terminal import escape, plural
-from deploy.names import model_deployment
+from labelstream.deploy.cli.terminal import escape, plural
+from labelstream.deploy.names import model_deployment
 
 PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
                     "in flight", "p50 ms", "p99 ms")
@@ -55,13 +55,13 @@ class StatusView:
         self._before: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
-        """Of `deploy.board.Board.status()`."""
+        """Of `labelstream.deploy.board.Board.status()`."""
         scaling = status.get("scaling", {})
         return [self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
                 for name, replicas in status.get("pipelines", {}).items()]
 
     def models(self, status: Mapping[str, Any]) -> list[ModelView]:
-        """Of `deploy.board.Board.status()`."""
+        """Of `labelstream.deploy.board.Board.status()`."""
         targets = status.get("scaling", {}).get("targets", {})
         return [
             ModelView(name, len(replicas), self._rate(f"model-{name}", replicas, "sequences"),

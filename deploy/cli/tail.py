@@ -10,9 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.connect import Bootstrap, Broker, OptionalConfig, connect, kafka_settings, poll, reader, require_topic
-from deploy.cli.records import COLUMNS, as_json_line, as_row, columns_of
-from deploy.cli.terminal import escape_bytes, out, plural, say, stops_on_signals
+from labelstream.deploy.cli.connect import (
+    Bootstrap,
+    Broker,
+    OptionalConfig,
+    connect,
+    kafka_settings,
+    poll,
+    reader,
+    require_topic,
+)
+from labelstream.deploy.cli.records import COLUMNS, as_json_line, as_row, columns_of
+from labelstream.deploy.cli.terminal import escape_bytes, out, plural, say, stops_on_signals
 
 
 class From(StrEnum):
@@ -64,8 +73,8 @@ def _endless(broker: Broker, consumer: Any) -> Iterator[Any]:
 
 
 def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Any]:
-    from workers.stream.clients import explained
-    from workers.stream.scan import read_up_to
+    from labelstream.workers.stream.clients import explained
+    from labelstream.workers.stream.scan import read_up_to
 
     with explained(broker.settings):
         ends = consumer.end_offsets(consumer.assignment())

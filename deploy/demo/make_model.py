@@ -1,4 +1,4 @@
-"""Makes the demo's tiny sentiment model from nothing but this folder: `python -m deploy.demo.make_model [--out DIR]`.
+"""`python -m labelstream.deploy.demo.make_model [--out DIR]`: the demo's tiny model, from nothing but this folder.
 
 Takes a few minutes on two CPU cores. All seeds are fixed, so the same versions on the same kind of machine give the
 same model. The accuracy it reports is on hand-written sentences, which take no part in the training.
@@ -24,7 +24,7 @@ from transformers import (
     pipeline,
 )
 
-from deploy.demo.corpus import LABELS, corpus
+from labelstream.deploy.demo.corpus import LABELS, corpus
 
 HERE = Path(__file__).parent
 WRITTEN, HANDWRITTEN = HERE / "written.jsonl", HERE / "handwritten.jsonl"

@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from deploy.metrics.samples import Sample
-from deploy.metrics.table import METRICS, Metric
-from workers.histogram import Buckets
+from labelstream.deploy.metrics.samples import Sample
+from labelstream.deploy.metrics.table import METRICS, Metric
+from labelstream.workers.histogram import Buckets
 
 log = logging.getLogger(__name__)
 Labels = Mapping[str, str]

@@ -1,11 +1,11 @@
-"""The numbers that processes report -> samples of the metrics in `deploy.metrics.table`. Pure; no Ray here."""
+"""Numbers that processes report -> samples of the metrics in `labelstream.deploy.metrics.table`. Pure; no Ray here."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from schemas.dead_letter import Reason
-from workers.histogram import Buckets
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.histogram import Buckets
 
 _NOTHING: Mapping[str, Any] = {"in": 0, "results": 0, "skipped": 0, "dead_letters": {}}
 STATES = ("starting", "running", "paused", "restarting", "draining", "failed")
@@ -20,7 +20,7 @@ class Sample(NamedTuple):
 
 
 def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
-    """`stats`: as of `workers.stream.worker.PipelineWorker.stats`."""
+    """`stats`: as of `labelstream.workers.stream.worker.PipelineWorker.stats`."""
     here = {"pipeline": pipeline}
     for partition in sorted(stats["by_partition"].keys() | stats["partitions"].keys()):
         counts = stats["by_partition"].get(partition, _NOTHING)
@@ -54,7 +54,7 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
-    """`stats`: as of `deploy.replica.ModelReplica.stats`, with the id of the `replica`."""
+    """`stats`: as of `labelstream.deploy.replica.ModelReplica.stats`, with the id of the `replica`."""
     here, alone = {"model": model}, {"model": model, "replica": stats["replica"]}
     for name in ("sequences", "tokens", "run_tokens", "run_slots", "calls", "batches", "failed_batches"):
         yield Sample(f"labelstream_model_{name}", here, stats[name])
@@ -69,7 +69,8 @@ def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def of_board(status: Mapping[str, Any], pipelines: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Sample]:
-    """`status`: as of `deploy.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one, with its reports."""
+    """`status`: as of `labelstream.deploy.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one, with its
+    reports."""
     for name, backlog in status["backlog"].items():
         here = {"pipeline": name}
         yield Sample("labelstream_backlog_stale", here, float(backlog["stale"]))

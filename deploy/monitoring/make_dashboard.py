@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboard: `python -m deploy.monitoring.make_dashboard` (`make dashboard`).
+"""Writes the Grafana dashboard: `python -m labelstream.deploy.monitoring.make_dashboard` (`make dashboard`).
 
 Built with Grafana's own library (grafana-foundation-sdk, a development dependency), so that every field exists.
 """
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, StackingMode, TooltipDisplayMode
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef, VariableRefresh
 
-from deploy.monitoring.panels import ROWS, Panel
+from labelstream.deploy.monitoring.panels import ROWS, Panel
 
 TARGET = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")

@@ -14,7 +14,7 @@ from typing import Any
 
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from deploy.scaling import newest
+from labelstream.deploy.scaling import newest
 
 log = logging.getLogger(__name__)
 METRICS_S = 1.0

@@ -7,10 +7,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
-from deploy.cores import usable_cores
-from deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
-from deploy.simulate.traces import Trace, shipped
-from deploy.simulate.world import Cluster, Outcome, Scaler, run
+from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
+from labelstream.deploy.simulate.traces import Trace, shipped
+from labelstream.deploy.simulate.world import Cluster, Outcome, Scaler, run
 
 OURS, SERVE, KEDA = "labelstream", "Ray Serve", "KEDA lag"
 # Each from what its documentation starts from to what these traces ask for.

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.simulate.compare import OURS, Row, means_by_setting
-from deploy.simulate.traces import Trace
-from deploy.simulate.world import Outcome
-from workers.errors import StartError
+from labelstream.deploy.simulate.compare import OURS, Row, means_by_setting
+from labelstream.deploy.simulate.traces import Trace
+from labelstream.deploy.simulate.world import Outcome
+from labelstream.workers.errors import StartError
 
 PLOTS = ("lag", "age_s", "replicas", "workers")
 LABELS = {"lag": "messages that wait", "age_s": "age of the oldest, s", "replicas": "replicas", "workers": "workers"}

@@ -4,12 +4,12 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from deploy.names import by_deployment
-from deploy.scaling.estimate import Estimator
-from deploy.scaling.highest import Highest
-from deploy.scaling.policy import Policy
-from deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
-from deploy.simulate.world import MODEL, PIPELINE, Cluster, View
+from labelstream.deploy.names import by_deployment
+from labelstream.deploy.scaling.estimate import Estimator
+from labelstream.deploy.scaling.highest import Highest
+from labelstream.deploy.scaling.policy import Policy
+from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.deploy.simulate.world import MODEL, PIPELINE, Cluster, View
 
 
 class Ours:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.errors import ConfigError
+from labelstream.workers.errors import ConfigError
 
 PARTITIONS = 24
 HOUR = 3_600

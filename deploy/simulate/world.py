@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
-from deploy.simulate.traces import Trace
-from workers.settings import MOST_IN_FLIGHT
+from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.simulate.traces import Trace
+from labelstream.workers.settings import MOST_IN_FLIGHT
 
 PIPELINE, MODEL = "p", "m"
 COMMIT_S = 1.0  # what brokers know is so old

@@ -19,22 +19,22 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.bench.application import running
-from deploy.bench.bare import bare_cpu_s
-from deploy.bench.hardware import hardware
-from deploy.bench.null import NullReplica
-from deploy.bench.topics import group_of, settings_for, topics_of
-from deploy.bench.traffic import Traffic, traffic
-from deploy.bench.worker_cpu import cpu_rounds
-from deploy.names import Topics
-from deploy.replica import ModelReplica
-from deploy.runtime import ray_for
+from labelstream.deploy.bench.application import running
+from labelstream.deploy.bench.bare import bare_cpu_s
+from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.bench.null import NullReplica
+from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
+from labelstream.deploy.bench.traffic import Traffic, traffic
+from labelstream.deploy.bench.worker_cpu import cpu_rounds
+from labelstream.deploy.names import Topics
+from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.runtime import ray_for
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.settings import KafkaSettings
 from tests.bench import material
 from tests.bench.textbook import Textbook
 from tests.kafka import KafkaBroker
-from workers.classifier import Request
-from workers.engine.engine import Engine
-from workers.settings import KafkaSettings
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower
 PARTITIONS = 4

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.replica import ModelReplica
-from workers.classifier import Classifier
-from workers.settings import Settings
-from workers.stream.worker import PipelineWorker
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.worker import PipelineWorker
 
 POINTS = ("after_poll", "mid_inference", "after_send", "after_send_offsets", "before_commit", "after_commit")
 
@@ -44,7 +44,7 @@ def _log_to(path: Path) -> None:
     """What stream and client do, with the time, for whoever looks for a cause later. At INFO they quote no message."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(created).3f %(threadName)s %(name)s %(levelname)s %(message)s"))
-    for name in ("workers", "kafka"):
+    for name in ("labelstream", "kafka"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         logger.addHandler(handler)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from confluent_kafka import Message, Producer
 
+from labelstream.workers.classifier import Prediction, Request
+from labelstream.workers.engine.engine import Engine
 from tests.chaos.system import INPUT
 from tests.chaos.verify import Expected, Place
-from workers.classifier import Prediction, Request
-from workers.engine.engine import Engine
 
 TEXTS, KEYS = 400, 150
 TRICKLE_PER_S = 20.0

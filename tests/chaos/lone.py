@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from labelstream.workers.settings import load_settings
+from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.delivery import AtLeastOnce
+from labelstream.workers.stream.sink import Shipment
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.inject import Injector
 from tests.fakes import FakeClassifier
-from workers.settings import load_settings
-from workers.stream.batch import MicroBatch
-from workers.stream.delivery import AtLeastOnce
-from workers.stream.sink import Shipment
-from workers.stream.worker import PipelineWorker
 
 
 def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:

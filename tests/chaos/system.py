@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ray import cloudpickle, serve
 
-from deploy.app import application
-from deploy.runtime import APP, ray_for
-from deploy.runtime import deploy as deploy_application
+from labelstream.deploy.app import application
+from labelstream.deploy.runtime import APP, ray_for
+from labelstream.deploy.runtime import deploy as deploy_application
+from labelstream.workers.settings import Settings, load_settings
 from tests import models
 from tests.chaos import inject
 from tests.chaos.proxy import in_front_of
 from tests.kafka import KafkaBroker
-from workers.settings import Settings, load_settings
 
 PARTITIONS, WORKERS, REPLICAS = 6, 3, 2
 INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"

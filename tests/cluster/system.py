@@ -13,16 +13,16 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import cloudpickle, serve
 from ray.cluster_utils import Cluster
 
-from deploy import runtime
-from deploy.app import application
-from deploy.board import Board
-from deploy.replica import ModelReplica
-from deploy.scaling import policy
+from labelstream.deploy import runtime
+from labelstream.deploy.app import application
+from labelstream.deploy.board import Board
+from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.scaling import policy
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.settings import ModelSettings, Settings, load_settings
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.settings import ModelSettings, Settings, load_settings
 
 PER_TEXT_S = 0.004
 HASTY_S = 10.0

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bench import engine, serving, stream
-from deploy.cli import bench_view
+from labelstream.deploy.bench import engine, serving, stream
+from labelstream.deploy.cli import bench_view
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.stages import Stages
 from tests import models
 from tests.kafka import Broker
-from workers.settings import KafkaSettings
-from workers.stream.stages import Stages
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy import runtime
-from deploy.simulate.scalers import Ours
-from deploy.simulate.traces import Trace
-from deploy.simulate.world import Cluster, Outcome, run
+from labelstream.deploy import runtime
+from labelstream.deploy.simulate.scalers import Ours
+from labelstream.deploy.simulate.traces import Trace
+from labelstream.deploy.simulate.world import Cluster, Outcome, run
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.pace import ORDINARY_RECORDS
 from tests.cluster.system import Stream, Topics, cluster_of, running, settings_for
 from tests.integration.streams import wait_until
 from tests.kafka import Broker
-from workers.settings import Settings
-from workers.stream.pace import ORDINARY_RECORDS
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.measured]
 # Slow replicas: nine processes that start at once take two cores, and the worker is to have its share of them.

@@ -6,8 +6,8 @@ from unittest.mock import patch
 import pytest
 from ray import serve
 
-import deploy.app
-from deploy import runtime
+import labelstream.deploy.app
+from labelstream.deploy import runtime
 from tests.cluster.system import HastyBoard, Stream, Topics, cluster_of, running, settings_for
 from tests.integration.streams import wait_until
 from tests.kafka import Broker
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(600)
 def test_to_zero_and_awake_again(kafka: Broker) -> None:
     topics = Topics.made(kafka, "zero")
     settings = settings_for(kafka.bootstrap, topics, {"min": 0, "max": 2}, 1)
-    with patch.object(deploy.app, "Board", HastyBoard), cluster_of([1, 1]) as cluster, running(cluster, settings):
+    board = patch.object(labelstream.deploy.app, "Board", HastyBoard)
+    with board, cluster_of([1, 1]) as cluster, running(cluster, settings):
         stream = Stream(kafka.bootstrap, topics, 20)
         wait_until(lambda: len(stream.results) > 100, 120, "the first results")
         stream.per_s = 0

@@ -7,15 +7,15 @@ from typing import Any
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import Reason
-from schemas.message import Verbatim
-from schemas.result import RESULT
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import Verbatim
+from labelstream.schemas.result import RESULT
+from labelstream.workers.classifier import Embedding, Fill, MaskFill, Prediction
+from labelstream.workers.stream.encode import Outgoing, encode_dead_letter, encode_result, number_in, result_headers
+from labelstream.workers.stream.letters import Letter, again
+from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.unread import Unread, header_name
 from tests.fuzz.values import read_field, read_json, read_text
-from workers.classifier import Embedding, Fill, MaskFill, Prediction
-from workers.stream.encode import Outgoing, encode_dead_letter, encode_result, number_in, result_headers
-from workers.stream.letters import Letter, again
-from workers.stream.rejection import DecodeError
-from workers.stream.unread import Unread, header_name
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, tzinfo=UTC)
 SECRET = "tr0ub4dor"

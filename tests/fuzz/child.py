@@ -12,8 +12,10 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-LED_BY = ["workers.stream.decode", "workers.stream.decode_json", "workers.stream.json_text", "workers.stream.unpacking",
-          "workers.stream.legacy", "workers.stream.inflate", "workers.stream.fetching", "workers.stream.record"]
+LED_BY = ["labelstream.workers.stream.decode", "labelstream.workers.stream.decode_json",
+"labelstream.workers.stream.json_text", "labelstream.workers.stream.unpacking",
+          "labelstream.workers.stream.legacy", "labelstream.workers.stream.inflate",
+          "labelstream.workers.stream.fetching", "labelstream.workers.stream.record"]
 MOST_BYTES = 4_096
 # libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
 HANG_S, MOST_MIB = 20, 1_024

@@ -10,12 +10,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.record import MemoryRecords
 from kafka.record.util import calc_crc32c, decode_varint
 
-from schemas.dead_letter import Reason
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.stream.fetching import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.inflate import inflate
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.unread import Unread
 from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
-from workers.stream.fetching import CorruptBatch, _GuardedRecords
-from workers.stream.inflate import inflate
-from workers.stream.room import Room
-from workers.stream.unread import Unread
 
 LIMIT = 1 << 20
 TIGHT = 5_000  # bytes of one poll: two small records, and the third one waits for the next poll

@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from labelstream.workers.stream.rejection import DecodeError
 from tests.fuzz.bounds import bounded
 from tests.fuzz.values import check_told, read_field, read_json, read_text
-from workers.stream.rejection import DecodeError
 
 MOST_BYTES = 1 << 20
 PIECE = st.sampled_from([

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from schemas.message import TextMessage, Verbatim
-from workers.settings import load_settings
-from workers.stream.decode import decoder
-from workers.stream.rejection import DecodeError
+from labelstream.schemas.message import TextMessage, Verbatim
+from labelstream.workers.settings import load_settings
+from labelstream.workers.stream.decode import decoder
+from labelstream.workers.stream.rejection import DecodeError
 
 PATH = "a.b"
 JSON_SEEDS = [

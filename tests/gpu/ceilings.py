@@ -7,13 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from labelstream.workers.engine.graphs import Graphs, recorder_for
+from labelstream.workers.engine.shapes import layout_of
+from labelstream.workers.engine.varlen import Layout, attend, attend_once
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, table, tried
 from tests.gpu.material import Batch, up_to
 from tests.gpu.prototypes import Fused, by_sequence, flash, triton_attention
-from workers.engine.graphs import Graphs, recorder_for
-from workers.engine.shapes import layout_of
-from workers.engine.varlen import Layout, attend, attend_once
 
 SIZES = (512, 4_096, 8_192, 16_384, 16_896, 32_768) if CUDA else (256,)
 

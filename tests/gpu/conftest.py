@@ -1,5 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
+
+from tests.gpu.uninstalled import make_importable
+
+make_importable(Path(__file__).parents[2])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

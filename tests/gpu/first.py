@@ -43,6 +43,9 @@ def tests(work: Path) -> dict[str, Any]:
 
 def steps(work: Path) -> dict[str, Any]:
     """Those of `NAMES`. `work`: a folder for what they need and nobody keeps."""
+    from tests.gpu.uninstalled import make_importable
+
+    make_importable(ROOT)
     from tests.gpu import ceilings, product
     from tests.gpu import steps as of_product
 

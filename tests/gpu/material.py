@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from labelstream.workers.engine.packed import PackedSequences
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
-from workers.engine.packed import PackedSequences
 
 _FIRST_WORD = 5  # below are the special tokens of `tests.bench.material`'s vocabulary
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 import transformers
 
+from labelstream.workers.engine import loading
+from labelstream.workers.engine.batcher import PackedBatch, pack
+from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from tests.bench.material import BASE, VOCABULARY, make_model
 from tests.gpu.clock import CUDA, DEVICE
 from tests.gpu.material import make_ids
 from tests.models import scale_weights
-from workers.engine import loading
-from workers.engine.batcher import PackedBatch, pack
-from workers.engine.forwards import Rows
-from workers.engine.options import ModelOptions
-from workers.engine.packed import PackedSequences
-from workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
 
 BUDGET = DEFAULT_BATCH_TOKENS["cuda"] if CUDA else 256
 _SMALL = {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 128}

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from labelstream.workers.engine import varlen
 from tests.gpu.material import Batch
-from workers.engine import varlen
 
 try:
     import triton

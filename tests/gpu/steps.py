@@ -17,16 +17,17 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.joiner import Joiner, full_tokens_for
+from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
+from labelstream.deploy.joiner import Joiner, full_tokens_for
+from labelstream.workers.engine.description import Activation
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, split
+from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.scoring import score
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, launch_ms, seconds, sync, table, tried
 from tests.gpu.material import Batch, first, up_to
 from tests.gpu.prototypes import Fused
-from workers.engine.description import Activation
-from workers.engine.packed import PackedSequences, ScoredSequences, split
-from workers.engine.predictor import Predictor
-from workers.engine.scoring import score
+from tests.gpu.uninstalled import python_path
 
 ROOT = Path(__file__).parents[2]
 COUNT = 65_536 if CUDA else 128
@@ -277,7 +278,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
 
 _FAILED_CAPTURE = """
 import torch
-from workers.engine.graphs import CudaRecorder, Graphs
+from labelstream.workers.engine.graphs import CudaRecorder, Graphs
 graphs, before = Graphs(CudaRecorder(torch.device("cuda"))), torch.cuda.current_stream()
 x = torch.ones(8, device="cuda")
 def bad():
@@ -300,6 +301,6 @@ def failed_capture() -> dict[str, Any]:
     if not CUDA:
         return {}
     done = subprocess.run([sys.executable, "-c", _FAILED_CAPTURE], capture_output=True, text=True, timeout=90,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+                          env={**os.environ, "PYTHONPATH": python_path(ROOT)})
     print(done.stdout, done.stderr[-300:] if done.returncode else "", flush=True)
     return {"rc": done.returncode, "out": done.stdout}

@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 import torch
 
+from labelstream.workers.engine import varlen
+from labelstream.workers.engine.batcher import pack, pad
+from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
+from labelstream.workers.engine.shapes import Shapes, layout_of
+from labelstream.workers.engine.staging import PinnedStager
+from labelstream.workers.errors import ModelError
 from tests.gpu.material import make_ids
+from tests.gpu.uninstalled import python_path
 from tests.models import FAMILIES, build, scale_weights
-from workers.engine import varlen
-from workers.engine.batcher import pack, pad
-from workers.engine.forwards import Rows
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
-from workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
-from workers.engine.shapes import Shapes, layout_of
-from workers.engine.staging import PinnedStager
-from workers.errors import ModelError
 
 pytestmark = pytest.mark.gpu
 
@@ -179,7 +180,7 @@ def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answer
 def test_a_recording_that_fails_leaves_the_stream_as_it_was() -> None:
     script = """
 import torch
-from workers.engine.graphs import CudaRecorder
+from labelstream.workers.engine.graphs import CudaRecorder
 before, x = torch.cuda.current_stream(), torch.ones(8, device="cuda")
 def asks():
     x.sum().item()
@@ -191,7 +192,7 @@ except Exception as error:
     print("raised", (x * 2).sum().item())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+                          env={**os.environ, "PYTHONPATH": python_path(ROOT)})
     assert done.stdout.strip() == "raised 16.0", done.stderr[-1_000:]
 
 

@@ -84,5 +84,5 @@ def serve_config_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def config_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    """What `deploy.app:build` gets."""
+    """What `labelstream.deploy.app:build` gets."""
     return serve_config_of(objects)["applications"][0]["args"]

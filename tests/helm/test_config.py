@@ -8,10 +8,10 @@ import yaml
 from ray.serve._private.build_app import build_app
 from ray.serve.schema import ServeDeploySchema
 
-from deploy import app
-from deploy.names import APP, deployment_names
+from labelstream.deploy import app
+from labelstream.deploy.names import APP, deployment_names
+from labelstream.workers.settings import load_settings
 from tests.helm.rendering import EVERYTHING, LEAST, ROOT, SETTINGS, Helm, config_of, groups_of, serve_config_of
-from workers.settings import load_settings
 
 
 def set_environment_of_a_pod(helm: Helm, values: Path, monkeypatch: pytest.MonkeyPatch) -> None:

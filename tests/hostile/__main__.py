@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deploy import runtime
+from labelstream.deploy import runtime
+from labelstream.workers.errors import StartError
 from tests.chaos.system import wait_until
 from tests.hostile.bound import worker_mib
 from tests.hostile.judge import judge, latencies, outcomes, share_of
@@ -16,7 +17,6 @@ from tests.hostile.load import Load
 from tests.hostile.reader import Reader, left
 from tests.hostile.system import REPLICAS, WORKERS, System
 from tests.soak.memory import Memory
-from workers.errors import StartError
 
 SHARE = 0.2
 FIRST_S, DRAIN_S, SETTLE_S, TELL_S = 120.0, 180.0, 3.0, 15.0

@@ -1,6 +1,6 @@
 """How much memory a worker may have: README's formula, with the settings of its pipeline."""
 
-from workers.settings import Settings
+from labelstream.workers.settings import Settings
 
 # A worker's process with Ray, tokenizers and their caches, before it has read anything: 190 to 300 MiB.
 BASE_MIB = 300

@@ -9,11 +9,11 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from labelstream.workers.classifier import MaskFill, Prediction, Request
+from labelstream.workers.engine.engine import Engine
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, Sent, kills, message
 from tests.hostile.system import INPUT, PARTITIONS
 from tests.raw_batches import send_at
-from workers.classifier import MaskFill, Prediction, Request
-from workers.engine.engine import Engine
 
 Place = tuple[int, int]  # an input's partition and offset
 TEXTS = 300

@@ -12,15 +12,15 @@ import numpy as np
 from ray import cloudpickle
 from tokenizers import Tokenizer
 
-from deploy import runtime
-from deploy.app import application
+from labelstream.deploy import runtime
+from labelstream.deploy.app import application
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.settings import ModelSettings, Settings, load_settings
 from tests import models
 from tests.chaos import inject
 from tests.chaos.system import is_alive
 from tests.hostile.kinds import KILLS, RAISES
 from tests.kafka import KafkaBroker
-from workers.engine.description import ModelDescription
-from workers.settings import ModelSettings, Settings, load_settings
 
 PARTITIONS, WORKERS, REPLICAS = 4, 2, 2
 INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"

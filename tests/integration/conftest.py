@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 import pytest
 
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.stream.clients import connected_config, make_consumer
+from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
 from tests.integration.streams import Topics, settings_for
 from tests.kafka import Broker, KafkaBroker
-from workers.classifier import Classifier
-from workers.stream.clients import connected_config, make_consumer
-from workers.stream.source import RecordSource
-from workers.stream.worker import PipelineWorker
 
 MakeTopic = Callable[..., str]
 StartWorker = Callable[..., PipelineWorker]

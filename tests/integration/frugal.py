@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from labelstream.workers.settings import load_settings
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
-from workers.settings import load_settings
-from workers.stream.worker import PipelineWorker
 
 KIB = 1024
 

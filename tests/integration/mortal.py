@@ -12,11 +12,11 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from typing import Any
 
+from labelstream.workers.classifier import Prediction, Progress, RecordError, Request
+from labelstream.workers.settings import load_settings
+from labelstream.workers.stream import caution
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier, predict
-from workers.classifier import Prediction, Progress, RecordError, Request
-from workers.settings import load_settings
-from workers.stream import caution
-from workers.stream.worker import PipelineWorker
 
 DEADLY, SLOW = "DEADLY", "SLOW"
 SLOW_S = 0.2

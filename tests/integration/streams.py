@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from workers.settings import Settings, load_settings
+from labelstream.workers.settings import Settings, load_settings
 
 Record = tuple[bytes | None, bytes | None]  # key, value
 

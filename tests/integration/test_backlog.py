@@ -8,16 +8,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka import TopicPartition as KafkaPartition
 
-from deploy.autoscaler import _backlog
+from labelstream.deploy.autoscaler import _backlog
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream import backlog
+from labelstream.workers.stream.backlog import BacklogProbe, Standing
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_results, settings_for, wait_until
 from tests.kafka import Broker
 from tests.kafka.broker import free_port
-from workers.errors import StreamError
-from workers.settings import Settings
-from workers.stream import backlog
-from workers.stream.backlog import BacklogProbe, Standing
 
 VALUE = json.dumps({"text": "some text"}).encode()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labelstream.workers.classifier import Prediction
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import (
@@ -19,7 +20,6 @@ from tests.integration.streams import (
     wait_until,
 )
 from tests.kafka import Broker
-from workers.classifier import Prediction
 
 GOOD = b'{"text":"a good neighbour"}'
 ROWS: dict[str, tuple[bytes, str]] = {
@@ -135,7 +135,7 @@ def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., s
 def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
-    monkeypatch.setattr("workers.stream.topics.max_message_bytes", lambda admin, topic: 1_048_588)
+    monkeypatch.setattr("labelstream.workers.stream.topics.max_message_bytes", lambda admin, topic: 1_048_588)
     topics = topics_of(make_topic, output={"max.message.bytes": "3000"}, dead_letter={"max.message.bytes": "3000"})
     noise = random.Random(1).randbytes(6_000).hex()  # lz4 must not make it fit
     large = json.dumps({"text": "a", "metadata": {"m": noise}}).encode()

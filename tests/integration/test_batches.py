@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from labelstream.workers.stream.clients import client_config
+from labelstream.workers.stream.scan import make_reader, partitions_of, read_up_to
 from tests import raw_batches as raw
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, committed, read_letters, read_results, settings_for, wait_until
 from tests.integration.test_guards import DELIVERIES, batches
 from tests.kafka import Broker, KafkaBroker
-from workers.stream.clients import client_config
-from workers.stream.scan import make_reader, partitions_of, read_up_to
 
 MIB = 1 << 20
 GOOD = b'{"text": "a good neighbour"}'

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from labelstream.workers.stream.bulk import BulkProducer
+from labelstream.workers.stream.clients import connected_config, make_producer
+from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.producers import end
 from tests.integration.conftest import MakeTopic
 from tests.integration.streams import Topics, read_all, settings_for, wait_until
 from tests.kafka import Broker
-from workers.stream.bulk import BulkProducer
-from workers.stream.clients import connected_config, make_producer
-from workers.stream.encode import Outgoing
-from workers.stream.producers import end
 
 COUNT = 2_000
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from labelstream.workers.classifier import Prediction, Request
 from tests.chaos.lone import settings_of
 from tests.chaos.verify import Expected, Findings, Seen, verify
 from tests.fakes import predict
 from tests.integration.streams import committed, produce, read_all, wait_until
 from tests.kafka import Broker
-from workers.classifier import Prediction, Request
 
 COUNT = 3_000
 KILLS = 2

@@ -20,7 +20,7 @@ from tests.kafka import Broker, KafkaBroker
 from tests.models import build
 
 ROOT = Path(__file__).parents[2]
-LABELSTREAM = [sys.executable, "-m", "deploy.cli"]
+LABELSTREAM = [sys.executable, "-m", "labelstream.deploy.cli"]
 MakeTopic = Callable[..., str]
 
 

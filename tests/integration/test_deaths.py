@@ -14,15 +14,15 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
 
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream import worker as worker_module
+from labelstream.workers.stream.deaths import FREE_RECORDS, Evidence, read
 from tests.chaos.lone import settings_of
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
 from tests.integration.mortal import DEADLY, SLOW, live
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
 from tests.kafka import Broker
-from workers.errors import StreamError
-from workers.stream import worker as worker_module
-from workers.stream.deaths import FREE_RECORDS, Evidence, read
 
 PARTITIONS = 4
 NURSERY = multiprocessing.get_context("forkserver")  # all that a life imports is imported once

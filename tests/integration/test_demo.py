@@ -29,7 +29,8 @@ class Demo:
         self._mark = f"DEMO_MARK={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "demo", *arguments], cwd=ROOT, env={**os.environ, name: value},
+            [sys.executable, "-m", "labelstream.deploy.cli", "demo", *arguments], cwd=ROOT,
+            env={**os.environ, name: value},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)

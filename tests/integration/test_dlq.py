@@ -20,16 +20,16 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.codec import zstd_encode
 from kafka.errors import KafkaTimeoutError
 
-from deploy.cli.main import main
+from labelstream.deploy.cli.main import main
+from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.stream import redrive
+from labelstream.workers.stream.encode import omission
+from labelstream.workers.stream.scan import make_reader, read_up_to
 from tests import raw_batches as raw
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_all, read_letters, settings_for
 from tests.kafka import Broker
-from workers.classifier import Fault, RecordError
-from workers.stream import redrive
-from workers.stream.encode import omission
-from workers.stream.scan import make_reader, read_up_to
 
 ROOT = Path(__file__).parents[2]
 Ended = tuple[int, list[str], list[str]]  # exit code, lines of stdout, lines of stderr
@@ -219,8 +219,8 @@ def test_letters_that_are_no_text_or_cannot_be_read(
 KILLED = """
 import os, signal, sys
 from kafka import KafkaProducer
-from deploy.cli.main import main
-from workers.stream import redrive
+from labelstream.deploy.cli.main import main
+from labelstream.workers.stream import redrive
 
 redrive.CHUNK_LETTERS = 10
 calls = 0
@@ -270,7 +270,7 @@ def test_two_at_once(
         nonlocal commits
         commits += 1
         if commits == 3:
-            second = [sys.executable, "-m", "deploy.cli", "dlq", "redrive", "--yes", "-c", config]
+            second = [sys.executable, "-m", "labelstream.deploy.cli", "dlq", "redrive", "--yes", "-c", config]
             others.append(subprocess.run(second, cwd=ROOT, capture_output=True, text=True))
         commit(producer)
 

@@ -18,7 +18,7 @@ import pytest
 import transformers
 import yaml
 
-from schemas.export import json_schema
+from labelstream.schemas.export import json_schema
 from tests.integration.streams import Topics, committed, produce, read_all, read_until_complete, wait_until
 from tests.kafka import Broker
 from tests.models import TEXTS, build
@@ -36,7 +36,7 @@ class Process:
         self._file = log.open("ab")
         command = [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config)]
         self.process = subprocess.Popen(
-            command, stdout=self._file, stderr=self._file, start_new_session=True,
+            command, cwd=folder_of_traps(config.parent), stdout=self._file, stderr=self._file, start_new_session=True,
             env={**os.environ, "LABELSTREAM_TEST_RUN": str(config)})  # marks Ray's processes as this run's
 
     def text(self) -> str:
@@ -58,6 +58,16 @@ class Process:
                 continue
         self.process.wait(10)
         self._file.close()
+
+
+def folder_of_traps(parent: Path) -> Path:
+    """A folder to start in that has modules of the project's parts' names: nobody may import them."""
+    folder = parent / "folder"
+    for part in ("workers", "deploy"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part / "__init__.py").write_text("raise ImportError('the wrong one')")
+    (folder / "schemas.py").write_text("raise ImportError('the wrong one')")
+    return folder
 
 
 def descendants(pid: int) -> list[int]:

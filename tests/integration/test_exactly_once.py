@@ -11,14 +11,14 @@ import kafka as kafka_python
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from labelstream.workers.stream.clients import connected_config, make_transactional_producer
+from labelstream.workers.stream.hanging import HangingTransactions, _offsets_partition
+from labelstream.workers.stream.producers import end
+from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until
 from tests.integration.test_delivery import assert_order, make_topics, messages
 from tests.kafka import Broker, KafkaBroker
-from workers.stream.clients import connected_config, make_transactional_producer
-from workers.stream.hanging import HangingTransactions, _offsets_partition
-from workers.stream.producers import end
-from workers.stream.transactions import TransactionalProducer
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 

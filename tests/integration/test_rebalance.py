@@ -5,12 +5,12 @@ import time
 import uuid
 from collections.abc import Callable
 
+from labelstream.workers.classifier import Prediction, RecordError, Request
+from labelstream.workers.stream.source import RecordSource
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeSource, StartWorker
 from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
 from tests.kafka import Broker
-from workers.classifier import Prediction, RecordError, Request
-from workers.stream.source import RecordSource
 
 
 def poll_until(sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False,

@@ -10,13 +10,13 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from labelstream.workers.classifier import Prediction
+from labelstream.workers.errors import StartError
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
 from tests.kafka import Broker
 from tests.kafka.install import VERSION
-from workers.classifier import Prediction
-from workers.errors import StartError
 
 MakeTopic = Callable[..., str]
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])

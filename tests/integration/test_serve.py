@@ -17,26 +17,26 @@ import pytest
 import ray
 from ray import cloudpickle, serve
 
-from deploy import runtime
-from deploy.app import _deployment, application
-from deploy.board import Board
-from deploy.handle import ServeClassifier
-from deploy.isolation import TOGETHER_FAILURES
-from deploy.names import BOARD
-from deploy.replica import ModelReplica
-from deploy.scaling.in_flight import LEAST_CALLS
-from deploy.suspects import MOST_ALONE
+from labelstream.deploy import runtime
+from labelstream.deploy.app import _deployment, application
+from labelstream.deploy.board import Board
+from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.isolation import TOGETHER_FAILURES
+from labelstream.deploy.names import BOARD
+from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.scaling.in_flight import LEAST_CALLS
+from labelstream.deploy.suspects import MOST_ALONE
+from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, split
+from labelstream.workers.errors import InferenceError, ModelError
+from labelstream.workers.settings import ModelSettings, Range, Settings, load_settings
+from labelstream.workers.stream.worker import PipelineWorker
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
-from workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
-from workers.engine.description import ModelDescription
-from workers.engine.engine import Engine
-from workers.engine.packed import PackedSequences, ScoredSequences, split
-from workers.errors import InferenceError, ModelError
-from workers.settings import ModelSettings, Range, Settings, load_settings
-from workers.stream.worker import PipelineWorker
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_all, read_ids, wait_until
 from tests.kafka import Broker, KafkaBroker
-from workers.stream.worker import PipelineWorker
 
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 TIMEOUTS = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 4_000, "transaction_timeout_ms": 6_000,

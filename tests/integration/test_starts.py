@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 from kafka import TopicPartition
 
+from labelstream.workers.stream import worker as worker_module
+from labelstream.workers.stream.offsets import as_kafka
+from labelstream.workers.stream.source import RecordSource
 from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
 from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
 from tests.integration.test_delivery import messages
 from tests.integration.test_rebalance import poll_until, spread
 from tests.kafka import Broker
-from workers.stream import worker as worker_module
-from workers.stream.offsets import as_kafka
-from workers.stream.source import RecordSource
 
 NONE = -1001  # librdkafka's word for no offset
 
@@ -35,7 +35,7 @@ def received(source: RecordSource, until: Callable[[dict[int, list[int]]], bool]
 def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     """What was said of starts, without the topic's name."""
     return [record.getMessage().partition(":")[2] for record in caplog.records
-            if record.name == "workers.stream.starting" and record.levelno == level]
+            if record.name == "labelstream.workers.stream.starting" and record.levelno == level]
 
 
 def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:

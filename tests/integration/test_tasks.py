@@ -10,12 +10,12 @@ import pytest
 import torch
 import transformers
 
-from schemas.export import json_schema
+from labelstream.schemas.export import json_schema
+from labelstream.workers.engine.engine import Engine
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_letters, read_results, wait_until
 from tests.kafka import Broker
 from tests.models import TEXTS, build
-from workers.engine.engine import Engine
 
 MakeEngine = Callable[..., Engine]
 INTENTS = ("refund", "delivery", "praise")

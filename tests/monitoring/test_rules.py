@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from deploy.metrics.table import METRICS
-from deploy.monitoring.make_dashboard import TARGET, build
+from labelstream.deploy.metrics.table import METRICS
+from labelstream.deploy.monitoring.make_dashboard import TARGET, build
 from tests.monitoring.prometheus import RULES, tool
 
 

@@ -54,7 +54,7 @@ def prepare() -> None:
     _ = transformers.pipeline, transformers.AutoModelForMaskedLM, transformers.AutoTokenizer
     settings.register_profile(_PROFILE, derandomize=True, database=None, deadline=None,
                               phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
-    loaded = [name for name in sys.modules if name.startswith("workers")]
+    loaded = [name for name in sys.modules if name.startswith("labelstream.")]
     assert not loaded, f"{loaded} would stay as they are"
 
 

@@ -33,5 +33,5 @@ class Target(NamedTuple):
 def targets(only: tuple[str, ...] = ()) -> list[Target]:
     """Those whose path ends with one of `only`; all without any."""
     found = [ROOT / _ENGINE / f"{name}.py" for name in _NAMES]
-    return [Target(path, ".".join(path.relative_to(ROOT).with_suffix("").parts))
+    return [Target(path, f"labelstream.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}")
             for path in found if not only or str(path).endswith(only)]

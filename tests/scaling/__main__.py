@@ -11,9 +11,9 @@ from ray.serve.config import RequestRouterConfig
 from rich.console import Console
 from rich.table import Table
 
-import deploy.app
-from deploy.bench.hardware import hardware
-from deploy.board import MOST_REPORT_S, report_s
+import labelstream.deploy.app
+from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.board import MOST_REPORT_S, report_s
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
@@ -44,7 +44,7 @@ def main() -> None:
             figures["a model that takes no time"] = [measure(load, broker, 1, 1, NULL_PER_S)]
             costs = costs_of(figures["ours"], figures["a model that takes no time"][0], load, board_us())
             if beside:
-                with patch.object(deploy.app, "ROUTER", RequestRouterConfig()):
+                with patch.object(labelstream.deploy.app, "ROUTER", RequestRouterConfig()):
                     figures["Serve's router"] = points(load, broker, beside)
                 figures["4 calls in flight"] = points(load, broker, beside, max_in_flight=4)
     show(figures)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import serve
 
-from deploy import runtime
-from deploy.names import BOARD
+from labelstream.deploy import runtime
+from labelstream.deploy.names import BOARD
 from tests.bench.material import TINY, make_model, make_texts
 from tests.kafka import KafkaBroker
 from tests.scaling import system

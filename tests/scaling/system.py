@@ -13,17 +13,17 @@ from typing import Any
 
 from ray import cloudpickle
 
-from deploy import runtime
-from deploy.app import application
-from deploy.bench.application import cpu_s
-from deploy.replica import ModelReplica
+from labelstream.deploy import runtime
+from labelstream.deploy.app import application
+from labelstream.deploy.bench.application import cpu_s
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.settings import ModelSettings, Settings, load_settings
+from labelstream.workers.stream.worker import PipelineWorker
 from tests.bench.material import MEAN_TOKENS
 from tests.unit.deploy import fakes
-from workers.classifier import Classifier
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.settings import ModelSettings, Settings, load_settings
-from workers.stream.worker import PipelineWorker
 
 FORWARD_TOKENS, FORWARD_S = 1_024, 0.16
 PER_REPLICA = FORWARD_TOKENS / MEAN_TOKENS / FORWARD_S

@@ -11,17 +11,17 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from deploy.bench.application import processes, running, worker_stats
-from deploy.bench.null import NullReplica
-from deploy.bench.topics import settings_for, topics_of
-from deploy.names import Topics
-from deploy.runtime import ray_for
+from labelstream.deploy.bench.application import processes, running, worker_stats
+from labelstream.deploy.bench.null import NullReplica
+from labelstream.deploy.bench.topics import settings_for, topics_of
+from labelstream.deploy.names import Topics
+from labelstream.deploy.runtime import ray_for
+from labelstream.workers.settings import KafkaSettings
 from tests import models
 from tests.bench.material import make_texts
 from tests.kafka import KafkaBroker
 from tests.soak.memory import Memory, slope
 from tests.soak.tally import Tally
-from workers.settings import KafkaSettings
 
 PARTITIONS = 4
 AHEAD = 100_000  # messages that wait at most: a backlog for the worker, not for the disk

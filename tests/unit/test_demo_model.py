@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.corpus import LABELS, normalised
-from deploy.demo.make_model import HANDWRITTEN, HERE, read_sentences, training_corpus, wrong_answers
+from labelstream.deploy.demo.corpus import LABELS, normalised
+from labelstream.deploy.demo.make_model import HANDWRITTEN, HERE, read_sentences, training_corpus, wrong_answers
 
 MODEL = HERE / "model"
 FEEDBACK = HERE / "feedback.jsonl"

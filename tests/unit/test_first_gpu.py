@@ -16,6 +16,8 @@ ABSENT = ("ray", "kafka", "confluent_kafka", "pydantic", "pydantic_settings", "t
 BLOCK = f"""
 import sys
 sys.modules.update(dict.fromkeys({ABSENT!r}))
+# The project itself is not installed there: what an editable install adds is taken away.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
 import torch
 torch.cuda.is_available = lambda: False
 torch.set_num_threads(1)

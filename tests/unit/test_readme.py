@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from deploy.metrics.table import METRICS
-from workers.settings import load_settings
+from labelstream.deploy.metrics.table import METRICS
+from labelstream.workers.settings import load_settings
 
 README = Path(__file__).parents[2] / "README.md"
 PIPELINE = {"input": "in", "output": "out", "dead_letter": "dead"}

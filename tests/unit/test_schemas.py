@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from schemas.dead_letter import DeadLetter, Reason, Stage
-from schemas.export import FOLDER, MODELS, json_schema, render
-from schemas.message import TextMessage
-from schemas.result import RESULT, ClassificationResult
-from workers.classifier import Fault
+from labelstream.schemas.dead_letter import DeadLetter, Reason, Stage
+from labelstream.schemas.export import FOLDER, MODELS, json_schema, render
+from labelstream.schemas.message import TextMessage
+from labelstream.schemas.result import RESULT, ClassificationResult
+from labelstream.workers.classifier import Fault
 
 
 def result(**change: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def result(**change: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_files_do_not_drift(name: str) -> None:
-    assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == render(name), "run python -m schemas.export"
+    assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == render(name), "run make schemas"
     jsonschema.Draft202012Validator.check_schema(json_schema(name))
 
 

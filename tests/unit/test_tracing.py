@@ -10,15 +10,15 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from deploy import tracing as sdk
-from deploy.joiner import Joiner
+from labelstream.deploy import tracing as sdk
+from labelstream.deploy.joiner import Joiner
+from labelstream.workers import tracing
+from labelstream.workers.classifier import Progress, Request
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import TracingSettings
 from tests.unit.deploy.fakes import by_length
 from tests.unit.stream.test_pipeline import Bench, benches, message
-from workers import tracing
-from workers.classifier import Progress, Request
-from workers.engine.packed import PackedSequences
-from workers.errors import ConfigError
-from workers.settings import TracingSettings
 
 __all__ = ["benches"]  # the fixture
 ONE, TWO = (f"00-{number:032x}-{number:016x}-01" for number in (1, 2))

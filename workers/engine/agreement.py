@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from workers.classifier import Answer, Prediction, Request
-from workers.engine.backend import Backend
-from workers.engine.description import ModelDescription
-from workers.engine.predictor import Predictor
-from workers.engine.tasks import task_for
+from labelstream.workers.classifier import Answer, Prediction, Request
+from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.tasks import task_for
 
 
 def agreement(description: ModelDescription, one: Backend, other: Backend, requests: Sequence[Request]) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Answer, Prediction
-from workers.engine.packed import ScoredSequences
+from labelstream.workers.classifier import Answer, Prediction
+from labelstream.workers.engine.packed import ScoredSequences
 
 
 def predictions(

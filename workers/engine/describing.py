@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
-from workers.engine.faults import one_line
-from workers.engine.labels import entailment_id, label_names
-from workers.engine.options import ModelOptions
-from workers.engine.tasks.zero_shot import is_template
-from workers.errors import ModelError
+from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.labels import entailment_id, label_names
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.tasks.zero_shot import is_template
+from labelstream.workers.errors import ModelError
 
 
 def describe(

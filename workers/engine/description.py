@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from workers.engine.options import HYPOTHESIS_TEMPLATE
+from labelstream.workers.engine.options import HYPOTHESIS_TEMPLATE
 
 
 class Activation(StrEnum):
@@ -77,7 +77,7 @@ class ModelDescription:
     `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), perhaps with truncation
     and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
     `mask`: for the task fill-mask, whose labels are the vocabulary. `dimensions`: of an embedding, which has no labels.
-    `threshold`, `thresholds`, `normalize`: see `workers.engine.options.ModelOptions`.
+    `threshold`, `thresholds`, `normalize`: see `labelstream.workers.engine.options.ModelOptions`.
     `revision`: the hub's commit, or a hash of the directory's weights and config.
     """
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from workers.engine.trial import MARGIN, bfloat16_speedup
-from workers.errors import ModelError
+from labelstream.workers.engine.trial import MARGIN, bfloat16_speedup
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

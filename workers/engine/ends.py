@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from workers.engine.frame import ID_BYTES
-from workers.engine.openings import Openings
-from workers.engine.places import Places
-from workers.engine.words import Words
+from labelstream.workers.engine.frame import ID_BYTES
+from labelstream.workers.engine.openings import Openings
+from labelstream.workers.engine.places import Places
+from labelstream.workers.engine.words import Words
 
 PART_CHARS = 8  # of a token's share of a part, at first: words have about six characters, with the space before them
 _PROBE_CHARS = 1_000  # in which a place is looked for: to look for one everywhere takes longer than to tokenize

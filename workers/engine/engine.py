@@ -10,15 +10,15 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from workers.classifier import Answer, Progress, Request
-from workers.engine.backend import Backend
-from workers.engine.description import ModelDescription
-from workers.engine.faults import one_line
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
-from workers.engine.predictor import Predictor
-from workers.engine.tasks import task_for
-from workers.errors import InferenceError
+from labelstream.workers.classifier import Answer, Progress, Request
+from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.errors import InferenceError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class _Call(NamedTuple):
 
 
 class Engine:
-    """Satisfies `workers.classifier.Classifier`. Calls that wait while the model is busy go through it together.
+    """Satisfies `labelstream.workers.classifier.Classifier`. Calls that wait while the model is busy go through it
+    together.
 
     Owns a thread; `close()` ends it, and so does leaving a `with` block.
     """

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from workers.engine.description import TaskName
+from labelstream.workers.engine.description import TaskName
 
 
 class Family(NamedTuple):

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.classifier import Request
-from workers.engine.backend import Backend, PackingBackend
-from workers.engine.batcher import plan_packed
-from workers.engine.description import ModelDescription, TaskName
-from workers.engine.faults import one_line
-from workers.engine.forwards import Forwards, Rows
-from workers.engine.frame import Frame
-from workers.engine.packed import PackedSequences
-from workers.engine.tokenizer import TextTokenizer
-from workers.errors import ModelError
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.backend import Backend, PackingBackend
+from labelstream.workers.engine.batcher import plan_packed
+from labelstream.workers.engine.description import ModelDescription, TaskName
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.forwards import Forwards, Rows
+from labelstream.workers.engine.frame import Frame
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.engine.backend import Backend, PackingBackend
-from workers.engine.batcher import pack, pad, plan, plan_packed
-from workers.engine.packed import PackedSequences
+from labelstream.workers.engine.backend import Backend, PackingBackend
+from labelstream.workers.engine.batcher import pack, pad, plan, plan_packed
+from labelstream.workers.engine.packed import PackedSequences
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
-from workers.errors import ModelError
+from labelstream.workers.errors import ModelError
 
 ID_BYTES = 4  # of an int32
 _PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))

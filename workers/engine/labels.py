@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workers.errors import ModelError
+from labelstream.workers.errors import ModelError
 
 _EXAMPLES = {"id2label": '{"0": "NEGATIVE", "1": "POSITIVE"}', "label2id": '{"NEGATIVE": 0, "POSITIVE": 1}'}
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from workers.engine import varlen
-from workers.engine.faults import one_line
+from labelstream.workers.engine import varlen
+from labelstream.workers.engine.faults import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from workers.engine.backend import Backend
-from workers.engine.describing import describe, task_of
-from workers.engine.description import ModelDescription, TaskName
-from workers.engine.device import device_for, dtype_for
-from workers.engine.families import FAMILIES, Family
-from workers.engine.faults import one_line
-from workers.engine.gelu import fuse_gelu
-from workers.engine.graphs import Graphs, recorder_for
-from workers.engine.labels import check_mappings
-from workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
-from workers.engine.options import ModelOptions
-from workers.engine.packed_linear import pack_linears
-from workers.engine.packing import packing_for, unpadded_on
-from workers.engine.reading import Logits, Pooled, Reading, TargetLogits
-from workers.engine.source import resolve
-from workers.engine.torch_backend import TorchBackend
-from workers.errors import ModelError
+from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.describing import describe, task_of
+from labelstream.workers.engine.description import ModelDescription, TaskName
+from labelstream.workers.engine.device import device_for, dtype_for
+from labelstream.workers.engine.families import FAMILIES, Family
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.gelu import fuse_gelu
+from labelstream.workers.engine.graphs import Graphs, recorder_for
+from labelstream.workers.engine.labels import check_mappings
+from labelstream.workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.packed_linear import pack_linears
+from labelstream.workers.engine.packing import packing_for, unpadded_on
+from labelstream.workers.engine.reading import Logits, Pooled, Reading, TargetLogits
+from labelstream.workers.engine.source import resolve
+from labelstream.workers.engine.torch_backend import TorchBackend
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _in_openvino(
     description: ModelDescription, options: ModelOptions, inputs: dict[str, Any], folder: Path, dtype: torch.dtype
 ) -> Backend | None:
     """None where torch has to run the model."""
-    from workers.engine.openvino.loading import Parts, load_openvino
+    from labelstream.workers.engine.openvino.loading import Parts, load_openvino
 
     def weights() -> tuple[PreTrainedModel, Reading]:
         task = TaskName(description.task)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import RecordError
+from labelstream.workers.classifier import RecordError
 
 
 class PackedSequences(NamedTuple):

@@ -10,18 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import Fault, RecordError, Request
-from workers.engine import first_texts
-from workers.engine.backend import Backend
-from workers.engine.description import ModelDescription
-from workers.engine.faults import is_out_of_memory, one_line
-from workers.engine.fetching import Fetched, begin_fetch
-from workers.engine.first_texts import NOT_FINITE
-from workers.engine.forwards import Forwards, Rows
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
-from workers.engine.scoring import Scored, score
-from workers.engine.tokenizer import TextTokenizer
-from workers.errors import InferenceError, ModelError
+from labelstream.workers.classifier import Fault, RecordError, Request
+from labelstream.workers.engine import first_texts
+from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.faults import is_out_of_memory, one_line
+from labelstream.workers.engine.fetching import Fetched, begin_fetch
+from labelstream.workers.engine.first_texts import NOT_FINITE
+from labelstream.workers.engine.forwards import Forwards, Rows
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.scoring import Scored, score
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.errors import InferenceError, ModelError
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Why one record alone gets no answer, as its tokenizing shows. No torch."""
 
-from workers.classifier import Fault, RecordError
+from labelstream.workers.classifier import Fault, RecordError
 
 NO_TOKENS = RecordError(Fault.INVALID_MESSAGE, "the text has no tokens")
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from workers.engine.description import Activation
+from labelstream.workers.engine.description import Activation
 
 # From so many columns on the best are selected before they are sorted: to sort a vocabulary of 30,000 took 28 times as
 # long as to take its best 5, on 2 cores.

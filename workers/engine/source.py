@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from workers.engine.faults import one_line
-from workers.errors import ModelError
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
-from workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
-from workers.engine.description import Keep, ModelDescription
-from workers.engine.ends import PART_CHARS, Ends
-from workers.engine.frame import ID_BYTES, frames, int32_bytes
-from workers.engine.openings import openings_of
-from workers.engine.packed import PackedSequences
-from workers.engine.places import places_of
-from workers.engine.refusals import NO_TOKENS, too_large, unreadable
-from workers.engine.words import steps_of, words_of
-from workers.errors import ModelError
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
+from labelstream.workers.engine.description import Keep, ModelDescription
+from labelstream.workers.engine.ends import PART_CHARS, Ends
+from labelstream.workers.engine.frame import ID_BYTES, frames, int32_bytes
+from labelstream.workers.engine.openings import openings_of
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.places import places_of
+from labelstream.workers.engine.refusals import NO_TOKENS, too_large, unreadable
+from labelstream.workers.engine.words import steps_of, words_of
+from labelstream.workers.errors import ModelError
 
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.engine.backend import done_already
-from workers.engine.batcher import PackedBatch, PaddedBatch
-from workers.engine.blocks import count_blocks
-from workers.engine.graphs import Graphs
-from workers.engine.packing import Packing, positions_of, takes_4d_masks
-from workers.engine.reading import Reading
-from workers.engine.shapes import Shape, Shapes, fill_up, layout_of
-from workers.engine.staging import size_of, stager_for
-from workers.engine.varlen import Layout
+from labelstream.workers.engine.backend import done_already
+from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
+from labelstream.workers.engine.blocks import count_blocks
+from labelstream.workers.engine.graphs import Graphs
+from labelstream.workers.engine.packing import Packing, positions_of, takes_4d_masks
+from labelstream.workers.engine.reading import Reading
+from labelstream.workers.engine.shapes import Shape, Shapes, fill_up, layout_of
+from labelstream.workers.engine.staging import size_of, stager_for
+from labelstream.workers.engine.varlen import Layout
 
 
 class TorchBackend:
-    """Satisfies `workers.engine.backend.PackingBackend`. `model`: in eval mode, on its device; `read`: runs it.
+    """Satisfies `labelstream.workers.engine.backend.PackingBackend`. `model`: in eval mode, on its device; `read`:
+    runs it.
 
     `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
     `type_vocab_size`: see `Backend`. `packing`: how it runs without padding, where it does. `graphs`: keeps what

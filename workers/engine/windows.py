@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.classifier import RecordError, Request
-from workers.engine.answers import by_label
-from workers.engine.description import Windows
-from workers.engine.frame import ID_BYTES
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.refusals import NO_TOKENS, too_large
-from workers.engine.tokenizer import TextTokenizer, cut, pack
+from labelstream.workers.classifier import RecordError, Request
+from labelstream.workers.engine.answers import by_label
+from labelstream.workers.engine.description import Windows
+from labelstream.workers.engine.frame import ID_BYTES
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.refusals import NO_TOKENS, too_large
+from labelstream.workers.engine.tokenizer import TextTokenizer, cut, pack
 
 
 def encode_windows(

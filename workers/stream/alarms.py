@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from workers.stream.stats import Stats
+from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from kafka.errors import KafkaError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
-from workers.errors import StartError, StreamError
-from workers.settings import Settings
-from workers.stream.clients import connected_config, never_log_messages
-from workers.stream.starts import Log, StartFrom, lag_of, starts_at_end
+from labelstream.workers.errors import StartError, StreamError
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.clients import connected_config, never_log_messages
+from labelstream.workers.stream.starts import Log, StartFrom, lag_of, starts_at_end
 
 PARTITIONS_S = 60.0  # new ones are seen after so long
 AGAIN_S = 3.0

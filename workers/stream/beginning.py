@@ -9,11 +9,11 @@ from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 from kafka.structs import TopicPartition
 
-from workers.errors import LabelstreamError, StreamError
-from workers.stream.caution import Caution, Lives
-from workers.stream.fetching import Fetching
-from workers.stream.membership import Membership
-from workers.stream.offsets import Notes, Ownership, PartitionProgress, as_kafka
+from labelstream.workers.errors import LabelstreamError, StreamError
+from labelstream.workers.stream.caution import Caution, Lives
+from labelstream.workers.stream.fetching import Fetching
+from labelstream.workers.stream.membership import Membership
+from labelstream.workers.stream.offsets import Notes, Ownership, PartitionProgress, as_kafka
 
 log = logging.getLogger(__name__)
 REQUEST_MS = 5_000  # of each of the requests that a beginning needs

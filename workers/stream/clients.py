@@ -15,11 +15,11 @@ from kafka.errors import (
 )
 from kafka.serializer import Serializer
 
-from workers.errors import StartError
-from workers.settings import KafkaSettings, PipelineSettings, secret_of
-from workers.stream.assignor import Assignor
-from workers.stream.bulk import BulkProducer
-from workers.stream.producers import LINGER_MS, rest_while_paused
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings, PipelineSettings, secret_of
+from labelstream.workers.stream.assignor import Assignor
+from labelstream.workers.stream.bulk import BulkProducer
+from labelstream.workers.stream.producers import LINGER_MS, rest_while_paused
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 NEVER_MS = 2**31 - 1

@@ -4,8 +4,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from workers.settings import BreakerSettings
-from workers.stream.stats import Stats
+from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.stream.stats import Stats
 
 
 class DeadLetterShare:

@@ -4,11 +4,11 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import partial
 
-from schemas.dead_letter import Reason
-from schemas.message import TextMessage
-from workers.settings import PipelineSettings
-from workers.stream.decode_json import not_in_utf8, read_field, read_message, text_alone
-from workers.stream.rejection import DecodeError
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import TextMessage
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.decode_json import not_in_utf8, read_field, read_message, text_alone
+from labelstream.workers.stream.rejection import DecodeError
 
 
 def decoder(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:

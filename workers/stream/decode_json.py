@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jiter
 from pydantic import ValidationError
 
-from schemas.dead_letter import Reason
-from schemas.message import TextMessage, Verbatim
-from workers.stream.json_text import check_value, members
-from workers.stream.rejection import DecodeError
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import TextMessage, Verbatim
+from labelstream.workers.stream.json_text import check_value, members
+from labelstream.workers.stream.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
 MOST_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement

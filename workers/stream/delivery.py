@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from workers import tracing
-from workers.errors import RecordRefused, StreamError
-from workers.settings import PipelineSettings
-from workers.stream.batch import MicroBatch
-from workers.stream.flow import Flow, Throttle
-from workers.stream.shipment import LetterRefused, Shipment
-from workers.stream.sink import ResultSink
-from workers.stream.source import RecordSource
-from workers.stream.stats import Stats
+from labelstream.workers import tracing
+from labelstream.workers.errors import RecordRefused, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.flow import Flow, Throttle
+from labelstream.workers.stream.shipment import LetterRefused, Shipment
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
 COMMIT_MS = 5_000

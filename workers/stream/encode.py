@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import BaseModel
 
-from schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetter, Reason, Stage
-from schemas.message import TextMessage
-from schemas.result import EmbeddingResult, FillMaskResult
-from workers.classifier import Answered, Embedding, MaskFill, Prediction
-from workers.stream.encode_labels import encode_labels, json_of
-from workers.stream.rejection import Rejection
-from workers.stream.unread import HeadersLeftOut, Unread
+from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetter, Reason, Stage
+from labelstream.schemas.message import TextMessage
+from labelstream.schemas.result import EmbeddingResult, FillMaskResult
+from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
+from labelstream.workers.stream.encode_labels import encode_labels, json_of
+from labelstream.workers.stream.rejection import Rejection
+from labelstream.workers.stream.unread import HeadersLeftOut, Unread
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously

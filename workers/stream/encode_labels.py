@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic_core import to_json
 
-from schemas.message import TextMessage, Verbatim
-from schemas.result import ClassificationResult, Source
-from workers.classifier import Prediction
+from labelstream.schemas.message import TextMessage, Verbatim
+from labelstream.schemas.result import ClassificationResult, Source
+from labelstream.workers.classifier import Prediction
 
 KNOWN = 4_096  # labels, models and places that are remembered
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,17 +5,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from workers.errors import Fenced, RecordRefused, StreamError
-from workers.settings import PipelineSettings
-from workers.stream.batch import MicroBatch
-from workers.stream.delivery import account
-from workers.stream.flow import Flow, Throttle
-from workers.stream.offsets import Offsets, PartitionProgress
-from workers.stream.shipment import LetterRefused, Shipment
-from workers.stream.sink import ResultSink
-from workers.stream.source import RecordSource
-from workers.stream.stats import Stats
-from workers.stream.transactions import Aborted, TransactionalProducer
+from labelstream.workers.errors import Fenced, RecordRefused, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.delivery import account
+from labelstream.workers.stream.flow import Flow, Throttle
+from labelstream.workers.stream.offsets import Offsets, PartitionProgress
+from labelstream.workers.stream.shipment import LetterRefused, Shipment
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.transactions import Aborted, TransactionalProducer
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed

@@ -28,10 +28,10 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
-from workers.settings import MAX_BATCH_BYTES
-from workers.stream.room import Room
-from workers.stream.sizes import weight
-from workers.stream.unpacking import Batches, UnpackedRecords
+from labelstream.workers.settings import MAX_BATCH_BYTES
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.sizes import weight
+from labelstream.workers.stream.unpacking import Batches, UnpackedRecords
 
 
 class CorruptBatch(NamedTuple):

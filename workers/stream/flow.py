@@ -7,7 +7,7 @@ belongs to a transaction that ends too late.
 import time
 from collections.abc import Callable
 
-from workers.settings import PipelineSettings
+from labelstream.workers.settings import PipelineSettings
 
 # A second's results of the fastest stream that was measured (30,000 of 500 bytes each): 16 of kafka-python's requests.
 MOST_BYTES = 16 * 1024 * 1024

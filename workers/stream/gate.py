@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from workers.classifier import MODEL_FAULTS, Classifier, RecordError
-from workers.errors import InferenceError
-from workers.settings import BreakerSettings
-from workers.stream.batch import Call, MicroBatch, of_the_models
-from workers.stream.breaker import Breaker
+from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
+from labelstream.workers.errors import InferenceError
+from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.stream.batch import Call, MicroBatch, of_the_models
+from labelstream.workers.stream.breaker import Breaker
 
 
 class Gate:

@@ -6,7 +6,7 @@ from typing import Any
 from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
 from kafka.errors import CoordinatorNotAvailableError, GroupAuthorizationFailedError, KafkaError
 
-from workers.errors import StartError
+from labelstream.workers.errors import StartError
 
 NOBODY = "labelstream-permission-probe"
 COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # the first group ever makes the broker create a topic

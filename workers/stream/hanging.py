@@ -22,9 +22,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import TopicPartition
 
-from workers.errors import StreamError
-from workers.settings import KafkaSettings, PipelineSettings
-from workers.stream.topics import written_topics
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.stream.topics import written_topics
 
 log = logging.getLogger(__name__)
 OFFSETS = "__consumer_offsets"

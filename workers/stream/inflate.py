@@ -8,7 +8,7 @@ import lz4.frame
 import snappy
 import zstandard
 
-from schemas.dead_letter import Reason
+from labelstream.schemas.dead_letter import Reason
 
 CHUNK_BYTES = 1 << 17
 # What most clients write around blocks: a magic, and two versions that are not looked at.

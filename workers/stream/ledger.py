@@ -15,11 +15,11 @@ from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from workers.errors import StartError
-from workers.settings import KafkaSettings
-from workers.stream.clients import explained
-from workers.stream.scan import make_reader, partitions_of, read_up_to
-from workers.stream.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.clients import explained
+from labelstream.workers.stream.scan import make_reader, partitions_of, read_up_to
+from labelstream.workers.stream.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
 
 
 class Ledger:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from schemas.dead_letter import (
+from labelstream.schemas.dead_letter import (
     ATTEMPTS,
     CONNECT,
     HEADERS_OMITTED,
@@ -20,8 +20,8 @@ from schemas.dead_letter import (
     VALUE_OMITTED,
     Reason,
 )
-from workers.stream.encode import Outgoing, number_in, omission, own_headers
-from workers.stream.unread import Unread
+from labelstream.workers.stream.encode import Outgoing, number_in, omission, own_headers
+from labelstream.workers.stream.unread import Unread
 
 Place = tuple[int, int]  # partition and offset in the dead-letter topic
 

@@ -15,9 +15,9 @@ from typing import Any
 from kafka import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from workers.errors import StreamError
-from workers.stream.fetching import CorruptBatch
-from workers.stream.rejection import Rejection
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.fetching import CorruptBatch
+from labelstream.workers.stream.rejection import Rejection
 
 Offsets = dict[TopicPartition, int]
 Notes = dict[TopicPartition, tuple[int, str]]  # offsets with their metadata

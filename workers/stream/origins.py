@@ -9,13 +9,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
-from workers.errors import StartError
-from workers.settings import KafkaSettings
-from workers.stream.clients import explained
-from workers.stream.encode import omission
-from workers.stream.letters import Letter
-from workers.stream.scan import make_reader, partitions_of, read_up_to
-from workers.stream.topics import TOPIC_NAME
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.clients import explained
+from labelstream.workers.stream.encode import omission
+from labelstream.workers.stream.letters import Letter
+from labelstream.workers.stream.scan import make_reader, partitions_of, read_up_to
+from labelstream.workers.stream.topics import TOPIC_NAME
 
 
 class Origins:

@@ -17,21 +17,21 @@ from itertools import islice
 
 from kafka.structs import TopicPartition
 
-from schemas.dead_letter import Reason
-from workers import tracing
-from workers.classifier import Classifier
-from workers.errors import InferenceError, RecordRefused, StreamError
-from workers.settings import PipelineSettings
-from workers.stream.batch import Call, MicroBatch, make_calls, make_items
-from workers.stream.breaker import Breaker
-from workers.stream.decode import decoder
-from workers.stream.delivery import Delivery
-from workers.stream.gate import Gate
-from workers.stream.pace import Pace
-from workers.stream.room import Budget, Room
-from workers.stream.shipment import Shipment
-from workers.stream.source import Polled, RecordSource
-from workers.stream.stats import Stats
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers import tracing
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_items
+from labelstream.workers.stream.breaker import Breaker
+from labelstream.workers.stream.decode import decoder
+from labelstream.workers.stream.delivery import Delivery
+from labelstream.workers.stream.gate import Gate
+from labelstream.workers.stream.pace import Pace
+from labelstream.workers.stream.room import Budget, Room
+from labelstream.workers.stream.shipment import Shipment
+from labelstream.workers.stream.source import Polled, RecordSource
+from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
 POLL_MS = 100

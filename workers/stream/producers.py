@@ -13,8 +13,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
-from workers.stream.bulk import Acknowledgement, BulkProducer
-from workers.stream.encode import Outgoing
+from labelstream.workers.stream.bulk import Acknowledgement, BulkProducer
+from labelstream.workers.stream.encode import Outgoing
 
 log = logging.getLogger(__name__)
 JOIN_S = 20.0

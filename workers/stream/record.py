@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from schemas.dead_letter import Reason
-from workers.stream.unread import Unread
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.stream.unread import Unread
 
 INT64 = 1 << 63
 Headers = list[tuple[str, bytes | None]]

@@ -14,13 +14,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError, TransactionalIdAuthorizationFailedError
 from kafka.serializer import Serializer
 
-from workers.errors import StartError, StreamError
-from workers.settings import KafkaSettings
-from workers.stream.clients import explained, make_transactional_producer
-from workers.stream.encode import Outgoing
-from workers.stream.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
-from workers.stream.producers import end, identity, in_time
-from workers.stream.refusals import FENCED
+from labelstream.workers.errors import StartError, StreamError
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.clients import explained, make_transactional_producer
+from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
+from labelstream.workers.stream.producers import end, identity, in_time
+from labelstream.workers.stream.refusals import FENCED
 
 ABORT_TIMEOUT_S = 10.0
 Pair = tuple[ConsumerRecord, Outgoing]  # a dead letter, and the record that it becomes

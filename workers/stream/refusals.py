@@ -15,10 +15,10 @@ from kafka.errors import (
     RecordListTooLargeError,
 )
 
-from schemas.dead_letter import Reason, Stage
-from workers.errors import Fenced, RecordRefused, StreamError
-from workers.stream.encode import too_large
-from workers.stream.rejection import Rejection
+from labelstream.schemas.dead_letter import Reason, Stage
+from labelstream.workers.errors import Fenced, RecordRefused, StreamError
+from labelstream.workers.stream.encode import too_large
+from labelstream.workers.stream.rejection import Rejection
 
 FENCED = (ProducerFencedError, InvalidProducerEpochError)  # another one has our transactional id, or it timed out
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)

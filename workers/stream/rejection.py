@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schemas.dead_letter import Reason, Stage
+from labelstream.schemas.dead_letter import Reason, Stage
 
 
 class Rejection(NamedTuple):

@@ -8,10 +8,10 @@ from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import TopicPartition
 
-from workers.errors import StartError
-from workers.settings import KafkaSettings
-from workers.stream.clients import explained
-from workers.stream.unpacking import read_any_record
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.clients import explained
+from labelstream.workers.stream.unpacking import read_any_record
 
 QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
 

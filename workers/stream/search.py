@@ -6,10 +6,10 @@ from typing import Any
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
-from workers.settings import KafkaSettings
-from workers.stream.clients import explained, is_in_memory
-from workers.stream.letters import Letter, Selection
-from workers.stream.scan import read_up_to
+from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.clients import explained, is_in_memory
+from labelstream.workers.stream.letters import Letter, Selection
+from labelstream.workers.stream.scan import read_up_to
 
 Bounds = dict[TopicPartition, tuple[int, int]]  # the first offset of each partition, and the one after the last
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from workers.errors import RecordRefused, StreamError
-from workers.stream.batch import Item, MicroBatch
-from workers.stream.bulk import Acknowledgement
-from workers.stream.refusals import stream_error
-from workers.stream.stats import Tally
+from labelstream.workers.errors import RecordRefused, StreamError
+from labelstream.workers.stream.batch import Item, MicroBatch
+from labelstream.workers.stream.bulk import Acknowledgement
+from labelstream.workers.stream.refusals import stream_error
+from labelstream.workers.stream.stats import Tally
 
 Place = tuple[str, int, int]  # topic, partition and offset of an input record
 

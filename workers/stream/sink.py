@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from workers.classifier import Answered, Prediction, RecordError
-from workers.errors import RecordRefused
-from workers.settings import PipelineSettings
-from workers.stream.acceptance import Acceptance
-from workers.stream.batch import Item, MicroBatch, Outcome, refused
-from workers.stream.destinations import Destinations
-from workers.stream.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
-from workers.stream.flow import MOST_BYTES
-from workers.stream.producers import Producer
-from workers.stream.refusals import OWN, stream_error
-from workers.stream.rejection import Rejection
-from workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
-from workers.stream.stats import ABSTAINED, OTHER
-from workers.stream.timestamps import is_sound
-from workers.stream.topics import LEAST_LETTER_BYTES, TopicLimits
+from labelstream.workers.classifier import Answered, Prediction, RecordError
+from labelstream.workers.errors import RecordRefused
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.acceptance import Acceptance
+from labelstream.workers.stream.batch import Item, MicroBatch, Outcome, refused
+from labelstream.workers.stream.destinations import Destinations
+from labelstream.workers.stream.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
+from labelstream.workers.stream.flow import MOST_BYTES
+from labelstream.workers.stream.producers import Producer
+from labelstream.workers.stream.refusals import OWN, stream_error
+from labelstream.workers.stream.rejection import Rejection
+from labelstream.workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
+from labelstream.workers.stream.stats import ABSTAINED, OTHER
+from labelstream.workers.stream.timestamps import is_sound
+from labelstream.workers.stream.topics import LEAST_LETTER_BYTES, TopicLimits
 
 log = logging.getLogger(__name__)
 CAREFUL_ACK_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning

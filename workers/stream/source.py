@@ -19,17 +19,17 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
-from workers.errors import OffsetOutOfRange, StreamError
-from workers.settings import PipelineSettings
-from workers.stream.beginning import Beginning
-from workers.stream.caution import Lives
-from workers.stream.commands import Refused
-from workers.stream.fetching import CorruptBatch, Fetching
-from workers.stream.membership import Membership
-from workers.stream.offsets import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
-from workers.stream.room import Room
-from workers.stream.starting import GroupHistory, Starting
-from workers.stream.stats import Stats
+from labelstream.workers.errors import OffsetOutOfRange, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.beginning import Beginning
+from labelstream.workers.stream.caution import Lives
+from labelstream.workers.stream.commands import Refused
+from labelstream.workers.stream.fetching import CorruptBatch, Fetching
+from labelstream.workers.stream.membership import Membership
+from labelstream.workers.stream.offsets import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.starting import GroupHistory, Starting
+from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
 COMMITTED_MS = 1_000

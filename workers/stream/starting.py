@@ -18,10 +18,10 @@ from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, KafkaTimeoutError, RebalanceInProgressError
 from kafka.structs import TopicPartition
 
-from workers.settings import PipelineSettings
-from workers.stream.membership import Membership
-from workers.stream.offsets import Offsets, as_kafka, log_fields
-from workers.stream.starts import (
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.membership import Membership
+from labelstream.workers.stream.offsets import Offsets, as_kafka, log_fields
+from labelstream.workers.stream.starts import (
     Log,
     StartFrom,
     is_harmless,

@@ -5,8 +5,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from workers.histogram import Histogram
-from workers.stream.stages import Stages
+from labelstream.workers.histogram import Histogram
+from labelstream.workers.stream.stages import Stages
 
 LATENCY_SAMPLES = 2_000
 MOST_LABELS = 200  # of one model: each is a time series
@@ -92,7 +92,7 @@ class Stats:
         """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages.
 
         `by_partition`: in, results, skipped and dead letters (by reason) of each; `labels`: of each model, how often
-        which came first; `histograms`, and `stages` by name of `Stages`: as `workers.histogram.Buckets`.
+        which came first; `histograms`, and `stages` by name of `Stages`: as `labelstream.workers.histogram.Buckets`.
         """
         with self._lock:
             sent, latencies = self._sent, sorted(self._latencies_ms)

@@ -11,11 +11,11 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
-from workers.errors import StartError
-from workers.settings import KafkaSettings, PipelineSettings
-from workers.stream.clients import explained, is_in_memory
-from workers.stream.group import check_group
-from workers.stream.timestamps import Window
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.stream.clients import explained, is_in_memory
+from labelstream.workers.stream.group import check_group
+from labelstream.workers.stream.timestamps import Window
 
 log = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29

@@ -19,13 +19,13 @@ from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
 
-from schemas.dead_letter import Reason
-from workers.settings import MAX_BATCH_BYTES
-from workers.stream.inflate import Inflated, inflate
-from workers.stream.legacy import LegacyBatch
-from workers.stream.record import Record, placed, unread
-from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
-from workers.stream.unread import HeadersLeftOut, header_name
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.settings import MAX_BATCH_BYTES
+from labelstream.workers.stream.inflate import Inflated, inflate
+from labelstream.workers.stream.legacy import LegacyBatch
+from labelstream.workers.stream.record import Record, placed, unread
+from labelstream.workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
+from labelstream.workers.stream.unread import HeadersLeftOut, header_name
 
 HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
 LEAST_RECORD_BYTES, LEAST_HEADER_BYTES = 7, 2

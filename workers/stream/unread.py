@@ -1,6 +1,6 @@
 """What stands for parts of a record that are no text, that were left out, or that could not be read at all."""
 
-from schemas.dead_letter import Reason
+from labelstream.schemas.dead_letter import Reason
 
 
 class HeaderName(str):

@@ -14,34 +14,34 @@ from typing import Any
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from workers.classifier import Classifier
-from workers.errors import Fenced, LabelstreamError, StreamError
-from workers.settings import Settings
-from workers.stream.alarms import Alarms
-from workers.stream.breaker import Breaker
-from workers.stream.caution import Lives
-from workers.stream.clients import (
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.errors import Fenced, LabelstreamError, StreamError
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.alarms import Alarms
+from labelstream.workers.stream.breaker import Breaker
+from labelstream.workers.stream.caution import Lives
+from labelstream.workers.stream.clients import (
     connected_config,
     make_consumer,
     make_producer,
     make_transactional_producer,
     never_log_messages,
 )
-from workers.stream.commands import Answer, Command, Commands, Refused
-from workers.stream.dead_share import DeadLetterShare
-from workers.stream.delivery import AtLeastOnce, Delivery
-from workers.stream.exactly_once import ExactlyOnce
-from workers.stream.hanging import HangingTransactions
-from workers.stream.pipeline import Pipeline
-from workers.stream.producers import IdempotentProducer
-from workers.stream.restarts import Restarts
-from workers.stream.sink import ResultSink
-from workers.stream.source import RecordSource
-from workers.stream.starting import GroupHistory
-from workers.stream.stats import Stats
-from workers.stream.topics import check_topics
-from workers.stream.transactions import TransactionalProducer, check_transactions
-from workers.stream.watch import SILENT_S, Watch
+from labelstream.workers.stream.commands import Answer, Command, Commands, Refused
+from labelstream.workers.stream.dead_share import DeadLetterShare
+from labelstream.workers.stream.delivery import AtLeastOnce, Delivery
+from labelstream.workers.stream.exactly_once import ExactlyOnce
+from labelstream.workers.stream.hanging import HangingTransactions
+from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.producers import IdempotentProducer
+from labelstream.workers.stream.restarts import Restarts
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.starting import GroupHistory
+from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.topics import check_topics
+from labelstream.workers.stream.transactions import TransactionalProducer, check_transactions
+from labelstream.workers.stream.watch import SILENT_S, Watch
 
 log = logging.getLogger(__name__)
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.bench import serving, stream
-from deploy.bench.application import cpu_s
-from deploy.bench.clock import percentiles, timed
-from deploy.bench.null import NullPredictor
-from deploy.bench.pipelines import padding_waste
-from deploy.bench.plot import against_latency
-from deploy.bench.texts import nth_text
-from deploy.bench.topics import group_of, plain, settings_for, topics_of
-from deploy.bench.traffic import librdkafka_config
+from labelstream.deploy.bench import serving, stream
+from labelstream.deploy.bench.application import cpu_s
+from labelstream.deploy.bench.clock import percentiles, timed
+from labelstream.deploy.bench.null import NullPredictor
+from labelstream.deploy.bench.pipelines import padding_waste
+from labelstream.deploy.bench.plot import against_latency
+from labelstream.deploy.bench.texts import nth_text
+from labelstream.deploy.bench.topics import group_of, plain, settings_for, topics_of
+from labelstream.deploy.bench.traffic import librdkafka_config
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.settings import KafkaSettings
 from tests.unit.deploy.fakes import description
-from workers.engine.packed import PackedSequences
-from workers.settings import KafkaSettings
 
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 

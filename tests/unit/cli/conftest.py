@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.cli.main import main
+from labelstream.deploy.cli.main import main
 
 CONFIG = """
 kafka:
@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         captured = capsys.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
-    root, ours = logging.getLogger(), logging.getLogger("workers")
+    root, ours = logging.getLogger(), logging.getLogger("labelstream.workers")
     level, our_level, handlers = root.level, ours.level, root.handlers[:]
     yield call
     root.handlers[:] = handlers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.export import FOLDER
+from labelstream.schemas.export import FOLDER
 from tests.models import LABELS, build
 from tests.unit.cli.conftest import Run
 
@@ -27,7 +27,7 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 def test_the_help_does_not_wait_for_the_machinery() -> None:
     """Importing ray, torch or kafka takes seconds."""
     heavy = ("ray", "torch", "transformers", "kafka", "confluent_kafka", "numpy", "pydantic")
-    code = f"import sys, deploy.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, labelstream.deploy.cli.main; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.cli.dlq_options import moment, place
-from deploy.cli.dlq_view import as_entry, as_export, as_row, in_full
-from deploy.cli.terminal import escape
+from labelstream.deploy.cli.dlq_options import moment, place
+from labelstream.deploy.cli.dlq_view import as_entry, as_export, as_row, in_full
+from labelstream.deploy.cli.terminal import escape
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.stream.letters import Letter
+from labelstream.workers.stream.unread import header_name
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_errors import fails
-from workers.errors import ConfigError
-from workers.stream.letters import Letter
-from workers.stream.unread import header_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BYTES = st.one_of(st.none(), st.binary(max_size=30))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from labelstream.workers.stream import clients
 from tests.unit.cli.conftest import Ended, Run
-from workers.stream import clients
 
 WriteConfig = Callable[..., str]
 
@@ -93,6 +93,6 @@ def test_a_bug_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(name: str) -> str:
         raise AssertionError("first\nsecond")
 
-    monkeypatch.setattr("schemas.export.render", broken)
+    monkeypatch.setattr("labelstream.schemas.export.render", broken)
     fails(run("schema"), 1, "AssertionError: first second (a bug")
     assert "Traceback" in run("-v", "schema").err

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labelstream.workers.settings import read_config_file
 from tests.unit.cli.conftest import Run
-from workers.settings import read_config_file
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))

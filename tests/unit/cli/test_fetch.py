@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.classify import DEMO_MODEL
+from labelstream.deploy.cli.classify import DEMO_MODEL
 from tests.hub import COMMIT, Hub, serving
 from tests.unit.cli.conftest import Run
 
@@ -18,7 +18,7 @@ NAME = "acme/sentiment"
 def labelstream(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: huggingface_hub reads the environment once."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return subprocess.run([sys.executable, "-m", "deploy.cli", *arguments], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "labelstream.deploy.cli", *arguments], capture_output=True, text=True,
                           timeout=200, check=False, env={**clean, **environment})
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deploy import runtime
-from deploy.cli import look
-from deploy.cli.main import main
-from workers.errors import StartError
+from labelstream.deploy import runtime
+from labelstream.deploy.cli import look
+from labelstream.deploy.cli.main import main
+from labelstream.workers.errors import StartError
 
 RUNNING = {"state": "running", "age_s": 0.1, "results_out": 5, "lag": 0, "node": "n1", "pid": 7}
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from deploy.cli import status
-from deploy.cli.demo_ledger import Ledger
-from deploy.cli.demo_stream import Feedback
-from deploy.cli.demo_view import Rate, accuracy, summary
-from deploy.cli.lines import KeyedValue, LineError, LineFormat, LineReader
-from deploy.cli.records import as_json_line, as_row, columns_of
-from deploy.cli.terminal import escape, escape_bytes
-from workers.errors import StartError
+from labelstream.deploy.cli import status
+from labelstream.deploy.cli.demo_ledger import Ledger
+from labelstream.deploy.cli.demo_stream import Feedback
+from labelstream.deploy.cli.demo_view import Rate, accuracy, summary
+from labelstream.deploy.cli.lines import KeyedValue, LineError, LineFormat, LineReader
+from labelstream.deploy.cli.records import as_json_line, as_row, columns_of
+from labelstream.deploy.cli.terminal import escape, escape_bytes
+from labelstream.workers.errors import StartError
 
 
 def record(value: bytes | None, headers: Any = (), key: bytes | None = None) -> Any:

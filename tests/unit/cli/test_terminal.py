@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from deploy.cli.terminal import stops_on_signals
+from labelstream.deploy.cli.terminal import stops_on_signals
 
 
 class _Told:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from workers.engine.description import Activation, ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.description import Activation, ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 
 Answer = Callable[[PackedSequences, int, str], Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from tests.unit.deploy.fakes import FakeHandle, by_length
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 
 POISON_ID = 6  # of the word "d"
 

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, forever
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences
 
 
 class SlowHandle(FakeHandle):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy.deadlines import FAST_S, FIRST_TOKENS_PER_S, PART_S, PATIENCE, Deadlines
-from deploy.limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
+from labelstream.deploy.deadlines import FAST_S, FIRST_TOKENS_PER_S, PART_S, PATIENCE, Deadlines
+from labelstream.deploy.limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
 
 TIMEOUT_S = 100.0
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import ray
 
-from deploy import gpus
-from deploy.replica import ModelReplica
-from workers.errors import ConfigError, ModelError
-from workers.settings import ModelSettings
+from labelstream.deploy import gpus
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.errors import ConfigError, ModelError
+from labelstream.workers.settings import ModelSettings
 
 NODE: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-id": "ab12"}}
 IN_GROUP: dict[str, Any] = {"NodeID": "ab12", "Labels": {"ray.io/node-group": "headgroup"}}
@@ -112,6 +112,7 @@ def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
 
 
 def test_torch_is_not_imported_before_the_replica_has_said_how_many_threads_it_may_use() -> None:
-    script = "import sys, deploy.app, deploy.replica, deploy.gpus; print('torch' in sys.modules)"
+    script = ("import sys, labelstream.deploy.app, labelstream.deploy.replica, labelstream.deploy.gpus; "
+              "print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr

@@ -15,14 +15,14 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError
 
-from deploy.deadlines import Deadlines
-from deploy.handle import ServeClassifier
+from labelstream.deploy.deadlines import Deadlines
+from labelstream.deploy.handle import ServeClassifier
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 from tests.models import build
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine.engine import Engine
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import InferenceError, ModelChanged, StartError
 
 Connect = Callable[..., ServeClassifier]
 
@@ -221,7 +221,7 @@ def test_a_model_that_does_not_come_up_is_said_so() -> None:
 
 
 def test_a_worker_needs_no_torch() -> None:
-    code = ("import sys, deploy.worker, deploy.handle, workers.stream.worker; "
+    code = ("import sys, labelstream.deploy.worker, labelstream.deploy.handle, labelstream.workers.stream.worker; "
             "print([name for name in ('torch', 'transformers') if name in sys.modules])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import deadlines, transport
-from deploy.handle import ServeClassifier
-from deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
-from deploy.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
-from deploy.work import Work, rows_of
+from labelstream.deploy import deadlines, transport
+from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
+from labelstream.deploy.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
+from labelstream.deploy.work import Work, rows_of
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
 from tests.unit.stream.test_pace import Clock
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import InferenceError
 
 MOST_DEATHS = TOGETHER_FAILURES + 1 + MOST_ALONE  # of one poison record
 CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MOST_DEATHS)

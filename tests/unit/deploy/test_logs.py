@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploy import logs
-from workers.settings import LogSettings
+from labelstream.deploy import logs
+from labelstream.workers.settings import LogSettings
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
 
 def test_a_line_is_an_object_with_its_place(lines: Callable[[], str]) -> None:
     logs.set_up(LogSettings(format="json"), deployment="pipeline-p", replica="r1")
-    logging.getLogger("workers.stream.source").info(
+    logging.getLogger("labelstream.workers.stream.source").info(
         "two\nlines of %s", "ours", extra={"topic": "in", "partition": 3, "offset": 17})  # fmt: skip
     logging.getLogger("somebody.else").warning("theirs")
     ours, theirs = (json.loads(line) for line in lines().splitlines())
     assert {key: ours[key] for key in ours if key != "timestamp"} == {
-        "level": "INFO", "logger": "workers.stream.source", "message": "two\nlines of ours", "topic": "in",
+        "level": "INFO", "logger": "labelstream.workers.stream.source", "message": "two\nlines of ours", "topic": "in",
         "partition": 3, "offset": 17, "deployment": "pipeline-p", "replica": "r1"}  # fmt: skip
     assert ours["timestamp"].endswith("+00:00")
     assert theirs["message"] == "theirs"
@@ -39,14 +39,14 @@ def test_what_failed_comes_along(lines: Callable[[], str]) -> None:
     try:
         raise ValueError("why")
     except ValueError:
-        logging.getLogger("deploy").exception("it failed")
+        logging.getLogger("labelstream.deploy").exception("it failed")
     assert "ValueError: why" in json.loads(lines())["exc_info"]
 
 
 def test_the_level_is_ours_alone_and_setting_up_again_does_not_double(lines: Callable[[], str]) -> None:
     for _ in range(2):
         logs.set_up(LogSettings(level="warning"))
-    logging.getLogger("workers").info("not this")
-    logging.getLogger("workers").warning("this")
+    logging.getLogger("labelstream.workers").info("not this")
+    logging.getLogger("labelstream.workers").warning("this")
     (line,) = lines().splitlines()
-    assert line.endswith("WARNING workers: this")
+    assert line.endswith("WARNING labelstream.workers: this")

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from ray.serve.schema import ApplicationStatus
 
-from deploy import board as board_module
-from deploy import runtime
-from deploy.board import Board, Reporter
-from deploy.cores import usable_cores
-from deploy.failures import raise_own_error
-from deploy.limits import MAX_CALL_SEQUENCES, max_sequences
-from deploy.signals import Patience, handling
-from workers.errors import ModelError, StartError
-from workers.settings import load_settings
+from labelstream.deploy import board as board_module
+from labelstream.deploy import runtime
+from labelstream.deploy.board import Board, Reporter
+from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.failures import raise_own_error
+from labelstream.deploy.limits import MAX_CALL_SEQUENCES, max_sequences
+from labelstream.deploy.signals import Patience, handling
+from labelstream.workers.errors import ModelError, StartError
+from labelstream.workers.settings import load_settings
 
 
 @pytest.mark.parametrize(("files", "expected"), [
@@ -90,7 +90,7 @@ def test_our_own_error_is_found_in_a_traceback() -> None:
         raise_own_error(message)
     with pytest.raises(StartError, match=r"^no such topic$"):
         raise_own_error("x\nworkers.errors.StartError: no such topic")
-    raise_own_error("workers.errors.InferenceError: passes by itself")
+    raise_own_error("labelstream.workers.errors.InferenceError: passes by itself")
     raise_own_error("")
 
 
@@ -99,7 +99,7 @@ def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.Mo
         deployment = SimpleNamespace(status=SimpleNamespace(value="UPDATING"), message=message)
         return SimpleNamespace(status=state, message="", deployments={"model-m": deployment})
 
-    old, new = "workers.errors.ModelError: old", "workers.errors.ModelError: new"
+    old, new = "labelstream.workers.errors.ModelError: old", "labelstream.workers.errors.ModelError: new"
     states = iter([app(ApplicationStatus.DEPLOYING, old), app(ApplicationStatus.RUNNING, ""),
                    app(ApplicationStatus.DEPLOYING, new)])  # fmt: skip
     monkeypatch.setattr(runtime.serve, "status", lambda: SimpleNamespace(applications={runtime.APP: next(states)}))
@@ -229,7 +229,7 @@ def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytes
         return answer
 
     context = SimpleNamespace(app_name="a", replica_id=SimpleNamespace(unique_id="r1"), deployment="pipeline-p")
-    monkeypatch.setattr("deploy.board.serve.get_replica_context", lambda: context)
+    monkeypatch.setattr("labelstream.deploy.board.serve.get_replica_context", lambda: context)
     reporter = Reporter("pipelines", dict, lambda name, stats: [], interval_s=60, take=take)
     try:
         command = {"id": "1", "name": "resume", "timeout_s": 20.0}

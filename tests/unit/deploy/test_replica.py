@@ -10,12 +10,12 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from deploy import replica as replica_module
-from deploy.joiner import Joiner
-from deploy.replica import ModelReplica
+from labelstream.deploy import replica as replica_module
+from labelstream.deploy.joiner import Joiner
+from labelstream.deploy.replica import ModelReplica
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.errors import InferenceError, ModelChanged
 from tests.unit.deploy.fakes import by_length, description
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.errors import InferenceError, ModelChanged
 
 PACKED = PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
 

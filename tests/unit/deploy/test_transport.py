@@ -6,8 +6,8 @@ from ray import exceptions as ray_errors
 from ray.serve import exceptions as serve_errors
 from ray.serve._private.common import DeploymentID
 
-from deploy.transport import may_pass_later
-from workers.errors import InferenceError, ModelChanged
+from labelstream.deploy.transport import may_pass_later
+from labelstream.workers.errors import InferenceError, ModelChanged
 
 
 def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from deploy import worker as worker_module
-from deploy.worker import StreamWorker
-from workers.errors import StartError
+from labelstream.deploy import worker as worker_module
+from labelstream.deploy.worker import StreamWorker
+from labelstream.workers.errors import StartError
 
 
 def test_the_limit_of_tokens_reaches_the_models(monkeypatch: pytest.MonkeyPatch) -> None:

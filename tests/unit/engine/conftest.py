@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from labelstream.workers.engine import loading
+from labelstream.workers.engine.options import ModelOptions
 from tests.models import build, scale_weights
-from workers.engine import loading
-from workers.engine.options import ModelOptions
 
 
 @pytest.fixture(scope="session", autouse=True)

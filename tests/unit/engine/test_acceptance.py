@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstream.workers.classifier import Prediction, Request
+from labelstream.workers.engine.description import Activation, ModelDescription
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.tasks.acceptance import Acceptance
+from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build
-from workers.classifier import Prediction, Request
-from workers.engine.description import Activation, ModelDescription
-from workers.engine.engine import Engine
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
-from workers.engine.tasks.acceptance import Acceptance
-from workers.errors import ModelError
 
 LABELS = ("a", "b", "c", "d")
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}

@@ -10,14 +10,14 @@ import transformers
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from deploy.bench.arithmetic import Flops, matmul_peak
-from deploy.bench.texts import texts_for
-from deploy.cli.main import app
+from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
+from labelstream.deploy.bench.texts import texts_for
+from labelstream.deploy.cli.main import app
+from labelstream.workers.engine import device
+from labelstream.workers.engine.samples import make_texts
+from labelstream.workers.errors import ConfigError
 from tests.models import FAMILIES, TEXTS, build, make_tokenizer
 from tests.unit.deploy.fakes import description as described
-from workers.engine import device
-from workers.engine.samples import make_texts
-from workers.errors import ConfigError
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import transformers
 
+from labelstream.workers.engine.describing import activation_of, describe
+from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, Windows, ZeroShot
+from labelstream.workers.engine.options import HYPOTHESIS_TEMPLATE, ModelOptions
+from labelstream.workers.errors import ModelError
 from tests.models import make_tokenizer
-from workers.engine.describing import activation_of, describe
-from workers.engine.description import Activation, Keep, Mask, ModelDescription, Windows, ZeroShot
-from workers.engine.options import HYPOTHESIS_TEMPLATE, ModelOptions
-from workers.errors import ModelError
 
 NLI = ("contradiction", "neutral", "entailment")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from workers.engine import device, trial
-from workers.errors import ModelError
+from labelstream.workers.engine import device, trial
+from labelstream.workers.errors import ModelError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from labelstream.workers.classifier import Embedding, Fault, RecordError, Request
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.reading import Pooled
+from labelstream.workers.engine.tasks.embedding import shortest
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
-from workers.classifier import Embedding, Fault, RecordError, Request
-from workers.engine.engine import Engine
-from workers.engine.reading import Pooled
-from workers.engine.tasks.embedding import shortest
 
 OPTIONS: dict[str, Any] = {"task": "feature-extraction", "device": "cpu", "dtype": "float32"}
 Folders = Callable[[str], Path]

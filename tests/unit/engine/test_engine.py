@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from workers.classifier import Classifier, Fault, Prediction, RecordError, Request
-from workers.engine.engine import MAX_PENDING_REQUESTS, Engine
-from workers.errors import InferenceError
+from labelstream.workers.classifier import Classifier, Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.engine import MAX_PENDING_REQUESTS, Engine
+from labelstream.workers.errors import InferenceError
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from workers.engine.frame import Frame, frames, int32_bytes
-from workers.errors import ModelError
+from labelstream.workers.engine.frame import Frame, frames, int32_bytes
+from labelstream.workers.errors import ModelError
 
 WORDS = {word: i for i, word in enumerate(["?", "<s>", "</s>", "good", "bad", "a", "b", "c"])}
 SPECIALS = [("<s>", 1), ("</s>", 2)]

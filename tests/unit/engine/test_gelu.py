@@ -10,9 +10,9 @@ import pytest
 import torch
 import transformers
 
+from labelstream.workers.engine import loading
+from labelstream.workers.engine.gelu import LinearGelu, fuse_gelu
 from tests.models import FAMILIES, build
-from workers.engine import loading
-from workers.engine.gelu import LinearGelu, fuse_gelu
 
 Folders = Callable[[str], Path]
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from labelstream.workers.classifier import Embedding, Prediction, Request
+from labelstream.workers.engine import graphs as graphs_module
+from labelstream.workers.engine import predictor as predictor_module
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.graphs import CudaRecorder, Graphs, recorder_for
+from labelstream.workers.errors import ModelError
 from tests.models import TEXTS
 from tests.unit.engine.support import Recorder, unpadded_on_a_cpu
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
-from workers.classifier import Embedding, Prediction, Request
-from workers.engine import graphs as graphs_module
-from workers.engine import predictor as predictor_module
-from workers.engine.engine import Engine
-from workers.engine.graphs import CudaRecorder, Graphs, recorder_for
-from workers.errors import ModelError
 
 Folders = Callable[[str], Path]
 

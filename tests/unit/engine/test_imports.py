@@ -8,8 +8,8 @@ from tests.models import make_tokenizer
 
 SCRIPT = """
 import sys
-from workers.classifier import Request
-from workers.engine import answers, batcher, description, packed, tasks
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine import answers, batcher, description, packed, tasks
 model = description.ModelDescription(
     "m", "r", "text-classification", ("a", "b"), description.Activation.SOFTMAX, 32, 2, open(sys.argv[1]).read()
 )
@@ -25,8 +25,8 @@ import asyncio, json, sys, time
 from types import SimpleNamespace as Some
 from confluent_kafka import Consumer, Producer
 from ray import serve
-from deploy import board
-from deploy.cli.broker import InMemoryBroker
+from labelstream.deploy import board
+from labelstream.deploy.cli.broker import InMemoryBroker
 from tests.unit.deploy.fakes import FakeHandle, description
 
 context = Some(app_name="app", deployment="pipeline-p", replica_id=Some(unique_id="r"))
@@ -48,7 +48,7 @@ config = {
 }
 
 async def run():
-    from deploy.worker import StreamWorker
+    from labelstream.deploy.worker import StreamWorker
     worker = StreamWorker.__new__(StreamWorker)
     await worker.__init__("p", config, {"m": handle})
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})
@@ -84,6 +84,6 @@ def test_a_whole_worker_process_never_imports_torch() -> None:
 
 
 def test_the_package_itself_imports_nothing() -> None:
-    import workers.engine
+    import labelstream.workers.engine
 
-    assert Path(str(workers.engine.__file__)).read_text() == ""
+    assert Path(str(labelstream.workers.engine.__file__)).read_text() == ""

@@ -12,14 +12,14 @@ import torch
 import transformers
 from huggingface_hub import errors
 
+from labelstream.workers.engine import device, source
+from labelstream.workers.engine.describing import activation_of
+from labelstream.workers.engine.description import Activation
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.packed_linear import PackedLinear, pack_linears
+from labelstream.workers.errors import ModelError
 from tests.models import MAX_LENGTH, build, edit_config
-from workers.engine import device, source
-from workers.engine.describing import activation_of
-from workers.engine.description import Activation
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
-from workers.engine.packed_linear import PackedLinear, pack_linears
-from workers.errors import ModelError
 
 Folders = Callable[[str], Path]
 

@@ -14,18 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine import loading, openvino_backend
+from labelstream.workers.engine.batcher import PaddedBatch
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.openvino import cache, choice, conversion, quantizing, verifying
+from labelstream.workers.engine.openvino import loading as openvino_loading
+from labelstream.workers.engine.openvino_backend import OpenVINOBackend
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.torch_backend import TorchBackend
+from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build, with_typed_pairs
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine import loading, openvino_backend
-from workers.engine.batcher import PaddedBatch
-from workers.engine.engine import Engine
-from workers.engine.loading import load
-from workers.engine.openvino import cache, choice, conversion, quantizing, verifying
-from workers.engine.openvino import loading as openvino_loading
-from workers.engine.openvino_backend import OpenVINOBackend
-from workers.engine.options import ModelOptions
-from workers.engine.torch_backend import TorchBackend
-from workers.errors import ModelError
 
 Folders = Callable[[str], Path]
 REQUESTS = [Request(text) for text in TEXTS]
@@ -283,8 +283,8 @@ IMPORTED = """
 import sys
 if sys.argv[2] == "without":
     sys.modules["openvino"] = None
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
 _, backend = load(sys.argv[1], ModelOptions(device="cpu", dtype="float32"))
 print(type(backend).__name__, sys.modules.get("openvino_telemetry", "not imported"))
 """

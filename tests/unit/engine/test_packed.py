@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.classifier import Fault, RecordError
-from workers.engine.packed import (
+from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.engine.packed import (
     PackedSequences,
     ScoredSequences,
     concatenate,

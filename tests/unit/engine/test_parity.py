@@ -8,9 +8,9 @@ import pytest
 import torch
 import transformers
 
+from labelstream.workers.classifier import Prediction, Request
+from labelstream.workers.engine.engine import Engine
 from tests.models import FAMILIES, TEXTS, build
-from workers.classifier import Prediction, Request
-from workers.engine.engine import Engine
 
 ODD_TEXTS = (
     "", " ", "\t\n", "x" * 300, "good " * 200, "[SEP] [MASK] <mask> </s>", "nul\x00 bidi \u202e \u200f",

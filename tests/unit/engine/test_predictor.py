@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
+from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.engine.backend import done_already
+from labelstream.workers.engine.batcher import PaddedBatch
+from labelstream.workers.engine.description import Activation, ModelDescription, ZeroShot
+from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import make_tokenizer
-from workers.classifier import Fault, RecordError
-from workers.engine.backend import done_already
-from workers.engine.batcher import PaddedBatch
-from workers.engine.description import Activation, ModelDescription, ZeroShot
-from workers.engine.packed import PackedSequences
-from workers.engine.predictor import Predictor
-from workers.errors import InferenceError, ModelError
 
 POISON, NAN, VOCAB = 390, 391, 400
 DESCRIPTION = ModelDescription(

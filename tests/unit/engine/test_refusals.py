@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine import wordcache
+from labelstream.workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
+from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.words import words_of
 from tests.models import make_tokenizer
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine import wordcache
-from workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
-from workers.engine.packed import ScoredSequences
-from workers.engine.tasks import task_for
-from workers.engine.tokenizer import TextTokenizer
-from workers.engine.words import words_of
 
 BERT = make_tokenizer("bert").backend_tokenizer.to_str()
 PLAIN = ModelDescription("m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 24, 2, BERT)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.description import Mask, ModelDescription, ZeroShot
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tasks.prepared import Prepared
+from labelstream.workers.engine.tasks.repeats import EachOnce
 from tests.unit.engine.test_tasks import DESCRIPTION
-from workers.classifier import Answer, Fault, Prediction, RecordError, Request
-from workers.engine.description import Mask, ModelDescription, ZeroShot
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.tasks import task_for
-from workers.engine.tasks.prepared import Prepared
-from workers.engine.tasks.repeats import EachOnce
 
 NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
               ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y")))  # fmt: skip

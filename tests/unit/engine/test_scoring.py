@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from workers.engine.description import Activation
-from workers.engine.scoring import score
+from labelstream.workers.engine.description import Activation
+from labelstream.workers.engine.scoring import score
 
 
 def test_large_logits_of_either_sign_are_no_trouble() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
+from labelstream.workers.engine.answers import predictions
+from labelstream.workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tasks.fill_mask import _places
+from labelstream.workers.errors import ModelError
 from tests.models import make_tokenizer
-from workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
-from workers.engine.answers import predictions
-from workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.tasks import task_for
-from workers.engine.tasks.fill_mask import _places
-from workers.errors import ModelError
 
 DESCRIPTION = ModelDescription(
     "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,

@@ -10,14 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.description import Activation, Keep, ModelDescription
+from labelstream.workers.engine.frame import ID_BYTES, int32_bytes
+from labelstream.workers.engine.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, WordCache
+from labelstream.workers.engine.words import words_of
+from labelstream.workers.errors import ModelError
 from tests.models import FAMILIES, TEXTS, make_tokenizer
-from workers.classifier import Request
-from workers.engine.description import Activation, Keep, ModelDescription
-from workers.engine.frame import ID_BYTES, int32_bytes
-from workers.engine.tokenizer import TextTokenizer, cut
-from workers.engine.wordcache import MAX_WORD_CHARS, Uncacheable, WordCache
-from workers.engine.words import words_of
-from workers.errors import ModelError
 
 
 def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> ModelDescription:

@@ -12,17 +12,17 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.description import Activation, Keep
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.frame import ID_BYTES, int32_bytes
+from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.windows import aggregate, spans
+from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine.description import Activation, Keep
-from workers.engine.engine import Engine
-from workers.engine.frame import ID_BYTES, int32_bytes
-from workers.engine.loading import load
-from workers.engine.options import ModelOptions
-from workers.engine.packed import ScoredSequences
-from workers.engine.tokenizer import TextTokenizer, cut
-from workers.engine.windows import aggregate, spans
-from workers.errors import ModelError
 
 LONG = (" ".join(TEXTS), "good " * 63, "good " * 300, TEXTS[0], "x" * 500, "[SEP] " + TEXTS[1] * 9, "bad")
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32", "top_k": None}

@@ -11,18 +11,18 @@ import pytest
 import torch
 import transformers
 
+from labelstream.workers.classifier import Embedding, Prediction, Request
+from labelstream.workers.engine import torch_backend, varlen
+from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
+from labelstream.workers.engine.description import TaskName
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.packing import packing_for, positions_of, takes_4d_masks
+from labelstream.workers.engine.reading import Reading
+from labelstream.workers.engine.shapes import layout_of
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.engine.support import unpadded_on_a_cpu
 from tests.unit.engine.test_fill_mask import assert_same, masked
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
-from workers.classifier import Embedding, Prediction, Request
-from workers.engine import torch_backend, varlen
-from workers.engine.batcher import PackedBatch, PaddedBatch
-from workers.engine.description import TaskName
-from workers.engine.engine import Engine
-from workers.engine.packing import packing_for, positions_of, takes_4d_masks
-from workers.engine.reading import Reading
-from workers.engine.shapes import layout_of
 
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")

@@ -11,13 +11,13 @@ import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.tasks import zero_shot
+from labelstream.workers.errors import ModelError
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.engine.engine import Engine
-from workers.engine.options import ModelOptions
-from workers.engine.tasks import zero_shot
-from workers.errors import ModelError
 
 NLI = ("contradiction", "neutral", "entailment")
 LABELS = ("delivery", "quality of the zips", "price", "the colour!", "{}", "%s", "caf\u00e9", "\U0001f600")
@@ -194,7 +194,7 @@ def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monk
 def test_what_cannot_work_is_an_error_at_start(
     nli_folder: Folders, labels: tuple[str, ...], options: dict[str, Any], problem: str
 ) -> None:
-    from workers.engine.loading import load
+    from labelstream.workers.engine.loading import load
 
     with pytest.raises(ModelError, match=problem):
         load(str(nli_folder("distilbert", labels)), ModelOptions(**{**OPTIONS, **options}))

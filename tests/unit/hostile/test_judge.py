@@ -6,12 +6,12 @@ import random
 import pytest
 from kafka.record import MemoryRecords
 
-from schemas.dead_letter import Reason
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.settings import load_settings
 from tests.hostile.bound import worker_mib
 from tests.hostile.judge import Seen, judge, latencies, outcomes, share_of
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, dead, kills
 from tests.raw_batches import bomb
-from workers.settings import load_settings
 
 GOOD = Good(b'{"text":"good"}', "POSITIVE", 0.75)
 INPUTS = {(0, 0): GOOD.sent(), (0, 1): dead("garbage", "invalid_json"), (1, 0): GOOD.sent()}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deploy.metrics.export import Exporter
-from deploy.metrics.samples import Sample, of_board, of_model, of_worker
-from deploy.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
-from workers.histogram import Histogram
-from workers.stream.stages import Stages
-from workers.stream.stats import MOST_LABELS, OTHER, Stats, Tally
+from labelstream.deploy.metrics.export import Exporter
+from labelstream.deploy.metrics.samples import Sample, of_board, of_model, of_worker
+from labelstream.deploy.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
+from labelstream.workers.histogram import Histogram
+from labelstream.workers.stream.stages import Stages
+from labelstream.workers.stream.stats import MOST_LABELS, OTHER, Stats, Tally
 
 
 def worker_stats() -> dict[str, Any]:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from deploy import autoscaler
-from deploy.autoscaler import Autoscaler, _backlog
-from workers.errors import StreamError
-from workers.settings import Settings, load_settings
-from workers.stream.backlog import Standing
+from labelstream.deploy import autoscaler
+from labelstream.deploy.autoscaler import Autoscaler, _backlog
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import Settings, load_settings
+from labelstream.workers.stream.backlog import Standing
 
 
 def settings(**pipeline: Any) -> Settings:

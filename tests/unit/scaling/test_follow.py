@@ -8,8 +8,8 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import TimeStampedValue
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 
-from deploy.scaling import follow, newest
-from deploy.scaling.follow import Follow, Publish
+from labelstream.deploy.scaling import follow, newest
+from labelstream.deploy.scaling.follow import Follow, Publish
 
 
 class Clock:

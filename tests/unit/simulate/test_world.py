@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ray.serve import autoscaling_policy
 from ray.serve.config import AutoscalingConfig
 
-from deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
-from deploy.simulate.traces import KINDS, Trace, shipped
-from deploy.simulate.world import Cluster, View, run
+from labelstream.deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
+from labelstream.deploy.simulate.traces import KINDS, Trace, shipped
+from labelstream.deploy.simulate.world import Cluster, View, run
 
 CLUSTER = Cluster(node_start_s=20, model_start_s=10, told_s=0)
 

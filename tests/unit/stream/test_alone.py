@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.dead_letter import Reason, Stage
+from labelstream.schemas.dead_letter import Reason, Stage
+from labelstream.workers.stream.rejection import Rejection
 from tests.unit.stream.test_pipeline import A, Bench, message
-from workers.stream.rejection import Rejection
 
 
 @pytest.fixture

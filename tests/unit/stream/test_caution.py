@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.structs import TopicPartition
 
-from workers.stream.caution import PROOF_S, SILENT_RETRY_S, SILENT_S, WAITING_S, Caution, Lives
-from workers.stream.deaths import MOST_ALONE, Evidence, read
-from workers.stream.offsets import Notes, Ownership, PartitionProgress
-from workers.stream.pace import FIRST_RECORDS
+from labelstream.workers.stream.caution import PROOF_S, SILENT_RETRY_S, SILENT_S, WAITING_S, Caution, Lives
+from labelstream.workers.stream.deaths import MOST_ALONE, Evidence, read
+from labelstream.workers.stream.offsets import Notes, Ownership, PartitionProgress
+from labelstream.workers.stream.pace import FIRST_RECORDS
 
 IN_FLIGHT = 4  # micro-batches of a worker that runs freely
 TURN_S = 0.05

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
+from labelstream.workers.settings import BreakerSettings
+from labelstream.workers.stream.dead_share import DeadLetterShare
+from labelstream.workers.stream.stages import Stages
+from labelstream.workers.stream.stats import Stats, Tally
 from tests.unit.stream.test_pace import Clock
-from workers.settings import BreakerSettings
-from workers.stream.dead_share import DeadLetterShare
-from workers.stream.stages import Stages
-from workers.stream.stats import Stats, Tally
 
 
 class Bench:

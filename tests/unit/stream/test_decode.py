@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letter import Reason
-from workers.settings import PipelineSettings
-from workers.stream.decode import decoder
-from workers.stream.rejection import DecodeError
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.decode import decoder
+from labelstream.workers.stream.rejection import DecodeError
 
 
 def pipeline(**more: Any) -> PipelineSettings:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letter import Reason
-from schemas.message import Verbatim
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import Verbatim
+from labelstream.workers.stream.decode import decoder
+from labelstream.workers.stream.decode_json import MOST_UNKNOWN
+from labelstream.workers.stream.json_text import members
+from labelstream.workers.stream.rejection import DecodeError
 from tests.unit.stream.test_decode import decode, pipeline
-from workers.stream.decode import decoder
-from workers.stream.decode_json import MOST_UNKNOWN
-from workers.stream.json_text import members
-from workers.stream.rejection import DecodeError
 
 UNREAD = [
     b"12345678901234567890", b"9" * 5_000, b"1e999", b"NaN", b"[-Infinity, 1]", b'{"k":1,"k":{"k":NaN,"k":2}}',

@@ -17,18 +17,18 @@ from kafka.errors import (
 )
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore
 
+from labelstream.workers.errors import Fenced
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.exactly_once import ExactlyOnce
+from labelstream.workers.stream.offsets import Ownership
+from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.topics import TopicLimits
+from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.fakes import FakeClassifier
 from tests.unit.stream.test_pipeline import A, Ack, FakeSource, NetClient, message, record
-from workers.errors import Fenced
-from workers.settings import PipelineSettings
-from workers.stream.exactly_once import ExactlyOnce
-from workers.stream.offsets import Ownership
-from workers.stream.pipeline import Pipeline
-from workers.stream.sink import ResultSink
-from workers.stream.source import RecordSource
-from workers.stream.stats import Stats
-from workers.stream.topics import TopicLimits
-from workers.stream.transactions import TransactionalProducer
 
 # Initialised, and cleared of offsets that a broker may have kept of aborted transactions.
 BEGINNING = ["init", "begin", "clear", "abort"]

@@ -9,10 +9,10 @@ from kafka.consumer.fetcher import CompletedFetch
 from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
+from labelstream.workers.stream.fetching import CorruptBatch, Fetching, _GuardedRecords
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.sizes import RECORD_BYTES
 from tests import raw_batches as raw
-from workers.stream.fetching import CorruptBatch, Fetching, _GuardedRecords
-from workers.stream.room import Room
-from workers.stream.sizes import RECORD_BYTES
 
 A = TopicPartition("t", 0)
 MAGIC_AT, PER_BATCH = 16, 5

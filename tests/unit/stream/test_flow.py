@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream import destinations, flow
+from labelstream.workers.stream.batch import Item, MicroBatch
+from labelstream.workers.stream.destinations import Destinations
+from labelstream.workers.stream.flow import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
+from labelstream.workers.stream.offsets import PartitionProgress
 from tests.unit.stream.test_exactly_once import Bench as Transactions
 from tests.unit.stream.test_exactly_once import PaperProducer
 from tests.unit.stream.test_pace import Clock
 from tests.unit.stream.test_pipeline import A, Bench, message, record
-from workers.settings import PipelineSettings
-from workers.stream import destinations, flow
-from workers.stream.batch import Item, MicroBatch
-from workers.stream.destinations import Destinations
-from workers.stream.flow import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
-from workers.stream.offsets import PartitionProgress
 
 SETTINGS = PipelineSettings(input="in", output="out", dead_letter="dlq", model="m", output_partition="same")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.stream.exactly_once import ExactlyOnce
+from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.topics import TopicLimits
 from tests.fakes import FakeClassifier, predict
 from tests.unit.stream.test_pipeline import A, Bench, message
-from workers.classifier import Fault, Prediction, RecordError, Request
-from workers.stream.exactly_once import ExactlyOnce
-from workers.stream.pipeline import Pipeline
-from workers.stream.sink import ResultSink
-from workers.stream.topics import TopicLimits
 
 POISON, GOOD, BROKEN = message("poison"), message("good"), b"{"
 LIMITS = {"max_share": 0.5, "min_messages": 4, "probe_s": 1_000}

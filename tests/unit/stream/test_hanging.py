@@ -6,9 +6,9 @@ import pytest
 from kafka.errors import NotCoordinatorError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
-from workers.settings import KafkaSettings, PipelineSettings
-from workers.stream import hanging
-from workers.stream.hanging import OFFSETS, HangingTransactions
+from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.stream import hanging
+from labelstream.workers.stream.hanging import OFFSETS, HangingTransactions
 
 OUT = TopicPartition("out", 0)
 PIPELINE = PipelineSettings(input="in", output="out", dead_letter="dead", model="m")

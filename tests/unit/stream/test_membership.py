@@ -8,9 +8,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.base import Generation
 from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
 
-from workers.errors import StreamError
-from workers.settings import PipelineSettings
-from workers.stream.source import RecordSource
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.source import RecordSource
 
 A = TopicPartition("in", 0)
 

@@ -3,8 +3,8 @@
 import pytest
 from kafka import TopicPartition
 
-from workers.errors import StreamError
-from workers.stream.offsets import Ownership, as_kafka
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.offsets import Ownership, as_kafka
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -16,21 +16,21 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.future import Future
 
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
+from labelstream.workers.stream.batch import RETRY_FIRST_S
+from labelstream.workers.stream.delivery import AtLeastOnce
+from labelstream.workers.stream.offsets import Ownership
+from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
+from labelstream.workers.stream.producers import IdempotentProducer
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.sizes import MOST_KEY_BYTES, RECORD_BYTES, weight
+from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.topics import TopicLimits
+from labelstream.workers.stream.unread import HeadersLeftOut
 from tests.fakes import FakeClassifier
-from workers.classifier import Classifier
-from workers.errors import StreamError
-from workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
-from workers.stream.batch import RETRY_FIRST_S
-from workers.stream.delivery import AtLeastOnce
-from workers.stream.offsets import Ownership
-from workers.stream.pipeline import POLL_MS, Pipeline
-from workers.stream.producers import IdempotentProducer
-from workers.stream.room import Room
-from workers.stream.sink import ResultSink
-from workers.stream.sizes import MOST_KEY_BYTES, RECORD_BYTES, weight
-from workers.stream.stats import Stats
-from workers.stream.topics import TopicLimits
-from workers.stream.unread import HeadersLeftOut
 
 A = TopicPartition("in", 0)
 
@@ -370,7 +370,7 @@ def test_the_next_attempt_knows_what_the_last_one_found(benches: Callable[..., B
 def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 10)
     bench = benches()
     bench.classifier.gate.clear()
     bench.producer.hold = True
@@ -400,8 +400,8 @@ def test_what_is_answered_by_the_end_of_a_poll_goes_before_the_next_one(benches:
 def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings_something(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.stream.pipeline.BUSY_WAIT_S", 10)
-    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.pipeline.BUSY_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 10)
     bench = benches(max_poll_records=2)
     bench.classifier.gate.clear()
     bench.feed(message("a"), message("b"))
@@ -409,7 +409,7 @@ def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings
     for _ in range(2):
         bench.pipeline.turn(True)
     assert bench.source.waiting == []
-    monkeypatch.setattr("workers.stream.pipeline.PARTIAL_WAIT_S", 0.01)
+    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 0.01)
     other = benches()
     other.classifier.gate.clear()
     other.feed(message("a"))
@@ -464,7 +464,7 @@ def test_what_waits_for_its_turn_keeps_no_replica_busy(benches: Callable[..., Be
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.stream.batch.RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("labelstream.workers.stream.batch.RETRY_FIRST_S", 0.01)
     bench = benches()
     bench.classifier.fail_next = 3
     bench.feed(message("a"), message("b"))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.errors import StreamError
-from workers.stream import redrive as redrive_
-from workers.stream.ledger import Ledger, ledger_key, ledger_value
-from workers.stream.letters import Letter
-from workers.stream.redrive import Refusal, Report, Target, redrive
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream import redrive as redrive_
+from labelstream.workers.stream.ledger import Ledger, ledger_key, ledger_value
+from labelstream.workers.stream.letters import Letter
+from labelstream.workers.stream.redrive import Refusal, Report, Target, redrive
 
 TARGET = Target("in", 2, 10_000, "in")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
-from workers.errors import StreamError
-from workers.stream.encode import Outgoing
-from workers.stream.redriver import Redriver
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.redriver import Redriver
 
 LETTER: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=1)
 CHUNK = [(LETTER, Outgoing(b"value", b"k", []))]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.stream import restarts
-from workers.stream.restarts import Restarts
+from labelstream.workers.stream import restarts
+from labelstream.workers.stream.restarts import Restarts
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from typing import Any
 
 from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, KafkaTimeoutError, ProducerFencedError
 
+from labelstream.workers.errors import Fenced, RecordRefused, StreamError
+from labelstream.workers.stream.batch import Item
+from labelstream.workers.stream.refusals import not_taken, stream_error
+from labelstream.workers.stream.shipment import Shipment, acknowledged
 from tests.unit.stream.test_pipeline import Ack, record
-from workers.errors import Fenced, RecordRefused, StreamError
-from workers.stream.batch import Item
-from workers.stream.refusals import not_taken, stream_error
-from workers.stream.shipment import Shipment, acknowledged
 
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 

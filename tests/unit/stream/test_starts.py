@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.stream.backlog import Standing, standings
-from workers.stream.starts import (
+from labelstream.workers.stream.backlog import Standing, standings
+from labelstream.workers.stream.starts import (
     Log,
     StartFrom,
     jump_effect,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from kafka.errors import InvalidRecordError, InvalidTimestampError
 
+from labelstream.workers.stream.timestamps import DAY_MS, NOTHING, YEAR_2000_MS, Window, is_sound, window_told_by
 from tests.unit.stream.test_pipeline import Bench, benches, message, record
-from workers.stream.timestamps import DAY_MS, NOTHING, YEAR_2000_MS, Window, is_sound, window_told_by
 
 NOW = 1_800_000_000_000
 __all__ = ["benches"]

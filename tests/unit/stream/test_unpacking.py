@@ -14,13 +14,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
-from schemas.dead_letter import Reason
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.stream.fetching import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
+from labelstream.workers.stream.unpacking import UnpackedRecords, parse
+from labelstream.workers.stream.unread import HeadersLeftOut, Unread
 from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
-from workers.stream.fetching import CorruptBatch, _GuardedRecords
-from workers.stream.room import Room
-from workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
-from workers.stream.unpacking import UnpackedRecords, parse
-from workers.stream.unread import HeadersLeftOut, Unread
 
 MIB = 1 << 20
 CODECS = (1, 2, 3, 4)

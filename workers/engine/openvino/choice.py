@@ -4,9 +4,9 @@ import logging
 
 import torch
 
-from workers.engine.openvino.runtime import EXTRA, missing_package
-from workers.engine.options import ModelOptions
-from workers.errors import ModelError
+from labelstream.workers.engine.openvino.runtime import EXTRA, missing_package
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from workers.engine import last_layer, reading
-from workers.engine.agreement import agreement
-from workers.engine.description import Activation, ModelDescription, TaskName
-from workers.engine.faults import one_line
-from workers.engine.openvino import cache, conversion, positions, quantizing, verifying
-from workers.engine.openvino.choice import Unconvertible
-from workers.engine.openvino.conversion import convert, input_names
-from workers.engine.openvino.quantizing import has_vnni, quantize
-from workers.engine.openvino.runtime import compiled, computes, core, imported, versions
-from workers.engine.openvino.texts import material_for
-from workers.engine.openvino.verifying import difference
-from workers.engine.openvino_backend import OpenVINOBackend
-from workers.engine.options import ModelOptions
-from workers.engine.reading import Reading
-from workers.errors import ModelError
+from labelstream.workers.engine import last_layer, reading
+from labelstream.workers.engine.agreement import agreement
+from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
+from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.openvino import cache, conversion, positions, quantizing, verifying
+from labelstream.workers.engine.openvino.choice import Unconvertible
+from labelstream.workers.engine.openvino.conversion import convert, input_names
+from labelstream.workers.engine.openvino.quantizing import has_vnni, quantize
+from labelstream.workers.engine.openvino.runtime import compiled, computes, core, imported, versions
+from labelstream.workers.engine.openvino.texts import material_for
+from labelstream.workers.engine.openvino.verifying import difference
+from labelstream.workers.engine.openvino_backend import OpenVINOBackend
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.reading import Reading
+from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import numpy as np
 import rich
 import torch
 
-from workers.classifier import Request
-from workers.engine.batcher import PaddedBatch, pad, plan
-from workers.engine.description import ModelDescription
-from workers.engine.forwards import Rows
-from workers.engine.openvino.runtime import imported
-from workers.engine.openvino_backend import arrays
-from workers.engine.tasks import task_for
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.batcher import PaddedBatch, pad, plan
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.openvino.runtime import imported
+from labelstream.workers.engine.openvino_backend import arrays
+from labelstream.workers.engine.tasks import task_for
 
 _BATCH_TOKENS = 1_024
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from workers.classifier import Request
-from workers.engine.description import ModelDescription
-from workers.engine.samples import make_texts
-from workers.engine.tokenizer import TextTokenizer
-from workers.errors import ModelError
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.samples import make_texts
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.errors import ModelError
 
 _CALIBRATION, _HELD_OUT = 200, 500
 LEAST = 100  # lines of a file

@@ -6,14 +6,14 @@ runs between the two, batching, Serve and the model, is the same for all.
 
 from collections.abc import Callable
 
-from workers.classifier import MAX_MESSAGE_TOKENS
-from workers.engine.description import ModelDescription, TaskName
-from workers.engine.tasks.classification import TextClassification
-from workers.engine.tasks.embedding import TextEmbedding
-from workers.engine.tasks.fill_mask import FillMask
-from workers.engine.tasks.prepared import Task
-from workers.engine.tasks.repeats import EachOnce
-from workers.engine.tasks.zero_shot import ZeroShotClassification
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
+from labelstream.workers.engine.description import ModelDescription, TaskName
+from labelstream.workers.engine.tasks.classification import TextClassification
+from labelstream.workers.engine.tasks.embedding import TextEmbedding
+from labelstream.workers.engine.tasks.fill_mask import FillMask
+from labelstream.workers.engine.tasks.prepared import Task
+from labelstream.workers.engine.tasks.repeats import EachOnce
+from labelstream.workers.engine.tasks.zero_shot import ZeroShotClassification
 
 
 def task_for(description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> Task:

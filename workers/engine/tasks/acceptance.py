@@ -1,7 +1,7 @@
 """Which labels a prediction stands by: those whose scores reach their thresholds. No torch."""
 
-from workers.classifier import Prediction
-from workers.engine.description import ModelDescription
+from labelstream.workers.classifier import Prediction
+from labelstream.workers.engine.description import ModelDescription
 
 INDEPENDENT_THRESHOLD = 0.5  # of labels that do not exclude each other: more likely than not
 

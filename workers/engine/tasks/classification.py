@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 
-from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
-from workers.engine.answers import predictions
-from workers.engine.description import Activation, ModelDescription, TaskName, Windows
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import (
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
+from labelstream.workers.engine.answers import predictions
+from labelstream.workers.engine.description import Activation, ModelDescription, TaskName, Windows
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.tasks.acceptance import Acceptance
+from labelstream.workers.engine.tasks.prepared import (
     Prepared,
     encode_answerable,
     refusals,
@@ -17,8 +17,8 @@ from workers.engine.tasks.prepared import (
     refused_width,
     top_ks_of,
 )
-from workers.engine.tokenizer import TextTokenizer
-from workers.engine.windows import aggregate, encode_windows
+from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.windows import aggregate, encode_windows
 
 _PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
 

@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
-from workers.engine.description import ModelDescription
-from workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
-from workers.engine.refusals import too_large
-from workers.engine.tasks.prepared import (
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.refusals import too_large
+from labelstream.workers.engine.tasks.prepared import (
     Prepared,
     encode_answerable,
     refusals,
@@ -23,8 +23,8 @@ from workers.engine.tasks.prepared import (
     refused_width,
     top_ks_of,
 )
-from workers.engine.tokenizer import TextTokenizer, pack
-from workers.errors import ModelError
+from labelstream.workers.engine.tokenizer import TextTokenizer, pack
+from labelstream.workers.errors import ModelError
 
 MOST_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from workers.classifier import Request
-from workers.engine.tasks.prepared import Prepared, Task
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.tasks.prepared import Prepared, Task
 
 
 class EachOnce:

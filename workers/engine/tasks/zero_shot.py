@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
-from workers.engine.answers import by_label
-from workers.engine.description import ModelDescription
-from workers.engine.frame import ID_BYTES
-from workers.engine.packed import PackedSequences, ScoredSequences
-from workers.engine.refusals import too_large
-from workers.engine.tasks.acceptance import Acceptance
-from workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_top_k
-from workers.engine.tokenizer import TextTokenizer, cut, pack
-from workers.errors import ModelError
+from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
+from labelstream.workers.engine.answers import by_label
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.frame import ID_BYTES
+from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.refusals import too_large
+from labelstream.workers.engine.tasks.acceptance import Acceptance
+from labelstream.workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_top_k
+from labelstream.workers.engine.tokenizer import TextTokenizer, cut, pack
+from labelstream.workers.errors import ModelError
 
 MAX_HYPOTHESES = 10_000  # at about 200 bytes each
 

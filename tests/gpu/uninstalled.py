@@ -1,0 +1,30 @@
+"""The package under its own name on a machine where it is not installed. Nothing but the standard library."""
+
+import atexit
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PARTS = ("workers", "deploy", "schemas")
+
+
+def make_importable(root: Path) -> None:
+    """Let this process, and those that it starts, import `labelstream` from the checkout `root`."""
+    if importlib.util.find_spec("labelstream") is not None:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="labelstream-links-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "labelstream").mkdir()
+    (folder / "labelstream/__init__.py").symlink_to(root / "workers/public/__init__.py")
+    for part in PARTS:
+        (folder / "labelstream" / part).symlink_to(root / part, target_is_directory=True)
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = python_path(folder)
+
+
+def python_path(*first: Path) -> str:
+    """PYTHONPATH for a child: `first`, then this process' own."""
+    return os.pathsep.join([*map(str, first), *filter(None, [os.environ.get("PYTHONPATH")])])
