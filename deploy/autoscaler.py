@@ -16,7 +16,7 @@ from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readi
 from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.backlog import Standing
+from labelstream.workers.stream.broker.backlog import Standing
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0

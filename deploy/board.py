@@ -30,7 +30,7 @@ from labelstream.deploy.names import BOARD
 from labelstream.deploy.scaling.in_flight import LEAST_CALLS, calls_per_worker
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import load_settings
-from labelstream.workers.stream.backlog import BacklogProbe
+from labelstream.workers.stream.broker.backlog import BacklogProbe
 
 log = logging.getLogger(__name__)
 REPORT_S, MOST_REPORT_S = 1.0, 5.0

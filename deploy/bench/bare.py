@@ -8,7 +8,7 @@ import time
 from labelstream.deploy.bench.topics import plain
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings, load_settings
-from labelstream.workers.stream.clients import connected_config, make_consumer, make_producer
+from labelstream.workers.stream.broker.connection import connected_config, make_consumer, make_producer
 from labelstream.workers.stream.source import RecordSource
 
 

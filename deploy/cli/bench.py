@@ -145,7 +145,7 @@ def _stopping() -> Iterator[None]:
 def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, bool]]:
     """The KafkaSettings, and whether the broker is the in-memory one, which ends with the context."""
     if bootstrap or config:
-        from labelstream.workers.stream.clients import is_in_memory
+        from labelstream.workers.stream.broker.connection import is_in_memory
 
         kafka = kafka_settings(bootstrap, config)
         yield kafka, is_in_memory(connect(kafka).config)

@@ -63,7 +63,7 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
 
 def connect(kafka: Any) -> Broker:
     """Raises StartError when no broker answers."""
-    from labelstream.workers.stream.clients import connected_config
+    from labelstream.workers.stream.broker.connection import connected_config
 
     return Broker(kafka, connected_config(kafka))
 
@@ -75,7 +75,7 @@ def require_topic(broker: Broker, topic: str, right: str) -> None:
     """
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.clients import explained, is_in_memory
+    from labelstream.workers.stream.broker.connection import explained, is_in_memory
 
     if is_in_memory(broker.config):
         return
@@ -95,8 +95,8 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
 
     Records of open or aborted transactions stay hidden. Raises StartError.
     """
-    from labelstream.workers.stream.clients import explained
-    from labelstream.workers.stream.scan import make_reader, partitions_of
+    from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of
+    from labelstream.workers.stream.broker.connection import explained
 
     with explained(broker.settings):
         consumer = make_reader(broker.config, from_beginning)
@@ -115,7 +115,7 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
 
 def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
     """The next records, of all partitions. Raises StartError."""
-    from labelstream.workers.stream.clients import explained
+    from labelstream.workers.stream.broker.connection import explained
 
     with explained(broker.settings):
         return [record for records in consumer.poll(timeout_ms=timeout_ms).values() for record in records]

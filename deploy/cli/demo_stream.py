@@ -77,8 +77,8 @@ def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) ->
     from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
-    from labelstream.workers.stream.clients import explained, is_in_memory
-    from labelstream.workers.stream.topics import make_in_memory
+    from labelstream.workers.stream.broker.connection import explained, is_in_memory
+    from labelstream.workers.stream.broker.topics import make_in_memory
 
     if is_in_memory(broker.config):
         with explained(broker.settings):
@@ -124,7 +124,7 @@ class Feeder:
             self._ledger.fail(error)
 
     def _feed(self) -> None:
-        from labelstream.workers.stream.clients import explained, make_producer
+        from labelstream.workers.stream.broker.connection import explained, make_producer
 
         with explained(self._broker.settings):
             producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])

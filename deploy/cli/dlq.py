@@ -142,7 +142,7 @@ def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None)
 
 
 def _ledger(broker: Broker, topic: str) -> Any:
-    from labelstream.workers.stream.clients import is_in_memory
+    from labelstream.workers.stream.broker.connection import is_in_memory
     from labelstream.workers.stream.ledger import Ledger, ledger_topic, peek_ledger
 
     if is_in_memory(broker.config):  # which would make the topic, and has no redrives

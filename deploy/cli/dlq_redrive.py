@@ -45,8 +45,8 @@ def redrive(
 
 def _check_target(to: str | None, dead_letter: str) -> None:
     """Raises ConfigError."""
+    from labelstream.workers.stream.broker.topics import TOPIC_NAME
     from labelstream.workers.stream.ledger import ledger_topic
-    from labelstream.workers.stream.topics import TOPIC_NAME
 
     problem = {dead_letter: "is the dead-letter topic itself", ledger_topic(dead_letter): "is the ledger of redrives"}
     if to is not None and (to in problem or not TOPIC_NAME.fullmatch(to)):
@@ -57,7 +57,7 @@ class _Redrive:
     """One run of the command. Raises StartError when something that it needs is not there."""
 
     def __init__(self, broker: Broker, pipeline: Any, to: str | None, wanted: Any, limit: int | None) -> None:
-        from labelstream.workers.stream.clients import is_in_memory
+        from labelstream.workers.stream.broker.connection import is_in_memory
         from labelstream.workers.stream.redrive import describe_target
 
         if is_in_memory(broker.config):

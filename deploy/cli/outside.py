@@ -36,8 +36,8 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
     """Topics, permissions and sizes of all pipelines."""
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.clients import connected_config, explained, is_in_memory
-    from labelstream.workers.stream.group import check_group
+    from labelstream.workers.stream.broker.connection import connected_config, explained, is_in_memory
+    from labelstream.workers.stream.broker.group_permission import check_group
 
     try:
         config = connected_config(settings.kafka)
@@ -56,7 +56,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
 
 
 def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> None:
-    from labelstream.workers.stream.topics import max_message_bytes, topics_of
+    from labelstream.workers.stream.broker.topics import max_message_bytes, topics_of
 
     partitions: dict[str, int] = {}
     sizes: dict[str, int | None] = {}
@@ -91,7 +91,7 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
 
 def _check_cleanup(admin: Any, where: str, topic: str, remarks: Remarks) -> None:
     """A compacted topic takes no record without a key, and keeps one record of each key."""
-    from labelstream.workers.stream.topics import is_compacted
+    from labelstream.workers.stream.broker.topics import is_compacted
 
     compacted = is_compacted(admin, topic)
     if compacted is None:

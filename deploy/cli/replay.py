@@ -62,7 +62,7 @@ def replay(
         raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.clients import explained
+    from labelstream.workers.stream.broker.connection import explained
 
     broker = connect(settings.kafka)
     with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:

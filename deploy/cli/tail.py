@@ -73,8 +73,8 @@ def _endless(broker: Broker, consumer: Any) -> Iterator[Any]:
 
 
 def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Any]:
-    from labelstream.workers.stream.clients import explained
-    from labelstream.workers.stream.scan import read_up_to
+    from labelstream.workers.stream.broker.bounded_reader import read_up_to
+    from labelstream.workers.stream.broker.connection import explained
 
     with explained(broker.settings):
         ends = consumer.end_offsets(consumer.assignment())

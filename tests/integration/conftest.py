@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.stream.clients import connected_config, make_consumer
+from labelstream.workers.stream.broker.connection import connected_config, make_consumer
 from labelstream.workers.stream.source import RecordSource
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier

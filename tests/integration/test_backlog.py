@@ -11,8 +11,8 @@ from kafka import TopicPartition as KafkaPartition
 from labelstream.deploy.autoscaler import _backlog
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream import backlog
-from labelstream.workers.stream.backlog import BacklogProbe, Standing
+from labelstream.workers.stream.broker import backlog
+from labelstream.workers.stream.broker.backlog import BacklogProbe, Standing
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, produce, read_results, settings_for, wait_until

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from labelstream.workers.stream.clients import client_config
-from labelstream.workers.stream.scan import make_reader, partitions_of, read_up_to
+from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
+from labelstream.workers.stream.broker.connection import client_config
 from tests import raw_batches as raw
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.integration.streams import Topics, committed, read_letters, read_results, settings_for, wait_until

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from labelstream.workers.stream.broker.connection import connected_config, make_producer
 from labelstream.workers.stream.bulk import BulkProducer
-from labelstream.workers.stream.clients import connected_config, make_producer
 from labelstream.workers.stream.encode import Outgoing
 from labelstream.workers.stream.producers import end
 from tests.integration.conftest import MakeTopic

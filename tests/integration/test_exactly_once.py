@@ -11,7 +11,7 @@ import kafka as kafka_python
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from labelstream.workers.stream.clients import connected_config, make_transactional_producer
+from labelstream.workers.stream.broker.connection import connected_config, make_transactional_producer
 from labelstream.workers.stream.hanging import HangingTransactions, _offsets_partition
 from labelstream.workers.stream.producers import end
 from labelstream.workers.stream.transactions import TransactionalProducer

@@ -24,7 +24,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.topics import written_topics
+from labelstream.workers.stream.broker.topics import written_topics
 
 log = logging.getLogger(__name__)
 OFFSETS = "__consumer_offsets"

@@ -17,9 +17,9 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.clients import explained
-from labelstream.workers.stream.scan import make_reader, partitions_of, read_up_to
-from labelstream.workers.stream.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
+from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
+from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
 
 
 class Ledger:

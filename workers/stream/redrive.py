@@ -12,13 +12,13 @@ from kafka import KafkaAdminClient
 
 from labelstream.schemas.dead_letter import UNREAD
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.clients import explained
+from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
 from labelstream.workers.stream.encode import Outgoing
 from labelstream.workers.stream.ledger import Ledger
 from labelstream.workers.stream.letters import Letter, Place, again
 from labelstream.workers.stream.origins import Origins
 from labelstream.workers.stream.redriver import Pair
-from labelstream.workers.stream.topics import DEFAULT_MAX_BYTES, max_message_bytes
 
 CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # of one transaction
 EXAMPLES = 5  # places that are named for each refusal

@@ -19,14 +19,15 @@ from labelstream.workers.errors import Fenced, LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.alarms import Alarms
 from labelstream.workers.stream.breaker import Breaker
-from labelstream.workers.stream.caution import Lives
-from labelstream.workers.stream.clients import (
+from labelstream.workers.stream.broker.connection import (
     connected_config,
     make_consumer,
     make_producer,
     make_transactional_producer,
     never_log_messages,
 )
+from labelstream.workers.stream.broker.topics import check_topics
+from labelstream.workers.stream.caution import Lives
 from labelstream.workers.stream.commands import Answer, Command, Commands, Refused
 from labelstream.workers.stream.dead_share import DeadLetterShare
 from labelstream.workers.stream.delivery import AtLeastOnce, Delivery
@@ -39,7 +40,6 @@ from labelstream.workers.stream.sink import ResultSink
 from labelstream.workers.stream.source import RecordSource
 from labelstream.workers.stream.starting import GroupHistory
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.topics import check_topics
 from labelstream.workers.stream.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.watch import SILENT_S, Watch
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.workers.stream import clients
+from labelstream.workers.stream.broker import connection as clients
 from tests.unit.cli.conftest import Ended, Run
 
 WriteConfig = Callable[..., str]

@@ -8,7 +8,7 @@ from labelstream.deploy import autoscaler
 from labelstream.deploy.autoscaler import Autoscaler, _backlog
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings, load_settings
-from labelstream.workers.stream.backlog import Standing
+from labelstream.workers.stream.broker.backlog import Standing
 
 
 def settings(**pipeline: Any) -> Settings:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.sink import ResultSink
-from labelstream.workers.stream.topics import TopicLimits
 from tests.fakes import FakeClassifier, predict
 from tests.unit.stream.test_pipeline import A, Bench, message
 

@@ -20,6 +20,7 @@ from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
 from labelstream.workers.stream.batch import RETRY_FIRST_S
+from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.delivery import AtLeastOnce
 from labelstream.workers.stream.offsets import Ownership
 from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
@@ -28,7 +29,6 @@ from labelstream.workers.stream.room import Room
 from labelstream.workers.stream.sink import ResultSink
 from labelstream.workers.stream.sizes import MOST_KEY_BYTES, RECORD_BYTES, weight
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.topics import TopicLimits
 from labelstream.workers.stream.unread import HeadersLeftOut
 from tests.fakes import FakeClassifier
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelstream.workers.stream.backlog import Standing, standings
+from labelstream.workers.stream.broker.backlog import Standing, standings
 from labelstream.workers.stream.starts import (
     Log,
     StartFrom,

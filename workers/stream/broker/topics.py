@@ -13,8 +13,8 @@ from kafka.errors import KafkaError
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.clients import explained, is_in_memory
-from labelstream.workers.stream.group import check_group
+from labelstream.workers.stream.broker.connection import explained, is_in_memory
+from labelstream.workers.stream.broker.group_permission import check_group
 from labelstream.workers.stream.timestamps import Window
 
 log = logging.getLogger(__name__)

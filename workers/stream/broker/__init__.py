@@ -1,0 +1,1 @@
+"""What every Kafka client needs, and what one may ask a broker."""
