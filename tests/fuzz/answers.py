@@ -11,10 +11,16 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.schemas.result import RESULT
 from labelstream.workers.classifier import Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.encode import Outgoing, encode_dead_letter, encode_result, number_in, result_headers
+from labelstream.workers.stream.codec.encode import (
+    Outgoing,
+    encode_dead_letter,
+    encode_result,
+    number_in,
+    result_headers,
+)
+from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.letters import Letter, again
-from labelstream.workers.stream.rejection import DecodeError
-from labelstream.workers.stream.unread import Unread, header_name
+from labelstream.workers.stream.record_batch.unread import Unread, header_name
 from tests.fuzz.values import read_field, read_json, read_text
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, tzinfo=UTC)

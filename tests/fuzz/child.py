@@ -12,10 +12,11 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-LED_BY = ["labelstream.workers.stream.decode", "labelstream.workers.stream.decode_json",
-"labelstream.workers.stream.json_text", "labelstream.workers.stream.unpacking",
-          "labelstream.workers.stream.legacy", "labelstream.workers.stream.inflate",
-          "labelstream.workers.stream.fetching", "labelstream.workers.stream.record"]
+LED_BY = ["labelstream.workers.stream.codec.decode", "labelstream.workers.stream.codec.decode_json",
+"labelstream.workers.stream.codec.json_spans", "labelstream.workers.stream.record_batch.reader",
+          "labelstream.workers.stream.record_batch.legacy_messages",
+          "labelstream.workers.stream.record_batch.decompression",
+          "labelstream.workers.stream.fetching", "labelstream.workers.stream.record_batch.record"]
 MOST_BYTES = 4_096
 # libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
 HANG_S, MOST_MIB = 20, 1_024

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.fuzz.bounds import bounded
 from tests.fuzz.values import check_told, read_field, read_json, read_text
 

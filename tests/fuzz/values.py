@@ -7,8 +7,8 @@ from typing import Any
 
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.workers.settings import load_settings
-from labelstream.workers.stream.decode import decoder
-from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.rejection import DecodeError
 
 PATH = "a.b"
 JSON_SEEDS = [

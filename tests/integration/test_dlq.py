@@ -24,7 +24,7 @@ from labelstream.deploy.cli.main import main
 from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.stream import redrive
 from labelstream.workers.stream.broker.bounded_reader import make_reader, read_up_to
-from labelstream.workers.stream.encode import omission
+from labelstream.workers.stream.codec.encode import omission
 from tests import raw_batches as raw
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeTopic, StartWorker

@@ -8,11 +8,11 @@ from kafka.errors import KafkaError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Item
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.encode import Outgoing, encode_dead_letter, made_key, too_large
+from labelstream.workers.stream.codec.encode import Outgoing, encode_dead_letter, made_key, too_large
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.timestamps import window_told_by
 from labelstream.workers.stream.refusals import for_its_key, keyless, not_taken
-from labelstream.workers.stream.rejection import Rejection
 from labelstream.workers.stream.shipment import Place, place_of
-from labelstream.workers.stream.timestamps import window_told_by
 
 log = logging.getLogger(__name__)
 MOST_REFUSALS = 10_000  # that are kept

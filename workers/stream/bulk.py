@@ -26,7 +26,7 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.codec.encode import Outgoing
 
 
 class Acknowledgement(Protocol):

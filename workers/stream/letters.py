@@ -20,8 +20,8 @@ from labelstream.schemas.dead_letter import (
     VALUE_OMITTED,
     Reason,
 )
-from labelstream.workers.stream.encode import Outgoing, number_in, omission, own_headers
-from labelstream.workers.stream.unread import Unread
+from labelstream.workers.stream.codec.encode import Outgoing, number_in, omission, own_headers
+from labelstream.workers.stream.record_batch.unread import Unread
 
 Place = tuple[int, int]  # partition and offset in the dead-letter topic
 

@@ -16,8 +16,8 @@ from kafka import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.fetching import CorruptBatch
-from labelstream.workers.stream.rejection import Rejection
 
 Offsets = dict[TopicPartition, int]
 Notes = dict[TopicPartition, tuple[int, str]]  # offsets with their metadata

@@ -14,7 +14,7 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
 from labelstream.workers.stream.broker.connection import explained
 from labelstream.workers.stream.broker.topics import TOPIC_NAME
-from labelstream.workers.stream.encode import omission
+from labelstream.workers.stream.codec.encode import omission
 from labelstream.workers.stream.letters import Letter
 
 

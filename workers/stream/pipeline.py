@@ -24,7 +24,7 @@ from labelstream.workers.errors import InferenceError, RecordRefused, StreamErro
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_items
 from labelstream.workers.stream.breaker import Breaker
-from labelstream.workers.stream.decode import decoder
+from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.delivery import Delivery
 from labelstream.workers.stream.gate import Gate
 from labelstream.workers.stream.pace import Pace

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
 from labelstream.workers.stream.bulk import Acknowledgement, BulkProducer
-from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.codec.encode import Outgoing
 
 log = logging.getLogger(__name__)
 JOIN_S = 20.0

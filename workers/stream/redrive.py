@@ -14,7 +14,7 @@ from labelstream.schemas.dead_letter import UNREAD
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import explained
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
-from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.ledger import Ledger
 from labelstream.workers.stream.letters import Letter, Place, again
 from labelstream.workers.stream.origins import Origins

@@ -17,8 +17,8 @@ from kafka.errors import (
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.stream.encode import too_large
-from labelstream.workers.stream.rejection import Rejection
+from labelstream.workers.stream.codec.encode import too_large
+from labelstream.workers.stream.codec.rejection import Rejection
 
 FENCED = (ProducerFencedError, InvalidProducerEpochError)  # another one has our transactional id, or it timed out
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)

@@ -19,15 +19,15 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.acceptance import Acceptance
 from labelstream.workers.stream.batch import Item, MicroBatch, Outcome, refused
 from labelstream.workers.stream.broker.topics import LEAST_LETTER_BYTES, TopicLimits
+from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.codec.timestamps import is_sound
 from labelstream.workers.stream.destinations import Destinations
-from labelstream.workers.stream.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
 from labelstream.workers.stream.flow import MOST_BYTES
 from labelstream.workers.stream.producers import Producer
 from labelstream.workers.stream.refusals import OWN, stream_error
-from labelstream.workers.stream.rejection import Rejection
 from labelstream.workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
 from labelstream.workers.stream.stats import ABSTAINED, OTHER
-from labelstream.workers.stream.timestamps import is_sound
 
 log = logging.getLogger(__name__)
 CAREFUL_ACK_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning

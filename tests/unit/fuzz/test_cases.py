@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.workers.stream.inflate import Inflated
+from labelstream.workers.stream.record_batch.decompression import Inflated
 from tests.fuzz import logs, values
 from tests.fuzz.bounds import SECONDS, TooExpensive, bounded
 from tests.fuzz.targets import BYTES
@@ -31,8 +31,8 @@ def test_a_record_that_is_dropped_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     def dropping(codec: int, packed: bytes, limit: int) -> Inflated:
         return Inflated(packed[:-1])
 
-    monkeypatch.setattr("labelstream.workers.stream.unpacking.inflate", dropping)
-    monkeypatch.setattr("labelstream.workers.stream.unpacking.unread", lambda *_: logs.record(0, b""))
+    monkeypatch.setattr("labelstream.workers.stream.record_batch.reader.inflate", dropping)
+    monkeypatch.setattr("labelstream.workers.stream.record_batch.reader.unread", lambda *_: logs.record(0, b""))
     with pytest.raises(AssertionError):
         logs.batch_body(logs.BODY_SEEDS[1])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from labelstream.schemas.dead_letter import Reason, Stage
-from labelstream.workers.stream.rejection import Rejection
+from labelstream.workers.stream.codec.rejection import Rejection
 from tests.unit.stream.test_pipeline import A, Bench, message
 
 

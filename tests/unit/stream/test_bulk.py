@@ -20,7 +20,7 @@ from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.bulk import Ack, BulkProducer
-from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.codec.encode import Outgoing
 
 TOPIC, PARTITIONS = "t", (0, 1, 2, 5)
 Found = dict[int, list[list[tuple[Any, ...]]]]

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason, Stage
-from labelstream.workers.stream.encode import encode_dead_letter, number_in, omission, result_headers
+from labelstream.workers.stream.codec.encode import encode_dead_letter, number_in, omission, result_headers
+from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.letters import Letter, Selection, again
-from labelstream.workers.stream.rejection import Rejection
-from labelstream.workers.stream.unread import HeadersLeftOut, Unread, header_name
+from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
 NAMES = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(header_name), st.sampled_from([

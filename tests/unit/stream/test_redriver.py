@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.encode import Outgoing
+from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.redriver import Redriver
 
 LETTER: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=1)

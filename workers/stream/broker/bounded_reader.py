@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import explained
-from labelstream.workers.stream.unpacking import read_any_record
+from labelstream.workers.stream.record_batch.reader import read_any_record
 
 QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
 

@@ -15,7 +15,7 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
 from labelstream.workers.stream.broker.connection import explained, is_in_memory
 from labelstream.workers.stream.broker.group_permission import check_group
-from labelstream.workers.stream.timestamps import Window
+from labelstream.workers.stream.codec.timestamps import Window
 
 log = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
-from labelstream.workers.stream.decode import decoder
-from labelstream.workers.stream.decode_json import MOST_UNKNOWN
-from labelstream.workers.stream.json_text import members
-from labelstream.workers.stream.rejection import DecodeError
-from tests.unit.stream.test_decode import decode, pipeline
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.decode_json import MOST_UNKNOWN
+from labelstream.workers.stream.codec.json_spans import members
+from labelstream.workers.stream.codec.rejection import DecodeError
+from tests.unit.workers.stream.codec.test_decode import decode, pipeline
 
 UNREAD = [
     b"12345678901234567890", b"9" * 5_000, b"1e999", b"NaN", b"[-Infinity, 1]", b'{"k":1,"k":{"k":NaN,"k":2}}',

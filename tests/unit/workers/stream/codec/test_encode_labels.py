@@ -12,7 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.schemas.result import RESULT, ClassificationResult
 from labelstream.workers.classifier import Answered, Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.encode import encode_result, event_id
+from labelstream.workers.stream.codec.encode import encode_result, event_id
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

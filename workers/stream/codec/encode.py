@@ -13,9 +13,9 @@ from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, U
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
-from labelstream.workers.stream.encode_labels import encode_labels, json_of
-from labelstream.workers.stream.rejection import Rejection
-from labelstream.workers.stream.unread import HeadersLeftOut, Unread
+from labelstream.workers.stream.codec.encode_labels import encode_labels, json_of
+from labelstream.workers.stream.codec.rejection import Rejection
+from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
 VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously

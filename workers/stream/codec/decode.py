@@ -7,8 +7,8 @@ from functools import partial
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.decode_json import not_in_utf8, read_field, read_message, text_alone
-from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.codec.decode_json import not_in_utf8, read_field, read_message, text_alone
+from labelstream.workers.stream.codec.rejection import DecodeError
 
 
 def decoder(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage, Verbatim
-from labelstream.workers.stream.json_text import check_value, members
-from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.codec.json_spans import check_value, members
+from labelstream.workers.stream.codec.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
 MOST_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement

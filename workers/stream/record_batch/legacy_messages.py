@@ -14,8 +14,8 @@ import lz4.frame
 from kafka.record.util import calc_crc32
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.inflate import inflate
-from labelstream.workers.stream.record import Record, unread
+from labelstream.workers.stream.record_batch.decompression import inflate
+from labelstream.workers.stream.record_batch.record import Record, unread
 
 CODEC_MASK, LZ4, LZ4_HAS_SIZE = 0x07, 3, 0x08
 OVERHEAD, LEAST_BYTES = 12, 14  # offset and length in front of a message; the shortest one

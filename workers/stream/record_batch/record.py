@@ -3,7 +3,7 @@
 from typing import Any
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.unread import Unread
+from labelstream.workers.stream.record_batch.unread import Unread
 
 INT64 = 1 << 63
 Headers = list[tuple[str, bytes | None]]

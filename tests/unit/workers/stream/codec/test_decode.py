@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.decode import decoder
-from labelstream.workers.stream.rejection import DecodeError
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.rejection import DecodeError
 
 
 def pipeline(**more: Any) -> PipelineSettings:

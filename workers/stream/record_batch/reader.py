@@ -21,11 +21,11 @@ from kafka.record.util import decode_varint
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.settings import MAX_BATCH_BYTES
-from labelstream.workers.stream.inflate import Inflated, inflate
-from labelstream.workers.stream.legacy import LegacyBatch
-from labelstream.workers.stream.record import Record, placed, unread
-from labelstream.workers.stream.sizes import MOST_HEADER_BYTES, MOST_HEADERS
-from labelstream.workers.stream.unread import HeadersLeftOut, header_name
+from labelstream.workers.stream.record_batch.decompression import Inflated, inflate
+from labelstream.workers.stream.record_batch.legacy_messages import LegacyBatch
+from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS
+from labelstream.workers.stream.record_batch.record import Record, placed, unread
+from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, header_name
 
 HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
 LEAST_RECORD_BYTES, LEAST_HEADER_BYTES = 7, 2

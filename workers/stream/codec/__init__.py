@@ -1,0 +1,1 @@
+"""Bytes to messages, answers to bytes; no Kafka client."""

@@ -1,0 +1,1 @@
+"""Record batches of a log to records, of which none costs another."""
