@@ -9,7 +9,7 @@ from labelstream.deploy.bench.topics import plain
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings, load_settings
 from labelstream.workers.stream.broker.connection import connected_config, make_consumer, make_producer
-from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.consumer.source import RecordSource
 
 
 def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:

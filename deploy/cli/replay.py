@@ -160,7 +160,7 @@ def _set(admin: Any, pipeline: str, topic: str, group: str, offsets: Numbers) ->
     from kafka.errors import NoError
     from kafka.structs import TopicPartition
 
-    from labelstream.workers.stream.offsets import as_kafka
+    from labelstream.workers.stream.consumer.assignment import as_kafka
 
     answer = admin.alter_group_offsets(
         group, as_kafka({TopicPartition(topic, number): offset for number, offset in offsets.items()}))

@@ -16,7 +16,7 @@ LED_BY = ["labelstream.workers.stream.codec.decode", "labelstream.workers.stream
 "labelstream.workers.stream.codec.json_spans", "labelstream.workers.stream.record_batch.reader",
           "labelstream.workers.stream.record_batch.legacy_messages",
           "labelstream.workers.stream.record_batch.decompression",
-          "labelstream.workers.stream.fetching", "labelstream.workers.stream.record_batch.record"]
+          "labelstream.workers.stream.consumer.corrupt_batches", "labelstream.workers.stream.record_batch.record"]
 MOST_BYTES = 4_096
 # libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
 HANG_S, MOST_MIB = 20, 1_024

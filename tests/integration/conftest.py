@@ -9,7 +9,7 @@ import pytest
 
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.stream.broker.connection import connected_config, make_consumer
-from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
 from tests.integration.streams import Topics, settings_for

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from labelstream.workers.classifier import Prediction, RecordError, Request
-from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.consumer.source import RecordSource
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeSource, StartWorker
 from tests.integration.streams import Topics, committed, produce, read_ids, wait_until

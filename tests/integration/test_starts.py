@@ -8,8 +8,8 @@ import pytest
 from kafka import TopicPartition
 
 from labelstream.workers.stream import worker as worker_module
-from labelstream.workers.stream.offsets import as_kafka
-from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.consumer.assignment import as_kafka
+from labelstream.workers.stream.consumer.source import RecordSource
 from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
 from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
 from tests.integration.test_delivery import messages
@@ -35,7 +35,7 @@ def received(source: RecordSource, until: Callable[[dict[int, list[int]]], bool]
 def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     """What was said of starts, without the topic's name."""
     return [record.getMessage().partition(":")[2] for record in caplog.records
-            if record.name == "labelstream.workers.stream.starting" and record.levelno == level]
+            if record.name == "labelstream.workers.stream.consumer.start_offsets" and record.levelno == level]
 
 
 def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:

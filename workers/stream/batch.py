@@ -16,7 +16,7 @@ from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
 from labelstream.workers.stream.codec.rejection import DecodeError, Rejection
-from labelstream.workers.stream.offsets import PartitionProgress
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 from labelstream.workers.stream.stages import Stages

@@ -10,10 +10,10 @@ from labelstream.workers import tracing
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.flow import Flow, Throttle
 from labelstream.workers.stream.shipment import LetterRefused, Shipment
 from labelstream.workers.stream.sink import ResultSink
-from labelstream.workers.stream.source import RecordSource
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)

@@ -25,12 +25,12 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_items
 from labelstream.workers.stream.breaker import Breaker
 from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery import Delivery
 from labelstream.workers.stream.gate import Gate
 from labelstream.workers.stream.pace import Pace
 from labelstream.workers.stream.room import Budget, Room
 from labelstream.workers.stream.shipment import Shipment
-from labelstream.workers.stream.source import Polled, RecordSource
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from labelstream.workers.stream.broker.connection import explained, is_in_memory
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, written_topics
 from labelstream.workers.stream.bulk import Acknowledgement, BulkProducer
 from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.offsets import Offsets, as_kafka
+from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
 from labelstream.workers.stream.producers import BrokersView, end, identity, in_time
 from labelstream.workers.stream.refusals import FENCED
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from kafka.structs import TopicPartition
 
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.dead_share import DeadLetterShare
-from labelstream.workers.stream.fetching import CorruptBatch
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.source import RecordSource
 
 SILENT_S = 10.0
 LOOK_S = 0.5

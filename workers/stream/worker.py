@@ -29,6 +29,8 @@ from labelstream.workers.stream.broker.connection import (
 from labelstream.workers.stream.broker.topics import check_topics
 from labelstream.workers.stream.caution import Lives
 from labelstream.workers.stream.commands import Answer, Command, Commands, Refused
+from labelstream.workers.stream.consumer.source import RecordSource
+from labelstream.workers.stream.consumer.start_offsets import GroupHistory
 from labelstream.workers.stream.dead_share import DeadLetterShare
 from labelstream.workers.stream.delivery import AtLeastOnce, Delivery
 from labelstream.workers.stream.exactly_once import ExactlyOnce
@@ -37,8 +39,6 @@ from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producers import IdempotentProducer
 from labelstream.workers.stream.restarts import Restarts
 from labelstream.workers.stream.sink import ResultSink
-from labelstream.workers.stream.source import RecordSource
-from labelstream.workers.stream.starting import GroupHistory
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.watch import SILENT_S, Watch

@@ -20,11 +20,11 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 from labelstream.workers.errors import Fenced
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
+from labelstream.workers.stream.consumer.assignment import Ownership
+from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.exactly_once import ExactlyOnce
-from labelstream.workers.stream.offsets import Ownership
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.sink import ResultSink
-from labelstream.workers.stream.source import RecordSource
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.fakes import FakeClassifier

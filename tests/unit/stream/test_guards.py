@@ -13,7 +13,7 @@ from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.alarms import Alarms
 from labelstream.workers.stream.breaker import Breaker
 from labelstream.workers.stream.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
-from labelstream.workers.stream.offsets import PartitionProgress
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.watch import StallWatch, Standing, Watch
 from tests.unit.stream.test_pace import Clock

@@ -21,8 +21,8 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
 from labelstream.workers.stream.batch import RETRY_FIRST_S
 from labelstream.workers.stream.broker.topics import TopicLimits
+from labelstream.workers.stream.consumer.assignment import Ownership
 from labelstream.workers.stream.delivery import AtLeastOnce
-from labelstream.workers.stream.offsets import Ownership
 from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
 from labelstream.workers.stream.producers import IdempotentProducer
 from labelstream.workers.stream.record_batch.limits import MOST_KEY_BYTES, RECORD_BYTES, weight

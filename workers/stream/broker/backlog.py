@@ -14,7 +14,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
-from labelstream.workers.stream.starts import Log, StartFrom, lag_of, starts_at_end
+from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, lag_of, starts_at_end
 
 PARTITIONS_S = 60.0  # new ones are seen after so long
 AGAIN_S = 3.0

@@ -15,7 +15,7 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.fetching import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
 from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
-from labelstream.workers.stream.assignor import Assignor
+from labelstream.workers.stream.consumer.assignor import Assignor
 
 NUMBERS = range(6)
 CLUSTER: Any = SimpleNamespace(

@@ -19,9 +19,9 @@ from kafka.errors import CommitFailedError, KafkaTimeoutError, RebalanceInProgre
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.membership import Membership
-from labelstream.workers.stream.offsets import Offsets, as_kafka, log_fields
-from labelstream.workers.stream.starts import (
+from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka, log_fields
+from labelstream.workers.stream.consumer.membership import Membership
+from labelstream.workers.stream.consumer.offset_reset import (
     Log,
     StartFrom,
     is_harmless,

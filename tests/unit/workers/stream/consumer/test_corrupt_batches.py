@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import CompletedFetch
 from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
-from labelstream.workers.stream.fetching import CorruptBatch, Fetching, _GuardedRecords
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
 from labelstream.workers.stream.room import Room
 from tests import raw_batches as raw

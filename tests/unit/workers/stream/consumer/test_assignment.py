@@ -4,7 +4,7 @@ import pytest
 from kafka import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.offsets import Ownership, as_kafka
+from labelstream.workers.stream.consumer.assignment import Ownership, as_kafka
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 

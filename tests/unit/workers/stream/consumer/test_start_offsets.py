@@ -7,7 +7,7 @@ from kafka.errors import CommitFailedError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.starting import GroupHistory, Starting
+from labelstream.workers.stream.consumer.start_offsets import GroupHistory, Starting
 
 P0, P1, P2 = (TopicPartition("in", number) for number in range(3))
 Offsets = dict[TopicPartition, int]

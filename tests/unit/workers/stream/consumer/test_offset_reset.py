@@ -3,7 +3,7 @@
 import pytest
 
 from labelstream.workers.stream.broker.backlog import Standing, standings
-from labelstream.workers.stream.starts import (
+from labelstream.workers.stream.consumer.offset_reset import (
     Log,
     StartFrom,
     jump_effect,

@@ -10,7 +10,7 @@ from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIs
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.source import RecordSource
+from labelstream.workers.stream.consumer.source import RecordSource
 
 A = TopicPartition("in", 0)
 

@@ -29,7 +29,7 @@ from typing import Any
 from kafka import KafkaConsumer
 from kafka.structs import MemberState, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
-from labelstream.workers.stream.assignor import Assignor
+from labelstream.workers.stream.consumer.assignor import Assignor
 
 
 class Membership:

@@ -24,11 +24,11 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.beginning import Beginning
 from labelstream.workers.stream.caution import Lives
 from labelstream.workers.stream.commands import Refused
-from labelstream.workers.stream.fetching import CorruptBatch, Fetching
-from labelstream.workers.stream.membership import Membership
-from labelstream.workers.stream.offsets import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from labelstream.workers.stream.consumer.assignment import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
+from labelstream.workers.stream.consumer.membership import Membership
+from labelstream.workers.stream.consumer.start_offsets import GroupHistory, Starting
 from labelstream.workers.stream.room import Room
-from labelstream.workers.stream.starting import GroupHistory, Starting
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)
