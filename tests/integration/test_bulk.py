@@ -8,9 +8,9 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from labelstream.workers.stream.broker.connection import connected_config, make_producer
-from labelstream.workers.stream.bulk import BulkProducer
 from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.producers import end
+from labelstream.workers.stream.producer.batch_producer import BulkProducer
+from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import MakeTopic
 from tests.integration.streams import Topics, read_all, settings_for, wait_until
 from tests.kafka import Broker

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from labelstream.workers.stream.broker.connection import connected_config, make_transactional_producer
 from labelstream.workers.stream.hanging import HangingTransactions, _offsets_partition
-from labelstream.workers.stream.producers import end
+from labelstream.workers.stream.producer.producers import end
 from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until

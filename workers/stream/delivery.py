@@ -11,9 +11,9 @@ from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.flow import Flow, Throttle
-from labelstream.workers.stream.shipment import LetterRefused, Shipment
-from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.producer.produced_batch import LetterRefused, Shipment
+from labelstream.workers.stream.producer.send_window import Flow, Throttle
+from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)

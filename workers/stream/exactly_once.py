@@ -11,9 +11,9 @@ from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.assignment import Offsets, PartitionProgress
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery import account
-from labelstream.workers.stream.flow import Flow, Throttle
-from labelstream.workers.stream.shipment import LetterRefused, Shipment
-from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.producer.produced_batch import LetterRefused, Shipment
+from labelstream.workers.stream.producer.send_window import Flow, Throttle
+from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.transactions import Aborted, TransactionalProducer
 

@@ -29,8 +29,8 @@ from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery import Delivery
 from labelstream.workers.stream.gate import Gate
 from labelstream.workers.stream.pace import Pace
+from labelstream.workers.stream.producer.produced_batch import Shipment
 from labelstream.workers.stream.room import Budget, Room
-from labelstream.workers.stream.shipment import Shipment
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import explained, make_transactional_producer
 from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
-from labelstream.workers.stream.producers import end, identity, in_time
-from labelstream.workers.stream.refusals import FENCED
+from labelstream.workers.stream.producer.producers import end, identity, in_time
+from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0
 Pair = tuple[ConsumerRecord, Outgoing]  # a dead letter, and the record that it becomes

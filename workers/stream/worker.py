@@ -36,9 +36,9 @@ from labelstream.workers.stream.delivery import AtLeastOnce, Delivery
 from labelstream.workers.stream.exactly_once import ExactlyOnce
 from labelstream.workers.stream.hanging import HangingTransactions
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.producers import IdempotentProducer
+from labelstream.workers.stream.producer.producers import IdempotentProducer
+from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.restarts import Restarts
-from labelstream.workers.stream.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.watch import SILENT_S, Watch

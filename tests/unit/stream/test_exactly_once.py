@@ -24,7 +24,7 @@ from labelstream.workers.stream.consumer.assignment import Ownership
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.fakes import FakeClassifier

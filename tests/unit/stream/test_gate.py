@@ -11,7 +11,7 @@ from labelstream.workers.classifier import Fault, Prediction, RecordError, Reque
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
-from labelstream.workers.stream.sink import ResultSink
+from labelstream.workers.stream.producer.sink import ResultSink
 from tests.fakes import FakeClassifier, predict
 from tests.unit.stream.test_pipeline import A, Bench, message
 

@@ -17,9 +17,9 @@ from kafka.serializer import Serializer
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings, secret_of
-from labelstream.workers.stream.bulk import BulkProducer
 from labelstream.workers.stream.consumer.assignor import Assignor
-from labelstream.workers.stream.producers import LINGER_MS, rest_while_paused
+from labelstream.workers.stream.producer.batch_producer import BulkProducer
+from labelstream.workers.stream.producer.producers import LINGER_MS, rest_while_paused
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 NEVER_MS = 2**31 - 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.broker.topics import written_topics
-from labelstream.workers.stream.producers import Producer
+from labelstream.workers.stream.producer.producers import Producer
 
 TELL_S = 3.0
 AGAIN_S = 1.0  # kafka-python by itself asks every five minutes which partitions there are

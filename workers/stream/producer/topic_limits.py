@@ -11,8 +11,8 @@ from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import Outgoing, encode_dead_letter, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import window_told_by
-from labelstream.workers.stream.refusals import for_its_key, keyless, not_taken
-from labelstream.workers.stream.shipment import Place, place_of
+from labelstream.workers.stream.producer.produced_batch import Place, place_of
+from labelstream.workers.stream.producer.send_errors import for_its_key, keyless, not_taken
 
 log = logging.getLogger(__name__)
 MOST_REFUSALS = 10_000  # that are kept

@@ -16,17 +16,17 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from labelstream.workers.classifier import Answered, Prediction, RecordError
 from labelstream.workers.errors import RecordRefused
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.acceptance import Acceptance
 from labelstream.workers.stream.batch import Item, MicroBatch, Outcome, refused
 from labelstream.workers.stream.broker.topics import LEAST_LETTER_BYTES, TopicLimits
 from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_sound
-from labelstream.workers.stream.destinations import Destinations
-from labelstream.workers.stream.flow import MOST_BYTES
-from labelstream.workers.stream.producers import Producer
-from labelstream.workers.stream.refusals import OWN, stream_error
-from labelstream.workers.stream.shipment import LetterRefused, Place, Shipment, acknowledged, place_of
+from labelstream.workers.stream.producer.destinations import Destinations
+from labelstream.workers.stream.producer.produced_batch import LetterRefused, Place, Shipment, acknowledged, place_of
+from labelstream.workers.stream.producer.producers import Producer
+from labelstream.workers.stream.producer.send_errors import OWN, stream_error
+from labelstream.workers.stream.producer.send_window import MOST_BYTES
+from labelstream.workers.stream.producer.topic_limits import Acceptance
 from labelstream.workers.stream.stats import ABSTAINED, OTHER
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidRecordError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.producers import (
+from labelstream.workers.stream.producer.producers import (
     FEW,
     LINGER_MS,
     PAUSED_MS,

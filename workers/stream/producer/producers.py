@@ -13,8 +13,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
-from labelstream.workers.stream.bulk import Acknowledgement, BulkProducer
 from labelstream.workers.stream.codec.encode import Outgoing
+from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BulkProducer
 
 log = logging.getLogger(__name__)
 JOIN_S = 20.0

@@ -11,11 +11,12 @@ import pytest
 from kafka import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream import destinations, flow
 from labelstream.workers.stream.batch import Item, MicroBatch
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.destinations import Destinations
-from labelstream.workers.stream.flow import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
+from labelstream.workers.stream.producer import destinations
+from labelstream.workers.stream.producer import send_window as flow
+from labelstream.workers.stream.producer.destinations import Destinations
+from labelstream.workers.stream.producer.send_window import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
 from tests.unit.stream.test_exactly_once import Bench as Transactions
 from tests.unit.stream.test_exactly_once import PaperProducer
 from tests.unit.stream.test_pace import Clock

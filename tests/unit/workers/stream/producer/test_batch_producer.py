@@ -19,8 +19,8 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.bulk import Ack, BulkProducer
 from labelstream.workers.stream.codec.encode import Outgoing
+from labelstream.workers.stream.producer.batch_producer import Ack, BulkProducer
 
 TOPIC, PARTITIONS = "t", (0, 1, 2, 5)
 Found = dict[int, list[list[tuple[Any, ...]]]]

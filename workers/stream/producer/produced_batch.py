@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.batch import Item, MicroBatch
-from labelstream.workers.stream.bulk import Acknowledgement
-from labelstream.workers.stream.refusals import stream_error
+from labelstream.workers.stream.producer.batch_producer import Acknowledgement
+from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.stats import Tally
 
 Place = tuple[str, int, int]  # topic, partition and offset of an input record

@@ -1,0 +1,1 @@
+"""Records out, a micro-batch at a time."""
