@@ -12,9 +12,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from labelstream.workers.stream.broker.connection import connected_config, make_transactional_producer
-from labelstream.workers.stream.hanging import HangingTransactions, _offsets_partition
+from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.producer.producers import end
-from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until
 from tests.integration.test_delivery import assert_order, make_topics, messages

@@ -26,7 +26,7 @@ from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_
 from labelstream.workers.stream.breaker import Breaker
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.consumer.source import Polled, RecordSource
-from labelstream.workers.stream.delivery import Delivery
+from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.gate import Gate
 from labelstream.workers.stream.pace import Pace
 from labelstream.workers.stream.producer.produced_batch import Shipment

@@ -32,15 +32,15 @@ from labelstream.workers.stream.commands import Answer, Command, Commands, Refus
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory
 from labelstream.workers.stream.dead_share import DeadLetterShare
-from labelstream.workers.stream.delivery import AtLeastOnce, Delivery
-from labelstream.workers.stream.exactly_once import ExactlyOnce
-from labelstream.workers.stream.hanging import HangingTransactions
+from labelstream.workers.stream.delivery.base import AtLeastOnce, Delivery
+from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.restarts import Restarts
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.watch import SILENT_S, Watch
 
 log = logging.getLogger(__name__)

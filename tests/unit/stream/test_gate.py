@@ -9,7 +9,7 @@ import pytest
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
 from tests.fakes import FakeClassifier, predict

@@ -10,12 +10,12 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.assignment import Offsets, PartitionProgress
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.delivery import account
+from labelstream.workers.stream.delivery.base import account
+from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
 from labelstream.workers.stream.producer.produced_batch import LetterRefused, Shipment
 from labelstream.workers.stream.producer.send_window import Flow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.transactions import Aborted, TransactionalProducer
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed

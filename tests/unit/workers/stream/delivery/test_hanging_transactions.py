@@ -7,8 +7,8 @@ from kafka.errors import NotCoordinatorError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream import hanging
-from labelstream.workers.stream.hanging import OFFSETS, HangingTransactions
+from labelstream.workers.stream.delivery import hanging_transactions as hanging
+from labelstream.workers.stream.delivery.hanging_transactions import OFFSETS, HangingTransactions
 
 OUT = TopicPartition("out", 0)
 PIPELINE = PipelineSettings(input="in", output="out", dead_letter="dead", model="m")

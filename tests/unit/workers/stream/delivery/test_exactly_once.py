@@ -22,11 +22,11 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.assignment import Ownership
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.transactions import TransactionalProducer
 from tests.fakes import FakeClassifier
 from tests.unit.stream.test_pipeline import A, Ack, FakeSource, NetClient, message, record
 

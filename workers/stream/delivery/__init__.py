@@ -1,0 +1,1 @@
+"""When what was produced counts as done: at least once or exactly once."""
