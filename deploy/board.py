@@ -40,7 +40,7 @@ NOTE_TIMEOUT_S = 10.0
 MOST_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
-# By replica or by command: status and text, as in labelstream.workers.stream.commands
+# By replica or by command: status and text, as in labelstream.workers.stream.supervision.commands
 Answers = dict[str, dict[str, str]]
 Samples = Callable[[str, Mapping[str, Any]], Iterable[Sample]]
 TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]

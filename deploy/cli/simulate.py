@@ -8,7 +8,7 @@ import typer
 
 from labelstream.deploy.cli.terminal import out, say
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.stream.pace import ORDINARY_RECORDS
+from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 
 if TYPE_CHECKING:
     from labelstream.deploy.simulate.compare import Goal, Row

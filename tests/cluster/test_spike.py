@@ -15,7 +15,7 @@ from labelstream.deploy.simulate.scalers import Ours
 from labelstream.deploy.simulate.traces import Trace
 from labelstream.deploy.simulate.world import Cluster, Outcome, run
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.pace import ORDINARY_RECORDS
+from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 from tests.cluster.system import Stream, Topics, cluster_of, running, settings_for
 from tests.integration.streams import wait_until
 from tests.kafka import Broker

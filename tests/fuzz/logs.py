@@ -12,9 +12,9 @@ from kafka.record.util import calc_crc32c, decode_varint
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.unread import Unread
-from labelstream.workers.stream.room import Room
 from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
 
 LIMIT = 1 << 20

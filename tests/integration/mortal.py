@@ -14,7 +14,7 @@ from typing import Any
 
 from labelstream.workers.classifier import Prediction, Progress, RecordError, Request
 from labelstream.workers.settings import load_settings
-from labelstream.workers.stream import caution
+from labelstream.workers.stream.crash_isolation import suspects as caution
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier, predict
 

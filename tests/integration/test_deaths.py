@@ -16,7 +16,7 @@ from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessI
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream import worker as worker_module
-from labelstream.workers.stream.deaths import FREE_RECORDS, Evidence, read
+from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, Evidence, read
 from tests.chaos.lone import settings_of
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker

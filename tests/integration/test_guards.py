@@ -13,7 +13,7 @@ import yaml
 from kafka import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.commands import Answer
+from labelstream.workers.stream.supervision.commands import Answer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
@@ -188,7 +188,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
 def test_who_gives_no_answer_is_named_soon(
     broker: KafkaBroker, topics: Topics, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstream.workers.stream.watch.SILENT_S", 1.0)
+    monkeypatch.setattr("labelstream.workers.stream.supervision.stall_detector.SILENT_S", 1.0)
     classifier = FakeClassifier()
     classifier.gate.clear()
     produce(broker.bootstrap, topics.input, messages(10))

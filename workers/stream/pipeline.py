@@ -23,14 +23,14 @@ from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_items
-from labelstream.workers.stream.breaker import Breaker
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery.base import Delivery
-from labelstream.workers.stream.gate import Gate
-from labelstream.workers.stream.pace import Pace
+from labelstream.workers.stream.flow_control.batch_sizer import Pace
+from labelstream.workers.stream.flow_control.circuit_breaker import Gate
+from labelstream.workers.stream.flow_control.failure_window import Breaker
+from labelstream.workers.stream.flow_control.poll_budget import Budget, Room
 from labelstream.workers.stream.producer.produced_batch import Shipment
-from labelstream.workers.stream.room import Budget, Room
 from labelstream.workers.stream.stats import Stats
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,6 @@ from kafka.structs import TopicPartition
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.alarms import Alarms
-from labelstream.workers.stream.breaker import Breaker
 from labelstream.workers.stream.broker.connection import (
     connected_config,
     make_consumer,
@@ -27,21 +25,23 @@ from labelstream.workers.stream.broker.connection import (
     never_log_messages,
 )
 from labelstream.workers.stream.broker.topics import check_topics
-from labelstream.workers.stream.caution import Lives
-from labelstream.workers.stream.commands import Answer, Command, Commands, Refused
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory
-from labelstream.workers.stream.dead_share import DeadLetterShare
+from labelstream.workers.stream.crash_isolation.suspects import Lives
 from labelstream.workers.stream.delivery.base import AtLeastOnce, Delivery
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions
+from labelstream.workers.stream.flow_control.failure_window import Breaker
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
-from labelstream.workers.stream.restarts import Restarts
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.watch import SILENT_S, Watch
+from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.commands import Answer, Command, Commands, Refused
+from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
+from labelstream.workers.stream.supervision.restart_backoff import Restarts
+from labelstream.workers.stream.supervision.stall_detector import SILENT_S, Watch
 
 log = logging.getLogger(__name__)
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s

@@ -18,7 +18,7 @@ from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
-from tests.unit.stream.test_pace import Clock
+from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 MOST_DEATHS = TOGETHER_FAILURES + 1 + MOST_ALONE  # of one poison record
 CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MOST_DEATHS)

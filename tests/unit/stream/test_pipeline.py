@@ -23,12 +23,12 @@ from labelstream.workers.stream.batch import RETRY_FIRST_S
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.assignment import Ownership
 from labelstream.workers.stream.delivery.base import AtLeastOnce
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.record_batch.limits import MOST_KEY_BYTES, RECORD_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
-from labelstream.workers.stream.room import Room
 from labelstream.workers.stream.stats import Stats
 from tests.fakes import FakeClassifier
 

@@ -29,9 +29,9 @@ from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import MAX_BATCH_BYTES
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.record_batch.reader import Batches, UnpackedRecords
-from labelstream.workers.stream.room import Room
 
 
 class CorruptBatch(NamedTuple):

@@ -21,15 +21,15 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import OffsetOutOfRange, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.beginning import Beginning
-from labelstream.workers.stream.caution import Lives
-from labelstream.workers.stream.commands import Refused
 from labelstream.workers.stream.consumer.assignment import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory, Starting
-from labelstream.workers.stream.room import Room
+from labelstream.workers.stream.crash_isolation.partition_hold import Beginning
+from labelstream.workers.stream.crash_isolation.suspects import Lives
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.supervision.commands import Refused
 
 log = logging.getLogger(__name__)
 COMMITTED_MS = 1_000

@@ -10,8 +10,8 @@ from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
-from labelstream.workers.stream.room import Room
 from tests import raw_batches as raw
 
 A = TopicPartition("t", 0)

@@ -16,10 +16,10 @@ from kafka.record import MemoryRecords
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
+from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
-from labelstream.workers.stream.room import Room
 from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
 
 MIB = 1 << 20

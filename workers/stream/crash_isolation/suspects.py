@@ -28,7 +28,7 @@ from kafka.structs import TopicPartition
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress, log_fields
-from labelstream.workers.stream.deaths import FREE_RECORDS, MOST_ALONE, Evidence, read
+from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, MOST_ALONE, Evidence, read
 
 log = logging.getLogger(__name__)
 PROOF_S = 10.0  # that a worker lives without a record before it tries that record again

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.room import FIRST_TURN_BYTES, MOST_TURN_BYTES, Budget, Room
+from labelstream.workers.stream.flow_control.poll_budget import FIRST_TURN_BYTES, MOST_TURN_BYTES, Budget, Room
 
 MIB = 1 << 20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelstream.workers.stream.pace import BATCH_S, FIRST_RECORDS, Pace
+from labelstream.workers.stream.flow_control.batch_sizer import BATCH_S, FIRST_RECORDS, Pace
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("labelstream.workers.stream.pace.time.monotonic", clock)
+    monkeypatch.setattr("labelstream.workers.stream.flow_control.batch_sizer.time.monotonic", clock)
     return clock
 
 

@@ -11,7 +11,7 @@ from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.batch import Call, MicroBatch, of_the_models
-from labelstream.workers.stream.breaker import Breaker
+from labelstream.workers.stream.flow_control.failure_window import Breaker
 
 
 class Gate:

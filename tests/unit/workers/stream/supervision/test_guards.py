@@ -10,13 +10,13 @@ from kafka import TopicPartition
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import BreakerSettings
-from labelstream.workers.stream.alarms import Alarms
-from labelstream.workers.stream.breaker import Breaker
-from labelstream.workers.stream.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.flow_control.failure_window import Breaker
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.watch import StallWatch, Standing, Watch
-from tests.unit.stream.test_pace import Clock
+from labelstream.workers.stream.supervision.alerts import Alarms
+from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
+from labelstream.workers.stream.supervision.stall_detector import StallWatch, Standing, Watch
+from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 
 class TestBreaker:
@@ -139,7 +139,7 @@ class TestWatch:
 def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     stats = Stats()
     alarms = Alarms("p", stats)
-    with caplog.at_level(logging.WARNING, "labelstream.workers.stream.alarms"):
+    with caplog.at_level(logging.WARNING, "labelstream.workers.stream.supervision.alerts"):
         for seconds in range(3):
             alarms.update("watch", {"a": f"silent for {seconds} s"})
         alarms.update("check", {"b": "stuck"})

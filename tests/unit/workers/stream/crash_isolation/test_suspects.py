@@ -9,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.caution import PROOF_S, SILENT_RETRY_S, SILENT_S, WAITING_S, Caution, Lives
 from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress
-from labelstream.workers.stream.deaths import MOST_ALONE, Evidence, read
-from labelstream.workers.stream.pace import FIRST_RECORDS
+from labelstream.workers.stream.crash_isolation.death_count import MOST_ALONE, Evidence, read
+from labelstream.workers.stream.crash_isolation.suspects import (
+    PROOF_S,
+    SILENT_RETRY_S,
+    SILENT_S,
+    WAITING_S,
+    Caution,
+    Lives,
+)
+from labelstream.workers.stream.flow_control.batch_sizer import FIRST_RECORDS
 
 IN_FLIGHT = 4  # micro-batches of a worker that runs freely
 TURN_S = 0.05

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from labelstream.workers.settings import BreakerSettings
-from labelstream.workers.stream.dead_share import DeadLetterShare
 from labelstream.workers.stream.stages import Stages
 from labelstream.workers.stream.stats import Stats, Tally
-from tests.unit.stream.test_pace import Clock
+from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
+from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 
 class Bench:

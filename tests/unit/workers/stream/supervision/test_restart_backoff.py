@@ -2,8 +2,8 @@
 
 import pytest
 
-from labelstream.workers.stream import restarts
-from labelstream.workers.stream.restarts import Restarts
+from labelstream.workers.stream.supervision import restart_backoff as restarts
+from labelstream.workers.stream.supervision.restart_backoff import Restarts
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.dead_share import DeadLetterShare
 from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
 
 SILENT_S = 10.0
 LOOK_S = 0.5

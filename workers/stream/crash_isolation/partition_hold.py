@@ -10,10 +10,10 @@ from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, Rebal
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
-from labelstream.workers.stream.caution import Caution, Lives
 from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress, as_kafka
 from labelstream.workers.stream.consumer.corrupt_batches import Fetching
 from labelstream.workers.stream.consumer.membership import Membership
+from labelstream.workers.stream.crash_isolation.suspects import Caution, Lives
 
 log = logging.getLogger(__name__)
 REQUEST_MS = 5_000  # of each of the requests that a beginning needs

@@ -1,0 +1,1 @@
+"""Records that may have killed earlier workers are found, and then refused."""

@@ -1,0 +1,1 @@
+"""How much may be under way, and when to stop."""

@@ -1,0 +1,1 @@
+"""Is the worker healthy, what does an operator want, when does it restart?"""
