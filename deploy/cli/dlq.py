@@ -83,7 +83,7 @@ def show(
 
     Control characters and bytes that are not UTF-8 are printed as escapes.
     """
-    from labelstream.workers.stream.letters import Selection
+    from labelstream.workers.stream.dlq.dead_letters import Selection
 
     partition, offset = place("PARTITION:OFFSET", where)
     wanted = Selection(places=frozenset({(partition, offset)}))
@@ -128,7 +128,7 @@ dlq.command()(redrive)
 @contextmanager
 def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None) -> Iterator[tuple[Any, Any]]:
     """The dead letters that are there now, and the ledger that tells which were redriven."""
-    from labelstream.workers.stream.search import bounds_of, find_letters
+    from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 
     chosen = choose(load_config(config), pipeline)
     topic = chosen.pipeline.dead_letter
@@ -143,7 +143,7 @@ def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None)
 
 def _ledger(broker: Broker, topic: str) -> Any:
     from labelstream.workers.stream.broker.connection import is_in_memory
-    from labelstream.workers.stream.ledger import Ledger, ledger_topic, peek_ledger
+    from labelstream.workers.stream.dlq.ledger import Ledger, ledger_topic, peek_ledger
 
     if is_in_memory(broker.config):  # which would make the topic, and has no redrives
         return Ledger()

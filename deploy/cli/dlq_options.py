@@ -54,7 +54,7 @@ def selection(
 ) -> Any:
     """The `Selection` that the options mean. Raises ConfigError."""
     from labelstream.schemas.dead_letter import Reason
-    from labelstream.workers.stream.letters import Selection
+    from labelstream.workers.stream.dlq.dead_letters import Selection
 
     for reason in reasons or ():
         if reason not in set(Reason):

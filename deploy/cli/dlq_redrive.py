@@ -46,7 +46,7 @@ def redrive(
 def _check_target(to: str | None, dead_letter: str) -> None:
     """Raises ConfigError."""
     from labelstream.workers.stream.broker.topics import TOPIC_NAME
-    from labelstream.workers.stream.ledger import ledger_topic
+    from labelstream.workers.stream.dlq.ledger import ledger_topic
 
     problem = {dead_letter: "is the dead-letter topic itself", ledger_topic(dead_letter): "is the ledger of redrives"}
     if to is not None and (to in problem or not TOPIC_NAME.fullmatch(to)):
@@ -58,7 +58,7 @@ class _Redrive:
 
     def __init__(self, broker: Broker, pipeline: Any, to: str | None, wanted: Any, limit: int | None) -> None:
         from labelstream.workers.stream.broker.connection import is_in_memory
-        from labelstream.workers.stream.redrive import describe_target
+        from labelstream.workers.stream.dlq.redrive import describe_target
 
         if is_in_memory(broker.config):
             raise StartError("the in-memory broker has no real transactions, so nothing can be redriven on it; use "
@@ -71,8 +71,8 @@ class _Redrive:
         self._target = describe_target(broker.config, broker.settings, to or pipeline.input, home)
 
     def run(self, dry_run: bool, yes: bool) -> None:
-        from labelstream.workers.stream.origins import Origins
-        from labelstream.workers.stream.search import bounds_of
+        from labelstream.workers.stream.dlq.query import bounds_of
+        from labelstream.workers.stream.dlq.source_records import Origins
 
         config, kafka, to = self._broker.config, self._broker.settings, self._target.topic
         with reader(self._broker, [self._dead_letter], True) as consumer, closing(Origins(config, kafka)) as origins:
@@ -88,8 +88,8 @@ class _Redrive:
 
     def _look(self, consumer: Any, origins: Any, bounds: Any) -> Any:
         """What would be done, by what the ledger holds at the moment."""
-        from labelstream.workers.stream.ledger import ledger_topic, peek_ledger
-        from labelstream.workers.stream.redrive import Report, redrive
+        from labelstream.workers.stream.dlq.ledger import ledger_topic, peek_ledger
+        from labelstream.workers.stream.dlq.redrive import Report, redrive
 
         report = Report()
         ledger = peek_ledger(self._broker.config, self._broker.settings, ledger_topic(self._dead_letter))
@@ -97,9 +97,9 @@ class _Redrive:
         return report
 
     def _send(self, consumer: Any, origins: Any, bounds: Any) -> Any:
-        from labelstream.workers.stream.ledger import ensure_ledger, ledger_topic
-        from labelstream.workers.stream.redrive import Report, redrive
-        from labelstream.workers.stream.redriver import redriving
+        from labelstream.workers.stream.dlq.ledger import ensure_ledger, ledger_topic
+        from labelstream.workers.stream.dlq.redrive import Report, redrive
+        from labelstream.workers.stream.dlq.redrive_transactions import redriving
 
         config, kafka, target, report = self._broker.config, self._broker.settings, self._target, Report()
         ledger_name = ledger_topic(self._dead_letter)
@@ -114,7 +114,7 @@ class _Redrive:
         return report
 
     def _letters(self, consumer: Any, bounds: Any) -> Any:
-        from labelstream.workers.stream.search import find_letters
+        from labelstream.workers.stream.dlq.query import find_letters
 
         return find_letters(self._broker.settings, consumer, bounds, self._wanted)
 

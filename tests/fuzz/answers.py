@@ -19,7 +19,7 @@ from labelstream.workers.stream.codec.encode import (
     result_headers,
 )
 from labelstream.workers.stream.codec.rejection import DecodeError
-from labelstream.workers.stream.letters import Letter, again
+from labelstream.workers.stream.dlq.dead_letters import Letter, again
 from labelstream.workers.stream.record_batch.unread import Unread, header_name
 from tests.fuzz.values import read_field, read_json, read_text
 

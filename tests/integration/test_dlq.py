@@ -22,9 +22,9 @@ from kafka.errors import KafkaTimeoutError
 
 from labelstream.deploy.cli.main import main
 from labelstream.workers.classifier import Fault, RecordError
-from labelstream.workers.stream import redrive
 from labelstream.workers.stream.broker.bounded_reader import make_reader, read_up_to
 from labelstream.workers.stream.codec.encode import omission
+from labelstream.workers.stream.dlq import redrive
 from tests import raw_batches as raw
 from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeTopic, StartWorker
@@ -220,7 +220,7 @@ KILLED = """
 import os, signal, sys
 from kafka import KafkaProducer
 from labelstream.deploy.cli.main import main
-from labelstream.workers.stream import redrive
+from labelstream.workers.stream.dlq import redrive
 
 redrive.CHUNK_LETTERS = 10
 calls = 0

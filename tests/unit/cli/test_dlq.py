@@ -15,7 +15,7 @@ from labelstream.deploy.cli.dlq_options import moment, place
 from labelstream.deploy.cli.dlq_view import as_entry, as_export, as_row, in_full
 from labelstream.deploy.cli.terminal import escape
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.stream.letters import Letter
+from labelstream.workers.stream.dlq.dead_letters import Letter
 from labelstream.workers.stream.record_batch.unread import header_name
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_errors import fails

@@ -15,7 +15,7 @@ from labelstream.workers.stream.broker.bounded_reader import make_reader, partit
 from labelstream.workers.stream.broker.connection import explained
 from labelstream.workers.stream.broker.topics import TOPIC_NAME
 from labelstream.workers.stream.codec.encode import omission
-from labelstream.workers.stream.letters import Letter
+from labelstream.workers.stream.dlq.dead_letters import Letter
 
 
 class Origins:

@@ -15,10 +15,10 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import explained
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
 from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.ledger import Ledger
-from labelstream.workers.stream.letters import Letter, Place, again
-from labelstream.workers.stream.origins import Origins
-from labelstream.workers.stream.redriver import Pair
+from labelstream.workers.stream.dlq.dead_letters import Letter, Place, again
+from labelstream.workers.stream.dlq.ledger import Ledger
+from labelstream.workers.stream.dlq.redrive_transactions import Pair
+from labelstream.workers.stream.dlq.source_records import Origins
 
 CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # of one transaction
 EXAMPLES = 5  # places that are named for each refusal

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream import redrive as redrive_
-from labelstream.workers.stream.ledger import Ledger, ledger_key, ledger_value
-from labelstream.workers.stream.letters import Letter
-from labelstream.workers.stream.redrive import Refusal, Report, Target, redrive
+from labelstream.workers.stream.dlq import redrive as redrive_
+from labelstream.workers.stream.dlq.dead_letters import Letter
+from labelstream.workers.stream.dlq.ledger import Ledger, ledger_key, ledger_value
+from labelstream.workers.stream.dlq.redrive import Refusal, Report, Target, redrive
 
 TARGET = Target("in", 2, 10_000, "in")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.encode import encode_dead_letter, number_in, omission, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.letters import Letter, Selection, again
+from labelstream.workers.stream.dlq.dead_letters import Letter, Selection, again
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)

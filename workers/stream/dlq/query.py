@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import read_up_to
 from labelstream.workers.stream.broker.connection import explained, is_in_memory
-from labelstream.workers.stream.letters import Letter, Selection
+from labelstream.workers.stream.dlq.dead_letters import Letter, Selection
 
 Bounds = dict[TopicPartition, tuple[int, int]]  # the first offset of each partition, and the one after the last
 

@@ -1,0 +1,1 @@
+"""Dead letters read back, chosen and redriven once; the worker knows nothing of it."""
