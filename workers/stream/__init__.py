@@ -1,0 +1,1 @@
+"""One worker, its loop, and what travels in it."""

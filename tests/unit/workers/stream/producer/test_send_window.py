@@ -17,10 +17,10 @@ from labelstream.workers.stream.producer import destinations
 from labelstream.workers.stream.producer import send_window as flow
 from labelstream.workers.stream.producer.destinations import Destinations
 from labelstream.workers.stream.producer.send_window import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
-from tests.unit.stream.test_pipeline import A, Bench, message, record
 from tests.unit.workers.stream.delivery.test_exactly_once import Bench as Transactions
 from tests.unit.workers.stream.delivery.test_exactly_once import PaperProducer
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
+from tests.unit.workers.stream.test_pipeline import A, Bench, message, record
 
 SETTINGS = PipelineSettings(input="in", output="out", dead_letter="dlq", model="m", output_partition="same")
 

@@ -18,7 +18,7 @@ from labelstream.workers.engine.packed import PackedSequences
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
 from tests.unit.deploy.fakes import by_length
-from tests.unit.stream.test_pipeline import Bench, benches, message
+from tests.unit.workers.stream.test_pipeline import Bench, benches, message
 
 __all__ = ["benches"]  # the fixture
 ONE, TWO = (f"00-{number:032x}-{number:016x}-01" for number in (1, 2))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.stream.batch import Call, MicroBatch
 from tests.fakes import predict
-from tests.unit.stream.test_pipeline import Bench, message
+from tests.unit.workers.stream.test_pipeline import Bench, message
 
 HELD_S = 0.05
 times = st.floats(0, 10, allow_nan=False)
