@@ -22,7 +22,7 @@ from labelstream.workers.engine.openvino.texts import LEAST
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.predictor import Predictor
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
 Say = Callable[[str], None]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.samples import make_texts
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ConfigError
 
 

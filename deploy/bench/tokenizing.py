@@ -20,8 +20,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation, ModelDescription
-from labelstream.workers.engine.samples import SIGMA
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.synthetic_texts import SIGMA
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
 DEMO = Path(__file__).parents[1] / "demo" / "model" / "tokenizer.json"
 WORDS, MIXED_SHARE, MICRO_BATCH = 25_000, 0.16, 256

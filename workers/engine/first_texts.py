@@ -13,9 +13,9 @@ from labelstream.workers.engine.batcher import plan_packed
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.faults import one_line
 from labelstream.workers.engine.forwards import Forwards, Rows
-from labelstream.workers.engine.frame import Frame
 from labelstream.workers.engine.packed import PackedSequences
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.special_tokens import Frame
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from labelstream.workers.engine.first_texts import NOT_FINITE
 from labelstream.workers.engine.forwards import Forwards, Rows
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from labelstream.workers.engine.scoring import Scored, score
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError, ModelError
 
 logger = logging.getLogger(__name__)

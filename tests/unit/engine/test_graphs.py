@@ -15,8 +15,8 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.graphs import CudaRecorder, Graphs, recorder_for
 from labelstream.workers.errors import ModelError
 from tests.models import TEXTS
-from tests.unit.engine.support import Recorder, unpadded_on_a_cpu
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
+from tests.unit.workers.engine.support import Recorder, unpadded_on_a_cpu
 
 Folders = Callable[[str], Path]
 

@@ -15,7 +15,7 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.last_layer import LastLayer, narrow
 from labelstream.workers.engine.reading import Logits, Pooled, TargetLogits
 from tests.models import FAMILIES, build
-from tests.unit.engine.support import unpadded_on_a_cpu
+from tests.unit.workers.engine.support import unpadded_on_a_cpu
 
 KNOWN = ("distilbert", "bert", "roberta", "xlm-roberta", "electra")
 Folders = Callable[[str], Path]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine import wordcache
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
 from labelstream.workers.engine.packed import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.engine.tokenizer import TextTokenizer
-from labelstream.workers.engine.words import words_of
+from labelstream.workers.engine.tokenization import word_cache as wordcache
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.word_rules import words_of
 from tests.models import make_tokenizer
 
 BERT = make_tokenizer("bert").backend_tokenizer.to_str()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.samples import make_texts
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
 
 _CALIBRATION, _HELD_OUT = 200, 500

@@ -17,7 +17,7 @@ from labelstream.workers.engine.tasks.prepared import (
     refused_width,
     top_ks_of,
 )
-from labelstream.workers.engine.tokenizer import TextTokenizer
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.engine.windows import aggregate, encode_windows
 
 _PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
-from labelstream.workers.engine.refusals import too_large
 from labelstream.workers.engine.tasks.prepared import (
     Prepared,
     encode_answerable,
@@ -23,7 +22,8 @@ from labelstream.workers.engine.tasks.prepared import (
     refused_width,
     top_ks_of,
 )
-from labelstream.workers.engine.tokenizer import TextTokenizer, pack
+from labelstream.workers.engine.tokenization.refusals import too_large
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
 from labelstream.workers.errors import ModelError
 
 MOST_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default

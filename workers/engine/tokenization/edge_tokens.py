@@ -1,7 +1,7 @@
 """What the tokens of a text begin or end with of which only one end is looked at, whatever the rest is. No torch.
 
-For texts without a place to be cut at (`labelstream.workers.engine.places`), such as one word of a million letters.
-Read in `tokenizers` 0.23, and tested against tokenizing the whole.
+For texts without a place to be cut at (`labelstream.workers.engine.tokenization.split_points`), such as one word of a
+million letters. Read in `tokenizers` 0.23, and tested against tokenizing the whole.
 
 - Pre-tokenizers split from the left, so that all pieces of a text's beginning but the last are those of the whole text.
 - Of the last piece the first characters are known. The token that goes beyond them begins at one of the last n of them,
@@ -22,8 +22,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, pre_tokenizers
 
-from labelstream.workers.engine.frame import int32_bytes
-from labelstream.workers.engine.places import KEEP_KINDS, PLAIN, Parts, spellings_of
+from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
+from labelstream.workers.engine.tokenization.split_points import KEEP_KINDS, PLAIN, Parts, spellings_of
 
 _SHORT = 16  # characters of a token that is not looked up; nearly all have fewer
 _UNSEEN = 4  # characters that the expression of ByteLevel looks ahead: "'ll", and the one behind whitespace

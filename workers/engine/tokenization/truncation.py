@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from labelstream.workers.engine.frame import ID_BYTES
-from labelstream.workers.engine.openings import Openings
-from labelstream.workers.engine.places import Places
-from labelstream.workers.engine.words import Words
+from labelstream.workers.engine.tokenization.edge_tokens import Openings
+from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
+from labelstream.workers.engine.tokenization.split_points import Places
+from labelstream.workers.engine.tokenization.word_rules import Words
 
 PART_CHARS = 8  # of a token's share of a part, at first: words have about six characters, with the space before them
 _PROBE_CHARS = 1_000  # in which a place is looked for: to look for one everywhere takes longer than to tokenize

@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from labelstream.workers.engine.frame import Frame, frames, int32_bytes
+from labelstream.workers.engine.tokenization.special_tokens import Frame, frames, int32_bytes
 from labelstream.workers.errors import ModelError
 
 WORDS = {word: i for i, word in enumerate(["?", "<s>", "</s>", "good", "bad", "a", "b", "c"])}

@@ -1,7 +1,7 @@
 """A bounded cache from one whitespace-delimited word to its token ids. No torch.
 
-Whether the words of a text may be looked up one by one is `labelstream.workers.engine.words`' to know; `WordCache`
-refuses every word that may hold an added token.
+Whether the words of a text may be looked up one by one is `labelstream.workers.engine.tokenization.word_rules`' to
+know; `WordCache` refuses every word that may hold an added token.
 """
 
 import re

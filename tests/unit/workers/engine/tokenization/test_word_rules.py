@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from labelstream.workers.engine.frame import int32_bytes
-from labelstream.workers.engine.words import words_of
+from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
+from labelstream.workers.engine.tokenization.word_rules import words_of
 from tests.models import make_tokenizer
-from tests.unit.engine.scripts import MANY_SCRIPTS
+from tests.support.unicode_texts import MANY_SCRIPTS
 
 METASPACE = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
 Change = Callable[[Tokenizer], Any]

@@ -14,13 +14,13 @@ from tokenizers import Tokenizer
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
 from labelstream.workers.engine.description import Keep, ModelDescription
-from labelstream.workers.engine.ends import PART_CHARS, Ends
-from labelstream.workers.engine.frame import ID_BYTES, frames, int32_bytes
-from labelstream.workers.engine.openings import openings_of
 from labelstream.workers.engine.packed import PackedSequences
-from labelstream.workers.engine.places import places_of
-from labelstream.workers.engine.refusals import NO_TOKENS, too_large, unreadable
-from labelstream.workers.engine.words import steps_of, words_of
+from labelstream.workers.engine.tokenization.edge_tokens import openings_of
+from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large, unreadable
+from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, frames, int32_bytes
+from labelstream.workers.engine.tokenization.split_points import places_of
+from labelstream.workers.engine.tokenization.truncation import PART_CHARS, Ends
+from labelstream.workers.engine.tokenization.word_rules import steps_of, words_of
 from labelstream.workers.errors import ModelError
 
 # One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.

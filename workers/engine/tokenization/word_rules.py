@@ -20,8 +20,14 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
-from labelstream.workers.engine.frame import ID_BYTES
-from labelstream.workers.engine.wordcache import MAX_WORDS, Uncacheable, WordCache, added_tokens, has_controls
+from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
+from labelstream.workers.engine.tokenization.word_cache import (
+    MAX_WORDS,
+    Uncacheable,
+    WordCache,
+    added_tokens,
+    has_controls,
+)
 
 _LONG_TEXT_CHARS_PER_WORD = 8
 _PRINTABLE_ASCII = tuple(map(chr, range(0x21, 0x7F)))

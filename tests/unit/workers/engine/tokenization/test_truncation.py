@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from labelstream.workers.classifier import Request
-from labelstream.workers.engine import ends
 from labelstream.workers.engine.description import Activation, Keep, ModelDescription, Windows
-from labelstream.workers.engine.frame import ID_BYTES, int32_bytes
-from labelstream.workers.engine.tokenizer import TextTokenizer, cut
+from labelstream.workers.engine.tokenization import truncation as ends
+from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 from labelstream.workers.engine.windows import encode_windows, spans
 from tests.models import make_tokenizer
-from tests.unit.engine.scripts import MANY_SCRIPTS
+from tests.support.unicode_texts import MANY_SCRIPTS
 
 ATOMS = (
     "good ", "not bad ", "a ", ". ", ".", "..", "...", "a", "ab", "abcdefghij", "\x01", " ", "  ", "\n", "\t", "\r\n",

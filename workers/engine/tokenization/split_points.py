@@ -3,8 +3,8 @@
 Read in `tokenizers` 0.23; each rule is tested against tokenizing the whole. A place lies between two characters. No
 added token lies across it, and neither normalizer nor pre-tokenizer looks across it:
 
-- a space behind a letter, a digit or a sign, for every tokenizer that `labelstream.workers.engine.words` reads word by
-word: the
+- a space behind a letter, a digit or a sign, for every tokenizer that
+`labelstream.workers.engine.tokenization.word_rules` reads word by word: the
   normalizers there work on single characters, or on a character and the marks behind it, and a space is no mark;
 - for WordPiece behind BERT's pre-tokenizer also other whitespace, both sides of ASCII punctuation, between two signs of
   other punctuation, and between two Chinese characters: that pre-tokenizer makes each of them a piece of its own;
