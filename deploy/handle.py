@@ -20,7 +20,7 @@ from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress,
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import Task, task_for
-from labelstream.workers.engine.tasks.prepared import Prepared
+from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from labelstream.workers.engine.packing import packing_for, positions_of, takes_
 from labelstream.workers.engine.reading import Reading
 from labelstream.workers.engine.shapes import layout_of
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_fill_mask import assert_same, masked
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.unit.workers.engine.support import unpadded_on_a_cpu
+from tests.unit.workers.engine.tasks.test_fill_mask import assert_same, masked
 
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 from labelstream.workers.engine.description import ModelDescription, TaskName
+from labelstream.workers.engine.tasks.base import Task
 from labelstream.workers.engine.tasks.classification import TextClassification
+from labelstream.workers.engine.tasks.deduplicate import EachOnce
 from labelstream.workers.engine.tasks.embedding import TextEmbedding
 from labelstream.workers.engine.tasks.fill_mask import FillMask
-from labelstream.workers.engine.tasks.prepared import Task
-from labelstream.workers.engine.tasks.repeats import EachOnce
 from labelstream.workers.engine.tasks.zero_shot import ZeroShotClassification
 
 

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
-from labelstream.workers.engine.answers import predictions
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName, Windows
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
-from labelstream.workers.engine.tasks.acceptance import Acceptance
-from labelstream.workers.engine.tasks.prepared import (
+from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,
     refusals,
@@ -17,8 +15,10 @@ from labelstream.workers.engine.tasks.prepared import (
     refused_width,
     top_ks_of,
 )
+from labelstream.workers.engine.tasks.postprocess import predictions
+from labelstream.workers.engine.tasks.thresholds import Acceptance
+from labelstream.workers.engine.tasks.windows import aggregate, encode_windows
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
-from labelstream.workers.engine.windows import aggregate, encode_windows
 
 _PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Request
-from labelstream.workers.engine.answers import by_label
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.packed import ScoredSequences
-from labelstream.workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_beside_text
+from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_beside_text
+from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
 _DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numeric_limits<float>::max_digits10

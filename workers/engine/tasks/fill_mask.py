@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
-from labelstream.workers.engine.tasks.prepared import (
+from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,
     refusals,

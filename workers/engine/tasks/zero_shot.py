@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.answers import by_label
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
-from labelstream.workers.engine.tasks.acceptance import Acceptance
-from labelstream.workers.engine.tasks.prepared import Prepared, encode_answerable, refusals, refused_top_k
+from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_top_k
+from labelstream.workers.engine.tasks.postprocess import by_label
+from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut, pack

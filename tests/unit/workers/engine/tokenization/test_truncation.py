@@ -15,10 +15,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation, Keep, ModelDescription, Windows
+from labelstream.workers.engine.tasks.windows import encode_windows, spans
 from labelstream.workers.engine.tokenization import truncation as ends
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
-from labelstream.workers.engine.windows import encode_windows, spans
 from tests.models import make_tokenizer
 from tests.support.unicode_texts import MANY_SCRIPTS
 

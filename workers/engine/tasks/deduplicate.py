@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labelstream.workers.classifier import Request
-from labelstream.workers.engine.tasks.prepared import Prepared, Task
+from labelstream.workers.engine.tasks.base import Prepared, Task
 
 
 class EachOnce:

@@ -18,9 +18,9 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.tasks.windows import aggregate, spans
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
-from labelstream.workers.engine.windows import aggregate, spans
 from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build
 

@@ -12,7 +12,7 @@ from labelstream.workers.engine.description import Activation, ModelDescription
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.tasks.acceptance import Acceptance
+from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build
 

@@ -13,9 +13,9 @@ from labelstream.workers.classifier import Answer, Fault, Prediction, RecordErro
 from labelstream.workers.engine.description import Mask, ModelDescription, ZeroShot
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.engine.tasks.prepared import Prepared
-from labelstream.workers.engine.tasks.repeats import EachOnce
-from tests.unit.engine.test_tasks import DESCRIPTION
+from labelstream.workers.engine.tasks.base import Prepared
+from labelstream.workers.engine.tasks.deduplicate import EachOnce
+from tests.unit.workers.engine.tasks.test_tasks import DESCRIPTION
 
 NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
               ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y")))  # fmt: skip

@@ -8,11 +8,11 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
-from labelstream.workers.engine.answers import predictions
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
+from labelstream.workers.engine.tasks.postprocess import predictions
 from labelstream.workers.errors import ModelError
 from tests.models import make_tokenizer
 
