@@ -71,7 +71,7 @@ class ModelReplica:
 
         torch.set_num_threads(threads)
         check_reserved(settings.source)
-        from labelstream.workers.engine.loading import load
+        from labelstream.workers.engine.loading.loader import load
         from labelstream.workers.engine.predictor import Predictor
 
         description, backend = load(settings.source, options_of(settings))

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from labelstream.workers.engine.source import is_path, model_files
+from labelstream.workers.engine.loading.hub import is_path, model_files
 
 _PACKAGES = ("deploy", "schemas", "workers")
 

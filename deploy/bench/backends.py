@@ -17,7 +17,7 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.agreement import agreement
 from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.openvino.texts import LEAST
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.predictor import Predictor

@@ -15,8 +15,8 @@ from labelstream.deploy.bench.pipelines import CLASSIFICATION, BestPipeline, pad
 from labelstream.deploy.bench.texts import texts_for
 from labelstream.workers.classifier import RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.device import Precision, device_for, name_of, precision_for
 from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.loading.device import Precision, device_for, name_of, precision_for
 from labelstream.workers.engine.tasks import task_for
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it

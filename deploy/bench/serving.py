@@ -24,8 +24,8 @@ from labelstream.deploy.cores import usable_cores
 from labelstream.deploy.handle import ServeClassifier
 from labelstream.deploy.names import APP, model_deployment
 from labelstream.workers.classifier import Answer, RecordError, Request
-from labelstream.workers.engine.device import device_for, name_of
-from labelstream.workers.engine.source import resolve
+from labelstream.workers.engine.loading.device import device_for, name_of
+from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.settings import KafkaSettings, Settings
 

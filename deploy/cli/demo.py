@@ -83,7 +83,7 @@ def _check_model(source: str) -> None:
         if not (SHIPPED_MODEL / "config.json").is_file():
             raise ModelError(f"{SHIPPED_MODEL}: the demo's model is not there; install again, or name one with --model")
         return
-    from labelstream.workers.engine.source import is_path, resolve
+    from labelstream.workers.engine.loading.hub import is_path, resolve
 
     if is_path(source):
         resolve(source)

@@ -17,7 +17,7 @@ def fetch(
 
     For images with models in them, and for machines that reach no hub: `HF_HUB_OFFLINE=1` runs on what is there.
     """
-    from labelstream.workers.engine.source import is_path, resolve
+    from labelstream.workers.engine.loading.hub import is_path, resolve
 
     named = [model.partition("@") for model in models]
     for source, at, revision in named:

@@ -19,13 +19,13 @@ class Remarks:
 
 def check_models(settings: Any, remarks: Remarks) -> None:
     """Load each model as a replica would, on the CPU, and let go of it."""
-    from labelstream.workers.engine.source import resolve
+    from labelstream.workers.engine.loading.hub import resolve
 
     for name, model in settings.models.items():
         try:
             resolve(model.source, model.revision)
             from labelstream.deploy.options import options_of
-            from labelstream.workers.engine.loading import load  # torch: not before there is something to load
+            from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
 
             load(model.source, replace(options_of(model), device="cpu", dtype="auto"))
         except LabelstreamError as error:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import transformers
 
-from labelstream.workers.engine import loading
 from labelstream.workers.engine.batcher import PackedBatch, pack
 from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.loading import loader as loading
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed import PackedSequences
 from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor

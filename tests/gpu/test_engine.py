@@ -17,7 +17,7 @@ import torch
 from labelstream.workers.engine import varlen
 from labelstream.workers.engine.batcher import pack, pad
 from labelstream.workers.engine.forwards import Rows
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor

@@ -9,7 +9,7 @@ HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """How to load and use a model; `labelstream.workers.engine.loading.load` checks them against it.
+    """How to load and use a model; `labelstream.workers.engine.loading.loader.load` checks them against it.
 
     `revision`: a commit, tag or branch of the hub. `task`: one of `labelstream.workers.engine.description.TaskName`.
     `device`: "auto" | "cpu" | "cuda". `dtype`: "auto" | "float32" | "bfloat16" | "float16".

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
 from labelstream.deploy.bench.texts import texts_for
 from labelstream.deploy.cli.main import app
-from labelstream.workers.engine import device
+from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
 from labelstream.workers.errors import ConfigError
 from tests.models import FAMILIES, TEXTS, build, make_tokenizer

@@ -10,8 +10,8 @@ import pytest
 import torch
 import transformers
 
-from labelstream.workers.engine import loading
 from labelstream.workers.engine.gelu import LinearGelu, fuse_gelu
+from labelstream.workers.engine.loading import loader as loading
 from tests.models import FAMILIES, build
 
 Folders = Callable[[str], Path]

@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine import loading, openvino_backend
+from labelstream.workers.engine import openvino_backend
 from labelstream.workers.engine.batcher import PaddedBatch
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.openvino import cache, choice, conversion, quantizing, verifying
 from labelstream.workers.engine.openvino import loading as openvino_loading
 from labelstream.workers.engine.openvino_backend import OpenVINOBackend
@@ -283,7 +284,7 @@ IMPORTED = """
 import sys
 if sys.argv[2] == "without":
     sys.modules["openvino"] = None
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 _, backend = load(sys.argv[1], ModelOptions(device="cpu", dtype="float32"))
 print(type(backend).__name__, sys.modules.get("openvino_telemetry", "not imported"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelstream.workers.engine import loading
+from labelstream.workers.engine.loading import loader as loading
 from labelstream.workers.engine.options import ModelOptions
 from tests.models import build, scale_weights
 

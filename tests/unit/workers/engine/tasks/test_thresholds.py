@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.engine.description import Activation, ModelDescription
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.errors import ModelError

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, Keep
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.loading import load
+from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed import ScoredSequences
 from labelstream.workers.engine.tasks.windows import aggregate, spans

@@ -194,7 +194,7 @@ def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monk
 def test_what_cannot_work_is_an_error_at_start(
     nli_folder: Folders, labels: tuple[str, ...], options: dict[str, Any], problem: str
 ) -> None:
-    from labelstream.workers.engine.loading import load
+    from labelstream.workers.engine.loading.loader import load
 
     with pytest.raises(ModelError, match=problem):
         load(str(nli_folder("distilbert", labels)), ModelOptions(**{**OPTIONS, **options}))

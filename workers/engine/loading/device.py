@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from labelstream.workers.engine.trial import MARGIN, bfloat16_speedup
+from labelstream.workers.engine.loading.dtype_trial import MARGIN, bfloat16_speedup
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)

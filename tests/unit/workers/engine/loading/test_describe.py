@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import transformers
 
-from labelstream.workers.engine.describing import activation_of, describe
 from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, Windows, ZeroShot
+from labelstream.workers.engine.loading.describe import activation_of, describe
 from labelstream.workers.engine.options import HYPOTHESIS_TEMPLATE, ModelOptions
 from labelstream.workers.errors import ModelError
 from tests.models import make_tokenizer

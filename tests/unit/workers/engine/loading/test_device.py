@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from labelstream.workers.engine import device, trial
+from labelstream.workers.engine.loading import device
+from labelstream.workers.engine.loading import dtype_trial as trial
 from labelstream.workers.errors import ModelError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

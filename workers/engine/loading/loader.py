@@ -11,20 +11,20 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from labelstream.workers.engine.backend import Backend
-from labelstream.workers.engine.describing import describe, task_of
 from labelstream.workers.engine.description import ModelDescription, TaskName
-from labelstream.workers.engine.device import device_for, dtype_for
-from labelstream.workers.engine.families import FAMILIES, Family
 from labelstream.workers.engine.faults import one_line
 from labelstream.workers.engine.gelu import fuse_gelu
 from labelstream.workers.engine.graphs import Graphs, recorder_for
-from labelstream.workers.engine.labels import check_mappings
+from labelstream.workers.engine.loading.architectures import FAMILIES, Family
+from labelstream.workers.engine.loading.describe import describe, task_of
+from labelstream.workers.engine.loading.device import device_for, dtype_for
+from labelstream.workers.engine.loading.hub import resolve
+from labelstream.workers.engine.loading.labels import check_mappings
 from labelstream.workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed_linear import pack_linears
 from labelstream.workers.engine.packing import packing_for, unpadded_on
 from labelstream.workers.engine.reading import Logits, Pooled, Reading, TargetLogits
-from labelstream.workers.engine.source import resolve
 from labelstream.workers.engine.torch_backend import TorchBackend
 from labelstream.workers.errors import ModelError
 
