@@ -2,7 +2,8 @@
 
 MFU (model FLOPs utilization) as in "PaLM: Scaling Language Modeling with Pathways" (Chowdhery et al. 2022, appendix B):
 FLOPs of the real tokens, padding not counted, per second, as a share of the peak. The peak is a large matrix product of
-the same dtype, timed in the same process. What the engine leaves out (`labelstream.workers.engine.last_layer`) is not
+the same dtype, timed in the same process. What the engine leaves out
+(`labelstream.workers.engine.backends.pytorch.last_layer`) is not
 counted for it: by the FLOPs of the model as transformers runs it, its MFU would be higher.
 """
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from labelstream.workers.engine.last_layer import narrow
+from labelstream.workers.engine.backends.pytorch.last_layer import narrow
 
 _SHORT, _LONG = 16, 64
 _SIDE = {"cpu": 2_048, "cuda": 8_192}

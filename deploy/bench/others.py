@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from labelstream.workers.engine.backend import Backend, done_already
+from labelstream.workers.engine.backends.openvino.backend import arrays
 from labelstream.workers.engine.batcher import PaddedBatch
 from labelstream.workers.engine.loading.hub import resolve
-from labelstream.workers.engine.openvino_backend import arrays
 
 Run = Callable[[dict[str, Any]], torch.Tensor]
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from labelstream.workers.engine.graphs import Graphs, recorder_for
-from labelstream.workers.engine.shapes import layout_of
-from labelstream.workers.engine.varlen import Layout, attend, attend_once
+from labelstream.workers.engine.backends.pytorch.buckets import layout_of
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout, attend, attend_once
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, table, tried
 from tests.gpu.material import Batch, up_to

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from labelstream.workers.engine import varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
 from tests.gpu.material import Batch
 
 try:

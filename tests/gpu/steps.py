@@ -278,7 +278,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
 
 _FAILED_CAPTURE = """
 import torch
-from labelstream.workers.engine.graphs import CudaRecorder, Graphs
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaRecorder, Graphs
 graphs, before = Graphs(CudaRecorder(torch.device("cuda"))), torch.cuda.current_stream()
 x = torch.ones(8, device="cuda")
 def bad():

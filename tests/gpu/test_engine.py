@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from labelstream.workers.engine import varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
+from labelstream.workers.engine.backends.pytorch.buckets import Shapes, layout_of
+from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedStager
 from labelstream.workers.engine.batcher import pack, pad
 from labelstream.workers.engine.forwards import Rows
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
 from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
-from labelstream.workers.engine.shapes import Shapes, layout_of
-from labelstream.workers.engine.staging import PinnedStager
 from labelstream.workers.errors import ModelError
 from tests.gpu.material import make_ids
 from tests.gpu.uninstalled import python_path
@@ -180,7 +180,7 @@ def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answer
 def test_a_recording_that_fails_leaves_the_stream_as_it_was() -> None:
     script = """
 import torch
-from labelstream.workers.engine.graphs import CudaRecorder
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaRecorder
 before, x = torch.cuda.current_stream(), torch.ones(8, device="cuda")
 def asks():
     x.sum().item()

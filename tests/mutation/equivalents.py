@@ -8,7 +8,7 @@ _ANSWERS, _BATCHER, _DESCRIBING, _FRAME, _PACKED, _READING, _SCORING, _TOKENIZER
 _FASTER = "both ways give the same, and one is faster"
 _LIMIT = "a limit that is as good a little higher or lower"
 _NOTHING = "of nothing that is run"
-_LAST = "workers/engine/last_layer.py"
+_LAST = "workers/engine/backends/pytorch/last_layer.py"
 _MADE_UP = "any made-up values show whether layers are the same"
 _FOUND = "the comparison of both layers finds it as well"
 _NO_LENGTH = "any number that is no length will do"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import Fault, RecordError, Request
 from labelstream.workers.engine import first_texts
 from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.backends.pytorch.host_copy import Fetched, begin_fetch
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.faults import is_out_of_memory, one_line
-from labelstream.workers.engine.fetching import Fetched, begin_fetch
 from labelstream.workers.engine.first_texts import NOT_FINITE
 from labelstream.workers.engine.forwards import Forwards, Rows
 from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from labelstream.workers.engine.packed_linear import pack_linears
+from labelstream.workers.engine.backends.pytorch.prepacked_linear import pack_linears
 
 # Products take about four fifths of a model's time in float32. Softmax, norms and GELU gain nothing. So a model is a
 # third faster where products are 1.5 times as fast. Less is not worth two digits of the scores. CPUs are far from it on

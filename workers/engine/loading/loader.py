@@ -11,21 +11,21 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from labelstream.workers.engine.backend import Backend
+from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, unless_asked
+from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.fused_gelu import fuse_gelu
+from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, Reading, TargetLogits
+from labelstream.workers.engine.backends.pytorch.prepacked_linear import pack_linears
+from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, unpadded_on
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.faults import one_line
-from labelstream.workers.engine.gelu import fuse_gelu
-from labelstream.workers.engine.graphs import Graphs, recorder_for
 from labelstream.workers.engine.loading.architectures import FAMILIES, Family
 from labelstream.workers.engine.loading.describe import describe, task_of
 from labelstream.workers.engine.loading.device import device_for, dtype_for
 from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.loading.labels import check_mappings
-from labelstream.workers.engine.openvino.choice import Unconvertible, takes_openvino, unless_asked
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.packed_linear import pack_linears
-from labelstream.workers.engine.packing import packing_for, unpadded_on
-from labelstream.workers.engine.reading import Logits, Pooled, Reading, TargetLogits
-from labelstream.workers.engine.torch_backend import TorchBackend
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _in_openvino(
     description: ModelDescription, options: ModelOptions, inputs: dict[str, Any], folder: Path, dtype: torch.dtype
 ) -> Backend | None:
     """None where torch has to run the model."""
-    from labelstream.workers.engine.openvino.loading import Parts, load_openvino
+    from labelstream.workers.engine.backends.openvino.loader import Parts, load_openvino
 
     def weights() -> tuple[PreTrainedModel, Reading]:
         task = TaskName(description.task)

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 import torch
 
-from labelstream.workers.engine.graphs import Recorder as RecorderProtocol
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import Recorder as RecorderProtocol
 from labelstream.workers.engine.loading import loader as loading
 
 R = TypeVar("R", bound=RecorderProtocol | None)

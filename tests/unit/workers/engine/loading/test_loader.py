@@ -12,13 +12,13 @@ import torch
 import transformers
 from huggingface_hub import errors
 
+from labelstream.workers.engine.backends.pytorch.prepacked_linear import PackedLinear, pack_linears
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.loading import hub as source
 from labelstream.workers.engine.loading.describe import activation_of
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.packed_linear import PackedLinear, pack_linears
 from labelstream.workers.errors import ModelError
 from tests.models import MAX_LENGTH, build, edit_config
 

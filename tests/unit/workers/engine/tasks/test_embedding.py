@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from labelstream.workers.classifier import Embedding, Fault, RecordError, Request
+from labelstream.workers.engine.backends.pytorch.heads import Pooled
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.reading import Pooled
 from labelstream.workers.engine.tasks.embedding import shortest
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS

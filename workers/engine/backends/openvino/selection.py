@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from labelstream.workers.engine.openvino.runtime import EXTRA, missing_package
+from labelstream.workers.engine.backends.openvino.runtime import EXTRA, missing_package
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
 

@@ -12,13 +12,14 @@ import torch
 import transformers
 
 from labelstream.workers.classifier import Embedding, Prediction, Request
-from labelstream.workers.engine import torch_backend, varlen
+from labelstream.workers.engine.backends.pytorch import backend as torch_backend
+from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
+from labelstream.workers.engine.backends.pytorch.buckets import layout_of
+from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
 from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.packing import packing_for, positions_of, takes_4d_masks
-from labelstream.workers.engine.reading import Reading
-from labelstream.workers.engine.shapes import layout_of
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.unit.workers.engine.support import unpadded_on_a_cpu

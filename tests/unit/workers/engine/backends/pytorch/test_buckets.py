@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.blocks import BLOCK, blocks_of, count_blocks
-from labelstream.workers.engine.shapes import MOST_TOKENS, Shapes, fill_up, layout_of
+from labelstream.workers.engine.backends.pytorch.attention_blocks import BLOCK, blocks_of, count_blocks
+from labelstream.workers.engine.backends.pytorch.buckets import MOST_TOKENS, Shapes, fill_up, layout_of
 
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 

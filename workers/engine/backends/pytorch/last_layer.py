@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from labelstream.workers.engine import varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
 from labelstream.workers.engine.faults import one_line
 
 logger = logging.getLogger(__name__)

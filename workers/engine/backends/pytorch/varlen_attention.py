@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from labelstream.workers.engine.blocks import BLOCK
+from labelstream.workers.engine.backends.pytorch.attention_blocks import BLOCK
 
 NAME = "labelstream_varlen"
 

@@ -12,20 +12,24 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from labelstream.workers.engine import last_layer, reading
-from labelstream.workers.engine.agreement import agreement
+from labelstream.workers.engine.backends.openvino import cache, conversion
+from labelstream.workers.engine.backends.openvino import deberta_positions as positions
+from labelstream.workers.engine.backends.openvino import parity_check as verifying
+from labelstream.workers.engine.backends.openvino import quantization as quantizing
+from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
+from labelstream.workers.engine.backends.openvino.calibration_texts import material_for
+from labelstream.workers.engine.backends.openvino.conversion import convert, input_names
+from labelstream.workers.engine.backends.openvino.label_agreement import agreement
+from labelstream.workers.engine.backends.openvino.parity_check import difference
+from labelstream.workers.engine.backends.openvino.quantization import has_vnni, quantize
+from labelstream.workers.engine.backends.openvino.runtime import compiled, computes, core, imported, versions
+from labelstream.workers.engine.backends.openvino.selection import Unconvertible
+from labelstream.workers.engine.backends.pytorch import heads as reading
+from labelstream.workers.engine.backends.pytorch import last_layer
+from labelstream.workers.engine.backends.pytorch.heads import Reading
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
 from labelstream.workers.engine.faults import one_line
-from labelstream.workers.engine.openvino import cache, conversion, positions, quantizing, verifying
-from labelstream.workers.engine.openvino.choice import Unconvertible
-from labelstream.workers.engine.openvino.conversion import convert, input_names
-from labelstream.workers.engine.openvino.quantizing import has_vnni, quantize
-from labelstream.workers.engine.openvino.runtime import compiled, computes, core, imported, versions
-from labelstream.workers.engine.openvino.texts import material_for
-from labelstream.workers.engine.openvino.verifying import difference
-from labelstream.workers.engine.openvino_backend import OpenVINOBackend
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.reading import Reading
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from labelstream.workers.engine.gelu import LinearGelu, fuse_gelu
+from labelstream.workers.engine.backends.pytorch.fused_gelu import LinearGelu, fuse_gelu
 from labelstream.workers.engine.loading import loader as loading
 from tests.models import FAMILIES, build
 

@@ -15,16 +15,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine import openvino_backend
+from labelstream.workers.engine.backends.openvino import backend as openvino_backend
+from labelstream.workers.engine.backends.openvino import cache, conversion
+from labelstream.workers.engine.backends.openvino import loader as openvino_loading
+from labelstream.workers.engine.backends.openvino import parity_check as verifying
+from labelstream.workers.engine.backends.openvino import quantization as quantizing
+from labelstream.workers.engine.backends.openvino import selection as choice
+from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
+from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
 from labelstream.workers.engine.batcher import PaddedBatch
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading import loader as loading
 from labelstream.workers.engine.loading.loader import load
-from labelstream.workers.engine.openvino import cache, choice, conversion, quantizing, verifying
-from labelstream.workers.engine.openvino import loading as openvino_loading
-from labelstream.workers.engine.openvino_backend import OpenVINOBackend
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.torch_backend import TorchBackend
 from labelstream.workers.errors import ModelError
 from tests.models import TEXTS, build, with_typed_pairs
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 import transformers
 
+from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, TargetLogits
+from labelstream.workers.engine.backends.pytorch.last_layer import LastLayer, narrow
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.last_layer import LastLayer, narrow
-from labelstream.workers.engine.reading import Logits, Pooled, TargetLogits
 from tests.models import FAMILIES, build
 from tests.unit.workers.engine.support import unpadded_on_a_cpu
 

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import torch
 
-from labelstream.workers.engine.last_layer import narrow, one_of_each
+from labelstream.workers.engine.backends.pytorch.last_layer import narrow, one_of_each
 
 
 class Reading(Protocol):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from labelstream.workers.engine.staging import fill, share, stager_for, views
+from labelstream.workers.engine.backends.pytorch.pinned_copy import fill, share, stager_for, views
 
 ARRAYS = st.dictionaries(
     st.sampled_from(["ids", "lengths", "type_ids", "targets"]),

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.backend import done_already
+from labelstream.workers.engine.backends.pytorch.attention_blocks import count_blocks
+from labelstream.workers.engine.backends.pytorch.buckets import Shape, Shapes, fill_up, layout_of
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs
+from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.pinned_copy import size_of, stager_for
+from labelstream.workers.engine.backends.pytorch.unpadded import Packing, positions_of, takes_4d_masks
+from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
 from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
-from labelstream.workers.engine.blocks import count_blocks
-from labelstream.workers.engine.graphs import Graphs
-from labelstream.workers.engine.packing import Packing, positions_of, takes_4d_masks
-from labelstream.workers.engine.reading import Reading
-from labelstream.workers.engine.shapes import Shape, Shapes, fill_up, layout_of
-from labelstream.workers.engine.staging import size_of, stager_for
-from labelstream.workers.engine.varlen import Layout
 
 
 class TorchBackend:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from labelstream.workers.engine.openvino.positions import tabled
-from labelstream.workers.engine.openvino.runtime import imported
-from labelstream.workers.engine.reading import Reading
+from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
+from labelstream.workers.engine.backends.openvino.runtime import imported
+from labelstream.workers.engine.backends.pytorch.heads import Reading
 
 # No shape of the example may be taken for a number of the model's own, or for one that is broadcast.
 _ROWS, _LENGTH = 3, 7

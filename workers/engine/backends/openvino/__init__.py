@@ -1,0 +1,1 @@
+"""The model in OpenVINO, compared with torch before it answers."""

@@ -1,0 +1,1 @@
+"""The model in torch, and what makes it faster."""
