@@ -18,7 +18,7 @@ from labelstream.deploy.work import Work
 from labelstream.workers import tracing
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import Task, task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError

@@ -36,7 +36,7 @@ from labelstream.deploy.suspects import Suspects
 from labelstream.deploy.transport import failed_as_a_whole
 from labelstream.deploy.work import Rows, Work, rows_of
 from labelstream.workers.classifier import Fault
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart
 
 log = logging.getLogger(__name__)

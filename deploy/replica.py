@@ -16,17 +16,17 @@ from labelstream.deploy import telemetry
 from labelstream.deploy.board import Notes, Reporter
 from labelstream.deploy.cores import usable_cores
 from labelstream.deploy.gpus import check_reserved
-from labelstream.deploy.joiner import Joiner, full_tokens_for
 from labelstream.deploy.metrics.samples import of_model
 from labelstream.deploy.options import options_of
 from labelstream.workers import tracing
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from labelstream.workers.settings import ModelSettings, Telemetry
 
 if TYPE_CHECKING:
-    from labelstream.workers.engine.predictor import Predictor
+    from labelstream.workers.engine.inference.predictor import Predictor
 
 # How long one of Python's threads keeps the lock that another one waits for. The usual 5 ms are longer than a forward
 # on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
@@ -71,8 +71,8 @@ class ModelReplica:
 
         torch.set_num_threads(threads)
         check_reserved(settings.source)
+        from labelstream.workers.engine.inference.predictor import Predictor
         from labelstream.workers.engine.loading.loader import load
-        from labelstream.workers.engine.predictor import Predictor
 
         description, backend = load(settings.source, options_of(settings))
         predictor = Predictor(description, backend, settings.max_batch_tokens)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Progress, RecordError
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, select, split
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, select, split
 
 Rows = NDArray[np.intp]
 

@@ -14,13 +14,13 @@ from labelstream.deploy.bench.hardware import hardware
 from labelstream.deploy.bench.others import other_ways
 from labelstream.deploy.bench.texts import texts_for
 from labelstream.workers.classifier import Request
-from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.backends.openvino.calibration_texts import LEAST
 from labelstream.workers.engine.backends.openvino.label_agreement import agreement
 from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.inference.backend import Backend
+from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.predictor import Predictor
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from labelstream.deploy.replica import ModelReplica
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings
 
 

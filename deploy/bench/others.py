@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from labelstream.workers.engine.backend import Backend, done_already
 from labelstream.workers.engine.backends.openvino.backend import arrays
-from labelstream.workers.engine.batcher import PaddedBatch
+from labelstream.workers.engine.inference.backend import Backend, done_already
+from labelstream.workers.engine.inference.batching import PaddedBatch
 from labelstream.workers.engine.loading.hub import resolve
 
 Run = Callable[[dict[str, Any]], torch.Tensor]
 
 
 class PlainBackend:
-    """Satisfies `labelstream.workers.engine.backend.Backend`: in float32 on a CPU, by `run`. `like`: who knows the
-    model's ids."""
+    """Satisfies `labelstream.workers.engine.inference.backend.Backend`: in float32 on a CPU, by `run`. `like`: who
+    knows the model's ids."""
 
     device_type, dtype = "cpu", torch.float32
 

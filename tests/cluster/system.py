@@ -19,7 +19,7 @@ from labelstream.deploy.board import Board
 from labelstream.deploy.replica import ModelReplica
 from labelstream.deploy.scaling import policy
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings, load_settings
 from tests.kafka import Broker
 from tests.unit.deploy import fakes

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")

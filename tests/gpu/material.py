@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.ragged import PackedSequences
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 
 _FIRST_WORD = 5  # below are the special tokens of `tests.bench.material`'s vocabulary

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 import transformers
 
-from labelstream.workers.engine.batcher import PackedBatch, pack
-from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.inference.batch_runner import Rows
+from labelstream.workers.engine.inference.batching import PackedBatch, pack
+from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.loading import loader as loading
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.packed import PackedSequences
-from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
+from labelstream.workers.engine.ragged import PackedSequences
 from tests.bench.material import BASE, VOCABULARY, make_model
 from tests.gpu.clock import CUDA, DEVICE
 from tests.gpu.material import make_ids

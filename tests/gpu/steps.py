@@ -18,11 +18,11 @@ import torch.nn.functional as F
 import transformers
 
 from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
-from labelstream.deploy.joiner import Joiner, full_tokens_for
 from labelstream.workers.engine.description import Activation
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, split
-from labelstream.workers.engine.predictor import Predictor
-from labelstream.workers.engine.scoring import score
+from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for
+from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.inference.scoring import score
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, split
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, launch_ms, seconds, sync, table, tried
 from tests.gpu.material import Batch, first, up_to

@@ -17,12 +17,12 @@ import torch
 from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
 from labelstream.workers.engine.backends.pytorch.buckets import Shapes, layout_of
 from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedStager
-from labelstream.workers.engine.batcher import pack, pad
-from labelstream.workers.engine.forwards import Rows
+from labelstream.workers.engine.inference.batch_runner import Rows
+from labelstream.workers.engine.inference.batching import pack, pad
+from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
-from labelstream.workers.engine.predictor import DEFAULT_BATCH_TOKENS, Predictor
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
 from labelstream.workers.errors import ModelError
 from tests.gpu.material import make_ids
 from tests.gpu.uninstalled import python_path

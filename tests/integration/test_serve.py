@@ -29,7 +29,7 @@ from labelstream.deploy.suspects import MOST_ALONE
 from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, split
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, split
 from labelstream.workers.errors import InferenceError, ModelError
 from labelstream.workers.settings import ModelSettings, Range, Settings, load_settings
 from labelstream.workers.stream.worker import PipelineWorker

@@ -19,7 +19,7 @@ from labelstream.deploy.bench.application import cpu_s
 from labelstream.deploy.replica import ModelReplica
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings, load_settings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.bench.material import MEAN_TOKENS

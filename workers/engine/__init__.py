@@ -1,0 +1,1 @@
+"""The classifier in one process, and the words all its folders share."""

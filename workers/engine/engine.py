@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from labelstream.workers.classifier import Answer, Progress, Request
-from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.inference.backend import Backend
+from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.predictor import Predictor
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.errors import InferenceError
 

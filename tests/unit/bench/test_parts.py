@@ -18,7 +18,7 @@ from labelstream.deploy.bench.plot import against_latency
 from labelstream.deploy.bench.texts import nth_text
 from labelstream.deploy.bench.topics import group_of, plain, settings_for, topics_of
 from labelstream.deploy.bench.traffic import librdkafka_config
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.settings import KafkaSettings
 from tests.unit.deploy.fakes import description
 

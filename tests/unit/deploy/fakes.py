@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from labelstream.workers.engine.description import Activation, ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 
 Answer = Callable[[PackedSequences, int, str], Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
 from tests.unit.deploy.fakes import FakeHandle, by_length
 
 POISON_ID = 6  # of the word "d"

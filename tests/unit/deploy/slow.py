@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, forever
 
 

@@ -19,7 +19,7 @@ from labelstream.deploy.deadlines import Deadlines
 from labelstream.deploy.handle import ServeClassifier
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 from tests.models import build
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising

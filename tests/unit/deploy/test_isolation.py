@@ -14,7 +14,7 @@ from labelstream.deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
 from labelstream.deploy.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
 from labelstream.deploy.work import Work, rows_of
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle

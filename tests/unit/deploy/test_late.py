@@ -11,7 +11,7 @@ from labelstream.deploy import deadlines, deaths, transport
 from labelstream.deploy.handle import ServeClassifier
 from labelstream.deploy.suspects import MOST_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, raising
 from tests.unit.deploy.mortal import MortalHandle

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from labelstream.deploy import replica as replica_module
-from labelstream.deploy.joiner import Joiner
 from labelstream.deploy.replica import ModelReplica
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import Joiner
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged
 from tests.unit.deploy.fakes import by_length, description
 

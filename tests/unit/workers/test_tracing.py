@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from labelstream.deploy import tracing as sdk
-from labelstream.deploy.joiner import Joiner
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Progress, Request
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.dynamic_batcher import Joiner
+from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
 from tests.unit.deploy.fakes import by_length

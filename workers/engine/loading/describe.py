@@ -3,7 +3,7 @@
 from typing import Any
 
 from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.loading.labels import entailment_id, label_names
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks.zero_shot import is_template

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, unless_asked
 from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs, recorder_for
@@ -19,7 +18,8 @@ from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, Re
 from labelstream.workers.engine.backends.pytorch.prepacked_linear import pack_linears
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, unpadded_on
 from labelstream.workers.engine.description import ModelDescription, TaskName
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.loading.architectures import FAMILIES, Family
 from labelstream.workers.engine.loading.describe import describe, task_of
 from labelstream.workers.engine.loading.device import device_for, dtype_for

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from labelstream.workers.classifier import Answer, Fault, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
 # That one message may ask for: all of its micro-batch are computed as wide as the widest. At 1,000 the answers of 512

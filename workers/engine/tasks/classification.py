@@ -5,7 +5,7 @@ from functools import partial
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName, Windows
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Embedding, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_beside_text
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer

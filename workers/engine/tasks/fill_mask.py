@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate, split
 from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Answer, Prediction
-from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 
 
 def predictions(

@@ -10,7 +10,7 @@ import numpy as np
 
 from labelstream.workers.classifier import RecordError, Request
 from labelstream.workers.engine.description import Windows
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_top_k
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tasks.thresholds import Acceptance

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
 from labelstream.workers.engine.description import Keep, ModelDescription
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.engine.tokenization.edge_tokens import openings_of
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large, unreadable
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, frames, int32_bytes

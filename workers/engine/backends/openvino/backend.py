@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.backend import done_already
-from labelstream.workers.engine.batcher import PaddedBatch
+from labelstream.workers.engine.inference.backend import done_already
+from labelstream.workers.engine.inference.batching import PaddedBatch
 
 
 class OpenVINOBackend:
-    """Satisfies `labelstream.workers.engine.backend.Backend`. `compiled`: an `openvino.CompiledModel` whose inputs are
-    some of input_ids, attention_mask, token_type_ids and targets.
+    """Satisfies `labelstream.workers.engine.inference.backend.Backend`. `compiled`: an `openvino.CompiledModel` whose
+    inputs are some of input_ids, attention_mask, token_type_ids and targets.
 
     `dtype`: what it computes in; int8 where it is quantized. `type_vocab_size`: see `Backend`.
     """

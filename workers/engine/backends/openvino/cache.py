@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import cached_assets_path
 
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from labelstream.workers.classifier import Answer, Prediction, Request
-from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.inference.backend import Backend
+from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.tasks import task_for
 
 

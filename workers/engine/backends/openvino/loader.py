@@ -28,7 +28,7 @@ from labelstream.workers.engine.backends.pytorch import heads as reading
 from labelstream.workers.engine.backends.pytorch import last_layer
 from labelstream.workers.engine.backends.pytorch.heads import Reading
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.backend import done_already
 from labelstream.workers.engine.backends.pytorch.attention_blocks import count_blocks
 from labelstream.workers.engine.backends.pytorch.buckets import Shape, Shapes, fill_up, layout_of
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs
@@ -16,12 +15,13 @@ from labelstream.workers.engine.backends.pytorch.heads import Reading
 from labelstream.workers.engine.backends.pytorch.pinned_copy import size_of, stager_for
 from labelstream.workers.engine.backends.pytorch.unpadded import Packing, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
-from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
+from labelstream.workers.engine.inference.backend import done_already
+from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
 
 
 class TorchBackend:
-    """Satisfies `labelstream.workers.engine.backend.PackingBackend`. `model`: in eval mode, on its device; `read`:
-    runs it.
+    """Satisfies `labelstream.workers.engine.inference.backend.PackingBackend`. `model`: in eval mode, on its device;
+    `read`: runs it.
 
     `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
     `type_vocab_size`: see `Backend`. `packing`: how it runs without padding, where it does. `graphs`: keeps what

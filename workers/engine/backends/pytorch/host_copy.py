@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.scoring import Scored
+from labelstream.workers.engine.inference.scoring import Scored
 
 
 class Fetched(NamedTuple):

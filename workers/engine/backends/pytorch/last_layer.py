@@ -14,7 +14,7 @@ from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
-from labelstream.workers.engine.faults import one_line
+from labelstream.workers.engine.error_text import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
 from labelstream.workers.engine.backends.pytorch.heads import PackedReading, Reading
 from labelstream.workers.engine.backends.pytorch.last_layer import ENCODERS
-from labelstream.workers.engine.batcher import PackedBatch
 from labelstream.workers.engine.description import TaskName
+from labelstream.workers.engine.inference.batching import PackedBatch
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
-from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tokenization import word_cache as wordcache
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Mask, ModelDescription, ZeroShot
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.engine.tasks.deduplicate import EachOnce

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, MaskFill, RecordError, Request
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.packed import PackedSequences, concatenate, split
+from labelstream.workers.engine.ragged import PackedSequences, concatenate, split
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
+from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
 
 OPTIONS: dict[str, Any] = {"task": "fill-mask", "device": "cpu", "dtype": "float32"}
 Folders = Callable[[str], Path]

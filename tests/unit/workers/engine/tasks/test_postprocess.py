@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError
-from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.postprocess import by_label, predictions
 
 SCORED = ScoredSequences(np.array([[1, 0, 2], [2, 1, 0]], np.int32), np.array([[3, 2, 1], [6, 5, 4]], np.float32), {})

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.engine.tasks.postprocess import predictions

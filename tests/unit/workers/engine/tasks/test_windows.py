@@ -17,7 +17,7 @@ from labelstream.workers.engine.description import Activation, Keep
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.packed import ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.windows import aggregate, spans
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut

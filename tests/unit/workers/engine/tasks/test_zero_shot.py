@@ -17,7 +17,7 @@ from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks import zero_shot
 from labelstream.workers.errors import ModelError
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import BACKENDS, ODD_TEXTS
+from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
 
 NLI = ("contradiction", "neutral", "entailment")
 LABELS = ("delivery", "quality of the zips", "price", "the colour!", "{}", "%s", "caf\u00e9", "\U0001f600")

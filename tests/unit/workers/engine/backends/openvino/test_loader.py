@@ -23,8 +23,8 @@ from labelstream.workers.engine.backends.openvino import quantization as quantiz
 from labelstream.workers.engine.backends.openvino import selection as choice
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
 from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
-from labelstream.workers.engine.batcher import PaddedBatch
 from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.inference.batching import PaddedBatch
 from labelstream.workers.engine.loading import loader as loading
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from labelstream.workers.classifier import Embedding, Prediction, Request
-from labelstream.workers.engine import predictor as predictor_module
 from labelstream.workers.engine.backends.pytorch import cuda_graphs as graphs_module
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaRecorder, Graphs, recorder_for
 from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.inference import predictor as predictor_module
 from labelstream.workers.errors import ModelError
 from tests.models import TEXTS
-from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.unit.workers.engine.support import Recorder, unpadded_on_a_cpu
+from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 
 Folders = Callable[[str], Path]
 

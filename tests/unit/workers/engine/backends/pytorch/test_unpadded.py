@@ -17,13 +17,13 @@ from labelstream.workers.engine.backends.pytorch import varlen_attention as varl
 from labelstream.workers.engine.backends.pytorch.buckets import layout_of
 from labelstream.workers.engine.backends.pytorch.heads import Reading
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
-from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
 from tests.models import FAMILIES, TEXTS, build
-from tests.unit.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.unit.workers.engine.support import unpadded_on_a_cpu
 from tests.unit.workers.engine.tasks.test_fill_mask import assert_same, masked
+from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")

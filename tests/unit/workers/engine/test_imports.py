@@ -9,7 +9,9 @@ from tests.models import make_tokenizer
 SCRIPT = """
 import sys
 from labelstream.workers.classifier import Request
-from labelstream.workers.engine import batcher, description, packed, tasks
+from labelstream.workers.engine import description, tasks
+from labelstream.workers.engine.inference import batching as batcher
+from labelstream.workers.engine import ragged as packed
 from labelstream.workers.engine.tasks import postprocess as answers
 model = description.ModelDescription(
     "m", "r", "text-classification", ("a", "b"), description.Activation.SOFTMAX, 32, 2, open(sys.argv[1]).read()

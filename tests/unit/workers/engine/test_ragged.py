@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, RecordError
-from labelstream.workers.engine.packed import (
+from labelstream.workers.engine.ragged import (
     PackedSequences,
     ScoredSequences,
     concatenate,

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Request
-from labelstream.workers.engine.backend import Backend, PackingBackend
-from labelstream.workers.engine.batcher import plan_packed
 from labelstream.workers.engine.description import ModelDescription, TaskName
-from labelstream.workers.engine.faults import one_line
-from labelstream.workers.engine.forwards import Forwards, Rows
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.inference.backend import Backend, PackingBackend
+from labelstream.workers.engine.inference.batch_runner import Forwards, Rows
+from labelstream.workers.engine.inference.batching import plan_packed
+from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.engine.tokenization.special_tokens import Frame
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from labelstream.workers.engine.batcher import PackedBatch, PaddedBatch
+from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
 
 
 def done_already() -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.ragged import PackedSequences
 
 Arrays = Mapping[str, NDArray[np.int64]]  # of a batch, by name
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelstream.deploy.joiner import ALONE, Joiner, Span, no_span
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import ALONE, Joiner, Span, no_span
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import by_length
 
@@ -343,8 +343,8 @@ import sys
 sys.modules.update(dict.fromkeys({ABSENT!r}))  # an import of any fails
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from labelstream.deploy.joiner import Joiner
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import Joiner
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 scored = ScoredSequences(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {{}})
 with ThreadPoolExecutor(1) as device:
     joiner = Joiner(device, lambda packed, top_k: lambda: scored, 100, 0.0)

@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate, split_scores
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate, split_scores
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.histogram import Histogram
 
@@ -30,7 +30,7 @@ JOINED_TOKENS = 32_768
 ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
-# As `labelstream.workers.engine.predictor.Predictor.begin`.
+# As `labelstream.workers.engine.inference.predictor.Predictor.begin`.
 Begin = Callable[[PackedSequences, int], Callable[[], ScoredSequences]]
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.backend import Backend, PackingBackend
-from labelstream.workers.engine.batcher import pack, pad, plan, plan_packed
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.inference.backend import Backend, PackingBackend
+from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
+from labelstream.workers.engine.ragged import PackedSequences
 
 logger = logging.getLogger(__name__)
 

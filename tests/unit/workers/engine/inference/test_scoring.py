@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from labelstream.workers.engine.description import Activation
-from labelstream.workers.engine.scoring import score
+from labelstream.workers.engine.inference.scoring import score
 
 
 def test_large_logits_of_either_sign_are_no_trouble() -> None:

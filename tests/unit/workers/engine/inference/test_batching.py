@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.batcher import pack, pad, plan, plan_packed
-from labelstream.workers.engine.packed import PackedSequences
+from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
+from labelstream.workers.engine.ragged import PackedSequences
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
 from labelstream.workers.classifier import Fault, RecordError
-from labelstream.workers.engine.backend import done_already
-from labelstream.workers.engine.batcher import PaddedBatch
 from labelstream.workers.engine.description import Activation, ModelDescription, ZeroShot
-from labelstream.workers.engine.packed import PackedSequences
-from labelstream.workers.engine.predictor import Predictor
+from labelstream.workers.engine.inference.backend import done_already
+from labelstream.workers.engine.inference.batching import PaddedBatch
+from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import make_tokenizer
 

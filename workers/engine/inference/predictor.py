@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Fault, RecordError, Request
-from labelstream.workers.engine import first_texts
-from labelstream.workers.engine.backend import Backend
 from labelstream.workers.engine.backends.pytorch.host_copy import Fetched, begin_fetch
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.faults import is_out_of_memory, one_line
-from labelstream.workers.engine.first_texts import NOT_FINITE
-from labelstream.workers.engine.forwards import Forwards, Rows
-from labelstream.workers.engine.packed import PackedSequences, ScoredSequences, concatenate
-from labelstream.workers.engine.scoring import Scored, score
+from labelstream.workers.engine.error_text import is_out_of_memory, one_line
+from labelstream.workers.engine.inference import self_check as first_texts
+from labelstream.workers.engine.inference.backend import Backend
+from labelstream.workers.engine.inference.batch_runner import Forwards, Rows
+from labelstream.workers.engine.inference.scoring import Scored, score
+from labelstream.workers.engine.inference.self_check import NOT_FINITE
+from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError, ModelError
 

@@ -1,0 +1,1 @@
+"""Batches of rows through a backend, and which row is to blame."""
