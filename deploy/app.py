@@ -11,13 +11,13 @@ from ray.serve.schema import LoggingConfig
 
 from labelstream.deploy import tracing
 from labelstream.deploy.board import Board
-from labelstream.deploy.gpus import num_gpus
+from labelstream.deploy.deployments.gpus import num_gpus
+from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
+from labelstream.deploy.deployments.version import file_of, files_of, version_of
+from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
 from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
-from labelstream.deploy.replica import ModelReplica
-from labelstream.deploy.router import LeastLoaded
 from labelstream.deploy.scaling import follow
-from labelstream.deploy.versions import file_of, files_of, version_of
-from labelstream.deploy.worker import MakeWorker, StreamWorker
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import (
     LogSettings,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings

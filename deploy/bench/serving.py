@@ -10,7 +10,6 @@ from typing import Any
 import transformers
 from ray import serve
 
-from labelstream.deploy import runtime
 from labelstream.deploy.app import model_application
 from labelstream.deploy.bench import textbook
 from labelstream.deploy.bench.application import model_stats
@@ -20,8 +19,9 @@ from labelstream.deploy.bench.engine import ALONE, Plan, Say
 from labelstream.deploy.bench.hardware import hardware
 from labelstream.deploy.bench.pipelines import BATCH_SIZES, padding_waste
 from labelstream.deploy.bench.topics import MODEL, settings_for, topics_of
-from labelstream.deploy.cores import usable_cores
-from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.deployments.usable_cores import usable_cores
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.names import APP, model_deployment
 from labelstream.workers.classifier import Answer, RecordError, Request
 from labelstream.workers.engine.loading.device import device_for, name_of

@@ -16,8 +16,8 @@ from labelstream.deploy.bench.null import NullReplica
 from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.traffic import Traffic, traffic
 from labelstream.deploy.bench.worker_cpu import cpu_figures, cpu_rounds
+from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
-from labelstream.deploy.runtime import ray_for
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, Settings
 

@@ -64,7 +64,7 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
         with made_topics(broker, topics, [group]):
             settings = _settings(address, source, topics, group)
             progress.step("broker", "topics are there; starting Ray")
-            from labelstream.deploy import runtime
+            from labelstream.deploy.cluster import runtime
 
             with runtime.ray_for(settings), stops_on_signals():
                 progress.step("Ray", "Ray runs; loading the model, starting the worker")

@@ -23,7 +23,7 @@ def status(
 ) -> None:
     """Show a running application. Exits with 1 when something is wrong with it."""
     where = address_of(address)
-    from labelstream.deploy import runtime
+    from labelstream.deploy.cluster import runtime
 
     seen, until = view.StatusView(), time.monotonic() + wait_s
     with runtime.joined(where):

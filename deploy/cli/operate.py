@@ -50,7 +50,7 @@ def skip(
 def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
     where = address_of(address)
-    from labelstream.deploy import runtime
+    from labelstream.deploy.cluster import runtime
 
     with runtime.joined(where):
         found = runtime.command(pipeline, command)

@@ -24,7 +24,7 @@ def check_models(settings: Any, remarks: Remarks) -> None:
     for name, model in settings.models.items():
         try:
             resolve(model.source, model.revision)
-            from labelstream.deploy.options import options_of
+            from labelstream.deploy.deployments.model_options import options_of
             from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
 
             load(model.source, replace(options_of(model), device="cpu", dtype="auto"))

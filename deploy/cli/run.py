@@ -53,7 +53,7 @@ def run(
 def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
     log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
-    from labelstream.deploy import runtime
+    from labelstream.deploy.cluster import runtime
 
     with runtime.ray_for(settings, address, metrics_port), stops_on_signals():
         try:

@@ -54,7 +54,8 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
-    """`stats`: as of `labelstream.deploy.replica.ModelReplica.stats`, with the id of the `replica`."""
+    """`stats`: as of `labelstream.deploy.deployments.model_replica.ModelReplica.stats`, with the id of the
+    `replica`."""
     here, alone = {"model": model}, {"model": model, "replica": stats["replica"]}
     for name in ("sequences", "tokens", "run_tokens", "run_slots", "calls", "batches", "failed_batches"):
         yield Sample(f"labelstream_model_{name}", here, stats[name])

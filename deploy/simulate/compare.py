@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
-from labelstream.deploy.cores import usable_cores
+from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.simulate.scalers import KedaLag, KedaSetting, Ours, ServeDefault, ServeSetting
 from labelstream.deploy.simulate.traces import Trace, shipped
 from labelstream.deploy.simulate.world import Cluster, Outcome, Scaler, run

@@ -26,9 +26,9 @@ from labelstream.deploy.bench.null import NullReplica
 from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.traffic import Traffic, traffic
 from labelstream.deploy.bench.worker_cpu import cpu_rounds
+from labelstream.deploy.cluster.runtime import ray_for
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import Topics
-from labelstream.deploy.replica import ModelReplica
-from labelstream.deploy.runtime import ray_for
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.settings import KafkaSettings

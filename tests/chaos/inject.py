@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.worker import PipelineWorker

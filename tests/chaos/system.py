@@ -8,8 +8,8 @@ from pathlib import Path
 from ray import cloudpickle, serve
 
 from labelstream.deploy.app import application
-from labelstream.deploy.runtime import APP, ray_for
-from labelstream.deploy.runtime import deploy as deploy_application
+from labelstream.deploy.cluster.runtime import APP, ray_for
+from labelstream.deploy.cluster.runtime import deploy as deploy_application
 from labelstream.workers.settings import Settings, load_settings
 from tests import models
 from tests.chaos import inject

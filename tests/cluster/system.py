@@ -13,10 +13,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import cloudpickle, serve
 from ray.cluster_utils import Cluster
 
-from labelstream.deploy import runtime
 from labelstream.deploy.app import application
 from labelstream.deploy.board import Board
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.scaling import policy
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelstream.deploy import runtime
+from labelstream.deploy.cluster import runtime
 from labelstream.deploy.simulate.scalers import Ours
 from labelstream.deploy.simulate.traces import Trace
 from labelstream.deploy.simulate.world import Cluster, Outcome, run

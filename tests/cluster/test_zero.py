@@ -7,7 +7,7 @@ import pytest
 from ray import serve
 
 import labelstream.deploy.app
-from labelstream.deploy import runtime
+from labelstream.deploy.cluster import runtime
 from tests.cluster.system import HastyBoard, Stream, Topics, cluster_of, running, settings_for
 from tests.integration.streams import wait_until
 from tests.kafka import Broker

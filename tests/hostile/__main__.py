@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy import runtime
+from labelstream.deploy.cluster import runtime
 from labelstream.workers.errors import StartError
 from tests.chaos.system import wait_until
 from tests.hostile.bound import worker_mib

@@ -12,8 +12,8 @@ import numpy as np
 from ray import cloudpickle
 from tokenizers import Tokenizer
 
-from labelstream.deploy import runtime
 from labelstream.deploy.app import application
+from labelstream.deploy.cluster import runtime
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.settings import ModelSettings, Settings, load_settings
 from tests import models

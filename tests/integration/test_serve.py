@@ -17,15 +17,15 @@ import pytest
 import ray
 from ray import cloudpickle, serve
 
-from labelstream.deploy import runtime
 from labelstream.deploy.app import _deployment, application
 from labelstream.deploy.board import Board
-from labelstream.deploy.handle import ServeClassifier
-from labelstream.deploy.isolation import TOGETHER_FAILURES
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.deploy.model_client.poison_isolation import TOGETHER_FAILURES
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
+from labelstream.deploy.model_client.suspects import MOST_ALONE
 from labelstream.deploy.names import BOARD
-from labelstream.deploy.replica import ModelReplica
 from labelstream.deploy.scaling.in_flight import LEAST_CALLS
-from labelstream.deploy.suspects import MOST_ALONE
 from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine

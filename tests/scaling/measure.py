@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, Producer, TopicPartition
 from ray import serve
 
-from labelstream.deploy import runtime
+from labelstream.deploy.cluster import runtime
 from labelstream.deploy.names import BOARD
 from tests.bench.material import TINY, make_model, make_texts
 from tests.kafka import KafkaBroker

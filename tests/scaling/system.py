@@ -13,10 +13,10 @@ from typing import Any
 
 from ray import cloudpickle
 
-from labelstream.deploy import runtime
 from labelstream.deploy.app import application
 from labelstream.deploy.bench.application import cpu_s
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences

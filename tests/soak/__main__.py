@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from labelstream.deploy.bench.application import processes, running, worker_stats
 from labelstream.deploy.bench.null import NullReplica
 from labelstream.deploy.bench.topics import settings_for, topics_of
+from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
-from labelstream.deploy.runtime import ray_for
 from labelstream.workers.settings import KafkaSettings
 from tests import models
 from tests.bench.material import make_texts

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy import runtime
 from labelstream.deploy.cli import look
 from labelstream.deploy.cli.main import main
+from labelstream.deploy.cluster import runtime
 from labelstream.workers.errors import StartError
 
 RUNNING = {"state": "running", "age_s": 0.1, "results_out": 5, "lag": 0, "node": "n1", "pid": 7}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy import runtime
 from labelstream.deploy.cli import shelter
 from labelstream.deploy.cli.replay import Move
+from labelstream.deploy.cluster import runtime
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_errors import fails
 

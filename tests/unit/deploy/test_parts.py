@@ -11,12 +11,12 @@ import pytest
 from ray.serve.schema import ApplicationStatus
 
 from labelstream.deploy import board as board_module
-from labelstream.deploy import runtime
 from labelstream.deploy.board import Board, Reporter
-from labelstream.deploy.cores import usable_cores
-from labelstream.deploy.failures import raise_own_error
-from labelstream.deploy.limits import MAX_CALL_SEQUENCES, max_sequences
-from labelstream.deploy.signals import Patience, handling
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.serve_errors import raise_own_error
+from labelstream.deploy.cluster.signals import Patience, handling
+from labelstream.deploy.deployments.usable_cores import usable_cores
+from labelstream.deploy.model_client.call_limits import MAX_CALL_SEQUENCES, max_sequences
 from labelstream.workers.errors import ModelError, StartError
 from labelstream.workers.settings import load_settings
 

@@ -51,7 +51,7 @@ config = {
 }
 
 async def run():
-    from labelstream.deploy.worker import StreamWorker
+    from labelstream.deploy.deployments.stream_worker import StreamWorker
     worker = StreamWorker.__new__(StreamWorker)
     await worker.__init__("p", config, {"m": handle})
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})

@@ -6,7 +6,7 @@ from ray import exceptions as ray_errors
 from ray.serve import exceptions as serve_errors
 from ray.serve._private.common import DeploymentID
 
-from labelstream.deploy.transport import may_pass_later
+from labelstream.deploy.model_client.retries import may_pass_later
 from labelstream.workers.errors import InferenceError, ModelChanged
 
 

@@ -11,8 +11,8 @@ from ray import serve
 
 from labelstream.deploy import telemetry
 from labelstream.deploy.board import Reporter
-from labelstream.deploy.handle import ServeClassifier
 from labelstream.deploy.metrics.samples import of_worker
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.settings import Settings, load_settings
 

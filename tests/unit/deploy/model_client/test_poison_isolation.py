@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.deploy import deadlines, transport
-from labelstream.deploy.handle import ServeClassifier
-from labelstream.deploy.isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
-from labelstream.deploy.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
-from labelstream.deploy.work import Work, rows_of
+from labelstream.deploy.model_client import deadlines
+from labelstream.deploy.model_client import retries as transport
+from labelstream.deploy.model_client.call_state import Work, rows_of
+from labelstream.deploy.model_client.poison_isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
+from labelstream.deploy.model_client.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError

@@ -20,10 +20,10 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from labelstream.deploy.app import STOP_MARGIN_S, application
 from labelstream.deploy.board import COMMAND_S
-from labelstream.deploy.cores import usable_cores
-from labelstream.deploy.failures import last_line, raise_own_error
+from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
+from labelstream.deploy.cluster.signals import Patience, handling, interrupt
+from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
-from labelstream.deploy.signals import Patience, handling, interrupt
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import Settings
 

@@ -30,11 +30,11 @@ from uuid import uuid4
 from ray.exceptions import RayActorError
 from tenacity import AsyncRetrying
 
-from labelstream.deploy.deadlines import Deadlines, Part
-from labelstream.deploy.deaths import Deaths
-from labelstream.deploy.suspects import Suspects
-from labelstream.deploy.transport import failed_as_a_whole
-from labelstream.deploy.work import Rows, Work, rows_of
+from labelstream.deploy.model_client.call_state import Rows, Work, rows_of
+from labelstream.deploy.model_client.crash_budget import Deaths
+from labelstream.deploy.model_client.deadlines import Deadlines, Part
+from labelstream.deploy.model_client.retries import failed_as_a_whole
+from labelstream.deploy.model_client.suspects import Suspects
 from labelstream.workers.classifier import Fault
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart

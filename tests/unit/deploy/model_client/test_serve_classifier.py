@@ -15,8 +15,8 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError
 
-from labelstream.deploy.deadlines import Deadlines
-from labelstream.deploy.handle import ServeClassifier
+from labelstream.deploy.model_client.deadlines import Deadlines
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
@@ -221,7 +221,8 @@ def test_a_model_that_does_not_come_up_is_said_so() -> None:
 
 
 def test_a_worker_needs_no_torch() -> None:
-    code = ("import sys, labelstream.deploy.worker, labelstream.deploy.handle, labelstream.workers.stream.worker; "
+    code = ("import sys, labelstream.workers.stream.worker, labelstream.deploy.deployments.stream_worker\n"
+            "import labelstream.deploy.model_client.serve_classifier\n"
             "print([name for name in ('torch', 'transformers') if name in sys.modules])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

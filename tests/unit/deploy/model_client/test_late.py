@@ -7,16 +7,18 @@ from contextlib import closing, contextmanager
 import pytest
 from ray.exceptions import RayTaskError
 
-from labelstream.deploy import deadlines, deaths, transport
-from labelstream.deploy.handle import ServeClassifier
-from labelstream.deploy.suspects import MOST_ALONE
+from labelstream.deploy.model_client import crash_budget as deaths
+from labelstream.deploy.model_client import deadlines
+from labelstream.deploy.model_client import retries as transport
+from labelstream.deploy.model_client.serve_classifier import ServeClassifier
+from labelstream.deploy.model_client.suspects import MOST_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, raising
+from tests.unit.deploy.model_client.test_poison_isolation import innocent
 from tests.unit.deploy.mortal import MortalHandle
 from tests.unit.deploy.slow import SlowHandle
-from tests.unit.deploy.test_isolation import innocent
 
 POISON_ID = 6  # of the word "d"
 TIMEOUT_S = 0.2
@@ -27,7 +29,7 @@ MOST_ATTEMPTS = 40
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become milliseconds: the assumed speed is high, and failures are asked again at once."""
     monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 1e5)
-    monkeypatch.setattr("labelstream.deploy.handle.ALIVE_S", 0.1)
+    monkeypatch.setattr("labelstream.deploy.model_client.serve_classifier.ALIVE_S", 0.1)
     monkeypatch.setattr(transport, "FIRST_WAIT_S", 0.0)
 
 

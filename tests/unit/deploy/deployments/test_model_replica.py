@@ -10,8 +10,8 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from labelstream.deploy import replica as replica_module
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.deployments import model_replica as replica_module
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.engine.dynamic_batcher import Joiner
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged

@@ -8,7 +8,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from labelstream.deploy.deaths import Paused
+from labelstream.deploy.model_client.crash_budget import Paused
 from labelstream.workers.errors import InferenceError, ModelChanged
 
 log = logging.getLogger(__name__)

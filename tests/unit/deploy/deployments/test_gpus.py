@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import ray
 
-from labelstream.deploy import gpus
-from labelstream.deploy.replica import ModelReplica
+from labelstream.deploy.deployments import gpus
+from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.errors import ConfigError, ModelError
 from labelstream.workers.settings import ModelSettings
 
@@ -112,7 +112,8 @@ def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
 
 
 def test_torch_is_not_imported_before_the_replica_has_said_how_many_threads_it_may_use() -> None:
-    script = ("import sys, labelstream.deploy.app, labelstream.deploy.replica, labelstream.deploy.gpus; "
+    script = ("import sys, labelstream.deploy.app\n"
+              "from labelstream.deploy.deployments import gpus, model_replica\n"
               "print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from labelstream.deploy.board import noted
-from labelstream.deploy.deadlines import Deadlines
-from labelstream.deploy.deaths import Deaths
-from labelstream.deploy.isolation import Isolation, Noted
-from labelstream.deploy.limits import max_sequences
-from labelstream.deploy.transport import may_pass_later, one_line, retrying
-from labelstream.deploy.work import Work
+from labelstream.deploy.model_client.call_limits import max_sequences
+from labelstream.deploy.model_client.call_state import Work
+from labelstream.deploy.model_client.crash_budget import Deaths
+from labelstream.deploy.model_client.deadlines import Deadlines
+from labelstream.deploy.model_client.poison_isolation import Isolation, Noted
+from labelstream.deploy.model_client.retries import may_pass_later, one_line, retrying
 from labelstream.workers import tracing
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription

@@ -23,7 +23,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from labelstream.deploy.limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
+from labelstream.deploy.model_client.call_limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
 
 FIRST_TOKENS_PER_S = 500.0  # a large model on a few cores; DistilBERT does 1,600 on two
 FIRST_S = 1.0  # so much of waiting does that assumption weigh

@@ -8,7 +8,7 @@ from typing import Any
 from ray.serve._private.common import DeploymentHandleSource, DeploymentID, ReplicaID, RequestMetadata
 from ray.serve.request_router import PendingRequest
 
-from labelstream.deploy.router import LeastLoaded
+from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
 
 MODEL = DeploymentID("model-m", "app")
 

@@ -1,4 +1,5 @@
-"""How long a part may take: the rule at the top of deploy/deadlines.py, on a loop whose time the test turns."""
+"""How long a part may take: the rule at the top of deploy/model_client/deadlines.py, on a loop whose time the test
+turns."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -6,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.deadlines import FAST_S, FIRST_TOKENS_PER_S, PART_S, PATIENCE, Deadlines
-from labelstream.deploy.limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
+from labelstream.deploy.model_client.call_limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
+from labelstream.deploy.model_client.deadlines import FAST_S, FIRST_TOKENS_PER_S, PART_S, PATIENCE, Deadlines
 
 TIMEOUT_S = 100.0
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy import worker as worker_module
-from labelstream.deploy.worker import StreamWorker
+from labelstream.deploy.deployments import stream_worker as worker_module
+from labelstream.deploy.deployments.stream_worker import StreamWorker
 from labelstream.workers.errors import StartError
 
 

@@ -1,0 +1,1 @@
+"""Ray started, joined and left."""

@@ -1,0 +1,1 @@
+"""The two Serve deployments: a model replica and a stream worker."""

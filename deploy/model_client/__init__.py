@@ -1,0 +1,1 @@
+"""How a worker calls a model, retries, and isolates a poison record."""
