@@ -10,14 +10,14 @@ from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
 from labelstream.deploy import tracing
-from labelstream.deploy.board import Board
+from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.scaling import serve_policies as follow
 from labelstream.deploy.deployments.gpus import num_gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
 from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
 from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
-from labelstream.deploy.scaling import follow
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import (
     LogSettings,

@@ -55,13 +55,13 @@ class StatusView:
         self._before: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
-        """Of `labelstream.deploy.board.Board.status()`."""
+        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
         scaling = status.get("scaling", {})
         return [self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
                 for name, replicas in status.get("pipelines", {}).items()]
 
     def models(self, status: Mapping[str, Any]) -> list[ModelView]:
-        """Of `labelstream.deploy.board.Board.status()`."""
+        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
         targets = status.get("scaling", {}).get("targets", {})
         return [
             ModelView(name, len(replicas), self._rate(f"model-{name}", replicas, "sequences"),

@@ -19,9 +19,9 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from labelstream.deploy.app import STOP_MARGIN_S, application
-from labelstream.deploy.board import COMMAND_S
 from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
+from labelstream.deploy.control.control_plane import COMMAND_S
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
 from labelstream.workers.errors import StartError

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ray import serve
 
 from labelstream.deploy import telemetry
-from labelstream.deploy.board import Reporter
+from labelstream.deploy.control.control_plane import Reporter
 from labelstream.deploy.metrics.samples import of_worker
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.workers.classifier import Classifier

@@ -70,8 +70,8 @@ def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def of_board(status: Mapping[str, Any], pipelines: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Sample]:
-    """`status`: as of `labelstream.deploy.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one, with its
-    reports."""
+    """`status`: as of `labelstream.deploy.control.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one,
+    with its reports."""
     for name, backlog in status["backlog"].items():
         here = {"pipeline": name}
         yield Sample("labelstream_backlog_stale", here, float(backlog["stale"]))

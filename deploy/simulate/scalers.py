@@ -4,11 +4,11 @@ import math
 from collections import deque
 from typing import NamedTuple
 
+from labelstream.deploy.control.scaling.estimator import Estimator
+from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.deploy.control.scaling.policy import Policy
+from labelstream.deploy.control.scaling.sliding_max import Highest
 from labelstream.deploy.names import by_deployment
-from labelstream.deploy.scaling.estimate import Estimator
-from labelstream.deploy.scaling.highest import Highest
-from labelstream.deploy.scaling.policy import Policy
-from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.simulate.world import MODEL, PIPELINE, Cluster, View
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 from labelstream.deploy.simulate.traces import Trace
 from labelstream.workers.settings import MOST_IN_FLIGHT
 

@@ -14,10 +14,10 @@ from ray import cloudpickle, serve
 from ray.cluster_utils import Cluster
 
 from labelstream.deploy.app import application
-from labelstream.deploy.board import Board
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.scaling import policy
 from labelstream.deploy.deployments.model_replica import ModelReplica
-from labelstream.deploy.scaling import policy
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings, load_settings

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka import TopicPartition as KafkaPartition
 
-from labelstream.deploy.autoscaler import _backlog
+from labelstream.deploy.control.autoscaler import _backlog
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker import backlog

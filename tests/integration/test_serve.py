@@ -18,14 +18,14 @@ import ray
 from ray import cloudpickle, serve
 
 from labelstream.deploy.app import _deployment, application
-from labelstream.deploy.board import Board
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.scaling.concurrency import LEAST_CALLS
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.model_client.poison_isolation import TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.model_client.suspects import MOST_ALONE
 from labelstream.deploy.names import BOARD
-from labelstream.deploy.scaling.in_flight import LEAST_CALLS
 from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine

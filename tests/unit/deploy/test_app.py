@@ -12,7 +12,7 @@ from ray.serve import Application
 from ray.serve._private.build_app import build_app
 
 from labelstream.deploy import app, names
-from labelstream.deploy.board import Board
+from labelstream.deploy.control.control_plane import Board
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import load_settings
 
@@ -85,7 +85,7 @@ def test_what_scales_asks_the_board() -> None:
     scaling = found["model-large"]._deployment_config.autoscaling_config
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
     assert (scaling.upscale_delay_s, scaling.downscale_delay_s, scaling.metrics_interval_s) == (0, 0, 1)
-    assert scaling.policy.policy_function == "labelstream.deploy.scaling.follow.Follow"
+    assert scaling.policy.policy_function == "labelstream.deploy.control.scaling.serve_policies.Follow"
     assert found["board"]._deployment_config.autoscaling_config.policy.policy_function.endswith("Publish")
     assert hasattr(Board, "record_autoscaling_stats")  # as Serve's hook is called
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from ray.serve.schema import ApplicationStatus
 
-from labelstream.deploy import board as board_module
-from labelstream.deploy.board import Board, Reporter
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.serve_errors import raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling
+from labelstream.deploy.control import control_plane as board_module
+from labelstream.deploy.control.control_plane import Board, Reporter
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.model_client.call_limits import MAX_CALL_SEQUENCES, max_sequences
 from labelstream.workers.errors import ModelError, StartError
@@ -229,7 +229,7 @@ def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytes
         return answer
 
     context = SimpleNamespace(app_name="a", replica_id=SimpleNamespace(unique_id="r1"), deployment="pipeline-p")
-    monkeypatch.setattr("labelstream.deploy.board.serve.get_replica_context", lambda: context)
+    monkeypatch.setattr("labelstream.deploy.control.control_plane.serve.get_replica_context", lambda: context)
     reporter = Reporter("pipelines", dict, lambda name, stats: [], interval_s=60, take=take)
     try:
         command = {"id": "1", "name": "resume", "timeout_s": 20.0}

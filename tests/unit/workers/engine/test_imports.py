@@ -28,7 +28,7 @@ import asyncio, json, sys, time
 from types import SimpleNamespace as Some
 from confluent_kafka import Consumer, Producer
 from ray import serve
-from labelstream.deploy import board
+from labelstream.deploy.control import control_plane as board
 from labelstream.deploy.cli.broker import InMemoryBroker
 from tests.unit.deploy.fakes import FakeHandle, description
 

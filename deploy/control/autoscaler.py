@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from labelstream.deploy.control.scaling.estimator import Estimator, Seen
+from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.deploy.control.scaling.policy import Decision, Policy
+from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 from labelstream.deploy.names import by_deployment, used_models
-from labelstream.deploy.scaling.estimate import Estimator, Seen
-from labelstream.deploy.scaling.policy import Decision, Policy
-from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
-from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing

@@ -8,8 +8,9 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import TimeStampedValue
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 
-from labelstream.deploy.scaling import follow, newest
-from labelstream.deploy.scaling.follow import Follow, Publish
+from labelstream.deploy.control.scaling import serve_policies as follow
+from labelstream.deploy.control.scaling import target_store as newest
+from labelstream.deploy.control.scaling.serve_policies import Follow, Publish
 
 
 class Clock:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.scaling.estimate import Estimator, Seen
-from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.control.scaling.estimator import Estimator, Seen
+from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 
 
 def readings(at: float, ends: dict[int, int] | None, lags: dict[int, int] | None = None,

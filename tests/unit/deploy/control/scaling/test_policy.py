@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.scaling import policy
-from labelstream.deploy.scaling.estimate import ModelSeen, PipelineSeen, Seen
-from labelstream.deploy.scaling.policy import Decision, Policy
-from labelstream.deploy.scaling.rules import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.deploy.control.scaling import policy
+from labelstream.deploy.control.scaling.estimator import ModelSeen, PipelineSeen, Seen
+from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
+from labelstream.deploy.control.scaling.policy import Decision, Policy
 
 SPEED, COST = 32_000.0, 32.0  # 1,000 messages/s a replica
 

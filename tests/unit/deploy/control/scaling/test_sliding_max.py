@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.scaling.highest import Highest
+from labelstream.deploy.control.scaling.sliding_max import Highest
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(-5, 5)), min_size=1, max_size=100), st.integers(0, 30))

@@ -14,11 +14,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA
+from labelstream.deploy.control.scaling.estimator import ModelSeen, PipelineSeen, Seen
+from labelstream.deploy.control.scaling.limits import Bounds, Rules
+from labelstream.deploy.control.scaling.sliding_max import Highest
 from labelstream.deploy.names import model_deployment, pipeline_deployment
-from labelstream.deploy.scaling.estimate import ModelSeen, PipelineSeen, Seen
-from labelstream.deploy.scaling.highest import Highest
-from labelstream.deploy.scaling.in_flight import CALLS_PER_REPLICA
-from labelstream.deploy.scaling.rules import Bounds, Rules
 
 USABLE = 0.9
 TREND_DEAD = 0.25  # slower growth than this within a start is noise

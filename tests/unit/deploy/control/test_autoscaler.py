@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy import autoscaler
-from labelstream.deploy.autoscaler import Autoscaler, _backlog
+from labelstream.deploy.control import autoscaler
+from labelstream.deploy.control.autoscaler import Autoscaler, _backlog
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings, load_settings
 from labelstream.workers.stream.broker.backlog import Standing

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from labelstream.deploy.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
+from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 
 FAST_S, SLOW_S = 10.0, 60.0
 COUNTS_S = 30.0

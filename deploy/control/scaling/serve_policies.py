@@ -1,7 +1,8 @@
 """What Serve's controller asks: the board has decided, these only tell.
 
 Serve calls an autoscaling policy per deployment, in its controller, ten times a second; one for a whole application it
-takes from a config file only. So the board, which knows all lags and speeds, decides (deploy/autoscaler.py), and its
+takes from a config file only. So the board, which knows all lags and speeds, decides (deploy/control/autoscaler.py),
+and its
 targets come here the way of Serve's custom metrics: the board's own policy keeps the newest, the others read them in
 the same process. Nothing here waits, or raises; what is too old counts for nothing, and the replicas stay as they are.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from labelstream.deploy.scaling import newest
+from labelstream.deploy.control.scaling import target_store as newest
 
 log = logging.getLogger(__name__)
 METRICS_S = 1.0

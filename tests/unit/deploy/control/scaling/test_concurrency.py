@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.scaling.in_flight import CALLS_PER_REPLICA, LEAST_CALLS, calls_per_worker
+from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA, LEAST_CALLS, calls_per_worker
 
 COUNTS = st.integers(0, 1_000)
 

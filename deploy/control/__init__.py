@@ -1,0 +1,1 @@
+"""Who knows everything, decides how many, and passes commands on."""
