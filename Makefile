@@ -136,7 +136,7 @@ prometheus:
 		|| { echo "the tests need Prometheus: apt-get install prometheus" >&2; exit 1; }
 
 dashboard: venv
-	$(PYTHON) -m labelstream.deploy.monitoring.make_dashboard
+	$(PYTHON) -m labelstream.deploy.observability.dashboard.make_dashboard
 
 # Several Ray nodes on one machine, with GPUs by name only.
 test-cluster: venv kafka-jars

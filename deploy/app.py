@@ -9,7 +9,6 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
-from labelstream.deploy import tracing
 from labelstream.deploy.control.control_plane import Board
 from labelstream.deploy.control.scaling import serve_policies as follow
 from labelstream.deploy.deployments.gpus import num_gpus
@@ -18,6 +17,7 @@ from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorke
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
 from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
 from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
+from labelstream.deploy.observability import tracing
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import (
     LogSettings,

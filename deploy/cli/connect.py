@@ -34,7 +34,7 @@ class Broker(NamedTuple):
 
 def load_config(path: Path) -> Any:
     """The `Settings` in a file. Raises ConfigError."""
-    from labelstream.deploy import tracing
+    from labelstream.deploy.observability import tracing
     from labelstream.workers.settings import load_settings, read_config_file
 
     settings = load_settings(read_config_file(path))

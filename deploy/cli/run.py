@@ -73,7 +73,7 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
 
 
 def _formatter(settings: Any) -> logging.Formatter | None:
-    from labelstream.deploy.logs import json_formatter
+    from labelstream.deploy.observability.logs import json_formatter
 
     return json_formatter({}) if settings.logs.format == "json" else None
 

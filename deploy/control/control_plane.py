@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from labelstream.deploy import logs
 from labelstream.deploy.control.autoscaler import Autoscaler
 from labelstream.deploy.control.scaling.concurrency import LEAST_CALLS, calls_per_worker
-from labelstream.deploy.metrics.export import Exporter
-from labelstream.deploy.metrics.samples import Sample, of_board
 from labelstream.deploy.names import BOARD
+from labelstream.deploy.observability import logs
+from labelstream.deploy.observability.metrics.export import Exporter
+from labelstream.deploy.observability.metrics.samples import Sample, of_board
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from labelstream.deploy import telemetry
 from labelstream.deploy.control.control_plane import Notes, Reporter
 from labelstream.deploy.deployments.gpus import check_reserved
 from labelstream.deploy.deployments.model_options import options_of
 from labelstream.deploy.deployments.usable_cores import usable_cores
-from labelstream.deploy.metrics.samples import of_model
+from labelstream.deploy.observability import telemetry
+from labelstream.deploy.observability.metrics.samples import of_model
 from labelstream.workers import tracing
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for

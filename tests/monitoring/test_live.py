@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from labelstream.deploy.metrics.table import METRICS
+from labelstream.deploy.observability.metrics.table import METRICS
 from tests.integration.streams import produce, read_results, wait_until
 from tests.kafka import KafkaBroker
 from tests.models import build

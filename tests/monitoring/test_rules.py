@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from labelstream.deploy.metrics.table import METRICS
-from labelstream.deploy.monitoring.make_dashboard import TARGET, build
+from labelstream.deploy.observability.dashboard.make_dashboard import TARGET, build
+from labelstream.deploy.observability.metrics.table import METRICS
 from tests.monitoring.prometheus import RULES, tool
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from labelstream.deploy.metrics.table import METRICS
+from labelstream.deploy.observability.metrics.table import METRICS
 from labelstream.workers.settings import load_settings
 
 README = Path(__file__).parents[2] / "README.md"

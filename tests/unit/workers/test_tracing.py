@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from labelstream.deploy import tracing as sdk
+from labelstream.deploy.observability import tracing as sdk
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Progress, Request
 from labelstream.workers.engine.dynamic_batcher import Joiner

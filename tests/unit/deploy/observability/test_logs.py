@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from labelstream.deploy import logs
+from labelstream.deploy.observability import logs
 from labelstream.workers.settings import LogSettings
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.metrics.export import Exporter
-from labelstream.deploy.metrics.samples import Sample, of_board, of_model, of_worker
-from labelstream.deploy.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
+from labelstream.deploy.observability.metrics.export import Exporter
+from labelstream.deploy.observability.metrics.samples import Sample, of_board, of_model, of_worker
+from labelstream.deploy.observability.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
 from labelstream.workers.histogram import Histogram
 from labelstream.workers.stream.stages import Stages
 from labelstream.workers.stream.stats import MOST_LABELS, OTHER, Stats, Tally

@@ -1,4 +1,5 @@
-"""Numbers that processes report -> samples of the metrics in `labelstream.deploy.metrics.table`. Pure; no Ray here."""
+"""Numbers that processes report -> samples of the metrics in `labelstream.deploy.observability.metrics.table`. Pure;
+no Ray here."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from labelstream.deploy.metrics.samples import Sample
-from labelstream.deploy.metrics.table import METRICS, Metric
+from labelstream.deploy.observability.metrics.samples import Sample
+from labelstream.deploy.observability.metrics.table import METRICS, Metric
 from labelstream.workers.histogram import Buckets
 
 log = logging.getLogger(__name__)

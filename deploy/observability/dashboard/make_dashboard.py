@@ -1,4 +1,5 @@
-"""Writes the Grafana dashboard: `python -m labelstream.deploy.monitoring.make_dashboard` (`make dashboard`).
+"""Writes the Grafana dashboard: `python -m labelstream.deploy.observability.dashboard.make_dashboard` (`make
+dashboard`).
 
 Built with Grafana's own library (grafana-foundation-sdk, a development dependency), so that every field exists.
 """
@@ -13,9 +14,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, StackingMode, TooltipDisplayMode
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef, VariableRefresh
 
-from labelstream.deploy.monitoring.panels import ROWS, Panel
+from labelstream.deploy.observability.dashboard.panels import ROWS, Panel
 
-TARGET = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
+TARGET = Path(__file__).parents[3] / "helm/labelstream/files/dashboard.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
 BELOW = LegendPlacement.BOTTOM
 WIDTH, HEIGHT = 8, 8  # three panels in a row of 24

@@ -2,7 +2,7 @@
 
 from ray import serve
 
-from labelstream.deploy import logs, tracing
+from labelstream.deploy.observability import logs, tracing
 from labelstream.workers.settings import Telemetry
 
 

@@ -1,0 +1,1 @@
+"""Logs, spans, metrics and the dashboard."""
