@@ -1,1 +1,1 @@
-"""The command `labelstream`: one file per command, `main` puts them together."""
+"""The command `labelstream`: one folder for each group of commands."""

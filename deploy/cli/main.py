@@ -13,22 +13,22 @@ from typing import Annotated
 
 import typer
 
-from labelstream.deploy.cli.bench import bench
-from labelstream.deploy.cli.broker import broker
-from labelstream.deploy.cli.check import check
-from labelstream.deploy.cli.classify import classify
-from labelstream.deploy.cli.demo import demo
-from labelstream.deploy.cli.dlq import dlq
-from labelstream.deploy.cli.fetch import fetch
-from labelstream.deploy.cli.look import status
-from labelstream.deploy.cli.operate import resume, skip
-from labelstream.deploy.cli.produce import produce
-from labelstream.deploy.cli.replay import replay
-from labelstream.deploy.cli.run import run
-from labelstream.deploy.cli.schema import schema
-from labelstream.deploy.cli.simulate import simulate
-from labelstream.deploy.cli.tail import tail
-from labelstream.deploy.cli.terminal import VERBOSITY, one_line, set_up_logging
+from labelstream.deploy.cli.application.check import check
+from labelstream.deploy.cli.application.replay import replay
+from labelstream.deploy.cli.application.resume_skip import resume, skip
+from labelstream.deploy.cli.application.run import run
+from labelstream.deploy.cli.application.status import status
+from labelstream.deploy.cli.bench.commands import bench
+from labelstream.deploy.cli.bench.simulate import simulate
+from labelstream.deploy.cli.common.console import VERBOSITY, one_line, set_up_logging
+from labelstream.deploy.cli.demo.command import demo
+from labelstream.deploy.cli.dlq.commands import dlq
+from labelstream.deploy.cli.models.classify import classify
+from labelstream.deploy.cli.models.fetch import fetch
+from labelstream.deploy.cli.topics.in_memory_broker import broker
+from labelstream.deploy.cli.topics.produce import produce
+from labelstream.deploy.cli.topics.schema import schema
+from labelstream.deploy.cli.topics.tail import tail
 from labelstream.workers.errors import ConfigError, LabelstreamError
 
 app = typer.Typer(

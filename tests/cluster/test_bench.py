@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.deploy.bench import engine, serving, stream
-from labelstream.deploy.cli import bench_view
+from labelstream.deploy.cli.bench import view as bench_view
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.stages import Stages
 from tests import models

@@ -29,7 +29,7 @@ from types import SimpleNamespace as Some
 from confluent_kafka import Consumer, Producer
 from ray import serve
 from labelstream.deploy.control import control_plane as board
-from labelstream.deploy.cli.broker import InMemoryBroker
+from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
 from tests.unit.deploy.fakes import FakeHandle, description
 
 context = Some(app_name="app", deployment="pipeline-p", replica_id=Some(unique_id="r"))

@@ -1,0 +1,1 @@
+"""Check, run, watch and operate pipelines."""

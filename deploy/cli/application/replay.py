@@ -1,0 +1,170 @@
+"""`labelstream replay`: where a stopped pipeline goes on."""
+
+import sys
+from contextlib import closing
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from labelstream.deploy.cli.common.arguments import parse_place
+from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config
+from labelstream.deploy.cli.common.console import plural, say
+from labelstream.workers.errors import ConfigError, StartError
+
+IDLE_STATES = ("Empty", "Dead")  # of a consumer group: nobody is in it, or it does not exist yet
+Numbers = dict[int, int]  # offsets by partition
+
+
+class Move(NamedTuple):
+    """One partition of the input. `now` None: the group has never committed there."""
+
+    partition: int
+    now: int | None
+    then: int
+
+    def effect(self) -> str:
+        if self.now is None:
+            return "-"
+        count = plural(abs(self.then - self.now), "message")
+        return f"{count} again" if self.then < self.now else f"{count} skipped" if self.then > self.now else "-"
+
+
+def replay(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")],
+    config: ConfigFile,
+    to_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="To the first message of this time on: 2026-11-21T02:57:00Z.")
+    ] = None,
+    to_earliest: Annotated[bool, typer.Option("--to-earliest", help="To the oldest message that is there.")] = False,
+    to_latest: Annotated[bool, typer.Option("--to-latest", help="To the end: skips what is not done yet.")] = False,
+    to_offset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC:PARTITION:OFFSET", help="One partition to an offset; may be given more than once."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Set where a stopped pipeline goes on: back, to classify messages again, or forward, to skip some.
+
+    Results that are made again have the `event_id` of the first ones.
+    """
+    settings = load_config(config)
+    if pipeline not in settings.pipelines:
+        known = ", ".join(sorted(settings.pipelines))
+        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} in {config}", f"known: {known}")
+    if sum((to_time is not None, to_earliest, to_latest, bool(to_offset))) != 1:
+        raise ConfigError("replay", "needs one of --to-time, --to-earliest, --to-latest, --to-offset", "give one")
+    topic, group = settings.pipelines[pipeline].input, settings.group_id(pipeline)
+    time_ms = None if to_time is None else _milliseconds(to_time)
+    wanted = _wanted(to_offset or [], topic)
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
+    from kafka import KafkaAdminClient
+
+    from labelstream.workers.stream.broker.connection import explained
+
+    broker = connect(settings.kafka)
+    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        _require_stopped(admin, pipeline, group)
+        target: Any = wanted or time_ms or ("latest" if to_latest else "earliest")
+        moves = _moves(admin, topic, group, target)
+        _show(topic, moves)
+        changed = {move.partition: move.then for move in moves if move.then != move.now}
+        if dry_run or not changed:
+            say("nothing was changed" if dry_run else "there is nothing to change")
+            return
+        if not yes and not typer.confirm(f"Set the offsets of group {group}?", err=True):
+            say("nothing was changed")
+            raise typer.Exit(1)
+        _set(admin, pipeline, topic, group, changed)
+    say(f"pipeline {pipeline} goes on there at its next start")
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError("--to-time", f"{text!r} is no ISO 8601 time", "for example 2026-11-21T02:57:00Z") from None
+    if time.tzinfo is None:
+        raise ConfigError("--to-time", f"{text!r} has no time zone", f"for example {text}Z, or {text}+01:00")
+    return int(time.timestamp() * 1000)
+
+
+def _wanted(places: list[str], topic: str) -> Numbers:
+    wanted: Numbers = {}
+    for text in places:
+        place = parse_place(text, "--to-offset")
+        if place.topic != topic:
+            raise ConfigError("--to-offset", f"{place.topic} is not the pipeline's input", f"that is {topic}")
+        wanted[place.partition] = place.offset
+    return wanted
+
+
+def _require_stopped(admin: Any, pipeline: str, group: str) -> None:
+    found = admin.describe_groups([group])[group]
+    if found["group_state"] not in IDLE_STATES:
+        members = plural(len(found["members"]), "member")
+        raise StartError(f"pipeline {pipeline} runs: group {group} has {members}; stop it first, and wait until its "
+                         "workers have left")
+
+
+def _moves(admin: Any, topic: str, group: str, target: Numbers | int | str) -> list[Move]:
+    """`target`: offsets by partition, or one for all: milliseconds since 1970, "earliest" or "latest"."""
+    from kafka.structs import TopicPartition
+
+    found = admin.describe_topics([topic])[0]
+    if found["error_code"]:
+        raise StartError(f"topic {topic}: does not exist, or we may not see it")
+    numbers = sorted(partition["partition_index"] for partition in found["partitions"])
+    partitions = [TopicPartition(topic, number) for number in numbers]
+    committed = admin.list_group_offsets({group: partitions})[group]
+    now = {partition.partition: entry.offset for partition, entry in committed.items() if entry.offset >= 0}
+    return [Move(number, now.get(number), then) for number, then in _targets(admin, partitions, target).items()]
+
+
+def _targets(admin: Any, partitions: list[Any], target: Numbers | int | str) -> Numbers:
+    from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue]
+
+    def ask(spec: Any) -> Numbers:
+        answer = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
+        return {partition.partition: found.offset for partition, found in answer.items()}
+
+    first, end = ask(OffsetSpec.EARLIEST), ask(OffsetSpec.LATEST)
+    if target == "earliest":
+        return first
+    if target == "latest":
+        return end
+    if isinstance(target, int):
+        return {number: found if found >= 0 else end[number] for number, found in ask(target).items()}
+    assert isinstance(target, dict)
+    for number, offset in target.items():
+        if number not in first:
+            raise ConfigError("--to-offset", f"there is no partition {number}", f"there are {len(first)}, from 0 on")
+        if not first[number] <= offset <= end[number]:
+            raise ConfigError("--to-offset", f"partition {number} has no offset {offset}",
+                              f"{first[number]} is its first, {end[number]} its end")
+    return target
+
+
+def _show(topic: str, moves: list[Move]) -> None:
+    rows = [("partition", "now", "then", "effect")]
+    rows += [(f"{topic}:{move.partition}", "-" if move.now is None else str(move.now), str(move.then), move.effect())
+             for move in sorted(moves)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        typer.echo("  ".join([row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3]]))
+
+
+def _set(admin: Any, pipeline: str, topic: str, group: str, offsets: Numbers) -> None:
+    from kafka.errors import NoError
+    from kafka.structs import TopicPartition
+
+    from labelstream.workers.stream.consumer.assignment import as_kafka
+
+    answer = admin.alter_group_offsets(
+        group, as_kafka({TopicPartition(topic, number): offset for number, offset in offsets.items()}))
+    refused = sorted({error.__name__ for error in answer.values() if error is not NoError})
+    if refused:
+        raise StartError(f"group {group}: the broker refuses new offsets ({', '.join(refused)}); is pipeline "
+                         f"{pipeline} running?")

@@ -1,0 +1,81 @@
+"""`labelstream resume` and `labelstream skip`: an operator's word to the workers of a running pipeline."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from labelstream.deploy.cli.common.arguments import parse_place
+from labelstream.deploy.cli.common.console import escape, plural
+from labelstream.deploy.cli.common.process_group import noted_addresses
+from labelstream.workers.errors import ConfigError, StartError
+
+Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
+Address = Annotated[
+    str,
+    typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
+                                         "machine, or else whichever Ray finds."),
+]
+
+
+def resume(pipeline: Pipeline, address: Address = "auto") -> None:
+    """Let a pipeline go on that its breaker has paused.
+
+    What each worker holds goes out as it is, dead letters and all, and the breaker counts anew from there.
+    """
+    for worker, answer in sorted(_tell(pipeline, {"name": "resume"}, address).items()):
+        typer.echo(f"{escape(worker)}: {escape(answer['text'])}")
+
+
+def skip(
+    pipeline: Pipeline,
+    place: Annotated[
+        str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Where to go on; the alarm names the offset.")
+    ],
+    address: Address = "auto",
+) -> None:
+    """Let a partition go on behind a corrupt batch. What lies before OFFSET is left out for good."""
+    topic, partition, offset = parse_place(place, "TOPIC:PARTITION:OFFSET")
+    command = {"name": "skip", "topic": topic, "partition": partition, "offset": offset}
+    answers = _tell(pipeline, command, address)
+    theirs = [(worker, answer) for worker, answer in answers.items() if answer["status"] != "absent"]
+    if not theirs:
+        raise StartError(f"no worker of pipeline {pipeline} holds {topic}:{partition}; nothing was skipped")
+    worker, answer = theirs[0]
+    if answer["status"] != "done":
+        raise StartError(f"{worker}: {answer['text']}")
+    typer.echo(f"{escape(worker)}: {escape(answer['text'])}")
+
+
+def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
+    """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
+    where = address_of(address)
+    from labelstream.deploy.cluster import runtime
+
+    with runtime.joined(where):
+        found = runtime.command(pipeline, command)
+    if pipeline not in found["known"]:
+        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} here", f"known: {', '.join(found['known'])}")
+    workers, answers = found["workers"], found["answers"]
+    silent = [worker for worker in workers if worker not in answers]
+    if not workers:
+        raise StartError(f"no worker of pipeline {pipeline} reports; it may be starting: `labelstream run` shows it")
+    if silent and all(answer["status"] == "absent" for answer in answers.values()):
+        raise StartError(f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
+                         f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did")
+    return answers
+
+
+def address_of(address: str) -> str:
+    """`auto` is the one `labelstream run` on this machine, where there is one. To be called before ray is imported."""
+    if address != "auto":
+        return address
+    local = noted_addresses()
+    if len(local) > 1:
+        raise ConfigError("--address", "more than one `labelstream run` is on this machine",
+                          f"name one of {', '.join(local)}")
+    if not local:
+        return "auto"
+    # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return local[0]

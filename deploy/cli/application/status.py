@@ -1,0 +1,73 @@
+"""`labelstream status`: what runs where, what waits, how fast it goes, and what is wrong."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+from labelstream.deploy.cli.application import status_view as view
+from labelstream.deploy.cli.application.resume_skip import Address, address_of
+from labelstream.deploy.cli.common.console import escape, out
+from labelstream.workers.errors import StartError
+
+BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
+
+
+def status(
+    address: Address = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
+    wait_s: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Look again for so long, until nothing is wrong.")
+    ] = 0,
+) -> None:
+    """Show a running application. Exits with 1 when something is wrong with it."""
+    where = address_of(address)
+    from labelstream.deploy.cluster import runtime
+
+    seen, until = view.StatusView(), time.monotonic() + wait_s
+    with runtime.joined(where):
+        first = _first(runtime, until)
+        seen.pipelines(first)
+        seen.models(first)
+        while True:
+            time.sleep(BETWEEN_S)
+            found = runtime.status()
+            pipelines, models = seen.pipelines(found), seen.models(found)
+            wrong = any(view.problems(pipeline) for pipeline in pipelines)
+            if not wrong or time.monotonic() > until:
+                break
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _show(pipelines, models, found)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _first(runtime: Any, until: float) -> dict[str, Any]:
+    """The first answer. Raises StartError when there is none in time."""
+    while True:
+        try:
+            return runtime.status()
+        except StartError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(BETWEEN_S)
+
+
+def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: dict[str, Any]) -> None:
+    console = out()
+    console.print(view.table(pipelines))
+    for model in models:
+        console.print(view.model_line(model), soft_wrap=True)
+    for kind in ("pipelines", "models"):
+        for name, replicas in found[kind].items():
+            for replica, stats in replicas.items():
+                console.print(f"{kind[:-1]} {name}: {replica} on {stats.get('node', '?')}, process "
+                              f"{stats.get('pid', '?')}", soft_wrap=True)
+    for name, reason in found.get("scaling", {}).get("reasons", {}).items():
+        console.print(f"{name}: {escape(reason)}", soft_wrap=True)
+    for pipeline in pipelines:
+        for problem in view.problems(pipeline):
+            console.print(f"{pipeline.name}: {escape(problem)}", style="red", soft_wrap=True)

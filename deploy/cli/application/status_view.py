@@ -1,0 +1,180 @@
+"""The board's numbers -> what a person reads: one row per pipeline and per model. Pure; no Ray here."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from labelstream.deploy.cli.common.console import escape, plural
+from labelstream.deploy.names import model_deployment
+
+PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
+                    "in flight", "p50 ms", "p99 ms")
+NOT_READING = ("starting", "restarting", "failed")
+NOT_READY = (*NOT_READING, "draining")
+Replicas = Mapping[str, Mapping[str, Any]]
+
+
+class PipelineView(NamedTuple):
+    """One pipeline, all its workers together; rates per second since the call before, latencies of the slowest.
+
+    `lag`: messages; None while neither the brokers nor the workers know it.
+    """
+
+    name: str
+    workers: int
+    state: str
+    in_rate: float
+    out_rate: float
+    results: int
+    dead_letters: Counter[str]
+    lag: int | None
+    oldest_s: float | None
+    in_flight: int
+    p50_ms: float | None
+    p99_ms: float | None
+    troubles: tuple[str, ...]
+    alarms: tuple[str, ...]
+
+
+class ModelView(NamedTuple):
+    """One model, all its replicas together; `busy` is the share of time that the average device works, 0 to 1."""
+
+    name: str
+    replicas: int
+    sequence_rate: float
+    busy: float
+    wanted: int | None = None
+
+
+class StatusView:
+    """Keeps the last counters per replica, because rates are differences. A restarted replica starts from 0 again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._before: dict[tuple[str, str, str], tuple[float, float]] = {}
+
+    def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
+        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
+        scaling = status.get("scaling", {})
+        return [self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
+                for name, replicas in status.get("pipelines", {}).items()]
+
+    def models(self, status: Mapping[str, Any]) -> list[ModelView]:
+        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
+        targets = status.get("scaling", {}).get("targets", {})
+        return [
+            ModelView(name, len(replicas), self._rate(f"model-{name}", replicas, "sequences"),
+                      self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)),
+                      targets.get(model_deployment(name)))
+            for name, replicas in status.get("models", {}).items()
+        ]
+
+    def _pipeline(
+        self, name: str, replicas: Replicas, backlog: Mapping[str, Any], warnings: Mapping[str, str]
+    ) -> PipelineView:
+        workers = list(replicas.values())
+        # A worker that pauses does not see the log grow: the brokers' own word comes first.
+        known = bool(backlog) and not backlog.get("stale")
+        dead: Counter[str] = Counter()
+        for worker in workers:
+            dead.update(worker.get("dead_letters") or {})
+        states = Counter(str(worker.get("state", "?")) for worker in workers)
+        latencies = [worker["latency_ms"] for worker in workers if worker.get("latency_ms")]
+        return PipelineView(
+            name=name,
+            workers=len(workers),
+            state=", ".join(state if count == len(workers) else f"{count} {state}" for state, count in states.items()),
+            in_rate=self._rate(name, replicas, "messages_in"),
+            out_rate=self._rate(name, replicas, "results_out"),
+            results=sum(int(worker.get("results_out", 0)) for worker in workers),
+            dead_letters=dead,
+            lag=int(backlog["lag"]) if known else _lag_seen(workers),
+            oldest_s=float(backlog["oldest_s"]) if known else None,
+            in_flight=sum(int(worker.get("in_flight") or 0) for worker in workers),
+            p50_ms=max((latency["p50"] for latency in latencies), default=None),
+            p99_ms=max((latency["p99"] for latency in latencies), default=None),
+            troubles=tuple(sorted({str(worker["trouble"]) for worker in workers if worker.get("trouble")})),
+            alarms=tuple(sorted({str(alarm) for worker in workers for alarm in worker.get("alarms") or ()}
+                                | ({warnings[name]} if name in warnings else set()))),
+        )
+
+    def _rate(self, owner: str, replicas: Replicas, counter: str) -> float:
+        now, total = self._clock(), 0.0
+        for replica, stats in replicas.items():
+            key, value = (owner, replica, counter), float(stats.get(counter, 0))
+            at, before = self._before.get(key, (now, value))
+            # A replica's numbers are as old as its last report.
+            measured_at = now - float(stats.get("age_s", 0.0))
+            if measured_at > at and value >= before:
+                total += (value - before) / (measured_at - at)
+            self._before[key] = (measured_at, value)
+        return total
+
+
+def _lag_seen(workers: list[Mapping[str, Any]]) -> int | None:
+    """What the workers know; None when one of them does not read: what it knew is old."""
+    if not workers or any(worker.get("state") in NOT_READING for worker in workers):
+        return None
+    return sum(int(worker.get("lag") or 0) for worker in workers)
+
+
+def cells(view: PipelineView) -> tuple[str, ...]:
+    """A pipeline under `PIPELINE_COLUMNS`."""
+    return (
+        view.name, str(view.workers), view.state, f"{view.in_rate:.0f}", f"{view.out_rate:.0f}", str(view.results),
+        reasons(view.dead_letters), number(view.lag), number(view.oldest_s), str(view.in_flight),
+        number(view.p50_ms), number(view.p99_ms),
+    )  # fmt: skip
+
+
+def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> Any:
+    """A row for each pipeline, and below it one for each of its problems, if they are asked for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(*PIPELINE_COLUMNS)
+    for pipeline in pipelines:
+        made.add_row(*(Text(escape(cell)) for cell in cells(pipeline)))
+        for problem in problems(pipeline) if with_problems else ():
+            made.add_row("", "", Text(escape(problem), style="red"))
+    return made
+
+
+def line(view: PipelineView) -> str:
+    """A pipeline in one line of a log."""
+    wrong = "".join(f"; {text}" for text in problems(view))
+    return (
+        f"{view.name}: {view.state}, {plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
+        f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
+        f"lag {number(view.lag)}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
+        f"p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"
+        f"{wrong}"
+    )
+
+
+def model_line(view: ModelView) -> str:
+    """A model in one line."""
+    wanted = f" ({view.wanted} wanted)" if view.wanted not in (None, view.replicas) else ""
+    return (f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
+            f"{view.busy:.0%} busy")
+
+
+def problems(view: PipelineView) -> list[str]:
+    """What a person should look at."""
+    nobody = ["no worker reports: it starts, or its machines are not there"] if view.workers == 0 else []
+    unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
+    return [*nobody, *unready, *(f"trouble: {text}" for text in view.troubles),
+            *(f"alarm: {text}" for text in view.alarms)]
+
+
+def reasons(dead: Mapping[str, int]) -> str:
+    """`3 (empty_text 2, invalid_json 1)`, or `0`."""
+    if not dead:
+        return "0"
+    most_first = sorted(dead.items(), key=lambda item: (-item[1], item[0]))
+    return f"{sum(dead.values())} ({', '.join(f'{reason} {count}' for reason, count in most_first)})"
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"

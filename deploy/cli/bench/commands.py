@@ -1,0 +1,159 @@
+"""`labelstream bench`: what this machine does with a model and texts of one's own."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labelstream.deploy.cli.bench import view
+from labelstream.deploy.cli.bench.backends import backends
+from labelstream.deploy.cli.common.connect import OptionalConfig, connect, kafka_settings
+from labelstream.deploy.cli.common.console import say, stops_on_signals
+from labelstream.deploy.cli.common.process_group import go_on_sheltered
+from labelstream.deploy.cli.models.classify import DEMO_MODEL
+from labelstream.workers.errors import ConfigError
+
+TASKS = ("text-classification", "zero-shot-classification")
+bench = typer.Typer(name="bench", help="Measure a model on this machine, on texts of your own, beside what one would "
+                                       "write without this worker.", no_args_is_help=True)
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the "
+                                                              "demo's, which is too small to say much.")
+]
+Texts = Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")]
+Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")]
+MeanTokens = Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Alternating runs; the medians are reported.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there as well.")]
+Task = Annotated[str, typer.Option(help="Or zero-shot-classification.")]
+Labels = Annotated[str, typer.Option(metavar="A,B,...", help="The candidate labels of zero-shot-classification.")]
+
+bench.command()(backends)
+
+
+@bench.command()
+def engine(
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    task: Task = TASKS[0], labels: Labels = "", dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    json_file: JsonFile = None,
+) -> None:
+    """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
+    candidates = _candidates(task, labels)
+    from labelstream.deploy.bench.engine import Plan, measure
+
+    figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
+    view.show(figures, "of texts one by one")
+    view.show_dtype(figures["engine"], dtype)
+    view.show_limit(figures)
+    view.write(figures, json_file)
+
+
+@bench.command()
+def serve(
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5, json_file: JsonFile = None,
+) -> None:
+    """The model's replica as the application has it beside the textbook's: @serve.batch around transformers' pipeline.
+
+    On a local Ray, without Kafka; the same texts, in the same dtype, in alternating rounds.
+    """
+    go_on_sheltered()
+    with _stopping():
+        from labelstream.deploy.bench.engine import Plan
+        from labelstream.deploy.bench.serving import measure
+
+        figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
+    view.show(figures, "of calls with one text, one by one")
+    view.show_dtype(figures["serve"], dtype)
+    view.show_limit(figures)
+    view.write(figures, json_file)
+
+
+@bench.command()
+def stream(
+    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option("--bootstrap-servers", "--bootstrap", "-b", metavar="HOST:PORT", help="A broker without TLS and "
+                     "login. Default: an in-memory one. The topics of the run (labelstream-bench.*) are deleted."),
+    ] = None,
+    config: OptionalConfig = None,
+    light: Annotated[int, typer.Option(min=1, help="How many messages are sent one by one.")] = 100,
+    null_count: Annotated[int, typer.Option(min=1, help="Messages for the worker's own CPU, in a round.")] = 20_000,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Offer rising loads, and draw throughput against latency.")
+    ] = None,
+    load_s: Annotated[float, typer.Option(min=0.1, help="Seconds of each offered load, with --plot.")] = 15.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Topic to topic beside the engine alone and transformers' pipeline, on a local Ray, in alternating rounds.
+
+    And the worker's CPU per message with a model that takes no time, and the way of a message alone.
+    """
+    if plot is not None:
+        from labelstream.deploy.bench.plot import pyplot
+
+        pyplot()  # before the work
+    go_on_sheltered()
+    with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
+        from labelstream.deploy.bench.stream import StreamPlan, measure
+        from labelstream.deploy.cli.demo.stream import made_topics
+
+        plan = StreamPlan(
+            model, texts, count, mean_tokens, dtype, device, rounds, kafka=kafka, run=uuid.uuid4().hex[:8],
+            paced=in_memory, light=light, load_s=load_s if plot else 0.0, null_count=null_count)
+        with made_topics(connect(kafka), plan.topics(), plan.groups()):
+            figures = measure(plan, say)
+    view.show(figures, "of messages one by one, topic to topic from the timestamp to the result")
+    view.show_stream(figures)
+    view.show_dtype(figures["engine"], dtype)
+    view.show_limit(figures)
+    view.write(figures, json_file)
+    if plot is not None:
+        from labelstream.deploy.bench.plot import against_latency
+
+        against_latency(figures, f"topic to topic, {Path(model).name}, {figures['engine']['dtype']}", plot)
+
+
+def _candidates(task: str, labels: str) -> tuple[str, ...]:
+    found = tuple(label.strip() for label in labels.split(",") if label.strip())
+    if task not in TASKS:
+        raise ConfigError("--task", f"is {task}", f"use one of {', '.join(TASKS)}")
+    if bool(found) != (task == TASKS[1]):
+        raise ConfigError("--labels", "go with --task zero-shot-classification, and it with them", "give both or none")
+    return found
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    with stops_on_signals():
+        try:
+            yield
+        except KeyboardInterrupt:
+            say("interrupted; everything is stopped")
+            raise typer.Exit(130) from None
+
+
+@contextmanager
+def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, bool]]:
+    """The KafkaSettings, and whether the broker is the in-memory one, which ends with the context."""
+    if bootstrap or config:
+        from labelstream.workers.stream.broker.connection import is_in_memory
+
+        kafka = kafka_settings(bootstrap, config)
+        yield kafka, is_in_memory(connect(kafka).config)
+        return
+    from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+
+    broker = InMemoryBroker()
+    try:
+        yield kafka_settings(broker.bootstrap, None), True
+    finally:
+        broker.close()

@@ -1,0 +1,187 @@
+"""`labelstream demo`: the whole system on this machine, on a stream of shipped texts, with every message counted."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labelstream.deploy.cli.common.console import stops_on_signals
+from labelstream.deploy.cli.common.process_group import go_on_sheltered
+from labelstream.workers.errors import ConfigError, ModelError, StartError
+
+SHIPPED_MODEL = Path(__file__).parents[2] / "demo" / "model"
+PIPELINE, MODEL = "feedback", "sentiment"
+REFRESH_S = 0.25
+STALL_S = 60.0
+FINISH_S = 15.0  # after Ctrl-C: for what is on its way
+INTERRUPTED = 130
+
+
+def demo(
+    messages: Annotated[
+        int | None, typer.Option("--messages", "-n", min=1, help="Stop after so many; without it: at Ctrl-C.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="SOURCE", help="Another model: a directory or a hub id.")
+    ] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", "-b", metavar="HOST:PORT", help="An existing broker instead of the "
+                                 "in-memory one. The topics of the run (labelstream-demo.*) are deleted at the end.")
+    ] = None,
+) -> None:
+    """Classify a stream of customer feedback: nothing to install, download or configure.
+
+    Starts an in-memory broker, Ray and a small sentiment model on this machine, feeds shipped texts (a few are broken
+    on purpose), reads results and dead letters back from their topics and counts every message. Leaves nothing
+    running. Exit code 0: every message is accounted for. 1: not. 130: interrupted before that.
+    """
+    go_on_sheltered()
+    code = INTERRUPTED
+    with stops_on_signals():
+        try:
+            code = _demo(messages, model, bootstrap)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; everything is stopped")
+    raise typer.Exit(code)
+
+
+def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
+    from labelstream.deploy.cli.common.connect import connect, kafka_settings
+    from labelstream.deploy.cli.demo.stream import Feedback, made_topics, topics_of
+    from labelstream.deploy.cli.demo.view import Progress, accuracy
+
+    feedback, source, run_id = Feedback(), model or str(SHIPPED_MODEL), uuid.uuid4().hex[:8]
+    _check_model(source)
+    group, topics, progress = f"labelstream-demo-{run_id}", topics_of(run_id), Progress()
+    with _broker(bootstrap) as address:
+        progress.say(f"broker at {address}" if bootstrap else f"in-memory broker at {address}")
+        progress.say(f"model: {accuracy(source)}")
+        broker = connect(kafka_settings(address, None))
+        with made_topics(broker, topics, [group]):
+            settings = _settings(address, source, topics, group)
+            progress.step("broker", "topics are there; starting Ray")
+            from labelstream.deploy.cluster import runtime
+
+            with runtime.ray_for(settings), stops_on_signals():
+                progress.step("Ray", "Ray runs; loading the model, starting the worker")
+                runtime.deploy(settings)
+                progress.step("model and worker", "both run; the worker joins its group")
+                _wait_for_partitions(runtime)
+                progress.step("group", "everything runs; feeding the stream")
+                code = _stream(runtime, broker, topics, feedback, count, source, progress)
+            progress.say("everything is stopped")
+    return code
+
+
+def _check_model(source: str) -> None:
+    """Raises ModelError for a directory that holds no model: at once, and not after Ray has started."""
+    if source == str(SHIPPED_MODEL):
+        if not (SHIPPED_MODEL / "config.json").is_file():
+            raise ModelError(f"{SHIPPED_MODEL}: the demo's model is not there; install again, or name one with --model")
+        return
+    from labelstream.workers.engine.loading.hub import is_path, resolve
+
+    if is_path(source):
+        resolve(source)
+
+
+def _wait_for_partitions(runtime: Any) -> None:
+    """Until the worker has its partitions: the group's first round would be counted as the messages' latency."""
+    until = time.monotonic() + STALL_S
+    while True:
+        workers = runtime.status()["pipelines"].get(PIPELINE, {})
+        if any(stats.get("state") == "running" for stats in workers.values()):
+            return
+        if time.monotonic() > until:
+            raise StartError(f"the worker has got no partitions for {STALL_S:.0f} s; {_why(runtime)}")
+        time.sleep(REFRESH_S)
+
+
+def _stream(
+    runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
+) -> int:
+    """Feed, read back, show, sum up; returns the exit code."""
+    from labelstream.deploy.cli.demo.accounting import Ledger
+    from labelstream.deploy.cli.demo.stream import Feeder, ReadBack
+    from labelstream.deploy.cli.demo.view import shown, summary
+
+    ledger, started, interrupted = Ledger(), time.monotonic(), False
+    read_back = ReadBack(broker, topics, feedback, ledger)
+    feeder = Feeder(broker, topics.input, feedback, count, ledger)
+    try:
+        with shown() as show:
+            try:
+                _watch(runtime, ledger, feeder, read_back, show, STALL_S)
+            except KeyboardInterrupt:
+                interrupted = count is not None
+                feeder.stop()
+                _watch(runtime, ledger, feeder, read_back, show, FINISH_S)
+    finally:
+        feeder.stop()
+        read_back.stop()
+    totals = ledger.totals()
+    for line in summary(totals, time.monotonic() - started, progress.stages, source):
+        typer.echo(line)
+    if interrupted:
+        return INTERRUPTED
+    complete = not totals.missing and not totals.unexpected and (count is None or totals.sent == count)
+    return 0 if complete else 1
+
+
+def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, stall_s: float) -> None:
+    """Until all that will be sent has come back. Raises StartError when nothing comes back for `stall_s`."""
+    last, last_at = -1, time.monotonic()
+    while True:
+        done, totals = feeder.done, ledger.totals()
+        ledger.raise_failure()
+        show(totals, read_back.recent)
+        if done and not totals.missing:
+            return
+        if totals.accounted != last:
+            last, last_at = totals.accounted, time.monotonic()
+        elif time.monotonic() - last_at > stall_s:
+            raise StartError(f"no message has come back for {stall_s:.0f} s; {_why(runtime)}")
+        time.sleep(REFRESH_S)
+
+
+def _why(runtime: Any) -> str:
+    """What the worker says of itself."""
+    from labelstream.deploy.cli.application.status_view import StatusView, line
+
+    try:
+        pipelines = StatusView().pipelines(runtime.status())
+    except StartError as error:
+        return str(error)
+    return line(pipelines[0]) if pipelines else "no worker reports"
+
+
+def _settings(address: str, source: str, topics: Any, group: str) -> Any:
+    from labelstream.workers.settings import load_settings
+
+    settings = load_settings({
+        "kafka": {"bootstrap_servers": address},
+        "models": {MODEL: {"source": source, "max_delay_ms": 2}},
+        "pipelines": {PIPELINE: {**topics._asdict(), "model": MODEL, "group_id": group, "commit_interval_ms": 500}},
+    })
+    if settings.kafka.bootstrap_servers != address:
+        raise ConfigError("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "leads the demo away from its own broker", "unset it")
+    return settings
+
+
+@contextmanager
+def _broker(bootstrap: str | None) -> Iterator[str]:
+    if bootstrap is not None:
+        yield bootstrap
+        return
+    from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+
+    broker = InMemoryBroker()
+    try:
+        yield broker.bootstrap
+    finally:
+        broker.close()
+

@@ -1,0 +1,191 @@
+"""The demo's own ends of the stream: a thread that feeds the input topic, and one that reads back what comes out."""
+
+import json
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, NamedTuple
+
+from labelstream.deploy.cli.common.connect import Broker, poll, reader
+from labelstream.deploy.cli.demo.accounting import Ledger
+from labelstream.deploy.cli.topics.record_view import REASON, headers_of
+from labelstream.deploy.names import Topics
+from labelstream.workers.errors import LabelstreamError, StartError
+
+FEEDBACK = Path(__file__).parents[2] / "demo" / "feedback.jsonl"
+# On its way, at most: the in-memory broker keeps about 4 MB a partition and drops older messages without a word.
+WINDOW = 500
+RECENT = 50
+PARTITIONS = 4
+STOP_S = 10.0
+_ID = re.compile(rb'"id": *"[^"\\]*')
+
+
+class Answer(NamedTuple):
+    """One result for the table."""
+
+    text: str
+    label: str
+    score: float
+
+
+def topics_of(run_id: str) -> Topics:
+    """Names of this run alone: earlier runs cannot disturb it."""
+    return Topics(*(f"labelstream-demo.{run_id}.{part}" for part in ("feedback", "labels", "dead-letters")))
+
+
+class Feedback:
+    """The shipped messages, over and over. Some are broken on purpose, to show what becomes of such."""
+
+    def __init__(self, path: Path = FEEDBACK) -> None:
+        """`path`: one message per line. Raises StartError."""
+        try:
+            self._lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+        except OSError as error:
+            raise StartError(f"{path}: the demo's texts cannot be read ({error.strerror}); install again") from None
+        if not self._lines:
+            raise StartError(f"{path}: is empty; install again")
+        self._texts = dict(_id_and_text(line) for line in self._lines)
+
+    def message(self, index: int) -> bytes:
+        """Message number `index`, from 0. From the second round on ids get the round: `fb-1001#2`."""
+        turn, place = divmod(index, len(self._lines))
+        line = self._lines[place]
+        # In the bytes: a message that is broken on purpose must stay so.
+        return line if turn == 0 else _ID.sub(lambda found: found[0] + b"#%d" % (turn + 1), line, count=1)
+
+    def text(self, identifier: str) -> str:
+        """What the message with this id says."""
+        return self._texts.get(identifier.partition("#")[0], "")
+
+
+def _id_and_text(line: bytes) -> tuple[str, str]:
+    try:
+        row = json.loads(line)
+        return str(row["id"]), str(row["text"])
+    except (ValueError, KeyError, TypeError):
+        return "", ""
+
+
+@contextmanager
+def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) -> Iterator[None]:
+    """Make the topics, and delete them and the groups afterwards; on the in-memory broker they go with the broker."""
+    from kafka import KafkaAdminClient
+    from kafka.errors import GroupIdNotFoundError
+
+    from labelstream.workers.stream.broker.connection import explained, is_in_memory
+    from labelstream.workers.stream.broker.topics import make_in_memory
+
+    if is_in_memory(broker.config):
+        with explained(broker.settings):
+            make_in_memory(broker.config, topics)
+        yield
+        return
+    admin: Any
+    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        admin.create_topics({topic: {"num_partitions": PARTITIONS} for topic in topics}, wait_for_metadata=True)
+    try:
+        yield
+    finally:
+        with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+            admin.delete_topics(list(topics))
+            for group in groups:
+                with suppress(GroupIdNotFoundError):  # interrupted before anybody joined
+                    admin.delete_groups([group])
+
+
+class Feeder:
+    """Sends `count` messages (None: for ever) to the input topic, at the pace at which they come back."""
+
+    def __init__(self, broker: Broker, topic: str, feedback: Feedback, count: int | None, ledger: Ledger) -> None:
+        self._broker, self._topic, self._feedback, self._count, self._ledger = broker, topic, feedback, count, ledger
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="feeder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send no more; what was sent is acknowledged or reported as failed when this returns."""
+        self._stopping.set()
+        self._thread.join(STOP_S)
+
+    @property
+    def done(self) -> bool:
+        """Nothing more will be sent."""
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._feed()
+        except Exception as error:
+            self._ledger.fail(error)
+
+    def _feed(self) -> None:
+        from labelstream.workers.stream.broker.connection import explained, make_producer
+
+        with explained(self._broker.settings):
+            producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])
+            done = 0
+            try:
+                while not self._stopping.is_set() and (self._count is None or done < self._count):
+                    left = WINDOW if self._count is None else self._count - done
+                    claimed = self._ledger.claim(WINDOW, left, timeout_s=0.2)
+                    for index in range(done, done + claimed):
+                        future = producer.send(self._topic, self._feedback.message(index))
+                        future.add_callback(lambda sent: self._ledger.sent(sent.partition, sent.offset))
+                        future.add_errback(self._ledger.fail)
+                    done += claimed
+                producer.flush(timeout=STOP_S)
+            finally:
+                producer.close(timeout=2)
+
+
+class ReadBack:
+    """Reads results and dead letters as any other program would, and enters them into the ledger.
+
+    `recent`: the latest results, newest last.
+    """
+
+    def __init__(self, broker: Broker, topics: Topics, feedback: Feedback, ledger: Ledger) -> None:
+        self._broker, self._topics, self._feedback, self._ledger = broker, topics, feedback, ledger
+        self.recent: deque[Answer] = deque(maxlen=RECENT)
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="read-back", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        try:
+            with reader(self._broker, [self._topics.output, self._topics.dead_letter], True) as consumer:
+                while not self._stopping.is_set():
+                    for record in poll(self._broker, consumer, timeout_ms=100):
+                        self._enter(record)
+        except Exception as error:
+            self._ledger.fail(error)
+
+    def _enter(self, record: Any) -> None:
+        try:
+            if record.topic == self._topics.output:
+                self._enter_result(json.loads(record.value))
+            else:
+                headers = headers_of(record)
+                self._ledger.dead_letter(
+                    int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"]), headers[REASON]
+                )
+        except (ValueError, KeyError, TypeError) as error:
+            where = f"{record.topic}:{record.partition}:{record.offset}"
+            raise LabelstreamError(f"{where} is neither a result nor a dead letter ({error!r})") from None
+
+    def _enter_result(self, result: dict[str, Any]) -> None:
+        source = result["source"]
+        latency_ms = time.time() * 1000 - source["timestamp_ms"]
+        if self._ledger.result(source["partition"], source["offset"], latency_ms):
+            text = self._feedback.text(str(result["id"]))
+            if text:
+                self.recent.append(Answer(text, result["label"], result["score"]))

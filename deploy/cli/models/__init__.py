@@ -1,0 +1,1 @@
+"""A model here and now."""

@@ -1,0 +1,141 @@
+"""resume and skip with a board that the test plays; which Ray they mean."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application.replay import Move
+from labelstream.deploy.cli.common import process_group as shelter
+from labelstream.deploy.cluster import runtime
+from tests.unit.deploy.cli.conftest import Run
+from tests.unit.deploy.cli.test_main import fails
+
+Told = list[tuple[str, str, dict[str, Any]]]
+MakeBoard = Callable[..., Told]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No `labelstream run` but those that the test notes in this folder."""
+    monkeypatch.setattr(shelter, "PLACE", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    return tmp_path
+
+
+@pytest.fixture
+def make_board(monkeypatch: pytest.MonkeyPatch) -> MakeBoard:
+    """make_board(r1=("done", "text"), r2=None): what each worker answers; the list tells what was asked, and where."""
+
+    def make(**workers: tuple[str, str] | None) -> Told:
+        told: Told = []
+
+        @contextmanager
+        def joined(address: str) -> Iterator[None]:
+            told.append((address, "", {}))
+            yield
+
+        def command(pipeline: str, order: dict[str, Any]) -> dict[str, Any]:
+            told[-1] = (told[-1][0], pipeline, order)
+            answers = {worker: {"status": answer[0], "text": answer[1]} for worker, answer in workers.items() if answer}
+            return {"known": ["feedback", "logs"], "workers": sorted(workers), "answers": answers}
+
+        monkeypatch.setattr(runtime, "joined", joined)
+        monkeypatch.setattr(runtime, "command", command)
+        return told
+
+    return make
+
+
+def test_resume_tells_what_each_worker_did(run: Run, make_board: MakeBoard) -> None:
+    told = make_board(r2=("absent", "it is not paused"), r1=("done", "goes on"))
+    ended = run("resume", "feedback", "--address", "ray:1")
+    assert (ended.code, ended.out) == (0, "r1: goes on\nr2: it is not paused\n")
+    assert told == [("ray:1", "feedback", {"name": "resume"})]
+
+
+def test_skip_is_its_owners(run: Run, make_board: MakeBoard) -> None:
+    told = make_board(r1=("absent", "in:0 is not held here"), r2=("done", "in:0 goes on at 7"), r3=None)
+    ended = run("skip", "feedback", "in:0:7")
+    assert (ended.code, ended.out) == (0, "r2: in:0 goes on at 7\n")
+    assert told == [("auto", "feedback", {"name": "skip", "topic": "in", "partition": 0, "offset": 7})]
+
+
+def test_what_cannot_be_obeyed_says_why(run: Run, make_board: MakeBoard) -> None:
+    make_board(r1=("absent", "-"), r2=("refused", "in:0 is not halted"))
+    fails(run("skip", "feedback", "in:0:7"), 1, "r2: in:0 is not halted")
+    make_board(r1=("absent", "-"))
+    fails(run("skip", "feedback", "in:0:7"), 1, "no worker of pipeline feedback holds in:0")
+    make_board(r1=("absent", "-"), r2=None)
+    fails(run("skip", "feedback", "in:0:7"), 1, "1 worker of pipeline feedback gave no answer within 30 s (r2)")
+    make_board(r1=None)
+    fails(run("resume", "feedback"), 1, "gave no answer")
+    make_board()
+    fails(run("resume", "feedback"), 1, "no worker of pipeline feedback reports")
+    make_board()
+    fails(run("resume", "feedbak"), 2, "there is no pipeline 'feedbak' here; known: feedback, logs")
+
+
+@pytest.mark.parametrize("place", ["in:0", "in:0:-1", "in:a:1", "in 0:1:2", "in:0:1:2", "in:0:\n1"])
+def test_a_place_that_is_none(run: Run, place: str) -> None:
+    fails(run("skip", "feedback", place), 2, "is not TOPIC:PARTITION:OFFSET")
+
+
+@contextmanager
+def noted_ray(folder: Path) -> Iterator[str]:
+    """Somebody who listens on loopback, and their address, which is noted in `folder`. The note outlives them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        folder.mkdir()
+        shelter.note_address(folder, address)
+        yield address
+
+
+def test_the_ray_of_the_one_that_runs_here(run: Run, make_board: MakeBoard, alone: Path) -> None:
+    told = make_board(r1=("done", "goes on"))
+    (alone / "labelstream-starting").mkdir()
+    with noted_ray(alone / "labelstream-one") as one, noted_ray(alone / "other"):
+        assert run("resume", "feedback").code == 0
+        assert told[-1][0] == one
+        with noted_ray(alone / "labelstream-two") as two:
+            fails(run("resume", "feedback"), 2, "--address: more than one `labelstream run`", one, two)
+
+
+def test_the_note_of_one_that_was_killed_counts_for_nothing(run: Run, make_board: MakeBoard, alone: Path) -> None:
+    told = make_board(r1=("done", "goes on"))
+    with noted_ray(alone / "labelstream-killed"):
+        pass
+    (alone / "labelstream-writing").mkdir()
+    shelter.note_address(alone / "labelstream-writing", "")
+    assert run("resume", "feedback").code == 0
+    assert told[-1][0] == "auto"
+    with noted_ray(alone / "labelstream-one") as one:
+        assert run("resume", "feedback").code == 0
+    assert told[-1][0] == one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ((), "needs one of --to-time"),
+        (("--to-earliest", "--to-latest"), "needs one of --to-time"),
+        (("--to-time", "yesterday", "--yes"), "'yesterday' is no ISO 8601 time"),
+        (("--to-time", "2026-11-21T02:57:00", "--yes"), "has no time zone"),
+        (("--to-offset", "in:0", "--yes"), "is not TOPIC:PARTITION:OFFSET"),
+        (("--to-offset", "out:0:1", "--yes"), "out is not the pipeline's input; that is in"),
+    ],
+)
+def test_replay_asks_no_broker_what_it_can_tell_itself(
+    run: Run, write_config: Callable[..., str], arguments: tuple[str, ...], part: str
+) -> None:
+    fails(run("replay", "feedback", "-c", write_config(), *arguments), 2, part)
+    fails(run("replay", "feedbak", "-c", write_config(), *arguments), 2, "known: feedback")
+
+
+def test_what_a_replay_does() -> None:
+    assert Move(0, 50, 20).effect() == "30 messages again"
+    assert Move(0, 20, 21).effect() == "1 message skipped"
+    assert Move(0, 20, 20).effect() == Move(0, None, 20).effect() == "-"

@@ -1,0 +1,75 @@
+"""`labelstream status`: what it makes of the board's numbers, and how long it waits for good ones."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import status as look
+from labelstream.deploy.cli.main import main
+from labelstream.deploy.cluster import runtime
+from labelstream.workers.errors import StartError
+
+RUNNING = {"state": "running", "age_s": 0.1, "results_out": 5, "lag": 0, "node": "n1", "pid": 7}
+
+
+def status_of(*workers: dict[str, Any]) -> dict[str, Any]:
+    return {"pipelines": {"p": {f"r{i}": worker for i, worker in enumerate(workers)}}, "models": {"m": {}}}
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """board(*answers): what the board says in turn, the last one for good; an exception is raised."""
+
+    @contextmanager
+    def joined(address: str) -> Iterator[None]:
+        yield
+
+    def play(*answers: Any) -> list[Any]:
+        left = list(answers)
+
+        def status() -> dict[str, Any]:
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(runtime, "joined", joined)
+        monkeypatch.setattr(runtime, "status", status)
+        monkeypatch.setattr(look, "BETWEEN_S", 0.01)
+        return left
+
+    return play
+
+
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(["status", "--address", "h:1", *arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(("workers", "code", "told"), [
+    ([RUNNING], 0, "r0 on n1, process 7"),
+    ([], 1, "no worker reports"),
+    ([{**RUNNING, "state": "restarting"}], 1, "its workers are restarting"),
+    ([{**RUNNING, "alarms": ["paused: too many"]}], 1, "alarm: paused"),
+], ids=["well", "nobody", "restarting", "alarm"])  # fmt: skip
+def test_it_fails_when_something_is_wrong(
+    board: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], workers: list[Any], code: int, told: str
+) -> None:
+    board(status_of(*workers))
+    assert exit_code() == code
+    assert told in capsys.readouterr().out
+
+
+def test_it_waits_for_the_application_and_until_nothing_is_wrong(board: Callable[..., list[Any]]) -> None:
+    left = board(StartError("no application"), status_of(), status_of(), status_of(RUNNING))
+    assert exit_code("--wait", "30") == 0
+    assert len(left) == 1
+
+
+def test_it_does_not_wait_for_ever(board: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    board(StartError("no application"))
+    assert exit_code("--wait", "0.05") == 1
+    assert "no application" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+"""Stopping by signal: whatever Python is doing at that moment."""
+
+import signal
+import sys
+import time
+import weakref
+
+import pytest
+
+from labelstream.deploy.cli.common.console import stops_on_signals
+
+
+class _Told:
+    """Gets a signal where nothing can be raised."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self._number)
+
+
+def _sleep_told(number: signal.Signals) -> None:
+    told = _Told(number)
+    del told
+    time.sleep(20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_cannot_be_raised_is_not_lost(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), stops_on_signals():
+        _sleep_told(number)
+    assert sys.unraisablehook is hook
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_behind_the_block_nothing_is_sent_any_more() -> None:
+    with stops_on_signals():
+        told = _Told(signal.SIGTERM)
+        del told
+    time.sleep(0.3)
+
+
+def test_other_errors_that_cannot_be_raised_are_shown_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+
+    def fail(reference: object) -> None:
+        raise ValueError("a bug")
+
+    with stops_on_signals():
+        told = set[int]()
+        reference = weakref.ref(told, fail)
+        del told
+    assert reference() is None
+    assert [unraisable.exc_type for unraisable in shown] == [ValueError]

@@ -1,0 +1,98 @@
+"""What goes wrong ends with one line that names what to do, and with the right exit code; never with a traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labelstream.workers.stream.broker import connection as clients
+from tests.unit.deploy.cli.conftest import Ended, Run
+
+WriteConfig = Callable[..., str]
+
+
+def fails(ended: Ended, code: int, *parts: str) -> None:
+    assert ended.code == code, ended
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("labelstream: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_a_missing_config_file(run: Run, tmp_path: Path) -> None:
+    fails(run("check", "-c", str(tmp_path / "none.yaml")), 2, "none.yaml: cannot be read (No such file")
+
+
+def test_bad_yaml(run: Run, write_config: WriteConfig) -> None:
+    fails(run("check", "-c", write_config("kafka:", "kafka: [")), 2, "is not valid YAML at line")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("dead_letter: dlq", "dead_letter: in", ("pipelines.feedback", "dead_letter is the input topic")),
+        ("input: in", "input: in, bacth: 3", ("pipelines.feedback.bacth: is no setting",)),
+        ("model: sentiment}", "model: other}", ("pipelines.feedback.model", "no model 'other'")),
+        ("kafka:", "kafka:\n  security: {password: hush}", ("kafka.security.password", "secrets do not belong")),
+    ],
+)
+def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str, parts: tuple[str, ...]) -> None:
+    ended = run("check", "-c", write_config(old, new))
+    fails(ended, 2, *parts)
+    assert "hush" not in ended.err
+    fails(run("run", "-c", write_config(old, new)), 2, *parts)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits ten seconds for a broker in a unit test."""
+    monkeypatch.setattr(clients, "BOOTSTRAP_TIMEOUT_MS", 300)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("arguments", [("tail", "topic"), ("produce", "topic")])
+def test_a_broker_that_is_down(run: Run, stdin: Callable[[bytes], None], arguments: tuple[str, ...]) -> None:
+    stdin(b"text\n")
+    fails(run(*arguments, "--bootstrap", "127.0.0.1:9"), 1, "no broker answers at 127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_check_lists_all_that_is_not_there(run: Run, write_config: WriteConfig) -> None:
+    ended = run("check", "--connect", "-c", write_config())
+    assert ended.code == 1
+    problems = ended.err.splitlines()
+    assert len(problems) == 2, ended.err
+    assert problems[0].startswith("problem: kafka.bootstrap_servers: no broker answers at 127.0.0.1:9")
+    assert problems[1].startswith("problem: models.sentiment.source: /no/such/model: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("tail", "topic", "--bootstrap", "nonsense"), "'nonsense' is not HOST:PORT"),
+        (("tail", "topic", "--bootstrap", "a:1", "-c", "file"), "give one of the two"),
+        (("produce", "topic", "/no/such/file", "--bootstrap", "a:1"), "/no/such/file: cannot be read"),
+        (("produce", "topic", "-", "--raw", "--format", "json"), "--raw"),
+        (("produce", "topic", "-", "--key-field", "a", "--key-separator", "b"), "--key-field"),
+        (("classify", "text", "--revision", "main"), "--revision"),
+    ],
+)
+def test_wrong_options(run: Run, arguments: tuple[str, ...], part: str) -> None:
+    fails(run(*arguments), 2, part)
+
+
+def test_classify_without_a_model(run: Run, tmp_path: Path) -> None:
+    fails(run("classify", "text", "--model", str(tmp_path / "none")), 1, "no such directory")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    fails(run("classify", "text", "--model", str(tmp_path)), 1, "only *.safetensors are read")
+
+
+def test_a_bug_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> str:
+        raise AssertionError("first\nsecond")
+
+    monkeypatch.setattr("labelstream.schemas.export.render", broken)
+    fails(run("schema"), 1, "AssertionError: first second (a bug")
+    assert "Traceback" in run("-v", "schema").err
