@@ -19,13 +19,13 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from labelstream.deploy.bench.application import running
-from labelstream.deploy.bench.bare import bare_cpu_s
-from labelstream.deploy.bench.hardware import hardware
-from labelstream.deploy.bench.null import NullReplica
-from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
-from labelstream.deploy.bench.traffic import Traffic, traffic
-from labelstream.deploy.bench.worker_cpu import cpu_rounds
+from labelstream.deploy.bench.baselines.bare_kafka import bare_cpu_s
+from labelstream.deploy.bench.baselines.null_model import NullReplica
+from labelstream.deploy.bench.harness.application import running
+from labelstream.deploy.bench.harness.load_generator import Traffic, traffic
+from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
+from labelstream.deploy.bench.measures.hardware import hardware
+from labelstream.deploy.bench.suites.worker_cpu import cpu_rounds
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import Topics

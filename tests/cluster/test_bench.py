@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.deploy.bench import engine, serving, stream
+from labelstream.deploy.bench.suites import engine, serving, stream
 from labelstream.deploy.cli.bench import view as bench_view
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.stages import Stages

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
+from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for
 from labelstream.workers.engine.inference.predictor import Predictor

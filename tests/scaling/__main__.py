@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import labelstream.deploy.app
-from labelstream.deploy.bench.hardware import hardware
+from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.control.control_plane import MOST_REPORT_S, report_s
 from tests.kafka import KafkaBroker
 from tests.scaling import system

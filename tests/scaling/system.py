@@ -14,7 +14,7 @@ from typing import Any
 from ray import cloudpickle
 
 from labelstream.deploy.app import application
-from labelstream.deploy.bench.application import cpu_s
+from labelstream.deploy.bench.harness.application import cpu_s
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier

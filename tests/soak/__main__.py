@@ -11,9 +11,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from labelstream.deploy.bench.application import processes, running, worker_stats
-from labelstream.deploy.bench.null import NullReplica
-from labelstream.deploy.bench.topics import settings_for, topics_of
+from labelstream.deploy.bench.baselines.null_model import NullReplica
+from labelstream.deploy.bench.harness.application import processes, running, worker_stats
+from labelstream.deploy.bench.harness.topics import settings_for, topics_of
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings

@@ -27,7 +27,7 @@ def backends(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there as well.")] = None,
 ) -> None:
     """torch, OpenVINO and OpenVINO in int8 on the same batches, and how often their labels are float32's."""
-    from labelstream.deploy.bench.backends import BackendsPlan, measure
+    from labelstream.deploy.bench.suites.backends import BackendsPlan, measure
 
     figures = measure(BackendsPlan(model, texts, count, mean_tokens, dtype, rounds, quantize, others), say)
     _show(figures)

@@ -45,7 +45,7 @@ def engine(
 ) -> None:
     """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
     candidates = _candidates(task, labels)
-    from labelstream.deploy.bench.engine import Plan, measure
+    from labelstream.deploy.bench.suites.engine import Plan, measure
 
     figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
     view.show(figures, "of texts one by one")
@@ -65,8 +65,8 @@ def serve(
     """
     go_on_sheltered()
     with _stopping():
-        from labelstream.deploy.bench.engine import Plan
-        from labelstream.deploy.bench.serving import measure
+        from labelstream.deploy.bench.suites.engine import Plan
+        from labelstream.deploy.bench.suites.serving import measure
 
         figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
     view.show(figures, "of calls with one text, one by one")
@@ -98,12 +98,12 @@ def stream(
     And the worker's CPU per message with a model that takes no time, and the way of a message alone.
     """
     if plot is not None:
-        from labelstream.deploy.bench.plot import pyplot
+        from labelstream.deploy.bench.measures.plot import pyplot
 
         pyplot()  # before the work
     go_on_sheltered()
     with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
-        from labelstream.deploy.bench.stream import StreamPlan, measure
+        from labelstream.deploy.bench.suites.stream import StreamPlan, measure
         from labelstream.deploy.cli.demo.stream import made_topics
 
         plan = StreamPlan(
@@ -117,7 +117,7 @@ def stream(
     view.show_limit(figures)
     view.write(figures, json_file)
     if plot is not None:
-        from labelstream.deploy.bench.plot import against_latency
+        from labelstream.deploy.bench.measures.plot import against_latency
 
         against_latency(figures, f"topic to topic, {Path(model).name}, {figures['engine']['dtype']}", plot)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ray import serve
 
 from labelstream.deploy.app import application
-from labelstream.deploy.bench.topics import MODEL
+from labelstream.deploy.bench.harness.topics import MODEL
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import APP, model_deployment, pipeline_deployment

@@ -11,7 +11,7 @@ from typing import Any
 import jiter
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from labelstream.deploy.bench.texts import nth_text
+from labelstream.deploy.bench.harness.texts import nth_text
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, secret_of

@@ -9,7 +9,7 @@ KINDS = (("p50", "tab:blue", "o"), ("p99", "tab:red", "s"))
 
 
 def against_latency(figures: dict[str, Any], title: str, path: Path) -> None:
-    """`figures`: of `labelstream.deploy.bench.stream.measure` with offered loads; a point for each of them."""
+    """`figures`: of `labelstream.deploy.bench.suites.stream.measure` with offered loads; a point for each of them."""
     plt = pyplot()
     load, capacity = figures["latency"]["load"], figures["stream"]["texts_per_s"]
     figure, axis = plt.subplots(figsize=(9, 6))

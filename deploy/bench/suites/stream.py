@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from labelstream.deploy.bench.application import cpu_s, model_stats, processes, running, worker_stats_now
-from labelstream.deploy.bench.bare import bare_cpu_s
-from labelstream.deploy.bench.clock import median, percentiles
-from labelstream.deploy.bench.engine import Comparison, Plan, Say, said
-from labelstream.deploy.bench.null import NullReplica
-from labelstream.deploy.bench.topics import group_of, settings_for, topics_of
-from labelstream.deploy.bench.traffic import Traffic, traffic
-from labelstream.deploy.bench.worker_cpu import cpu_figures, cpu_rounds
+from labelstream.deploy.bench.baselines.bare_kafka import bare_cpu_s
+from labelstream.deploy.bench.baselines.null_model import NullReplica
+from labelstream.deploy.bench.harness.application import cpu_s, model_stats, processes, running, worker_stats_now
+from labelstream.deploy.bench.harness.load_generator import Traffic, traffic
+from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
+from labelstream.deploy.bench.measures.timing import median, percentiles
+from labelstream.deploy.bench.suites.engine import Comparison, Plan, Say, said
+from labelstream.deploy.bench.suites.worker_cpu import cpu_figures, cpu_rounds
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import StartError

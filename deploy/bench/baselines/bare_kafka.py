@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from labelstream.deploy.bench.topics import plain
+from labelstream.deploy.bench.harness.topics import plain
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings, load_settings
 from labelstream.workers.stream.broker.connection import connected_config, make_consumer, make_producer
@@ -16,7 +16,8 @@ def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, res
     """CPU seconds that a process of its own takes for `count` records of `topics.input`, to `topics.output`."""
     arguments = [json.dumps(plain(kafka)), *topics, group, str(count), str(result_bytes)]
     done = subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-m", "labelstream.deploy.bench.bare", *arguments], capture_output=True, text=True)
+        [sys.executable, "-m", "labelstream.deploy.bench.baselines.bare_kafka", *arguments],
+        capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"bare kafka-python failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout)

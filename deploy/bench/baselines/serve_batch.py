@@ -21,7 +21,7 @@ class TextbookReplica:
     def __init__(self, source: str, dtype: str, device: str, threads: int) -> None:
         import torch
 
-        from labelstream.deploy.bench.pipelines import CLASSIFICATION, make_pipeline
+        from labelstream.deploy.bench.baselines.transformers_pipeline import CLASSIFICATION, make_pipeline
 
         torch.set_num_threads(threads)
         self._batch_size = 1

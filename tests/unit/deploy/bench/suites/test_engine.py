@@ -10,8 +10,8 @@ import transformers
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
-from labelstream.deploy.bench.texts import texts_for
+from labelstream.deploy.bench.harness.texts import texts_for
+from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
 from labelstream.deploy.cli.main import app
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts

@@ -1,4 +1,4 @@
-"""`python -m labelstream.deploy.bench.tokenizing`: CPU per text of our tokenizer beside plain `tokenizers`.
+"""`python -m labelstream.deploy.bench.suites.tokenization`: CPU per text of our tokenizer beside plain `tokenizers`.
 
 Of each kind of tokenizer one with 30,000 pieces, made of syllables, and the demo's; texts of words as frequent as in
 natural language (Zipf), 32 tokens on average, with capital letters and punctuation. In a sixth of the mixed ones is a
@@ -23,7 +23,7 @@ from labelstream.workers.engine.description import Activation, ModelDescription
 from labelstream.workers.engine.tokenization.synthetic_texts import SIGMA
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
-DEMO = Path(__file__).parents[1] / "demo" / "model" / "tokenizer.json"
+DEMO = Path(__file__).parents[2] / "demo" / "model" / "tokenizer.json"
 WORDS, MIXED_SHARE, MICRO_BATCH = 25_000, 0.16, 256
 _ENDS = ("a", "e", "i", "o", "u", "an", "er", "in", "al")
 _SYLLABLES = [first + end for first in "bcdfghklmnprstvw" for end in _ENDS]

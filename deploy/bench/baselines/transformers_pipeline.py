@@ -9,7 +9,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from labelstream.deploy.bench.clock import Took, timed
+from labelstream.deploy.bench.measures.timing import Took, timed
 
 CLASSIFICATION, ZERO_SHOT = "text-classification", "zero-shot-classification"
 BATCH_SIZES = {"cpu": (1, 8, 32), "cuda": (1, 32, 128, 512)}

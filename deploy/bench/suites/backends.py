@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from labelstream.deploy.bench.hardware import hardware
-from labelstream.deploy.bench.others import other_ways
-from labelstream.deploy.bench.texts import texts_for
+from labelstream.deploy.bench.baselines.other_runtimes import other_ways
+from labelstream.deploy.bench.harness.texts import texts_for
+from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.backends.openvino.calibration_texts import LEAST
 from labelstream.workers.engine.backends.openvino.label_agreement import agreement

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from labelstream.deploy.bench.application import cpu_s, processes
+from labelstream.deploy.bench.harness.application import cpu_s, processes
 
 SETTLE_S = 1.5  # a worker's commit comes within a second
 Say = Callable[[str], None]

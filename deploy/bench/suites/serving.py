@@ -11,14 +11,14 @@ import transformers
 from ray import serve
 
 from labelstream.deploy.app import model_application
-from labelstream.deploy.bench import textbook
-from labelstream.deploy.bench.application import model_stats
-from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
-from labelstream.deploy.bench.clock import Took, median, percentiles, timed
-from labelstream.deploy.bench.engine import ALONE, Plan, Say
-from labelstream.deploy.bench.hardware import hardware
-from labelstream.deploy.bench.pipelines import BATCH_SIZES, padding_waste
-from labelstream.deploy.bench.topics import MODEL, settings_for, topics_of
+from labelstream.deploy.bench.baselines import serve_batch as textbook
+from labelstream.deploy.bench.baselines.transformers_pipeline import BATCH_SIZES, padding_waste
+from labelstream.deploy.bench.harness.application import model_stats
+from labelstream.deploy.bench.harness.topics import MODEL, settings_for, topics_of
+from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
+from labelstream.deploy.bench.measures.hardware import hardware
+from labelstream.deploy.bench.measures.timing import Took, median, percentiles, timed
+from labelstream.deploy.bench.suites.engine import ALONE, Plan, Say
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy.bench.arithmetic import Flops, matmul_peak
-from labelstream.deploy.bench.clock import median, percentiles, timed
-from labelstream.deploy.bench.hardware import hardware
-from labelstream.deploy.bench.pipelines import CLASSIFICATION, BestPipeline, padding_waste
-from labelstream.deploy.bench.texts import texts_for
+from labelstream.deploy.bench.baselines.transformers_pipeline import CLASSIFICATION, BestPipeline, padding_waste
+from labelstream.deploy.bench.harness.texts import texts_for
+from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
+from labelstream.deploy.bench.measures.hardware import hardware
+from labelstream.deploy.bench.measures.timing import median, percentiles, timed
 from labelstream.workers.classifier import RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine

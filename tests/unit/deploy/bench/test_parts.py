@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelstream.deploy.bench import serving, stream
-from labelstream.deploy.bench.application import cpu_s
-from labelstream.deploy.bench.clock import percentiles, timed
-from labelstream.deploy.bench.null import NullPredictor
-from labelstream.deploy.bench.pipelines import padding_waste
-from labelstream.deploy.bench.plot import against_latency
-from labelstream.deploy.bench.texts import nth_text
-from labelstream.deploy.bench.topics import group_of, plain, settings_for, topics_of
-from labelstream.deploy.bench.traffic import librdkafka_config
+from labelstream.deploy.bench.baselines.null_model import NullPredictor
+from labelstream.deploy.bench.baselines.transformers_pipeline import padding_waste
+from labelstream.deploy.bench.harness.application import cpu_s
+from labelstream.deploy.bench.harness.load_generator import librdkafka_config
+from labelstream.deploy.bench.harness.texts import nth_text
+from labelstream.deploy.bench.harness.topics import group_of, plain, settings_for, topics_of
+from labelstream.deploy.bench.measures.plot import against_latency
+from labelstream.deploy.bench.measures.timing import percentiles, timed
+from labelstream.deploy.bench.suites import serving, stream
 from labelstream.workers.engine.ragged import PackedSequences
 from labelstream.workers.settings import KafkaSettings
 from tests.unit.deploy.fakes import description

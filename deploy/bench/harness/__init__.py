@@ -1,0 +1,1 @@
+"""What every measurement needs: topics, texts, load and the application."""

@@ -1,0 +1,1 @@
+"""Time, FLOPs, hardware and plots."""
