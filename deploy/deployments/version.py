@@ -34,7 +34,7 @@ def file_of(path: Path | None) -> list[Any]:
 
 @cache
 def _code() -> str:
-    root, total = Path(__file__).parent.parent, hashlib.sha256()
+    root, total = Path(__file__).parents[2], hashlib.sha256()
     for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

@@ -6,7 +6,7 @@ after `stall_timeout_s`, which is 2.5 times `call_timeout_s` at least. The part'
 whenever a part that was sent before it gets an answer: replicas answer in the order of arrival, so that what this
 process sent earlier shows that the queue moves, whoever else is in it. An answer to what was sent later shows nothing
 of the kind, and what is under way before a part is finite: no part waits for ever. A part that a replica runs by itself
-(see `isolation`) has its whole time from when it began to run.
+(see `poison_isolation`) has its whole time from when it began to run.
 
 The speed is what this process got: tokens answered per second in which it waited for some. Of one wait HALF_LIFE_S
 count at most: a replica may have had to start. The speed is this process' share where replicas have other callers, and

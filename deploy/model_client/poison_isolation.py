@@ -14,7 +14,7 @@ answers at all, nothing is held against anybody: what waits for an absent model 
 
 So a poison record costs six replicas, or six times the time that a part is given, however many neighbours it has. Ever
 smaller halves would cost one or two for each halving, and a large model's replica takes minutes to be there again. How
-many replicas different poison records may kill in a while has a limit: see `deaths`.
+many replicas different poison records may kill in a while has a limit: see `crash_budget`.
 
 What is suspected is remembered by its content, beyond the call. Calls end at their deadline and the same records come
 in new ones: a model whose replicas take longer to start than a call may last would else die of the same record for

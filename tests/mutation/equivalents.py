@@ -2,9 +2,11 @@
 # ruff: noqa: E501 - the lines are the code's
 
 _TASKS = "workers/engine/tasks"
-_ANSWERS, _BATCHER, _DESCRIBING, _FRAME, _PACKED, _READING, _SCORING, _TOKENIZER, _WORDS, _CACHE = (
-    f"workers/engine/{name}.py" for name in ("answers", "batcher", "describing", "frame", "packed", "reading", "scoring",
-                                             "tokenizer", "words", "wordcache"))
+_POSTPROCESS, _BATCHING, _DESCRIBE, _SPECIAL_TOKENS, _RAGGED, _HEADS, _SCORING, _TOKENIZER, _WORD_RULES, _WORD_CACHE = (
+    f"workers/engine/{name}.py" for name in (
+        "tasks/postprocess", "inference/batching", "loading/describe", "tokenization/special_tokens", "ragged",
+        "backends/pytorch/heads", "inference/scoring", "tokenization/tokenizer", "tokenization/word_rules",
+        "tokenization/word_cache"))
 _FASTER = "both ways give the same, and one is faster"
 _LIMIT = "a limit that is as good a little higher or lower"
 _NOTHING = "of nothing that is run"
@@ -14,8 +16,8 @@ _FOUND = "the comparison of both layers finds it as well"
 _NO_LENGTH = "any number that is no length will do"
 
 EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
-    (_ANSWERS, "if len(widths) > 1:", "len(widths) > 1 -> len(widths) >= 1", _FASTER),
-    (_ANSWERS, "if len(widths) > 1:", "1 -> 0", _FASTER),
+    (_POSTPROCESS, "if len(widths) > 1:", "len(widths) > 1 -> len(widths) >= 1", _FASTER),
+    (_POSTPROCESS, "if len(widths) > 1:", "1 -> 0", _FASTER),
     (_SCORING, "_SELECT_FROM = 1_000", "*", _FASTER),
     (_SCORING, "width = scores.shape[-1]", "*", _FASTER),
     (_SCORING, "if width < _SELECT_FROM or 4 * top_k > width:", "*", f"{_FASTER}; but for ties at the cut"),
@@ -24,47 +26,47 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
      "torch.sort(scores.gather(-1, ids), descending=True)", "on a CPU all of torch's sorting is stable"),
     (_SCORING, "best, order = torch.sort(scores.gather(-1, ids), descending=True, stable=True)", "True -> False",
      "on a CPU all of torch's sorting is stable"),
-    (_DESCRIBING, 'if problem_type == "single_label_classification" or config.num_labels > 1:',
+    (_DESCRIBE, 'if problem_type == "single_label_classification" or config.num_labels > 1:',
      "config.num_labels > 1 -> config.num_labels >= 1", "with one label it has been answered before"),
-    (_DESCRIBING, 'if problem_type == "single_label_classification" or config.num_labels > 1:', "1 -> 0",
+    (_DESCRIBE, 'if problem_type == "single_label_classification" or config.num_labels > 1:', "1 -> 0",
      "with one label it has been answered before"),
-    (_DESCRIBING, "return wanted or 1_000_000  # all that a request may name", "1_000_000 -> 999999", _LIMIT),
-    (_DESCRIBING, "return wanted or 1_000_000  # all that a request may name", "1_000_000 -> 1000001", _LIMIT),
-    (_DESCRIBING, 'return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))',
+    (_DESCRIBE, "return wanted or 1_000_000  # all that a request may name", "1_000_000 -> 999999", _LIMIT),
+    (_DESCRIBE, "return wanted or 1_000_000  # all that a request may name", "1_000_000 -> 1000001", _LIMIT),
+    (_DESCRIBE, 'return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))',
      "i < known -> i <= known", "an id that the tokenizer does not know is decoded to nothing"),
-    (_FRAME, "content_types = [0] * count", "0 -> 1", "each is set where the frame is one"),
+    (_SPECIAL_TOKENS, "content_types = [0] * count", "0 -> 1", "each is set where the frame is one"),
     (_TOKENIZER, 'os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")', "*", "no result depends on it"),
     (_TOKENIZER, "if len(content) <= limit:", "len(content) <= limit -> len(content) < limit", _FASTER),
     (_TOKENIZER, "if sum(lengths) <= room:", "sum(lengths) <= room -> sum(lengths) < room", _FASTER),
     (_TOKENIZER, "long = short if short > room else max(short, room - short)", "short > room -> short >= room",
      "with nothing left of the room both are the shorter one"),
-    (_WORDS, "if not text.isprintable() and has_controls(text):",
+    (_WORD_RULES, "if not text.isprintable() and has_controls(text):",
      "not text.isprintable() and has_controls(text) -> (has_controls(text))", _FASTER),
-    (_WORDS, 'if (self._ascii_only and not text.isascii()) or not text.isprintable() or "  " in text:',
+    (_WORD_RULES, 'if (self._ascii_only and not text.isascii()) or not text.isprintable() or "  " in text:',
      '(self._ascii_only and not text.isascii()) or not text.isprintable() or " " in text -> '
      "(not text.isprintable() or (\' \' in text))", "the cache of words refuses them as well"),
-    (_CACHE, "MAX_WORDS = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes "
+    (_WORD_CACHE, "MAX_WORD_RULES = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes "
              "another", "*", _LIMIT),
-    (_CACHE, "MAX_WORD_CHARS = 64", "*", _LIMIT),
-    (_CACHE, "super().__init__()", "*", "a dict is there before"),
-    (_CACHE, "if self._by_pieces and is_ascii and not word.isalnum():",
+    (_WORD_CACHE, "MAX_WORD_CHARS = 64", "*", _LIMIT),
+    (_WORD_CACHE, "super().__init__()", "*", "a dict is there before"),
+    (_WORD_CACHE, "if self._by_pieces and is_ascii and not word.isalnum():",
      "self._by_pieces and is_ascii and not word.isalnum() -> (self._by_pieces and is_ascii)", _FASTER),
-    (_BATCHER, "lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1", "*", _FASTER),
-    (_BATCHER, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 0", _NO_LENGTH),
-    (_BATCHER, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 2", _NO_LENGTH),
-    (_BATCHER, "positions = np.where(inside, starts[rows][:, None] + columns, 0)", "0 -> 1", "what is padded is not read"),
-    (_BATCHER, "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)",
+    (_BATCHING, "lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1", "*", _FASTER),
+    (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 0", _NO_LENGTH),
+    (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 2", _NO_LENGTH),
+    (_BATCHING, "positions = np.where(inside, starts[rows][:, None] + columns, 0)", "0 -> 1", "what is padded is not read"),
+    (_BATCHING, "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)",
      "np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False) -> "
      "np.where(inside, packed.ids[positions], pad_id).astype(np.int64)", _FASTER),
-    (_BATCHER, "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)", "False -> True",
+    (_BATCHING, "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)", "False -> True",
      _FASTER),
-    (_PACKED, "if len(parts) == 1:", "1 -> 0", _FASTER),
-    (_READING, 'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
+    (_RAGGED, "if len(parts) == 1:", "1 -> 0", _FASTER),
+    (_HEADS, 'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
      'torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True) -> '
      "torch.segment_reduce(hidden.float(), \'mean\', lengths=self._lengths)", "a check that a GPU waits for"),
-    (_READING, 'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)', "True -> False",
+    (_HEADS, 'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)', "True -> False",
      "a check that a GPU waits for"),
-    (f"{_TASKS}/acceptance.py", "shown = max(top_k, rows[-1] + 1 if rows else 0)", "0 -> 1", "top_k is 1 at least"),
+    (f"{_TASKS}/thresholds.py", "shown = max(top_k, rows[-1] + 1 if rows else 0)", "0 -> 1", "top_k is 1 at least"),
     (f"{_TASKS}/classification.py", '_PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts', "*",
      _FASTER),
     (f"{_TASKS}/classification.py", "if any(request[2:] != _PLAIN for request in requests):", "request[2:] -> request[:]",
@@ -78,7 +80,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 0", _NOTHING),
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 2", _NOTHING),
     (f"{_TASKS}/zero_shot.py", "MAX_HYPOTHESES = 10_000  # at about 200 bytes each", "*", _LIMIT),
-    (_READING, "if self.narrowed and targets is not None:",
+    (_HEADS, "if self.narrowed and targets is not None:",
      "self.narrowed and targets is not None -> ((targets is not None))", "a layer that is whole does not look at it"),
     (_LAST, "_CHECK_SHAPE = 3, 5", "*", _MADE_UP),
     (_LAST, "generator = torch.Generator().manual_seed(0)", "*", _MADE_UP),

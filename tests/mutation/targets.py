@@ -6,16 +6,21 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _ENGINE = "workers/engine"
 _NAMES = (
-    "scoring", "describing", "windows", "frame", "tokenizer", "words", "wordcache", "places", "openings", "ends",
-    "refusals", "batcher", "packed", "answers", "reading", "last_layer", "packing", "tasks/acceptance",
-    "tasks/classification", "tasks/embedding", "tasks/fill_mask", "tasks/prepared", "tasks/repeats", "tasks/zero_shot",
+    "backends/pytorch/heads", "backends/pytorch/last_layer", "backends/pytorch/unpadded", "inference/batching",
+    "inference/scoring", "loading/describe", "ragged", "tasks/base", "tasks/classification", "tasks/deduplicate",
+    "tasks/embedding", "tasks/fill_mask", "tasks/postprocess", "tasks/thresholds", "tasks/windows", "tasks/zero_shot",
+    "tokenization/edge_tokens", "tokenization/refusals", "tokenization/special_tokens", "tokenization/split_points",
+    "tokenization/tokenizer", "tokenization/truncation", "tokenization/word_cache", "tokenization/word_rules",
 )  # fmt: skip
 _TESTS = (
-    "acceptance", "answers", "batcher", "describing", "embedding", "fill_mask", "frame", "last_layer", "loading",
-    "long_texts", "packed", "parity", "predictor", "refusals", "repeats", "scoring", "tasks", "tokenizer", "windows",
-    "without_padding", "words", "zero_shot",
+    "backends/pytorch/test_last_layer", "backends/pytorch/test_unpadded", "inference/test_batching",
+    "inference/test_predictor", "inference/test_scoring", "loading/test_describe", "loading/test_loader",
+    "loading/test_refusals", "tasks/test_deduplicate", "tasks/test_embedding", "tasks/test_fill_mask",
+    "tasks/test_postprocess", "tasks/test_tasks", "tasks/test_thresholds", "tasks/test_windows", "tasks/test_zero_shot",
+    "test_parity", "test_ragged", "tokenization/test_special_tokens", "tokenization/test_tokenizer",
+    "tokenization/test_truncation", "tokenization/test_word_rules",
 )  # fmt: skip
-TEST_FILES = tuple(f"tests/unit/engine/test_{name}.py" for name in _TESTS)
+TEST_FILES = tuple(f"tests/unit/workers/engine/{name}.py" for name in _TESTS)
 
 
 class Target(NamedTuple):

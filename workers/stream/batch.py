@@ -91,7 +91,7 @@ class MicroBatch:
 
     `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
     monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of it is
-    acknowledged, or committed. `weight`: of all its records, see `sizes`. `admitted`: it may be shipped, for good.
+    acknowledged, or committed. `weight`: of all its records. `admitted`: it may be shipped, for good.
     `values`: of its results, where these are encoded already.
     """
 

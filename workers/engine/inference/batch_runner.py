@@ -43,7 +43,7 @@ class Forwards:
         self.tokens = self.slots = 0
 
     def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
-        """The batches of sequences of these lengths, as `batcher.plan` gives them."""
+        """The batches of sequences of these lengths, as `batching.plan` gives them."""
         if self.packing is not None:
             return plan_packed(lengths, max_batch_tokens)
         device = self._backend.device_type

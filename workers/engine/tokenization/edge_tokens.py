@@ -160,5 +160,5 @@ def _is_of_whitespace(step: Parts) -> bool:
 
 
 def _keeps_to_plain(step: Parts) -> bool:
-    """Does it never look from one plain character to another? `words` has refused normalizers of other kinds."""
+    """Does it never look from one plain character to another? `word_rules` has refused normalizers of other kinds."""
     return step["type"] != "Replace" or not set(step["pattern"].get("String", "")) - {"'", "`"}

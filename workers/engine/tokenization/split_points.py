@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 Parts = dict[str, Any]
 
-# Characters that no normalizer of `words` joins with one of them before it, nor makes a space of.
+# Characters that no normalizer of `word_rules` joins with one of them before it, nor makes a space of.
 PLAIN = (r"!-&(-_a-~\u00c0-\u024f\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u063f\u0641-\u064a"
          r"\u3041-\u3096\u30a1-\u30fa\u3400-\u4db5\u4e00-\u9fd5\uac00-\ud7a3\ufb50-\ufbb1\ufbd3-\ufd3d\ufdf0-\ufdfb"
          r"\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\U0001f600-\U0001f64f")  # fmt: skip

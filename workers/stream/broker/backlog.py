@@ -23,7 +23,7 @@ AGAIN_S = 3.0
 class Standing(NamedTuple):
     """One partition: `end` is its log's end for read_committed readers; `lag`: messages before it that are not done.
 
-    As far as the group has committed; where it has no offset, as far as they are to be read (`starts.lag_of`).
+    As far as the group has committed; where it has no offset, as far as they are to be read (`offset_reset.lag_of`).
     """
 
     end: int

@@ -40,7 +40,7 @@ class PartitionProgress:
     """One assignment of one partition. Offsets are of the next record: last one + 1. `halted`: it cannot be read on.
 
     As long as nothing is finished, `note` is the metadata of the committed offset, and `prior` what it was before this
-    worker; see caution.py. `condemned`: what the record that is in flight alone becomes, unread.
+    worker; see crash_isolation. `condemned`: what the record that is in flight alone becomes, unread.
     """
 
     partition: TopicPartition

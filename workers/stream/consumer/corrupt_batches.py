@@ -12,7 +12,7 @@ Read in kafka-python 3.0.12, consumer/fetcher.py:
 
 So spent records leave the slot before each poll, and here nothing raises. A corrupt batch ends its fetch, the records
 before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is fetched again
-and again. What cannot be read of a batch with the right checksum ends nothing: see `unpacking`.
+and again. What cannot be read of a batch with the right checksum ends nothing: see `record_batch.reader`.
 
 A poll hands out by number alone, and what is counted in bytes is the next fetch. So here `room` says what the next poll
 may bring. What does not fit stays in the batch that was fetched, whose partition is not fetched as long.

@@ -9,7 +9,7 @@ import math
 import re
 from typing import NamedTuple
 
-FREE_RECORDS = 256  # what a fresh worker has in flight before its first answer, see pace.py and pipeline.py
+FREE_RECORDS = 256  # what a fresh worker has in flight before its first answer, see batch_sizer.py and pipeline.py
 PARTS = 16  # a range of suspects is taken in so many windows: 256, 16, 1
 MOST_ALONE = 3
 _TEXT = re.compile(r"labelstream:1;by=([0-9a-f]{1,32});lives=(\d{1,9});records=(\d{1,9});alone=(\d{1,9})\0?", re.ASCII)

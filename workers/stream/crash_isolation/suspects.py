@@ -2,7 +2,7 @@
 
 A worker may die of a record: out of memory, in native code, or because Serve ends it when one turn of its loop takes
 too long. The next worker begins at the same offset, and would die of the same record, for ever. So what a worker is
-about to take is noted before it takes it (deaths.py), and its successor narrows down what it finds noted:
+about to take is noted before it takes it (death_count.py), and its successor narrows down what it finds noted:
 
 * A worker that suspects nothing runs freely, and notes each partition once, when it gets it.
 * A partition that an earlier worker noted, and did not get on with, is under suspicion. Suspects are taken one

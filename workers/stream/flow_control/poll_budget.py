@@ -1,6 +1,6 @@
 """How many bytes a poll may bring in, by what is in flight and by how long a turn of the loop takes.
 
-All in the bytes of `sizes.weight`.
+All in the bytes of `record_batch.limits.weight`.
 """
 
 import math

@@ -77,7 +77,7 @@ def fill_up(arrays: Arrays, shape: Shape, pad_id: int, position: int) -> dict[st
 
 
 def layout_of(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """What attention is told of sequences of these lengths, one behind the other; see `varlen.Layout`."""
+    """What attention is told of sequences of these lengths, one behind the other; see `varlen_attention.Layout`."""
     starts = np.concatenate((np.cumsum(lengths) - lengths, [0]))
     return {**blocks_of(lengths)._asdict(), "starts": starts, "lengths": lengths}
 

@@ -24,7 +24,7 @@ NAME = "labelstream_varlen"
 class Layout(NamedTuple):
     """Where n sequences lie, and the m blocks of their queries. int32, on the device.
 
-    `query_ends`, `key_starts`, `key_counts`: see `blocks.Blocks`. `starts` [n + 1], `lengths` [n]: of the sequences;
+    `query_ends`, `key_starts`, `key_counts`: see `Blocks`. `starts` [n + 1], `lengths` [n]: of the sequences;
     the last start is not read, and no length is zero.
     """
 
