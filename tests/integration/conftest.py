@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import pytest
 
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.stream.broker.connection import connected_config, make_consumer
+from labelstream.workers.stream.broker.connection import connected_config
+from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from labelstream.workers.stream.broker.connection import connected_config, make_producer
+from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.producer.batch_producer import BulkProducer
+from labelstream.workers.stream.producer.client import make_producer
 from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import MakeTopic
 from tests.integration.streams import Topics, read_all, settings_for, wait_until

@@ -11,9 +11,10 @@ import kafka as kafka_python
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from labelstream.workers.stream.broker.connection import connected_config, make_transactional_producer
+from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
+from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import StartWorker
 from tests.integration.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until

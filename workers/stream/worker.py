@@ -17,14 +17,9 @@ from kafka.structs import TopicPartition
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.broker.connection import (
-    connected_config,
-    make_consumer,
-    make_producer,
-    make_transactional_producer,
-    never_log_messages,
-)
+from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
 from labelstream.workers.stream.broker.topics import check_topics
+from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory
 from labelstream.workers.stream.crash_isolation.suspects import Lives
@@ -34,6 +29,7 @@ from labelstream.workers.stream.delivery.hanging_transactions import HangingTran
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions
 from labelstream.workers.stream.flow_control.failure_window import Breaker
 from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.producer.client import make_producer, make_transactional_producer
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats

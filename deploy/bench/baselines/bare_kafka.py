@@ -8,8 +8,10 @@ import time
 from labelstream.deploy.bench.harness.topics import plain
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings, load_settings
-from labelstream.workers.stream.broker.connection import connected_config, make_consumer, make_producer
+from labelstream.workers.stream.broker.connection import connected_config
+from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
+from labelstream.workers.stream.producer.client import make_producer
 
 
 def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:

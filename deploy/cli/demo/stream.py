@@ -124,7 +124,8 @@ class Feeder:
             self._ledger.fail(error)
 
     def _feed(self) -> None:
-        from labelstream.workers.stream.broker.connection import explained, make_producer
+        from labelstream.workers.stream.broker.connection import explained
+        from labelstream.workers.stream.producer.client import make_producer
 
         with explained(self._broker.settings):
             producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])

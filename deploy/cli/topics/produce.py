@@ -80,7 +80,8 @@ class _Acknowledged:
 def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> None:
     from kafka.errors import KafkaError
 
-    from labelstream.workers.stream.broker.connection import explained, make_producer
+    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.producer.client import make_producer
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
     with explained(broker.settings):

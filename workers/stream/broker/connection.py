@@ -1,28 +1,23 @@
-"""kafka-python clients made from our settings, and their errors in words that a person can act on."""
+"""What every kafka-python client is told, and its errors in words that a person can act on."""
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
 )
-from kafka.serializer import Serializer
 
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, PipelineSettings, secret_of
-from labelstream.workers.stream.consumer.assignor import Assignor
-from labelstream.workers.stream.producer.batch_producer import BulkProducer
-from labelstream.workers.stream.producer.producers import LINGER_MS, rest_while_paused
+from labelstream.workers.settings import KafkaSettings, secret_of
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
-NEVER_MS = 2**31 - 1
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
 IN_MEMORY_CLUSTER, IN_MEMORY_API = "mockCluster", (2, 3)
 
@@ -64,83 +59,6 @@ def connected_config(kafka: KafkaSettings) -> dict[str, Any]:
 def is_in_memory(config: dict[str, Any]) -> bool:
     """Is this `connected_config` of the in-memory broker? It makes topics on first use and has no topic settings."""
     return config.get("api_version") == IN_MEMORY_API
-
-
-def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
-                  ) -> KafkaConsumer:
-    """A consumer that has not subscribed: commits and start offsets are ours alone."""
-    return KafkaConsumer(
-        **config,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="none",  # pyright: ignore[reportArgumentType]
-        partition_assignment_strategy=[Assignor],
-        allow_auto_create_topics=False,
-        max_poll_records=pipeline.max_poll_records,
-        max_poll_interval_ms=kafka.max_poll_interval_ms,
-        session_timeout_ms=kafka.session_timeout_ms,
-        heartbeat_interval_ms=min(3_000, kafka.session_timeout_ms // 3),
-        # No record of an aborted transaction: it was never said. And no predecessor's offsets before its transaction
-        # has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
-        isolation_level="read_committed",
-        fetch_max_bytes=16 * 1024 * 1024,
-        metrics_enabled=False,
-    )
-
-
-def make_producer(
-    config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], delivery_timeout_ms: int = NEVER_MS
-) -> BulkProducer:
-    """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to.
-
-    A stream's never gives up: a record that was given up may be in the log all the same, and would be sent again.
-    """
-    producer = BulkProducer(
-        **config,
-        **_producing(kafka, limits),
-        delivery_timeout_ms=delivery_timeout_ms,
-        max_block_ms=kafka.request_timeout_ms,
-    )
-    rest_while_paused(producer)
-    return producer
-
-
-def make_transactional_producer(
-    config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], transactional_id: str,
-    value_serializer: Serializer | None = None,
-) -> BulkProducer:
-    """Like `make_producer`, for transactions, of which each request takes a third of the time at most."""
-    request_ms = min(kafka.request_timeout_ms, kafka.transaction_timeout_ms // 3)
-    producer = BulkProducer(
-        **config | {"request_timeout_ms": request_ms},
-        **_producing(kafka, limits),
-        transactional_id=transactional_id,
-        value_serializer=value_serializer,
-        transaction_timeout_ms=kafka.transaction_timeout_ms,
-        delivery_timeout_ms=NEVER_MS,
-        max_block_ms=kafka.transaction_timeout_ms,
-        # It sleeps so long, with everything it sends, when a transaction follows so closely on another one that the
-        # broker is still writing that one's markers: usually for some milliseconds.
-        retry_backoff_ms=20,
-    )
-    rest_while_paused(producer)
-    return producer
-
-
-def _producing(kafka: KafkaSettings, limits: Sequence[int]) -> dict[str, Any]:
-    return {
-        "acks": "all",
-        "enable_idempotence": True,
-        "allow_auto_create_topics": False,
-        "max_request_size": max(*limits, 1_048_576) + 65_536,
-        "batch_size": min(131_072, *limits),  # the broker's limit is of a batch: small records could be too large
-        "linger_ms": LINGER_MS,
-        # A broker that throttles us answers, and then reads nothing for a while. A second request that is on its way
-        # would not be read for so long, and time out.
-        "max_in_flight_requests_per_connection": 1,
-        "compression_type": None if kafka.compression == "none" else kafka.compression,
-        "metrics_enabled": False,
-    }
 
 
 @contextmanager

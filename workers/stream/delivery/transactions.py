@@ -37,11 +37,12 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 
 from labelstream.workers.errors import Fenced, StartError, StreamError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.broker.connection import explained, is_in_memory, make_transactional_producer
+from labelstream.workers.stream.broker.connection import explained, is_in_memory
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, written_topics
 from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BulkProducer
+from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import BrokersView, end, identity, in_time
 from labelstream.workers.stream.producer.send_errors import FENCED
 

@@ -16,9 +16,10 @@ from kafka.serializer import Serializer
 
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.broker.connection import explained, make_transactional_producer
+from labelstream.workers.stream.broker.connection import explained
 from labelstream.workers.stream.codec.encode import Outgoing
 from labelstream.workers.stream.dlq.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
+from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import end, identity, in_time
 from labelstream.workers.stream.producer.send_errors import FENCED
 

@@ -1,0 +1,30 @@
+"""The consumer of a stream, made from our settings."""
+
+from typing import Any
+
+from kafka import KafkaConsumer
+
+from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.stream.consumer.assignor import Assignor
+
+
+def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
+                  ) -> KafkaConsumer:
+    """A consumer that has not subscribed: commits and start offsets are ours alone."""
+    return KafkaConsumer(
+        **config,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # pyright: ignore[reportArgumentType]
+        partition_assignment_strategy=[Assignor],
+        allow_auto_create_topics=False,
+        max_poll_records=pipeline.max_poll_records,
+        max_poll_interval_ms=kafka.max_poll_interval_ms,
+        session_timeout_ms=kafka.session_timeout_ms,
+        heartbeat_interval_ms=min(3_000, kafka.session_timeout_ms // 3),
+        # No record of an aborted transaction: it was never said. And no predecessor's offsets before its transaction
+        # has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
+        isolation_level="read_committed",
+        fetch_max_bytes=16 * 1024 * 1024,
+        metrics_enabled=False,
+    )
