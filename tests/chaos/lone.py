@@ -8,7 +8,7 @@ from typing import Any
 
 from labelstream.workers.settings import load_settings
 from labelstream.workers.stream.batch import MicroBatch
-from labelstream.workers.stream.delivery.base import AtLeastOnce
+from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.producer.sink import Shipment
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.inject import Injector

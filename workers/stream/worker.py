@@ -23,7 +23,8 @@ from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory
 from labelstream.workers.stream.crash_isolation.suspects import Lives
-from labelstream.workers.stream.delivery.base import AtLeastOnce, Delivery
+from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
+from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions

@@ -22,7 +22,7 @@ from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
 from labelstream.workers.stream.batch import RETRY_FIRST_S
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.consumer.assignment import Ownership
-from labelstream.workers.stream.delivery.base import AtLeastOnce
+from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
 from labelstream.workers.stream.producer.producers import IdempotentProducer
