@@ -75,3 +75,11 @@ class OffsetOutOfRange(StreamError):
     """Messages between the committed offset and the log's start are gone. Never jumped over silently."""
 
     retriable = False
+
+
+class Refused(Exception):
+    """A command cannot be obeyed; the text says why. Not `ours`: by this worker."""
+
+    def __init__(self, text: str, ours: bool = True) -> None:
+        super().__init__(text)
+        self.ours = ours

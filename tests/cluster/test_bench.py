@@ -7,7 +7,7 @@ import pytest
 from labelstream.deploy.bench.suites import engine, serving, stream
 from labelstream.deploy.cli.bench import view as bench_view
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.stages import Stages
+from labelstream.workers.stream.stats import Stages
 from tests import models
 from tests.kafka import Broker
 

@@ -19,7 +19,7 @@ from labelstream.workers.stream.codec.rejection import DecodeError, Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
-from labelstream.workers.stream.stages import Stages
+from labelstream.workers.stream.stats import Stages
 
 Outcome = Answer | Rejection
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0

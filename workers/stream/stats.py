@@ -3,15 +3,28 @@
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from labelstream.workers.histogram import Histogram
-from labelstream.workers.stream.stages import Stages
 
 LATENCY_SAMPLES = 2_000
 MOST_LABELS = 200  # of one model: each is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
 _COUNTS = ("unknown_fields", "restarts", "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
+
+
+class Stages(NamedTuple):
+    """Where a micro-batch's time goes, in seconds that add up to all of its way.
+
+    `decode`: from the end of the poll until the last call is submitted, tokenizing included; `classify`: until the last
+    answer; `wait`: for its turn in the order of sending, for a transaction or the breaker; `produce`: until the brokers
+    have acknowledged everything, or committed it.
+    """
+
+    decode: float
+    classify: float
+    wait: float
+    produce: float
 
 
 @dataclass(slots=True)
@@ -138,3 +151,4 @@ def _by_reason(dead_letters: Counter[tuple[int, str]]) -> Counter[str]:
     for (_, reason), count in dead_letters.items():
         found[reason] += count
     return found
+

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.errors import Fenced, LabelstreamError, StreamError
+from labelstream.workers.errors import Fenced, LabelstreamError, Refused, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
 from labelstream.workers.stream.broker.topics import check_topics
@@ -35,7 +35,7 @@ from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
-from labelstream.workers.stream.supervision.commands import Answer, Command, Commands, Refused
+from labelstream.workers.stream.supervision.commands import Answer, Command, Commands
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
 from labelstream.workers.stream.supervision.restart_backoff import Restarts
 from labelstream.workers.stream.supervision.stall_detector import SILENT_S, Watch

@@ -19,7 +19,7 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
-from labelstream.workers.errors import OffsetOutOfRange, StreamError
+from labelstream.workers.errors import OffsetOutOfRange, Refused, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
@@ -29,7 +29,6 @@ from labelstream.workers.stream.crash_isolation.partition_hold import Beginning
 from labelstream.workers.stream.crash_isolation.suspects import Lives
 from labelstream.workers.stream.flow_control.poll_budget import Room
 from labelstream.workers.stream.stats import Stats
-from labelstream.workers.stream.supervision.commands import Refused
 
 log = logging.getLogger(__name__)
 COMMITTED_MS = 1_000

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple
 
+from labelstream.workers.errors import Refused
+
 log = logging.getLogger(__name__)
 
 
@@ -15,14 +17,6 @@ class Answer(NamedTuple):
 
     status: Literal["done", "refused", "absent"]
     text: str
-
-
-class Refused(Exception):
-    """A command cannot be obeyed; the text says why. Not `ours`: by this worker."""
-
-    def __init__(self, text: str, ours: bool = True) -> None:
-        super().__init__(text)
-        self.ours = ours
 
 
 Command = Mapping[str, Any]

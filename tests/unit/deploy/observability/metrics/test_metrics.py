@@ -11,8 +11,7 @@ from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import Sample, of_board, of_model, of_worker
 from labelstream.deploy.observability.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
 from labelstream.workers.histogram import Histogram
-from labelstream.workers.stream.stages import Stages
-from labelstream.workers.stream.stats import MOST_LABELS, OTHER, Stats, Tally
+from labelstream.workers.stream.stats import MOST_LABELS, OTHER, Stages, Stats, Tally
 
 
 def worker_stats() -> dict[str, Any]:

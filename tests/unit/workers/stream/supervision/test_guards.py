@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from labelstream.workers.errors import StreamError
+from labelstream.workers.errors import Refused, StreamError
 from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.flow_control.failure_window import Breaker
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
-from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, Answer, Commands, Refused
+from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, Answer, Commands
 from labelstream.workers.stream.supervision.stall_detector import StallWatch, Standing, Watch
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
