@@ -18,17 +18,9 @@ from labelstream.deploy.deployments.version import file_of, files_of, version_of
 from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
 from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from labelstream.deploy.observability import tracing
+from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import (
-    LogSettings,
-    ModelSettings,
-    PipelineSettings,
-    Range,
-    Settings,
-    load_settings,
-    read_config_file,
-    without_secrets,
-)
+from labelstream.workers.settings import LogSettings, ModelSettings, PipelineSettings, Range, Settings
 
 # How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0

@@ -8,42 +8,28 @@ on a busy machine its answers were seen to get lost that were given 100 ms befor
 """
 
 import asyncio
-import logging
 import math
-import os
-import socket
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ray import serve
-
 from labelstream.deploy.control.autoscaler import Autoscaler
+from labelstream.deploy.control.reporter import MOST_REPORT_S, REPORT_S, Answers, Told
 from labelstream.deploy.control.scaling.concurrency import LEAST_CALLS, calls_per_worker
 from labelstream.deploy.names import BOARD
 from labelstream.deploy.observability import logs
 from labelstream.deploy.observability.metrics.export import Exporter
-from labelstream.deploy.observability.metrics.samples import Sample, of_board
-from labelstream.workers.errors import InferenceError
-from labelstream.workers.settings import load_settings
+from labelstream.deploy.observability.metrics.samples import of_board
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
 
-log = logging.getLogger(__name__)
-REPORT_S, MOST_REPORT_S = 1.0, 5.0
 MOST_REPORTS_PER_S = 300  # each was measured to cost the board 1.3 ms of CPU
 FORGET_S = 60.0
-NOTE_TIMEOUT_S = 10.0
 MOST_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
-# By replica or by command: status and text, as in labelstream.workers.stream.supervision.commands
-Answers = dict[str, dict[str, str]]
-Samples = Callable[[str, Mapping[str, Any]], Iterable[Sample]]
-TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
 
 
 class _Order(NamedTuple):
@@ -52,16 +38,6 @@ class _Order(NamedTuple):
     command: dict[str, Any]
     until: float
     answers: Answers
-
-
-class Told(NamedTuple):
-    """What the board answers to a report: `commands` to obey, each with its `id` and the seconds that it has left,
-    `timeout_s`; how many `calls` a worker keeps open; and in how many seconds it wants to hear again.
-    """
-
-    commands: list[dict[str, Any]]
-    calls: int
-    every_s: float
 
 
 def report_s(reporters: int) -> float:
@@ -182,98 +158,3 @@ class Board:
     async def noted(self, ticket: str) -> float | None:
         """For how many seconds some replica has been running `ticket`, or since when it died of it; None: neither."""
         return next((self._clock() - at for noted, at in self._notes.values() if noted == ticket), None)
-
-
-class Notes:
-    """Notes at the board what this replica runs."""
-
-    def __init__(self) -> None:
-        context = serve.get_replica_context()
-        self._app, self._replica = context.app_name, context.replica_id.unique_id
-        self._note: Any = None
-
-    def put(self, ticket: str | None) -> None:
-        """Waits until the board has it. Raises InferenceError when it cannot be reached."""
-        try:
-            self._note = self._note or _method(self._app, "note")
-            self._note.remote(self._replica, ticket).result(timeout_s=NOTE_TIMEOUT_S)
-        except Exception as error:
-            raise InferenceError(f"the board cannot be reached: {type(error).__name__}") from error
-
-
-async def noted(app: str, ticket: str) -> float | None:
-    """See `Board.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
-    try:
-        async with asyncio.timeout(NOTE_TIMEOUT_S):
-            method = await asyncio.to_thread(_method, app, "noted")
-            return await method.remote(ticket)
-    except Exception as error:
-        log.warning("the board cannot be reached: %s", type(error).__name__)
-        return None
-
-
-def _method(app: str, name: str) -> Any:
-    return serve.get_deployment_handle(BOARD, app).options(method_name=name, _by_reference=False)
-
-
-class Reporter:
-    """Sends `stats()` of the replica that makes it to the board, as often as that wants, from a thread of its own.
-
-    And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
-    with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever happens to the board.
-    `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
-    answer, a tuple of status and text. `keep_busy`: gets how many calls to keep open.
-    """
-
-    def __init__(
-        self, kind: str, stats: Callable[[], dict[str, Any]], samples: Samples, interval_s: float = REPORT_S,
-        take: TakeCommand | None = None, exporter: Exporter | None = None,
-        keep_busy: Callable[[int], None] = lambda calls: None,
-    ) -> None:
-        context = serve.get_replica_context()
-        self._app, self._replica = context.app_name, context.replica_id.unique_id
-        self._kind, self._name = kind, context.deployment.partition("-")[2]
-        self._stats, self._interval_s = stats, interval_s
-        self._place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
-        self._samples, self._exporter = samples, exporter or Exporter()
-        self._take, self._keep_busy = take, keep_busy
-        self._taken: dict[str, Future[Any]] = {}
-        self._stopped = threading.Event()
-        threading.Thread(target=self._run, name="reporter", daemon=True).start()
-
-    def stop(self) -> None:
-        """Send no more; does not wait for a report under way."""
-        self._stopped.set()
-
-    def _run(self) -> None:
-        handle: Any = None
-        while not self._stopped.wait(self._interval_s):
-            response: Any = None
-            try:
-                report = {**self._place, **self._stats()}
-                self._exporter.try_to_export(self._samples(self._name, report))
-                if handle is None:
-                    handle = _method(self._app, "report")
-                response = handle.remote(self._kind, self._name, self._replica, report, self._answers())
-                told: Told = response.result(timeout_s=10 * self._interval_s)
-                self._pass_on(told.commands)
-                self._keep_busy(told.calls)
-                self._interval_s = told.every_s
-            except Exception as error:
-                log.debug("the board cannot be reached: %s", type(error).__name__)
-                if response is not None:
-                    response.cancel()
-
-    def _answers(self) -> Answers:
-        return {order_id: {"status": answer.result()[0], "text": answer.result()[1]}
-                for order_id, answer in self._taken.items() if answer.done()}
-
-    def _pass_on(self, commands: list[dict[str, Any]]) -> None:
-        """The board repeats a command until it has our answer, also one that we have taken."""
-        if self._take is None:
-            return
-        self._taken = {order_id: answer for order_id, answer in self._taken.items()
-                       if not answer.done() or any(command["id"] == order_id for command in commands)}
-        for command in commands:
-            if command["id"] not in self._taken:
-                self._taken[command["id"]] = self._take(command, command["timeout_s"])

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from labelstream.deploy.control.control_plane import Notes, Reporter
+from labelstream.deploy.control.reporter import Notes, Reporter
 from labelstream.deploy.deployments.gpus import check_reserved
 from labelstream.deploy.deployments.model_options import options_of
 from labelstream.deploy.deployments.usable_cores import usable_cores

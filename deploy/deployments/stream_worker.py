@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from ray import serve
 
-from labelstream.deploy.control.control_plane import Reporter
+from labelstream.deploy.control.reporter import Reporter
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_worker
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.settings import Settings, load_settings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import Settings
 
 
 class Worker(Protocol):

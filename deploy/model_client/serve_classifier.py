@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-from labelstream.deploy.control.control_plane import noted
+from labelstream.deploy.control.reporter import noted
 from labelstream.deploy.model_client.call_limits import max_sequences
 from labelstream.deploy.model_client.call_state import Work
 from labelstream.deploy.model_client.crash_budget import Deaths

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.producer.sink import Shipment

@@ -10,7 +10,8 @@ from ray import cloudpickle, serve
 from labelstream.deploy.app import application
 from labelstream.deploy.cluster.runtime import APP, ray_for
 from labelstream.deploy.cluster.runtime import deploy as deploy_application
-from labelstream.workers.settings import Settings, load_settings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import Settings
 from tests import models
 from tests.chaos import inject
 from tests.chaos.proxy import in_front_of

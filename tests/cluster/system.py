@@ -18,9 +18,10 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.control.control_plane import Board
 from labelstream.deploy.control.scaling import policy
 from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings, Settings, load_settings
+from labelstream.workers.settings import ModelSettings, Settings
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
 

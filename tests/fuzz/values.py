@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from labelstream.schemas.message import TextMessage, Verbatim
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.rejection import DecodeError
 

@@ -10,7 +10,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from labelstream.deploy import app
 from labelstream.deploy.names import APP, deployment_names
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from tests.helm.rendering import EVERYTHING, LEAST, ROOT, SETTINGS, Helm, config_of, groups_of, serve_config_of
 
 

@@ -14,8 +14,9 @@ from tokenizers import Tokenizer
 
 from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.settings import ModelSettings, Settings, load_settings
+from labelstream.workers.settings import ModelSettings, Settings
 from tests import models
 from tests.chaos import inject
 from tests.chaos.system import is_alive

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
 

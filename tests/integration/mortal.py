@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from labelstream.workers.classifier import Prediction, Progress, RecordError, Request
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.crash_isolation import suspects as caution
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier, predict

@@ -9,7 +9,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from labelstream.workers.settings import Settings, load_settings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import Settings
 
 Record = tuple[bytes | None, bytes | None]  # key, value
 

@@ -27,11 +27,12 @@ from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.model_client.suspects import MOST_ALONE
 from labelstream.deploy.names import BOARD
 from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, split
 from labelstream.workers.errors import InferenceError, ModelError
-from labelstream.workers.settings import ModelSettings, Range, Settings, load_settings
+from labelstream.workers.settings import ModelSettings, Range, Settings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests import models
 from tests.integration.streams import Topics, committed, produce, read_results, wait_until

@@ -13,7 +13,8 @@ from rich.table import Table
 
 import labelstream.deploy.app
 from labelstream.deploy.bench.measures.hardware import hardware
-from labelstream.deploy.control.control_plane import MOST_REPORT_S, report_s
+from labelstream.deploy.control.control_plane import report_s
+from labelstream.deploy.control.reporter import MOST_REPORT_S
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points

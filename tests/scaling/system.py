@@ -18,9 +18,10 @@ from labelstream.deploy.bench.harness.application import cpu_s
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
-from labelstream.workers.settings import ModelSettings, Settings, load_settings
+from labelstream.workers.settings import ModelSettings, Settings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.bench.material import MEAN_TOKENS
 from tests.unit.deploy import fakes

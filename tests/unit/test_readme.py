@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from labelstream.deploy.observability.metrics.table import METRICS
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 
 README = Path(__file__).parents[2] / "README.md"
 PIPELINE = {"input": "in", "output": "out", "dead_letter": "dead"}

@@ -7,7 +7,8 @@ import time
 
 from labelstream.deploy.bench.harness.topics import plain
 from labelstream.deploy.names import Topics
-from labelstream.workers.settings import KafkaSettings, load_settings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource

@@ -13,8 +13,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from labelstream.deploy.bench.harness.texts import nth_text
 from labelstream.deploy.names import Topics
+from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, secret_of
+from labelstream.workers.settings import KafkaSettings
 
 STALL_S = 120.0
 # On their way at most, on the in-memory broker: it keeps about 4 MB a partition and drops older ones without a word.

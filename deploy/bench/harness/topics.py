@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from labelstream.deploy.names import Topics
-from labelstream.workers.settings import KafkaSettings, Settings, load_settings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import KafkaSettings, Settings
 
 MODEL = "m"
 

@@ -64,7 +64,7 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
 
     if config is None:
         return Goal(), cluster
-    from labelstream.workers.settings import load_settings, read_config_file
+    from labelstream.workers.config_file import load_settings, read_config_file
 
     settings = load_settings(read_config_file(config))
     name = pipeline or next(iter(settings.pipelines))

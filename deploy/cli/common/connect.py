@@ -35,7 +35,7 @@ class Broker(NamedTuple):
 def load_config(path: Path) -> Any:
     """The `Settings` in a file. Raises ConfigError."""
     from labelstream.deploy.observability import tracing
-    from labelstream.workers.settings import load_settings, read_config_file
+    from labelstream.workers.config_file import load_settings, read_config_file
 
     settings = load_settings(read_config_file(path))
     tracing.check(settings.tracing)

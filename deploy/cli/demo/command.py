@@ -160,7 +160,7 @@ def _why(runtime: Any) -> str:
 
 
 def _settings(address: str, source: str, topics: Any, group: str) -> Any:
-    from labelstream.workers.settings import load_settings
+    from labelstream.workers.config_file import load_settings
 
     settings = load_settings({
         "kafka": {"bootstrap_servers": address},

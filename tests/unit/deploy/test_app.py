@@ -13,8 +13,8 @@ from ray.serve._private.build_app import build_app
 
 from labelstream.deploy import app, names
 from labelstream.deploy.control.control_plane import Board
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import load_settings
 
 TREE: dict[str, Any] = {
     "kafka": {"bootstrap_servers": "localhost:9092"},

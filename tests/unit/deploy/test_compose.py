@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from labelstream.workers.settings import read_config_file
+from labelstream.workers.config_file import read_config_file
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"

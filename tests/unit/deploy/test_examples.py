@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labelstream.workers.settings import read_config_file
+from labelstream.workers.config_file import read_config_file
 from tests.unit.deploy.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]

@@ -14,11 +14,12 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.serve_errors import raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling
 from labelstream.deploy.control import control_plane as board_module
-from labelstream.deploy.control.control_plane import Board, Reporter
+from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.reporter import Reporter
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.model_client.call_limits import MAX_CALL_SEQUENCES, max_sequences
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ModelError, StartError
-from labelstream.workers.settings import load_settings
 
 
 @pytest.mark.parametrize(("files", "expected"), [

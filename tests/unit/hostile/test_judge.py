@@ -7,7 +7,7 @@ import pytest
 from kafka.record import MemoryRecords
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.settings import load_settings
+from labelstream.workers.config_file import load_settings
 from tests.hostile.bound import worker_mib
 from tests.hostile.judge import Seen, judge, latencies, outcomes, share_of
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, dead, kills

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstream.workers.config_file import load_settings, read_config_file, secret_of, without_secrets
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import load_settings, read_config_file, secret_of, without_secrets
 
 
 def tree(**pipeline: Any) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
 )
 
+from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, secret_of
+from labelstream.workers.settings import KafkaSettings
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.

@@ -6,8 +6,9 @@ import pytest
 
 from labelstream.deploy.control import autoscaler
 from labelstream.deploy.control.autoscaler import Autoscaler, _backlog
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StreamError
-from labelstream.workers.settings import Settings, load_settings
+from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
 
 
