@@ -1,21 +1,15 @@
 """`labelstream resume` and `labelstream skip`: an operator's word to the workers of a running pipeline."""
 
-import os
 from typing import Annotated, Any
 
 import typer
 
 from labelstream.deploy.cli.common.arguments import parse_place
 from labelstream.deploy.cli.common.console import escape, plural
-from labelstream.deploy.cli.common.process_group import noted_addresses
+from labelstream.deploy.cli.common.process_group import Address, address_of
 from labelstream.workers.errors import ConfigError, StartError
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
-Address = Annotated[
-    str,
-    typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
-                                         "machine, or else whichever Ray finds."),
-]
 
 
 def resume(pipeline: Pipeline, address: Address = "auto") -> None:
@@ -64,18 +58,3 @@ def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dic
         raise StartError(f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
                          f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did")
     return answers
-
-
-def address_of(address: str) -> str:
-    """`auto` is the one `labelstream run` on this machine, where there is one. To be called before ray is imported."""
-    if address != "auto":
-        return address
-    local = noted_addresses()
-    if len(local) > 1:
-        raise ConfigError("--address", "more than one `labelstream run` is on this machine",
-                          f"name one of {', '.join(local)}")
-    if not local:
-        return "auto"
-    # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    return local[0]

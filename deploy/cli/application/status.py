@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.application import status_view as view
-from labelstream.deploy.cli.application.resume_skip import Address, address_of
 from labelstream.deploy.cli.common.console import escape, out
+from labelstream.deploy.cli.common.process_group import Address, address_of
 from labelstream.workers.errors import StartError
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second

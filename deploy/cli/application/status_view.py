@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from labelstream.deploy.cli.common.console import escape, plural
+from labelstream.deploy.cli.common.console import escape, number, plural, reasons
 from labelstream.deploy.names import model_deployment
 
 PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
@@ -166,15 +166,3 @@ def problems(view: PipelineView) -> list[str]:
     unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
     return [*nobody, *unready, *(f"trouble: {text}" for text in view.troubles),
             *(f"alarm: {text}" for text in view.alarms)]
-
-
-def reasons(dead: Mapping[str, int]) -> str:
-    """`3 (empty_text 2, invalid_json 1)`, or `0`."""
-    if not dead:
-        return "0"
-    most_first = sorted(dead.items(), key=lambda item: (-item[1], item[0]))
-    return f"{sum(dead.values())} ({', '.join(f'{reason} {count}' for reason, count in most_first)})"
-
-
-def number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import out, say
-from labelstream.deploy.cli.models.classify import DEMO_MODEL
 
 
 def backends(

@@ -10,10 +10,10 @@ import typer
 
 from labelstream.deploy.cli.bench import view
 from labelstream.deploy.cli.bench.backends import backends
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import OptionalConfig, connect, kafka_settings
 from labelstream.deploy.cli.common.console import say, stops_on_signals
 from labelstream.deploy.cli.common.process_group import go_on_sheltered
-from labelstream.deploy.cli.models.classify import DEMO_MODEL
 from labelstream.workers.errors import ConfigError
 
 TASKS = ("text-classification", "zero-shot-classification")
@@ -104,7 +104,7 @@ def stream(
     go_on_sheltered()
     with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
         from labelstream.deploy.bench.suites.stream import StreamPlan, measure
-        from labelstream.deploy.cli.demo.stream import made_topics
+        from labelstream.deploy.cli.common.connect import made_topics
 
         plan = StreamPlan(
             model, texts, count, mean_tokens, dtype, device, rounds, kafka=kafka, run=uuid.uuid4().hex[:8],

@@ -1,10 +1,12 @@
-"""TOPIC:PARTITION:OFFSET on a command line."""
+"""Arguments that several commands take: TOPIC:PARTITION:OFFSET, and the model that is shipped."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from labelstream.workers.errors import ConfigError
 
+DEMO_MODEL = Path(__file__).parents[2] / "demo" / "model"
 _PLACE = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
 
 

@@ -1,7 +1,7 @@
 """How the commands reach Kafka: `--bootstrap HOST:PORT`, or the kafka section of a config file."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -9,6 +9,7 @@ import typer
 
 from labelstream.workers.errors import ConfigError, StartError
 
+PARTITIONS = 4  # of a demo's or a benchmark's topic
 DEFAULT_BOOTSTRAP = "localhost:9092"
 UNKNOWN_TOPIC, NOT_ALLOWED = 3, 29
 
@@ -119,3 +120,30 @@ def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
 
     with explained(broker.settings):
         return [record for records in consumer.poll(timeout_ms=timeout_ms).values() for record in records]
+
+
+@contextmanager
+def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) -> Iterator[None]:
+    """Make the topics, and delete them and the groups afterwards; on the in-memory broker they go with the broker."""
+    from kafka import KafkaAdminClient
+    from kafka.errors import GroupIdNotFoundError
+
+    from labelstream.workers.stream.broker.connection import explained, is_in_memory
+    from labelstream.workers.stream.broker.topics import make_in_memory
+
+    if is_in_memory(broker.config):
+        with explained(broker.settings):
+            make_in_memory(broker.config, topics)
+        yield
+        return
+    admin: Any
+    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        admin.create_topics({topic: {"num_partitions": PARTITIONS} for topic in topics}, wait_for_metadata=True)
+    try:
+        yield
+    finally:
+        with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+            admin.delete_topics(list(topics))
+            for group in groups:
+                with suppress(GroupIdNotFoundError):  # interrupted before anybody joined
+                    admin.delete_groups([group])

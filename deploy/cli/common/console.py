@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -124,3 +124,15 @@ def stops_on_signals() -> Iterator[None]:
             timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def reasons(dead: Mapping[str, int]) -> str:
+    """`3 (empty_text 2, invalid_json 1)`, or `0`."""
+    if not dead:
+        return "0"
+    most_first = sorted(dead.items(), key=lambda item: (-item[1], item[0]))
+    return f"{sum(dead.values())} ({', '.join(f'{reason} {count}' for reason, count in most_first)})"
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"

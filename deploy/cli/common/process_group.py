@@ -15,12 +15,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
+
+from labelstream.workers.errors import ConfigError
 
 _PR_SET_PDEATHSIG = 1
 PLACE, PREFIX, NOTE = "/tmp", "labelstream-", "address"  # noqa: S108
 CONNECT_S = 1.0
+Address = Annotated[
+    str,
+    typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
+                                         "machine, or else whichever Ray finds."),
+]
 
 
 def go_on_sheltered() -> Path:
@@ -100,3 +108,18 @@ def _end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def address_of(address: str) -> str:
+    """`auto` is the one `labelstream run` on this machine, where there is one. To be called before ray is imported."""
+    if address != "auto":
+        return address
+    local = noted_addresses()
+    if len(local) > 1:
+        raise ConfigError("--address", "more than one `labelstream run` is on this machine",
+                          f"name one of {', '.join(local)}")
+    if not local:
+        return "auto"
+    # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return local[0]

@@ -4,16 +4,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import stops_on_signals
 from labelstream.deploy.cli.common.process_group import go_on_sheltered
 from labelstream.workers.errors import ConfigError, ModelError, StartError
 
-SHIPPED_MODEL = Path(__file__).parents[2] / "demo" / "model"
 PIPELINE, MODEL = "feedback", "sentiment"
 REFRESH_S = 0.25
 STALL_S = 60.0
@@ -50,11 +49,11 @@ def demo(
 
 
 def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
-    from labelstream.deploy.cli.common.connect import connect, kafka_settings
-    from labelstream.deploy.cli.demo.stream import Feedback, made_topics, topics_of
+    from labelstream.deploy.cli.common.connect import connect, kafka_settings, made_topics
+    from labelstream.deploy.cli.demo.stream import Feedback, topics_of
     from labelstream.deploy.cli.demo.view import Progress, accuracy
 
-    feedback, source, run_id = Feedback(), model or str(SHIPPED_MODEL), uuid.uuid4().hex[:8]
+    feedback, source, run_id = Feedback(), model or str(DEMO_MODEL), uuid.uuid4().hex[:8]
     _check_model(source)
     group, topics, progress = f"labelstream-demo-{run_id}", topics_of(run_id), Progress()
     with _broker(bootstrap) as address:
@@ -79,9 +78,9 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
 
 def _check_model(source: str) -> None:
     """Raises ModelError for a directory that holds no model: at once, and not after Ray has started."""
-    if source == str(SHIPPED_MODEL):
-        if not (SHIPPED_MODEL / "config.json").is_file():
-            raise ModelError(f"{SHIPPED_MODEL}: the demo's model is not there; install again, or name one with --model")
+    if source == str(DEMO_MODEL):
+        if not (DEMO_MODEL / "config.json").is_file():
+            raise ModelError(f"{DEMO_MODEL}: the demo's model is not there; install again, or name one with --model")
         return
     from labelstream.workers.engine.loading.hub import is_path, resolve
 

@@ -4,8 +4,6 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -20,7 +18,6 @@ FEEDBACK = Path(__file__).parents[2] / "demo" / "feedback.jsonl"
 # On its way, at most: the in-memory broker keeps about 4 MB a partition and drops older messages without a word.
 WINDOW = 500
 RECENT = 50
-PARTITIONS = 4
 STOP_S = 10.0
 _ID = re.compile(rb'"id": *"[^"\\]*')
 
@@ -69,33 +66,6 @@ def _id_and_text(line: bytes) -> tuple[str, str]:
         return str(row["id"]), str(row["text"])
     except (ValueError, KeyError, TypeError):
         return "", ""
-
-
-@contextmanager
-def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) -> Iterator[None]:
-    """Make the topics, and delete them and the groups afterwards; on the in-memory broker they go with the broker."""
-    from kafka import KafkaAdminClient
-    from kafka.errors import GroupIdNotFoundError
-
-    from labelstream.workers.stream.broker.connection import explained, is_in_memory
-    from labelstream.workers.stream.broker.topics import make_in_memory
-
-    if is_in_memory(broker.config):
-        with explained(broker.settings):
-            make_in_memory(broker.config, topics)
-        yield
-        return
-    admin: Any
-    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
-        admin.create_topics({topic: {"num_partitions": PARTITIONS} for topic in topics}, wait_for_metadata=True)
-    try:
-        yield
-    finally:
-        with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
-            admin.delete_topics(list(topics))
-            for group in groups:
-                with suppress(GroupIdNotFoundError):  # interrupted before anybody joined
-                    admin.delete_groups([group])
 
 
 class Feeder:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy.cli.application.status_view import number, reasons
-from labelstream.deploy.cli.common.console import escape, out, shorten
+from labelstream.deploy.cli.common.console import escape, number, out, reasons, shorten
 from labelstream.deploy.cli.demo.accounting import Totals
 from labelstream.deploy.cli.demo.stream import WINDOW, Answer
 

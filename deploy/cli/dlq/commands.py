@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.application.status_view import reasons as counted
 from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
 from labelstream.deploy.cli.common.console import escape, out, plural, say, stops_on_signals
+from labelstream.deploy.cli.common.console import reasons as counted
 from labelstream.deploy.cli.dlq.options import (
     At,
     PipelineName,

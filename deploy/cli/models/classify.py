@@ -5,16 +5,15 @@ import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import escape, out, say
 from labelstream.workers.errors import ConfigError
 
 LINES_PER_CALL = 256
-DEMO_MODEL = Path(__file__).parents[2] / "demo" / "model"
 
 
 def classify(
