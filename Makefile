@@ -38,6 +38,7 @@ test: lint unit fuzz-short integration
 
 lint: venv
 	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check -q .
 	PYTHONPATH=.venv/links .venv/bin/lint-imports
 	.venv/bin/pyright
 

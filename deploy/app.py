@@ -64,7 +64,12 @@ def application(
     # It decides by the counts, where any of them may change.
     version = version_of(Board, config if scaled else uncounted)
     return _deployment(
-        Board, BOARD, version, settings.logs, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=1_000,
+        Board,
+        BOARD,
+        version,
+        settings.logs,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=1_000,
         **({"autoscaling_config": follow.config(follow.Publish, 1, 1)} if scaled else {}),
     ).bind(workers, config)
 
@@ -88,11 +93,16 @@ def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
 
 def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
     """What replicas need not know: `serve deploy` starts them all anew when their arguments change, as by scaling."""
-    return {**config, **{
-        section: {name: {key: value for key, value in entry.items() if key != count}
-                  for name, entry in config[section].items()}
-        for section, count in (("pipelines", "workers"), ("models", "replicas"))
-    }}  # fmt: skip
+    return {
+        **config,
+        **{
+            section: {
+                name: {key: value for key, value in entry.items() if key != count}
+                for name, entry in config[section].items()
+            }
+            for section, count in (("pipelines", "workers"), ("models", "replicas"))
+        },
+    }
 
 
 def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
@@ -126,7 +136,10 @@ def model_application(name: str, settings: Settings, replica: type[ModelReplica]
 
 
 def _pipeline(
-    name: str, settings: Settings, config: dict[str, Any], models: Mapping[str, Application],
+    name: str,
+    settings: Settings,
+    config: dict[str, Any],
+    models: Mapping[str, Application],
     make_worker: MakeWorker | None,
 ) -> Application:
     """`config`: `settings` without secrets and counts."""

@@ -28,8 +28,10 @@ def pipeline_deployment(name: str) -> str:
 
 def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> dict[str, int]:
     """How many replicas of each model and workers of each pipeline, by deployment."""
-    return {**{model_deployment(name): count for name, count in models.items()},
-            **{pipeline_deployment(name): count for name, count in pipelines.items()}}
+    return {
+        **{model_deployment(name): count for name, count in models.items()},
+        **{pipeline_deployment(name): count for name, count in pipelines.items()},
+    }
 
 
 def used_models(settings: "Settings") -> list[str]:

@@ -19,8 +19,11 @@ def predict(request: Request) -> Prediction | RecordError:
     share = 0.75 if len(request.text) % 2 == 0 else 0.25
     pairs = sorted([("POSITIVE", share), ("NEGATIVE", 1 - share)], key=lambda pair: -pair[1])[: request.top_k or 2]
     return Prediction(
-        tuple(label for label, _ in pairs), tuple(score for _, score in pairs), len(request.text.split()) + 2,
-        len(request.text) > 1000, REVISION,
+        tuple(label for label, _ in pairs),
+        tuple(score for _, score in pairs),
+        len(request.text.split()) + 2,
+        len(request.text) > 1000,
+        REVISION,
     )
 
 

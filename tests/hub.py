@@ -34,12 +34,23 @@ class Hub:
 
     def _info(self) -> bytes:
         siblings = [{"rfilename": name} for name in self.files]
-        return json.dumps({"id": self.name, "modelId": self.name, "sha": COMMIT, "private": False, "downloads": 0,
-                           "tags": [], "siblings": siblings}).encode()
+        return json.dumps(
+            {
+                "id": self.name,
+                "modelId": self.name,
+                "sha": COMMIT,
+                "private": False,
+                "downloads": 0,
+                "tags": [],
+                "siblings": siblings,
+            }
+        ).encode()
 
     def _tree(self) -> list[dict[str, object]]:
-        return [{"type": "file", "path": name, "size": path.stat().st_size, "oid": _sha(path.read_bytes())}
-                for name, path in self.files.items()]
+        return [
+            {"type": "file", "path": name, "size": path.stat().st_size, "oid": _sha(path.read_bytes())}
+            for name, path in self.files.items()
+        ]
 
 
 def _sha(content: bytes) -> str:

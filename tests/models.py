@@ -39,9 +39,12 @@ TEXTS = (
 _BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 _SIZES: dict[str, Any] = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
     "max_position_embeddings": MAX_LENGTH,
-}  # fmt: skip
+}
 
 
 def build(
@@ -64,10 +67,16 @@ def build(
     tokenizer = make_tokenizer(family, cased=cased, model_max_length=model_max_length)
     name, sizes = _ARCHITECTURES[family]
     settings = {
-        **_SIZES, **sizes, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
-        "num_labels": len(labels), "id2label": dict(enumerate(labels)),
-        "label2id": {label: i for i, label in enumerate(labels)}, "problem_type": problem_type, **config,
-    }  # fmt: skip
+        **_SIZES,
+        **sizes,
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": problem_type,
+        **config,
+    }
     made = getattr(transformers, f"{name}Config")(**settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -104,14 +113,22 @@ def with_typed_pairs(folder: Path) -> Path:
     known = transformers.AutoTokenizer.from_pretrained(folder)
     inner = known.backend_tokenizer
     inner.post_processor = TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1",
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B:1 </s>:1",
         special_tokens=[(token, inner.token_to_id(token)) for token in ("<s>", "</s>")],
-    )  # fmt: skip
+    )
     transformers.PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
-        mask_token="<mask>", cls_token="<s>", sep_token="</s>", model_max_length=MAX_LENGTH,
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        cls_token="<s>",
+        sep_token="</s>",
+        model_max_length=MAX_LENGTH,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
     return folder
 
 
@@ -150,11 +167,14 @@ def _bytelevel() -> tuple[dict[str, int], list[tuple[str, str]]]:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.train_from_iterator(
-        TEXTS, trainers.BpeTrainer(
-            vocab_size=500, special_tokens=_ROBERTA_SPECIALS, show_progress=False,
+        TEXTS,
+        trainers.BpeTrainer(
+            vocab_size=500,
+            special_tokens=_ROBERTA_SPECIALS,
+            show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        )
-    )  # fmt: skip
+        ),
+    )
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], [tuple(merge) for merge in model["merges"]]
 

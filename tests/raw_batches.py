@@ -30,24 +30,52 @@ def framed(body: bytes) -> bytes:
     return varint(len(body)) + body
 
 
-def record(delta: int, value: bytes | None, key: bytes | None = None, headers: Headers = (), delta_ms: int = 0,
-           attributes: int = 0) -> bytes:
+def record(
+    delta: int,
+    value: bytes | None,
+    key: bytes | None = None,
+    headers: Headers = (),
+    delta_ms: int = 0,
+    attributes: int = 0,
+) -> bytes:
     head = bytes([attributes]) + varint(delta_ms) + varint(delta) + sized(key) + sized(value)
     named = b"".join(sized(name) + sized(content) for name, content in headers)
     return framed(head + varint(len(headers)) + named)
 
 
-def batch(records: Sequence[bytes], first: int = 0, *, count: int | None = None, last_delta: int | None = None,
-          codec: int = 0, attributes: int = 0, timestamp: int = NOW_MS, most: int | None = None, producer: int = -1,
-          packed: bytes | None = None) -> bytes:
+def batch(
+    records: Sequence[bytes],
+    first: int = 0,
+    *,
+    count: int | None = None,
+    last_delta: int | None = None,
+    codec: int = 0,
+    attributes: int = 0,
+    timestamp: int = NOW_MS,
+    most: int | None = None,
+    producer: int = -1,
+    packed: bytes | None = None,
+) -> bytes:
     """Of format v2, with the right checksum. `most`: its greatest timestamp; `packed`: in the place of `records`."""
     if packed is None:
         packed = b"".join(records)
         packed = ENCODE[codec](packed) if codec else packed
     count = len(records) if count is None else count
     last_delta = count - 1 if last_delta is None else last_delta
-    checked = struct.pack(">hiqqqhii", attributes | codec, last_delta, timestamp, timestamp if most is None else most,
-                          producer, -1 if producer < 0 else 0, -1, count) + packed
+    checked = (
+        struct.pack(
+            ">hiqqqhii",
+            attributes | codec,
+            last_delta,
+            timestamp,
+            timestamp if most is None else most,
+            producer,
+            -1 if producer < 0 else 0,
+            -1,
+            count,
+        )
+        + packed
+    )
     return struct.pack(">qiibI", first, len(checked) + 9, 0, 2, calc_crc32c(checked)) + checked
 
 
@@ -62,8 +90,15 @@ def bomb(mib: int, good: bytes) -> bytes:
     return batch([], count=3, codec=4, packed=packed)
 
 
-def message(offset: int, value: bytes | None, key: bytes | None = None, *, magic: int = 1, attributes: int = 0,
-            timestamp: int = NOW_MS) -> bytes:
+def message(
+    offset: int,
+    value: bytes | None,
+    key: bytes | None = None,
+    *,
+    magic: int = 1,
+    attributes: int = 0,
+    timestamp: int = NOW_MS,
+) -> bytes:
     """A message of the formats v0 and v1, with the right checksum."""
     parts = [struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data for data in (key, value)]
     times = struct.pack(">q", timestamp) if magic else b""
@@ -86,10 +121,14 @@ def send_at(bootstrap: str, topic: str, data: bytes, partition: int = 0) -> tupl
     host, port = bootstrap.rsplit(":", 1)
     name, client = topic.encode(), b"raw"
     request = (
-        struct.pack(">hhih", 0, 7, 1, len(client)) + client  # Produce v7, the first with zstd
-        + struct.pack(">hhii", -1, -1, 10_000, 1) + struct.pack(">h", len(name)) + name
-        + struct.pack(">iii", 1, partition, len(data)) + data
-    )  # fmt: skip
+        struct.pack(">hhih", 0, 7, 1, len(client))
+        + client  # Produce v7, the first with zstd
+        + struct.pack(">hhii", -1, -1, 10_000, 1)
+        + struct.pack(">h", len(name))
+        + name
+        + struct.pack(">iii", 1, partition, len(data))
+        + data
+    )
     with socket.create_connection((host, int(port)), timeout=30) as connection, connection.makefile("rb") as answer:
         connection.sendall(struct.pack(">i", len(request)) + request)
         (length,) = struct.unpack(">i", answer.read(4))

@@ -78,8 +78,7 @@ class Fill(NamedTuple):
 
 
 class MaskFill(NamedTuple):
-    """The answer of a model that fills masks: the best tokens of each mask, in the text's order; else as `Prediction`.
-    """
+    """The answer of a model that fills masks: the best tokens of each, in the text's order; else as `Prediction`."""
 
     masks: tuple[tuple[Fill, ...], ...]
     tokens: int

@@ -68,8 +68,11 @@ def _refuse_inline_secrets(tree: dict[str, Any]) -> None:
     security = kafka.get("security") if isinstance(kafka, dict) else None
     for key in ("password", "key_password"):
         if isinstance(security, dict) and security.get(key) is not None:
-            raise ConfigError(f"kafka.security.{key}", "secrets do not belong in the config file",
-                              f"set {ENV_PREFIX}KAFKA__SECURITY__{key.upper()} or {key}_file")
+            raise ConfigError(
+                f"kafka.security.{key}",
+                "secrets do not belong in the config file",
+                f"set {ENV_PREFIX}KAFKA__SECURITY__{key.upper()} or {key}_file",
+            )
 
 
 def _refuse_unknown_variables() -> None:

@@ -42,8 +42,10 @@ class SecuritySettings(Section):
     def _complete(self) -> Self:
         sasl = self.protocol.startswith("SASL")
         if sasl and not (self.sasl_mechanism and self.username and (self.password or self.password_file)):
-            raise ValueError(f"{self.protocol} needs sasl_mechanism, username, and password_file or a password "
-                             f"in the environment ({ENV_PREFIX}KAFKA__SECURITY__PASSWORD)")
+            raise ValueError(
+                f"{self.protocol} needs sasl_mechanism, username, and password_file or a password "
+                f"in the environment ({ENV_PREFIX}KAFKA__SECURITY__PASSWORD)"
+            )
         if not sasl and (self.sasl_mechanism or self.username or self.password or self.password_file):
             raise ValueError(f"SASL settings have no effect with protocol {self.protocol}: set protocol to SASL_SSL")
         if "SSL" not in self.protocol and (self.ca_file or self.cert_file or self.key_file):
@@ -74,11 +76,15 @@ class KafkaSettings(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.delivery_timeout_ms < self.request_timeout_ms:
-            raise ValueError(f"delivery_timeout_ms ({self.delivery_timeout_ms}) is below request_timeout_ms "
-                             f"({self.request_timeout_ms}): raise the one or lower the other")
+            raise ValueError(
+                f"delivery_timeout_ms ({self.delivery_timeout_ms}) is below request_timeout_ms "
+                f"({self.request_timeout_ms}): raise the one or lower the other"
+            )
         if self.max_poll_interval_ms < self.session_timeout_ms:
-            raise ValueError(f"max_poll_interval_ms ({self.max_poll_interval_ms}) is below session_timeout_ms "
-                             f"({self.session_timeout_ms}): raise the one or lower the other")
+            raise ValueError(
+                f"max_poll_interval_ms ({self.max_poll_interval_ms}) is below session_timeout_ms "
+                f"({self.session_timeout_ms}): raise the one or lower the other"
+            )
         return self
 
 
@@ -174,8 +180,9 @@ class ModelSettings(Section):
         if self.quantize is not None and self.backend == "torch":
             raise ValueError("quantize is OpenVINO's: set backend to auto or openvino, or remove quantize")
         if (self.backend == "openvino" or self.quantize) and (self.device == "cuda" or self.dtype == "float16"):
-            raise ValueError("backend openvino and quantize are for CPUs: set device to cpu and dtype to auto, or "
-                             "backend to torch")
+            raise ValueError(
+                "backend openvino and quantize are for CPUs: set device to cpu and dtype to auto, or backend to torch"
+            )
         return self
 
 
@@ -196,11 +203,15 @@ class LimitSettings(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.max_batch_bytes < self.max_message_bytes:
-            raise ValueError(f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
-                             f"({self.max_message_bytes}): raise the one or lower the other")
+            raise ValueError(
+                f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
+                f"({self.max_message_bytes}): raise the one or lower the other"
+            )
         if self.max_in_flight_bytes < self.max_batch_bytes:  # which one record may take
-            raise ValueError(f"max_in_flight_bytes ({self.max_in_flight_bytes}) is below max_batch_bytes "
-                             f"({self.max_batch_bytes}): raise the one or lower the other")
+            raise ValueError(
+                f"max_in_flight_bytes ({self.max_in_flight_bytes}) is below max_batch_bytes "
+                f"({self.max_batch_bytes}): raise the one or lower the other"
+            )
         return self
 
 
@@ -325,8 +336,10 @@ class Settings(BaseSettings):
         for name, pipeline in self.pipelines.items():
             for model in pipeline.allowed_models:
                 if model not in self.models:
-                    raise ValueError(f"pipelines.{name}.model: there is no model {model!r} under models "
-                                     f"(known: {', '.join(sorted(self.models))})")
+                    raise ValueError(
+                        f"pipelines.{name}.model: there is no model {model!r} under models "
+                        f"(known: {', '.join(sorted(self.models))})"
+                    )
             self._check_times(name, pipeline)
         groups = [self.group_id(name) for name in self.pipelines]
         for group in groups:
@@ -336,13 +349,17 @@ class Settings(BaseSettings):
 
     def _check_times(self, name: str, pipeline: PipelineSettings) -> None:
         if 4 * pipeline.transaction_interval_ms > self.kafka.transaction_timeout_ms:
-            raise ValueError(f"pipelines.{name}.transaction_interval_ms: {pipeline.transaction_interval_ms} is more "
-                             f"than a quarter of kafka.transaction_timeout_ms ({self.kafka.transaction_timeout_ms}), "
-                             "after which the broker ends a transaction: lower the one or raise the other")
+            raise ValueError(
+                f"pipelines.{name}.transaction_interval_ms: {pipeline.transaction_interval_ms} is more "
+                f"than a quarter of kafka.transaction_timeout_ms ({self.kafka.transaction_timeout_ms}), "
+                "after which the broker ends a transaction: lower the one or raise the other"
+            )
         if 2_000 * pipeline.rebalance_drain_s > self.kafka.max_poll_interval_ms:
-            raise ValueError(f"pipelines.{name}.rebalance_drain_s: {pipeline.rebalance_drain_s:g} s is more than half "
-                             f"of kafka.max_poll_interval_ms ({self.kafka.max_poll_interval_ms}), after which the "
-                             "group counts a worker out: lower the one or raise the other")
+            raise ValueError(
+                f"pipelines.{name}.rebalance_drain_s: {pipeline.rebalance_drain_s:g} s is more than half "
+                f"of kafka.max_poll_interval_ms ({self.kafka.max_poll_interval_ms}), after which the "
+                "group counts a worker out: lower the one or raise the other"
+            )
 
     def group_id(self, pipeline: str) -> str:
         """The consumer group of a pipeline: as set, or made from its name."""

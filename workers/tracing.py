@@ -21,10 +21,17 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 def micro_batch(topic: str, headers: Iterable[Headers], messages: int) -> Span:
     """Begins with the poll; to be ended by `end` when everything is acknowledged, or committed."""
-    span = _tracer.start_span(f"process {topic}", kind=SpanKind.CONSUMER, attributes={
-        "messaging.system": "kafka", "messaging.operation.name": "poll", "messaging.operation.type": "process",
-        "messaging.destination.name": topic, "messaging.batch.message_count": messages,
-    })  # fmt: skip
+    span = _tracer.start_span(
+        f"process {topic}",
+        kind=SpanKind.CONSUMER,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.name": "poll",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": topic,
+            "messaging.batch.message_count": messages,
+        },
+    )
     if span.is_recording():
         for context in _contexts(_brought_along(headers)):
             span.add_link(context)
@@ -33,9 +40,14 @@ def micro_batch(topic: str, headers: Iterable[Headers], messages: int) -> Span:
 
 def call(model: str, requests: int) -> Span:
     """One call to a model, a child of the current span; to be ended by `end`."""
-    return _tracer.start_span(f"classify {model}", kind=SpanKind.CLIENT, attributes={
-        "labelstream.model": model, "labelstream.requests": requests,
-    })  # fmt: skip
+    return _tracer.start_span(
+        f"classify {model}",
+        kind=SpanKind.CLIENT,
+        attributes={
+            "labelstream.model": model,
+            "labelstream.requests": requests,
+        },
+    )
 
 
 def forward(callers: Iterable[str | None], sequences: int, tokens: int) -> Span:

@@ -231,8 +231,10 @@ def _connect(address: str) -> None:
             socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
         ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
-        raise StartError(f"no Ray cluster answers at {address}: {last_line(str(error))}; where it asks for a token "
-                         "(Ray's log above says so), set RAY_AUTH_MODE=token") from None
+        raise StartError(
+            f"no Ray cluster answers at {address}: {last_line(str(error))}; where it asks for a token "
+            "(Ray's log above says so), set RAY_AUTH_MODE=token"
+        ) from None
 
 
 def _reserved_cpus(settings: Settings) -> int:
@@ -241,9 +243,7 @@ def _reserved_cpus(settings: Settings) -> int:
     return math.ceil(models) + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
 
 
-def _running(
-    on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]
-) -> bool:
+def _running(on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]) -> bool:
     """Is everything up? Raises what has failed. Brings `seen` up to date.
 
     `stale`: the deployments' messages before the update, which stay there until Serve comes to it.

@@ -33,12 +33,21 @@ Show = Callable[[Mapping[str, Any], Fresh, Fresh], None]
 
 def rules_of(settings: Settings) -> Rules:
     return Rules(
-        {name: ModelRules(Bounds(settings.models[name].replicas.min, settings.models[name].replicas.max))
-         for name in used_models(settings)},
-        {name: PipelineRules(Bounds(pipeline.workers.min, pipeline.workers.max), pipeline.allowed_models,
-                             pipeline.target_drain_s, pipeline.max_lag_s, pipeline.most_in_flight)
-         for name, pipeline in settings.pipelines.items()},
-    )  # fmt: skip
+        {
+            name: ModelRules(Bounds(settings.models[name].replicas.min, settings.models[name].replicas.max))
+            for name in used_models(settings)
+        },
+        {
+            name: PipelineRules(
+                Bounds(pipeline.workers.min, pipeline.workers.max),
+                pipeline.allowed_models,
+                pipeline.target_drain_s,
+                pipeline.max_lag_s,
+                pipeline.most_in_flight,
+            )
+            for name, pipeline in settings.pipelines.items()
+        },
+    )
 
 
 class Autoscaler:
@@ -50,8 +59,12 @@ class Autoscaler:
     """
 
     def __init__(
-        self, settings: Settings, reports: Callable[[], Reports], read_backlog: ReadBacklog,
-        show: Show = lambda status, pipelines, models: None, clock: Callable[[], float] = time.monotonic,
+        self,
+        settings: Settings,
+        reports: Callable[[], Reports],
+        read_backlog: ReadBacklog,
+        show: Show = lambda status, pipelines, models: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules, self._reports, self._read_backlog, self._clock = rules_of(settings), reports, read_backlog, clock
         self._show = show
@@ -73,15 +86,26 @@ class Autoscaler:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
         seen, decision = self._seen, self._decision
         backlog = {
-            name: {"lag": found.waiting, "oldest_s": round(found.oldest_s, 1), "stale": found.stale,
-                   "arrival_per_s": round(found.arrival_per_s, 1), "partitions": len(found.lag),
-                   "tokens": {model: round(found.waiting * cost) for model, cost in found.cost.items()},
-                   "by_partition": {partition: {"lag": lag, "oldest_s": round(found.ages.get(partition, 0.0), 1)}
-                                    for partition, lag in found.lag.items()}}
+            name: {
+                "lag": found.waiting,
+                "oldest_s": round(found.oldest_s, 1),
+                "stale": found.stale,
+                "arrival_per_s": round(found.arrival_per_s, 1),
+                "partitions": len(found.lag),
+                "tokens": {model: round(found.waiting * cost) for model, cost in found.cost.items()},
+                "by_partition": {
+                    partition: {"lag": lag, "oldest_s": round(found.ages.get(partition, 0.0), 1)}
+                    for partition, lag in found.lag.items()
+                },
+            }
             for name, found in seen.pipelines.items()
-        }  # fmt: skip
-        return {"backlog": backlog, "targets": self.targets(), "reasons": {**decision.reasons},
-                "warnings": {**decision.warnings}}
+        }
+        return {
+            "backlog": backlog,
+            "targets": self.targets(),
+            "reasons": {**decision.reasons},
+            "warnings": {**decision.warnings},
+        }
 
     def look(self) -> None:
         """One turn. Raises nothing that brokers or reports could cause."""
@@ -101,8 +125,11 @@ class Autoscaler:
             try:
                 self.look()
                 reports = self._reports()
-                self._show(self.status(), {name: _fresh(reports, "pipelines", name) for name in self._rules.pipelines},
-                           {name: _fresh(reports, "models", name) for name in self._rules.models})
+                self._show(
+                    self.status(),
+                    {name: _fresh(reports, "pipelines", name) for name in self._rules.pipelines},
+                    {name: _fresh(reports, "models", name) for name in self._rules.models},
+                )
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
                 log.exception("the autoscaler has failed")
                 self._decision = NOTHING
@@ -119,17 +146,26 @@ class Autoscaler:
         for name in self._rules.pipelines:
             workers = _fresh(reports, "pipelines", name)
             backlog = _backlog(known[1][name], workers) if known and name in known[1] else None
-            pipelines[name] = PipelineReadings(backlog, {
-                replica: WorkerCounts(stats.get("messages_in", 0), stats.get("cpu_s", 0.0), stats.get("tokens", {}))
-                for replica, stats in workers.items()
-            })  # fmt: skip
+            pipelines[name] = PipelineReadings(
+                backlog,
+                {
+                    replica: WorkerCounts(stats.get("messages_in", 0), stats.get("cpu_s", 0.0), stats.get("tokens", {}))
+                    for replica, stats in workers.items()
+                },
+            )
         models = {
-            name: {replica: ReplicaCounts(
-                       stats.get("tokens", 0), stats.get("busy_s", 0.0), stats.get("batches", 0),
-                       stats.get("full_tokens", 0), stats.get("measured_tokens_per_s", 0.0))
-                   for replica, stats in _fresh(reports, "models", name).items()}
+            name: {
+                replica: ReplicaCounts(
+                    stats.get("tokens", 0),
+                    stats.get("busy_s", 0.0),
+                    stats.get("batches", 0),
+                    stats.get("full_tokens", 0),
+                    stats.get("measured_tokens_per_s", 0.0),
+                )
+                for replica, stats in _fresh(reports, "models", name).items()
+            }
             for name in self._rules.models
-        }  # fmt: skip
+        }
         return Readings(now, pipelines, models)
 
 
@@ -154,5 +190,7 @@ def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, Mapping[str, A
 
 
 def _running(readings: Readings) -> dict[str, int]:
-    return by_deployment({name: len(found) for name, found in readings.models.items()},
-                         {name: len(found.workers) for name, found in readings.pipelines.items()})
+    return by_deployment(
+        {name: len(found) for name, found in readings.models.items()},
+        {name: len(found.workers) for name, found in readings.pipelines.items()},
+    )

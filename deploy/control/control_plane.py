@@ -52,7 +52,9 @@ class Board:
     """
 
     def __init__(
-        self, deployments: Mapping[str, Any], config: dict[str, Any] | None = None,
+        self,
+        deployments: Mapping[str, Any],
+        config: dict[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deployments = deployments
@@ -68,8 +70,12 @@ class Board:
             self._models_of = {name: pipeline.allowed_models for name, pipeline in settings.pipelines.items()}
             logs.set_up(settings.logs, deployment=BOARD)
             exporter = Exporter()
-            self._autoscaler = Autoscaler(settings, self._reports, BacklogProbe(settings).read,
-                                          lambda *seen: exporter.try_to_export(of_board(*seen)))
+            self._autoscaler = Autoscaler(
+                settings,
+                self._reports,
+                BacklogProbe(settings).read,
+                lambda *seen: exporter.try_to_export(of_board(*seen)),
+            )
             self._autoscaler.start()
 
     async def report(
@@ -89,17 +95,21 @@ class Board:
         if now >= self._counted_at + REPORT_S:
             self._count(now)
         return Told(
-            [{**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
-             for order_id, order in orders.items() if replica not in order.answers],
+            [
+                {**order.command, "id": order_id, "timeout_s": order.until - now - ANSWER_S}
+                for order_id, order in orders.items()
+                if replica not in order.answers
+            ],
             self._calls.get(name, LEAST_CALLS),
             report_s(self._reporters),
-        )  # fmt: skip
+        )
 
     def _count(self, now: float) -> None:
         """Who reports, and how many calls that makes; not at each report, of which there may be hundreds a second."""
         fresh = [(kind, name) for (kind, name, _), (at, _) in self._latest.items() if now - at < SILENT_S]
-        replicas, workers = (Counter(name for kind, name in fresh if kind == wanted)
-                             for wanted in ("models", "pipelines"))
+        replicas, workers = (
+            Counter(name for kind, name in fresh if kind == wanted) for wanted in ("models", "pipelines")
+        )
         self._counted_at, self._reporters = now, len(fresh)
         self._calls = calls_per_worker(self._models_of, replicas, workers)
 
@@ -123,8 +133,11 @@ class Board:
     def _workers(self, pipeline: str) -> set[str]:
         """The replicas that report."""
         now = self._clock()
-        return {replica for (kind, name, replica), (at, _) in self._latest.items()
-                if kind == "pipelines" and name == pipeline and now - at < SILENT_S}
+        return {
+            replica
+            for (kind, name, replica), (at, _) in self._latest.items()
+            if kind == "pipelines" and name == pipeline and now - at < SILENT_S
+        }
 
     async def status(self) -> dict[str, Any]:
         """{"pipelines": {name: {replica: stats}}, "models": {...}}; `age_s` is how old a replica's numbers are.

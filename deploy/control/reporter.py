@@ -77,8 +77,13 @@ class Reporter:
     """
 
     def __init__(
-        self, kind: str, stats: Callable[[], dict[str, Any]], samples: Samples, interval_s: float = REPORT_S,
-        take: TakeCommand | None = None, exporter: Exporter | None = None,
+        self,
+        kind: str,
+        stats: Callable[[], dict[str, Any]],
+        samples: Samples,
+        interval_s: float = REPORT_S,
+        take: TakeCommand | None = None,
+        exporter: Exporter | None = None,
         keep_busy: Callable[[int], None] = lambda calls: None,
     ) -> None:
         context = serve.get_replica_context()
@@ -116,15 +121,21 @@ class Reporter:
                     response.cancel()
 
     def _answers(self) -> Answers:
-        return {order_id: {"status": answer.result()[0], "text": answer.result()[1]}
-                for order_id, answer in self._taken.items() if answer.done()}
+        return {
+            order_id: {"status": answer.result()[0], "text": answer.result()[1]}
+            for order_id, answer in self._taken.items()
+            if answer.done()
+        }
 
     def _pass_on(self, commands: list[dict[str, Any]]) -> None:
         """The board repeats a command until it has our answer, also one that we have taken."""
         if self._take is None:
             return
-        self._taken = {order_id: answer for order_id, answer in self._taken.items()
-                       if not answer.done() or any(command["id"] == order_id for command in commands)}
+        self._taken = {
+            order_id: answer
+            for order_id, answer in self._taken.items()
+            if not answer.done() or any(command["id"] == order_id for command in commands)
+        }
         for command in commands:
             if command["id"] not in self._taken:
                 self._taken[command["id"]] = self._take(command, command["timeout_s"])

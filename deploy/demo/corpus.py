@@ -19,8 +19,16 @@ Weighted = tuple[list[str], list[int]]  # entries and the running sums of their 
 _SLOT = re.compile(r"\{([^{}]+)\}|\[([^\[\]]+)\]")
 _PAIR = re.compile(r"<([^<>]*?) :: ([^<>]*?)>")
 # How often a clause is made which way: of the templates, or of a domain's events and pairs.
-_SHAPES = {"plain": 0.14, "negation": 0.10, "nouns": 0.06, "does": 0.06, "does not": 0.06,
-           "event": 0.15, "pair": 0.42, "closing": 0.05}  # fmt: skip
+_SHAPES = {
+    "plain": 0.14,
+    "negation": 0.10,
+    "nouns": 0.06,
+    "does": 0.06,
+    "does not": 0.06,
+    "event": 0.15,
+    "pair": 0.42,
+    "closing": 0.05,
+}
 _SHORT_FORMS = (
     (r"\bcan not\b", ("can't", "cannot")),
     (r"\b(did|does|do|is|was|were|has|have|could|would) not\b", (r"\1n't",)),

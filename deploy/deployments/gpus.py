@@ -22,8 +22,11 @@ def num_gpus(name: str, spec: ModelSettings) -> float:
     key = f"models.{name}.num_gpus"
     if spec.num_gpus != "auto":
         if spec.device == "cpu" and spec.num_gpus > 0:
-            raise ConfigError(key, f"is {spec.num_gpus:g}, and device is cpu: nothing would use what is reserved",
-                              "set num_gpus to 0, or device to cuda")
+            raise ConfigError(
+                key,
+                f"is {spec.num_gpus:g}, and device is cpu: nothing would use what is reserved",
+                "set num_gpus to 0, or device to cuda",
+            )
         return spec.num_gpus
     if spec.device != "auto":
         return 1 if spec.device == "cuda" else 0
@@ -32,8 +35,11 @@ def num_gpus(name: str, spec: ModelSettings) -> float:
     if ray.cluster_resources().get("GPU", 0) > 0:
         return 1
     if _gets_nodes():
-        raise ConfigError(key, "is auto, but this cluster adds nodes by itself and has no GPU now",
-                          "set num_gpus to 1, or to 0 for CPUs")
+        raise ConfigError(
+            key,
+            "is auto, but this cluster adds nodes by itself and has no GPU now",
+            "set num_gpus to 1, or to 0 for CPUs",
+        )
     return 0
 
 
@@ -51,10 +57,15 @@ def check_reserved(source: str) -> None:
     if torch.cuda.is_available():
         return
     built = torch.version.cuda or torch.version.hip
-    cause = ("check the machine's driver, and that the container has access to the GPU" if built
-             else "this build of torch is for CPUs: install one with CUDA")
-    raise ModelError(f"{source}: Ray has reserved {reserved:g} GPU for this replica, but torch {torch.__version__} "
-                     f"sees none; {cause}. To run this model on CPUs, set its num_gpus to 0")
+    cause = (
+        "check the machine's driver, and that the container has access to the GPU"
+        if built
+        else "this build of torch is for CPUs: install one with CUDA"
+    )
+    raise ModelError(
+        f"{source}: Ray has reserved {reserved:g} GPU for this replica, but torch {torch.__version__} "
+        f"sees none; {cause}. To run this model on CPUs, set its num_gpus to 0"
+    )
 
 
 def _gets_nodes() -> bool:

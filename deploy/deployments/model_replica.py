@@ -58,8 +58,14 @@ class ModelReplica:
             sys.setswitchinterval(GPU_SWITCH_S)
         measured = device.submit(self._predictor.measure).result()
         full_tokens = min(full_tokens_for(self._predictor.max_batch_tokens), max(1, int(measured * JOINED_S)))
-        self._joiner = Joiner(device, self._predictor.begin, full_tokens, settings.max_delay_ms / 1000,
-                              overlaps=self._predictor.overlaps, span=tracing.forward)
+        self._joiner = Joiner(
+            device,
+            self._predictor.begin,
+            full_tokens,
+            settings.max_delay_ms / 1000,
+            overlaps=self._predictor.overlaps,
+            span=tracing.forward,
+        )
         self._speed = {"full_tokens": full_tokens, "measured_tokens_per_s": round(measured, 1)}
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
         self._reporter = Reporter("models", self.stats, of_model)

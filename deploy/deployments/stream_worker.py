@@ -57,7 +57,8 @@ class StreamWorker:
             for name, handle in models.items():
                 timeout_s = settings.models[name].call_timeout_s
                 self._classifiers[name] = await asyncio.to_thread(
-                    ServeClassifier, name, handle, timeout_s, max_tokens=max_tokens)
+                    ServeClassifier, name, handle, timeout_s, max_tokens=max_tokens
+                )
             replica = serve.get_replica_context().replica_id.unique_id
             worker = (make_worker or _pipeline_worker)(pipeline, settings, self._classifiers, f"{pipeline}-{replica}")
             await asyncio.to_thread(worker.start)
@@ -65,8 +66,7 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", self.stats, of_worker, take=worker.command,
-                                  keep_busy=worker.keep_busy)
+        self._reporter = Reporter("pipelines", self.stats, of_worker, take=worker.command, keep_busy=worker.keep_busy)
         _calm_collector()
 
     def stats(self) -> dict[str, Any]:
@@ -108,9 +108,7 @@ class StreamWorker:
             classifier.close()
 
 
-def _pipeline_worker(
-    name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
-) -> Worker:
+def _pipeline_worker(name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> Worker:
     from labelstream.workers.stream.worker import PipelineWorker
 
     return PipelineWorker(name, settings, classifiers, worker_id)

@@ -39,8 +39,10 @@ class Deaths:
         if not self._refused or not self._paused_s():
             return ""
         minutes = f"{WINDOW_S / 60:g} minutes"
-        return (f"paused: different records killed {MOST_DEATHS} replicas of model {self._model} within {minutes}; "
-                f"it goes on {minutes} after the first of these deaths")
+        return (
+            f"paused: different records killed {MOST_DEATHS} replicas of model {self._model} within {minutes}; "
+            f"it goes on {minutes} after the first of these deaths"
+        )
 
     def resume(self) -> bool:
         """An operator's word: count anew. Was there a pause?"""

@@ -58,8 +58,15 @@ class Isolation:
     """
 
     def __init__(
-        self, model: str, retrying: AsyncRetrying, ask: Ask, ask_apart: AskApart, noted: Noted, alive: Alive,
-        deadlines: Deadlines, deaths: Deaths,
+        self,
+        model: str,
+        retrying: AsyncRetrying,
+        ask: Ask,
+        ask_apart: AskApart,
+        noted: Noted,
+        alive: Alive,
+        deadlines: Deadlines,
+        deaths: Deaths,
     ) -> None:
         self._model, self._retrying = model, retrying
         self._ask, self._ask_apart, self._noted, self._alive = ask, ask_apart, noted, alive
@@ -158,8 +165,7 @@ class Isolation:
 
 
 class _Attempt:
-    """At some rows of a call's work. `asked`: the rows of the last call to a replica; `ticket`: where it is apart, its.
-    """
+    """At some rows of a call's work. `asked`: of the last call to a replica; `ticket`: where it is apart, its own."""
 
     part: Part
 

@@ -267,8 +267,9 @@ class ServeClassifier:
         async with self._describing:
             if self._model is old:
                 self._model = await self._described()
-                log.warning("model %s: revision %s follows %s", self._name, self.description.revision,
-                            old.description.revision)  # fmt: skip
+                log.warning(
+                    "model %s: revision %s follows %s", self._name, self.description.revision, old.description.revision
+                )
             return self._model
 
     async def _described(self) -> Model:

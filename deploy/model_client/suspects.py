@@ -10,8 +10,11 @@ from labelstream.workers.classifier import Fault, RecordError
 MOST_ALONE = 3
 FORGIVEN_S = 600.0  # a lack of memory or of time may be over by then; replicas that died are not forgiven
 MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
-_HOW = {Fault.CRASHES_MODEL: "a replica died", Fault.TIMED_OUT: "no answer in time",
-        Fault.INFERENCE_FAILED: "the model failed"}  # fmt: skip
+_HOW = {
+    Fault.CRASHES_MODEL: "a replica died",
+    Fault.TIMED_OUT: "no answer in time",
+    Fault.INFERENCE_FAILED: "the model failed",
+}
 
 
 class Suspicion(NamedTuple):

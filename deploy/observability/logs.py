@@ -15,8 +15,11 @@ class _Lines(logging.StreamHandler):
 def set_up(settings: LogSettings, **place: str) -> None:
     """For this process, whoever logs in it. `place`: fields of every JSON line."""
     handler, root = _Lines(sys.stderr), logging.getLogger()
-    handler.setFormatter(json_formatter(place) if settings.format == "json" else logging.Formatter(
-        "%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        json_formatter(place)
+        if settings.format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     root.handlers = [other for other in root.handlers if not isinstance(other, _Lines)] + [handler]
     logging.getLogger(OURS).setLevel(settings.level.upper())
 
@@ -25,5 +28,10 @@ def json_formatter(place: dict[str, str]) -> logging.Formatter:
     """`timestamp` (ISO 8601, UTC), `level`, `logger`, `message`, `place`, and what a line says of itself by `extra`."""
     from pythonjsonlogger.json import JsonFormatter
 
-    return JsonFormatter("{levelname}{name}{message}", style="{", timestamp=True, static_fields=place,
-                         rename_fields={"levelname": "level", "name": "logger"})  # fmt: skip
+    return JsonFormatter(
+        "{levelname}{name}{message}",
+        style="{",
+        timestamp=True,
+        static_fields=place,
+        rename_fields={"levelname": "level", "name": "logger"},
+    )

@@ -17,8 +17,11 @@ def check(settings: TracingSettings) -> None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise ConfigError("tracing.endpoint", "needs OpenTelemetry's exporter",
-                          "pip install 'labelstream[tracing]', in the image of the cluster's nodes as well")
+        raise ConfigError(
+            "tracing.endpoint",
+            "needs OpenTelemetry's exporter",
+            "pip install 'labelstream[tracing]', in the image of the cluster's nodes as well",
+        )
 
 
 def set_up(settings: TracingSettings, **place: str) -> None:
@@ -35,8 +38,9 @@ def set_up(settings: TracingSettings, **place: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-    resource = Resource.create({"service.name": "labelstream",
-                                **{f"labelstream.{name}": value for name, value in place.items()}})  # fmt: skip
+    resource = Resource.create(
+        {"service.name": "labelstream", **{f"labelstream.{name}": value for name, value in place.items()}}
+    )
     provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.sample)))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))
     trace.set_tracer_provider(provider)

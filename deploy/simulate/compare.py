@@ -14,10 +14,13 @@ from labelstream.deploy.simulate.world import Cluster, Outcome, Scaler, run
 
 OURS, SERVE, KEDA = "labelstream", "Ray Serve", "KEDA lag"
 # Each from what its documentation starts from to what these traces ask for.
-SERVE_GRID = [ServeSetting(*values) for values in itertools.product((0.5, 0.8, 1.0, 2.0), (0.0, 30.0),
-                                                                    (60.0, 150.0, 600.0))]
-KEDA_GRID = [KedaSetting(*values) for values in itertools.product((700, 850, 1_000, 1_500, 3_000, 5_000),
-                                                                  (5.0, 30.0), (60.0, 300.0))]
+SERVE_GRID = [
+    ServeSetting(*values) for values in itertools.product((0.5, 0.8, 1.0, 2.0), (0.0, 30.0), (60.0, 150.0, 600.0))
+]
+KEDA_GRID = [
+    KedaSetting(*values)
+    for values in itertools.product((700, 850, 1_000, 1_500, 3_000, 5_000), (5.0, 30.0), (60.0, 300.0))
+]
 
 
 class Goal(NamedTuple):
@@ -61,17 +64,37 @@ def ways(cluster: Cluster, goal: Goal) -> list[tuple[str, str, Callable[[], Scal
     """(way, setting, what makes one) of all."""
     found = [(OURS, "default", defaults(cluster, goal)[OURS])]
     for serve in SERVE_GRID:
-        found.append((SERVE, f"target {serve[0]:g}, up {serve[1]:g} s, down {serve[2]:g} s",
-                      lambda setting=serve: ServeDefault(cluster, setting)))
+        found.append(
+            (
+                SERVE,
+                f"target {serve[0]:g}, up {serve[1]:g} s, down {serve[2]:g} s",
+                lambda setting=serve: ServeDefault(cluster, setting),
+            )
+        )
     for keda in KEDA_GRID:
-        found.append((KEDA, f"threshold {keda[0]}, poll {keda[1]:g} s, window {keda[2]:g} s",
-                      lambda setting=keda: KedaLag(cluster, setting)))
+        found.append(
+            (
+                KEDA,
+                f"threshold {keda[0]}, poll {keda[1]:g} s, window {keda[2]:g} s",
+                lambda setting=keda: KedaLag(cluster, setting),
+            )
+        )
     return found
 
 
 def row(way: str, setting: str, trace: Trace, seed: int, outcome: Outcome, goal: Goal) -> Row:
-    return Row(way, setting, trace.name, seed, outcome.gpu_hours / outcome.least_gpu_hours,
-               outcome.late_s / goal.max_lag_s, outcome.gpu_hours, outcome.late_share, outcome.p99_s, outcome.moves)
+    return Row(
+        way,
+        setting,
+        trace.name,
+        seed,
+        outcome.gpu_hours / outcome.least_gpu_hours,
+        outcome.late_s / goal.max_lag_s,
+        outcome.gpu_hours,
+        outcome.late_share,
+        outcome.p99_s,
+        outcome.moves,
+    )
 
 
 def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal) -> list[Row]:
@@ -84,8 +107,10 @@ def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal) -> list[Row]:
 def _on_one_trace(job: tuple[int, int, Cluster, Goal]) -> list[Row]:
     seed, number, cluster, goal = job
     trace = shipped(seed)[number]
-    return [row(way, setting, trace, seed, run(trace, cluster, make(), goal.max_lag_s, seed), goal)
-            for way, setting, make in ways(cluster, goal)]
+    return [
+        row(way, setting, trace, seed, run(trace, cluster, make(), goal.max_lag_s, seed), goal)
+        for way, setting, make in ways(cluster, goal)
+    ]
 
 
 class Verdict(NamedTuple):
@@ -107,8 +132,15 @@ def judge(rows: list[Row], margin: float = 0.10) -> Verdict:
         others = [found for found in rows if (found.trace, found.seed) == (ours.trace, ours.seed)]
         winner = min(others, key=lambda found: found.score)
         if ours.score > winner.score * (1 + margin):
-            behind.append({"trace": ours.trace, "seed": ours.seed, "score": ours.score, "best": winner.score,
-                           "of": f"{winner.way}, {winner.setting}"})
+            behind.append(
+                {
+                    "trace": ours.trace,
+                    "seed": ours.seed,
+                    "score": ours.score,
+                    "best": winner.score,
+                    "of": f"{winner.way}, {winner.setting}",
+                }
+            )
     return Verdict(best, behind, sum(found.way == OURS for found in rows))
 
 
@@ -117,5 +149,7 @@ def means_by_setting(rows: list[Row]) -> dict[tuple[str, str], dict[str, float]]
     settings: dict[tuple[str, str], list[Row]] = {}
     for found in rows:
         settings.setdefault((found.way, found.setting), []).append(found)
-    return {key: {name: statistics.fmean(getattr(found, name) for found in mine) for name in ("score", "cost", "late")}
-            for key, mine in settings.items()}
+    return {
+        key: {name: statistics.fmean(getattr(found, name) for found in mine) for name in ("score", "cost", "late")}
+        for key, mine in settings.items()
+    }

@@ -49,8 +49,14 @@ def pareto(rows: list[Row], path: Path) -> None:
     points = means_by_setting(rows)
     for way in sorted({way for way, _ in points}):
         mine = [point for (of, _), point in points.items() if of == way]
-        axis.scatter([point["cost"] for point in mine], [point["late"] for point in mine], label=way,
-                     s=90 if way == OURS else 25, marker="*" if way == OURS else "o", zorder=3 if way == OURS else 2)
+        axis.scatter(
+            [point["cost"] for point in mine],
+            [point["late"] for point in mine],
+            label=way,
+            s=90 if way == OURS else 25,
+            marker="*" if way == OURS else "o",
+            zorder=3 if way == OURS else 2,
+        )
     axis.set_xlabel("GPU-hours, of the least possible (mean over traces)")
     axis.set_ylabel("mean lateness beyond max_lag_s, in units of it")
     axis.set_xscale("log")

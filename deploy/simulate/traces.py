@@ -34,8 +34,14 @@ def _noise(rng: np.random.Generator, ticks: int, share: float = 0.05, length: in
     return np.interp(np.arange(ticks), np.arange(len(steps)) * length, 1 + steps).clip(0.1)
 
 
-def _spread(rng: np.random.Generator, name: str, rate: NDArray[np.float64], tick_s: float = 1.0,
-            weights: NDArray[Any] | None = None, down: NDArray[np.bool_] | None = None) -> Trace:
+def _spread(
+    rng: np.random.Generator,
+    name: str,
+    rate: NDArray[np.float64],
+    tick_s: float = 1.0,
+    weights: NDArray[Any] | None = None,
+    down: NDArray[np.bool_] | None = None,
+) -> Trace:
     weights = rng.uniform(0.8, 1.2, PARTITIONS) if weights is None else weights
     arrivals = rng.poisson(np.asarray(np.outer(rate * tick_s, weights / weights.sum()), np.float64))
     return Trace(name, tick_s, arrivals, np.zeros(len(rate), bool) if down is None else down)
@@ -99,8 +105,13 @@ def _skewed(rng: np.random.Generator) -> Trace:
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Trace]] = {
-    "steady": _steady, "ramp": _ramp, "spike x20": _spike, "diurnal": _diurnal, "sawtooth": _sawtooth,
-    "dead broker": _dead_broker, "skewed partitions": _skewed,
+    "steady": _steady,
+    "ramp": _ramp,
+    "spike x20": _spike,
+    "diurnal": _diurnal,
+    "sawtooth": _sawtooth,
+    "dead broker": _dead_broker,
+    "skewed partitions": _skewed,
 }
 
 
@@ -135,9 +146,13 @@ def _row(path: Path, line: int, row: dict[str, str], partitions: int) -> tuple[f
         partition = int(row["partition"]) if row.get("partition") else None
         seconds, messages = float(row["seconds"]), float(row["messages"])
     except (KeyError, TypeError, ValueError):
-        raise ConfigError(f"{path}:{line}", "is not seconds,messages[,partition]", "see `labelstream simulate --help`"
-                          ) from None
+        raise ConfigError(
+            f"{path}:{line}", "is not seconds,messages[,partition]", "see `labelstream simulate --help`"
+        ) from None
     if messages < 0 or not (partition is None or 0 <= partition < partitions):
-        raise ConfigError(f"{path}:{line}", "has a negative number, or a partition that is not there",
-                          f"there are {partitions} partitions, counted from 0")
+        raise ConfigError(
+            f"{path}:{line}",
+            "has a negative number, or a partition that is not there",
+            f"there are {partitions} partitions, counted from 0",
+        )
     return seconds, messages, partition

@@ -168,8 +168,13 @@ def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: 
         done += served
         done_at[tick] = done
         counts.add(served, workers, replicas.up)
-        decisions.append(scaler.decide(_Shown(at, trace.tick_s, bool(trace.down[tick]), cluster, end, done, served,
-                                                workers, replicas.up, counts)))
+        decisions.append(
+            scaler.decide(
+                _Shown(
+                    at, trace.tick_s, bool(trace.down[tick]), cluster, end, done, served, workers, replicas.up, counts
+                )
+            )
+        )
         wanted, hands = decisions[0] if len(decisions) == decisions.maxlen else (begin, workers.up)
         replicas.scale(at, min(cluster.most_replicas, max(0, wanted)))
         workers.scale(at, min(partitions, cluster.most_workers, max(1, hands)))
@@ -177,8 +182,9 @@ def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: 
     return _outcome(trace, cluster, done_at, series, workers.moves, max_lag_s)
 
 
-def _serve(waiting: NDArray[np.int64], workers: _Workers, capacity: float, cluster: Cluster, tick_s: float
-           ) -> NDArray[np.int64]:
+def _serve(
+    waiting: NDArray[np.int64], workers: _Workers, capacity: float, cluster: Cluster, tick_s: float
+) -> NDArray[np.int64]:
     """What is done of each partition: a worker's by what waits, the workers' by what they can take."""
     per_worker = np.bincount(workers.owner, waiting, workers.up)
     most = min(cluster.worker_per_s, cluster.calls * cluster.replica_per_s) * tick_s
@@ -229,11 +235,15 @@ class _Shown(NamedTuple):
             backlog = {number: Backlog(end, lag) for number, (end, lag) in enumerate(pairs)}
         cluster = self.cluster
         messages = self.counts.messages[: self.workers.up].tolist()
-        hands = {str(worker): WorkerCounts(count, count / cluster.worker_per_s, {MODEL: count * cluster.tokens})
-                 for worker, count in enumerate(messages)}
+        hands = {
+            str(worker): WorkerCounts(count, count / cluster.worker_per_s, {MODEL: count * cluster.tokens})
+            for worker, count in enumerate(messages)
+        }
         speed = cluster.tokens * cluster.replica_per_s
-        replicas = {str(number): ReplicaCounts(int(tokens), tokens / speed)
-                    for number, tokens in enumerate(self.counts.tokens[: self.replicas].tolist())}
+        replicas = {
+            str(number): ReplicaCounts(int(tokens), tokens / speed)
+            for number, tokens in enumerate(self.counts.tokens[: self.replicas].tolist())
+        }
         return Readings(self.at, {PIPELINE: PipelineReadings(backlog, hands)}, {MODEL: replicas})
 
     def ongoing(self) -> float:
@@ -243,8 +253,9 @@ class _Shown(NamedTuple):
         return float(min(self.workers.up * cluster.calls, running + np.minimum(waiting, cluster.calls).sum()))
 
 
-def _outcome(trace: Trace, cluster: Cluster, done_at: NDArray[np.int64], series: NDArray[np.int64], moves: int,
-             max_lag_s: float) -> Outcome:
+def _outcome(
+    trace: Trace, cluster: Cluster, done_at: NDArray[np.int64], series: NDArray[np.int64], moves: int, max_lag_s: float
+) -> Outcome:
     ticks, partitions = trace.arrivals.shape
     arrived = np.cumsum(trace.arrivals, axis=0)
     waits, weights, oldest = [], [], np.zeros(ticks)
@@ -262,8 +273,15 @@ def _outcome(trace: Trace, cluster: Cluster, done_at: NDArray[np.int64], series:
     p99 = wait[order][min(len(wait) - 1, np.searchsorted(np.cumsum(weight[order]), 0.99 * messages))]
     hours = trace.tick_s / 3_600
     return Outcome(
-        lag=series[0], age_s=oldest, replicas=series[1], nodes=series[2], workers=series[3],
-        gpu_hours=float(series[2].sum() * hours), least_gpu_hours=messages / cluster.replica_per_s / 3_600,
-        late_s=float((late * weight).sum() / messages), late_share=float(weight[late > 0].sum() / messages),
-        p99_s=float(p99), moves=moves,
-    )  # fmt: skip
+        lag=series[0],
+        age_s=oldest,
+        replicas=series[1],
+        nodes=series[2],
+        workers=series[3],
+        gpu_hours=float(series[2].sum() * hours),
+        least_gpu_hours=messages / cluster.replica_per_s / 3_600,
+        late_s=float((late * weight).sum() / messages),
+        late_share=float(weight[late > 0].sum() / messages),
+        p99_s=float(p99),
+        moves=moves,
+    )

@@ -50,9 +50,13 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=4_000, help="per run of our ways; the textbook gets 1/20")
     parser.add_argument("--only", choices=["delivery", "worker"], help="this part alone")
     parser.add_argument("--null-messages", type=int, default=40_000, help="per run with a model that takes no time")
-    parser.add_argument("--long-messages", type=int, default=120_000,
-                        help="the same for the cost of exactly-once: so many that the wait for the last transaction, "
-                        "up to a second, hardly counts")
+    parser.add_argument(
+        "--long-messages",
+        type=int,
+        default=120_000,
+        help="the same for the cost of exactly-once: so many that the wait for the last transaction, "
+        "up to a second, hardly counts",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
         parts = {
@@ -119,8 +123,10 @@ def delivery_cost(folder: Path, broker: KafkaBroker, rounds: int, count: int) ->
     model = str(material.make_model(folder / "tiny", material.TINY))
     texts = list(islice(cycle(material.make_texts(20_000, seed=4)), count))
     with both_deliveries(broker, "cost", model, NullReplica) as (at_least_once, exactly_once):
-        streams = {"at least once": partial(rate, at_least_once, texts),
-                   "exactly once": partial(rate, exactly_once, texts)}
+        streams = {
+            "at least once": partial(rate, at_least_once, texts),
+            "exactly once": partial(rate, exactly_once, texts),
+        }
         alternate(streams, 1)  # warms the caches
         runs = alternate(streams, rounds)
     return {"messages_per_s": summary(runs), "ratio": paired(runs, "exactly once", "at least once")}
@@ -134,15 +140,18 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     settings = settings_for(kafka, {"source": model}, {"p": topics})
 
     def bare(turn: int, count: int) -> float:
-        return bare_cpu_s(kafka, topics._replace(output="bare-out"), f"{group_of(topics)}.{turn}", count,
-                          way.result_bytes())
+        return bare_cpu_s(
+            kafka, topics._replace(output="bare-out"), f"{group_of(topics)}.{turn}", count, way.result_bytes()
+        )
 
     with ray_for(settings), running(settings, NullReplica), traffic(kafka, topics, paced=False) as way:
         found = cpu_rounds(way.stream, bare, material.make_texts(count, seed=3), rounds, log)
     rates = found.pop("rate")
     names = {"total": "worker, total", "bare": "kafka-python alone", "own": "worker, own part"}
-    return {"cpu_us_per_message": summary({names[name]: values for name, values in found.items()}),
-            "messages_per_s_with_null_model": statistics.median(rates)}
+    return {
+        "cpu_us_per_message": summary({names[name]: values for name, values in found.items()}),
+        "messages_per_s_with_null_model": statistics.median(rates),
+    }
 
 
 @contextmanager
@@ -153,8 +162,12 @@ def both_deliveries(
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap)
     topics = {"p": make_topics(broker, name), "x": make_topics(broker, f"{name}-x")}
     settings = settings_for(kafka, {"source": model}, topics, {"x": "exactly_once"})
-    with (ray_for(settings), running(settings, replica), traffic(kafka, topics["p"], paced=False) as at_least_once,
-          traffic(kafka, topics["x"], paced=False) as exactly_once):
+    with (
+        ray_for(settings),
+        running(settings, replica),
+        traffic(kafka, topics["p"], paced=False) as at_least_once,
+        traffic(kafka, topics["x"], paced=False) as exactly_once,
+    ):
         yield at_least_once, exactly_once
 
 

@@ -51,13 +51,28 @@ def make_model(folder: Path, shape: dict[str, Any]) -> Path:
     """Write a DistilBERT of `shape` with a vocabulary of the usual size into `folder`."""
     letters = sorted({letter for syllable in _SYLLABLES for letter in syllable} | set("abcdefghijklmnopqrstuvwxyz"))
     signs = list("!\"#$%&'()*+,-./0123456789:;<=>?@[]^_`{|}~€“”éï")
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *signs, *letters, *(f"##{letter}" for letter in letters),
-              *_SYLLABLES, *(f"##{syllable}" for syllable in _SYLLABLES), *make_words(22_000)]
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *signs,
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *_SYLLABLES,
+        *(f"##{syllable}" for syllable in _SYLLABLES),
+        *make_words(22_000),
+    ]
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = transformers.DistilBertTokenizer(vocab=vocab, do_lower_case=True, model_max_length=512)
     config = transformers.DistilBertConfig(
-        vocab_size=VOCABULARY, num_labels=2, id2label={0: "NEGATIVE", 1: "POSITIVE"},
-        label2id={"NEGATIVE": 0, "POSITIVE": 1}, **shape)
+        vocab_size=VOCABULARY,
+        num_labels=2,
+        id2label={0: "NEGATIVE", 1: "POSITIVE"},
+        label2id={"NEGATIVE": 0, "POSITIVE": 1},
+        **shape,
+    )
     torch.manual_seed(0)
     model = transformers.DistilBertForSequenceClassification(config)
     model.save_pretrained(folder)

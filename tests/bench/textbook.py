@@ -20,8 +20,13 @@ class Textbook:
     def texts_per_s(self, topic: str, output: str, count: int, batch_size: int) -> float:
         """Classify the first `count` messages of `topic` into `output`, and commit; the start is not counted."""
         consumer = KafkaConsumer(
-            topic, bootstrap_servers=self._bootstrap, group_id=f"textbook-{uuid.uuid4().hex}",
-            auto_offset_reset="earliest", enable_auto_commit=False, max_poll_records=batch_size)
+            topic,
+            bootstrap_servers=self._bootstrap,
+            group_id=f"textbook-{uuid.uuid4().hex}",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_poll_records=batch_size,
+        )
         done, started = 0, 0.0
         while done < count:
             for records in consumer.poll(timeout_ms=500).values():

@@ -109,11 +109,13 @@ def inject(system: System, watch: Watch, kind: str, chosen: random.Random) -> li
     return [Injected(kind, at, recovery_s)]
 
 
-def summary(options: argparse.Namespace, injected: list[Injected], findings: Findings, when: dict[Place, float],
-            seconds: float) -> dict[str, Any]:
+def summary(
+    options: argparse.Namespace, injected: list[Injected], findings: Findings, when: dict[Place, float], seconds: float
+) -> dict[str, Any]:
     """Plain data: the verdict, and per kind of fault what came of it."""
-    per_kind: dict[str, dict[str, Any]] = defaultdict(lambda: {"injected": 0, "lost": 0, "duplicated": 0,
-                                                               "recovery_s": []})
+    per_kind: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"injected": 0, "lost": 0, "duplicated": 0, "recovery_s": []}
+    )
     for fault in injected:
         per_kind[fault.kind]["injected"] += 1
         per_kind[fault.kind]["recovery_s"].append(fault.recovery_s)
@@ -124,20 +126,39 @@ def summary(options: argparse.Namespace, injected: list[Injected], findings: Fin
     found = findings.summary()
     forbidden = dict(found) if options.mode == "exactly_once" else {**found, "duplicated": 0}
     return {
-        "mode": options.mode, "seed": options.seed, "messages": options.messages, "faults": len(injected),
-        "seconds": round(seconds), "commit": _commit(), "found": found, "kinds": dict(per_kind),
+        "mode": options.mode,
+        "seed": options.seed,
+        "messages": options.messages,
+        "faults": len(injected),
+        "seconds": round(seconds),
+        "commit": _commit(),
+        "found": found,
+        "kinds": dict(per_kind),
         "passed": not any(forbidden.values()) and all(fault.recovery_s is not None for fault in injected),
     }
 
 
 def show(report: dict[str, Any]) -> None:
-    table = Table("fault", "injected", "lost", "duplicated", "recovery s: median", "longest",
-                  title=f"{report['mode']}, seed {report['seed']}, commit {report['commit']}: {report['messages']} "
-                        f"messages, {report['faults']} faults in {report['seconds']} s")
+    table = Table(
+        "fault",
+        "injected",
+        "lost",
+        "duplicated",
+        "recovery s: median",
+        "longest",
+        title=f"{report['mode']}, seed {report['seed']}, commit {report['commit']}: {report['messages']} "
+        f"messages, {report['faults']} faults in {report['seconds']} s",
+    )
     for kind, row in sorted(report["kinds"].items()):
         times = [s for s in row["recovery_s"] if s is not None]
-        table.add_row(kind, str(row["injected"]), str(row["lost"]), str(row["duplicated"]),
-                      f"{statistics.median(times):.1f}" if times else "-", f"{max(times):.1f}" if times else "-")
+        table.add_row(
+            kind,
+            str(row["injected"]),
+            str(row["lost"]),
+            str(row["duplicated"]),
+            f"{statistics.median(times):.1f}" if times else "-",
+            f"{max(times):.1f}" if times else "-",
+        )
     Console(width=120).print(table)
     print(", ".join(f"{name} {count}" for name, count in report["found"].items()))
     print("passed" if report["passed"] else "FAILED", flush=True)

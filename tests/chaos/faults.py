@@ -43,6 +43,7 @@ def _terminate(kind: str) -> Fault:
 
     Ray's processes do not end upon a SIGTERM, and stop answering Serve's health checks while they go on working.
     """
+
     def fault(system: System, chosen: random.Random) -> float:
         pid = _any(system, kind, chosen)
         os.kill(pid, signal.SIGTERM)
@@ -177,8 +178,11 @@ KINDS: dict[str, tuple[int, Fault]] = {
 
 def schedule(seed: int, count: int, mode: str) -> list[str]:
     """`count` faults by their weights, every kind at least once where there is room, in an order of the seed's."""
-    kinds = {name: weight for name, (weight, _) in KINDS.items()
-             if mode == "exactly_once" or name != "killed after send_offsets"}
+    kinds = {
+        name: weight
+        for name, (weight, _) in KINDS.items()
+        if mode == "exactly_once" or name != "killed after send_offsets"
+    }
     chosen = random.Random(seed)
     weighted = [name for name, weight in kinds.items() for _ in range(weight - 1)]
     chosen.shuffle(weighted)

@@ -53,9 +53,7 @@ def _log_to(path: Path) -> None:
 class ChaosWorker(PipelineWorker):
     """Tells its process id once it has started."""
 
-    def __init__(
-        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder = Path(settings.models["m"].source).parent
         super().__init__(name, settings, classifiers, worker_id, Injector(self._folder))
 

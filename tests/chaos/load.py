@@ -29,8 +29,16 @@ class Load:
         self.expected: dict[Place, Expected] = {}
         self.produced_at: dict[Place, float] = {}
         self._answers = _answers(model, self._random)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
-                                   "message.timeout.ms": 300_000, "reconnect.backoff.max.ms": 500, "log_level": 0})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.timeout.ms": 300_000,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
         self._goal, self._per_s = 0, TRICKLE_PER_S
         self._failures: list[str] = []
         self.sent = 0
@@ -88,5 +96,8 @@ def _answers(model: Path, chosen: random.Random) -> list[tuple[str, Expected]]:
     answers = engine.classify([Request(text) for text in texts])
     engine.close()
     assert all(isinstance(answer, Prediction) for answer in answers)
-    return [(text, Expected(None, answer.labels[0], answer.scores[0]))
-            for text, answer in zip(texts, answers, strict=True) if isinstance(answer, Prediction)]
+    return [
+        (text, Expected(None, answer.labels[0], answer.scores[0]))
+        for text, answer in zip(texts, answers, strict=True)
+        if isinstance(answer, Prediction)
+    ]

@@ -20,9 +20,19 @@ def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
     return {
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000},
         "models": {"m": {"source": "unused"}},
-        "pipelines": {"p": {"input": topics[0], "output": topics[1], "dead_letter": topics[2], "model": "m",
-                            "group_id": topics[0], "delivery": mode, "max_poll_records": 100,
-                            "commit_interval_ms": 100, "transaction_interval_ms": 100}},
+        "pipelines": {
+            "p": {
+                "input": topics[0],
+                "output": topics[1],
+                "dead_letter": topics[2],
+                "model": "m",
+                "group_id": topics[0],
+                "delivery": mode,
+                "max_poll_records": 100,
+                "commit_interval_ms": 100,
+                "transaction_interval_ms": 100,
+            }
+        },
     }
 
 

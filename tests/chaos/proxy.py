@@ -16,12 +16,14 @@ PRODUCE, OFFSET_COMMIT, END_TXN = 0, 8, 26  # Kafka's api keys
 def in_front_of(broker: KafkaBroker) -> tuple["Proxy", str]:
     """A proxy and its address, for a broker that has not started; clients of `broker.bootstrap` go around it."""
     port, behind = free_port(), free_port()
-    broker.override({
-        "listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{behind},"
-                     f"CONTROLLER://{HOST}:{broker.controller_port}",
-        "advertised.listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{port}",
-        "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    })
+    broker.override(
+        {
+            "listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{behind},"
+            f"CONTROLLER://{HOST}:{broker.controller_port}",
+            "advertised.listeners": f"CLIENT://{HOST}:{broker.port},PROXY://{HOST}:{port}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        }
+    )
     return Proxy(port, behind), f"{HOST}:{port}"
 
 
@@ -44,10 +46,12 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections and take no new ones, until `mend`."""
+
         async def cut() -> None:
             self._open = False
             for link in list(self._links):
                 link.cancel()
+
         self._run(cut())
 
     def freeze(self) -> None:

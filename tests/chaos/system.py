@@ -24,20 +24,44 @@ cloudpickle.register_pickle_by_value(inject)  # replicas cannot import the tests
 
 
 def settings_for(bootstrap: str, source: Path, mode: str, workers: int = WORKERS) -> Settings:
-    return load_settings({
-        "kafka": {
-            "bootstrap_servers": bootstrap, "session_timeout_ms": int(SESSION_S * 1000),
-            "max_poll_interval_ms": int(MAX_POLL_S * 1000), "request_timeout_ms": 3_000,
-            "delivery_timeout_ms": int(DELIVERY_S * 1000), "transaction_timeout_ms": int(TRANSACTION_S * 1000),
-        },
-        "models": {"m": {"source": str(source), "dtype": "float32", "threads": 1, "num_cpus": 0.1,
-                         "replicas": {"min": REPLICAS, "max": REPLICAS}, "call_timeout_s": 20}},
-        "pipelines": {"p": {
-            "input": INPUT, "output": OUTPUT, "dead_letter": DEAD_LETTER, "model": "m", "workers": workers,
-            "output_timestamp": "now",  # the verifier asks when a message was classified
-            "delivery": mode, "transaction_interval_ms": 200, "commit_interval_ms": 300, "max_poll_records": 100,
-            "rebalance_drain_s": 3, "drain_timeout_s": 10}},
-    })  # fmt: skip
+    return load_settings(
+        {
+            "kafka": {
+                "bootstrap_servers": bootstrap,
+                "session_timeout_ms": int(SESSION_S * 1000),
+                "max_poll_interval_ms": int(MAX_POLL_S * 1000),
+                "request_timeout_ms": 3_000,
+                "delivery_timeout_ms": int(DELIVERY_S * 1000),
+                "transaction_timeout_ms": int(TRANSACTION_S * 1000),
+            },
+            "models": {
+                "m": {
+                    "source": str(source),
+                    "dtype": "float32",
+                    "threads": 1,
+                    "num_cpus": 0.1,
+                    "replicas": {"min": REPLICAS, "max": REPLICAS},
+                    "call_timeout_s": 20,
+                }
+            },
+            "pipelines": {
+                "p": {
+                    "input": INPUT,
+                    "output": OUTPUT,
+                    "dead_letter": DEAD_LETTER,
+                    "model": "m",
+                    "workers": workers,
+                    "output_timestamp": "now",  # the verifier asks when a message was classified
+                    "delivery": mode,
+                    "transaction_interval_ms": 200,
+                    "commit_interval_ms": 300,
+                    "max_poll_records": 100,
+                    "rebalance_drain_s": 3,
+                    "drain_timeout_s": 10,
+                }
+            },
+        }
+    )
 
 
 class System:
@@ -46,10 +70,13 @@ class System:
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder, self.mode, self.workers = folder, mode, WORKERS
         self.model = models.build(folder / "model")
-        self.broker = KafkaBroker(data=folder / "kafka", server_properties={
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(int(ABORT_SCAN_S * 1000)),
-            "group.min.session.timeout.ms": "1000",
-        })
+        self.broker = KafkaBroker(
+            data=folder / "kafka",
+            server_properties={
+                "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(int(ABORT_SCAN_S * 1000)),
+                "group.min.session.timeout.ms": "1000",
+            },
+        )
         self.proxy, bootstrap = in_front_of(self.broker)
         self.settings = settings_for(bootstrap, self.model, mode)
 

@@ -46,8 +46,10 @@ class Findings(NamedTuple):
 
     def summary(self) -> dict[str, int]:
         """How many of each."""
-        return {name: sum(found.values()) if isinstance(found, Counter) else len(found)
-                for name, found in self._asdict().items()}
+        return {
+            name: sum(found.values()) if isinstance(found, Counter) else len(found)
+            for name, found in self._asdict().items()
+        }
 
 
 def verify(
@@ -59,8 +61,13 @@ def verify(
         lost=sorted(place for place in inputs if not copies[place]),
         duplicated=Counter({place: count - 1 for place, count in copies.items() if count > 1}),
         misordered=_misordered(seen),
-        wrong=sorted({record.source for record in seen if record.source in inputs
-                      and not _right(inputs[record.source], record, tolerance)}),
+        wrong=sorted(
+            {
+                record.source
+                for record in seen
+                if record.source in inputs and not _right(inputs[record.source], record, tolerance)
+            }
+        ),
         unknown=sorted(place for place in copies if place not in inputs),
         early=_early(seen, samples),
     )

@@ -10,8 +10,13 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from tests.chaos.system import DEAD_LETTER, GROUP, INPUT, OUTPUT, PARTITIONS
 from tests.chaos.verify import Sample, Seen
 
-QUIET = {"log_level": 0, "enable.auto.commit": False, "reconnect.backoff.max.ms": 500,
-         "isolation.level": "read_committed", "auto.offset.reset": "error"}
+QUIET = {
+    "log_level": 0,
+    "enable.auto.commit": False,
+    "reconnect.backoff.max.ms": 500,
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "error",
+}
 
 
 class Watch:
@@ -45,13 +50,15 @@ class Watch:
                     source = json.loads(message.value())["source"]
                     self.results += 1
                     self._newest[source["partition"]] = max(
-                        self._newest[source["partition"]], source["timestamp_ms"] / 1000)
+                        self._newest[source["partition"]], source["timestamp_ms"] / 1000
+                    )
         consumer.close()
 
     def _sample(self) -> None:
         # Uncommitted, or the ends would be those of the oldest open transaction, of whomever.
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET,
-                             "isolation.level": "read_uncommitted"})
+        consumer = Consumer(
+            {"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET, "isolation.level": "read_uncommitted"}
+        )
         while not self._ended.wait(1.0):
             try:
                 self.samples.append(take_sample(consumer))

@@ -81,13 +81,22 @@ class Topics(NamedTuple):
 
 
 def settings_for(bootstrap: str, topics: Topics, replicas: Any, workers: Any, **model: Any) -> Settings:
-    return load_settings({
-        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
-        "models": {"m": {"source": "fake", "num_gpus": 1, "num_cpus": 0, "replicas": replicas, "call_timeout_s": 60,
-                         **model}},
-        "pipelines": {"p": {**topics._asdict(), "model": "m", "workers": workers,
-                            "group_id": f"g-{topics.input}"}},
-    })  # fmt: skip
+    return load_settings(
+        {
+            "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
+            "models": {
+                "m": {
+                    "source": "fake",
+                    "num_gpus": 1,
+                    "num_cpus": 0,
+                    "replicas": replicas,
+                    "call_timeout_s": 60,
+                    **model,
+                }
+            },
+            "pipelines": {"p": {**topics._asdict(), "model": "m", "workers": workers, "group_id": f"g-{topics.input}"}},
+        }
+    )
 
 
 @contextmanager
@@ -182,8 +191,14 @@ class Stream:
         self.arrivals[second][partition] += 1
 
     def _read(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "reader", "enable.auto.commit": False,
-                             "auto.offset.reset": "earliest"})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "reader",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+            }
+        )
         consumer.assign([TopicPartition(self._topics.output, number, 0) for number in range(PARTITIONS)])
         last = self.now()
         while not self._ended.is_set():

@@ -16,20 +16,33 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = stream.StreamPlan(
-        str(models.build(tmp_path)), None, 40, 12, "float32", "cpu", 1,
-        kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap), run=tmp_path.name, light=3, load_s=0.5, null_count=600)
+        str(models.build(tmp_path)),
+        None,
+        40,
+        12,
+        "float32",
+        "cpu",
+        1,
+        kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap),
+        run=tmp_path.name,
+        light=3,
+        load_s=0.5,
+        null_count=600,
+    )
     for topic in plan.topics():
         kafka.create_topic(topic, 2)
     told = stream.measure(plan, lambda text: None)
     assert told["stream"]["texts_per_s"] > 0
     assert told["stream"]["of_engine"] == pytest.approx(
-        told["stream"]["texts_per_s"] / told["engine"]["texts_per_s"], rel=0.01)
+        told["stream"]["texts_per_s"] / told["engine"]["texts_per_s"], rel=0.01
+    )
     assert told["stream"]["dead_letters"] == 0
     assert 0 < told["engine"]["mfu"] < 1 > told["engine"]["padding_waste"] >= 0
     assert min(told["pipeline"]["default_texts_per_s"], told["pipeline"]["same_dtype_texts_per_s"]) > 0
     worker = told["worker"]
     assert worker["own_cpu_us_per_message"] == pytest.approx(
-        worker["cpu_us_per_message"] - worker["kafka_python_us_per_message"], abs=0.1)
+        worker["cpu_us_per_message"] - worker["kafka_python_us_per_message"], abs=0.1
+    )
     light = told["latency"]["light"]
     assert 0 < light["forward_ms"]["p50"] < min(light["worker_ms"]["p50"], light["way_ms"]["p50"])
     assert set(light["stages_ms"]) == set(Stages._fields)

@@ -32,8 +32,10 @@ def test_nodes_and_upgrades_in_mid_stream(kafka: Broker) -> None:
         scaled = settings_for(kafka.bootstrap, topics, 2, 3, top_k=1)
         rescaled = pause_of(stream, lambda: run(scaled))
         stream.close(120)
-    print(f"\nlongest pauses: a node dies {died:.1f} s, the model changes {upgraded:.1f} s, other counts "
-          f"{rescaled:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} results twice")
+    print(
+        f"\nlongest pauses: a node dies {died:.1f} s, the model changes {upgraded:.1f} s, other counts "
+        f"{rescaled:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} results twice"
+    )
     assert len(stream.results) == stream.sent
 
 

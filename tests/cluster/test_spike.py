@@ -46,11 +46,16 @@ class Series:
         while not self._ended.wait(1.0):
             status = runtime.status()
             scaling, backlog = status["scaling"], status["scaling"]["backlog"].get("p", {})
-            self.rows.append({
-                "at": self._stream.now(), "lag": backlog.get("lag", 0), "oldest_s": backlog.get("oldest_s", 0),
-                "replicas": _fresh(status["models"].get("m", {})), "workers": _fresh(status["pipelines"].get("p", {})),
-                "target": scaling["targets"].get("model-m", 1),
-            })  # fmt: skip
+            self.rows.append(
+                {
+                    "at": self._stream.now(),
+                    "lag": backlog.get("lag", 0),
+                    "oldest_s": backlog.get("oldest_s", 0),
+                    "replicas": _fresh(status["models"].get("m", {})),
+                    "workers": _fresh(status["pipelines"].get("p", {})),
+                    "target": scaling["targets"].get("model-m", 1),
+                }
+            )
 
     def starts(self) -> list[float]:
         """Seconds from when each replica was asked for to when it told its first numbers."""
@@ -88,10 +93,16 @@ def test_a_spike_is_followed_as_simulated(kafka: Broker, monkeypatch: pytest.Mon
     starts = series.starts()
     simulated = simulate(stream, settings, starts)
     peak, said = max(row["lag"] for row in series.rows), int(simulated.lag.max())
-    report = {"peak_lag": peak, "simulated_peak_lag": said, "replicas": most,
-              "simulated_replicas": int(simulated.replicas.max()), "start_s": [round(took, 1) for took in starts],
-              "messages": stream.sent, "twice": sum(stream.results.values()) - len(stream.results),
-              "oldest_s": max(row["oldest_s"] for row in series.rows)}
+    report = {
+        "peak_lag": peak,
+        "simulated_peak_lag": said,
+        "replicas": most,
+        "simulated_replicas": int(simulated.replicas.max()),
+        "start_s": [round(took, 1) for took in starts],
+        "messages": stream.sent,
+        "twice": sum(stream.results.values()) - len(stream.results),
+        "oldest_s": max(row["oldest_s"] for row in series.rows),
+    }
     print("\n" + json.dumps(report))
     if path := os.environ.get("SPIKE_JSON"):
         Path(path).write_text(json.dumps({**report, "rows": series.rows, "simulated_lag": simulated.lag.tolist()}))
@@ -104,10 +115,17 @@ def simulate(stream: Stream, settings: Settings, starts: list[float]) -> Outcome
     """The same arrivals, with the start-up times of this run."""
     pipeline, model = settings.pipelines["p"], settings.models["m"]
     cluster = Cluster(
-        replica_per_s=1 / PER_TEXT_S, worker_per_s=20_000, tokens=30, calls=pipeline.most_in_flight,
-        call_messages=min(ORDINARY_RECORDS, pipeline.max_poll_records), node_start_s=0,
-        most_replicas=model.replicas.max, told_s=2, most_workers=pipeline.workers.max,
-        starts=tuple(starts))  # fmt: skip
+        replica_per_s=1 / PER_TEXT_S,
+        worker_per_s=20_000,
+        tokens=30,
+        calls=pipeline.most_in_flight,
+        call_messages=min(ORDINARY_RECORDS, pipeline.max_poll_records),
+        node_start_s=0,
+        most_replicas=model.replicas.max,
+        told_s=2,
+        most_workers=pipeline.workers.max,
+        starts=tuple(starts),
+    )
     arrivals = np.array(stream.arrivals)
     trace = Trace("spike", 1.0, arrivals, np.zeros(len(arrivals), bool))
     return run(trace, cluster, Ours(cluster, pipeline.target_drain_s, pipeline.max_lag_s), pipeline.max_lag_s)

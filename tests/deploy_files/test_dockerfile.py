@@ -65,14 +65,21 @@ def test_buildkit_would_warn(changed: Change) -> None:
 def test_the_context_is_the_project_and_nothing_else() -> None:
     """Tracked or not: what lies about on a machine must not come into an image."""
     found = set(deploycheck("dockerfile", DOCKERFILE, ROOT)["copied"]["."])
-    listed = subprocess.run(["git", "ls-files", "schemas", "workers", "deploy"], cwd=ROOT, capture_output=True,
-                            text=True, check=True)
-    ours = {path for path in listed.stdout.split()
-            if not re.match(r"deploy/(Dockerfile|compose|monitoring/|examples/)", path)}
+    listed = subprocess.run(
+        ["git", "ls-files", "schemas", "workers", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    ours = {
+        path
+        for path in listed.stdout.split()
+        if not re.match(r"deploy/(Dockerfile|compose|monitoring/|examples/)", path)
+    }
     assert ours <= found
     assert {path for path in found if path.split("/")[0] not in ("schemas", "workers", "deploy")} == {
-        ".ci/constraints.txt", "pyproject.toml", "README.md", "LICENSE",
-    }  # fmt: skip
+        ".ci/constraints.txt",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    }
     assert not any("__pycache__" in path for path in found)
 
 
@@ -93,31 +100,48 @@ def test_its_commands_install_a_command_that_works(tmp_path: Path) -> None:
     version = re.search(r"^ARG UV_VERSION=(\S+)", DOCKERFILE.read_text(), re.MULTILINE)
     assert version is not None
     # The cache and links instead of copies: 5 GB are not to be written anew each time.
-    variables = {**os.environ, "PATH": f"{environment}/bin:{os.environ['PATH']}", "UV_VERSION": version[1],
-                 "DEVICE": "gpu"}  # fmt: skip
+    variables = {
+        **os.environ,
+        "PATH": f"{environment}/bin:{os.environ['PATH']}",
+        "UV_VERSION": version[1],
+        "DEVICE": "gpu",
+    }
     variables.pop("VIRTUAL_ENV", None)
     installing = [command for command in commands() if re.search(r"\b(uv|pip) ", command)]
     assert len(installing) == 4
     for command in installing:
         here = command.replace("/tmp/source", str(source)).replace("/tmp/wheel", str(tmp_path / "wheel"))
-        ended = subprocess.run(["bash", "-c", here], cwd=tmp_path, env=variables, capture_output=True, text=True,
-                               check=False)
+        ended = subprocess.run(
+            ["bash", "-c", here], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+        )
         assert ended.returncode == 0, ended.stderr
     pinned = dict(line.split("==") for line in (tmp_path / "constraints.txt").read_text().splitlines())
     python = str(environment / "bin" / "python")
-    listed = subprocess.run(["uv", "pip", "list", "--format", "freeze", "--python", python],
-                            env=variables, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["uv", "pip", "list", "--format", "freeze", "--python", python],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     installed = dict(line.split("==") for line in listed.stdout.splitlines())
     others = {name: at for name, at in installed.items() if pinned.get(name) != at}
     assert set(others) <= {"labelstream", "pip", "setuptools", "uv"}
     labelstream = str(environment / "bin" / "labelstream")
-    ended = subprocess.run([labelstream, "classify", "The coffee machine is wonderful"], cwd=tmp_path, env=variables,
-                           capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [labelstream, "classify", "The coffee machine is wonderful"],
+        cwd=tmp_path,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.stdout.startswith("POSITIVE"), ended.stderr
 
 
 def test_another_device_is_refused() -> None:
     (choosing,) = [command for command in commands() if "$DEVICE" in command]
-    ended = subprocess.run(["bash", "-c", choosing], env={**os.environ, "DEVICE": "tpu"}, capture_output=True,
-                           text=True, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", choosing], env={**os.environ, "DEVICE": "tpu"}, capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stderr) == (1, "DEVICE is tpu: set it to gpu or cpu\n")

@@ -59,13 +59,33 @@ def broker(services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     kafka = {name: here(value, ports, folder) for name, value in services["kafka"]["environment"].items()}
     environment = {**{name: value for name, value in os.environ.items() if not name.startswith("KAFKA")}, **kafka}
     java = [*java_command(), *JAVA_FLAGS]
-    subprocess.run([*java, "kafka.docker.KafkaDockerWrapper", "setup", "--default-configs-dir", "default",
-                    "--mounted-configs-dir", "mounted", "--final-configs-dir", "final"],
-                   cwd=folder, env=environment, check=True, timeout=START_S)  # fmt: skip
+    subprocess.run(
+        [
+            *java,
+            "kafka.docker.KafkaDockerWrapper",
+            "setup",
+            "--default-configs-dir",
+            "default",
+            "--mounted-configs-dir",
+            "mounted",
+            "--final-configs-dir",
+            "final",
+        ],
+        cwd=folder,
+        env=environment,
+        check=True,
+        timeout=START_S,
+    )
     log = folder / "broker.log"
     with log.open("wb") as output:
-        process = subprocess.Popen([*java, "kafka.Kafka", "final/server.properties"], cwd=folder, env=environment,
-                                   stdout=output, stderr=output, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            [*java, "kafka.Kafka", "final/server.properties"],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         wait_until_ready(f"127.0.0.1:{ports['9092']}", process, log)
         yield folder, ports

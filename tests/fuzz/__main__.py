@@ -32,8 +32,11 @@ def main() -> int:
     print(f"seed {seed}: {len(names)} targets, {each:.0f} s each, {AT_ONCE} at a time", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="labelstream-fuzz-"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        failed = [name for name, good in zip(names, pool.map(partial(run, each, seed, folder), names), strict=True)
-                  if not good]
+        failed = [
+            name
+            for name, good in zip(names, pool.map(partial(run, each, seed, folder), names), strict=True)
+            if not good
+        ]
     print(f"FAILED: {', '.join(failed)}; seed {seed}, inputs in {folder}" if failed else "nothing found", flush=True)
     return 1 if failed else 0
 
@@ -43,8 +46,15 @@ def run(seconds: float, seed: int, folder: Path, name: str) -> bool:
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.fuzz.child", name, str(seconds), str(seed), str(folder)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                              timeout=seconds + END_S, check=False)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds + END_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         print(f"  {name}: does not end\n{error.output}", flush=True)
         return False
@@ -56,8 +66,10 @@ def run(seconds: float, seed: int, folder: Path, name: str) -> bool:
     told = "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("INFO:", "WARNING:")))
     print(f"  {name}: FOUND\n{told[-6_000:]}", flush=True)
     for path in sorted(folder.glob(f"{name}-*")):
-        print(f"  {name}: {path.read_bytes()[:400]!r}\n"
-              f"  again: python -m tests.fuzz --target {name} --replay {path}", flush=True)
+        print(
+            f"  {name}: {path.read_bytes()[:400]!r}\n  again: python -m tests.fuzz --target {name} --replay {path}",
+            flush=True,
+        )
     print(f"  again: python -m tests.fuzz --target {name} --seconds {seconds:.0f} --seed {seed}", flush=True)
     return False
 

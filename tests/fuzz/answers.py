@@ -27,28 +27,68 @@ NOW = datetime(2026, 11, 21, 2, 57, 42, tzinfo=UTC)
 SECRET = "tr0ub4dor"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBER = st.integers(-(10**25), 10**25) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.none()
-VALUE = st.recursive(NUMBER | TEXT | st.just(SECRET), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-    TEXT, inner, max_size=3), max_leaves=8)  # fmt: skip
-FIELDS = st.fixed_dictionaries({}, optional={
-    "text": TEXT | st.just(SECRET) | VALUE, "id": TEXT | st.integers(-(10**20), 10**20) | VALUE,
-    "metadata": st.dictionaries(TEXT, VALUE, max_size=3) | VALUE, "top_k": st.integers(-1, 5) | VALUE,
-    "model": st.sampled_from(["m", "other", SECRET]) | VALUE, "candidate_labels": st.lists(TEXT, max_size=3) | VALUE,
-    "hypothesis_template": TEXT | VALUE, "multi_label": st.booleans() | VALUE, "text_pair": TEXT | VALUE,
-    "x": VALUE, "a": VALUE | st.fixed_dictionaries({"b": VALUE}), "a.b": VALUE})  # fmt: skip
-NAMES = st.text(max_size=5).filter(lambda name: name.encode("utf-8", "ignore").decode() == name) | st.binary(
-    max_size=5).map(header_name) | st.sampled_from([
-        "labelstream.attempts", "labelstream.redriven", "labelstream.reason", "labelstream.value_omitted",
-        "__connect.errors.topic", "__connect.errors.partition", "ce_id", "content-type"])  # fmt: skip
-HEADERS = st.lists(st.tuples(NAMES, st.none() | st.binary(max_size=25) | st.integers(-9, 10**20).map(
-    lambda number: b"%d" % number)), max_size=6)  # fmt: skip
+VALUE = st.recursive(
+    NUMBER | TEXT | st.just(SECRET),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": TEXT | st.just(SECRET) | VALUE,
+        "id": TEXT | st.integers(-(10**20), 10**20) | VALUE,
+        "metadata": st.dictionaries(TEXT, VALUE, max_size=3) | VALUE,
+        "top_k": st.integers(-1, 5) | VALUE,
+        "model": st.sampled_from(["m", "other", SECRET]) | VALUE,
+        "candidate_labels": st.lists(TEXT, max_size=3) | VALUE,
+        "hypothesis_template": TEXT | VALUE,
+        "multi_label": st.booleans() | VALUE,
+        "text_pair": TEXT | VALUE,
+        "x": VALUE,
+        "a": VALUE | st.fixed_dictionaries({"b": VALUE}),
+        "a.b": VALUE,
+    },
+)
+NAMES = (
+    st.text(max_size=5).filter(lambda name: name.encode("utf-8", "ignore").decode() == name)
+    | st.binary(max_size=5).map(header_name)
+    | st.sampled_from(
+        [
+            "labelstream.attempts",
+            "labelstream.redriven",
+            "labelstream.reason",
+            "labelstream.value_omitted",
+            "__connect.errors.topic",
+            "__connect.errors.partition",
+            "ce_id",
+            "content-type",
+        ]
+    )
+)
+HEADERS = st.lists(
+    st.tuples(NAMES, st.none() | st.binary(max_size=25) | st.integers(-9, 10**20).map(lambda number: b"%d" % number)),
+    max_size=6,
+)
 ANSWERS = [
-    Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r"), Embedding((0.5, -1.0), 3, False, "r"),
+    Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r"),
+    Embedding((0.5, -1.0), 3, False, "r"),
     MaskFill(((Fill("a", 1, 0.5),), (Fill("b", 2, 0.25),)), 3, True, "r"),
 ]
-MESSAGES = (FIELDS | VALUE, st.booleans(), st.sampled_from([read_json, read_field, read_text]), HEADERS,
-            st.none() | st.binary(max_size=9), st.integers(-(1 << 63), (1 << 63) - 1))
-LETTERS = (st.none() | st.binary(max_size=40) | st.sampled_from(list(Reason)).map(lambda why: Unread(why, "words")),
-           HEADERS, st.none() | st.binary(max_size=9), st.sampled_from([0, 200, 600, 1 << 20]), st.booleans())
+MESSAGES = (
+    FIELDS | VALUE,
+    st.booleans(),
+    st.sampled_from([read_json, read_field, read_text]),
+    HEADERS,
+    st.none() | st.binary(max_size=9),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+)
+LETTERS = (
+    st.none() | st.binary(max_size=40) | st.sampled_from(list(Reason)).map(lambda why: Unread(why, "words")),
+    HEADERS,
+    st.none() | st.binary(max_size=9),
+    st.sampled_from([0, 200, 600, 1 << 20]),
+    st.booleans(),
+)
 
 
 def record(value: bytes | None, headers: Any = (), key: bytes | None = None, timestamp: int = 7) -> ConsumerRecord:
@@ -80,8 +120,11 @@ def drawn_messages(tree: Any, ascii_alone: bool, read: Any, headers: Any, key: b
 
 def drawn_letters(value: bytes | None, headers: Any, key: bytes | None, room: int, keyed: bool) -> None:
     """A dead letter of any record, of which the same record is made again where all of it had room."""
-    error = DecodeError(value.reason, value.problem) if isinstance(value, Unread) else DecodeError(
-        Reason.TOMBSTONE if value is None else Reason.INVALID_TEXT, "words")
+    error = (
+        DecodeError(value.reason, value.problem)
+        if isinstance(value, Unread)
+        else DecodeError(Reason.TOMBSTONE if value is None else Reason.INVALID_TEXT, "words")
+    )
     letter(record(value, headers, key), error, room, keyed)
 
 
@@ -100,5 +143,8 @@ def letter(of: ConsumerRecord, error: DecodeError, room: int = 1 << 20, keyed: b
     assert (back.value or b"") == (of.value or b"")
     assert back.key == of.key, "the key is another"
     kept = [item for item in back.headers if not item[0].startswith("labelstream.")]
-    assert kept == [(name, b"" if content is None else content) for name, content in of.headers
-                    if not name.startswith(("labelstream.", "__connect.errors."))]
+    assert kept == [
+        (name, b"" if content is None else content)
+        for name, content in of.headers
+        if not name.startswith(("labelstream.", "__connect.errors."))
+    ]

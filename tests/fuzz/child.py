@@ -12,17 +12,27 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-LED_BY = ["labelstream.workers.stream.codec.decode", "labelstream.workers.stream.codec.decode_json",
-"labelstream.workers.stream.codec.json_spans", "labelstream.workers.stream.record_batch.reader",
-          "labelstream.workers.stream.record_batch.legacy_messages",
-          "labelstream.workers.stream.record_batch.decompression",
-          "labelstream.workers.stream.consumer.corrupt_batches", "labelstream.workers.stream.record_batch.record"]
+LED_BY = [
+    "labelstream.workers.stream.codec.decode",
+    "labelstream.workers.stream.codec.decode_json",
+    "labelstream.workers.stream.codec.json_spans",
+    "labelstream.workers.stream.record_batch.reader",
+    "labelstream.workers.stream.record_batch.legacy_messages",
+    "labelstream.workers.stream.record_batch.decompression",
+    "labelstream.workers.stream.consumer.corrupt_batches",
+    "labelstream.workers.stream.record_batch.record",
+]
 MOST_BYTES = 4_096
 # libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
 HANG_S, MOST_MIB = 20, 1_024
 EXAMPLES = 100
-HOW = settings(max_examples=EXAMPLES, database=None, deadline=None, suppress_health_check=list(HealthCheck),
-               phases=[Phase.generate, Phase.shrink])
+HOW = settings(
+    max_examples=EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)
 
 
 def main(name: str, seconds: float, seed: int, folder: Path) -> int:
@@ -46,9 +56,21 @@ def main(name: str, seconds: float, seed: int, folder: Path) -> int:
     for number, data in enumerate(target.seeds):
         target.cheaply(data)
         (seeds / str(number)).write_bytes(data)
-    atheris.Setup([name, f"-max_total_time={max(1, int(seconds))}", f"-seed={seed}", f"-timeout={HANG_S}",
-                   f"-rss_limit_mb={MOST_MIB}", f"-max_len={MOST_BYTES}", f"-artifact_prefix={folder}/{name}-",
-                   "-print_final_stats=1", "-verbosity=0", str(seeds)], target.cheaply)
+    atheris.Setup(
+        [
+            name,
+            f"-max_total_time={max(1, int(seconds))}",
+            f"-seed={seed}",
+            f"-timeout={HANG_S}",
+            f"-rss_limit_mb={MOST_MIB}",
+            f"-max_len={MOST_BYTES}",
+            f"-artifact_prefix={folder}/{name}-",
+            "-print_final_stats=1",
+            "-verbosity=0",
+            str(seeds),
+        ],
+        target.cheaply,
+    )
     atheris.Fuzz()
     return 0
 

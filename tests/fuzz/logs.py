@@ -162,9 +162,15 @@ def _plain_attributes(body: bytes) -> bool:
 
 NAMES = st.binary(max_size=8) | st.text(max_size=4).map(lambda name: name.encode("utf-8", "surrogatepass"))
 CONTENT = st.none() | st.binary(max_size=12)
-GOOD = st.builds(record, st.integers(0, 15), CONTENT | st.binary(min_size=100, max_size=400), CONTENT,
-                 st.lists(st.tuples(NAMES, CONTENT), max_size=5),
-                 st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-9, 9), st.sampled_from([0, 0, 0, 1, 0x7F, 0xFF]))
+GOOD = st.builds(
+    record,
+    st.integers(0, 15),
+    CONTENT | st.binary(min_size=100, max_size=400),
+    CONTENT,
+    st.lists(st.tuples(NAMES, CONTENT), max_size=5),
+    st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-9, 9),
+    st.sampled_from([0, 0, 0, 1, 0x7F, 0xFF]),
+)
 NUMBER = st.integers(-5, 40) | st.sampled_from([1 << 20, 1 << 31, (1 << 63) - 1, -(1 << 63)])
 
 
@@ -200,8 +206,9 @@ def drawn_sets(records: Sequence[tuple[bytes | None, bytes | None]], codec: int,
     if codec and not (codec == 3 and magic == 0):  # it does not mend the old checksum of LZ4
         reference: Any = MemoryRecords(log).next_batch()
         ours = [(kept.offset, kept.timestamp, kept.key, kept.value) for kept in found.records[:-1]]
-        expected = [(kept.offset, -1 if kept.timestamp is None else kept.timestamp, kept.key, kept.value)
-                    for kept in reference]
+        expected = [
+            (kept.offset, -1 if kept.timestamp is None else kept.timestamp, kept.key, kept.value) for kept in reference
+        ]
         assert ours == expected
 
 
@@ -217,18 +224,32 @@ def body(*records: bytes) -> bytes:
     return bytes([0, len(records) - 1, 0]) + b"".join(records)
 
 
-RECORDS = [record(0, b"zero", b"k", [(b"name", b"content"), (b"stra\xdfe", None)]), record(1, None),
-           record(2, b"", b"")]
-BODY_SEEDS = [body(*RECORDS), *(bytes([8 | codec, 2, 1]) + b"".join(RECORDS) for codec in ENCODE),
-              *(bytes([codec, 2, 1]) + ENCODE[codec](b"".join(RECORDS)) for codec in ENCODE),
-              body(framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"short" + varint(0)))]
+RECORDS = [
+    record(0, b"zero", b"k", [(b"name", b"content"), (b"stra\xdfe", None)]),
+    record(1, None),
+    record(2, b"", b""),
+]
+BODY_SEEDS = [
+    body(*RECORDS),
+    *(bytes([8 | codec, 2, 1]) + b"".join(RECORDS) for codec in ENCODE),
+    *(bytes([codec, 2, 1]) + ENCODE[codec](b"".join(RECORDS)) for codec in ENCODE),
+    body(framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"short" + varint(0))),
+]
 INNER = [b"".join(message(3 * (1 - magic) + place, b"v", b"k", magic=magic) for place in range(3)) for magic in (0, 1)]
 LEGACY_SEEDS = [bytes([8 | magic << 2 | codec]) + INNER[magic] for magic in (0, 1) for codec in (0, 1, 2, 3)] + [
-    bytes([magic << 2 | codec]) + ENCODE[codec](INNER[magic]) for magic in (0, 1) for codec in (1, 2, 3)]
+    bytes([magic << 2 | codec]) + ENCODE[codec](INNER[magic]) for magic in (0, 1) for codec in (1, 2, 3)
+]
 LOG_SEEDS = [first + batch(RECORDS, codec=codec) for codec in (0, *ENCODE) for first in (b"\0", b"\xff")] + [
-    b"\0" + batch(BEFORE) + message(1, b"v") + message_set([message(0, b"v")], 2, 1) + batch(AFTER, 3)]
+    b"\0" + batch(BEFORE) + message(1, b"v") + message_set([message(0, b"v")], 2, 1) + batch(AFTER, 3)
+]
 INFLATE_SEEDS = [bytes([codec]) + ENCODE[codec](piece) for codec in ENCODE for piece in (b"", b"words", bytes(900))]
-BATCHES = (st.lists(GOOD | lies(), min_size=1, max_size=8), st.integers(0, 4), st.integers(0, 12),
-           st.integers(-(1 << 62), 1 << 62), st.integers(0, 3), st.data())
+BATCHES = (
+    st.lists(GOOD | lies(), min_size=1, max_size=8),
+    st.integers(0, 4),
+    st.integers(0, 12),
+    st.integers(-(1 << 62), 1 << 62),
+    st.integers(0, 3),
+    st.data(),
+)
 SETS = st.lists(st.tuples(CONTENT, CONTENT), min_size=1, max_size=5), st.integers(0, 3), st.sampled_from([0, 1])
 DATA = st.integers(1, 4), st.binary(max_size=2_000), st.integers(1, 3_000)

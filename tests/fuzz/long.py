@@ -9,16 +9,54 @@ from tests.fuzz.bounds import bounded
 from tests.fuzz.values import check_told, read_field, read_json, read_text
 
 MOST_BYTES = 1 << 20
-PIECE = st.sampled_from([
-    b"[", b"]", b"{", b"}", b'{"a":', b'"', b"\\", b"\\u0000", b"\\ud800", b",", b":", b"0", b"1e9,", b"null,", b" ",
-    b'"text":"a",', b'"metadata":', b'{"metadata":{', b'"metadata"', b'"a":{"b":', b'"a.b":', b"a.", b"\xff", b"NaN,",
-    b'"x":1,', "\u00df".encode(), b"\0", b"-", b'"a":[', b"\n"]) | st.binary(min_size=1, max_size=4)  # fmt: skip
+PIECE = st.sampled_from(
+    [
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b'{"a":',
+        b'"',
+        b"\\",
+        b"\\u0000",
+        b"\\ud800",
+        b",",
+        b":",
+        b"0",
+        b"1e9,",
+        b"null,",
+        b" ",
+        b'"text":"a",',
+        b'"metadata":',
+        b'{"metadata":{',
+        b'"metadata"',
+        b'"a":{"b":',
+        b'"a.b":',
+        b"a.",
+        b"\xff",
+        b"NaN,",
+        b'"x":1,',
+        "\u00df".encode(),
+        b"\0",
+        b"-",
+        b'"a":[',
+        b"\n",
+    ]
+) | st.binary(min_size=1, max_size=4)
 PIECES = st.lists(PIECE, min_size=0, max_size=4).map(b"".join)
-START = st.sampled_from([b"", b'{"text":"a","x":', b'{"a":{"b":"x"},"x":', b'{"text":"', b'{"metadata":{"x":', b"{",
-                         b"["])
-END = st.sampled_from([b"", b"}", b'"}', b'null,"text":"a"}', b']}', b',"text":"a","metadata":{"n":1.0}}', b"1}}"])
-REPEATS = (START, PIECES, st.lists(PIECE, min_size=1, max_size=3).map(b"".join), PIECES, END,
-           st.integers(1 << 12, MOST_BYTES), st.sampled_from([read_json, read_field, read_text]))
+START = st.sampled_from(
+    [b"", b'{"text":"a","x":', b'{"a":{"b":"x"},"x":', b'{"text":"', b'{"metadata":{"x":', b"{", b"["]
+)
+END = st.sampled_from([b"", b"}", b'"}', b'null,"text":"a"}', b"]}", b',"text":"a","metadata":{"n":1.0}}', b"1}}"])
+REPEATS = (
+    START,
+    PIECES,
+    st.lists(PIECE, min_size=1, max_size=3).map(b"".join),
+    PIECES,
+    END,
+    st.integers(1 << 12, MOST_BYTES),
+    st.sampled_from([read_json, read_field, read_text]),
+)
 DEPTHS = START, PIECE, PIECE, END, st.integers(1 << 10, MOST_BYTES // 4), st.sampled_from([read_json, read_field])
 
 

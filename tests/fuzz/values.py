@@ -14,23 +14,50 @@ PATH = "a.b"
 JSON_SEEDS = [
     b'{"text":"good","id":7,"metadata":{"n":1.0,"m":[1,{"k":null}]},"top_k":3,"model":"m"}',
     b'{"text":"a","candidate_labels":["x","y"],"hypothesis_template":"This is {}.","multi_label":true}',
-    b'{"text":null}', b'{"text":" "}', b'[{"text":"a"}]', b'"{\\"text\\":\\"a\\"}"', b"\xef\xbb\xbf{\"text\":\"a\"}",
-    b'{"text":"a","x":NaN,"x":12345678901234567890,"metadata":{"n":1e999}}', b'{"text":"\\ud83d\\ude00\\ud800"}',
-    b'{"text":"a","metadata":{"metadata":{}},"met\\u0061data":{}}', b"\0\0\0\0\7{}", b"\xff\xfea\0", b"", b"null",
-    b"-0", b'{"text":"a","x":' + b"[" * 60 + b"]" * 60 + b"}", b'{"text":"a","x":"\xff"}',
-]  # fmt: skip
+    b'{"text":null}',
+    b'{"text":" "}',
+    b'[{"text":"a"}]',
+    b'"{\\"text\\":\\"a\\"}"',
+    b'\xef\xbb\xbf{"text":"a"}',
+    b'{"text":"a","x":NaN,"x":12345678901234567890,"metadata":{"n":1e999}}',
+    b'{"text":"\\ud83d\\ude00\\ud800"}',
+    b'{"text":"a","metadata":{"metadata":{}},"met\\u0061data":{}}',
+    b"\0\0\0\0\7{}",
+    b"\xff\xfea\0",
+    b"",
+    b"null",
+    b"-0",
+    b'{"text":"a","x":' + b"[" * 60 + b"]" * 60 + b"}",
+    b'{"text":"a","x":"\xff"}',
+]
 FIELD_SEEDS = [
-    b'{"a":{"b":"good"},"c":1}', b'{"a.b":"good"}', b'{"a":{"b":null}}', b'{"a":[{"b":"x"}]}', b'{"a":"{\\"b\\":1}"}',
-    b'{"x":NaN,"x":1,"a":{"y":1e999,"b":"good"}}', b'{"a":{"b":"x","b":"y"}}', b'{"a":{"b":"\\ud800"}}', *JSON_SEEDS]
-TEXT_SEEDS = [b"good", "gr\u00fc\u00dfe \U0001f600".encode(), b" \t", b"\0\0\0\0\7good", b"\xef\xbb\xbfgood",
-              b"\xffgood"]
+    b'{"a":{"b":"good"},"c":1}',
+    b'{"a.b":"good"}',
+    b'{"a":{"b":null}}',
+    b'{"a":[{"b":"x"}]}',
+    b'{"a":"{\\"b\\":1}"}',
+    b'{"x":NaN,"x":1,"a":{"y":1e999,"b":"good"}}',
+    b'{"a":{"b":"x","b":"y"}}',
+    b'{"a":{"b":"\\ud800"}}',
+    *JSON_SEEDS,
+]
+TEXT_SEEDS = [
+    b"good",
+    "gr\u00fc\u00dfe \U0001f600".encode(),
+    b" \t",
+    b"\0\0\0\0\7good",
+    b"\xef\xbb\xbfgood",
+    b"\xffgood",
+]
 
 
 def reader(**more: Any) -> Callable[[bytes], TextMessage]:
     """The decoder of a pipeline with these settings."""
     tree: dict[str, Any] = {
-        "kafka": {"bootstrap_servers": "unused:9092"}, "models": {"m": {"source": "unused"}},
-        "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m", **more}}}
+        "kafka": {"bootstrap_servers": "unused:9092"},
+        "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m", **more}},
+    }
     return decoder(load_settings(tree).pipelines["p"])
 
 
@@ -117,8 +144,11 @@ def _same(one: Any, other: Any) -> bool:
 def _tree(value: bytes) -> Any:
     """As Python's json reads it; None where it does not, or where keys are equal."""
     try:
-        return json.loads(value.removeprefix(b"\xef\xbb\xbf").decode(), object_pairs_hook=_without_equal_keys,
-                          parse_constant=_no_number)
+        return json.loads(
+            value.removeprefix(b"\xef\xbb\xbf").decode(),
+            object_pairs_hook=_without_equal_keys,
+            parse_constant=_no_number,
+        )
     except (ValueError, RecursionError):
         return None
 

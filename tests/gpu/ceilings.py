@@ -56,16 +56,22 @@ def attention() -> dict[str, Any]:
     b, size = Batch(packed, DEVICE), product.HIDDEN // product.HEADS
     q, k, v = torch.randn(b.tokens, 3 * product.HIDDEN, device=DEVICE, dtype=HALF).chunk(3, -1)
     one = q[b.rows].contiguous()
-    layout = Layout(**{name: torch.from_numpy(values).int().to(DEVICE)
-                       for name, values in layout_of(packed.lengths.astype(np.int64)).items()})
+    layout = Layout(
+        **{
+            name: torch.from_numpy(values).int().to(DEVICE)
+            for name, values in layout_of(packed.lengths.astype(np.int64)).items()
+        }
+    )
     heads = lambda x: x.unflatten(-1, (-1, size)).transpose(0, 1)[None]  # noqa: E731
     none = torch.nn.Identity()
     ways: dict[str, Callable[[], torch.Tensor]] = {
         "the product's, in blocks": lambda: attend(none, heads(q), heads(k), heads(v), None, layout=layout)[0],
         "its kernel, by sequence": lambda: by_sequence(q, k, v, b.ends, b.ends, b.longest, b.longest, size),
         "flash": lambda: flash(q, k, v, b.ends, b.ends, b.longest, b.longest, size),
-        **{f"Triton {bm}x{bn}": lambda bm=bm, bn=bn: triton_attention(q, k, v, b.first, b.last, size, bm, bn)
-           for bm, bn in ((64, 64), (64, 32))},
+        **{
+            f"Triton {bm}x{bn}": lambda bm=bm, bn=bn: triton_attention(q, k, v, b.first, b.last, size, bm, bn)
+            for bm, bn in ((64, 64), (64, 32))
+        },
         "one query: the product's": lambda: attend_once(heads(one), heads(k), heads(v), layout, size**-0.5),
         "one query: flash": lambda: flash(one, k, v, b.each, b.ends, 1, b.longest, size),
         "one query: Triton 16x64": lambda: triton_attention(one, k, v, b.row_first, b.row_last, size, 16, 64),
@@ -74,6 +80,7 @@ def attention() -> dict[str, Any]:
         expected = attend(none, *(heads(x.float()).cpu() for x in (q, k, v)), None, layout=layout)[0].reshape(q.shape)
     lines, found = [], {}
     for name, run in ways.items():
+
         def attempt(name: str = name, run: Callable[[], torch.Tensor] = run) -> tuple[float, float]:
             with torch.inference_mode():
                 out = run().float().cpu()
@@ -94,7 +101,8 @@ def forwards() -> dict[str, Any]:
     made = product.predictor(max(SIZES))
     recorder = recorder_for(DEVICE)
     steps: list[tuple[str, Any]] = [
-        ("the product, launched", eager), ("the product, recorded", made._backend),
+        ("the product, launched", eager),
+        ("the product, recorded", made._backend),
         ("no modules, one product for q, k, v, recorded", ("by_sequence", "torch", "erf")),
         ("+ GELU inside the product", ("by_sequence", "torch", "lt")),
         ("+ residual and norm in one kernel (Triton)", ("by_sequence", "triton", "lt")),

@@ -25,18 +25,46 @@ STARTED = float(os.environ.setdefault("FIRST_STARTED", str(time.time())))  # sur
 LIMIT_S, STEP_LIMIT_S = 480.0, 120.0
 sys.path[0] = str(ROOT)  # instead of this folder, whose modules would hide packages of their names
 sys.dont_write_bytecode = True
-NAMES = ("machine", "right", "start", "host", "whole_process", "attention", "forwards", "launching", "profile", "cudnn",
-         "failed_capture", "ceilings", "tests")  # fmt: skip
+NAMES = (
+    "machine",
+    "right",
+    "start",
+    "host",
+    "whole_process",
+    "attention",
+    "forwards",
+    "launching",
+    "profile",
+    "cudnn",
+    "failed_capture",
+    "ceilings",
+    "tests",
+)
 
 
 def tests(work: Path) -> dict[str, Any]:
     """The project's tests of the GPU path, eight at a time, in the time that is left."""
     left = max(30.0, LIMIT_S - (time.time() - STARTED) - 10)
     folder = ROOT / "tests/gpu"
-    command = [sys.executable, "-B", "-m", "pytest", "-c", str(folder / "pytest.ini"), str(folder), "-q", "--tb=short",
-               "-p", "no:cacheprovider", "-n", "8", f"--basetemp={work / 'tests'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=left, cwd=ROOT,
-                          env={**os.environ, "OMP_NUM_THREADS": "2"})
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "pytest",
+        "-c",
+        str(folder / "pytest.ini"),
+        str(folder),
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "8",
+        f"--basetemp={work / 'tests'}",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=left, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "2"}
+    )
     print(done.stdout[-4_000:], flush=True)
     return {"rc": done.returncode, "last": done.stdout.strip().splitlines()[-1:], "out": done.stdout[-8_000:]}
 
@@ -107,8 +135,16 @@ def read(out: Path) -> dict[str, Any]:
 def supervise(out: Path, work: Path, names: list[str]) -> None:
     """Run the steps in a process of their own, and those that are left in another one where that process ends early."""
     while left := [name for name in names if name not in read(out)]:
-        command = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--only", ",".join(left),
-                   "--out", str(out)]
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            "--work",
+            str(work),
+            "--only",
+            ",".join(left),
+            "--out",
+            str(out),
+        ]
         before = len(left)
         subprocess.run(command, check=False)
         if len([name for name in names if name not in read(out)]) == before:

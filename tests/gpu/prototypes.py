@@ -71,8 +71,15 @@ if triton is not None:
 
 
 def triton_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, first: torch.Tensor, last: torch.Tensor, size: int,
-    bm: int = 64, bn: int = 64, warps: int = 4,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    first: torch.Tensor,
+    last: torch.Tensor,
+    size: int,
+    bm: int = 64,
+    bn: int = 64,
+    warps: int = 4,
 ) -> torch.Tensor:
     """[T, hidden], of heads of `size` numbers: each query attends to the keys from `first` to `last`, int32 [T]."""
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
@@ -91,20 +98,33 @@ def triton_add_norm(x: torch.Tensor, residual: torch.Tensor, w: torch.Tensor, b:
 
 
 def flash(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, q_ends: torch.Tensor, ends: torch.Tensor, most_q: int,
-    longest: int, size: int,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    q_ends: torch.Tensor,
+    ends: torch.Tensor,
+    most_q: int,
+    longest: int,
+    size: int,
 ) -> torch.Tensor:
     """Flash attention for [T, hidden]; on a CPU the plain steps, to try the script."""
     if not q.is_cuda:
         return _plain(q, k, v, q_ends, ends, size)
     shaped = (one.unflatten(-1, (-1, size)) for one in (q, k, v))
     return aten._flash_attention_forward(*shaped, q_ends, ends, most_q, longest, 0.0, False, False, scale=size**-0.5)[
-        0].flatten(1)
+        0
+    ].flatten(1)
 
 
 def by_sequence(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, q_ends: torch.Tensor, ends: torch.Tensor, most_q: int,
-    longest: int, size: int,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    q_ends: torch.Tensor,
+    ends: torch.Tensor,
+    most_q: int,
+    longest: int,
+    size: int,
 ) -> torch.Tensor:
     """The product's kernel, with whole sequences instead of blocks; on a CPU the plain steps, to try the script."""
     if not q.is_cuda:
@@ -131,8 +151,9 @@ class Fused:
         self._attention, self._norm, self._gelu = attention, norm, gelu
         self._hidden, self._size = model.config.dim, model.config.dim // model.config.n_heads
         embeddings = model.distilbert.embeddings
-        self._words, self._places = (one.weight.data for one in (embeddings.word_embeddings,
-                                                                embeddings.position_embeddings))
+        self._words, self._places = (
+            one.weight.data for one in (embeddings.word_embeddings, embeddings.position_embeddings)
+        )
         self._first_norm = embeddings.LayerNorm.weight.data, embeddings.LayerNorm.bias.data
         self._layers = [_weights(layer) for layer in model.distilbert.transformer.layer]
         self._head = [(one.weight.data, one.bias.data) for one in (model.pre_classifier, model.classifier)]
@@ -180,5 +201,8 @@ class Fused:
 def _weights(layer: Any) -> tuple[torch.Tensor, ...]:
     linears = (layer.attention.q_lin, layer.attention.k_lin, layer.attention.v_lin)
     others = (layer.attention.out_lin, layer.sa_layer_norm, layer.ffn.lin1, layer.ffn.lin2, layer.output_layer_norm)
-    return (torch.cat([one.weight.data for one in linears]), torch.cat([one.bias.data for one in linears]),
-            *(part for one in others for part in (one.weight.data, one.bias.data)))
+    return (
+        torch.cat([one.weight.data for one in linears]),
+        torch.cat([one.bias.data for one in linears]),
+        *(part for one in others for part in (one.weight.data, one.bias.data)),
+    )

@@ -38,14 +38,20 @@ AS_REPLICAS = 0.0005, 2.0  # the switch interval that a replica sets, and about 
 def machine() -> dict[str, Any]:
     """Versions and the device."""
     found: dict[str, Any] = {
-        "torch": torch.__version__, "transformers": transformers.__version__, "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": sys.version.split()[0],
         "cores": len(os.sched_getaffinity(0)),
-    }  # fmt: skip
+    }
     if CUDA:
         properties = torch.cuda.get_device_properties(0)
-        found |= {"gpu": properties.name, "multiprocessors": properties.multi_processor_count,
-                  "memory_gb": properties.total_memory >> 30, "cudnn": torch.backends.cudnn.version(),
-                  "matmul_tflops": round(matmul_peak(DEVICE, HALF) / 1e12, 1)}
+        found |= {
+            "gpu": properties.name,
+            "multiprocessors": properties.multi_processor_count,
+            "memory_gb": properties.total_memory >> 30,
+            "cudnn": torch.backends.cudnn.version(),
+            "matmul_tflops": round(matmul_peak(DEVICE, HALF) / 1e12, 1),
+        }
     print(found, flush=True)
     return found
 
@@ -56,9 +62,15 @@ def right() -> dict[str, Any]:
     reference = product.transformers_model(torch.float32, torch.device("cpu"))
     ends = np.cumsum(some.lengths)
     with torch.inference_mode():
-        expected = np.concatenate([torch.softmax(reference(input_ids=torch.from_numpy(
-            some.ids[end - length : end].astype(np.int64))[None]).logits, -1).numpy()
-            for length, end in zip(some.lengths, ends, strict=True)])
+        expected = np.concatenate(
+            [
+                torch.softmax(
+                    reference(input_ids=torch.from_numpy(some.ids[end - length : end].astype(np.int64))[None]).logits,
+                    -1,
+                ).numpy()
+                for length, end in zip(some.lengths, ends, strict=True)
+            ]
+        )
     lines, found = [], {}
 
     def compare(name: str, dtype: str, budget: int, padded: bool = False, recorded: bool = True) -> None:
@@ -81,8 +93,11 @@ def right() -> dict[str, Any]:
     batch, model = Batch(some, DEVICE), product.transformers_model(HALF)
     for options in (("by_sequence", "torch", "lt"), ("triton", "triton", "lt")):
         name = f"not the product's: attention {options[0]}, norm {options[1]}, GELU inside"
-        found[name] = tried(lambda options=options: _off(
-            torch.softmax(Fused(model, *options)(batch).float(), -1).cpu().numpy(), expected))
+        found[name] = tried(
+            lambda options=options: _off(
+                torch.softmax(Fused(model, *options)(batch).float(), -1).cpu().numpy(), expected
+            )
+        )
         lines.append((name, *(found[name] if isinstance(found[name], tuple) else (found[name], ""))))
     table(("way", "scores off float32 by", "same label"), lines)
     return found
@@ -111,9 +126,12 @@ def start() -> dict[str, Any]:
     made.warm_up()
     ready = time.perf_counter()
     graphs = backend._graphs
-    found = {"load_s": round(loaded - started, 2), "warm_up_s": round(ready - loaded, 2),
-             "recorded": 0 if graphs is None else len(graphs), "memory_mb": {
-                 name: value >> 20 for name, value in backend.memory().items()}}
+    found = {
+        "load_s": round(loaded - started, 2),
+        "warm_up_s": round(ready - loaded, 2),
+        "recorded": 0 if graphs is None else len(graphs),
+        "memory_mb": {name: value >> 20 for name, value in backend.memory().items()},
+    }
     print(found, flush=True)
     return found
 
@@ -200,6 +218,7 @@ def host() -> dict[str, Any]:
 
     budgets = (8_192, product.BUDGET, 32_768) if CUDA else (256,)
     for budget, padded in (*((budget, False) for budget in budgets), (product.BUDGET, True)):
+
         def attempt(budget: int = budget, padded: bool = padded) -> tuple[float, float, float]:
             made = product.padded_predictor() if padded else product.predictor(budget)
             joined = full_tokens_for(budget)
@@ -207,10 +226,21 @@ def host() -> dict[str, Any]:
 
         result, name = tried(attempt), f"{budget}, padded" if padded else str(budget)
         found[name] = result
-        lines.append((name, *result, f"{max(result) * flops / peak:.2f}") if isinstance(result, tuple) else
-                     (name, result, "", "", ""))
-    table(("tokens a forward", "texts/s: 4 forwards a call, none ahead", "one ahead", "1 forward a call, one ahead",
-           "MFU"), lines)
+        lines.append(
+            (name, *result, f"{max(result) * flops / peak:.2f}")
+            if isinstance(result, tuple)
+            else (name, result, "", "", "")
+        )
+    table(
+        (
+            "tokens a forward",
+            "texts/s: 4 forwards a call, none ahead",
+            "one ahead",
+            "1 forward a call, one ahead",
+            "MFU",
+        ),
+        lines,
+    )
     return {**found, "gflop_per_text": round(flops / 1e9, 3)}
 
 
@@ -300,7 +330,12 @@ def failed_capture() -> dict[str, Any]:
     """What is left after a recording that failed, in a process of its own."""
     if not CUDA:
         return {}
-    done = subprocess.run([sys.executable, "-c", _FAILED_CAPTURE], capture_output=True, text=True, timeout=90,
-                          env={**os.environ, "PYTHONPATH": python_path(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", _FAILED_CAPTURE],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env={**os.environ, "PYTHONPATH": python_path(ROOT)},
+    )
     print(done.stdout, done.stderr[-300:] if done.returncode else "", flush=True)
     return {"rc": done.returncode, "out": done.stdout}

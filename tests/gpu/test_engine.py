@@ -120,8 +120,14 @@ def test_texts_of_any_length(folder: Folder, family: str) -> None:
     longest = cpu._description.max_length
     with_padding = of_lengths(9, 5)
     with_padding.ids[[2, 3, 10]] = cpu._backend.pad_id
-    for packed in (of_lengths(1), of_lengths(3), of_lengths(longest), of_lengths(1, longest, 2, longest, 3),
-                   of_lengths(*([1] * 700)), with_padding):
+    for packed in (
+        of_lengths(1),
+        of_lengths(3),
+        of_lengths(longest),
+        of_lengths(1, longest, 2, longest, 3),
+        of_lengths(*([1] * 700)),
+        with_padding,
+    ):
         expected = by_label(cpu.predict(packed, 3))
         assert np.abs(by_label(gpu.predict(packed, 3)) - expected).max() < 1e-4
 
@@ -139,9 +145,11 @@ def test_attention_in_blocks_is_that_of_the_plain_steps(size: int, dtype: torch.
         cuda = [one.to("cuda", dtype) for one in (q, k, v)]
         pairs = (
             (varlen.attend(none, *cuda, None, layout=on_gpu)[0], varlen.attend(none, q, k, v, None, layout=on_cpu)[0]),
-            (varlen.attend_once(cuda[0][:, :, rows.cuda()], *cuda[1:], on_gpu, size**-0.5),
-             varlen.attend_once(q[:, :, rows], k, v, on_cpu, size**-0.5)),
-        )  # fmt: skip
+            (
+                varlen.attend_once(cuda[0][:, :, rows.cuda()], *cuda[1:], on_gpu, size**-0.5),
+                varlen.attend_once(q[:, :, rows], k, v, on_cpu, size**-0.5),
+            ),
+        )
         for found, expected in pairs:
             assert found.shape == expected.shape
             assert (found.float().cpu() - expected).abs().max() <= within * max(1.0, expected.abs().max().item())
@@ -191,8 +199,13 @@ except Exception as error:
     assert torch.cuda.current_stream() == before
     print("raised", (x * 2).sum().item())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100,
-                          env={**os.environ, "PYTHONPATH": python_path(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "PYTHONPATH": python_path(ROOT)},
+    )
     assert done.stdout.strip() == "raised 16.0", done.stderr[-1_000:]
 
 

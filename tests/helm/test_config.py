@@ -63,9 +63,12 @@ def test_the_file_of_the_local_run_is_the_same(helm: Helm, tmp_path: Path) -> No
 def test_tls_files_are_where_the_secret_is_mounted(helm: Helm) -> None:
     folder = "/etc/labelstream/kafka-tls"
     assert config_of(helm.objects(EVERYTHING))["kafka"]["security"] == {
-        "protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "ca_file": f"{folder}/ca.crt",
-        "cert_file": f"{folder}/tls.crt", "key_file": f"{folder}/tls.key",
-    }  # fmt: skip
+        "protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "ca_file": f"{folder}/ca.crt",
+        "cert_file": f"{folder}/tls.crt",
+        "key_file": f"{folder}/tls.key",
+    }
 
 
 def test_auto_takes_a_gpu_where_a_group_has_one(helm: Helm) -> None:
@@ -79,24 +82,32 @@ def test_auto_takes_a_gpu_where_a_group_has_one(helm: Helm) -> None:
     assert gpus(EVERYTHING) == {"sentiment": 1, "topics": 0.5, "tiny": None}  # its device says it
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [
-    ([], {"workers": (1, 1), "gpu": (0, 1)}),
-    (["config.pipelines.feedback.workers=9"], {"workers": (3, 3), "gpu": (0, 1)}),
-    (["config.pipelines.feedback.workers.min=5,config.pipelines.feedback.workers.max=9"], {"workers": (2, 3)}),
-    (["config.pipelines.feedback.workers.max=9,workers.cpu=2"], {"workers": (1, 5)}),
-    (["config.models.sentiment.replicas.max=7"], {"workers": (1, 1), "gpu": (0, 7)}),
-    (["config.models.sentiment.replicas.max=7,modelGroups.gpu.gpu=4"], {"gpu": (0, 2)}),
-    (["config.models.sentiment.replicas.max=7,config.models.sentiment.num_gpus=0.25"], {"gpu": (0, 2)}),
-    (["config.models.sentiment.replicas.max=7,config.models.sentiment.num_cpus=4,modelGroups.gpu.gpu=4"],
-     {"gpu": (0, 7)}),
-    (["config.models.sentiment.replicas.max=7,modelGroups.gpu.maxReplicas=2"], {"gpu": (0, 2)}),
-    # Without a group of their own the models without GPU share that of the workers.
-    (["modelGroups.gpu=null,config.models.sentiment.replicas.max=6"], {"workers": (2, 3)}),
-    (["modelGroups.gpu=null,config.models.sentiment.num_cpus=3,config.models.sentiment.replicas=2"],
-     {"workers": (3, 3)}),
-    (["modelGroups.gpu.gpu=0,config.models.sentiment.replicas.max=6"], {"workers": (1, 1), "gpu": (0, 2)}),
-    (["autoscaler.idleTimeoutSeconds=5,workers.minReplicas=1,workers.maxReplicas=8"], {"workers": (1, 8)}),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"workers": (1, 1), "gpu": (0, 1)}),
+        (["config.pipelines.feedback.workers=9"], {"workers": (3, 3), "gpu": (0, 1)}),
+        (["config.pipelines.feedback.workers.min=5,config.pipelines.feedback.workers.max=9"], {"workers": (2, 3)}),
+        (["config.pipelines.feedback.workers.max=9,workers.cpu=2"], {"workers": (1, 5)}),
+        (["config.models.sentiment.replicas.max=7"], {"workers": (1, 1), "gpu": (0, 7)}),
+        (["config.models.sentiment.replicas.max=7,modelGroups.gpu.gpu=4"], {"gpu": (0, 2)}),
+        (["config.models.sentiment.replicas.max=7,config.models.sentiment.num_gpus=0.25"], {"gpu": (0, 2)}),
+        (
+            ["config.models.sentiment.replicas.max=7,config.models.sentiment.num_cpus=4,modelGroups.gpu.gpu=4"],
+            {"gpu": (0, 7)},
+        ),
+        (["config.models.sentiment.replicas.max=7,modelGroups.gpu.maxReplicas=2"], {"gpu": (0, 2)}),
+        # Without a group of their own the models without GPU share that of the workers.
+        (["modelGroups.gpu=null,config.models.sentiment.replicas.max=6"], {"workers": (2, 3)}),
+        (
+            ["modelGroups.gpu=null,config.models.sentiment.num_cpus=3,config.models.sentiment.replicas=2"],
+            {"workers": (3, 3)},
+        ),
+        (["modelGroups.gpu.gpu=0,config.models.sentiment.replicas.max=6"], {"workers": (1, 1), "gpu": (0, 2)}),
+        (["autoscaler.idleTimeoutSeconds=5,workers.minReplicas=1,workers.maxReplicas=8"], {"workers": (1, 8)}),
+    ],
+    ids=str,
+)
 def test_how_many_machines(helm: Helm, arguments: list[str], expected: dict[str, tuple[int, int]]) -> None:
     groups = groups_of(helm.objects(LEAST, *(part for a in arguments for part in ("--set", a))))
     found = {name: (group["minReplicas"], group["maxReplicas"]) for name, group in groups.items()}

@@ -24,13 +24,17 @@ def everything_out(spec: dict[str, Any]) -> list[set[tuple[str, int]]]:
     return [ports(rule) for rule in spec["egress"] if "ports" in rule]
 
 
-@pytest.mark.parametrize(("values", "arguments", "expected"), [
-    (LEAST, (), [DNS, {("TCP", 9092)}, HUB]),
-    (LEAST, ("--set", "hub.offline=true"), [DNS, {("TCP", 9092)}]),
-    (LEAST, ("--set", "config.kafka.bootstrap_servers=a:1\\,[::1]:2\\,c:1"), [DNS, {("TCP", 1), ("TCP", 2)}, HUB]),
-    (LEAST, ("--set", "config.kafka.bootstrap_servers={a:1,b:3}"), [DNS, {("TCP", 1), ("TCP", 3)}, HUB]),
-    (CPU_ONLY, (), [DNS, {("TCP", 9092), ("TCP", 9093), ("TCP", 9094)}]),
-], ids=["defaults", "offline", "a list in a string", "a list", "more ports"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("values", "arguments", "expected"),
+    [
+        (LEAST, (), [DNS, {("TCP", 9092)}, HUB]),
+        (LEAST, ("--set", "hub.offline=true"), [DNS, {("TCP", 9092)}]),
+        (LEAST, ("--set", "config.kafka.bootstrap_servers=a:1\\,[::1]:2\\,c:1"), [DNS, {("TCP", 1), ("TCP", 2)}, HUB]),
+        (LEAST, ("--set", "config.kafka.bootstrap_servers={a:1,b:3}"), [DNS, {("TCP", 1), ("TCP", 3)}, HUB]),
+        (CPU_ONLY, (), [DNS, {("TCP", 9092), ("TCP", 9093), ("TCP", 9094)}]),
+    ],
+    ids=["defaults", "offline", "a list in a string", "a list", "more ports"],
+)
 def test_out(helm: Helm, values: Path, arguments: tuple[str, ...], expected: list[Any]) -> None:
     spec = policy(helm, values, "demo", *arguments)
     assert everything_out(spec) == expected

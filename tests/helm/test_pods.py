@@ -122,8 +122,9 @@ def test_secrets_by_reference(helm: Helm) -> None:
         variables = environment(pod["spec"]["containers"][0])
         references = {
             name: (value["secretKeyRef"]["name"], value["secretKeyRef"]["key"])
-            for name, value in variables.items() if isinstance(value, dict) and "secretKeyRef" in value
-        }  # fmt: skip
+            for name, value in variables.items()
+            if isinstance(value, dict) and "secretKeyRef" in value
+        }
         assert references.pop("REDIS_PASSWORD", None) in (None, ("redis-login", "password"))
         assert references == {
             "HF_TOKEN": ("hub-login", "token"),
@@ -155,14 +156,24 @@ def test_the_heads_state_in_a_redis(helm: Helm) -> None:
     assert "gcsFaultToleranceOptions" not in cluster_of(helm.objects(LEAST))
 
 
-@pytest.mark.parametrize(("setting", "volume", "variables"), [
-    ("modelCache.kind=emptyDir", {"emptyDir": {"sizeLimit": "20Gi"}}, {"HF_HOME": "/var/cache/huggingface"}),
-    ("modelCache.kind=claim", {"persistentVolumeClaim": {"claimName": "demo-models"}},
-     {"HF_HOME": "/var/cache/huggingface"}),
-    ("modelCache.kind=existingClaim,modelCache.existingClaim=x,modelCache.mountPath=/m,hub.offline=true",
-     {"persistentVolumeClaim": {"claimName": "x"}}, {"HF_HOME": "/m", "HF_HUB_OFFLINE": "1"}),
-    ("modelCache.kind=none,hub.offline=true", None, {"HF_HUB_OFFLINE": "1"}),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("setting", "volume", "variables"),
+    [
+        ("modelCache.kind=emptyDir", {"emptyDir": {"sizeLimit": "20Gi"}}, {"HF_HOME": "/var/cache/huggingface"}),
+        (
+            "modelCache.kind=claim",
+            {"persistentVolumeClaim": {"claimName": "demo-models"}},
+            {"HF_HOME": "/var/cache/huggingface"},
+        ),
+        (
+            "modelCache.kind=existingClaim,modelCache.existingClaim=x,modelCache.mountPath=/m,hub.offline=true",
+            {"persistentVolumeClaim": {"claimName": "x"}},
+            {"HF_HOME": "/m", "HF_HUB_OFFLINE": "1"},
+        ),
+        ("modelCache.kind=none,hub.offline=true", None, {"HF_HUB_OFFLINE": "1"}),
+    ],
+    ids=str,
+)
 def test_model_cache(helm: Helm, setting: str, volume: Any, variables: dict[str, str]) -> None:
     for pod in helm.kuberay_makes(helm.text(LEAST, "--set", setting))["pods"].values():
         volumes = {v["name"]: {k: part for k, part in v.items() if k != "name"} for v in pod["spec"]["volumes"]}

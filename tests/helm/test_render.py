@@ -12,9 +12,15 @@ from tests.helm import openapi
 from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, of_kind
 
 KINDS = {
-    "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget", "PodMonitor", "PrometheusRule",
-    "RayService", "ServiceAccount",
-}  # fmt: skip
+    "ConfigMap",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "PodDisruptionBudget",
+    "PodMonitor",
+    "PrometheusRule",
+    "RayService",
+    "ServiceAccount",
+}
 every_setting = pytest.mark.parametrize("values", SETTINGS, ids=lambda path: path.stem)
 
 
@@ -62,15 +68,22 @@ def test_notes_tell_of_too_few_pods(helm: Helm) -> None:
     assert "workers.maxReplicas is 1: all that the config allows takes 3 pods" in " ".join(found.stdout.split())
 
 
-@pytest.mark.parametrize(("path", "value", "message"), [
-    (("spec", "rayClusterConfig", "autoscalerOption"), {}, "autoscalerOption"),
-    (("spec", "rayClusterConfig", "headGroupSpec", "template", "spec", "containers", 0, "imagePolicy"), "x", "imagePo"),
-    (("spec", "upgradeStrategy", "type"), "Sometimes", "Sometimes"),
-    (("spec", "rayClusterConfig", "autoscalerOptions", "version"), "v3", "v3"),
-    (("spec", "rayClusterConfig", "rayVersion"), "", "RayVersion"),
-    (("spec", "rayClusterConfig", "workerGroupSpecs", 0, "minReplicas"), 99, "minReplicas"),
-    (("metadata", "name"), "x" * 48, "47"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("spec", "rayClusterConfig", "autoscalerOption"), {}, "autoscalerOption"),
+        (
+            ("spec", "rayClusterConfig", "headGroupSpec", "template", "spec", "containers", 0, "imagePolicy"),
+            "x",
+            "imagePo",
+        ),
+        (("spec", "upgradeStrategy", "type"), "Sometimes", "Sometimes"),
+        (("spec", "rayClusterConfig", "autoscalerOptions", "version"), "v3", "v3"),
+        (("spec", "rayClusterConfig", "rayVersion"), "", "RayVersion"),
+        (("spec", "rayClusterConfig", "workerGroupSpecs", 0, "minReplicas"), 99, "minReplicas"),
+        (("metadata", "name"), "x" * 48, "47"),
+    ],
+)
 def test_the_validator_finds_what_is_wrong(helm: Helm, path: tuple[Any, ...], value: Any, message: str) -> None:
     service = copy.deepcopy(of_kind(helm.objects(LEAST), "RayService"))
     assert helm.judge(yaml.safe_dump(service)) == []
@@ -79,12 +92,15 @@ def test_the_validator_finds_what_is_wrong(helm: Helm, path: tuple[Any, ...], va
     assert any(message in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize(("kind", "path", "value"), [
-    ("PodMonitor", ("spec", "podMetricsEndpoint"), []),
-    ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "fore"), "5m"),
-    ("NetworkPolicy", ("spec", "egress", 0, "port"), []),
-    ("ConfigMap", ("datum",), {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("PodMonitor", ("spec", "podMetricsEndpoint"), []),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "fore"), "5m"),
+        ("NetworkPolicy", ("spec", "egress", 0, "port"), []),
+        ("ConfigMap", ("datum",), {}),
+    ],
+)
 def test_unknown_fields_are_found_in_every_kind(helm: Helm, kind: str, path: tuple[Any, ...], value: Any) -> None:
     found = next(o for o in helm.objects(EVERYTHING) if o["kind"] == kind)
     assert helm.judge(yaml.safe_dump(found)) == []
@@ -92,10 +108,14 @@ def test_unknown_fields_are_found_in_every_kind(helm: Helm, kind: str, path: tup
     assert helm.judge(yaml.safe_dump(found)) != []
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    (("spec", "policyTypes"), "Ingress"), (("spec", "podSelecto"), {}),
-    (("spec", "egress", 0, "ports"), [{"port": {}}]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "policyTypes"), "Ingress"),
+        (("spec", "podSelecto"), {}),
+        (("spec", "egress", 0, "ports"), [{"port": {}}]),
+    ],
+)
 def test_the_schemas_of_kubernetes_find_what_is_wrong(
     helm: Helm, kubernetes_schemas: Path, path: tuple[Any, ...], value: Any
 ) -> None:
@@ -114,8 +134,10 @@ def test_files_go_in_as_they_are(helm: Helm, tmp_path: Path) -> None:
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     written = (CHART / "files" / "dashboard.json").read_text(encoding="utf-8")
     assert json.loads(board["data"]["labelstream.json"]) == json.loads(written)
-    rules_file = "groups:\n  - name: a\n    rules:\n      - alert: B\n        expr: x > 0\n" \
-                 "        annotations: {summary: 'lag {{ $value }} of {{ $labels.topic }}'}\n"
+    rules_file = (
+        "groups:\n  - name: a\n    rules:\n      - alert: B\n        expr: x > 0\n"
+        "        annotations: {summary: 'lag {{ $value }} of {{ $labels.topic }}'}\n"
+    )
     assert _summary_through(helm, tmp_path, rules_file) == "lag {{ $value }} of {{ $labels.topic }}"
 
 

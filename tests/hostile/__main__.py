@@ -25,8 +25,9 @@ FIRST_S, DRAIN_S, SETTLE_S, TELL_S = 120.0, 180.0, 3.0, 15.0
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="of the hostile stream (default: %(default)s)")
-    parser.add_argument("--calm", type=float, default=60.0,
-                        help="seconds without hostile ones before (default: %(default)s)")
+    parser.add_argument(
+        "--calm", type=float, default=60.0, help="seconds without hostile ones before (default: %(default)s)"
+    )
     parser.add_argument("--per-s", type=float, default=60.0, help="messages a second (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an empty folder for the workers' logs and the broker's data")
@@ -80,14 +81,22 @@ def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
 
     kinds = [expected.kind for expected in load.expected.values()]
     return {
-        "seed": options.seed, "messages": len(kinds), "hostile": len(kinds) - kinds.count("good"),
-        "outcomes": outcomes(load.expected, reader.seen), **{
-            name: dict(found) if isinstance(found, dict) else found for name, found in findings._asdict().items()},
-        "finished": finished, "drained_s": round(drained_s, 1),
-        "latency_calm": spread(calm, hostile), "latency_hostile": spread(hostile, ended),
-        "worker_mib_highest": round(highest), "worker_mib_bound": round(bound),
-        "restarts": {"workers": len(system.started("worker")) - WORKERS, "in place": in_place,
-                     "replicas": len(system.started("replica")) - REPLICAS - 1},
+        "seed": options.seed,
+        "messages": len(kinds),
+        "hostile": len(kinds) - kinds.count("good"),
+        "outcomes": outcomes(load.expected, reader.seen),
+        **{name: dict(found) if isinstance(found, dict) else found for name, found in findings._asdict().items()},
+        "finished": finished,
+        "drained_s": round(drained_s, 1),
+        "latency_calm": spread(calm, hostile),
+        "latency_hostile": spread(hostile, ended),
+        "worker_mib_highest": round(highest),
+        "worker_mib_bound": round(bound),
+        "restarts": {
+            "workers": len(system.started("worker")) - WORKERS,
+            "in place": in_place,
+            "replicas": len(system.started("replica")) - REPLICAS - 1,
+        },
         "passed": findings.nothing() and finished and highest <= bound,
     }
 

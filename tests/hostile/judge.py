@@ -77,15 +77,22 @@ def outcomes(inputs: Mapping[Place, Expected], seen: Sequence[Seen]) -> dict[str
 
 
 def latencies(
-    inputs: Mapping[Place, Expected], seen: Sequence[Seen], read_at: Sequence[float],
-    produced_at: Mapping[Place, float], since: float, until: float,
+    inputs: Mapping[Place, Expected],
+    seen: Sequence[Seen],
+    read_at: Sequence[float],
+    produced_at: Mapping[Place, float],
+    since: float,
+    until: float,
 ) -> list[float]:
     """Sorted seconds from acknowledgement to reading the answer, of good messages produced between two times."""
     first: dict[Place, float] = {}
     for record, at in zip(seen, read_at, strict=False):
         first.setdefault(record.place, at)
-    return sorted(first[place] - at for place, at in produced_at.items()
-                  if since <= at < until and place in first and inputs[place].kind == "good")
+    return sorted(
+        first[place] - at
+        for place, at in produced_at.items()
+        if since <= at < until and place in first and inputs[place].kind == "good"
+    )
 
 
 def share_of(sorted_values: Sequence[float], share: float) -> float | None:

@@ -74,7 +74,7 @@ def message(text: str, **more: object) -> bytes:
 
 def garbage(chosen: random.Random, kind: str = "garbage") -> Plain:
     """What is no message."""
-    value = chosen.choice([b"{", b"{\"text\": 7}", b"null", b"\xff\xfe\xfa", b'{"text"', b"[1, 2]", b"NaN", bytes(3)])
+    value = chosen.choice([b"{", b'{"text": 7}', b"null", b"\xff\xfe\xfa", b'{"text"', b"[1, 2]", b"NaN", bytes(3)])
     return Plain(value, dead(kind, "invalid_json", "invalid_message", "invalid_encoding"))
 
 
@@ -95,9 +95,17 @@ def odd_headers(chosen: random.Random, good: Sequence[Good]) -> list[Sent]:
     """Names in any bytes, and null values, among good records of one batch: all are answered."""
     sent, names = chosen.choices(good, k=3), [b"stra\xdfe", b"\xff\xfe", b"", b"\xed\xa0\x80"]
     headers: list[Headers] = [[(b"plain", b"x")], [(chosen.choice(names), None), (b"null", None)], []]
-    return [Raw(batch([record(place, found.value, b"%d" % chosen.getrandbits(60), header)
-                       for place, (found, header) in enumerate(zip(sent, headers, strict=True))]),
-                [found.sent()._replace(kind="odd headers") for found in sent])]
+    return [
+        Raw(
+            batch(
+                [
+                    record(place, found.value, b"%d" % chosen.getrandbits(60), header)
+                    for place, (found, header) in enumerate(zip(sent, headers, strict=True))
+                ]
+            ),
+            [found.sent()._replace(kind="odd headers") for found in sent],
+        )
+    ]
 
 
 @cache
@@ -106,8 +114,10 @@ def the_bomb() -> Raw:
 
     The first one is good, and the third lies behind the limit.
     """
-    return Raw(bomb(BOMB_MIB, message("good")), [
-        either("before the bomb", "too_large"), dead("bomb", "too_large"), dead("behind the bomb", "too_large")])
+    return Raw(
+        bomb(BOMB_MIB, message("good")),
+        [either("before the bomb", "too_large"), dead("bomb", "too_large"), dead("behind the bomb", "too_large")],
+    )
 
 
 @cache
@@ -138,8 +148,12 @@ def tree(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
 def deep(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
     nested = b"[" * 100_000 + b"]" * 100_000
     where = chosen.choice([b"x", b"metadata", b"id"])
-    return [Plain(b'{"text":"good","%s":%s}' % (where, nested), either("deep JSON", "invalid_json", "invalid_message",
-                                                                       *TOO_LARGE))]
+    return [
+        Plain(
+            b'{"text":"good","%s":%s}' % (where, nested),
+            either("deep JSON", "invalid_json", "invalid_message", *TOO_LARGE),
+        )
+    ]
 
 
 def masks(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
@@ -171,13 +185,14 @@ KINDS: dict[str, tuple[float, Make]] = {
     "labels": (4, one(message("good", candidate_labels=["x"] * 200), dead("labels", "invalid_labels"))),
     "top_k": (3, one(message("a [MASK]", model="f", top_k=1 << 40), either("top_k", "invalid_message", *TOO_LARGE))),
     "raises": (3, begins_with(RAISES, "raises", "inference_failed")),
-    "panics": (2, lambda chosen, _: [Plain(message(f"{PANICS} {chosen.getrandbits(40)}"),
-                                           dead("panics", "invalid_message"))]),
+    "panics": (
+        2,
+        lambda chosen, _: [Plain(message(f"{PANICS} {chosen.getrandbits(40)}"), dead("panics", "invalid_message"))],
+    ),
     "slow": (1.5, slow),
     "tree": (1.5, tree),
     "masks": (1, masks),
     "header flood": (1, made_now(header_flood)),
     "bomb": (1, made_now(the_bomb)),
-}  # fmt: skip
+}
 """Each with its weight among the hostile messages. Those that kill replicas come by the clock: see `load`."""
-

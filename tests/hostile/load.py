@@ -31,8 +31,15 @@ class Load:
         self.expected: dict[Place, Expected] = {}
         self.produced_at: dict[Place, float] = {}
         self.good = answers(folder, self._chosen)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
-                                   "message.max.bytes": 2_000_000, "log_level": 0})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.max.bytes": 2_000_000,
+                "log_level": 0,
+            }
+        )
         self._ended, self._failures = threading.Event(), list[str]()
         self._killed_at = time.monotonic() - KILL_EVERY_S + 5
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -110,15 +117,21 @@ def answers(folder: Path, chosen: random.Random) -> list[Good]:
 
 def _labels(model: Path, texts: Sequence[str]) -> list[Good]:
     found = _classify(model, texts)
-    return [Good(message(text), answer.labels[0], answer.scores[0])
-            for text, answer in zip(texts, found, strict=True) if isinstance(answer, Prediction)]
+    return [
+        Good(message(text), answer.labels[0], answer.scores[0])
+        for text, answer in zip(texts, found, strict=True)
+        if isinstance(answer, Prediction)
+    ]
 
 
 def _fills(model: Path, texts: Sequence[str]) -> list[Good]:
     masked = [f"{text} [MASK]" for text in texts]
     found = _classify(model, masked, task="fill-mask", top_k=2)
-    return [Good(message(text, model="f"), answer.masks[0][0].token, answer.masks[0][0].score)
-            for text, answer in zip(masked, found, strict=True) if isinstance(answer, MaskFill)]
+    return [
+        Good(message(text, model="f"), answer.masks[0][0].token, answer.masks[0][0].score)
+        for text, answer in zip(masked, found, strict=True)
+        if isinstance(answer, MaskFill)
+    ]
 
 
 def _classify(model: Path, texts: Sequence[str], **more: Any) -> list[Any]:

@@ -30,10 +30,12 @@ class Reader:
         self._thread.join(30)
 
     def _run(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "judge",
-                             "isolation.level": "read_committed", **QUIET})
-        consumer.assign([TopicPartition(OUTPUT, number, 0) for number in range(PARTITIONS)]
-                        + [TopicPartition(DEAD_LETTER, 0, 0)])
+        consumer = Consumer(
+            {"bootstrap.servers": self._bootstrap, "group.id": "judge", "isolation.level": "read_committed", **QUIET}
+        )
+        consumer.assign(
+            [TopicPartition(OUTPUT, number, 0) for number in range(PARTITIONS)] + [TopicPartition(DEAD_LETTER, 0, 0)]
+        )
         while not self._ended.is_set():
             for found in consumer.consume(500, timeout=0.1):
                 if not found.error():
@@ -60,8 +62,9 @@ def left(bootstrap: str) -> int | None:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, **QUIET})
     try:
         found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=10)
-        ends = [consumer.get_watermark_offsets(TopicPartition(INPUT, number), timeout=10)[1]
-                for number in range(PARTITIONS)]
+        ends = [
+            consumer.get_watermark_offsets(TopicPartition(INPUT, number), timeout=10)[1] for number in range(PARTITIONS)
+        ]
         return sum(end - max(0, entry.offset) for entry, end in zip(found, ends, strict=True))
     except KafkaException:
         return None

@@ -32,15 +32,29 @@ PANICKING = {"type": "Split", "pattern": {"Regex": r"(a+)+\d"}, "behavior": "Iso
 
 def settings_for(bootstrap: str, folder: Path) -> Settings:
     model = {"dtype": "float32", "threads": 1, "num_cpus": 0.1, "replicas": REPLICAS, "call_timeout_s": 30}
-    return load_settings({
-        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
-        "models": {"m": {**model, "source": str(folder / "m")},
-                   "f": {**model, "source": str(folder / "f"), "task": "fill-mask", "top_k": 2, "replicas": 1}},
-        "pipelines": {"p": {
-            "input": INPUT, "output": OUTPUT, "dead_letter": DEAD_LETTER, "model": "m", "models": ["f"],
-            "workers": WORKERS, "delivery": "exactly_once", "transaction_interval_ms": 500,
-            "on_tombstone": "dead_letter", "drain_timeout_s": 10}},
-    })  # fmt: skip
+    return load_settings(
+        {
+            "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
+            "models": {
+                "m": {**model, "source": str(folder / "m")},
+                "f": {**model, "source": str(folder / "f"), "task": "fill-mask", "top_k": 2, "replicas": 1},
+            },
+            "pipelines": {
+                "p": {
+                    "input": INPUT,
+                    "output": OUTPUT,
+                    "dead_letter": DEAD_LETTER,
+                    "model": "m",
+                    "models": ["f"],
+                    "workers": WORKERS,
+                    "delivery": "exactly_once",
+                    "transaction_interval_ms": 500,
+                    "on_tombstone": "dead_letter",
+                    "drain_timeout_s": 10,
+                }
+            },
+        }
+    )
 
 
 def build(folder: Path) -> None:
@@ -50,8 +64,13 @@ def build(folder: Path) -> None:
     models.build(folder / "f", "bert", model_max_length=LENGTH, architecture="ForMaskedLM", **sizes)
     # By a class of its own transformers would make the tokenizer anew, from its vocabulary.
     _edit(made / "tokenizer_config.json", lambda config: {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
-    _edit(made / "tokenizer.json", lambda parts: {**parts, "pre_tokenizer": {
-        "type": "Sequence", "pretokenizers": [parts["pre_tokenizer"], PANICKING]}})
+    _edit(
+        made / "tokenizer.json",
+        lambda parts: {
+            **parts,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [parts["pre_tokenizer"], PANICKING]},
+        },
+    )
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

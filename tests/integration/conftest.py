@@ -69,8 +69,14 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
     """
     running: list[tuple[PipelineWorker, Classifier]] = []
 
-    def run(topics: Topics, classifier: Classifier | None = None, worker_id: str = "w",
-            bootstrap: str | None = None, kafka: Any = None, **pipeline: Any) -> PipelineWorker:
+    def run(
+        topics: Topics,
+        classifier: Classifier | None = None,
+        worker_id: str = "w",
+        bootstrap: str | None = None,
+        kafka: Any = None,
+        **pipeline: Any,
+    ) -> PipelineWorker:
         bootstrap = bootstrap or request.getfixturevalue("kafka").bootstrap
         classifier = classifier or FakeClassifier()
         worker = PipelineWorker("p", settings_for(bootstrap, topics, kafka, **pipeline), {"m": classifier}, worker_id)

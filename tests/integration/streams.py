@@ -27,14 +27,23 @@ class Topics:
 
 def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = None, **pipeline: Any) -> Settings:
     """One pipeline `p` with one model `m` and short timeouts."""
-    return load_settings({
-        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, **(kafka or {})},
-        "models": {"m": {"source": "unused", "call_timeout_s": 0.5}},
-        "pipelines": {"p": {
-            "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
-            "review": topics.review, "model": "m",
-            "commit_interval_ms": 200, **pipeline}},
-    })
+    return load_settings(
+        {
+            "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, **(kafka or {})},
+            "models": {"m": {"source": "unused", "call_timeout_s": 0.5}},
+            "pipelines": {
+                "p": {
+                    "input": topics.input,
+                    "output": topics.output,
+                    "dead_letter": topics.dead_letter,
+                    "review": topics.review,
+                    "model": "m",
+                    "commit_interval_ms": 200,
+                    **pipeline,
+                }
+            },
+        }
+    )
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any = None, partition: int = -1) -> None:
@@ -42,8 +51,14 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any 
     failures: list[Any] = []
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "message.max.bytes": 5_000_000})
     for key, value in records:
-        producer.produce(topic, value=value, key=key, headers=headers, partition=partition,
-                         on_delivery=lambda error, _: failures.append(error) if error else None)
+        producer.produce(
+            topic,
+            value=value,
+            key=key,
+            headers=headers,
+            partition=partition,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
         producer.poll(0)
     assert producer.flush(30) == 0
     assert not failures, failures[0]
@@ -51,8 +66,15 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any 
 
 def read_all(bootstrap: str, topic: str, enough: Callable[[list[Any]], bool], timeout_s: float = 60.0) -> list[Any]:
     """Read `topic` from its start with a foreign client until `enough(messages)`; what came by then otherwise."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
-                         "isolation.level": "read_committed", "log_level": 2})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "log_level": 2,
+        }
+    )
     found: list[Any] = []
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions

@@ -36,13 +36,17 @@ ROWS: dict[str, tuple[bytes, str]] = {
     "empty text": (b'{"text":""}', "empty_text"),
     "blank text": (b'{"text":" \\u00a0\\n"}', "empty_text"),
     "over the byte cap": (b'{"text":"' + b"a " * 150_000 + b'"}', "too_large"),
-    "too many labels": (json.dumps({"text": "a", "candidate_labels": list(map(str, range(101)))}).encode(),
-                        "invalid_labels"),
+    "too many labels": (
+        json.dumps({"text": "a", "candidate_labels": list(map(str, range(101)))}).encode(),
+        "invalid_labels",
+    ),
     "a label too long": (json.dumps({"text": "a", "candidate_labels": ["x" * 300]}).encode(), "invalid_labels"),
     "an empty label": (b'{"text":"a","candidate_labels":["x"," "]}', "invalid_labels"),
     "duplicate labels": (b'{"text":"a","candidate_labels":["x","x"]}', "invalid_labels"),
-    "labels x text": (json.dumps({"text": "ab " * 4_000, "candidate_labels": list(map(str, range(90)))}).encode(),
-                      "invalid_labels"),
+    "labels x text": (
+        json.dumps({"text": "ab " * 4_000, "candidate_labels": list(map(str, range(90)))}).encode(),
+        "invalid_labels",
+    ),
     "an unknown model": (b'{"text":"a","model":"gpt"}', "unknown_model"),
     "a model of another pipeline": (b'{"text":"a","model":"elsewhere"}', "unknown_model"),
     "schema-registry framing": (b'\x00\x00\x00\x00\x2a{"text":"a"}', "unsupported_encoding"),
@@ -61,8 +65,11 @@ CLASSIFIED = {
 
 
 def topics_of(make_topic: Callable[..., str], **config: Any) -> Topics:
-    return Topics(make_topic(config=config.get("input")), make_topic(config=config.get("output")),
-                  make_topic(config=config.get("dead_letter")))
+    return Topics(
+        make_topic(config=config.get("input")),
+        make_topic(config=config.get("output")),
+        make_topic(config=config.get("dead_letter")),
+    )
 
 
 def test_every_row(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
@@ -132,8 +139,9 @@ def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., s
     assert len(read_results(kafka.bootstrap, topics.output, 1)) == 1
 
 
-def test_the_brokers_own_refusal_of_a_result(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_brokers_own_refusal_of_a_result(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
     monkeypatch.setattr("labelstream.workers.stream.broker.topics.max_message_bytes", lambda admin, topic: 1_048_588)
     topics = topics_of(make_topic, output={"max.message.bytes": "3000"}, dead_letter={"max.message.bytes": "3000"})

@@ -37,8 +37,11 @@ def header_bytes(broker: Broker, topics: Topics, topic: str) -> dict[int, list[t
         for record in read_up_to(kafka, consumer, ends):
             told = dict(record.headers).get("__connect.errors.offset")
             offset = int(told) if told else json.loads(record.value)["source"]["offset"]
-            found[offset] = [(name.encode(), value) for name, value in record.headers
-                             if not name.startswith(("labelstream.", "__connect."))]
+            found[offset] = [
+                (name.encode(), value)
+                for name, value in record.headers
+                if not name.startswith(("labelstream.", "__connect."))
+            ]
         return found
     finally:
         consumer.close(autocommit=False, timeout_ms=2_000)
@@ -134,15 +137,24 @@ def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker
     start_worker(topics, delivery=delivery)
     raw.send(kafka.bootstrap, topics.input, plain)
     assert [result["source"]["offset"] for result in read_results(kafka.bootstrap, topics.output, 7)] == [
-        0, 1, 2, 5, 6, 7, 8]  # fmt: skip
+        0,
+        1,
+        2,
+        5,
+        6,
+        7,
+        8,
+    ]
 
 
 LIE = raw.framed(b"\0" + raw.varint(0) + raw.varint(1) + raw.sized(None) + raw.varint(4_000) + GOOD + raw.varint(0))
 # What the broker's own checks keep out today, written into its log: each stands for offsets 2 to 4.
 WRITTEN: dict[str, tuple[bytes, dict[int, str]]] = {
     "lengths that lie": (raw.batch([raw.record(0, GOOD), LIE, raw.record(2, GOOD)], 2), {3: "invalid_record"}),
-    "a batch that ends early": (raw.batch([raw.record(0, GOOD)], 2, count=3, codec=3),
-                                {3: "invalid_record", 4: "invalid_record"}),
+    "a batch that ends early": (
+        raw.batch([raw.record(0, GOOD)], 2, count=3, codec=3),
+        {3: "invalid_record", 4: "invalid_record"},
+    ),
     "no zstd": (raw.batch([], 2, count=3, codec=4, packed=b"words" * 20), dict.fromkeys((2, 3, 4), "invalid_record")),
     "format v0": (b"".join(raw.message(offset, GOOD, magic=0) for offset in (2, 3, 4)), {}),
     "format v1, compressed": (raw.message_set([raw.message(n, GOOD, b"k") for n in range(3)], 4, codec=1), {}),

@@ -189,8 +189,9 @@ def test_the_command_leaves_no_broker_behind(tmp_path: Path, number: signal.Sign
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     # A shell has what it runs in the background ignore SIGINT, these tests included, and whoever they start.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed
-                          ) as process:  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as process:
         try:
             assert process.stdout is not None
             assert "Kafka is ready at 127.0.0.1:" in process.stdout.readline()

@@ -31,8 +31,10 @@ def producing(broker: Broker) -> Iterator[BulkProducer]:
 
 def records(count: int, size: int = 100) -> list[Outgoing]:
     rng = random.Random(1)  # noise: compression must not make it fit
-    return [Outgoing(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
-            for number in range(count)]
+    return [
+        Outgoing(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
+        for number in range(count)
+    ]
 
 
 @pytest.mark.parametrize("max_bytes", [1_048_588, 3_000])
@@ -47,7 +49,8 @@ def test_each_comes_once_in_its_keys_order(kafka: Broker, make_topic: MakeTopic,
     assert len(found) == COUNT
     for key in {record.key for record in sent}:
         assert [(message.value(), message.headers()) for message in found if message.key() == key] == [
-            (record.value, record.headers) for record in sent if record.key == key]
+            (record.value, record.headers) for record in sent if record.key == key
+        ]
 
 
 def test_keys_go_where_the_client_itself_would_send_them(kafka: Broker, make_topic: MakeTopic) -> None:

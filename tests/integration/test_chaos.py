@@ -37,8 +37,11 @@ def lone_worker(folder: Path, tree: dict[str, Any], *options: str) -> Iterator["
 def killed_again_and_again(kafka: Broker, folder: Path, topics: list[str], mode: str, *options: str) -> Findings:
     """A worker that dies right after it has sent, several times; what came of all messages in the end."""
     tree = settings_of(kafka.bootstrap, topics, mode)
-    produce(kafka.bootstrap, topics[0], [(b"key-%d" % (i % 40), json.dumps({"text": "x" * (i % 50 + 1)}).encode())
-                                         for i in range(COUNT)])
+    produce(
+        kafka.bootstrap,
+        topics[0],
+        [(b"key-%d" % (i % 40), json.dumps({"text": "x" * (i % 50 + 1)}).encode()) for i in range(COUNT)],
+    )
     for _ in range(KILLS):
         (folder / "at-after_send").write_text("kill")
         with lone_worker(folder, tree, *options) as worker:
@@ -60,8 +63,9 @@ def compare(bootstrap: str, topics: list[str]) -> Findings:
     for message in read_all(bootstrap, topics[1], lambda found: False, timeout_s=4):
         result = json.loads(message.value())
         source = (result["source"]["partition"], result["source"]["offset"])
-        seen.append(Seen("out", message.partition(), message.offset(), source, message.key(), result["label"],
-                         result["score"]))
+        seen.append(
+            Seen("out", message.partition(), message.offset(), source, message.key(), result["label"], result["score"])
+        )
     return verify(inputs, sorted(seen, key=lambda record: (record.partition, record.offset)), [])
 
 
@@ -89,8 +93,16 @@ def test_exactly_once_loses_and_duplicates_nothing(kafka: Broker, tmp_path: Path
 
 
 # The long form has them all. Kills of the only broker are left to it: what follows from them is Kafka's recovery too.
-KINDS = ("worker SIGKILL", "killed mid-inference", "killed after send_offsets", "killed before commit",
-         "frozen and thawed (zombie)", "loop blocked", "network cut or frozen", "replica SIGKILL")
+KINDS = (
+    "worker SIGKILL",
+    "killed mid-inference",
+    "killed after send_offsets",
+    "killed before commit",
+    "frozen and thawed (zombie)",
+    "loop blocked",
+    "network cut or frozen",
+    "replica SIGKILL",
+)
 
 
 @pytest.mark.ray

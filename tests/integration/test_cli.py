@@ -29,8 +29,9 @@ def call(*arguments: str, stdin: bytes = b"", timeout_s: float = 60) -> subproce
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*LABELSTREAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True)  # fmt: skip
+    return subprocess.Popen(
+        [*LABELSTREAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def until_line(process: subprocess.Popen[str], part: str) -> str:
@@ -75,8 +76,11 @@ def test_what_is_produced_is_seen_by_tail(kafka: Broker, topic: str, tmp_path: P
 
     values = call("tail", topic, "--json", "--bootstrap", kafka.bootstrap)
     assert values.returncode == 0
-    assert values.stdout.splitlines() == [b'{"text": "as it is",  "user": "u1"}', '{"text": "plain ä"}'.encode(),
-                                          b"\xff\x1b"]  # fmt: skip
+    assert values.stdout.splitlines() == [
+        b'{"text": "as it is",  "user": "u1"}',
+        '{"text": "plain ä"}'.encode(),
+        b"\xff\x1b",
+    ]
     shown = call("tail", topic, "--bootstrap", kafka.bootstrap, "--max", "3")
     assert shown.stderr == b"3 messages\n"
     assert shown.stdout.decode().splitlines()[2].split("\t")[2:] == ["k", "-", "-", f"{topic}:0:2 \\xff\\x1b"]
@@ -89,11 +93,22 @@ def records(kafka: Broker, topic: str, count: int) -> list[tuple[bytes | None, b
 
 
 def test_results_and_dead_letters_in_columns(kafka: Broker, topic: str) -> None:
-    result = {"label": "GOOD", "score": 0.5, "id": 7, "tokens": 3, "truncated": False, "model": "m",
-              "source": {"topic": "in", "partition": 1, "offset": 2}}  # fmt: skip
+    result = {
+        "label": "GOOD",
+        "score": 0.5,
+        "id": 7,
+        "tokens": 3,
+        "truncated": False,
+        "model": "m",
+        "source": {"topic": "in", "partition": 1, "offset": 2},
+    }
     produce(kafka.bootstrap, topic, [(None, json.dumps(result).encode())])
-    headers = [("labelstream.reason", b"empty_text"), ("__connect.errors.topic", b"in"),
-               ("__connect.errors.partition", b"0"), ("__connect.errors.offset", b"9")]  # fmt: skip
+    headers = [
+        ("labelstream.reason", b"empty_text"),
+        ("__connect.errors.topic", b"in"),
+        ("__connect.errors.partition", b"0"),
+        ("__connect.errors.offset", b"9"),
+    ]
     produce(kafka.bootstrap, topic, [(None, b"{}")], headers=headers)
     rows = [line.split("\t") for line in call("tail", topic, "-b", kafka.bootstrap).stdout.decode().splitlines()]
     assert rows == [["GOOD", "0.5000", "7", "3", "m", "in:1:2"], ["! empty_text", "-", "-", "-", "-", "in:0:9"]]
@@ -144,8 +159,11 @@ def test_a_line_that_cannot_be_sent_stops_it_with_its_number(kafka: Broker, topi
 
 
 def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:
-    topics = {"input": make_topic(2, {"max.message.bytes": "2000000"}), "output": make_topic(),
-              "dead_letter": make_topic()}  # fmt: skip
+    topics = {
+        "input": make_topic(2, {"max.message.bytes": "2000000"}),
+        "output": make_topic(),
+        "dead_letter": make_topic(),
+    }
     ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics, workers=3))
     assert (ended.returncode, ended.stderr) == (0, b"")
     notes = [line for line in ended.stdout.decode().splitlines() if line.startswith("note: ")]
@@ -157,8 +175,12 @@ def test_check_says_where_keys_are_needed(
     kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
 ) -> None:
     compact = {"cleanup.policy": "compact,delete"}
-    topics = {"input": make_topic(config=compact), "output": make_topic(config=compact),
-              "dead_letter": make_topic(config=compact), "review": make_topic()}  # fmt: skip
+    topics = {
+        "input": make_topic(config=compact),
+        "output": make_topic(config=compact),
+        "dead_letter": make_topic(config=compact),
+        "review": make_topic(),
+    }
     ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics))
     assert (ended.returncode, ended.stderr) == (0, b"")
     output, dead_letter = [line for line in ended.stdout.decode().splitlines() if "cleanup.policy" in line]
@@ -194,8 +216,12 @@ def test_check_finds_missing_permissions(
     guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text("secret2\n")
-    security = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "username": "worker",
-                "password_file": str(tmp_path / "password")}  # fmt: skip
+    security = {
+        "protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "username": "worker",
+        "password_file": str(tmp_path / "password"),
+    }
     config = write_config(guarded.bootstrap, security, input="in", output="out", dead_letter="dlq", source="/none")
     ended = call("check", "--connect", "-c", config)
     assert ended.returncode == 1

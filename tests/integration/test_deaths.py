@@ -70,8 +70,11 @@ def all_committed(kafka: Broker, topics: list[str], counts: Counter[int]) -> boo
 def put(kafka: Broker, topics: list[str], texts: list[str]) -> Counter[int]:
     """One message for each text, in the partitions by turns: how many are in each."""
     for number in range(PARTITIONS):
-        mine = [(None, json.dumps({"id": i, "text": text}).encode())
-                for i, text in enumerate(texts) if i % PARTITIONS == number]
+        mine = [
+            (None, json.dumps({"id": i, "text": text}).encode())
+            for i, text in enumerate(texts)
+            if i % PARTITIONS == number
+        ]
         produce(kafka.bootstrap, topics[0], mine, partition=number)
     return Counter(i % PARTITIONS for i in range(len(texts)))
 
@@ -79,7 +82,7 @@ def put(kafka: Broker, topics: list[str], texts: list[str]) -> Counter[int]:
 def answers(kafka: Broker, topics: list[str], count: int) -> Counter[int]:
     """How often each id has a result that a read_committed reader sees."""
     found = read_all(kafka.bootstrap, topics[1], lambda seen: len({m.value() for m in seen}) >= count)
-    found += read_all(kafka.bootstrap, topics[1], lambda seen: False, timeout_s=1)[len(found):]
+    found += read_all(kafka.bootstrap, topics[1], lambda seen: False, timeout_s=1)[len(found) :]
     return Counter(json.loads(message.value())["id"] for message in found)
 
 

@@ -21,8 +21,9 @@ def make_topics(make_topic: Callable[..., str]) -> Topics:
 
 
 def messages(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
-    return [(b"key-%d" % (i % 50), json.dumps({"text": f"text {i}", "id": i}).encode())
-            for i in range(first, first + count)]
+    return [
+        (b"key-%d" % (i % 50), json.dumps({"text": f"text {i}", "id": i}).encode()) for i in range(first, first + count)
+    ]
 
 
 def assert_order(results: list[dict[str, Any]]) -> None:
@@ -114,8 +115,9 @@ def test_the_broker_dies_and_comes_back(start_worker: StartWorker) -> None:
         assert worker.stop(20)
 
 
-def test_what_is_missing_is_one_clear_line(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker,
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_one_clear_line(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("labelstream.workers.stream.broker.connection.BOOTSTRAP_TIMEOUT_MS", 1_000)
     topics = make_topics(make_topic)
     with pytest.raises(StartError, match=r"kafka.bootstrap_servers: no broker answers at 127.0.0.1:1;"):

@@ -29,10 +29,14 @@ class Demo:
         self._mark = f"DEMO_MARK={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "labelstream.deploy.cli", "demo", *arguments], cwd=ROOT,
+            [sys.executable, "-m", "labelstream.deploy.cli", "demo", *arguments],
+            cwd=ROOT,
             env={**os.environ, name: value},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -66,13 +66,28 @@ def dlq(config: str, capsys: pytest.CaptureFixture[str]) -> Call:
     return call
 
 
-def letter(source: str, offset: int, value: bytes | None = None, key: bytes | None = None,
-           reason: str = "invalid_json", headers: Any = (), **more: Any) -> Letter:
+def letter(
+    source: str,
+    offset: int,
+    value: bytes | None = None,
+    key: bytes | None = None,
+    reason: str = "invalid_json",
+    headers: Any = (),
+    **more: Any,
+) -> Letter:
     """A dead letter as `bury` takes it; `more` goes to confluent's `produce`."""
     place = {"topic": source, "partition": "1", "offset": str(offset)}
-    return {"value": value, "key": key, "headers": [
-        *headers, *((f"__connect.errors.{name}", text) for name, text in place.items()),
-        ("labelstream.reason", reason), ("labelstream.attempts", "1")], **more}  # fmt: skip
+    return {
+        "value": value,
+        "key": key,
+        "headers": [
+            *headers,
+            *((f"__connect.errors.{name}", text) for name, text in place.items()),
+            ("labelstream.reason", reason),
+            ("labelstream.attempts", "1"),
+        ],
+        **more,
+    }
 
 
 def bury(kafka: Broker, topic: str, letters: list[Letter]) -> None:
@@ -103,19 +118,26 @@ def assert_each_once(kafka: Broker, topics: Topics, count: int) -> None:
 
 def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path) -> None:
     now_ms = int(time.time() * 1000)
-    bury(kafka, topics.dead_letter, [
-        letter("here", 7, b"secret \xff\x1b", b"k", headers=[("own", b"\xfe"), ("own", "x\n")]),
-        letter("here", 8, b"", reason="empty_text", timestamp=now_ms - 7_200_000),
-        letter("there", 9, None, b"k", partition=1),
-        {"value": b"foreign", "headers": [("labelstream.attempts", b"many")]},
-    ])  # fmt: skip
+    bury(
+        kafka,
+        topics.dead_letter,
+        [
+            letter("here", 7, b"secret \xff\x1b", b"k", headers=[("own", b"\xfe"), ("own", "x\n")]),
+            letter("here", 8, b"", reason="empty_text", timestamp=now_ms - 7_200_000),
+            letter("there", 9, None, b"k", partition=1),
+            {"value": b"foreign", "headers": [("labelstream.attempts", b"many")]},
+        ],
+    )
     code, rows, err = dlq("list")
     assert (code, err) == (0, ["dead letters: 4 (invalid_json 2, empty_text 1, no reason 1), of which 0 redriven"])
     assert "secret" not in "".join(rows)
     cells = {row.split("\t")[0]: row.split("\t")[2:] for row in rows}
     assert cells == {
-        "0:0": ["invalid_json", "here:1:7", "1", "no"], "0:1": ["empty_text", "here:1:8", "1", "no"],
-        "1:0": ["invalid_json", "there:1:9", "1", "no"], "0:2": ["-", "-", "0", "no"]}  # fmt: skip
+        "0:0": ["invalid_json", "here:1:7", "1", "no"],
+        "0:1": ["empty_text", "here:1:8", "1", "no"],
+        "1:0": ["invalid_json", "there:1:9", "1", "no"],
+        "0:2": ["-", "-", "0", "no"],
+    }
 
     def places(*filters: str) -> set[tuple[int, int]]:
         return {(entry["partition"], entry["offset"]) for entry in map(json.loads, dlq("list", "--json", *filters)[1])}
@@ -141,11 +163,17 @@ def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path
 
 
 def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq: Call) -> None:
-    bury(kafka, topics.dead_letter, [
-        letter(topics.input, 0, b"one", b"k", headers=[("own", b"1"), ("own", b"2"), ("labelstream.redriven", b"4")]),
-        letter(topics.input, 1, b"", reason="tombstone"),
-        letter("elsewhere", 2, b"other", b"k"),
-    ])  # fmt: skip
+    bury(
+        kafka,
+        topics.dead_letter,
+        [
+            letter(
+                topics.input, 0, b"one", b"k", headers=[("own", b"1"), ("own", b"2"), ("labelstream.redriven", b"4")]
+            ),
+            letter(topics.input, 1, b"", reason="tombstone"),
+            letter("elsewhere", 2, b"other", b"k"),
+        ],
+    )
     told = "1 not: made of another topic's records (--to sends them) (0:2)"
     assert dlq("redrive", "--dry-run")[2] == [f"2 dead letters would be sent to {topics.input}", told]
     code, _, [line] = dlq("redrive")
@@ -156,11 +184,17 @@ def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq:
     assert created == f"created the compacted topic {topics.dead_letter}.redriven, the ledger of redrives"
     assert lines == [f"2 dead letters sent to {topics.input}", told]
     assert dlq("redrive", "--yes", "--reason", "tombstone")[2] == [
-        f"0 dead letters sent to {topics.input}", "1 not: redriven already (0:1)"]  # fmt: skip
+        f"0 dead letters sent to {topics.input}",
+        "1 not: redriven already (0:1)",
+    ]
     first, second = all_in(kafka, topics.input)
     assert (first.key(), first.value(), first.partition()) == (b"k", b"one", 1)
-    assert first.headers() == [("own", b"1"), ("own", b"2"), ("labelstream.attempts", b"1"),
-                               ("labelstream.redriven", b"5")]  # fmt: skip
+    assert first.headers() == [
+        ("own", b"1"),
+        ("own", b"2"),
+        ("labelstream.attempts", b"1"),
+        ("labelstream.redriven", b"5"),
+    ]
     assert (second.key(), second.value()) == (None, None)
 
     assert dlq("redrive", "--yes", "--to", topics.output)[2][0] == f"1 dead letter sent to {topics.output}"
@@ -188,13 +222,16 @@ def test_letters_that_are_no_text_or_cannot_be_read(
     kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A header name that is not UTF-8 comes back with the same bytes; what is not there is not sent as if it were."""
-    place = [(f"__connect.errors.{name}".encode(), text)
-             for name, text in (("topic", topics.input.encode()), ("partition", b"0"), ("offset", b"7"))]
+    place = [
+        (f"__connect.errors.{name}".encode(), text)
+        for name, text in (("topic", topics.input.encode()), ("partition", b"0"), ("offset", b"7"))
+    ]
     told = [*place, (b"labelstream.reason", b"too_large"), (b"labelstream.value_omitted", b"unread")]
     zeros = zstd_encode(raw.record(0, bytes(70 << 20)))  # more than any reader takes
-    for letters in (raw.batch([raw.record(0, b"value", headers=[(b"stra\xdfe", b"1"), *place]),
-                               raw.record(1, b"", headers=told)]),
-                    raw.batch([], count=1, codec=4, packed=zeros)):
+    for letters in (
+        raw.batch([raw.record(0, b"value", headers=[(b"stra\xdfe", b"1"), *place]), raw.record(1, b"", headers=told)]),
+        raw.batch([], count=1, codec=4, packed=zeros),
+    ):
         assert raw.send(kafka.bootstrap, topics.dead_letter, letters) == 0
     assert len(dlq("list")[1]) == 3
     assert "  stra\\xdfe: 1" in dlq("show", "0:0")[1]
@@ -210,7 +247,10 @@ def test_letters_that_are_no_text_or_cannot_be_read(
         consumer.assign([place_of_it])
         [sent] = read_up_to(settings_for(kafka.bootstrap, topics).kafka, consumer, {place_of_it: 1})
     assert [(name.encode(), value) for name, value in sent.headers] == [
-        (b"stra\xdfe", b"1"), (b"labelstream.attempts", b"0"), (b"labelstream.redriven", b"1")]
+        (b"stra\xdfe", b"1"),
+        (b"labelstream.attempts", b"0"),
+        (b"labelstream.redriven", b"1"),
+    ]
     with pytest.raises(SystemExit):
         main(["tail", topics.dead_letter, "--bootstrap", kafka.bootstrap])
     assert "(cannot be read: its batch decompresses beyond " in capsys.readouterr().out
@@ -245,9 +285,7 @@ main(["dlq", "redrive", "--yes", "-c", config])
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_in_mid_chunk_and_run_again(
-    kafka: Broker, topics: Topics, config: str, dlq: Call, when: str
-) -> None:
+def test_killed_in_mid_chunk_and_run_again(kafka: Broker, topics: Topics, config: str, dlq: Call, when: str) -> None:
     """`before` the ledger has heard of a letter that is sent; `after` a commit that nobody was told of."""
     bury(kafka, topics.dead_letter, many(topics, 60))
     ended = subprocess.run([sys.executable, "-c", KILLED, when, config], cwd=ROOT, capture_output=True, text=True)
@@ -259,9 +297,7 @@ def test_killed_in_mid_chunk_and_run_again(
     assert_each_once(kafka, topics, 60)
 
 
-def test_two_at_once(
-    kafka: Broker, topics: Topics, config: str, dlq: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_once(kafka: Broker, topics: Topics, config: str, dlq: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second redrive begins and ends while the first is about to commit: the first is fenced off."""
     bury(kafka, topics.dead_letter, many(topics, 60))
     commit, commits = KafkaProducer.commit_transaction, 0

@@ -36,8 +36,13 @@ class Process:
         self._file = log.open("ab")
         command = [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config)]
         self.process = subprocess.Popen(
-            command, cwd=folder_of_traps(config.parent), stdout=self._file, stderr=self._file, start_new_session=True,
-            env={**os.environ, "LABELSTREAM_TEST_RUN": str(config)})  # marks Ray's processes as this run's
+            command,
+            cwd=folder_of_traps(config.parent),
+            stdout=self._file,
+            stderr=self._file,
+            start_new_session=True,
+            env={**os.environ, "LABELSTREAM_TEST_RUN": str(config)},
+        )  # marks Ray's processes as this run's
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")[-4_000:]
@@ -116,12 +121,23 @@ def topics(make_topic: Callable[..., str]) -> Topics:
 def run(kafka: Broker, model: Path, topics: Topics, tmp_path: Path) -> Iterator[Callable[[], Process]]:
     """run() starts the command on this test's topics; what still runs at the end is killed."""
     config = tmp_path / "labelstream.yaml"
-    config.write_text(yaml.safe_dump({
-        "kafka": {"bootstrap_servers": kafka.bootstrap, "session_timeout_ms": 6_000},
-        "models": {"tiny": {"source": str(model), "dtype": "float32"}},
-        "pipelines": {"e2e": {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
-                              "model": "tiny", "max_poll_records": 200}},
-    }))
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "kafka": {"bootstrap_servers": kafka.bootstrap, "session_timeout_ms": 6_000},
+                "models": {"tiny": {"source": str(model), "dtype": "float32"}},
+                "pipelines": {
+                    "e2e": {
+                        "input": topics.input,
+                        "output": topics.output,
+                        "dead_letter": topics.dead_letter,
+                        "model": "tiny",
+                        "max_poll_records": 200,
+                    }
+                },
+            }
+        )
+    )
     started: list[Process] = []
 
     def start() -> Process:
@@ -139,8 +155,11 @@ def texts(count: int) -> list[str]:
 
 
 def records(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
-    return [(b"key-%d" % (i % 97), json.dumps({"id": i, "text": text}).encode())
-            for i, text in enumerate(texts(first + count)) if i >= first]
+    return [
+        (b"key-%d" % (i % 97), json.dumps({"id": i, "text": text}).encode())
+        for i, text in enumerate(texts(first + count))
+        if i >= first
+    ]
 
 
 def results_so_far(bootstrap: str, topic: str) -> int:
@@ -182,13 +201,19 @@ def test_foreign_clients_in_and_out(kafka: Broker, topics: Topics, model: Path, 
 
     lines = "".join(f"kcat-{i}:{json.dumps({'id': i, 'text': text})}\n" for i, text in enumerate(texts(50)))
     lines += "bad:not json\n"
-    subprocess.run(["kcat", "-b", kafka.bootstrap, "-P", "-t", topics.input, "-K", ":"], input=lines, text=True,
-                   check=True, timeout=30)
+    subprocess.run(
+        ["kcat", "-b", kafka.bootstrap, "-P", "-t", topics.input, "-K", ":"],
+        input=lines,
+        text=True,
+        check=True,
+        timeout=30,
+    )
     done = lambda: sum(committed(kafka.bootstrap, "labelstream-e2e", topics.input).values()) == count + 51  # noqa: E731
     wait_until(done, 30, "the commit")
     results = dict(line.split("\t", 1) for line in kcat(kafka.bootstrap, topics.output, "%k\t%s\n"))
     assert {key: json.loads(value)["id"] for key, value in results.items() if key.startswith("kcat-")} == {
-        f"kcat-{i}": i for i in range(50)}
+        f"kcat-{i}": i for i in range(50)
+    }
     (letter,) = kcat(kafka.bootstrap, topics.dead_letter, "%k\t%s\t%h\n")
     assert letter.startswith("bad\tnot json\t")
     assert "labelstream.reason=invalid_json" in letter

@@ -84,8 +84,9 @@ def open_in(broker: Broker, partition: Any) -> list[int]:
     """The producer ids that have a transaction open there."""
     with broker.admin() as admin:
         states: Any = admin.describe_producers([partition])  # pyright: ignore[reportAttributeAccessIssue]
-    return [state.producer_id for state in states[partition].active_producers
-            if state.current_transaction_start_offset >= 0]
+    return [
+        state.producer_id for state in states[partition].active_producers if state.current_transaction_start_offset >= 0
+    ]
 
 
 def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
@@ -134,8 +135,10 @@ def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, cap
     produce(trusting.bootstrap, topics.output, [(None, b"behind it")], partition=0)
 
     def seen(timeout_s: float) -> list[bytes]:
-        return [message.value() for message in read_all(
-            trusting.bootstrap, topics.output, lambda found: len(found) >= 2, timeout_s)]
+        return [
+            message.value()
+            for message in read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 2, timeout_s)
+        ]
 
     assert seen(5) == [b"{}"]
     patient = kafka.model_copy(update={"transaction_timeout_ms": 60_000})
@@ -172,8 +175,11 @@ def ends(bootstrap: str, topics: list[str]) -> list[int]:
     """The end offset of each partition, control records and all."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "isolation.level": "read_uncommitted"})
     try:
-        partitions = [TopicPartition(topic, number) for topic in topics
-                      for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ]
         return [consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions]
     finally:
         consumer.close()

@@ -110,7 +110,8 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     worker = start()
     assert worker.stats()["alarms"] == [
         f"corrupt batch at {topic}:0, offsets {first} to {last} (CorruptRecordError): the partition is halted; "
-        f"`labelstream skip p {topic}:0:{last + 1}` goes on behind it"]
+        f"`labelstream skip p {topic}:0:{last + 1}` goes on behind it"
+    ]
     before = [*range(first), *range(1_000, 1_600)]
     assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(before))) == before
     wait_until(lambda: committed(broker.bootstrap, topic, topic) == {0: first, 1: 600}, 20, "the commit")
@@ -127,7 +128,8 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     assert skip(worker, topic, 0, last).text.endswith(f"the first offset there is {last + 1}")
     assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
     assert skip(worker, topic, 0, last + 1) == Answer(
-        "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped")
+        "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped"
+    )
     everything = sorted([*before, *range(1_600, 1_610), *range(last + 1, 600)])
     assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(everything))) == everything
     wait_until(lambda: committed(broker.bootstrap, topic, topic) == {0: 600, 1: 610}, 20, "the commit")
@@ -157,8 +159,9 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     broker: KafkaBroker, topics: Topics, start_worker: StartWorker
 ) -> None:
     produce(broker.bootstrap, topics.input, [*messages(200), *[(b"k", b'{"text": "poison"}')] * 2_000])
-    worker = start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, drain_timeout_s=60,
-                          max_poll_records=100)
+    worker = start_worker(
+        topics, bootstrap=broker.bootstrap, group_id=topics.input, drain_timeout_s=60, max_poll_records=100
+    )
     wait_until(lambda: bool(worker.stats()["alarms"]), 30, "the alarm")
     assert worker.stats()["state"] == "paused"
     [alarm] = worker.stats()["alarms"]
@@ -196,7 +199,8 @@ def test_who_gives_no_answer_is_named_soon(
     wait_until(lambda: len(worker.stats()["alarms"]) == 2, 20, "both alarms")
     assert worker.stats()["alarms"] == [
         "model m gives no answer for more than 1 s; the stream waits for it",
-        f"{topics.input}:0 has made no progress for more than 2 s"]
+        f"{topics.input}:0 has made no progress for more than 2 s",
+    ]
     with pytest.raises(StreamError, match="in flight for"):
         worker.check()
     classifier.gate.set()
@@ -204,14 +208,25 @@ def test_who_gives_no_answer_is_named_soon(
     assert worker.stats()["alarms_raised"] == 2
 
 
-@pytest.mark.parametrize(("policy", "expected", "told"), [
-    ("earliest", range(40, 60), "earliest goes on at 40: the log has lost 30 messages without a result"),
-    ("latest", range(50, 60),
-     "latest goes on at 50: the log has lost 30 messages without a result, and this skips 10 messages more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("policy", "expected", "told"),
+    [
+        ("earliest", range(40, 60), "earliest goes on at 40: the log has lost 30 messages without a result"),
+        (
+            "latest",
+            range(50, 60),
+            "latest goes on at 50: the log has lost 30 messages without a result, and this skips 10 messages more",
+        ),
+    ],
+)
 def test_an_offset_out_of_range(
-    broker: KafkaBroker, topics: Topics, start_worker: StartWorker, caplog: pytest.LogCaptureFixture, policy: str,
-    expected: range, told: str,
+    broker: KafkaBroker,
+    topics: Topics,
+    start_worker: StartWorker,
+    caplog: pytest.LogCaptureFixture,
+    policy: str,
+    expected: range,
+    told: str,
 ) -> None:
     def start(policy: str) -> PipelineWorker:
         return start_worker(topics, bootstrap=broker.bootstrap, group_id=topics.input, on_offset_out_of_range=policy)
@@ -236,20 +251,35 @@ def test_an_offset_out_of_range(
     found = [result["id"] for result in read_results(broker.bootstrap, topics.output, 10 + len(expected))]
     assert found == [*range(10), *expected]
     lines = [(line.levelname, line.getMessage()) for line in caplog.records if "not in the log" in line.getMessage()]
-    assert lines == [("WARNING", f"{topics.input}:0: offset 10 is not in the log, which goes from 40 to 50; "
-                                 f"on_offset_out_of_range: {told}")]
+    assert lines == [
+        (
+            "WARNING",
+            f"{topics.input}:0: offset 10 is not in the log, which goes from 40 to 50; on_offset_out_of_range: {told}",
+        )
+    ]
 
 
 class TestReplay:
     @pytest.fixture
     def config(self, broker: KafkaBroker, topics: Topics, tmp_path: Path) -> str:
         path = tmp_path / "labelstream.yaml"
-        path.write_text(yaml.safe_dump({
-            "kafka": {"bootstrap_servers": broker.bootstrap},
-            "models": {"m": {"source": "unused"}},
-            "pipelines": {"p": {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter,
-                                "model": "m", "group_id": topics.input}},
-        }))
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "kafka": {"bootstrap_servers": broker.bootstrap},
+                    "models": {"m": {"source": "unused"}},
+                    "pipelines": {
+                        "p": {
+                            "input": topics.input,
+                            "output": topics.output,
+                            "dead_letter": topics.dead_letter,
+                            "model": "m",
+                            "group_id": topics.input,
+                        }
+                    },
+                }
+            )
+        )
         return str(path)
 
     @staticmethod

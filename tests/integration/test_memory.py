@@ -49,11 +49,21 @@ GOOD = batch(*(raw.record(number, b'{"text":"good"}') for number in range(100)))
 @contextmanager
 def frugal(bootstrap: str, topics: Topics, **pipeline: object) -> "Iterator[subprocess.Popen[str]]":
     settings = {
-        "kafka": {"bootstrap_servers": bootstrap}, "models": {"m": {"source": "unused"}},
-        "pipelines": {"p": {
-            "input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m",
-            "limits": LIMITS, "max_in_flight": 64, "breaker": {"max_share": 1}, **pipeline}},
-    }  # fmt: skip
+        "kafka": {"bootstrap_servers": bootstrap},
+        "models": {"m": {"source": "unused"}},
+        "pipelines": {
+            "p": {
+                "input": topics.input,
+                "output": topics.output,
+                "dead_letter": topics.dead_letter,
+                "model": "m",
+                "limits": LIMITS,
+                "max_in_flight": 64,
+                "breaker": {"max_share": 1},
+                **pipeline,
+            }
+        },
+    }
     command = [sys.executable, "-m", "tests.integration.frugal", json.dumps(settings)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

@@ -34,8 +34,11 @@ class Site:
 
     def feed(self, topics: Topics, count: int = 300) -> None:
         first, self.sent = self.sent, self.sent + count
-        produce(self.broker.bootstrap, topics.input,
-                [(b"k%d" % (i % 9), json.dumps({"text": "x", "id": i}).encode()) for i in range(first, first + count)])
+        produce(
+            self.broker.bootstrap,
+            topics.input,
+            [(b"k%d" % (i % 9), json.dumps({"text": "x", "id": i}).encode()) for i in range(first, first + count)],
+        )
 
     def ids(self, topics: Topics) -> Counter[int]:
         """How often each id is there for a read_committed reader, once all are."""
@@ -57,8 +60,15 @@ def site() -> Iterator[Site]:
 def run(site: Site, start_worker: StartWorker) -> Callable[[Topics, str], PipelineWorker]:
     def run(topics: Topics, delivery: str) -> PipelineWorker:
         site.feed(topics)
-        worker = start_worker(topics, bootstrap=site.bootstrap, kafka=TIMEOUTS, delivery=delivery,
-                              group_id=f"g-{topics.input}", transaction_interval_ms=100, max_poll_records=20)
+        worker = start_worker(
+            topics,
+            bootstrap=site.bootstrap,
+            kafka=TIMEOUTS,
+            delivery=delivery,
+            group_id=f"g-{topics.input}",
+            transaction_interval_ms=100,
+            max_poll_records=20,
+        )
         wait_until(lambda: worker.stats()["results_out"] >= 300, 60, "the first results")
         return worker
 

@@ -13,8 +13,9 @@ from tests.integration.streams import Topics, committed, produce, read_ids, wait
 from tests.kafka import Broker
 
 
-def poll_until(sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False,
-               timeout_s: float = 30.0) -> None:
+def poll_until(
+    sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False, timeout_s: float = 30.0
+) -> None:
     """Poll each of them from a thread of its own, as workers do, until the condition holds."""
     ended = threading.Event()
 
@@ -46,8 +47,9 @@ def spread(sources: list[RecordSource]) -> list[int]:
     return sorted(len(source.ownership.held()) for source in sources)
 
 
-def test_new_partitions_reach_a_group_whose_members_are_slow(kafka: Broker, make_topic: Callable[..., str],
-                                                              make_source: MakeSource) -> None:
+def test_new_partitions_reach_a_group_whose_members_are_slow(
+    kafka: Broker, make_topic: Callable[..., str], make_source: MakeSource
+) -> None:
     """kafka-python 3.0.12 forgets a join that the leader began because of new metadata, and that outlasts its poll."""
     topic = make_topic(4)
     pair = [make_source(topic), make_source(topic)]
@@ -72,8 +74,9 @@ def test_members_under_pressure_let_another_one_in(make_topic: Callable[..., str
     assert [member.ownership.rebalances for member in members] == rebalances
 
 
-def test_what_is_handed_over_can_be_committed_first(kafka: Broker, make_topic: Callable[..., str],
-                                                    make_source: MakeSource) -> None:
+def test_what_is_handed_over_can_be_committed_first(
+    kafka: Broker, make_topic: Callable[..., str], make_source: MakeSource
+) -> None:
     """In kafka-python 3.0.12, the poll that brings the revocation begins the join that gives the partitions away."""
     topic = make_topic(4)
     produce(kafka.bootstrap, topic, [(None, b"%d" % i) for i in range(400)])
@@ -97,12 +100,14 @@ def test_what_is_handed_over_can_be_committed_first(kafka: Broker, make_topic: C
     poll_until([giving], lambda: not polling.is_alive())
     done = committed(kafka.bootstrap, topic, topic)
     assert {p.partition.partition: done[p.partition.partition] for p in leaving} == {
-        p.partition.partition: received[p.partition.partition] for p in leaving}
+        p.partition.partition: received[p.partition.partition] for p in leaving
+    }
     assert len(leaving) == 2
 
 
-def test_a_worker_under_pressure_gives_up_partitions_and_drains(kafka: Broker, make_topic: Callable[..., str],
-                                                                 start_worker: StartWorker) -> None:
+def test_a_worker_under_pressure_gives_up_partitions_and_drains(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     """The model stands still, another worker joins, the first one stops: what it holds is committed, once."""
     topics = Topics(make_topic(4), make_topic(4), make_topic())
     count = 4_000
@@ -127,8 +132,9 @@ def test_two_workers_stop_at_once(kafka: Broker, make_topic: Callable[..., str],
     topics = Topics(make_topic(4), make_topic(4), make_topic())
     produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(20_000)])
     group = f"pair-{uuid.uuid4().hex[:8]}"
-    workers = [start_worker(topics, FakeClassifier(slowly), f"w{i}", group_id=group, max_poll_records=50)
-               for i in range(2)]
+    workers = [
+        start_worker(topics, FakeClassifier(slowly), f"w{i}", group_id=group, max_poll_records=50) for i in range(2)
+    ]
     wait_until(lambda: all(worker.stats()["results_out"] > 200 for worker in workers), 60, "the start of both")
     drained: list[bool] = []
     threads = [threading.Thread(target=lambda w=worker: drained.append(w.stop(20))) for worker in workers]

@@ -48,8 +48,14 @@ def ids(broker: Broker, topic: str, count: int) -> Counter[int]:
 
 
 def started(
-    start_worker: StartWorker, broker: Broker, topics: Topics, which: str, config: dict[str, str], known: bool,
-    classifier: FakeClassifier | None = None, **more: Any,
+    start_worker: StartWorker,
+    broker: Broker,
+    topics: Topics,
+    which: str,
+    config: dict[str, str],
+    known: bool,
+    classifier: FakeClassifier | None = None,
+    **more: Any,
 ) -> Any:
     """A worker that learns the settings of the topic `which` at its start, or not."""
     topic = getattr(topics, which)
@@ -77,7 +83,8 @@ def test_a_record_without_a_key_on_a_compacted_output(
     headers, letter = letters[0]
     assert headers["labelstream.reason"] == "result_refused"
     assert headers["__connect.errors.exception.message"].startswith(
-        "the output topic is compacted and takes no record without a key")
+        "the output topic is compacted and takes no record without a key"
+    )
     assert (letter.key(), letter.value()) == keyless[0]
     wait_until(lambda: committed(kafka.bootstrap, GROUP, topics.input) == {0: 224}, 20, "the commit")
     stats = worker.stats()

@@ -53,9 +53,7 @@ for _module in (sys.modules[__name__], fakes):
 class FakeWorker:
     """In place of PipelineWorker. Its `stop` asks the model once more and leaves the answer in a file."""
 
-    def __init__(
-        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder, self._id = Path(settings.models["m"].source), worker_id
         self._classifiers = classifiers
         self._calls = 0
@@ -146,15 +144,23 @@ class Serving:
         runtime.deploy(settings, 180, application(settings, make_worker))
 
     def with_source(self, folder: Path) -> Settings:
-        model = {"source": str(folder), "dtype": "float32", "device": "cpu", "backend": "openvino",
-                 "max_delay_ms": MAX_DELAY_MS, "call_timeout_s": 90}
+        model = {
+            "source": str(folder),
+            "dtype": "float32",
+            "device": "cpu",
+            "backend": "openvino",
+            "max_delay_ms": MAX_DELAY_MS,
+            "call_timeout_s": 90,
+        }
         topics = self.topics
         pipeline = {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter, "model": "m"}
-        return load_settings({
-            "kafka": {"bootstrap_servers": self.bootstrap, "session_timeout_ms": 6_000},
-            "models": {"m": model},
-            "pipelines": {"fake": pipeline, "real": {**pipeline, "group_id": MARK}},
-        })  # fmt: skip
+        return load_settings(
+            {
+                "kafka": {"bootstrap_servers": self.bootstrap, "session_timeout_ms": 6_000},
+                "models": {"m": model},
+                "pipelines": {"fake": pipeline, "real": {**pipeline, "group_id": MARK}},
+            }
+        )
 
     def with_fakes(self, workers: int) -> Settings:
         pipelines = self.settings.pipelines
@@ -215,8 +221,11 @@ def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> 
     wait_until(lambda: all(runtime.status()["pipelines"].values()), 30, "the workers' first reports")
     found = runtime.command("fake", {"name": "resume"})
     [worker] = found["workers"]
-    assert found == {"known": ["fake", "real"], "workers": [worker],
-                     "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}}}
+    assert found == {
+        "known": ["fake", "real"],
+        "workers": [worker],
+        "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}},
+    }
     [answer] = runtime.command("real", {"name": "resume"})["answers"].values()
     assert answer == {"status": "absent", "text": "it is not paused"}
 
@@ -237,8 +246,9 @@ def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
         after = serving.handle.stats.remote().result(timeout_s=30)
     assert [len(result) for result in results] == [3, 3]
     assert [[len(answer.labels) for answer in result if isinstance(answer, Prediction)] for result in results] == [
-        [1, 1, 1], [2, 2, 2],
-    ]  # fmt: skip
+        [1, 1, 1],
+        [2, 2, 2],
+    ]
     assert after["calls"] - before["calls"] == 2
     assert after["batches"] - before["batches"] == 1
 
@@ -310,9 +320,14 @@ def mortal(serving: Serving) -> Any:
     """The handle of two replicas that can die. They end with the whole cluster."""
     spec = serving.settings.models["m"].model_dump(mode="json")
     deployment = _deployment(
-        MortalReplica, "model-mortal", "1", serving.settings.logs, num_replicas=2, max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": 0}
-    )  # fmt: skip
+        MortalReplica,
+        "model-mortal",
+        "1",
+        serving.settings.logs,
+        num_replicas=2,
+        max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": 0},
+    )
     board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
     shown = serving.settings.telemetry.model_dump(mode="json")
     serve.run(board.bind({"mortal": deployment.bind(spec, shown)}), name="mortal", route_prefix=None)
@@ -364,9 +379,14 @@ def slow(serving: Serving) -> Any:
     """The handle of two replicas that take their time. They end with the whole cluster."""
     spec, shown = (part.model_dump(mode="json") for part in (serving.settings.models["m"], serving.settings.telemetry))
     deployment = _deployment(
-        SlowReplica, "model-slow", "1", serving.settings.logs, num_replicas=2, max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": 0}
-    )  # fmt: skip
+        SlowReplica,
+        "model-slow",
+        "1",
+        serving.settings.logs,
+        num_replicas=2,
+        max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": 0},
+    )
     board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
     serve.run(board.bind({"slow": deployment.bind(spec, shown)}), name="slow", route_prefix=None)
     return serve.get_deployment_handle("model-slow", "slow")

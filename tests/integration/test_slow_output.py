@@ -16,8 +16,12 @@ from tests.integration.streams import Topics, produce, read_all, read_ids, wait_
 from tests.kafka import Broker, KafkaBroker
 
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
-TIMEOUTS = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 4_000, "transaction_timeout_ms": 6_000,
-            "compression": "none"}
+TIMEOUTS = {
+    "request_timeout_ms": 2_000,
+    "delivery_timeout_ms": 4_000,
+    "transaction_timeout_ms": 6_000,
+    "compression": "none",
+}
 
 
 @pytest.fixture
@@ -36,9 +40,15 @@ def throttled(broker: Broker, bytes_per_s: float) -> Iterator[None]:
 
 
 def feed(broker: Broker, topics: Topics, count: int, size: int = 10, first: int = 0, partition: int = -1) -> None:
-    produce(broker.bootstrap, topics.input,
-            [(b"k%d" % (number % 9), json.dumps({"text": "x", "id": number, "metadata": {"y": "y" * size}}).encode())
-             for number in range(first, first + count)], partition=partition)
+    produce(
+        broker.bootstrap,
+        topics.input,
+        [
+            (b"k%d" % (number % 9), json.dumps({"text": "x", "id": number, "metadata": {"y": "y" * size}}).encode())
+            for number in range(first, first + count)
+        ],
+        partition=partition,
+    )
 
 
 def alarms(worker: PipelineWorker) -> str:

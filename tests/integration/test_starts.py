@@ -19,8 +19,9 @@ from tests.kafka import Broker
 NONE = -1001  # librdkafka's word for no offset
 
 
-def received(source: RecordSource, until: Callable[[dict[int, list[int]]], bool], timeout_s: float = 20.0
-             ) -> dict[int, list[int]]:
+def received(
+    source: RecordSource, until: Callable[[dict[int, list[int]]], bool], timeout_s: float = 20.0
+) -> dict[int, list[int]]:
     """The offsets that come in by partition, until the condition holds."""
     found: dict[int, list[int]] = {}
     deadline = time.monotonic() + timeout_s
@@ -34,8 +35,11 @@ def received(source: RecordSource, until: Callable[[dict[int, list[int]]], bool]
 
 def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     """What was said of starts, without the topic's name."""
-    return [record.getMessage().partition(":")[2] for record in caplog.records
-            if record.name == "labelstream.workers.stream.consumer.start_offsets" and record.levelno == level]
+    return [
+        record.getMessage().partition(":")[2]
+        for record in caplog.records
+        if record.name == "labelstream.workers.stream.consumer.start_offsets" and record.levelno == level
+    ]
 
 
 def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:
@@ -48,8 +52,9 @@ def test_no_message_of_an_added_partition_is_lost_with_latest(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, delivery: str
 ) -> None:
     make = worker_module.make_consumer
-    monkeypatch.setattr(worker_module, "make_consumer",
-                        lambda config, *more: make({**config, "metadata_max_age_ms": 1_000}, *more))
+    monkeypatch.setattr(
+        worker_module, "make_consumer", lambda config, *more: make({**config, "metadata_max_age_ms": 1_000}, *more)
+    )
     topics = Topics(make_topic(1), make_topic(1), make_topic(1))
     produce(kafka.bootstrap, topics.input, messages(10))
     worker = start_worker(topics, group_id=topics.input, start_from="latest", delivery=delivery)
@@ -67,15 +72,18 @@ def test_an_added_partition_begins_at_its_beginning(
     fill(kafka, topic, {0: 10})
     source = make_source(topic, start_from="latest")
     received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
-    assert started(caplog) == ["0 starts at offset 10, the end of its log: the group has no offset in this topic: it "
-                               "is new, or its offsets have expired; start_from: latest skips 10 messages"]
+    assert started(caplog) == [
+        "0 starts at offset 10, the end of its log: the group has no offset in this topic: it "
+        "is new, or its offsets have expired; start_from: latest skips 10 messages"
+    ]
     kafka.add_partitions(topic, 2)
     fill(kafka, topic, {1: 5})  # nobody polls meanwhile
     assert received(source, lambda found: 1 in found) == {1: [0, 1, 2, 3, 4]}
     assert committed(kafka.bootstrap, topic, topic) == {0: 10, 1: 0}
     assert started(caplog)[1:] == [
         "1 starts at offset 0, the start of its log: the group has offsets in other partitions: this one was added, or "
-        "its offset has expired; reads 5 messages, once more what was classified before"]
+        "its offset has expired; reads 5 messages, once more what was classified before"
+    ]
 
 
 def test_a_new_group_starts_everywhere_at_the_end_whoever_joins_when(
@@ -126,7 +134,8 @@ def test_an_offset_that_has_expired_is_told(
     assert started(caplog) == [
         "0 starts at offset 4, the start of its log: the group has offsets in other partitions, and this one has lost "
         "messages to retention: its offset has expired, or it was added long ago; reads 6 messages, once more what "
-        "was classified before; the log has lost 4 messages before that"]
+        "was classified before; the log has lost 4 messages before that"
+    ]
 
 
 def test_a_topic_that_is_made_anew_is_read_from_its_beginning(

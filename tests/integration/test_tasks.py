@@ -42,8 +42,11 @@ def classify(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) ->
 
     def run(engine: Engine, messages: list[dict[str, Any]], **pipeline: Any) -> list[dict[str, Any]]:
         topics = Topics(make_topic(2), make_topic(2), make_topic())
-        produce(kafka.bootstrap, topics.input,
-                [(None, json.dumps({"id": i, **message}).encode()) for i, message in enumerate(messages)])
+        produce(
+            kafka.bootstrap,
+            topics.input,
+            [(None, json.dumps({"id": i, **message}).encode()) for i, message in enumerate(messages)],
+        )
         start_worker(topics, engine, **pipeline)
         results = read_results(kafka.bootstrap, topics.output, len(messages))
         for result in results:
@@ -89,15 +92,15 @@ def test_zero_shot_with_labels_of_the_config_and_of_messages(make_engine: MakeEn
     engine = make_engine(nli, {"task": "zero-shot-classification", "candidate_labels": INTENTS, "top_k": None})
     messages: list[dict[str, Any]] = [{"text": text} for text in TEXTS[:4]]
     own = {"candidate_labels": ["a", "b{}"], "hypothesis_template": "It is {}.", "multi_label": True}
-    messages += [{"text": text, **own}
-                 for text in TEXTS[4:8]]
+    messages += [{"text": text, **own} for text in TEXTS[4:8]]
     oracle = pipeline_of(engine, "zero-shot-classification")
     for message, result in zip(messages, classify(engine, messages), strict=True):
         asked = {name: value for name, value in message.items() if name != "text"}
         expected = oracle(message["text"], **{"candidate_labels": list(INTENTS), **asked})
         assert result["task"] == "zero-shot-classification"
-        assert scores_of(result) == pytest.approx(dict(zip(expected["labels"], expected["scores"], strict=True)),
-                                                  abs=1e-5)
+        assert scores_of(result) == pytest.approx(
+            dict(zip(expected["labels"], expected["scores"], strict=True)), abs=1e-5
+        )
 
 
 def test_long_texts_in_windows(make_engine: MakeEngine, classify: Any) -> None:
@@ -120,7 +123,8 @@ def test_masks_are_filled_and_texts_embedded(make_engine: MakeEngine, classify: 
         assert result["task"] == "fill-mask"
         for fills, wanted in zip(result["masks"], expected, strict=True):
             assert [(fill["token"], fill["token_id"]) for fill in fills] == [
-                (entry["token_str"], entry["token"]) for entry in wanted]
+                (entry["token_str"], entry["token"]) for entry in wanted
+            ]
             assert [fill["score"] for fill in fills] == pytest.approx([entry["score"] for entry in wanted], abs=1e-5)
     embedding = make_engine(INTENTS, {"task": "feature-extraction"}, architecture="ForMaskedLM")
     oracle = pipeline_of(embedding, "feature-extraction")
@@ -153,13 +157,16 @@ def test_labels_that_cannot_be_are_dead_letters(
     engine = make_engine(("entailment", "other"), {"task": "zero-shot-classification"})
     topics = Topics(make_topic(), make_topic(), make_topic())
     bad: list[dict[str, Any]] = [
-        {"text": "x"}, {"text": "x", "candidate_labels": []}, {"text": "x", "candidate_labels": ["a", "a"]},
-        {"text": "x", "candidate_labels": [" "]}, {"text": "x", "candidate_labels": ["y" * 257]},
+        {"text": "x"},
+        {"text": "x", "candidate_labels": []},
+        {"text": "x", "candidate_labels": ["a", "a"]},
+        {"text": "x", "candidate_labels": [" "]},
+        {"text": "x", "candidate_labels": ["y" * 257]},
         {"text": "x", "candidate_labels": [str(i) for i in range(101)]},
         {"text": "x", "candidate_labels": ["a"], "hypothesis_template": "{"},
         {"text": "x", "candidate_labels": ["a"], "hypothesis_template": "{}" + "y" * 300},
         {"text": "x", "candidate_labels": ["a"], "text_pair": "y"},
-    ]  # fmt: skip
+    ]
     values = [{"text": "good", "candidate_labels": ["a"], "id": 0}, *bad, {"text": "good", "candidate_labels": ["b"]}]
     produce(kafka.bootstrap, topics.input, [(None, json.dumps(value).encode()) for value in values])
     start_worker(topics, engine)

@@ -8,8 +8,13 @@ HOST = "127.0.0.1"
 
 # Little memory, one collector thread and the quick compiler: starting fast counts for more than peak speed.
 # Kafka 4 reads the level alone, Kafka 3 the file.
-JAVA_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN",
-              f"-Dlog4j.configuration=file:{Path(__file__).with_name('log4j.properties')}")
+JAVA_FLAGS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dlog4j2.level=WARN",
+    f"-Dlog4j.configuration=file:{Path(__file__).with_name('log4j.properties')}",
+)
 
 SINGLE_NODE = {
     "process.roles": "broker,controller",

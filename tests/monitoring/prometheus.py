@@ -34,18 +34,28 @@ class Prometheus:
 
     def __init__(self, target: str, folder: Path) -> None:
         self._folder, self._port = folder, free_port()
-        (folder / "prometheus.yml").write_text(yaml.safe_dump({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(RULES)],
-            "scrape_configs": [{"job_name": "labelstream", "static_configs": [{"targets": [target]}]}],
-        }))
+        (folder / "prometheus.yml").write_text(
+            yaml.safe_dump(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "rule_files": [str(RULES)],
+                    "scrape_configs": [{"job_name": "labelstream", "static_configs": [{"targets": [target]}]}],
+                }
+            )
+        )
 
     def __enter__(self) -> Self:
         self._log = (self._folder / "prometheus.log").open("wb")
         self._process = subprocess.Popen(
-            [tool("prometheus"), f"--config.file={self._folder / 'prometheus.yml'}",
-             f"--storage.tsdb.path={self._folder / 'data'}", f"--web.listen-address=127.0.0.1:{self._port}"],
-            stdout=self._log, stderr=self._log)  # fmt: skip
+            [
+                tool("prometheus"),
+                f"--config.file={self._folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self._folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{self._port}",
+            ],
+            stdout=self._log,
+            stderr=self._log,
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -26,7 +26,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 GOOD, BAD, SKIPPED = 3_000, 40, 10
 # What this run cannot have.
 NO_GPU = {"labelstream_model_memory_bytes"}
-NOT_HERE = ("kind=\"used\"", "labelstream:label_shift:ratio")  # a GPU; a day of labels (alerts_test.yaml has one)
+NOT_HERE = ('kind="used"', "labelstream:label_shift:ratio")  # a GPU; a day of labels (alerts_test.yaml has one)
 
 
 class Run(NamedTuple):
@@ -42,18 +42,28 @@ def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
         broker.create_topic(topic, 2)
     pipeline = {"model": "tiny", "on_empty_text": "skip"}
     config = folder / "labelstream.yaml"
-    config.write_text(yaml.safe_dump({
-        "kafka": {"bootstrap_servers": broker.bootstrap, "session_timeout_ms": 6_000},
-        "logs": {"format": "json"},
-        "tracing": {"endpoint": collector.endpoint, "sample": 1},
-        "models": {"tiny": {"source": str(build(folder / "model")), "replicas": {"min": 1, "max": 2},
-                            "threshold": 0.5}},
-        "pipelines": {
-            "plain": {**pipeline, "input": "in", "output": "out", "dead_letter": "bad"},
-            "once": {**pipeline, "input": "once-in", "output": "once-out", "dead_letter": "once-bad",
-                     "delivery": "exactly_once"},
-        },
-    }))  # fmt: skip
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "kafka": {"bootstrap_servers": broker.bootstrap, "session_timeout_ms": 6_000},
+                "logs": {"format": "json"},
+                "tracing": {"endpoint": collector.endpoint, "sample": 1},
+                "models": {
+                    "tiny": {"source": str(build(folder / "model")), "replicas": {"min": 1, "max": 2}, "threshold": 0.5}
+                },
+                "pipelines": {
+                    "plain": {**pipeline, "input": "in", "output": "out", "dead_letter": "bad"},
+                    "once": {
+                        **pipeline,
+                        "input": "once-in",
+                        "output": "once-out",
+                        "dead_letter": "once-bad",
+                        "delivery": "exactly_once",
+                    },
+                },
+            }
+        )
+    )
     return config
 
 
@@ -64,13 +74,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         config = _config(broker, collector, folder)
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("labelstream")), "run", "-c", str(config), "--metrics-port", str(port)],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
             # A metric a second, to be shown in a test; by default it is one in ten.
-            env={**os.environ, "RAY_metrics_report_interval_ms": "1000"})
+            env={**os.environ, "RAY_metrics_report_interval_ms": "1000"},
+        )
         try:
             with Prometheus(f"127.0.0.1:{port}", folder) as prometheus:
                 assert prometheus.wait_for('count(ray_labelstream_workers{state="running"} == 1) == 2', START_S), (
-                    _end_of(folder))
+                    _end_of(folder)
+                )
                 for topic in ("in", "once-in"):
                     produce(broker.bootstrap, topic, _messages(), headers=[("traceparent", TRACE.encode())])
                 for topic in ("out", "once-out"):
@@ -122,14 +136,16 @@ def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
     letters = [line for line in said if line.get("reason") == "invalid_json"]
     assert letters
     assert {line["partition"] for line in letters} <= {0, 1}
-    assert all(line["topic"] == "in" and line["offset"] >= 0 and line["deployment"] == "pipeline-plain"
-               for line in letters)  # fmt: skip
+    assert all(
+        line["topic"] == "in" and line["offset"] >= 0 and line["deployment"] == "pipeline-plain" for line in letters
+    )
     assert "not json" not in text
     assert "a good text" not in text
 
 
 def test_a_messages_trace_is_linked_to_its_micro_batch_and_that_leads_to_the_device(run: Run) -> None:
     """Each process sends its spans when it likes."""
+
     def deployments() -> set[str]:
         return {place["labelstream.deployment"] for place, _ in run.collector.spans}
 
@@ -145,8 +161,10 @@ def test_a_messages_trace_is_linked_to_its_micro_batch_and_that_leads_to_the_dev
     wait_until(calls_of_batches, 30, "the calls' spans")
     wait_until(forwards_of_calls, 30, "the forwards' spans")
     assert deployments() == {"pipeline-plain", "pipeline-once", "model-tiny"}
-    assert all([link.trace_id.hex() for link in batch.links] == [TRACE.split("-")[1]]
-               for batch in run.collector.named("process in"))
+    assert all(
+        [link.trace_id.hex() for link in batch.links] == [TRACE.split("-")[1]]
+        for batch in run.collector.named("process in")
+    )
 
 
 def test_every_metric_of_the_table_is_there_with_its_labels(run: Run) -> None:

@@ -68,8 +68,10 @@ def main() -> None:
     stale = known.difference(*map(_names, made))
     for one in sorted(stale):
         print(f"{one} is in the list of equivalents, but no such mutant is made any more")
-    print(f"{len(cases)} mutants: {len(cases) - survivors} killed, {survivors} survived; "
-          f"{len(made) - unequal} more are equivalents and were not tried ({time.monotonic() - started:.0f} s)")
+    print(
+        f"{len(cases)} mutants: {len(cases) - survivors} killed, {survivors} survived; "
+        f"{len(made) - unequal} more are equivalents and were not tried ({time.monotonic() - started:.0f} s)"
+    )
     sys.exit(1 if survivors or stale else 0)
 
 

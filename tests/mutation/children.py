@@ -29,9 +29,18 @@ from tests.mutation.targets import ROOT
 _PROFILE = "mutation"
 _SPARE_CPU_S, _SPARE_S, _SPARE_BYTES = 20, 120, 3 << 30
 _LISTED = (
-    "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=0", "--tb=line",
-    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
-)  # fmt: skip
+    "-q",
+    "-x",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "--no-header",
+    "--timeout=0",
+    "--tb=line",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
+)
 
 
 class Done(NamedTuple):
@@ -52,14 +61,21 @@ def prepare() -> None:
         for kind in ("Config", "Tokenizer", "Model"):
             getattr(transformers, f"{name}{kind}")
     _ = transformers.pipeline, transformers.AutoModelForMaskedLM, transformers.AutoTokenizer
-    settings.register_profile(_PROFILE, derandomize=True, database=None, deadline=None,
-                              phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
+    settings.register_profile(
+        _PROFILE,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
     loaded = [name for name in sys.modules if name.startswith("labelstream.")]
     assert not loaded, f"{loaded} would stay as they are"
 
 
-def run_all(jobs: Iterable[tuple[Any, Callable[[], int], float]], processes: int, folder: Path
-            ) -> Iterator[tuple[Any, Done]]:
+def run_all(
+    jobs: Iterable[tuple[Any, Callable[[], int], float]], processes: int, folder: Path
+) -> Iterator[tuple[Any, Done]]:
     """Run each job (key, what the child does, seconds that it may need) in a child, `processes` at a time."""
     running: dict[int, tuple[Any, Path, float]] = {}
     for number, (key, work, seconds) in enumerate(jobs):
@@ -135,8 +151,9 @@ class Chosen(Plugin):
         self._places = {test: place for place, test in enumerate(tests)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted((item for item in items if item.nodeid in self._places),
-                          key=lambda item: self._places[item.nodeid])
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self._places), key=lambda item: self._places[item.nodeid]
+        )
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -177,7 +194,8 @@ class Traced(Plugin):
         self._coverage.stop()
         data = self._coverage.get_data()
         found: dict[str, dict[str, Any]] = {
-            test: {"seconds": seconds, "lines": {}} for test, seconds in self._seconds.items()}
+            test: {"seconds": seconds, "lines": {}} for test, seconds in self._seconds.items()
+        }
         for path in data.measured_files():
             for line, tests in data.contexts_by_lineno(path).items():
                 for test in filter(None, tests):

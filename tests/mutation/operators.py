@@ -9,19 +9,41 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
-    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
-    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
-}  # fmt: skip
+    ast.Lt: "<=",
+    ast.LtE: "<",
+    ast.Gt: ">=",
+    ast.GtE: ">",
+    ast.Eq: "!=",
+    ast.NotEq: "==",
+    ast.Is: "is not",
+    ast.IsNot: "is",
+    ast.In: "not in",
+    ast.NotIn: "in",
+}
 _SIGNS: dict[type[ast.cmpop], str] = {
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
-    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
-}  # fmt: skip
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
 _ARITHMETIC: dict[type[ast.operator], str] = {
-    ast.Add: "-", ast.Sub: "+", ast.Mult: "//", ast.FloorDiv: "*", ast.Div: "*", ast.Mod: "*", ast.BitAnd: "|",
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "//",
+    ast.FloorDiv: "*",
+    ast.Div: "*",
+    ast.Mod: "*",
+    ast.BitAnd: "|",
     ast.BitOr: "&",
-}  # fmt: skip
+}
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
-_MESSAGES = ("logger", "log", "warning", "info", "ModelError", "ValueError", "RecordError", "super")  # fmt: skip
+_MESSAGES = ("logger", "log", "warning", "info", "ModelError", "ValueError", "RecordError", "super")
 
 
 class Mutant(NamedTuple):
@@ -169,8 +191,19 @@ def _augmented(node: ast.AugAssign) -> Iterator[str]:
 
 
 _OPERATORS: dict[type[ast.AST], tuple[Callable[..., Iterator[str]], ...]] = {
-    ast.Compare: (_compare,), ast.BoolOp: (_logic,), ast.BinOp: (_arithmetic,), ast.UnaryOp: (_unary,),
-    ast.Constant: (_constant,), ast.Call: (_call,), ast.Name: (_name,),
-    ast.Attribute: (_name,), ast.Subscript: (_subscript,), ast.Expr: (_deleted,), ast.Raise: (_deleted,),
-    ast.Continue: (_deleted,), ast.Break: (_deleted,), ast.Assign: (_assigned,), ast.AugAssign: (_augmented,),
-}  # fmt: skip
+    ast.Compare: (_compare,),
+    ast.BoolOp: (_logic,),
+    ast.BinOp: (_arithmetic,),
+    ast.UnaryOp: (_unary,),
+    ast.Constant: (_constant,),
+    ast.Call: (_call,),
+    ast.Name: (_name,),
+    ast.Attribute: (_name,),
+    ast.Subscript: (_subscript,),
+    ast.Expr: (_deleted,),
+    ast.Raise: (_deleted,),
+    ast.Continue: (_deleted,),
+    ast.Break: (_deleted,),
+    ast.Assign: (_assigned,),
+    ast.AugAssign: (_augmented,),
+}

@@ -6,20 +6,55 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _ENGINE = "workers/engine"
 _NAMES = (
-    "backends/pytorch/heads", "backends/pytorch/last_layer", "backends/pytorch/unpadded", "inference/batching",
-    "inference/scoring", "loading/describe", "ragged", "tasks/base", "tasks/classification", "tasks/deduplicate",
-    "tasks/embedding", "tasks/fill_mask", "tasks/postprocess", "tasks/thresholds", "tasks/windows", "tasks/zero_shot",
-    "tokenization/edge_tokens", "tokenization/refusals", "tokenization/special_tokens", "tokenization/split_points",
-    "tokenization/tokenizer", "tokenization/truncation", "tokenization/word_cache", "tokenization/word_rules",
-)  # fmt: skip
+    "backends/pytorch/heads",
+    "backends/pytorch/last_layer",
+    "backends/pytorch/unpadded",
+    "inference/batching",
+    "inference/scoring",
+    "loading/describe",
+    "ragged",
+    "tasks/base",
+    "tasks/classification",
+    "tasks/deduplicate",
+    "tasks/embedding",
+    "tasks/fill_mask",
+    "tasks/postprocess",
+    "tasks/thresholds",
+    "tasks/windows",
+    "tasks/zero_shot",
+    "tokenization/edge_tokens",
+    "tokenization/refusals",
+    "tokenization/special_tokens",
+    "tokenization/split_points",
+    "tokenization/tokenizer",
+    "tokenization/truncation",
+    "tokenization/word_cache",
+    "tokenization/word_rules",
+)
 _TESTS = (
-    "backends/pytorch/test_last_layer", "backends/pytorch/test_unpadded", "inference/test_batching",
-    "inference/test_predictor", "inference/test_scoring", "loading/test_describe", "loading/test_loader",
-    "loading/test_refusals", "tasks/test_deduplicate", "tasks/test_embedding", "tasks/test_fill_mask",
-    "tasks/test_postprocess", "tasks/test_tasks", "tasks/test_thresholds", "tasks/test_windows", "tasks/test_zero_shot",
-    "test_parity", "test_ragged", "tokenization/test_special_tokens", "tokenization/test_tokenizer",
-    "tokenization/test_truncation", "tokenization/test_word_rules",
-)  # fmt: skip
+    "backends/pytorch/test_last_layer",
+    "backends/pytorch/test_unpadded",
+    "inference/test_batching",
+    "inference/test_predictor",
+    "inference/test_scoring",
+    "loading/test_describe",
+    "loading/test_loader",
+    "loading/test_refusals",
+    "tasks/test_deduplicate",
+    "tasks/test_embedding",
+    "tasks/test_fill_mask",
+    "tasks/test_postprocess",
+    "tasks/test_tasks",
+    "tasks/test_thresholds",
+    "tasks/test_windows",
+    "tasks/test_zero_shot",
+    "test_parity",
+    "test_ragged",
+    "tokenization/test_special_tokens",
+    "tokenization/test_tokenizer",
+    "tokenization/test_truncation",
+    "tokenization/test_word_rules",
+)
 TEST_FILES = tuple(f"tests/unit/workers/engine/{name}.py" for name in _TESTS)
 
 
@@ -38,5 +73,8 @@ class Target(NamedTuple):
 def targets(only: tuple[str, ...] = ()) -> list[Target]:
     """Those whose path ends with one of `only`; all without any."""
     found = [ROOT / _ENGINE / f"{name}.py" for name in _NAMES]
-    return [Target(path, f"labelstream.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}")
-            for path in found if not only or str(path).endswith(only)]
+    return [
+        Target(path, f"labelstream.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}")
+        for path in found
+        if not only or str(path).endswith(only)
+    ]

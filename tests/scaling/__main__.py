@@ -30,13 +30,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--points", nargs="+", metavar="REPLICASxWORKERS", default=POINTS)
-    parser.add_argument("--beside", nargs="*", metavar="REPLICASxWORKERS", default=BESIDE,
-                        help="where Serve's own router, and four calls in flight, are measured as well")
-    parser.add_argument("--per-gpu", type=float, help="messages/s of one GPU, for the sizing table; without it what "
-                        "was measured on a GPU, if anything was, else 10,000")
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        metavar="REPLICASxWORKERS",
+        default=BESIDE,
+        help="where Serve's own router, and four calls in flight, are measured as well",
+    )
+    parser.add_argument(
+        "--per-gpu",
+        type=float,
+        help="messages/s of one GPU, for the sizing table; without it what "
+        "was measured on a GPU, if anything was, else 10,000",
+    )
     options = parser.parse_args()
-    wanted, beside = ([tuple(map(int, point.split("x"))) for point in listed]
-                      for listed in (options.points, options.beside))
+    wanted, beside = (
+        [tuple(map(int, point.split("x"))) for point in listed] for listed in (options.points, options.beside)
+    )
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
         load = Load(broker, Path(folder))
         with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, load.fixed, 16, 4)):
@@ -52,15 +62,27 @@ def main() -> None:
     show_sizes(costs, per_gpu(options.per_gpu))
     if options.json:
         plain = {way: [point._asdict() for point in found] for way, found in figures.items()}
-        options.json.write_text(json.dumps({"hardware": hardware(torch.device("cpu")), "costs": costs._asdict(),
-                                            **plain}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({"hardware": hardware(torch.device("cpu")), "costs": costs._asdict(), **plain}, indent=2) + "\n"
+        )
 
 
 def show_sizes(costs: Costs, gpu: PerGpu) -> None:
     per_gpu_s = gpu.messages_per_s
-    table = Table("GPUs", "messages/s", "workers", "their cores", "replicas' cores", "partitions", "brokers",
-                  "Gbit/s in, and out", "controller's cores", "board's cores",
-                  title=f"{per_gpu_s:,.0f} messages/s a GPU, {gpu.source}", title_justify="left")
+    table = Table(
+        "GPUs",
+        "messages/s",
+        "workers",
+        "their cores",
+        "replicas' cores",
+        "partitions",
+        "brokers",
+        "Gbit/s in, and out",
+        "controller's cores",
+        "board's cores",
+        title=f"{per_gpu_s:,.0f} messages/s a GPU, {gpu.source}",
+        title_justify="left",
+    )
     for gpus in SIZES:
         found = size(costs, gpus, per_gpu_s, report_s(round(gpus + gpus * per_gpu_s / costs.worker_per_s)))
         table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) and cell < 10 else f"{cell:.0f}" for cell in found))
@@ -73,15 +95,21 @@ def show_sizes(costs: Costs, gpu: PerGpu) -> None:
 
 def show(figures: dict[str, list[Point]]) -> None:
     console = Console(width=120)
-    table = Table("way", "replicas", "workers", "messages/s", "of linear", "calls/s", "busy, least to most",
-                  "workers' cores")
+    table = Table(
+        "way", "replicas", "workers", "messages/s", "of linear", "calls/s", "busy, least to most", "workers' cores"
+    )
     one = figures["ours"][0]
     for way, found in figures.items():
         for point in found:
             linear = one.messages_per_s / one.replicas * point.replicas
-            table.add_row(way, *(str(cell) for cell in (point.replicas, point.workers, point.messages_per_s)),
-                          f"{point.messages_per_s / linear:.2f}", str(point.calls_per_s),
-                          "{:.2f} {:.2f} {:.2f}".format(*point.busy), f"{point.cores['workers']:.2f}")
+            table.add_row(
+                way,
+                *(str(cell) for cell in (point.replicas, point.workers, point.messages_per_s)),
+                f"{point.messages_per_s / linear:.2f}",
+                str(point.calls_per_s),
+                "{:.2f} {:.2f} {:.2f}".format(*point.busy),
+                f"{point.cores['workers']:.2f}",
+            )
     console.print(table)
 
 

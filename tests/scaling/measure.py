@@ -47,8 +47,14 @@ class Load:
         self._broker = broker
         for topic in TOPICS:
             broker.create_topic(topic, PARTITIONS)
-        self._producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "compression.type": "lz4",
-                                   "queue.buffering.max.messages": 2_000_000})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": broker.bootstrap,
+                "linger.ms": 20,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 2_000_000,
+            }
+        )
         self._consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends"})
         self.sent = 0
 
@@ -69,8 +75,10 @@ class Load:
         return sum(log.stat().st_size for log in logs) / (self.sent if topic == TOPICS[0] else self.out())
 
     def out(self) -> int:
-        return sum(self._consumer.get_watermark_offsets(TopicPartition(TOPICS[1], number), timeout=10)[1]
-                   for number in range(PARTITIONS))
+        return sum(
+            self._consumer.get_watermark_offsets(TopicPartition(TOPICS[1], number), timeout=10)[1]
+            for number in range(PARTITIONS)
+        )
 
 
 def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s: float) -> Point:
@@ -83,16 +91,20 @@ def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s:
     if load.sent - after["out"] < per_s:
         raise RuntimeError("the topic ran empty: nothing is known of how fast it could have been")
     messages, seconds = after["out"] - before["out"], after["at"] - before["at"]
-    threads = {name: (after["threads"][name] - before["threads"].get(name, 0.0)) / messages * 1e6
-               for name in after["threads"]}
+    threads = {
+        name: (after["threads"][name] - before["threads"].get(name, 0.0)) / messages * 1e6 for name in after["threads"]
+    }
     busy = [(after["busy_s"][replica] - before["busy_s"][replica]) / seconds for replica in before["busy_s"]]
     return Point(
-        replicas, workers, round(messages / seconds, 1), round((after["calls"] - before["calls"]) / seconds, 2),
+        replicas,
+        workers,
+        round(messages / seconds, 1),
+        round((after["calls"] - before["calls"]) / seconds, 2),
         (round(min(busy), 2), round(sum(busy) / len(busy), 2), round(max(busy), 2)),
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / messages * 1e6, 1) for kind in after["cpu"]},
         {kind: round((after["cpu"][kind] - before["cpu"][kind]) / seconds, 4) for kind in after["cpu"]},
         {name: round(us, 1) for name, us in sorted(threads.items(), key=lambda item: -item[1]) if us >= 0.1},
-    )  # fmt: skip
+    )
 
 
 def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
@@ -104,11 +116,14 @@ def _state(load: Load, broker: KafkaBroker) -> dict[str, Any]:
             threads[name] = threads.get(name, 0.0) + spent
     return {
         "calls": sum(replica["calls"] for replica in replicas),
-        "busy_s": {replica["replica"]: replica["busy_s"] for replica in replicas}, "threads": threads,
-        "cpu": system.cpu_by_kind({worker["pid"] for worker in workers}, {replica["pid"] for replica in replicas},
-                                  broker.pids[0]),
-        "out": load.out(), "at": time.monotonic(),
-    }  # fmt: skip
+        "busy_s": {replica["replica"]: replica["busy_s"] for replica in replicas},
+        "threads": threads,
+        "cpu": system.cpu_by_kind(
+            {worker["pid"] for worker in workers}, {replica["pid"] for replica in replicas}, broker.pids[0]
+        ),
+        "out": load.out(),
+        "at": time.monotonic(),
+    }
 
 
 def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pipeline: Any) -> list[Point]:
@@ -137,8 +152,12 @@ def costs_of(ours: list[Point], null: Point, load: Load, board: float) -> Costs:
     few, many = ours[0], max(ours, key=lambda point: point.replicas + point.workers)
     controller = many.cores["controller"] - few.cores["controller"]
     return Costs(
-        worker_us=null.cpu_us["workers"], worker_per_s=null.messages_per_s / null.workers,
-        replica_us=null.cpu_us["replicas"], broker_us=null.cpu_us["broker"],
-        in_bytes=load.bytes_per_message(TOPICS[0]), out_bytes=load.bytes_per_message(TOPICS[1]),
-        controller_us=controller / (many.replicas + many.workers - few.replicas - few.workers) * 1e6, board_us=board,
-    )  # fmt: skip
+        worker_us=null.cpu_us["workers"],
+        worker_per_s=null.messages_per_s / null.workers,
+        replica_us=null.cpu_us["replicas"],
+        broker_us=null.cpu_us["broker"],
+        in_bytes=load.bytes_per_message(TOPICS[0]),
+        out_bytes=load.bytes_per_message(TOPICS[1]),
+        controller_us=controller / (many.replicas + many.workers - few.replicas - few.workers) * 1e6,
+        board_us=board,
+    )

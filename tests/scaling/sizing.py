@@ -76,12 +76,24 @@ def size(costs: Costs, gpus: int, per_gpu_s: float, report_s: float) -> Size:
     rate = gpus * per_gpu_s
     workers = math.ceil(rate / (costs.worker_per_s * HEADROOM))
     gbit_s = rate * 8e-9 * broker_bytes(costs)
-    brokers = max(COPIES, math.ceil(rate * COPIES * costs.broker_us / 1e6 / (BROKER_CORES * HEADROOM)),
-                  math.ceil(gbit_s / (NIC_GBIT_S * HEADROOM)))
+    brokers = max(
+        COPIES,
+        math.ceil(rate * COPIES * costs.broker_us / 1e6 / (BROKER_CORES * HEADROOM)),
+        math.ceil(gbit_s / (NIC_GBIT_S * HEADROOM)),
+    )
     processes = gpus + workers
-    return Size(gpus, rate, workers, rate * costs.worker_us / 1e6, rate * costs.replica_us / 1e6,
-                PARTITIONS_PER_WORKER * workers, brokers, gbit_s, processes * costs.controller_us / 1e6,
-                processes / report_s * costs.board_us / 1e6)  # fmt: skip
+    return Size(
+        gpus,
+        rate,
+        workers,
+        rate * costs.worker_us / 1e6,
+        rate * costs.replica_us / 1e6,
+        PARTITIONS_PER_WORKER * workers,
+        brokers,
+        gbit_s,
+        processes * costs.controller_us / 1e6,
+        processes / report_s * costs.board_us / 1e6,
+    )
 
 
 def broker_bytes(costs: Costs) -> float:
@@ -96,4 +108,4 @@ def ends(costs: Costs, per_gpu_s: float, report_s: float) -> dict[str, float]:
         "one worker": costs.worker_per_s * HEADROOM / per_gpu_s,
         "the board": report_s / (costs.board_us / 1e6) / processes_per_gpu,
         "Serve's controller": 1 / (costs.controller_us / 1e6) / processes_per_gpu,
-    }  # fmt: skip
+    }

@@ -76,12 +76,23 @@ def settings_for(
 ) -> Settings:
     """`topics`: input, output, dead letters. `source`: as of `Replica`."""
     source_topic, output, dead_letter = topics
-    return load_settings({
-        "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
-        "models": {"m": {"source": str(source), "num_gpus": 0, "num_cpus": 0, "replicas": replicas}},
-        "pipelines": {"p": {"input": source_topic, "output": output, "dead_letter": dead_letter, "model": "m",
-                            "workers": workers, "group_id": f"g-{source_topic}", **pipeline}},
-    })  # fmt: skip
+    return load_settings(
+        {
+            "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 10_000},
+            "models": {"m": {"source": str(source), "num_gpus": 0, "num_cpus": 0, "replicas": replicas}},
+            "pipelines": {
+                "p": {
+                    "input": source_topic,
+                    "output": output,
+                    "dead_letter": dead_letter,
+                    "model": "m",
+                    "workers": workers,
+                    "group_id": f"g-{source_topic}",
+                    **pipeline,
+                }
+            },
+        }
+    )
 
 
 @contextmanager
@@ -102,8 +113,10 @@ def run(settings: Settings) -> None:
     while time.monotonic() < deadline:
         found = runtime.status()
         workers, replicas = fresh(found["pipelines"].get("p", {})), fresh(found["models"].get("m", {}))
-        if (len(workers), len(replicas)) == (settings.pipelines["p"].workers.max, settings.models["m"].replicas.max) \
-                and all(worker["state"] == "running" for worker in workers):
+        if (len(workers), len(replicas)) == (
+            settings.pipelines["p"].workers.max,
+            settings.models["m"].replicas.max,
+        ) and all(worker["state"] == "running" for worker in workers):
             return
         time.sleep(0.5)
     raise TimeoutError("not all are up")
@@ -132,8 +145,17 @@ def cpu_by_kind(workers: set[int], replicas: set[int], broker: int) -> dict[str,
     for pid in _descendants(os.getpid()) - {broker}:
         with suppress(OSError):  # it has ended
             title = Path(f"/proc/{pid}/cmdline").read_bytes()
-            kind = ("workers" if pid in workers else "replicas" if pid in replicas
-                    else "controller" if b"ServeController" in title else "board" if b":board" in title else "ray")
+            kind = (
+                "workers"
+                if pid in workers
+                else "replicas"
+                if pid in replicas
+                else "controller"
+                if b"ServeController" in title
+                else "board"
+                if b":board" in title
+                else "ray"
+            )
             spent[kind] += cpu_s(pid)
     return spent
 
@@ -155,4 +177,3 @@ def _descendants(root: int) -> set[int]:
 def _stat_cpu_s(path: Path) -> float:
     fields = path.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-

@@ -51,8 +51,12 @@ def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str
     topics = topics_of("soak")
     for topic in (topics.input, topics.output, topics.dead_letter):
         broker.create_topic(topic, PARTITIONS)
-    settings = settings_for(KafkaSettings(bootstrap_servers=broker.bootstrap),
-                            {"source": str(model), "dtype": "float32"}, {"p": topics}, {"p": mode})
+    settings = settings_for(
+        KafkaSettings(bootstrap_servers=broker.bootstrap),
+        {"source": str(model), "dtype": "float32"},
+        {"p": topics},
+        {"p": mode},
+    )
     tally, ended = Tally(), threading.Event()
     with ray_for(settings), running(settings, NullReplica):
         pids = processes()._asdict()
@@ -74,18 +78,29 @@ def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str
     flat = messages < JUDGED_FROM or all(found <= MOST_SLOPE_MIB for found in slopes.values())
     whole = sum(ends.values()) == messages and not any(totals) and not stats.get("restarts")
     return {
-        "mode": mode, "messages": sum(ends.values()), **totals._asdict(), "restarts": stats.get("restarts"),
+        "mode": mode,
+        "messages": sum(ends.values()),
+        **totals._asdict(),
+        "restarts": stats.get("restarts"),
         "messages_per_s": round(tally.answers / (tally.last_at - started)),
         "highest_mib": {name: round(memory.highest_mib(name)) for name in slopes},
-        "slope_mib_per_million": slopes, "passed": whole and flat,
+        "slope_mib_per_million": slopes,
+        "passed": whole and flat,
     }
 
 
 def produce(bootstrap: str, topics: Topics, count: int, tally: Tally, ended: threading.Event) -> None:
     """All messages, never more than AHEAD before the answers."""
     values = [json.dumps({"text": text, "id": number}).encode() for number, text in enumerate(make_texts(20_000))]
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "enable.idempotence": True,
-                         "queue.buffering.max.messages": 200_000, "log_level": 0})
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "linger.ms": 20,
+            "enable.idempotence": True,
+            "queue.buffering.max.messages": 200_000,
+            "log_level": 0,
+        }
+    )
     for number in range(count):
         while number - tally.answers > AHEAD and not ended.is_set():
             producer.poll(0.05)
@@ -99,10 +114,23 @@ def produce(bootstrap: str, topics: Topics, count: int, tally: Tally, ended: thr
 
 def read(bootstrap: str, topics: Topics, count: int, tally: Tally) -> None:
     """Until all are answered and nothing more comes, or nothing has come for QUIET_S."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "soak-reader", "enable.auto.commit": False,
-                         "isolation.level": "read_committed", "auto.offset.reset": "error", "log_level": 0})
-    consumer.assign([TopicPartition(topic, number, 0) for topic in (topics.output, topics.dead_letter)
-                     for number in range(PARTITIONS)])
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "soak-reader",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+    )
+    consumer.assign(
+        [
+            TopicPartition(topic, number, 0)
+            for topic in (topics.output, topics.dead_letter)
+            for number in range(PARTITIONS)
+        ]
+    )
     try:
         since = time.monotonic()
         while time.monotonic() - since < (SETTLE_S if tally.different >= count else QUIET_S):
@@ -121,8 +149,10 @@ def ends_of(bootstrap: str, topic: str) -> dict[int, int]:
     """Of each partition the offset behind its last record."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "soak-ends", "log_level": 0})
     try:
-        return {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
-                for number in range(PARTITIONS)}
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+            for number in range(PARTITIONS)
+        }
     finally:
         consumer.close()
 

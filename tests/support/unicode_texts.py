@@ -25,12 +25,15 @@ SPECIALS = ("[SEP]", "[CLS]", "[MASK]", "[PAD]", "[UNK]", "<s>", "</s>", "<mask>
 _WORDS = sorted({word for text in TEXTS for word in text.split()})
 
 _piece = st.one_of(
-    st.sampled_from(_WORDS), st.sampled_from(_WORDS), st.sampled_from(SPECIALS),
+    st.sampled_from(_WORDS),
+    st.sampled_from(_WORDS),
+    st.sampled_from(SPECIALS),
     *(st.text(script, min_size=1, max_size=6) for script in _SCRIPTS),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
     st.sampled_from((" " * 40, "x" * 120, "!" * 120, "\u4e2d" * 70, "\u0e2a" * 70, "good " * 70, "\u0301" * 70)),
-)  # fmt: skip
+)
 MANY_SCRIPTS = st.one_of(
-    st.lists(_piece, max_size=10).map(" ".join), st.lists(_piece, max_size=10).map("".join),
+    st.lists(_piece, max_size=10).map(" ".join),
+    st.lists(_piece, max_size=10).map("".join),
     st.characters(exclude_categories=["Cs"]),
-)  # fmt: skip
+)

@@ -39,8 +39,11 @@ def test_accuracy_on_hand_written_sentences_is_the_stated_one() -> None:
     sentences = read_sentences(HANDWRITTEN)
     stated = json.loads((MODEL / "accuracy.json").read_text("utf-8"))
     accuracy = 1 - len(wrong_answers(MODEL, sentences)) / len(sentences)
-    assert stated == {"accuracy": pytest.approx(accuracy, abs=1e-9), "sentences": len(sentences),
-                      "source": HANDWRITTEN.relative_to(HERE.parent.parent).as_posix()}  # fmt: skip
+    assert stated == {
+        "accuracy": pytest.approx(accuracy, abs=1e-9),
+        "sentences": len(sentences),
+        "source": HANDWRITTEN.relative_to(HERE.parent.parent).as_posix(),
+    }
     assert accuracy >= 0.80
 
 
@@ -82,9 +85,17 @@ def test_feedback_has_one_broken_line_of_each_kind() -> None:
     lines = Path(FEEDBACK).read_text("utf-8").splitlines()
     faults = [found for line in lines if (found := fault(line))]
     assert sorted(faults) == sorted(
-        ["not json", "truncated", "wrong type", "missing text", "blank text", "lone surrogate", "duplicate key",
-         "unknown model"]
-    )  # fmt: skip
+        [
+            "not json",
+            "truncated",
+            "wrong type",
+            "missing text",
+            "blank text",
+            "lone surrogate",
+            "duplicate key",
+            "unknown model",
+        ]
+    )
     assert len(lines) == 200
 
 

@@ -11,8 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # What such a machine need not have.
-ABSENT = ("ray", "kafka", "confluent_kafka", "pydantic", "pydantic_settings", "tenacity", "hypothesis", "opentelemetry",
-          "jiter", "openvino")  # fmt: skip
+ABSENT = (
+    "ray",
+    "kafka",
+    "confluent_kafka",
+    "pydantic",
+    "pydantic_settings",
+    "tenacity",
+    "hypothesis",
+    "opentelemetry",
+    "jiter",
+    "openvino",
+)
 BLOCK = f"""
 import sys
 sys.modules.update(dict.fromkeys({ABSENT!r}))
@@ -30,8 +40,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     blocks, out = tmp_path_factory.mktemp("blocks"), tmp_path_factory.mktemp("out")
     (blocks / "sitecustomize.py").write_text(BLOCK)
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(out), "--skip", "tests"], cwd=blocks,
-        env={**os.environ, "PYTHONPATH": str(blocks)}, capture_output=True, text=True, check=False, timeout=280)
+        [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(out), "--skip", "tests"],
+        cwd=blocks,
+        env={**os.environ, "PYTHONPATH": str(blocks)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
     assert [path.name for path in out.iterdir()] == ["first.json"]
     assert [path.name for path in blocks.iterdir() if path.suffix == ".py"] == ["sitecustomize.py"]
@@ -39,8 +55,20 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_step_runs(found: dict[str, Any]) -> None:
-    assert list(found) == ["machine", "right", "start", "host", "whole_process", "attention", "forwards", "launching",
-                           "profile", "cudnn", "failed_capture", "ceilings"]  # fmt: skip
+    assert list(found) == [
+        "machine",
+        "right",
+        "start",
+        "host",
+        "whole_process",
+        "attention",
+        "forwards",
+        "launching",
+        "profile",
+        "cudnn",
+        "failed_capture",
+        "ceilings",
+    ]
     for name, step in found.items():
         assert "error" not in step, (name, step)
 
@@ -81,7 +109,13 @@ def test_a_step_that_is_not_there_is_an_error_and_nothing_of_the_folders_is_lost
 
 def test_a_step_that_fails_is_seen_in_the_exit_status(tmp_path: Path) -> None:
     script = [sys.executable, str(ROOT / "tests/gpu/first.py"), "--out", str(tmp_path), "--only", "tests"]
-    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120,
-                          env={**os.environ, "PYTEST_ADDOPTS": "--no-such-option"})
+    done = subprocess.run(
+        script,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTEST_ADDOPTS": "--no-such-option"},
+    )
     assert done.returncode == 1
     assert "failed: tests" in done.stderr

@@ -17,11 +17,22 @@ from labelstream.workers.classifier import Fault
 
 def result(**change: Any) -> dict[str, Any]:
     return {
-        "task": "text-classification", "event_id": "p/t/0/1", "id": None, "model": "m", "model_revision": "r",
-        "label": "B", "score": 0.75, "scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.25}],
-        "labels": ["B"], "abstained": False, "tokens": 3, "truncated": False,
-        "source": {"topic": "t", "partition": 0, "offset": 1, "timestamp_ms": -1}, "metadata": None,
-        "classified_at": datetime.now(UTC), **change,
+        "task": "text-classification",
+        "event_id": "p/t/0/1",
+        "id": None,
+        "model": "m",
+        "model_revision": "r",
+        "label": "B",
+        "score": 0.75,
+        "scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.25}],
+        "labels": ["B"],
+        "abstained": False,
+        "tokens": 3,
+        "truncated": False,
+        "source": {"topic": "t", "partition": 0, "offset": 1, "timestamp_ms": -1},
+        "metadata": None,
+        "classified_at": datetime.now(UTC),
+        **change,
     }
 
 
@@ -56,12 +67,16 @@ def test_results_of_other_tasks_fit_the_schema() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        other("fill-mask", masks=[]), other("fill-mask", masks=[[]]), other("fill-mask", embedding=[1.0]),
-        other("feature-extraction", embedding=[]), other("feature-extraction", embedding=[float("inf")]),
-        other("fill-mask", masks=[[{"token": "a", "token_id": -1, "score": 0.5}]]), other("text-classification"),
+        other("fill-mask", masks=[]),
+        other("fill-mask", masks=[[]]),
+        other("fill-mask", embedding=[1.0]),
+        other("feature-extraction", embedding=[]),
+        other("feature-extraction", embedding=[float("inf")]),
+        other("fill-mask", masks=[[{"token": "a", "token_id": -1, "score": 0.5}]]),
+        other("text-classification"),
         other("summarization", embedding=[1.0]),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RESULT.validate_python(wrong)
@@ -70,9 +85,18 @@ def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"label": "A"}, {"score": 0.5}, {"score": float("nan")}, {"scores": []}, {"tokens": 0}, {"tokens": "3"},
-        {"scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.9}]}, {"extra": 1},
-        {"classified_at": datetime(2026, 1, 1)}, {"labels": []}, {"abstained": True}, {"task": "summarization"},
+        {"label": "A"},
+        {"score": 0.5},
+        {"score": float("nan")},
+        {"scores": []},
+        {"tokens": 0},
+        {"tokens": "3"},
+        {"scores": [{"label": "B", "score": 0.75}, {"label": "A", "score": 0.9}]},
+        {"extra": 1},
+        {"classified_at": datetime(2026, 1, 1)},
+        {"labels": []},
+        {"abstained": True},
+        {"task": "summarization"},
     ],
 )
 def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:
@@ -90,8 +114,17 @@ def test_message_is_strict_and_keeps_unknown_fields_aside() -> None:
 
 def test_dead_letter_headers_fit_their_schema() -> None:
     letter = DeadLetter(
-        topic="t", partition="0", offset="1", stage=Stage.DECODE, class_name="c", exception_class_name="e",
-        exception_message="m", reason=Reason.INVALID_JSON, attempts="1", model="", version="1",
+        topic="t",
+        partition="0",
+        offset="1",
+        stage=Stage.DECODE,
+        class_name="c",
+        exception_class_name="e",
+        exception_message="m",
+        reason=Reason.INVALID_JSON,
+        attempts="1",
+        model="",
+        version="1",
     )
     headers = {name: value.decode() for name, value in letter.headers()}
     jsonschema.validate(headers, json_schema("dead-letter"))

@@ -104,7 +104,12 @@ class Joiner:
     """
 
     def __init__(
-        self, device: Executor, begin: Begin, full_tokens: int, max_delay_s: float, overlaps: bool = False,
+        self,
+        device: Executor,
+        begin: Begin,
+        full_tokens: int,
+        max_delay_s: float,
+        overlaps: bool = False,
         span: MakeSpan = no_span,
     ) -> None:
         self._device, self._begin, self._overlaps, self._span = device, begin, overlaps, span
@@ -156,8 +161,11 @@ class Joiner:
         waited, batches that ran (all forwards of a batch together) and how many tokens were in them.
         """
         with self._counting:
-            return {**self._counts, "busy_s": round(self._busy_s, 6),
-                    "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()}}
+            return {
+                **self._counts,
+                "busy_s": round(self._busy_s, 6),
+                "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()},
+            }
 
     def _run_waiting(self) -> None:
         calls = [call for call in self._take() if call.future.set_running_or_notify_cancel()]

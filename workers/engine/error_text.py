@@ -3,8 +3,14 @@
 _MOST_CHARS = 200
 # cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails. cuBLAS names another one
 # where it lacks memory for its handle.
-_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed",
-                 "allocation_failed", "cublas_status_not_initialized when calling `cublascreate")
+_MEMORY_TEXTS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+    "allocation_failed",
+    "cublas_status_not_initialized when calling `cublascreate",
+)
 
 
 def one_line(error: BaseException) -> str:

@@ -46,9 +46,7 @@ def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
         return parts[0]
     type_ids = None
     if any(part.type_ids is not None for part in parts):
-        type_ids = np.concatenate(
-            [np.zeros(len(p.ids), np.uint8) if p.type_ids is None else p.type_ids for p in parts]
-        )
+        type_ids = np.concatenate([np.zeros(len(p.ids), np.uint8) if p.type_ids is None else p.type_ids for p in parts])
     targets = None
     if any(part.targets is not None for part in parts):
         targets = np.concatenate(
@@ -91,9 +89,11 @@ def select(packed: PackedSequences, rows: NDArray[np.intp]) -> PackedSequences:
         chosen = zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
         tokens = np.concatenate([np.arange(start, end) for start, end in chosen])
     return PackedSequences(
-        packed.ids[tokens], packed.lengths[rows], None if packed.type_ids is None else packed.type_ids[tokens],
+        packed.ids[tokens],
+        packed.lengths[rows],
+        None if packed.type_ids is None else packed.type_ids[tokens],
         None if packed.targets is None else packed.targets[rows],
-    )  # fmt: skip
+    )
 
 
 def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:

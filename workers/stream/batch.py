@@ -96,8 +96,14 @@ class MicroBatch:
     """
 
     def __init__(
-        self, items: list[Item], calls: list[Call], ends: list[tuple[PartitionProgress, int]], sizes: Counter[int],
-        polled_at: float, span: Span = INVALID_SPAN, weight: int = 0,
+        self,
+        items: list[Item],
+        calls: list[Call],
+        ends: list[tuple[PartitionProgress, int]],
+        sizes: Counter[int],
+        polled_at: float,
+        span: Span = INVALID_SPAN,
+        weight: int = 0,
     ) -> None:
         self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
         self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
@@ -115,8 +121,10 @@ class MicroBatch:
         The span goes with the rest: what is sent last ends it.
         """
         answers, taken = self.answers(), sum(weight(item.record) for item in self.items[:count])
-        return (self._part(self.items[:count], answers[:count], INVALID_SPAN, taken),
-                self._part(self.items[count:], answers[count:], self.span, self.weight - taken))
+        return (
+            self._part(self.items[:count], answers[:count], INVALID_SPAN, taken),
+            self._part(self.items[count:], answers[count:], self.span, self.weight - taken),
+        )
 
     def _part(self, items: list[Item], answers: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
         mine = {progress.partition for progress, _ in self.ends}
@@ -144,8 +152,10 @@ class MicroBatch:
 
     def has_letters(self) -> bool:
         """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
-        return any(isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
-                   for item, outcome in zip(self.items, self.answers(), strict=True))
+        return any(
+            isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
+            for item, outcome in zip(self.items, self.answers(), strict=True)
+        )
 
     def note_answered(self) -> None:
         """All answers are there; when the last one came is noted the first time: the breaker may ask again."""
@@ -156,8 +166,12 @@ class MicroBatch:
 
     def stages(self, sent_at: float, acknowledged_at: float) -> Stages:
         """How long each part of its way took; both in monotonic seconds, and after `note_answered`."""
-        return Stages(self.received_at - self.polled_at, self.answered_at - self.received_at,
-                      sent_at - self.answered_at, acknowledged_at - sent_at)
+        return Stages(
+            self.received_at - self.polled_at,
+            self.answered_at - self.received_at,
+            sent_at - self.answered_at,
+            acknowledged_at - sent_at,
+        )
 
 
 def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
@@ -165,8 +179,11 @@ def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
 
     What is wrong with a message itself is no model's fault. Messages of partitions that were taken away do not count.
     """
-    answers = [answer for item, answer in zip(batch.items, batch.answers(), strict=True)
-               if item.message is not None and not item.progress.revoked]
+    answers = [
+        answer
+        for item, answer in zip(batch.items, batch.answers(), strict=True)
+        if item.message is not None and not item.progress.revoked
+    ]
     refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
     failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
     return len(answers) - refused.total() + failed.total(), failed
@@ -202,8 +219,11 @@ def make_items(
 def _oversized(record: ConsumerRecord) -> DecodeError:
     headers = record.headers
     if isinstance(headers, HeadersLeftOut):
-        return DecodeError(Reason.TOO_LARGE, f"{headers.number} headers in {headers.size} bytes; "
-                                             f"{MOST_HEADERS} in {MOST_HEADER_BYTES} bytes are taken at most")
+        return DecodeError(
+            Reason.TOO_LARGE,
+            f"{headers.number} headers in {headers.size} bytes; "
+            f"{MOST_HEADERS} in {MOST_HEADER_BYTES} bytes are taken at most",
+        )
     return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MOST_KEY_BYTES} are taken at most")
 
 
@@ -216,8 +236,14 @@ def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list
         if message is None:
             continue
         labels = message.candidate_labels
-        request = Request(message.text, message.text_pair, message.top_k, None if labels is None else tuple(labels),
-                          message.hypothesis_template, message.multi_label)
+        request = Request(
+            message.text,
+            message.text_pair,
+            message.top_k,
+            None if labels is None else tuple(labels),
+            message.hypothesis_template,
+            message.multi_label,
+        )
         rows.setdefault(item.model, []).append(row)
         requests.setdefault(item.model, []).append(request)
     return [Call(model, rows[model], requests[model], classifiers[model]) for model in rows]

@@ -198,8 +198,9 @@ class Pipeline:
     def _to_be_shipped(self) -> bool:
         """Would `_ship` send something now?"""
         batch = self._next_to_ship()
-        return (batch is not None and batch is not self.gate.held and batch.answered()
-                and self._delivery.ready_for(batch))
+        return (
+            batch is not None and batch is not self.gate.held and batch.answered() and self._delivery.ready_for(batch)
+        )
 
     def _next_to_ship(self) -> MicroBatch | None:
         """The oldest that is not sent yet."""

@@ -136,8 +136,12 @@ class Stats:
     def _of(self, partition: int) -> dict[str, Any]:
         sent = self._sent
         dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
-        return {"in": self._received[partition], "results": sent.results[partition],
-                "skipped": sent.skipped[partition], "dead_letters": dict(_by_reason(dead))}
+        return {
+            "in": self._received[partition],
+            "results": sent.results[partition],
+            "skipped": sent.skipped[partition],
+            "dead_letters": dict(_by_reason(dead)),
+        }
 
     def _labels(self) -> dict[str, dict[str, int]]:
         models: dict[str, dict[str, int]] = {}
@@ -151,4 +155,3 @@ def _by_reason(dead_letters: Counter[tuple[int, str]]) -> Counter[str]:
     for (_, reason), count in dead_letters.items():
         found[reason] += count
     return found
-

@@ -52,7 +52,11 @@ class PipelineWorker:
     """
 
     def __init__(
-        self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str,
+        self,
+        name: str,
+        settings: Settings,
+        classifiers: Mapping[str, Classifier],
+        worker_id: str,
         reach: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._name, self._settings, self._classifiers = name, settings, classifiers
@@ -104,8 +108,9 @@ class PipelineWorker:
         if not self._thread.is_alive():
             raise StreamError(f"pipeline {self._name} is not running")
         if self._restarts.too_many():
-            raise StreamError(f"pipeline {self._name} started anew {self._restarts.in_row} times in a row: "
-                              f"{self._trouble}")
+            raise StreamError(
+                f"pipeline {self._name} started anew {self._restarts.in_row} times in a row: {self._trouble}"
+            )
         idle_s = time.monotonic() - self._turned_at
         silent = idle_s > SILENT_S and self._trouble is None and not self._stopping.is_set()
         loop = {"loop": f"the loop has not turned for more than {SILENT_S:g} s"} if silent else {}
@@ -114,8 +119,10 @@ class PipelineWorker:
             raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
         oldest_s = self._pipeline.oldest_s() if self._pipeline else 0.0
         if oldest_s > self._stall_s:
-            raise StreamError(f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
-                              f"(stall_timeout_s is {self._stall_s:.0f})")
+            raise StreamError(
+                f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
+                f"(stall_timeout_s is {self._stall_s:.0f})"
+            )
 
     def command(self, command: Command, timeout_s: float) -> "Future[Answer]":
         """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
@@ -179,8 +186,9 @@ class PipelineWorker:
                 pause_s = self._restarts.ended(self._stats.delivered())
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
-                log.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s",
-                          self._name, error, pause_s)
+                log.error(
+                    "pipeline %s: %s; starting anew from the committed offsets in %.0f s", self._name, error, pause_s
+                )
                 self._stopping.wait(pause_s)
             except BaseException as error:  # a bug: loud, and never committed
                 self._fail(error)
@@ -189,8 +197,13 @@ class PipelineWorker:
     def _end_hanging(self) -> None:
         """Others' transactions: who died cannot end its own."""
         kafka = self._settings.kafka
-        hanging = HangingTransactions(self._config, kafka, self._pipeline_settings, self._settings.group_id(self._name),
-                                      lambda transactional_id: self._make_transactional(transactional_id).close(0))
+        hanging = HangingTransactions(
+            self._config,
+            kafka,
+            self._pipeline_settings,
+            self._settings.group_id(self._name),
+            lambda transactional_id: self._make_transactional(transactional_id).close(0),
+        )
         while not self._stopping.wait(kafka.transaction_timeout_ms / 1000):
             hanging.end()
 
@@ -203,8 +216,12 @@ class PipelineWorker:
 
     def _fail(self, error: BaseException) -> None:
         self._failure, self._state = error, "failed"
-        log.critical("pipeline %s stopped: %s", self._name, error,
-                     exc_info=None if isinstance(error, LabelstreamError) else error)
+        log.critical(
+            "pipeline %s stopped: %s",
+            self._name,
+            error,
+            exc_info=None if isinstance(error, LabelstreamError) else error,
+        )
 
     def _run_once(self) -> None:
         """One consumer, one sink: what they held is abandoned with them, never committed."""
@@ -214,17 +231,18 @@ class PipelineWorker:
                 # committed offsets.
                 producer = self._make_producer()
                 stack.callback(producer.close, CLOSE_MS / 1000)
-                consumer = make_consumer(self._config, self._settings.kafka, self._pipeline_settings,
-                                         self._settings.group_id(self._name))
+                consumer = make_consumer(
+                    self._config, self._settings.kafka, self._pipeline_settings, self._settings.group_id(self._name)
+                )
             except KafkaError as error:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
-            source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history,
-                                  self._lives)
+            source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history, self._lives)
             stack.callback(source.close, CLOSE_MS)
             stack.push(source.beginning.on_exit)
             delivery = self._make_delivery(source, producer)
-            self._pipeline = pipeline = Pipeline(self._pipeline_settings, source, delivery, self._classifiers,
-                                                 self._stats, self._reach, self._breaker)
+            self._pipeline = pipeline = Pipeline(
+                self._pipeline_settings, source, delivery, self._classifiers, self._stats, self._reach, self._breaker
+            )
             if self._calls is not None:
                 pipeline.keep_busy(self._calls)
             stack.callback(self._forget_pipeline)
@@ -239,13 +257,12 @@ class PipelineWorker:
         return IdempotentProducer(partial(make_producer, config, kafka, limits))
 
     def _make_transactional(self, transactional_id: str) -> TransactionalProducer:
-        make = partial(make_transactional_producer, self._config, self._settings.kafka, self._limits.sizes(),
-                       transactional_id)
+        make = partial(
+            make_transactional_producer, self._config, self._settings.kafka, self._limits.sizes(), transactional_id
+        )
         return TransactionalProducer(make, self._settings.group_id(self._name), self._pipeline_settings, self._reach)
 
-    def _make_delivery(
-        self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer
-    ) -> Delivery:
+    def _make_delivery(self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer) -> Delivery:
         kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
         sink = ResultSink(self._name, settings, producer, self._limits)
         if isinstance(producer, TransactionalProducer):

@@ -20,7 +20,9 @@ def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, res
     arguments = [json.dumps(plain(kafka)), *topics, group, str(count), str(result_bytes)]
     done = subprocess.run(  # noqa: S603 - this very interpreter
         [sys.executable, "-m", "labelstream.deploy.bench.baselines.bare_kafka", *arguments],
-        capture_output=True, text=True)
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"bare kafka-python failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout)
@@ -28,9 +30,13 @@ def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, res
 
 def main(kafka_json: str, source: str, output: str, dead_letter: str, group: str, count: int, size: int) -> float:
     """CPU seconds from the first record on."""
-    settings = load_settings({
-        "kafka": json.loads(kafka_json), "models": {"m": {"source": "unused"}},
-        "pipelines": {"p": {"input": source, "output": output, "dead_letter": dead_letter, "model": "m"}}})
+    settings = load_settings(
+        {
+            "kafka": json.loads(kafka_json),
+            "models": {"m": {"source": "unused"}},
+            "pipelines": {"p": {"input": source, "output": output, "dead_letter": dead_letter, "model": "m"}},
+        }
+    )
     pipeline, kafka = settings.pipelines["p"], settings.kafka
     config = connected_config(kafka)
     producer = make_producer(config, kafka, [1_048_576])

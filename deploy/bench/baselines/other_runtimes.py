@@ -79,8 +79,13 @@ def _onnx(model: Any, names: tuple[str, ...]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         program = torch.onnx.export(
-            _Logits(model), tuple(example[name] for name in names), dynamo=True, input_names=list(names),
-            dynamic_shapes=(tuple(sizes for _ in names),), verbose=False)
+            _Logits(model),
+            tuple(example[name] for name in names),
+            dynamo=True,
+            input_names=list(names),
+            dynamic_shapes=(tuple(sizes for _ in names),),
+            verbose=False,
+        )
         assert program is not None
         program.save(path)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -41,9 +41,15 @@ class TextbookReplica:
 
 def textbook_application(source: str, dtype: str, device: str, threads: int) -> serve.Application:
     gpus = 1 if device == "cuda" else 0
-    return serve.deployment(TextbookReplica).options(  # type: ignore[attr-defined]
-        name=DEPLOYMENT, max_ongoing_requests=10_000, ray_actor_options={"num_cpus": 0, "num_gpus": gpus},
-    ).bind(source, dtype, device, threads)
+    return (
+        serve.deployment(TextbookReplica)
+        .options(  # type: ignore[attr-defined]
+            name=DEPLOYMENT,
+            max_ongoing_requests=10_000,
+            ray_actor_options={"num_cpus": 0, "num_gpus": gpus},
+        )
+        .bind(source, dtype, device, threads)
+    )
 
 
 class Textbook:

@@ -29,7 +29,11 @@ class BestPipeline:
     """Answers the first of `texts`. `labels`: of zero-shot, where a text is as many sequences."""
 
     def __init__(
-        self, source: str, device: torch.device, dtype: torch.dtype | None, texts: Sequence[str],
+        self,
+        source: str,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        texts: Sequence[str],
         labels: Sequence[str] = (),
     ) -> None:
         self._pipeline = make_pipeline(source, ZERO_SHOT if labels else CLASSIFICATION, device, dtype)

@@ -61,8 +61,7 @@ def model_stats() -> dict[str, Any]:
 
 def processes(pipeline: str = "p") -> Processes:
     status = runtime.status()
-    worker, replica = (next(iter(found.values())) for found in
-                       (status["pipelines"][pipeline], status["models"][MODEL]))
+    worker, replica = (next(iter(found.values())) for found in (status["pipelines"][pipeline], status["models"][MODEL]))
     return Processes(worker["pid"], replica["pid"])
 
 

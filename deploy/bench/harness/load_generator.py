@@ -106,8 +106,10 @@ class Traffic:
         with self._changed:
             while (seen := len(self._back_at)) < count:
                 if not self._changed.wait_for(lambda seen=seen: len(self._back_at) > seen, STALL_S):
-                    raise StartError(f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the "
-                                     "in-memory broker messages may have been dropped")
+                    raise StartError(
+                        f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the "
+                        "in-memory broker messages may have been dropped"
+                    )
 
     def _read(self) -> None:
         while not self._closed:
@@ -150,8 +152,9 @@ def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
         "ssl.ca.location": security.ca_file and str(security.ca_file),
         "ssl.certificate.location": security.cert_file and str(security.cert_file),
         "ssl.key.location": security.key_file and str(security.key_file),
-        "ssl.key.password": secret_of(security.key_password, security.key_password_file,
-                                      "kafka.security.key_password_file"),
+        "ssl.key.password": secret_of(
+            security.key_password, security.key_password_file, "kafka.security.key_password_file"
+        ),
     }
     return {name: value for name, value in found.items() if value is not None} | {"log_level": 2}
 
@@ -160,9 +163,13 @@ def _reader(config: dict[str, Any], topics: Sequence[str], in_memory: bool) -> C
     """All partitions from their beginnings, without a group's membership; read_committed."""
     # The in-memory broker keeps a fetch that finds nothing until its time is up, whatever comes meanwhile.
     soon = {"fetch.wait.max.ms": 10} if in_memory else {}
-    consumer = Consumer(config | soon | {"group.id": "labelstream-bench", "enable.auto.commit": False,
-                                         "isolation.level": "read_committed"})
+    consumer = Consumer(
+        config
+        | soon
+        | {"group.id": "labelstream-bench", "enable.auto.commit": False, "isolation.level": "read_committed"}
+    )
     found = {topic: consumer.list_topics(topic, timeout=10).topics[topic].partitions for topic in topics}
-    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING)
-                     for topic, numbers in found.items() for number in numbers])
+    consumer.assign(
+        [TopicPartition(topic, number, OFFSET_BEGINNING) for topic, numbers in found.items() for number in numbers]
+    )
     return consumer

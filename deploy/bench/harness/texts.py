@@ -31,8 +31,9 @@ def read_texts(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("--texts", f"{path} cannot be read ({type(error).__name__})",
-                          "name a file with one text per line, in UTF-8") from None
+        raise ConfigError(
+            "--texts", f"{path} cannot be read ({type(error).__name__})", "name a file with one text per line, in UTF-8"
+        ) from None
     texts = [line for line in lines if line.strip()]
     if not texts:
         raise ConfigError("--texts", f"{path} has no text", "name a file with one text per line")

@@ -21,7 +21,9 @@ def group_of(topics: Topics) -> str:
 
 
 def settings_for(
-    kafka: KafkaSettings, model: Mapping[str, Any], pipelines: Mapping[str, Topics],
+    kafka: KafkaSettings,
+    model: Mapping[str, Any],
+    pipelines: Mapping[str, Topics],
     delivery: Mapping[str, str] | None = None,
 ) -> Settings:
     """Pipelines with the same model, each with one worker. `delivery`: of those that are not at-least-once.
@@ -29,8 +31,12 @@ def settings_for(
     Secrets come from the environment or files, as everywhere.
     """
     found = {
-        name: {**topics._asdict(), "model": MODEL, "group_id": group_of(topics),
-               "delivery": (delivery or {}).get(name, "at_least_once")}
+        name: {
+            **topics._asdict(),
+            "model": MODEL,
+            "group_id": group_of(topics),
+            "delivery": (delivery or {}).get(name, "at_least_once"),
+        }
         for name, topics in pipelines.items()
     }
     return load_settings({"kafka": plain(kafka), "models": {MODEL: dict(model)}, "pipelines": found})

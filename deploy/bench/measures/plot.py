@@ -17,8 +17,14 @@ def against_latency(figures: dict[str, Any], title: str, path: Path) -> None:
     for kind, color, marker in KINDS:
         axis.plot(rates, [point["latency_ms"][kind] for point in load], color=color, marker=marker, label=kind)
     for point in load:
-        axis.annotate(f"{point['share']:.0%}", (point["results_per_s"], point["latency_ms"]["p50"]),
-                      textcoords="offset points", xytext=(6, -14), fontsize=9, color="tab:blue")
+        axis.annotate(
+            f"{point['share']:.0%}",
+            (point["results_per_s"], point["latency_ms"]["p50"]),
+            textcoords="offset points",
+            xytext=(6, -14),
+            fontsize=9,
+            color="tab:blue",
+        )
     forward = figures["latency"]["light"]["forward_ms"]["p50"]
     axis.axhline(forward, color="gray", linestyle=":", label=f"the forward of one message, p50: {forward:.1f} ms")
     axis.axvline(capacity, color="gray", linestyle="--", label=f"all at once: {capacity:.0f} messages/s")

@@ -67,13 +67,16 @@ def measure(plan: BackendsPlan, say: Say) -> dict[str, Any]:
     return {
         "hardware": hardware(torch.device("cpu")),
         "texts": {"count": len(texts), "mean_tokens": round(float(packed.lengths.mean()), 1)},
-        "backends": {name: {
-            "dtype": str(ways[name].dtype).removeprefix("torch."),
-            "texts_per_s": round(statistics.median(of), 2),
-            "of_torch": round(statistics.median(a / b for a, b in zip(of, rates["torch"], strict=True)), 3),
-            "agreement": round(agreed[name], 5),
-            "start_s": round(start_s[name], 2),
-        } for name, of in rates.items()},
+        "backends": {
+            name: {
+                "dtype": str(ways[name].dtype).removeprefix("torch."),
+                "texts_per_s": round(statistics.median(of), 2),
+                "of_torch": round(statistics.median(a / b for a, b in zip(of, rates["torch"], strict=True)), 3),
+                "agreement": round(agreed[name], 5),
+                "start_s": round(start_s[name], 2),
+            }
+            for name, of in rates.items()
+        },
     }
 
 
@@ -83,8 +86,12 @@ def _ways(plan: BackendsPlan, say: Say) -> tuple[dict[str, Backend], dict[str, f
     if plan.quantize:
         lines = [] if plan.texts is None else plan.texts.read_text(encoding="utf-8-sig").splitlines()
         enough = sum(1 for line in lines if line.strip()) >= LEAST
-        options["openvino int8"] = {**own, "quantize": "int8", "min_agreement": 0.0,
-                                    "calibration_texts": plan.texts if enough else None}
+        options["openvino int8"] = {
+            **own,
+            "quantize": "int8",
+            "min_agreement": 0.0,
+            "calibration_texts": plan.texts if enough else None,
+        }
     ways: dict[str, Backend] = {}
     start_s: dict[str, float] = {}
     description = None

@@ -74,8 +74,10 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
 
 def said(measured: dict[str, float]) -> str:
     """A round in one line."""
-    return (f"engine {measured['engine']:.1f} texts/s, MFU {measured['mfu']:.2f}, pipeline {measured['same']:.1f} and "
-            f"{measured['default']:.1f}")
+    return (
+        f"engine {measured['engine']:.1f} texts/s, MFU {measured['mfu']:.2f}, pipeline {measured['same']:.1f} and "
+        f"{measured['default']:.1f}"
+    )
 
 
 class Comparison:
@@ -105,8 +107,10 @@ class Comparison:
         took = timed(self._classify)
         after = engine.stats()
         measured = {
-            "engine": self._count / took.seconds, "engine_cpu_us": took.cpu_s / self._count * 1e6,
-            "mfu": self.flops / took.seconds / peak, "peak": peak,
+            "engine": self._count / took.seconds,
+            "engine_cpu_us": took.cpu_s / self._count * 1e6,
+            "mfu": self.flops / took.seconds / peak,
+            "peak": peak,
             "waste": 1 - (after["tokens"] - before["tokens"]) / (after["slots"] - before["slots"]),
         }
         self._latencies["engine"] += self._alone()
@@ -125,8 +129,12 @@ class Comparison:
         ways = [self._row("engine", every), self._row("same", every), self._row("default", every)]
         return {
             "hardware": hardware(engine.device),
-            "texts": {"count": self._count, "sequences": len(self.lengths), "longest": int(self.lengths.max()),
-                      "mean_tokens": round(float(self.lengths.mean()), 1)},
+            "texts": {
+                "count": self._count,
+                "sequences": len(self.lengths),
+                "longest": int(self.lengths.max()),
+                "mean_tokens": round(float(self.lengths.mean()), 1),
+            },
             "engine": {
                 "texts_per_s": median(every["engine"]),
                 "mfu": median(every["mfu"]),
@@ -138,27 +146,36 @@ class Comparison:
             },
             "matmul_peak_gflops": round(statistics.median(every["peak"]) / 1e9, 1),
             "pipeline": {
-                "same_dtype_texts_per_s": median(every["same"]), "same_dtype_batch_size": same.batch_size,
-                "default_texts_per_s": median(every["default"]), "default_batch_size": default.batch_size,
+                "same_dtype_texts_per_s": median(every["same"]),
+                "same_dtype_batch_size": same.batch_size,
+                "default_texts_per_s": median(every["default"]),
+                "default_batch_size": default.batch_size,
             },
             "ways": ways,
             "ratios": {
                 f"engine / {_NAMES[name]}": median([one["engine"] / one[name] for one in rounds])
                 for name in self._pipelines
             },
-            "limit": f"tokenizer: on one core it takes {share:.0%} of the time" if share > _TOKENIZER_LIMITS else
-                     f"device: tokenizing takes {share:.0%} of the time, all else is the model",
+            "limit": f"tokenizer: on one core it takes {share:.0%} of the time"
+            if share > _TOKENIZER_LIMITS
+            else f"device: tokenizing takes {share:.0%} of the time, all else is the model",
         }
 
     def _row(self, name: str, every: dict[str, list[float]]) -> dict[str, Any]:
         """A line of the table."""
-        row = {"way": _NAMES[name], "texts_per_s": median(every[name]),
-               "cpu_us_per_message": round(statistics.median(every[f"{name}_cpu_us"]), 1),
-               "latency_ms": percentiles(self._latencies[name])}
+        row = {
+            "way": _NAMES[name],
+            "texts_per_s": median(every[name]),
+            "cpu_us_per_message": round(statistics.median(every[f"{name}_cpu_us"]), 1),
+            "latency_ms": percentiles(self._latencies[name]),
+        }
         if name == "engine":
             tokens = self._engine.stats()["max_batch_tokens"]
-            return row | {"batches": f"{tokens} tokens", "padding_waste": median(every["waste"]),
-                          "mfu": median(every["mfu"])}
+            return row | {
+                "batches": f"{tokens} tokens",
+                "padding_waste": median(every["waste"]),
+                "mfu": median(every["mfu"]),
+            }
         pipeline = self._pipelines[name]
         per_text = self._pipeline_flops / self._count
         return row | {

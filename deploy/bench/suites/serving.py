@@ -83,8 +83,10 @@ class _Comparison:
         self._dtype = plan.precision.dtype
         folder, _ = resolve(plan.source, None)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
-        self._flops = {way: Flops(model, description.max_length, narrowed=way == "ours").of(self._lengths)
-                       / len(self._texts) for way in NAMES}
+        self._flops = {
+            way: Flops(model, description.max_length, narrowed=way == "ours").of(self._lengths) / len(self._texts)
+            for way in NAMES
+        }
         self._call = max(1, min(CALL, len(self._texts) // IN_FLIGHT))
         self._latencies: dict[str, list[float]] = {"ours": [], "theirs": []}
         self._tokenize_s = min(timed(lambda: task_for(description).prepare(requests)).seconds for _ in range(3))
@@ -106,8 +108,10 @@ class _Comparison:
         rounds = []
         for turn in range(self._plan.rounds):
             rounds.append(self._round())
-            say(f"round {turn + 1} of {self._plan.rounds}: the application's replica {rounds[-1]['ours']:.1f} texts/s, "
-                f"the textbook's {rounds[-1]['theirs']:.1f}")
+            say(
+                f"round {turn + 1} of {self._plan.rounds}: the application's replica {rounds[-1]['ours']:.1f} texts/s, "
+                f"the textbook's {rounds[-1]['theirs']:.1f}"
+            )
         return self._figures(rounds)
 
     def _round(self) -> dict[str, float]:
@@ -121,7 +125,9 @@ class _Comparison:
         self._latencies["theirs"] += self._theirs.latencies_ms
         slots = after["run_slots"] - before["run_slots"]
         return {
-            **_rates("ours", took, len(self._texts)), **_rates("theirs", theirs, len(self._few)), "peak": peak,
+            **_rates("ours", took, len(self._texts)),
+            **_rates("theirs", theirs, len(self._few)),
+            "peak": peak,
             "waste": 1 - (after["run_tokens"] - before["run_tokens"]) / slots if slots else 0.0,
             "device_busy": (after["busy_s"] - before["busy_s"]) / took.seconds,
             "caller_busy": took.cpu_s / took.seconds,
@@ -140,29 +146,47 @@ class _Comparison:
     def _figures(self, rounds: list[dict[str, float]]) -> dict[str, Any]:
         every = {name: [measured[name] for measured in rounds] for name in rounds[0]}
         stats = model_stats()
-        rows = {"ours": {"batches": f"{stats['max_batch_tokens']} tokens", "padding_waste": median(every["waste"])},
-                "theirs": {"batches": f"{self.batch_size} texts",
-                           "padding_waste": round(padding_waste(self._lengths, self.batch_size), 4)}}
-        ways = [{
-            "way": NAMES[way], "texts_per_s": median(every[way]), **row,
-            "mfu": median([one[way] * self._flops[way] / one["peak"] for one in rounds]),
-            "cpu_us_per_message": round(statistics.median(every[f"{way}_cpu_us"]), 1),
-            "latency_ms": percentiles(self._latencies[way]),
-        } for way, row in rows.items()]
+        rows = {
+            "ours": {"batches": f"{stats['max_batch_tokens']} tokens", "padding_waste": median(every["waste"])},
+            "theirs": {
+                "batches": f"{self.batch_size} texts",
+                "padding_waste": round(padding_waste(self._lengths, self.batch_size), 4),
+            },
+        }
+        ways = [
+            {
+                "way": NAMES[way],
+                "texts_per_s": median(every[way]),
+                **row,
+                "mfu": median([one[way] * self._flops[way] / one["peak"] for one in rounds]),
+                "cpu_us_per_message": round(statistics.median(every[f"{way}_cpu_us"]), 1),
+                "latency_ms": percentiles(self._latencies[way]),
+            }
+            for way, row in rows.items()
+        ]
         ratio = median([one["ours"] / one["theirs"] for one in rounds])
         tokenize_us = self._tokenize_s / len(self._texts) * 1e6
         return {
             "hardware": hardware(self._device),
             "texts": {"count": len(self._texts), "mean_tokens": round(float(self._lengths.mean()), 1)},
-            "serve": {"texts_per_s": ways[0]["texts_per_s"], "mfu": ways[0]["mfu"],
-                      "padding_waste": ways[0]["padding_waste"], "dtype": name_of(self._dtype),
-                      "dtype_why": self._plan.precision.why,
-                      "device_busy": median(every["device_busy"]), "caller_busy": median(every["caller_busy"])},
+            "serve": {
+                "texts_per_s": ways[0]["texts_per_s"],
+                "mfu": ways[0]["mfu"],
+                "padding_waste": ways[0]["padding_waste"],
+                "dtype": name_of(self._dtype),
+                "dtype_why": self._plan.precision.why,
+                "device_busy": median(every["device_busy"]),
+                "caller_busy": median(every["caller_busy"]),
+            },
             "textbook": {"texts_per_s": ways[1]["texts_per_s"], "batch_size": self.batch_size},
             "ways": ways,
             "ratios": {"the application's replica / textbook": ratio},
-            "limit": limit(statistics.median(every["device_busy"]), statistics.median(every["caller_busy"]),
-                           tokenize_us, statistics.median(every["ours_cpu_us"])),
+            "limit": limit(
+                statistics.median(every["device_busy"]),
+                statistics.median(every["caller_busy"]),
+                tokenize_us,
+                statistics.median(every["ours_cpu_us"]),
+            ),
         }
 
 

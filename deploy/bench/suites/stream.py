@@ -137,8 +137,15 @@ def _latency(plan: StreamPlan, way: Traffic, texts: list[str], capacity: float, 
     load = []
     for share in SHARES if plan.load_s else ():
         latencies, back = way.offered(texts, share * capacity, plan.load_s, seed=int(share * 100))
-        load.append({"share": share, "offered_per_s": round(share * capacity, 2), "results_per_s": round(back, 2),
-                     "messages": len(latencies), "latency_ms": percentiles(latencies)})
+        load.append(
+            {
+                "share": share,
+                "offered_per_s": round(share * capacity, 2),
+                "results_per_s": round(back, 2),
+                "messages": len(latencies),
+                "latency_ms": percentiles(latencies),
+            }
+        )
         say(f"offered {share:.0%} of {capacity:.1f}/s: {load[-1]['latency_ms']} ms")
     return found | ({"load": load} if load else {})
 
@@ -161,8 +168,13 @@ def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
         worker_ms = sum(stages_ms.values())
         for name, value in stages_ms.items():
             parts[name].append(value)
-        measured = {"way_ms": way_ms, "forward_ms": forward_ms, "over_forward_ms": way_ms - forward_ms,
-                    "worker_ms": worker_ms, "worker_over_forward_ms": worker_ms - forward_ms}
+        measured = {
+            "way_ms": way_ms,
+            "forward_ms": forward_ms,
+            "over_forward_ms": way_ms - forward_ms,
+            "worker_ms": worker_ms,
+            "worker_over_forward_ms": worker_ms - forward_ms,
+        }
         for name, value in measured.items():
             found[name].append(value)
     return {"messages": count, **_percentiles(found), "stages_ms": _percentiles(parts)}
@@ -183,26 +195,45 @@ def _percentiles(found: Rounds) -> dict[str, dict[str, float]]:
 
 
 def _together(
-    figures: dict[str, Any], rounds: list[dict[str, float]], latency: dict[str, Any], worker: dict[str, Any],
-    dead_letters: int, in_memory: bool,
+    figures: dict[str, Any],
+    rounds: list[dict[str, float]],
+    latency: dict[str, Any],
+    worker: dict[str, Any],
+    dead_letters: int,
+    in_memory: bool,
 ) -> dict[str, Any]:
     every: Rounds = {name: [measured[name] for measured in rounds] for name in rounds[0]}
     of_engine = [one["stream"] / one["engine"] for one in rounds]
-    row = {"way": "topic to topic", "texts_per_s": median(every["stream"]), "batches": figures["ways"][0]["batches"],
-           "padding_waste": median(every["stream_waste"]), "mfu": median(every["stream_mfu"]),
-           "cpu_us_per_message": round(statistics.median(every["stream_cpu_us"]), 1),
-           "latency_ms": latency["light"]["way_ms"]}
+    row = {
+        "way": "topic to topic",
+        "texts_per_s": median(every["stream"]),
+        "batches": figures["ways"][0]["batches"],
+        "padding_waste": median(every["stream_waste"]),
+        "mfu": median(every["stream_mfu"]),
+        "cpu_us_per_message": round(statistics.median(every["stream_cpu_us"]), 1),
+        "latency_ms": latency["light"]["way_ms"],
+    }
     device, busy = statistics.median(every["device_busy"]), statistics.median(every["worker_busy"])
     return figures | {
         "broker": "in-memory" if in_memory else "Kafka",
-        "stream": {"texts_per_s": median(every["stream"]), "of_engine": median(of_engine),
-                   "device_busy": round(device, 3), "worker_busy": round(busy, 3), "dead_letters": dead_letters},
+        "stream": {
+            "texts_per_s": median(every["stream"]),
+            "of_engine": median(of_engine),
+            "device_busy": round(device, 3),
+            "worker_busy": round(busy, 3),
+            "dead_letters": dead_letters,
+        },
         "worker": worker,
         "latency": latency,
         "ways": [row, *figures["ways"]],
         "ratios": {"topic to topic / engine": median(of_engine), **figures["ratios"]},
-        "limit": limit(device, busy, worker["kafka_python_us_per_message"], worker["cpu_us_per_message"],
-                       figures["engine"]["tokenize_us_per_text"]),
+        "limit": limit(
+            device,
+            busy,
+            worker["kafka_python_us_per_message"],
+            worker["cpu_us_per_message"],
+            figures["engine"]["tokenize_us_per_text"],
+        ),
     }
 
 

@@ -56,8 +56,9 @@ def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
 def _compare(tokenizer: Tokenizer, words: list[str], count: int, rounds: int) -> dict[str, float]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    description = ModelDescription("bench", "", "text-classification", ("a",), Activation.SOFTMAX, 512, 1,
-                                   tokenizer.to_str())  # fmt: skip
+    description = ModelDescription(
+        "bench", "", "text-classification", ("a",), Activation.SOFTMAX, 512, 1, tokenizer.to_str()
+    )
     ours = TextTokenizer(description)
     texts = make_texts(words, count)
     odd = "\x01" if json.loads(tokenizer.to_str())["model"]["type"] == "WordPiece" else "\u200d"
@@ -108,16 +109,19 @@ def make_texts(words: list[str], count: int, mean_words: int = 26, seed: int = 1
     texts = []
     for _ in range(count):
         length = max(1, round(mean_words * rng.lognormvariate(-(SIGMA**2) / 2, SIGMA)))
-        text = [word + rng.choice(",.!?") if rng.random() < 1 / 8 else word
-                for word in rng.choices(words, weights, k=length)]
+        text = [
+            word + rng.choice(",.!?") if rng.random() < 1 / 8 else word
+            for word in rng.choices(words, weights, k=length)
+        ]
         texts.append(" ".join([text[0].capitalize(), *text[1:]]))
     return texts
 
 
 def wordpiece(words: list[str]) -> Tokenizer:
     """As BERT's, lower case."""
-    pieces = dict.fromkeys([*_SPECIALS, *_SIGNS, *(f"##{sign}" for sign in _SIGNS), *words,
-                            *(f"##{part}" for part in _SYLLABLES)])  # fmt: skip
+    pieces = dict.fromkeys(
+        [*_SPECIALS, *_SIGNS, *(f"##{sign}" for sign in _SIGNS), *words, *(f"##{part}" for part in _SYLLABLES)]
+    )
     made = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))  # noqa: S106
     made.normalizer = normalizers.BertNormalizer()
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -128,8 +132,12 @@ def bpe(words: list[str]) -> Tokenizer:
     """As RoBERTa's, learned from texts of these words."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(vocab_size=30_000, special_tokens=_SPECIALS, show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=30_000,
+        special_tokens=_SPECIALS,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     made.train_from_iterator([*make_texts(words, 5_000, seed=3), " ".join(words)], trainer)
     return _framed(made)
 
@@ -137,27 +145,37 @@ def bpe(words: list[str]) -> Tokenizer:
 def unigram(words: list[str]) -> Tokenizer:
     """As XLM-R's: whole words are likelier than their parts."""
     whole = {f"\u2581{word}": -6 - rank / 3_000 for rank, word in enumerate(words)}
-    pieces = {**dict.fromkeys(_SPECIALS, 0.0), **whole,
-              **dict.fromkeys(_SYLLABLES, -12.0), **dict.fromkeys([*_SIGNS, "\u2581"], -15.0)}  # fmt: skip
+    pieces = {
+        **dict.fromkeys(_SPECIALS, 0.0),
+        **whole,
+        **dict.fromkeys(_SYLLABLES, -12.0),
+        **dict.fromkeys([*_SIGNS, "\u2581"], -15.0),
+    }
     made = Tokenizer(models.Unigram(list(pieces.items()), unk_id=1))
-    made.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always"),
-    ])  # fmt: skip
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always"),
+        ]
+    )
     return _framed(made)
 
 
 def _framed(tokenizer: Tokenizer) -> Tokenizer:
     ids = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids)
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
+    )
     return tokenizer
 
 
 def _show(figures: dict[str, dict[str, float]]) -> None:
     table = Table("tokenizer", "tokens", "by words", "16% not", "plain", "plain / by words", "plain / 16% not")
     for name, found in figures.items():
-        table.add_row(name, *(f"{found[key]:.1f}" for key in ("tokens", "words", "mixed", "plain", "plain / words",
-                                                             "plain / mixed")))
+        table.add_row(
+            name,
+            *(f"{found[key]:.1f}" for key in ("tokens", "words", "mixed", "plain", "plain / words", "plain / mixed")),
+        )
     console = Console(width=120)
     console.print(table)
     console.print("microseconds of CPU per text, caches warm")

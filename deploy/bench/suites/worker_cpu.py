@@ -14,7 +14,11 @@ Rounds = dict[str, list[float]]
 
 
 def cpu_rounds(
-    stream: Callable[[list[str]], float], bare: Callable[[int, int], float], texts: list[str], rounds: int, say: Say,
+    stream: Callable[[list[str]], float],
+    bare: Callable[[int, int], float],
+    texts: list[str],
+    rounds: int,
+    say: Say,
     pipeline: str = "p",
 ) -> Rounds:
     """CPU microseconds per message: `total` of the worker, `bare` of kafka-python alone, `own`: the difference.
@@ -33,8 +37,10 @@ def cpu_rounds(
         for name, value in (("total", total), ("bare", alone), ("own", total - alone)):
             found[name].append(value / count * 1e6)
         found["rate"].append(count / seconds)
-        say(f"round {turn} of {rounds}: {found['total'][-1]:.1f} us of CPU per message with a null model, "
-            f"{found['own'][-1]:.1f} without kafka-python's part")
+        say(
+            f"round {turn} of {rounds}: {found['total'][-1]:.1f} us of CPU per message with a null model, "
+            f"{found['own'][-1]:.1f} without kafka-python's part"
+        )
     return found
 
 

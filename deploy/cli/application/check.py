@@ -14,8 +14,11 @@ def check(
     config: ConfigFile,
     connect: Annotated[
         bool,
-        typer.Option("--connect", help="Also ask the brokers for topics and permissions, and load every model (a hub "
-                                       "model that is not in the cache is downloaded)."),
+        typer.Option(
+            "--connect",
+            help="Also ask the brokers for topics and permissions, and load every model (a hub "
+            "model that is not in the cache is downloaded).",
+        ),
     ] = False,
 ) -> None:
     """Check a config file and say what it means.
@@ -51,8 +54,11 @@ def _summary(settings: Any) -> list[str]:
     used = used_models(settings)
     for name, model in settings.models.items():
         revision = f", revision {model.revision}" if model.revision else ""
-        replicas = f"{model.replicas.min} to {model.replicas.max}" if model.replicas.max > model.replicas.min else str(
-            model.replicas.min)
+        replicas = (
+            f"{model.replicas.min} to {model.replicas.max}"
+            if model.replicas.max > model.replicas.min
+            else str(model.replicas.min)
+        )
         unused = "" if name in used else " (no pipeline uses it: it is not started)"
         replicas = plural(replicas, "replica")
         lines.append(f"model {name}: {model.source}{revision}, {replicas}, device {model.device}{unused}")

@@ -65,11 +65,14 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
         found = admin.describe_topics([topic])[0]
         allowed = found.get("authorized_operations")
         if found["error_code"] == NOT_ALLOWED:
-            remarks.problems.append(f"{where}: no permission to see topic {topic}; create it if it is missing, and "
-                                    f"grant {right} on it")
+            remarks.problems.append(
+                f"{where}: no permission to see topic {topic}; create it if it is missing, and grant {right} on it"
+            )
         elif found["error_code"]:
-            remarks.problems.append(f"{where}: topic {topic} does not exist; create it, for example with "
-                                    f"kafka-topics.sh --create --topic {topic} --partitions 6")
+            remarks.problems.append(
+                f"{where}: topic {topic} does not exist; create it, for example with "
+                f"kafka-topics.sh --create --topic {topic} --partitions 6"
+            )
         else:
             partitions[key], sizes[key] = len(found["partitions"]), max_message_bytes(admin, topic)
             if key != "input":
@@ -84,8 +87,10 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
             f"({partitions['output']}) as in {pipeline.input} ({partitions['input']}); add some"
         )
     if 0 < partitions.get("input", 0) < pipeline.workers.max:
-        remarks.notes.append(f"pipelines.{name}.workers: {pipeline.workers.max}, but topic {pipeline.input} has only "
-                             f"{partitions['input']} partitions: the other workers would have nothing to do")
+        remarks.notes.append(
+            f"pipelines.{name}.workers: {pipeline.workers.max}, but topic {pipeline.input} has only "
+            f"{partitions['input']} partitions: the other workers would have nothing to do"
+        )
     _compare_sizes(name, pipeline, sizes, remarks)
 
 
@@ -95,14 +100,21 @@ def _check_cleanup(admin: Any, where: str, topic: str, remarks: Remarks) -> None
 
     compacted = is_compacted(admin, topic)
     if compacted is None:
-        remarks.notes.append(f"{where}: cleanup.policy of topic {topic} cannot be read (DESCRIBE_CONFIGS is missing); "
-                             "if it is compact, the topic takes no record without a key")
+        remarks.notes.append(
+            f"{where}: cleanup.policy of topic {topic} cannot be read (DESCRIBE_CONFIGS is missing); "
+            "if it is compact, the topic takes no record without a key"
+        )
     elif compacted:
         key = where.rpartition(".")[2]
-        means = ("each message without a key becomes a dead letter" if key == "output"
-                 else "a record without a key gets one of ours")
-        remarks.notes.append(f"{where}: topic {topic} is compacted (cleanup.policy): it keeps the last record of each "
-                             f"key, and {means}; give all messages keys of their own, or set cleanup.policy=delete")
+        means = (
+            "each message without a key becomes a dead letter"
+            if key == "output"
+            else "a record without a key gets one of ours"
+        )
+        remarks.notes.append(
+            f"{where}: topic {topic} is compacted (cleanup.policy): it keeps the last record of each "
+            f"key, and {means}; give all messages keys of their own, or set cleanup.policy=delete"
+        )
 
 
 def _compare_sizes(name: str, pipeline: Any, sizes: dict[str, int | None], remarks: Remarks) -> None:
@@ -110,8 +122,10 @@ def _compare_sizes(name: str, pipeline: Any, sizes: dict[str, int | None], remar
     taken, offered = sizes.get("dead_letter"), sizes.get("input")
     for key, size in sizes.items():
         if size is None:
-            remarks.notes.append(f"pipelines.{name}.{key}: max.message.bytes cannot be read (DESCRIBE_CONFIGS is "
-                                 "missing); Kafka's default is assumed")
+            remarks.notes.append(
+                f"pipelines.{name}.{key}: max.message.bytes cannot be read (DESCRIBE_CONFIGS is "
+                "missing); Kafka's default is assumed"
+            )
     if taken is not None and offered is not None and taken < offered:
         remarks.notes.append(
             f"pipelines.{name}.dead_letter: topic {pipeline.dead_letter} takes {taken} bytes a message, the input "

@@ -105,8 +105,10 @@ def _require_stopped(admin: Any, pipeline: str, group: str) -> None:
     found = admin.describe_groups([group])[group]
     if found["group_state"] not in IDLE_STATES:
         members = plural(len(found["members"]), "member")
-        raise StartError(f"pipeline {pipeline} runs: group {group} has {members}; stop it first, and wait until its "
-                         "workers have left")
+        raise StartError(
+            f"pipeline {pipeline} runs: group {group} has {members}; stop it first, and wait until its "
+            "workers have left"
+        )
 
 
 def _moves(admin: Any, topic: str, group: str, target: Numbers | int | str) -> list[Move]:
@@ -142,15 +144,20 @@ def _targets(admin: Any, partitions: list[Any], target: Numbers | int | str) -> 
         if number not in first:
             raise ConfigError("--to-offset", f"there is no partition {number}", f"there are {len(first)}, from 0 on")
         if not first[number] <= offset <= end[number]:
-            raise ConfigError("--to-offset", f"partition {number} has no offset {offset}",
-                              f"{first[number]} is its first, {end[number]} its end")
+            raise ConfigError(
+                "--to-offset",
+                f"partition {number} has no offset {offset}",
+                f"{first[number]} is its first, {end[number]} its end",
+            )
     return target
 
 
 def _show(topic: str, moves: list[Move]) -> None:
     rows = [("partition", "now", "then", "effect")]
-    rows += [(f"{topic}:{move.partition}", "-" if move.now is None else str(move.now), str(move.then), move.effect())
-             for move in sorted(moves)]
+    rows += [
+        (f"{topic}:{move.partition}", "-" if move.now is None else str(move.now), str(move.then), move.effect())
+        for move in sorted(moves)
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         typer.echo("  ".join([row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3]]))
@@ -163,8 +170,10 @@ def _set(admin: Any, pipeline: str, topic: str, group: str, offsets: Numbers) ->
     from labelstream.workers.stream.consumer.assignment import as_kafka
 
     answer = admin.alter_group_offsets(
-        group, as_kafka({TopicPartition(topic, number): offset for number, offset in offsets.items()}))
+        group, as_kafka({TopicPartition(topic, number): offset for number, offset in offsets.items()})
+    )
     refused = sorted({error.__name__ for error in answer.values() if error is not NoError})
     if refused:
-        raise StartError(f"group {group}: the broker refuses new offsets ({', '.join(refused)}); is pipeline "
-                         f"{pipeline} running?")
+        raise StartError(
+            f"group {group}: the broker refuses new offsets ({', '.join(refused)}); is pipeline {pipeline} running?"
+        )

@@ -55,6 +55,8 @@ def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dic
     if not workers:
         raise StartError(f"no worker of pipeline {pipeline} reports; it may be starting: `labelstream run` shows it")
     if silent and all(answer["status"] == "absent" for answer in answers.values()):
-        raise StartError(f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
-                         f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did")
+        raise StartError(
+            f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
+            f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did"
+        )
     return answers

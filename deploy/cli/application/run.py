@@ -22,14 +22,22 @@ def run(
     config: ConfigFile,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A running Ray cluster (or `auto`) instead of a local Ray. The "
-                                             "application is removed from it again at the end."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A running Ray cluster (or `auto`) instead of a local Ray. The "
+            "application is removed from it again at the end.",
+        ),
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, metavar="PORT", help="Show metrics at this machine's PORT, /metrics, for a "
-                                                            "Prometheus; without, nowhere. With --address they are "
-                                                            "where that Ray shows its own."),
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="Show metrics at this machine's PORT, /metrics, for a "
+            "Prometheus; without, nowhere. With --address they are "
+            "where that Ray shows its own.",
+        ),
     ] = None,
 ) -> None:
     """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
@@ -38,8 +46,11 @@ def run(
     hold, then everything ends. A second signal waits for nothing but the end.
     """
     if address is not None and metrics_port is not None:
-        raise ConfigError("--metrics-port", "comes beside --address", "that Ray has a port of its own: see `ray start "
-                          "--metrics-export-port`")
+        raise ConfigError(
+            "--metrics-port",
+            "comes beside --address",
+            "that Ray has a port of its own: see `ray start --metrics-export-port`",
+        )
     settings = load_config(config)
     folder = go_on_sheltered() if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
@@ -60,9 +71,15 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
             if folder is not None:
                 note_address(folder, runtime.address())
             for name, pipeline in settings.pipelines.items():
-                log.info("pipeline %s: %s -> %s, dead letters to %s, model %s, %s", name, pipeline.input,
-                         pipeline.output, pipeline.dead_letter, ", ".join(pipeline.allowed_models),
-                         plural(pipeline.workers.max, "worker"))
+                log.info(
+                    "pipeline %s: %s -> %s, dead letters to %s, model %s, %s",
+                    name,
+                    pipeline.input,
+                    pipeline.output,
+                    pipeline.dead_letter,
+                    ", ".join(pipeline.allowed_models),
+                    plural(pipeline.workers.max, "worker"),
+                )
             runtime.deploy(settings, on_progress=_log_progress)
             log.info("everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started)
             _watch(runtime)

@@ -64,8 +64,10 @@ def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], foun
     for kind in ("pipelines", "models"):
         for name, replicas in found[kind].items():
             for replica, stats in replicas.items():
-                console.print(f"{kind[:-1]} {name}: {replica} on {stats.get('node', '?')}, process "
-                              f"{stats.get('pid', '?')}", soft_wrap=True)
+                console.print(
+                    f"{kind[:-1]} {name}: {replica} on {stats.get('node', '?')}, process {stats.get('pid', '?')}",
+                    soft_wrap=True,
+                )
     for name, reason in found.get("scaling", {}).get("reasons", {}).items():
         console.print(f"{name}: {escape(reason)}", soft_wrap=True)
     for pipeline in pipelines:

@@ -8,8 +8,20 @@ from typing import Any, NamedTuple
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons
 from labelstream.deploy.names import model_deployment
 
-PIPELINE_COLUMNS = ("pipeline", "workers", "state", "in/s", "out/s", "results", "dead letters", "lag", "oldest s",
-                    "in flight", "p50 ms", "p99 ms")
+PIPELINE_COLUMNS = (
+    "pipeline",
+    "workers",
+    "state",
+    "in/s",
+    "out/s",
+    "results",
+    "dead letters",
+    "lag",
+    "oldest s",
+    "in flight",
+    "p50 ms",
+    "p99 ms",
+)
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
 Replicas = Mapping[str, Mapping[str, Any]]
@@ -57,16 +69,22 @@ class StatusView:
     def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
         """Of `labelstream.deploy.control.control_plane.Board.status()`."""
         scaling = status.get("scaling", {})
-        return [self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
-                for name, replicas in status.get("pipelines", {}).items()]
+        return [
+            self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
+            for name, replicas in status.get("pipelines", {}).items()
+        ]
 
     def models(self, status: Mapping[str, Any]) -> list[ModelView]:
         """Of `labelstream.deploy.control.control_plane.Board.status()`."""
         targets = status.get("scaling", {}).get("targets", {})
         return [
-            ModelView(name, len(replicas), self._rate(f"model-{name}", replicas, "sequences"),
-                      self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)),
-                      targets.get(model_deployment(name)))
+            ModelView(
+                name,
+                len(replicas),
+                self._rate(f"model-{name}", replicas, "sequences"),
+                self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)),
+                targets.get(model_deployment(name)),
+            )
             for name, replicas in status.get("models", {}).items()
         ]
 
@@ -95,8 +113,12 @@ class StatusView:
             p50_ms=max((latency["p50"] for latency in latencies), default=None),
             p99_ms=max((latency["p99"] for latency in latencies), default=None),
             troubles=tuple(sorted({str(worker["trouble"]) for worker in workers if worker.get("trouble")})),
-            alarms=tuple(sorted({str(alarm) for worker in workers for alarm in worker.get("alarms") or ()}
-                                | ({warnings[name]} if name in warnings else set()))),
+            alarms=tuple(
+                sorted(
+                    {str(alarm) for worker in workers for alarm in worker.get("alarms") or ()}
+                    | ({warnings[name]} if name in warnings else set())
+                )
+            ),
         )
 
     def _rate(self, owner: str, replicas: Replicas, counter: str) -> float:
@@ -122,10 +144,19 @@ def _lag_seen(workers: list[Mapping[str, Any]]) -> int | None:
 def cells(view: PipelineView) -> tuple[str, ...]:
     """A pipeline under `PIPELINE_COLUMNS`."""
     return (
-        view.name, str(view.workers), view.state, f"{view.in_rate:.0f}", f"{view.out_rate:.0f}", str(view.results),
-        reasons(view.dead_letters), number(view.lag), number(view.oldest_s), str(view.in_flight),
-        number(view.p50_ms), number(view.p99_ms),
-    )  # fmt: skip
+        view.name,
+        str(view.workers),
+        view.state,
+        f"{view.in_rate:.0f}",
+        f"{view.out_rate:.0f}",
+        str(view.results),
+        reasons(view.dead_letters),
+        number(view.lag),
+        number(view.oldest_s),
+        str(view.in_flight),
+        number(view.p50_ms),
+        number(view.p99_ms),
+    )
 
 
 def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> Any:
@@ -156,13 +187,19 @@ def line(view: PipelineView) -> str:
 def model_line(view: ModelView) -> str:
     """A model in one line."""
     wanted = f" ({view.wanted} wanted)" if view.wanted not in (None, view.replicas) else ""
-    return (f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
-            f"{view.busy:.0%} busy")
+    return (
+        f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
+        f"{view.busy:.0%} busy"
+    )
 
 
 def problems(view: PipelineView) -> list[str]:
     """What a person should look at."""
     nobody = ["no worker reports: it starts, or its machines are not there"] if view.workers == 0 else []
     unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
-    return [*nobody, *unready, *(f"trouble: {text}" for text in view.troubles),
-            *(f"alarm: {text}" for text in view.alarms)]
+    return [
+        *nobody,
+        *unready,
+        *(f"trouble: {text}" for text in view.troubles),
+        *(f"alarm: {text}" for text in view.alarms),
+    ]

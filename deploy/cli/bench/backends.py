@@ -12,8 +12,13 @@ from labelstream.deploy.cli.common.console import out, say
 
 def backends(
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the "
-                                                                  "demo's, which is too small to say much.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SOURCE",
+            help="A directory, or a model of the hub. Default: the demo's, which is too small to say much.",
+        ),
     ] = str(DEMO_MODEL),
     texts: Annotated[
         Path | None, typer.Option(help="A file with one text per line, also to quantize by. Default: made-up texts.")
@@ -38,9 +43,23 @@ def backends(
 def _show(figures: dict[str, Any]) -> None:
     from rich.table import Table
 
-    table = Table("backend", "dtype", "texts/s", "of torch", "float32's label", "start, s", title=figures["hardware"],
-                  title_justify="left")
+    table = Table(
+        "backend",
+        "dtype",
+        "texts/s",
+        "of torch",
+        "float32's label",
+        "start, s",
+        title=figures["hardware"],
+        title_justify="left",
+    )
     for name, found in figures["backends"].items():
-        table.add_row(name, found["dtype"], f"{found['texts_per_s']:.1f}", f"{found['of_torch']:.2f}",
-                      f"{found['agreement']:.2%}", f"{found['start_s']:.1f}")
+        table.add_row(
+            name,
+            found["dtype"],
+            f"{found['texts_per_s']:.1f}",
+            f"{found['of_torch']:.2f}",
+            f"{found['agreement']:.2%}",
+            f"{found['start_s']:.1f}",
+        )
     out().print(table)

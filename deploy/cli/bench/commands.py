@@ -17,12 +17,20 @@ from labelstream.deploy.cli.common.process_group import go_on_sheltered
 from labelstream.workers.errors import ConfigError
 
 TASKS = ("text-classification", "zero-shot-classification")
-bench = typer.Typer(name="bench", help="Measure a model on this machine, on texts of your own, beside what one would "
-                                       "write without this worker.", no_args_is_help=True)
+bench = typer.Typer(
+    name="bench",
+    help="Measure a model on this machine, on texts of your own, beside what one would write without this worker.",
+    no_args_is_help=True,
+)
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the "
-                                                              "demo's, which is too small to say much.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="SOURCE",
+        help="A directory, or a model of the hub. Default: the demo's, which is too small to say much.",
+    ),
 ]
 Texts = Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")]
 Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")]
@@ -39,8 +47,15 @@ bench.command()(backends)
 
 @bench.command()
 def engine(
-    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
-    task: Task = TASKS[0], labels: Labels = "", dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    model: Model = str(DEMO_MODEL),
+    texts: Texts = None,
+    count: Count = 1_000,
+    mean_tokens: MeanTokens = 32,
+    task: Task = TASKS[0],
+    labels: Labels = "",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    rounds: Rounds = 5,
     json_file: JsonFile = None,
 ) -> None:
     """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
@@ -56,8 +71,14 @@ def engine(
 
 @bench.command()
 def serve(
-    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
-    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5, json_file: JsonFile = None,
+    model: Model = str(DEMO_MODEL),
+    texts: Texts = None,
+    count: Count = 1_000,
+    mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    rounds: Rounds = 5,
+    json_file: JsonFile = None,
 ) -> None:
     """The model's replica as the application has it beside the textbook's: @serve.batch around transformers' pipeline.
 
@@ -77,12 +98,23 @@ def serve(
 
 @bench.command()
 def stream(
-    model: Model = str(DEMO_MODEL), texts: Texts = None, count: Count = 1_000, mean_tokens: MeanTokens = 32,
-    dtype: Dtype = "auto", device: Device = "auto", rounds: Rounds = 5,
+    model: Model = str(DEMO_MODEL),
+    texts: Texts = None,
+    count: Count = 1_000,
+    mean_tokens: MeanTokens = 32,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    rounds: Rounds = 5,
     bootstrap: Annotated[
         str | None,
-        typer.Option("--bootstrap-servers", "--bootstrap", "-b", metavar="HOST:PORT", help="A broker without TLS and "
-                     "login. Default: an in-memory one. The topics of the run (labelstream-bench.*) are deleted."),
+        typer.Option(
+            "--bootstrap-servers",
+            "--bootstrap",
+            "-b",
+            metavar="HOST:PORT",
+            help="A broker without TLS and "
+            "login. Default: an in-memory one. The topics of the run (labelstream-bench.*) are deleted.",
+        ),
     ] = None,
     config: OptionalConfig = None,
     light: Annotated[int, typer.Option(min=1, help="How many messages are sent one by one.")] = 100,
@@ -107,8 +139,20 @@ def stream(
         from labelstream.deploy.cli.common.connect import made_topics
 
         plan = StreamPlan(
-            model, texts, count, mean_tokens, dtype, device, rounds, kafka=kafka, run=uuid.uuid4().hex[:8],
-            paced=in_memory, light=light, load_s=load_s if plot else 0.0, null_count=null_count)
+            model,
+            texts,
+            count,
+            mean_tokens,
+            dtype,
+            device,
+            rounds,
+            kafka=kafka,
+            run=uuid.uuid4().hex[:8],
+            paced=in_memory,
+            light=light,
+            load_s=load_s if plot else 0.0,
+            null_count=null_count,
+        )
         with made_topics(connect(kafka), plan.topics(), plan.groups()):
             figures = measure(plan, say)
     view.show(figures, "of messages one by one, topic to topic from the timestamp to the result")

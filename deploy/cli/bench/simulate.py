@@ -20,9 +20,13 @@ WIDTH = 48
 
 def simulate(
     trace: Annotated[
-        Path | None, typer.Argument(metavar="[TRACE.csv]", help="Rows of seconds,messages[,partition]: so many "
-                                    "messages arrive from then to the next row. Without one: the shipped traces, with "
-                                    "all settings of the others, which takes minutes.")
+        Path | None,
+        typer.Argument(
+            metavar="[TRACE.csv]",
+            help="Rows of seconds,messages[,partition]: so many "
+            "messages arrive from then to the next row. Without one: the shipped traces, with "
+            "all settings of the others, which takes minutes.",
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Goals and bounds are taken from it.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Which one of the config, where it has several.")] = None,
@@ -41,8 +45,16 @@ def simulate(
     """
     from labelstream.deploy.simulate.world import Cluster
 
-    goal, cluster = _from_config(config, pipeline, Cluster(
-        replica_per_s=replica_per_s, worker_per_s=worker_per_s, node_start_s=node_start_s, model_start_s=model_start_s))
+    goal, cluster = _from_config(
+        config,
+        pipeline,
+        Cluster(
+            replica_per_s=replica_per_s,
+            worker_per_s=worker_per_s,
+            node_start_s=node_start_s,
+            model_start_s=model_start_s,
+        ),
+    )
     if plot is not None:
         from labelstream.deploy.simulate.plot import pyplot
 
@@ -73,8 +85,11 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
     chosen = settings.pipelines[name]
     model = settings.models[chosen.model]
     return Goal(chosen.target_drain_s, chosen.max_lag_s, model.replicas.min), cluster._replace(
-        calls=chosen.most_in_flight, call_messages=min(ORDINARY_RECORDS, chosen.max_poll_records),
-        most_replicas=model.replicas.max, most_workers=chosen.workers.max)
+        calls=chosen.most_in_flight,
+        call_messages=min(ORDINARY_RECORDS, chosen.max_poll_records),
+        most_replicas=model.replicas.max,
+        most_workers=chosen.workers.max,
+    )
 
 
 def _one(path: Path, cluster: "Cluster", goal: "Goal", partitions: int, plot: Path | None) -> dict[str, Any]:
@@ -94,10 +109,16 @@ def _one(path: Path, cluster: "Cluster", goal: "Goal", partitions: int, plot: Pa
 
 def _figures(outcome: "Outcome") -> dict[str, float]:
     return {
-        "gpu_hours": outcome.gpu_hours, "least_gpu_hours": outcome.least_gpu_hours, "late_s": outcome.late_s,
-        "late_share": outcome.late_share, "p99_s": outcome.p99_s, "peak_lag": int(outcome.lag.max()),
-        "peak_age_s": float(outcome.age_s.max()), "most_replicas": int(outcome.replicas.max()), "moves": outcome.moves,
-    }  # fmt: skip
+        "gpu_hours": outcome.gpu_hours,
+        "least_gpu_hours": outcome.least_gpu_hours,
+        "late_s": outcome.late_s,
+        "late_share": outcome.late_share,
+        "p99_s": outcome.p99_s,
+        "peak_lag": int(outcome.lag.max()),
+        "peak_age_s": float(outcome.age_s.max()),
+        "most_replicas": int(outcome.replicas.max()),
+        "moves": outcome.moves,
+    }
 
 
 def _show_one(outcomes: "dict[str, Outcome]", goal: "Goal") -> None:
@@ -106,9 +127,16 @@ def _show_one(outcomes: "dict[str, Outcome]", goal: "Goal") -> None:
     table = Table("way", "GPU-h", "peak lag", "oldest", "p99", f">{goal.max_lag_s:g} s", "replicas", "moves")
     for way, outcome in outcomes.items():
         found = _figures(outcome)
-        table.add_row(way, f"{found['gpu_hours']:.2f}", f"{found['peak_lag']:.0f}", f"{found['peak_age_s']:.0f} s",
-                      f"{found['p99_s']:.0f} s", f"{found['late_share']:.1%}", f"{found['most_replicas']:.0f}",
-                      f"{found['moves']:.0f}")
+        table.add_row(
+            way,
+            f"{found['gpu_hours']:.2f}",
+            f"{found['peak_lag']:.0f}",
+            f"{found['peak_age_s']:.0f} s",
+            f"{found['p99_s']:.0f} s",
+            f"{found['late_share']:.1%}",
+            f"{found['most_replicas']:.0f}",
+            f"{found['moves']:.0f}",
+        )
     console = out()
     console.print(table)
     console.print(f"the least that could do: {next(iter(outcomes.values())).least_gpu_hours:.2f} GPU-hours")
@@ -149,21 +177,44 @@ def _show_all(rows: "list[Row]", verdict: Any) -> None:
 
     from labelstream.deploy.simulate.compare import OURS
 
-    table = Table("way", "its best setting for all", "score", "cost", "late", title=f"{verdict.traces} traces, means",
-                  title_justify="left")
+    table = Table(
+        "way",
+        "its best setting for all",
+        "score",
+        "cost",
+        "late",
+        title=f"{verdict.traces} traces, means",
+        title_justify="left",
+    )
     for way, found in sorted(verdict.best.items(), key=lambda entry: entry[1]["score"]):
         table.add_row(way, found["setting"], *(f"{found[name]:.2f}" for name in ("score", "cost", "late")))
     console = out()
     console.print(table)
     table = Table("trace", "seed", "score", "best of all with any setting", "GPU-hours", "late", "p99", "moves")
     for ours in (found for found in rows if found.way == OURS):
-        best = min((found for found in rows if (found.trace, found.seed) == (ours.trace, ours.seed)),
-                   key=lambda found: found.score)
-        table.add_row(ours.trace, str(ours.seed), f"{ours.score:.2f}", f"{best.score:.2f} ({best.way})",
-                      f"{ours.gpu_hours:.1f}", f"{ours.late_share:.1%}", f"{ours.p99_s:.0f} s", str(ours.moves))
+        best = min(
+            (found for found in rows if (found.trace, found.seed) == (ours.trace, ours.seed)),
+            key=lambda found: found.score,
+        )
+        table.add_row(
+            ours.trace,
+            str(ours.seed),
+            f"{ours.score:.2f}",
+            f"{best.score:.2f} ({best.way})",
+            f"{ours.gpu_hours:.1f}",
+            f"{ours.late_share:.1%}",
+            f"{ours.p99_s:.0f} s",
+            str(ours.moves),
+        )
     console.print(table)
-    console.print("cost: GPU-hours over the least that could do; late: mean lateness beyond max_lag_s, in units of it; "
-                  "score: their sum", soft_wrap=True)
+    console.print(
+        "cost: GPU-hours over the least that could do; late: mean lateness beyond max_lag_s, in units of it; "
+        "score: their sum",
+        soft_wrap=True,
+    )
     for found in verdict.behind:
-        console.print(f"more than 10% behind the best: {found['trace']}, seed {found['seed']}: {found['score']:.2f}, "
-                      f"{found['best']:.2f} by {found['of']}", soft_wrap=True)
+        console.print(
+            f"more than 10% behind the best: {found['trace']}, seed {found['seed']}: {found['score']:.2f}, "
+            f"{found['best']:.2f} by {found['of']}",
+            soft_wrap=True,
+        )

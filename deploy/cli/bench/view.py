@@ -44,25 +44,35 @@ def show_stream(figures: Mapping[str, Any]) -> None:
     """What a stream has beside the table."""
     console, worker, light = out(), figures["worker"], figures["latency"]["light"]
     over, inside, stages = light["over_forward_ms"], light["worker_over_forward_ms"], light["stages_ms"]
-    console.print(f"worker, with a model that takes no time: {worker['cpu_us_per_message']:.1f} us of CPU per message, "
-                  f"{worker['own_cpu_us_per_message']:.1f} of them its own, "
-                  f"{worker['kafka_python_us_per_message']:.1f} bare kafka-python's; "
-                  f"{worker['messages_per_s_with_null_model']:.0f} messages/s")
-    console.print(f"a message alone: p50 {light['way_ms']['p50']:.1f} ms, of which the forward takes "
-                  f"{light['forward_ms']['p50']:.1f}; the way without the forward p50 {over['p50']:.1f}, "
-                  f"p99 {over['p99']:.1f} ms")
+    console.print(
+        f"worker, with a model that takes no time: {worker['cpu_us_per_message']:.1f} us of CPU per message, "
+        f"{worker['own_cpu_us_per_message']:.1f} of them its own, "
+        f"{worker['kafka_python_us_per_message']:.1f} bare kafka-python's; "
+        f"{worker['messages_per_s_with_null_model']:.0f} messages/s"
+    )
+    console.print(
+        f"a message alone: p50 {light['way_ms']['p50']:.1f} ms, of which the forward takes "
+        f"{light['forward_ms']['p50']:.1f}; the way without the forward p50 {over['p50']:.1f}, "
+        f"p99 {over['p99']:.1f} ms"
+    )
     parts = ", ".join(f"{name} {found['p50']:.1f}" for name, found in stages.items())
-    console.print(f"of that in the worker, from the poll to the acknowledgement: p50 {inside['p50']:.1f}, "
-                  f"p99 {inside['p99']:.1f} ms (p50 of its parts, the forward among them: {parts})")
+    console.print(
+        f"of that in the worker, from the poll to the acknowledgement: p50 {inside['p50']:.1f}, "
+        f"p99 {inside['p99']:.1f} ms (p50 of its parts, the forward among them: {parts})"
+    )
     for point in figures["latency"].get("load", ()):
         latency = point["latency_ms"]
         if latency:
-            console.print(f"offered {point['share']:>4.0%}: {point['results_per_s']:>9.1f} results/s, "
-                          f"p50 {latency['p50']:>9.1f} ms, p99 {latency['p99']:>9.1f} ms")
+            console.print(
+                f"offered {point['share']:>4.0%}: {point['results_per_s']:>9.1f} results/s, "
+                f"p50 {latency['p50']:>9.1f} ms, p99 {latency['p99']:>9.1f} ms"
+            )
     if figures["broker"] == "in-memory":
-        console.print("The broker was in memory, in this very process. It holds a fetch that finds nothing until its "
-                      "time is up, so that latencies say little, and it drops what is older than 4 MB a partition: no "
-                      "more was under way than it keeps. --bootstrap-servers measures on yours.")
+        console.print(
+            "The broker was in memory, in this very process. It holds a fetch that finds nothing until its "
+            "time is up, so that latencies say little, and it drops what is older than 4 MB a partition: no "
+            "more was under way than it keeps. --bootstrap-servers measures on yours."
+        )
     if figures["stream"]["dead_letters"]:
         console.print(f"{figures['stream']['dead_letters']} messages became dead letters")
 
@@ -75,7 +85,9 @@ def write(figures: Mapping[str, Any], path: Path | None) -> None:
 def _cells(way: Mapping[str, Any]) -> list[str]:
     latency = way.get("latency_ms", {})
     return [
-        way["way"], f"{way['texts_per_s']:.1f}", way["batches"],
+        way["way"],
+        f"{way['texts_per_s']:.1f}",
+        way["batches"],
         *(f"{way[key]:.1%}" if key in way else "" for key in ("padding_waste",)),
         f"{way['mfu']:.2f}" if "mfu" in way else "",
         f"{way['cpu_us_per_message']:.0f}",

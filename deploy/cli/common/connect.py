@@ -86,8 +86,10 @@ def require_topic(broker: Broker, topic: str, right: str) -> None:
     if found["error_code"] == NOT_ALLOWED or (not found["error_code"] and allowed is not None and right not in allowed):
         raise StartError(f"topic {topic}: no permission to {right.lower()} it; grant {right} on it")
     if found["error_code"] == UNKNOWN_TOPIC:
-        raise StartError(f"topic {topic}: does not exist at {broker.settings.bootstrap_servers}; create it, for "
-                         f"example with kafka-topics.sh --create --topic {topic}")
+        raise StartError(
+            f"topic {topic}: does not exist at {broker.settings.bootstrap_servers}; create it, for "
+            f"example with kafka-topics.sh --create --topic {topic}"
+        )
 
 
 @contextmanager

@@ -26,8 +26,11 @@ PLACE, PREFIX, NOTE = "/tmp", "labelstream-", "address"  # noqa: S108
 CONNECT_S = 1.0
 Address = Annotated[
     str,
-    typer.Option(metavar="ADDRESS", help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
-                                         "machine, or else whichever Ray finds."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
+        "machine, or else whichever Ray finds.",
+    ),
 ]
 
 
@@ -116,8 +119,9 @@ def address_of(address: str) -> str:
         return address
     local = noted_addresses()
     if len(local) > 1:
-        raise ConfigError("--address", "more than one `labelstream run` is on this machine",
-                          f"name one of {', '.join(local)}")
+        raise ConfigError(
+            "--address", "more than one `labelstream run` is on this machine", f"name one of {', '.join(local)}"
+        )
     if not local:
         return "auto"
     # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.

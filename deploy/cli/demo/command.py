@@ -28,8 +28,14 @@ def demo(
         str | None, typer.Option("--model", "-m", metavar="SOURCE", help="Another model: a directory or a hub id.")
     ] = None,
     bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", "-b", metavar="HOST:PORT", help="An existing broker instead of the "
-                                 "in-memory one. The topics of the run (labelstream-demo.*) are deleted at the end.")
+        str | None,
+        typer.Option(
+            "--bootstrap",
+            "-b",
+            metavar="HOST:PORT",
+            help="An existing broker instead of the "
+            "in-memory one. The topics of the run (labelstream-demo.*) are deleted at the end.",
+        ),
     ] = None,
 ) -> None:
     """Classify a stream of customer feedback: nothing to install, download or configure.
@@ -161,11 +167,13 @@ def _why(runtime: Any) -> str:
 def _settings(address: str, source: str, topics: Any, group: str) -> Any:
     from labelstream.workers.config_file import load_settings
 
-    settings = load_settings({
-        "kafka": {"bootstrap_servers": address},
-        "models": {MODEL: {"source": source, "max_delay_ms": 2}},
-        "pipelines": {PIPELINE: {**topics._asdict(), "model": MODEL, "group_id": group, "commit_interval_ms": 500}},
-    })
+    settings = load_settings(
+        {
+            "kafka": {"bootstrap_servers": address},
+            "models": {MODEL: {"source": source, "max_delay_ms": 2}},
+            "pipelines": {PIPELINE: {**topics._asdict(), "model": MODEL, "group_id": group, "commit_interval_ms": 500}},
+        }
+    )
     if settings.kafka.bootstrap_servers != address:
         raise ConfigError("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "leads the demo away from its own broker", "unset it")
     return settings
@@ -183,4 +191,3 @@ def _broker(bootstrap: str | None) -> Iterator[str]:
         yield broker.bootstrap
     finally:
         broker.close()
-

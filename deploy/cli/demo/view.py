@@ -76,16 +76,23 @@ def shown() -> Iterator[Show]:
 
 def state(totals: Totals, rate: float) -> str:
     """One line."""
-    return (f"{totals.accounted} of {totals.sent} messages came back, {rate:.0f}/s, p50 {number(totals.p50_ms)} ms, "
-            f"lag {totals.missing}, dead letters {reasons(totals.dead_letters)}")
+    return (
+        f"{totals.accounted} of {totals.sent} messages came back, {rate:.0f}/s, p50 {number(totals.p50_ms)} ms, "
+        f"lag {totals.missing}, dead letters {reasons(totals.dead_letters)}"
+    )
 
 
 def _table(totals: Totals, recent: Sequence[Answer], rate: float) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="labelstream demo", caption=Text(f"{state(totals, rate)}\nCtrl-C stops"),
-                  caption_justify="left", title_justify="left", expand=True)
+    table = Table(
+        title="labelstream demo",
+        caption=Text(f"{state(totals, rate)}\nCtrl-C stops"),
+        caption_justify="left",
+        title_justify="left",
+        expand=True,
+    )
     table.add_column("label", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")

@@ -33,9 +33,11 @@ from labelstream.workers.errors import ConfigError, StartError
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
 
 dlq = typer.Typer(
-    name="dlq", help="Look at the dead letters of a pipeline, and send them back.", no_args_is_help=True,
+    name="dlq",
+    help="Look at the dead letters of a pipeline, and send them back.",
+    no_args_is_help=True,
     rich_markup_mode="markdown",
-)  # fmt: skip
+)
 
 
 @dlq.command("list")
@@ -90,8 +92,10 @@ def show(
     with _letters(config, pipeline, wanted, limit=1) as (letters, done):
         letter = next(letters, None)
         if letter is None:
-            raise StartError(f"there is no dead letter at offset {offset} of partition {partition}; "
-                             "`labelstream dlq list` prints those that are there")
+            raise StartError(
+                f"there is no dead letter at offset {offset} of partition {partition}; "
+                "`labelstream dlq list` prints those that are there"
+            )
         for line in in_full(letter, letter.record in done):
             print(line)
 

@@ -26,8 +26,12 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="From before this time; written like --since.")]
 At = Annotated[
     list[str] | None,
-    typer.Option("--at", "--offset", metavar="PARTITION:OFFSET",
-                 help="Only this place of the dead-letter topic; may be repeated."),
+    typer.Option(
+        "--at",
+        "--offset",
+        metavar="PARTITION:OFFSET",
+        help="Only this place of the dead-letter topic; may be repeated.",
+    ),
 ]
 
 
@@ -50,7 +54,11 @@ def choose(settings: Any, name: str | None) -> Chosen:
 
 
 def selection(
-    reasons: list[str] | None, topic: str | None, since: str | None, until: str | None, at: list[str] | None,
+    reasons: list[str] | None,
+    topic: str | None,
+    since: str | None,
+    until: str | None,
+    at: list[str] | None,
 ) -> Any:
     """The `Selection` that the options mean. Raises ConfigError."""
     from labelstream.schemas.dead_letter import Reason

@@ -61,8 +61,9 @@ class _Redrive:
         from labelstream.workers.stream.dlq.redrive import describe_target
 
         if is_in_memory(broker.config):
-            raise StartError("the in-memory broker has no real transactions, so nothing can be redriven on it; use "
-                             "another broker")
+            raise StartError(
+                "the in-memory broker has no real transactions, so nothing can be redriven on it; use another broker"
+            )
         self._broker, self._wanted, self._limit = broker, wanted, limit
         self._dead_letter = pipeline.dead_letter
         require_topic(broker, self._dead_letter, "READ")

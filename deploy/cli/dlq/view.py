@@ -42,14 +42,17 @@ def as_entry(letter: Any, redriven: bool) -> dict[str, Any]:
 def as_export(letter: Any) -> str:
     """The whole record as a line of JSON. What is not UTF-8 stands as {"base64": ...}."""
     record = letter.record
-    return json.dumps({
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp_ms": record.timestamp,
-        "key": _text(record.key),
-        "value": _text(record.value),
-        "headers": [[_text(name.encode()), _text(value)] for name, value in record.headers],
-    }, ensure_ascii=False)
+    return json.dumps(
+        {
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp,
+            "key": _text(record.key),
+            "value": _text(record.value),
+            "headers": [[_text(name.encode()), _text(value)] for name, value in record.headers],
+        },
+        ensure_ascii=False,
+    )
 
 
 def in_full(letter: Any, redriven: bool) -> Iterator[str]:

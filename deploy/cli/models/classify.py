@@ -22,8 +22,12 @@ def classify(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="SOURCE", help="A directory, or a model of the hub. Default: the small "
-                                                            "sentiment model of the demo."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SOURCE",
+            help="A directory, or a model of the hub. Default: the small sentiment model of the demo.",
+        ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's model.")] = None,
     label: Annotated[

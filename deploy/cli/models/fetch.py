@@ -22,8 +22,11 @@ def fetch(
     named = [model.partition("@") for model in models]
     for source, at, revision in named:
         if not source or is_path(source) or bool(at) != bool(revision):
-            raise ConfigError("MODEL", f"{source + at + revision!r} is no model of the hub",
-                              "for example owner/name, or owner/name@COMMIT")
+            raise ConfigError(
+                "MODEL",
+                f"{source + at + revision!r} is no model of the hub",
+                "for example owner/name, or owner/name@COMMIT",
+            )
     for source, _, revision in named:
         found = resolve(source, revision or None)
         typer.echo(f"{escape(source)}@{found.revision}: {escape(str(found.folder))}")

@@ -19,11 +19,13 @@ class InMemoryBroker:
         from confluent_kafka import KafkaException, Producer
 
         try:
-            self._owner: Any = Producer({
-                "test.mock.num.brokers": brokers,
-                "bootstrap.servers": "127.0.0.1:1",  # replaced by the broker's own; without it a warning is logged
-                "log_level": 0,
-            })
+            self._owner: Any = Producer(
+                {
+                    "test.mock.num.brokers": brokers,
+                    "bootstrap.servers": "127.0.0.1:1",  # replaced by the broker's own; without it a warning is logged
+                    "log_level": 0,
+                }
+            )
             found = self._owner.list_topics(timeout=10).brokers.values()
         except KafkaException as error:
             raise StartError(f"the in-memory broker does not start: {error.args[0].str()}") from None
@@ -47,8 +49,10 @@ def broker(
         try:
             running = InMemoryBroker(brokers)
             typer.echo(running.bootstrap)
-            say("An in-memory broker at this address. It keeps nothing: a few MB per partition, gone when it stops "
-                "(Ctrl-C).")
+            say(
+                "An in-memory broker at this address. It keeps nothing: a few MB per partition, gone when it stops "
+                "(Ctrl-C)."
+            )
             say(f"Try: echo 'Works well' | labelstream produce trial --bootstrap {running.bootstrap.split(',')[0]}")
             threading.Event().wait()
         except KeyboardInterrupt:

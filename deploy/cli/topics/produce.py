@@ -25,8 +25,10 @@ def produce(
     config: OptionalConfig = None,
     format: Annotated[
         LineFormat,
-        typer.Option(help="auto: JSON objects are sent as they are, other lines become {\"text\": line}. "
-                          "json: every line must be a JSON object. text: every line is wrapped."),
+        typer.Option(
+            help='auto: JSON objects are sent as they are, other lines become {"text": line}. '
+            "json: every line must be a JSON object. text: every line is wrapped."
+        ),
     ] = LineFormat.AUTO,
     raw: Annotated[bool, typer.Option("--raw", help="Send every line exactly as it is, whatever it holds.")] = False,
     key_field: Annotated[
@@ -85,8 +87,9 @@ def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> 
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
     with explained(broker.settings):
-        producer = make_producer(broker.config, broker.settings, [LARGEST_RECORD_BYTES],
-                                 broker.settings.delivery_timeout_ms)
+        producer = make_producer(
+            broker.config, broker.settings, [LARGEST_RECORD_BYTES], broker.settings.delivery_timeout_ms
+        )
     try:
         with stops_on_signals():
             for key, value in reader.read(_with_progress(source)):

@@ -19,7 +19,9 @@ def calls_per_worker(
         for model in models:
             users[model] = users.get(model, 0) + workers.get(pipeline, 0)
     return {
-        pipeline: max(LEAST_CALLS, sum(math.ceil(CALLS_PER_REPLICA * replicas.get(model, 0) / max(1, users[model]))
-                                       for model in models))
+        pipeline: max(
+            LEAST_CALLS,
+            sum(math.ceil(CALLS_PER_REPLICA * replicas.get(model, 0) / max(1, users[model])) for model in models),
+        )
         for pipeline, models in models_of.items()
-    }  # fmt: skip
+    }

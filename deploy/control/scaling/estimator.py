@@ -65,11 +65,15 @@ class Estimator:
         at = readings.at
         return Seen(
             at,
-            {name: self._pipelines.setdefault(name, _PipelineHistory()).see(at, found)
-             for name, found in readings.pipelines.items()},
-            {name: self._models.setdefault(name, _ModelHistory()).see(at, found)
-             for name, found in readings.models.items()},
-        )  # fmt: skip
+            {
+                name: self._pipelines.setdefault(name, _PipelineHistory()).see(at, found)
+                for name, found in readings.pipelines.items()
+            },
+            {
+                name: self._models.setdefault(name, _ModelHistory()).see(at, found)
+                for name, found in readings.models.items()
+            },
+        )
 
 
 def _add_to(samples: deque[tuple[float, _Value]], at: float, value: _Value, keep_s: float) -> None:
@@ -108,8 +112,9 @@ class _ModelHistory:
         self._tokens_per_s: float | None = None
 
     def see(self, at: float, replicas: Mapping[str, ReplicaCounts]) -> ModelSeen:
-        self._totals.add(at, {name: (counts.tokens, counts.busy_s, counts.batches)
-                              for name, counts in replicas.items()})
+        self._totals.add(
+            at, {name: (counts.tokens, counts.busy_s, counts.batches) for name, counts in replicas.items()}
+        )
         tokens, busy_s, batches = self._totals.lately()
         if self._tokens_per_s is None:
             self._tokens_per_s = max((counts.measured for counts in replicas.values()), default=0.0) or None

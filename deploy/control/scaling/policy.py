@@ -57,10 +57,14 @@ class Policy:
     def __init__(self, rules: Rules, targets: Mapping[str, int] | None = None) -> None:
         self._rules = rules
         asked = targets or {}
-        self._models = {name: _ModelTarget(asked.get(model_deployment(name), rule.bounds.least))
-                        for name, rule in rules.models.items()}
-        self._pipelines = {name: _WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.least), rule.bounds)
-                           for name, rule in rules.pipelines.items()}
+        self._models = {
+            name: _ModelTarget(asked.get(model_deployment(name), rule.bounds.least))
+            for name, rule in rules.models.items()
+        }
+        self._pipelines = {
+            name: _WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.least), rule.bounds)
+            for name, rule in rules.pipelines.items()
+        }
 
     def decide(self, seen: Seen) -> Decision:
         reasons: dict[str, str] = {}
@@ -73,8 +77,11 @@ class Policy:
         state, bounds = self._models[name], self._rules.models[name].bounds
         model = seen.models.get(name, ModelSeen(0, None))
         state.notice(seen.at, model.replicas)
-        users = {pipeline: found for pipeline, found in seen.pipelines.items()
-                 if name in self._rules.pipelines[pipeline].models}
+        users = {
+            pipeline: found
+            for pipeline, found in seen.pipelines.items()
+            if name in self._rules.pipelines[pipeline].models
+        }
         if not users or any(found.stale for found in users.values()):
             reasons[model_deployment(name)] = "held: the brokers give no answer"
             return state.target
@@ -87,7 +94,8 @@ class Policy:
         within = self._within_reach(name, users, wanted, model.tokens_per_s)
         reasons[model_deployment(name)] = (
             f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} come per second, a replica does "
-            f"{model.tokens_per_s:.0f}: {wanted} needed" + (f", {within} can be kept busy" if within < wanted else ""))
+            f"{model.tokens_per_s:.0f}: {wanted} needed" + (f", {within} can be kept busy" if within < wanted else "")
+        )
         return state.follow(seen.at, bounds.of(within))
 
     def _demand(self, name: str, users: Mapping[str, PipelineSeen]) -> Demand:
@@ -95,8 +103,13 @@ class Policy:
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
             backlog = found.waiting * cost
-            one = Demand(backlog, found.arrival_per_s * cost, found.trend * cost,
-                         backlog / rules.target_drain_s, backlog / rules.max_lag_s)
+            one = Demand(
+                backlog,
+                found.arrival_per_s * cost,
+                found.trend * cost,
+                backlog / rules.target_drain_s,
+                backlog / rules.max_lag_s,
+            )
             total = Demand(*(a + b for a, b in zip(total, one, strict=True)))
         return total
 
@@ -123,15 +136,19 @@ class Policy:
         calls = sum(models[model] * share[model] for model in rules.models) * CALLS_PER_REPLICA
         for_calls = math.ceil(calls / rules.calls)
         for_cpu = 1 if found.worker_per_s is None else math.ceil(rate / (found.worker_per_s * WORKER_USABLE))
-        if can := [models[model] * speed / cost for model, cost in found.cost.items() if cost > 0
-                   and (speed := seen.models.get(model, ModelSeen(0, None)).tokens_per_s)]:
+        if can := [
+            models[model] * speed / cost
+            for model, cost in found.cost.items()
+            if cost > 0 and (speed := seen.models.get(model, ModelSeen(0, None)).tokens_per_s)
+        ]:
             # The models limit: more workers would only wait for them.
             most_useful = max(1, math.ceil(max(can) / ((found.worker_per_s or math.inf) * WORKER_USABLE)))
             for_cpu = min(for_cpu, most_useful)
         wanted = min(max(for_calls, for_cpu, 1), len(found.lag))
         reasons[pipeline_deployment(name)] = (
             f"{rate:.0f} messages/s to do; {for_cpu} workers for their CPU, {for_calls} to keep the replicas busy, "
-            f"{len(found.lag)} partitions")
+            f"{len(found.lag)} partitions"
+        )
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.least, len(found.lag)))
 
 
@@ -143,8 +160,10 @@ def skew(found: PipelineSeen) -> str | None:
     partition, most = max(found.lag.items(), key=lambda entry: entry[1])
     if most < SKEWED_SHARE * total or most < 4 * total / len(found.lag):
         return None
-    return (f"partition {partition} has {most} of the {total} messages that wait: more workers cannot help, other keys "
-            "or more partitions can")
+    return (
+        f"partition {partition} has {most} of the {total} messages that wait: more workers cannot help, other keys "
+        "or more partitions can"
+    )
 
 
 def _holding(found: PipelineSeen) -> int:
@@ -161,6 +180,7 @@ def _is_large(found: PipelineSeen) -> bool:
 
 def _share(seen: Seen, rules: Rules, pipeline: str, model: str) -> float:
     """How much of a model's work is this pipeline's, 0 to 1."""
+
     def work(name: str) -> float:
         found = seen.pipelines[name]
         return found.cost.get(model, 0.0) * (found.arrival_per_s + found.waiting)
@@ -205,8 +225,9 @@ class _ModelTarget:
 
     def coming_s(self, at: float, replicas: int) -> float:
         """Replica-seconds of the next `start_s` that those which are on their way will bring."""
-        return sum(min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items()
-                   if number > replicas)
+        return sum(
+            min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items() if number > replicas
+        )
 
     def follow(self, at: float, wanted: int) -> int:
         """Up at once; down to the most that was wanted lately."""

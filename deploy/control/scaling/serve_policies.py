@@ -38,8 +38,9 @@ class Publish:
     def _keep(self, context: AutoscalingContext) -> None:
         told_at, targets = 0.0, {}
         for deployment, replicas in (context.raw_metrics or {}).items():
-            last = max((series[-1] for series in replicas.values() if series), key=lambda point: point.timestamp,
-                       default=None)
+            last = max(
+                (series[-1] for series in replicas.values() if series), key=lambda point: point.timestamp, default=None
+            )
             if last is not None:
                 told_at = max(told_at, last.timestamp)
                 targets[deployment] = int(last.value)
@@ -67,7 +68,12 @@ def config(policy: type, least: int, most: int) -> AutoscalingConfig:
         # The field is to be replaced by a variable that each of the cluster's processes would have to have.
         warnings.simplefilter("ignore", DeprecationWarning)
         return AutoscalingConfig(
-            min_replicas=least, max_replicas=most, metrics_interval_s=METRICS_S, look_back_period_s=5 * METRICS_S,
-            upscale_delay_s=0, downscale_delay_s=0, downscale_to_zero_delay_s=0,
+            min_replicas=least,
+            max_replicas=most,
+            metrics_interval_s=METRICS_S,
+            look_back_period_s=5 * METRICS_S,
+            upscale_delay_s=0,
+            downscale_delay_s=0,
+            downscale_to_zero_delay_s=0,
             policy=AutoscalingPolicy(policy_function=policy),
         )

@@ -44,13 +44,21 @@ WORKER = (
     Metric("labelstream_transactions", "counter", ("pipeline", "outcome"), "Transactions committed or aborted"),
     Metric("labelstream_worker_cpu_seconds", "counter", _PIPELINE, "CPU of the workers' processes"),
     Metric("labelstream_messages_in_flight", "gauge", _PARTITION, "Messages between poll and acknowledgement"),
-    Metric("labelstream_message_latency_seconds", "histogram", _PIPELINE,
-           "From a message's Kafka timestamp to its acknowledged, or committed, result"),
-    Metric("labelstream_micro_batch_stage_seconds", "histogram", ("pipeline", "stage"),
-           "Parts of a micro-batch's way: decode, classify, wait for its turn, produce"),
+    Metric(
+        "labelstream_message_latency_seconds",
+        "histogram",
+        _PIPELINE,
+        "From a message's Kafka timestamp to its acknowledged, or committed, result",
+    ),
+    Metric(
+        "labelstream_micro_batch_stage_seconds",
+        "histogram",
+        ("pipeline", "stage"),
+        "Parts of a micro-batch's way: decode, classify, wait for its turn, produce",
+    ),
     Metric("labelstream_commit_seconds", "histogram", _PIPELINE, "From a commit's request to its answer"),
     Metric("labelstream_transaction_seconds", "histogram", _PIPELINE, "From a transaction's first record to its end"),
-)  # fmt: skip
+)
 
 BOARD = (
     Metric("labelstream_lag_messages", "gauge", _PARTITION, "Messages in the log that have no result"),
@@ -77,8 +85,12 @@ MODEL = (
     Metric("labelstream_model_forward_seconds", "histogram", _MODEL, "What a batch took on the device"),
     Metric("labelstream_model_batch_tokens", "histogram", _MODEL, "Tokens of a batch"),
     Metric("labelstream_model_max_batch_tokens", "gauge", ("model", "replica"), "Padded tokens a forward may have"),
-    Metric("labelstream_model_memory_bytes", "gauge", ("model", "replica", "kind"),
-           "Memory of the GPU: used, reserved, total"),
-)  # fmt: skip
+    Metric(
+        "labelstream_model_memory_bytes",
+        "gauge",
+        ("model", "replica", "kind"),
+        "Memory of the GPU: used, reserved, total",
+    ),
+)
 
 METRICS = {metric.name: metric for metric in (*WORKER, *BOARD, *MODEL)}

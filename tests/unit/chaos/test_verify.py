@@ -52,9 +52,16 @@ def _wrong_key(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen[:at], seen[at]._replace(key=b"another"), *seen[at + 1 :]]
 
 
-@pytest.mark.parametrize(("spoil", "named"), [
-    (_lost, "lost"), (_doubled, "duplicated"), (_wrong_label, "wrong"), (_wrong_score, "wrong"), (_wrong_key, "wrong"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (_lost, "lost"),
+        (_doubled, "duplicated"),
+        (_wrong_label, "wrong"),
+        (_wrong_score, "wrong"),
+        (_wrong_key, "wrong"),
+    ],
+)
 @settings(max_examples=30)
 @given(at=st.integers(0, 59))
 def test_each_fault_is_named(spoil: Callable[[list[Seen], int], list[Seen]], named: str, at: int) -> None:

@@ -21,8 +21,9 @@ def description(revision: str = "one", labels: tuple[str, ...] = ("no", "yes")) 
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
     )
-    return ModelDescription("fake", revision, "text-classification", labels, Activation.SOFTMAX, 64, len(labels),
-                            tokenizer.to_str())  # fmt: skip
+    return ModelDescription(
+        "fake", revision, "text-classification", labels, Activation.SOFTMAX, 64, len(labels), tokenizer.to_str()
+    )
 
 
 def by_length(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:

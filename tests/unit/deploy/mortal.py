@@ -32,9 +32,11 @@ class MortalReplica:
     """Joins what waits, like the real one, but for what is to run apart. `note`: as the board's."""
 
     def __init__(
-        self, kills: Callable[[PackedSequences], bool], restart_s: float,
+        self,
+        kills: Callable[[PackedSequences], bool],
+        restart_s: float,
         note: Callable[["MortalReplica", str | None], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._kills, self._restart_s, self._note = kills, restart_s, note
         self._jobs: list[Job] = []
         self._answered: list[Job] = []
@@ -84,9 +86,13 @@ class MortalHandle(FakeHandle):
     """`kills`: which batch a replica dies of. `mute`: so many of the first notes are not found later."""
 
     def __init__(
-        self, kills: Callable[[PackedSequences], bool] = lambda packed: bool((packed.ids == POISON_ID).any()),
-        replicas: int = 2, restart_s: float = 0.0, mute: int = 0, score: Callable[..., ScoredSequences] = by_length,
-    ) -> None:  # fmt: skip
+        self,
+        kills: Callable[[PackedSequences], bool] = lambda packed: bool((packed.ids == POISON_ID).any()),
+        replicas: int = 2,
+        restart_s: float = 0.0,
+        mute: int = 0,
+        score: Callable[..., ScoredSequences] = by_length,
+    ) -> None:
         super().__init__()
         self._score, self._mute, self.asked = score, mute, 0
         self._notes: dict[MortalReplica, str | None] = {}

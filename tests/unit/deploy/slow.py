@@ -39,9 +39,7 @@ class SlowHandle(FakeHandle):
             return forever()
         return self.describe() if method == "describe" else self._classify(*args)
 
-    async def _classify(
-        self, packed: PackedSequences, top_k: int, revision: str, ticket: str = ""
-    ) -> ScoredSequences:
+    async def _classify(self, packed: PackedSequences, top_k: int, revision: str, ticket: str = "") -> ScoredSequences:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._jobs.append((packed, ticket, done))
         if self._device is None or self._device.done():

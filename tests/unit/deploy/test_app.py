@@ -27,7 +27,7 @@ TREE: dict[str, Any] = {
         "one": {"input": "a", "output": "b", "dead_letter": "c", "model": "small", "drain_timeout_s": 70},
         "two": {"input": "d", "output": "e", "dead_letter": "f", "model": "large", "models": ["small"], "workers": 30},
     },
-}  # fmt: skip
+}
 
 
 def deployments(application: Application) -> dict[str, Any]:
@@ -38,8 +38,9 @@ def deployments(application: Application) -> dict[str, Any]:
 def test_one_application_holds_everything_that_is_used() -> None:
     assert set(deployments(app.build(TREE))) == {"board", "model-small", "model-large", "pipeline-one", "pipeline-two"}
     assert names.deployment_names(load_settings(TREE)) == (
-        ["pipeline-one", "pipeline-two"], ["model-large", "model-small"]
-    )  # fmt: skip
+        ["pipeline-one", "pipeline-two"],
+        ["model-large", "model-small"],
+    )
 
 
 def test_replicas_and_resources() -> None:
@@ -56,14 +57,18 @@ def test_replicas_and_resources() -> None:
     assert found["board"].ray_actor_options["num_cpus"] == 0
 
 
-@pytest.mark.parametrize(("path", "value", "changed"), [
-    (("pipelines", "two", "workers"), 3, ()),
-    (("models", "large", "replicas"), {"min": 3, "max": 9}, ()),
-    (("pipelines", "one", "drain_timeout_s"), 50, ("pipeline-one",)),
-    (("models", "large", "top_k"), 2, ("model-large", "pipeline-two")),
-    (("models", "small", "top_k"), 2, ("model-small", "pipeline-one", "pipeline-two")),
-    (("kafka", "bootstrap_servers"), "other:9092", ("pipeline-one", "pipeline-two")),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        (("pipelines", "two", "workers"), 3, ()),
+        (("models", "large", "replicas"), {"min": 3, "max": 9}, ()),
+        (("pipelines", "one", "drain_timeout_s"), 50, ("pipeline-one",)),
+        (("models", "large", "top_k"), 2, ("model-large", "pipeline-two")),
+        (("models", "small", "top_k"), 2, ("model-small", "pipeline-one", "pipeline-two")),
+        (("kafka", "bootstrap_servers"), "other:9092", ("pipeline-one", "pipeline-two")),
+    ],
+    ids=str,
+)
 def test_a_change_starts_anew_what_it_concerns(path: tuple[str, ...], value: Any, changed: tuple[str, ...]) -> None:
     tree = copy.deepcopy(TREE)
     functools.reduce(operator.getitem, path[:-1], tree)[path[-1]] = value
@@ -113,10 +118,17 @@ def test_the_config_comes_from_a_file_or_directly(tmp_path: Path) -> None:
     assert set(deployments(app.build({"config": str(file)}))) == set(deployments(app.build(TREE)))
 
 
-@pytest.mark.parametrize(("args", "key"), [
-    ({}, "kafka"), ({"config": "nowhere.yaml"}, "nowhere.yaml"), ({"config": 5}, "config"),
-    ({"config": "x.yaml", "models": {}}, "models"), ({**TREE, "model": 1}, "model"),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("args", "key"),
+    [
+        ({}, "kafka"),
+        ({"config": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"config": 5}, "config"),
+        ({"config": "x.yaml", "models": {}}, "models"),
+        ({**TREE, "model": 1}, "model"),
+    ],
+    ids=str,
+)
 def test_wrong_arguments_name_the_key(args: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError) as error:
         app.build(args)

@@ -46,8 +46,12 @@ def test_nothing_is_published_beyond_this_machine() -> None:
 
 def test_the_topics_are_those_of_the_config() -> None:
     config = read_config_file(mounts("worker")["/etc/labelstream.yaml"])
-    named = {pipeline[key] for pipeline in config["pipelines"].values()
-             for key in ("input", "output", "dead_letter", "review") if key in pipeline}
+    named = {
+        pipeline[key]
+        for pipeline in config["pipelines"].values()
+        for key in ("input", "output", "dead_letter", "review")
+        if key in pipeline
+    }
     assert set(default(SERVICES["topics"]["environment"]["TOPICS"]).split()) == named
 
 

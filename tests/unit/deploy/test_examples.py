@@ -16,9 +16,16 @@ PATHS = [pytest.param(path, id=path.stem) for path in EXAMPLES]
 
 def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES} >= {
-        "sst2", "zero-shot", "logs", "several-models", "exactly-once", "sasl-ssl", "autoscaling", "long-texts",
+        "sst2",
+        "zero-shot",
+        "logs",
+        "several-models",
+        "exactly-once",
+        "sasl-ssl",
+        "autoscaling",
+        "long-texts",
         "embeddings",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -22,14 +22,18 @@ from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ModelError, StartError
 
 
-@pytest.mark.parametrize(("files", "expected"), [
-    ({"cpu.max": "50000 100000"}, 1),
-    ({"cpu.max": "100000 100000"}, 1),
-    ({"cpu.max": "max 100000"}, None),
-    ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-    ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-    ({}, None),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
 def test_the_containers_quota_limits_the_cores(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
     (tmp_path / "cpu").mkdir()
     for name, text in files.items():
@@ -54,8 +58,9 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
         now[0] += 5
         await board.report("pipelines", "p", "r1", {"in": 2})
         assert await board.status() == {
-            "pipelines": {"p": {"r1": {"age_s": 0.0, "in": 2}}}, "models": {"m": {"r2": {"age_s": 5.0, "calls": 1}}},
-        }  # fmt: skip
+            "pipelines": {"p": {"r1": {"age_s": 0.0, "in": 2}}},
+            "models": {"m": {"r2": {"age_s": 5.0, "calls": 1}}},
+        }
         now[0] += 58
         assert await board.status() == {"pipelines": {"p": {"r1": {"age_s": 58.0, "in": 2}}}, "models": {}}
 
@@ -101,8 +106,13 @@ def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.Mo
         return SimpleNamespace(status=state, message="", deployments={"model-m": deployment})
 
     old, new = "labelstream.workers.errors.ModelError: old", "labelstream.workers.errors.ModelError: new"
-    states = iter([app(ApplicationStatus.DEPLOYING, old), app(ApplicationStatus.RUNNING, ""),
-                   app(ApplicationStatus.DEPLOYING, new)])  # fmt: skip
+    states = iter(
+        [
+            app(ApplicationStatus.DEPLOYING, old),
+            app(ApplicationStatus.RUNNING, ""),
+            app(ApplicationStatus.DEPLOYING, new),
+        ]
+    )
     monkeypatch.setattr(runtime.serve, "status", lambda: SimpleNamespace(applications={runtime.APP: next(states)}))
     shown: list[dict[str, str]] = []
     seen: dict[str, str] = {}
@@ -114,12 +124,16 @@ def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.Mo
 
 
 def test_no_cluster_is_said_so_at_once() -> None:
-    settings = load_settings({
-        "kafka": {"bootstrap_servers": "localhost:1"}, "models": {"m": {"source": "x"}},
-        "pipelines": {"p": {"input": "a", "output": "b", "dead_letter": "c", "model": "m"}},
-    })  # fmt: skip
-    with pytest.raises(StartError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: "), runtime.ray_for(
-        settings, "127.0.0.1:1"
+    settings = load_settings(
+        {
+            "kafka": {"bootstrap_servers": "localhost:1"},
+            "models": {"m": {"source": "x"}},
+            "pipelines": {"p": {"input": "a", "output": "b", "dead_letter": "c", "model": "m"}},
+        }
+    )
+    with (
+        pytest.raises(StartError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: "),
+        runtime.ray_for(settings, "127.0.0.1:1"),
     ):
         pass
 
@@ -194,8 +208,11 @@ def test_a_command_reaches_all_workers_of_its_pipeline_until_they_have_answered(
         assert await operator.report("r1", {command["id"]: done("one"), "unknown": done("?")}) == []
         assert not task.done()
         await operator.report("r2", {command["id"]: done("two")})
-        assert await task == {"known": ["p", "q"], "workers": ["r1", "r2"],
-                              "answers": {"r1": done("one"), "r2": done("two")}}
+        assert await task == {
+            "known": ["p", "q"],
+            "workers": ["r1", "r2"],
+            "answers": {"r1": done("one"), "r2": done("two")},
+        }
         assert await operator.report("r2") == []
 
     asyncio.run(play())

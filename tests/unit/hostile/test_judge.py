@@ -15,8 +15,11 @@ from tests.raw_batches import bomb
 
 GOOD = Good(b'{"text":"good"}', "POSITIVE", 0.75)
 INPUTS = {(0, 0): GOOD.sent(), (0, 1): dead("garbage", "invalid_json"), (1, 0): GOOD.sent()}
-RIGHT = [Seen((0, 0), label="POSITIVE", score=0.7501), Seen((0, 1), reason="invalid_json"),
-         Seen((1, 0), label="POSITIVE", score=0.75)]
+RIGHT = [
+    Seen((0, 0), label="POSITIVE", score=0.7501),
+    Seen((0, 1), reason="invalid_json"),
+    Seen((1, 0), label="POSITIVE", score=0.75),
+]
 
 
 def test_a_right_run_has_nothing_to_tell() -> None:
@@ -25,20 +28,24 @@ def test_a_right_run_has_nothing_to_tell() -> None:
     assert outcomes(INPUTS, RIGHT) == {"garbage": {"invalid_json": 1}, "good": {"answered": 2}}
 
 
-@pytest.mark.parametrize(("seen", "name", "what"), [
-    (RIGHT[:2], "lost", {"good": 1}),
-    ([*RIGHT, RIGHT[2]], "twice", {"good": 1}),
-    ([*RIGHT[:2], Seen((1, 0), label="NEGATIVE", score=0.75)], "wrong", {"good": 1}),
-    ([*RIGHT[:2], Seen((1, 0), label="POSITIVE", score=0.5)], "wrong", {"good": 1}),
-    ([*RIGHT[:2], Seen((1, 0), reason="crashes_model")], "others", {"good: crashes_model": 1}),
-    ([RIGHT[0], RIGHT[2], Seen((0, 1), reason="too_large")], "unexpected", {"garbage: too_large": 1}),
-    ([RIGHT[0], RIGHT[2], Seen((0, 1), label="POSITIVE")], "unexpected", {"garbage: answered": 1}),
-])
+@pytest.mark.parametrize(
+    ("seen", "name", "what"),
+    [
+        (RIGHT[:2], "lost", {"good": 1}),
+        ([*RIGHT, RIGHT[2]], "twice", {"good": 1}),
+        ([*RIGHT[:2], Seen((1, 0), label="NEGATIVE", score=0.75)], "wrong", {"good": 1}),
+        ([*RIGHT[:2], Seen((1, 0), label="POSITIVE", score=0.5)], "wrong", {"good": 1}),
+        ([*RIGHT[:2], Seen((1, 0), reason="crashes_model")], "others", {"good: crashes_model": 1}),
+        ([RIGHT[0], RIGHT[2], Seen((0, 1), reason="too_large")], "unexpected", {"garbage: too_large": 1}),
+        ([RIGHT[0], RIGHT[2], Seen((0, 1), label="POSITIVE")], "unexpected", {"garbage: answered": 1}),
+    ],
+)
 def test_what_is_wrong_is_found(seen: list[Seen], name: str, what: dict[str, int]) -> None:
     findings = judge(INPUTS, seen)
     assert not findings.nothing()
-    assert {field: dict(found) for field, found in findings._asdict().items()
-            if not isinstance(found, int) and found} == {name: what}
+    assert {
+        field: dict(found) for field, found in findings._asdict().items() if not isinstance(found, int) and found
+    } == {name: what}
 
 
 def test_an_answer_to_nobody_is_found() -> None:
@@ -80,12 +87,18 @@ def test_a_bomb_is_small_and_three_records() -> None:
     assert first is not None
     assert first.size_in_bytes < 5_000
     assert [json.loads(record.value) if record.offset != 1 else len(record.value) for record in first] == [
-        {"text": "good"}, 20 << 20, {"text": "good"}]
+        {"text": "good"},
+        20 << 20,
+        {"text": "good"},
+    ]
 
 
 def test_the_bound_follows_the_settings() -> None:
-    tree = {"kafka": {"bootstrap_servers": "unused:9092"}, "models": {"m": {"source": "unused"}},
-            "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m"}}}
+    tree = {
+        "kafka": {"bootstrap_servers": "unused:9092"},
+        "models": {"m": {"source": "unused"}},
+        "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m"}},
+    }
     bound = worker_mib(load_settings(tree))
     tree["pipelines"]["p"]["limits"] = {"max_batch_bytes": 128 << 20}
     assert worker_mib(load_settings(tree)) > bound

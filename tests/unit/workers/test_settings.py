@@ -15,8 +15,9 @@ def tree(**pipeline: Any) -> dict[str, Any]:
     return {
         "kafka": {"bootstrap_servers": "localhost:9092"},
         "models": {"sentiment": {"source": "/models/sst2"}},
-        "pipelines": {"feedback": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "sentiment",
-                                   **pipeline}},
+        "pipelines": {
+            "feedback": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "sentiment", **pipeline}
+        },
     }
 
 
@@ -45,8 +46,11 @@ def test_defaults() -> None:
         ({"workers": {"min": 3, "max": 2}}, "pipelines.feedback.workers", "below min"),
         ({"limits": {"max_message_bytes": 100 << 20}}, "pipelines.feedback.limits", "is below max_message_bytes"),
         ({"limits": {"max_batch_bytes": 1_000}}, "pipelines.feedback.limits.max_batch_bytes", "1048576"),
-        ({"limits": {"max_in_flight_bytes": 64 << 20, "max_batch_bytes": 65 << 20}}, "pipelines.feedback.limits",
-         "is below max_batch_bytes"),
+        (
+            {"limits": {"max_in_flight_bytes": 64 << 20, "max_batch_bytes": 65 << 20}},
+            "pipelines.feedback.limits",
+            "is below max_batch_bytes",
+        ),
         ({"breaker": {"max_share": 1.5}}, "pipelines.feedback.breaker.max_share", "less than or equal to 1"),
         ({"on_offset_out_of_range": "jump"}, "pipelines.feedback.on_offset_out_of_range", "earliest"),
         ({"delivery": "maybe"}, "pipelines.feedback.delivery", "at_least_once"),
@@ -90,8 +94,10 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text has no effect"),
         ({"task": "fill-mask", "threshold": 0.5}, "threshold has no effect with task fill-mask"),
         ({"task": "feature-extraction", "top_k": 3}, "top_k has no effect with task feature-extraction"),
-        ({"pooling": "cls"}, "pooling has no effect"), ({"normalize": True}, "normalize has no effect"),
-        ({"stride": 5}, "no effect with long_text truncate"), ({"aggregate": "max"}, "no effect with long_text"),
+        ({"pooling": "cls"}, "pooling has no effect"),
+        ({"normalize": True}, "normalize has no effect"),
+        ({"stride": 5}, "no effect with long_text truncate"),
+        ({"aggregate": "max"}, "no effect with long_text"),
         ({"quantize": "int8", "backend": "torch"}, "quantize is OpenVINO's: set backend"),
         ({"quantize": "int8", "device": "cuda"}, "are for CPUs: set device to cpu"),
         ({"backend": "openvino", "dtype": "float16"}, "are for CPUs: set device to cpu"),
@@ -100,9 +106,10 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"quantize": "int8", "task": "fill-mask"}, "quantize has no effect with task fill-mask"),
         ({"attention": "packed"}, "models.sentiment.attention: was removed: a GPU runs sequences without padding"),
         ({"cuda_graphs": True}, "models.sentiment.cuda_graphs: was removed: .*; remove the key"),
-        ({"threshold": 1.5}, "less than or equal to 1"), ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
+        ({"threshold": 1.5}, "less than or equal to 1"),
+        ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_together_in_a_model(change: dict[str, Any], words: str) -> None:
     config = tree()
     config["models"]["sentiment"] |= change
@@ -186,8 +193,13 @@ def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
         read_config_file(path)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) |
-                    st.dictionaries(st.text(), inner), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    )
+)
 def test_any_tree_is_settings_or_one_config_error(value: Any) -> None:
     for key in ("kafka", "models", "pipelines"):
         with pytest.raises(ConfigError):

@@ -38,8 +38,13 @@ def linked(span: ReadableSpan) -> list[int]:
 
 
 def test_a_micro_batch_is_linked_to_its_messages_traces(spans: InMemorySpanExporter) -> None:
-    headers: Sequence[Any] = [[("a", b"b"), ("traceparent", ONE.encode())], [("traceparent", b"\xffnonsense")],
-                              [("traceparent", None)], [("traceparent", TWO.encode())], [("traceparent", ONE.encode())]]
+    headers: Sequence[Any] = [
+        [("a", b"b"), ("traceparent", ONE.encode())],
+        [("traceparent", b"\xffnonsense")],
+        [("traceparent", None)],
+        [("traceparent", TWO.encode())],
+        [("traceparent", ONE.encode())],
+    ]
     tracing.end(tracing.micro_batch("in", headers, 5))
     (span,) = spans.get_finished_spans()
     assert span.name == "process in"
@@ -64,7 +69,8 @@ def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InM
     with ThreadPoolExecutor(1) as device:
         device.submit(start.result)
         joiner = Joiner(
-            device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward)
+            device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward
+        )
         answers = [joiner.submit(PACKED, 1, trace) for trace in (*parents, None)]
         start.set_result(None)
         for answer in answers:

@@ -160,8 +160,11 @@ class Predictor:
         recorded.
         """
         if self._first_rows.no_pairs is not None:
-            logger.warning("%s: each message with a text_pair will be a dead letter: %s", self._description.source,
-                           self._first_rows.no_pairs)
+            logger.warning(
+                "%s: each message with a text_pair will be a dead letter: %s",
+                self._description.source,
+                self._first_rows.no_pairs,
+            )
         try:
             self._check_first_texts()
             self.measure()
@@ -176,8 +179,9 @@ class Predictor:
             ) from error
 
     def _check_first_texts(self) -> None:
-        first_texts.check(self._description, self._forwards, Rows(self._first_rows.packed), self._backend.dtype,
-                          self.max_batch_tokens)
+        first_texts.check(
+            self._description, self._forwards, Rows(self._first_rows.packed), self._backend.dtype, self.max_batch_tokens
+        )
 
     def _record(self) -> bool:
         packing = self._forwards.packing
@@ -187,13 +191,18 @@ class Predictor:
         try:
             recorded = packing.record(self.max_batch_tokens)
         except Exception as error:
-            fix = ("lower max_batch_tokens, or leave the model more of the GPU's memory" if is_out_of_memory(error) else
-                   "check that torch and the driver are versions that this was tested with, or set device: cpu")
-            raise ModelError(f"{self._description.source}: its forwards cannot be recorded as CUDA graphs: "
-                             f"{one_line(error)}; {fix}") from error
+            fix = (
+                "lower max_batch_tokens, or leave the model more of the GPU's memory"
+                if is_out_of_memory(error)
+                else "check that torch and the driver are versions that this was tested with, or set device: cpu"
+            )
+            raise ModelError(
+                f"{self._description.source}: its forwards cannot be recorded as CUDA graphs: {one_line(error)}; {fix}"
+            ) from error
         if recorded:
-            logger.info("%s: %d forwards recorded in %.1f s", self._description.source, recorded,
-                        time.perf_counter() - started)
+            logger.info(
+                "%s: %d forwards recorded in %.1f s", self._description.source, recorded, time.perf_counter() - started
+            )
         return recorded > 0
 
     def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
@@ -214,8 +223,12 @@ class Predictor:
             raise InferenceError("targets lie outside of their sequences; caller and model disagree")
         vocab, longest = self._backend.vocab_size, self._description.max_length
         wrong_types = _from(self._backend.type_vocab_size, packed.type_ids)
-        if not n or (packed.lengths.max() <= longest and packed.ids.max() < vocab and packed.ids.min() >= 0
-                     and wrong_types is None):
+        if not n or (
+            packed.lengths.max() <= longest
+            and packed.ids.max() < vocab
+            and packed.ids.min() >= 0
+            and wrong_types is None
+        ):
             return np.arange(n)
         outside = (packed.ids < 0) | (packed.ids >= vocab)
         bad = call.of.any_in(outside) | (packed.lengths > longest)

@@ -65,8 +65,10 @@ def rows(description: ModelDescription, backend: Backend, tokenizer: TextTokeniz
 
 def outside_types(size: int | None) -> str:
     """What is wrong with type ids from `size` on."""
-    return (f"the tokenizer makes type ids that the model has no place for (type_vocab_size in config.json is {size}); "
-            "save the tokenizer that belongs to the model beside it")
+    return (
+        f"the tokenizer makes type ids that the model has no place for (type_vocab_size in config.json is {size}); "
+        "save the tokenizer that belongs to the model beside it"
+    )
 
 
 def _check_types(description: ModelDescription, frame: Frame, size: int | None) -> None:

@@ -23,8 +23,6 @@ _CLASSIFIER = Family(AutoModelForSequenceClassification, ("ForSequenceClassifica
 FAMILIES = {
     TaskName.TEXT_CLASSIFICATION: _CLASSIFIER,
     TaskName.ZERO_SHOT: _CLASSIFIER,
-    TaskName.FILL_MASK: Family(
-        AutoModelForMaskedLM, ("ForMaskedLM", "ForPreTraining"), "a masked language model"
-    ),
+    TaskName.FILL_MASK: Family(AutoModelForMaskedLM, ("ForMaskedLM", "ForPreTraining"), "a masked language model"),
     TaskName.EMBEDDING: Family(AutoModel, (), "a model", ("pooler.",)),
 }

@@ -19,8 +19,10 @@ def describe(
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"{source}: its config.json and tokenizer cannot be read as a model for task {options.task}: "
-                         f"{one_line(error)}; download or save the model again, or set another task") from error
+        raise ModelError(
+            f"{source}: its config.json and tokenizer cannot be read as a model for task {options.task}: "
+            f"{one_line(error)}; download or save the model again, or set another task"
+        ) from error
 
 
 def _describe(
@@ -93,13 +95,16 @@ def _zero_shot(source: str, options: ModelOptions, labels: tuple[str, ...], labe
     """The rule of `ZeroShotClassificationPipeline` for the ids; what it only warns of is an error here."""
     entailment = entailment_id(source, labels, label2id)
     if entailment is None or len(labels) < 2:
-        raise ModelError(f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
-                         "label 'entailment' in its config.json's label2id; name another model, or another task")
+        raise ModelError(
+            f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
+            "label 'entailment' in its config.json's label2id; name another model, or another task"
+        )
     if not is_template(options.hypothesis_template):
         raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
     contradiction_id = len(labels) - 1 if entailment == 0 else 0
-    return ZeroShot(entailment, contradiction_id, tuple(options.candidate_labels), options.hypothesis_template,
-                    options.multi_label)
+    return ZeroShot(
+        entailment, contradiction_id, tuple(options.candidate_labels), options.hypothesis_template, options.multi_label
+    )
 
 
 def _windows(source: str, options: ModelOptions, max_length: int) -> Windows | None:
@@ -113,17 +118,22 @@ def _windows(source: str, options: ModelOptions, max_length: int) -> Windows | N
     return Windows(stride, options.aggregate, options.max_windows)
 
 
-def _check_thresholds(source: str, options: ModelOptions, labels: tuple[str, ...] | None, activation: Activation
-                      ) -> None:
+def _check_thresholds(
+    source: str, options: ModelOptions, labels: tuple[str, ...] | None, activation: Activation
+) -> None:
     """`labels`: None where a request names its own."""
     asked = options.threshold is not None or options.thresholds
     if asked and labels is not None and activation is Activation.NONE:
-        raise ModelError(f"{source}: threshold and thresholds are for scores from 0 to 1, and this model's are not; "
-                         "remove them, or set problem_type")
+        raise ModelError(
+            f"{source}: threshold and thresholds are for scores from 0 to 1, and this model's are not; "
+            "remove them, or set problem_type"
+        )
     for label in options.thresholds:
         if labels is not None and label not in labels:
-            raise ModelError(f"{source}: thresholds names {label!r}, which is no label of the model; it has "
-                             f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}")
+            raise ModelError(
+                f"{source}: thresholds names {label!r}, which is no label of the model; it has "
+                f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}"
+            )
 
 
 def _keep(wanted: str | None, truncation_side: str) -> Keep:

@@ -86,8 +86,10 @@ def _auto_on_cpu() -> Precision:
     ratio = bfloat16_speedup()
     if ratio >= MARGIN:
         return Precision(torch.bfloat16, f"its products are {ratio:.2f} times as fast as float32's on this CPU")
-    return Precision(torch.float32, f"bfloat16's products are {ratio:.2f} times as fast on this CPU, and {MARGIN:g} is "
-                                    "the least that pays")
+    return Precision(
+        torch.float32,
+        f"bfloat16's products are {ratio:.2f} times as fast on this CPU, and {MARGIN:g} is the least that pays",
+    )
 
 
 def _capability(device: torch.device) -> tuple[int, int]:

@@ -16,36 +16,46 @@ def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
     for key, example in _EXAMPLES.items():
         value = config.get(key)
         if value is not None and not isinstance(value, Mapping):
-            raise ModelError(f"{source}: {key} in config.json is a {type(value).__name__}; it must be a mapping such "
-                             f"as {example}")
+            raise ModelError(
+                f"{source}: {key} in config.json is a {type(value).__name__}; it must be a mapping such as {example}"
+            )
     names: Mapping[Any, Any] | None = config.get("id2label")
     if names is None:
         return
     for number in names:
         if not _is_number(number):
-            raise ModelError(f"{source}: id2label in config.json has the key {number!r}, which is no id; write ids and "
-                             f"names such as {_EXAMPLES['id2label']}")
+            raise ModelError(
+                f"{source}: id2label in config.json has the key {number!r}, which is no id; write ids and "
+                f"names such as {_EXAMPLES['id2label']}"
+            )
     count = config.get("num_labels")
     if named and count is not None and count != len(names):
-        raise ModelError(f"{source}: num_labels in config.json is {count!r}, but id2label names {len(names)}; remove "
-                         "num_labels, or name all labels in id2label")
+        raise ModelError(
+            f"{source}: num_labels in config.json is {count!r}, but id2label names {len(names)}; remove "
+            "num_labels, or name all labels in id2label"
+        )
 
 
 def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | None) -> tuple[str, ...]:
     """The names in the order of the ids. Raises ModelError naming the key and the fix."""
     if not id2label or sorted(id2label) != list(range(count or 0)):
         found = ", ".join(map(str, list(id2label or ())[:10])) or "none"
-        raise ModelError(f"{source}: id2label in config.json must name the ids 0..{(count or 1) - 1}, each once; it "
-                         f"names {found}")
+        raise ModelError(
+            f"{source}: id2label in config.json must name the ids 0..{(count or 1) - 1}, each once; it names {found}"
+        )
     names: list[str] = []
     for i in range(len(id2label)):
         name = id2label[i]
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
-            raise ModelError(f"{source}: id2label in config.json has {name!r} for the id {i}, which is no name; write "
-                             "a text that is not empty")
+            raise ModelError(
+                f"{source}: id2label in config.json has {name!r} for the id {i}, which is no name; write "
+                "a text that is not empty"
+            )
         if str(name) in names:
-            raise ModelError(f"{source}: id2label in config.json names the ids {names.index(str(name))} and {i} both "
-                             f"{str(name)!r}, so that results could not tell them apart; give each its own name")
+            raise ModelError(
+                f"{source}: id2label in config.json names the ids {names.index(str(name))} and {i} both "
+                f"{str(name)!r}, so that results could not tell them apart; give each its own name"
+            )
         names.append(str(name))
     return tuple(names)
 
@@ -63,11 +73,15 @@ def entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, An
         return by_name
     number = given[by_label2id]
     if not _is_number(number) or not 0 <= int(number) < len(names):
-        raise ModelError(f"{source}: label2id in config.json has {number!r} for {by_label2id!r}; it must be one of the "
-                         f"ids 0..{len(names) - 1}")
+        raise ModelError(
+            f"{source}: label2id in config.json has {number!r} for {by_label2id!r}; it must be one of the "
+            f"ids 0..{len(names) - 1}"
+        )
     if by_name is not None and by_name != int(number):
-        raise ModelError(f"{source}: label2id and id2label in config.json disagree on the id of {by_label2id!r}: "
-                         f"{number} and {by_name}; correct the one that is wrong")
+        raise ModelError(
+            f"{source}: label2id and id2label in config.json disagree on the id of {by_label2id!r}: "
+            f"{number} and {by_name}; correct the one that is wrong"
+        )
     return int(number)
 
 

@@ -67,8 +67,9 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
         if openvino:
             model = _load_model(source, folder, FAMILIES[task], dtype)
         backend = _in_torch(source, model.to(device), task, options.pooling, inputs)
-    logger.info("%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs,
-                max_length)
+    logger.info(
+        "%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs, max_length
+    )
     return description, backend
 
 

@@ -63,9 +63,7 @@ def top_ks_of(requests: Sequence[Request], description: ModelDescription) -> lis
     return [min(description.top_k if request.top_k is None else request.top_k, most) for request in requests]
 
 
-def refusals(
-    requests: Sequence[Request], refuse: Callable[[Request], RecordError | None]
-) -> dict[int, RecordError]:
+def refusals(requests: Sequence[Request], refuse: Callable[[Request], RecordError | None]) -> dict[int, RecordError]:
     """Position -> why not, of the requests that `refuse` has an error for."""
     return {i: error for i, request in enumerate(requests) if (error := refuse(request)) is not None}
 
@@ -98,8 +96,10 @@ def refused_width(request: Request, description: ModelDescription) -> RecordErro
     """Why so many of the model's labels are not reported for one request; None where they are."""
     most = max(MOST_LABELS, description.top_k)
     if request.top_k is not None and min(request.top_k, len(description.labels)) > most:
-        return RecordError(Fault.INVALID_MESSAGE, f"top_k is {request.top_k}; {most} is the most of a model with "
-                                                  f"{len(description.labels)} labels")
+        return RecordError(
+            Fault.INVALID_MESSAGE,
+            f"top_k is {request.top_k}; {most} is the most of a model with {len(description.labels)} labels",
+        )
     return None
 
 

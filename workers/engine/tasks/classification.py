@@ -74,8 +74,11 @@ class TextClassification:
 
 
 def _refused(request: Request, description: ModelDescription) -> RecordError | None:
-    return (refused_choices(request, TaskName.TEXT_CLASSIFICATION) or refused_top_k(request)
-            or refused_width(request, description))
+    return (
+        refused_choices(request, TaskName.TEXT_CLASSIFICATION)
+        or refused_top_k(request)
+        or refused_width(request, description)
+    )
 
 
 def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:

@@ -37,8 +37,10 @@ class TextEmbedding:
             vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
         rows = zip(shortest(vectors).tolist(), lengths, truncated, strict=True)
         revision = self._description.revision
-        return [scored.errors.get(row) or Embedding(tuple(vector), tokens, cut, revision)
-                for row, (vector, tokens, cut) in enumerate(rows)]
+        return [
+            scored.errors.get(row) or Embedding(tuple(vector), tokens, cut, revision)
+            for row, (vector, tokens, cut) in enumerate(rows)
+        ]
 
 
 def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:

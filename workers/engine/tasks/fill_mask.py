@@ -47,8 +47,11 @@ class FillMask:
         return Prepared(packed, max(top_ks, default=1), read, rejected)
 
     def _refusal(self, request: Request) -> RecordError | None:
-        return (refused_beside_text(request, self._description.task) or refused_top_k(request)
-                or refused_width(request, self._description))
+        return (
+            refused_beside_text(request, self._description.task)
+            or refused_top_k(request)
+            or refused_width(request, self._description)
+        )
 
     def _encode(
         self, requests: Sequence[Request]
@@ -80,13 +83,19 @@ class FillMask:
             return RecordError(Fault.INVALID_MESSAGE, f"the text has no {self._mask.token}{where}")
         top_k = min(request.top_k or 0, len(self._description.labels))
         if top_k > self._description.top_k and masks * top_k > MOST_FILLS:
-            return RecordError(Fault.INVALID_MESSAGE, f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} "
-                                                      f"tokens; {MOST_FILLS} are the most")
+            return RecordError(
+                Fault.INVALID_MESSAGE,
+                f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} tokens; {MOST_FILLS} are the most",
+            )
         most = self._tokenizer.max_tokens
         return too_large(masks * tokens, masks, most) if masks * tokens > most else None
 
     def _read(
-        self, lengths: NDArray[np.int32], counts: list[int], truncated: list[bool], top_ks: list[int],
+        self,
+        lengths: NDArray[np.int32],
+        counts: list[int],
+        truncated: list[bool],
+        top_ks: list[int],
         scored: ScoredSequences,
     ) -> list[Answer]:
         if scored.label_ids is None or not sum(counts) == len(scored.label_ids) == len(scored.scores):

@@ -28,5 +28,6 @@ class Acceptance:
         labels, scores = prediction.labels, prediction.scores
         rows = [i for i, label in enumerate(labels) if scores[i] >= self._by_label.get(label, default)]
         shown = max(top_k, rows[-1] + 1 if rows else 0)
-        return prediction._replace(labels=labels[:shown], scores=scores[:shown],
-                                   accepted=tuple(labels[i] for i in rows))
+        return prediction._replace(
+            labels=labels[:shown], scores=scores[:shown], accepted=tuple(labels[i] for i in rows)
+        )

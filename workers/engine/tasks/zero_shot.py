@@ -57,15 +57,14 @@ class ZeroShotClassification:
             return RecordError(Fault.INVALID_MESSAGE, "the task zero-shot-classification takes no text_pair")
         labels = request.candidate_labels
         if not (self._settings.labels if labels is None else labels):
-            return RecordError(Fault.INVALID_LABELS, "no candidate_labels, neither with the message nor as the model's "
-                                                     "setting")
+            return RecordError(
+                Fault.INVALID_LABELS, "no candidate_labels, neither with the message nor as the model's setting"
+            )
         if request.hypothesis_template is not None and not is_template(request.hypothesis_template):
             return RecordError(Fault.INVALID_LABELS, "hypothesis_template must hold {} once, and no other brace")
         return refused_top_k(request)
 
-    def _encode(
-        self, requests: Sequence[Request]
-    ) -> tuple[PackedSequences, list[_Question], dict[int, RecordError]]:
+    def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[_Question], dict[int, RecordError]]:
         tokenizer, frame = self._tokenizer, self._tokenizer.pair
         sequences: list[bytes] = []
         types: dict[int, bytes] = {}
@@ -129,9 +128,7 @@ class ZeroShotClassification:
             del known[next(iter(known))]
         return found
 
-    def _read(
-        self, lengths: NDArray[np.int32], questions: list[_Question], scored: ScoredSequences
-    ) -> list[Answer]:
+    def _read(self, lengths: NDArray[np.int32], questions: list[_Question], scored: ScoredSequences) -> list[Answer]:
         if len(scored.scores) != sum(len(question.labels) for question in questions):
             raise ValueError(f"{len(scored.scores)} answers for the pairs of {len(questions)} texts")
         logits = by_label(scored, len(self._description.labels)).astype(np.float64)
@@ -153,13 +150,18 @@ class ZeroShotClassification:
             scores = _softmax(logits[:, entailment])
         order = np.argsort(-scores, kind="stable").tolist()
         prediction = Prediction(
-            tuple(question.labels[i] for i in order), tuple(scores[order].tolist()), tokens, question.truncated,
-            self._description.revision, self._description.task,
-        )  # fmt: skip
+            tuple(question.labels[i] for i in order),
+            tuple(scores[order].tolist()),
+            tokens,
+            question.truncated,
+            self._description.revision,
+            self._description.task,
+        )
         if question.multi_label:
             return self._acceptance.of_independent(prediction, question.top_k)
-        best = prediction._replace(labels=prediction.labels[: question.top_k],
-                                   scores=prediction.scores[: question.top_k])
+        best = prediction._replace(
+            labels=prediction.labels[: question.top_k], scores=prediction.scores[: question.top_k]
+        )
         return self._acceptance.of_best(best) if self._acceptance.is_set else best
 
 

@@ -43,8 +43,15 @@ class Openings:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, added: set[str], tokens: Iterable[str], unknown: int | None, is_bpe: bool,
-        places: str, lstrip: bool, rstrip: bool,
+        self,
+        tokenizer: Tokenizer,
+        added: set[str],
+        tokens: Iterable[str],
+        unknown: int | None,
+        is_bpe: bool,
+        places: str,
+        lstrip: bool,
+        rstrip: bool,
     ) -> None:
         self._model: Any = tokenizer.model
         self._splitting: Any = tokenizer.pre_tokenizer

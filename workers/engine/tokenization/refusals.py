@@ -18,5 +18,7 @@ def unreadable(error: BaseException) -> RecordError:
 
 def too_large(tokens: int, sequences: int, most: int) -> RecordError:
     """Of a message that becomes `sequences` of so many `tokens` in all, where `most` are allowed."""
-    return RecordError(Fault.TOO_LARGE, f"{tokens} tokens in {sequences} sequence{'s'[: sequences > 1]}; "
-                                        f"limits.max_tokens_per_message is {most}")
+    return RecordError(
+        Fault.TOO_LARGE,
+        f"{tokens} tokens in {sequences} sequence{'s'[: sequences > 1]}; limits.max_tokens_per_message is {most}",
+    )

@@ -22,15 +22,19 @@ from tokenizers import Tokenizer
 Parts = dict[str, Any]
 
 # Characters that no normalizer of `word_rules` joins with one of them before it, nor makes a space of.
-PLAIN = (r"!-&(-_a-~\u00c0-\u024f\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u063f\u0641-\u064a"
-         r"\u3041-\u3096\u30a1-\u30fa\u3400-\u4db5\u4e00-\u9fd5\uac00-\ud7a3\ufb50-\ufbb1\ufbd3-\ufd3d\ufdf0-\ufdfb"
-         r"\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\U0001f600-\U0001f64f")  # fmt: skip
+PLAIN = (
+    r"!-&(-_a-~\u00c0-\u024f\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u063f\u0641-\u064a"
+    r"\u3041-\u3096\u30a1-\u30fa\u3400-\u4db5\u4e00-\u9fd5\uac00-\ud7a3\ufb50-\ufbb1\ufbd3-\ufd3d\ufdf0-\ufdfb"
+    r"\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\U0001f600-\U0001f64f"
+)
 _ANY_SPACE = r"(?<=[!-~\w])(?=[ \t\n\r])"
 _SIGNS = r"!-/:-@\[-`{-~"  # of ASCII
 _OTHER_SIGNS = r"\u2010-\u2027\u3001-\u3003\u3008-\u3011\uff01-\uff03\uff05-\uff0a\uff0c-\uff0f"
 _CHINESE = r"\u4e00-\u9fd5"
-_PIECES = (rf"(?<=[{_SIGNS}])(?=[!-~])|(?<=[0-9A-Za-z])(?=[{_SIGNS}])|(?<=[{_OTHER_SIGNS}])(?=[{_OTHER_SIGNS}])"
-           rf"|(?<=[{_CHINESE}])(?=[{_CHINESE}])")  # fmt: skip
+_PIECES = (
+    rf"(?<=[{_SIGNS}])(?=[!-~])|(?<=[0-9A-Za-z])(?=[{_SIGNS}])|(?<=[{_OTHER_SIGNS}])(?=[{_OTHER_SIGNS}])"
+    rf"|(?<=[{_CHINESE}])(?=[{_CHINESE}])"
+)
 _KINDS = rf"(?<=[A-Za-z])(?=[0-9{_SIGNS}])|(?<=[0-9])(?=[A-Za-z{_SIGNS}])|(?<=[!-&(-/:-@\[-`{{-~])(?=[0-9A-Za-z])"
 # Normalizers that leave ASCII signs, digits, letters and whitespace what they are.
 KEEP_KINDS = frozenset(("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"))
@@ -76,7 +80,8 @@ def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> Pla
     """
     added, spellings = parts["added_tokens"], spellings_of(tokenizer, parts)
     if tokenizer.normalizer is not None and any(
-            token["normalized"] and not token["content"].isascii() for token in added):
+        token["normalized"] and not token["content"].isascii() for token in added
+    ):
         return None
     if any(char.isspace() for content in spellings if not content.isspace() for char in content):
         return None
@@ -111,8 +116,11 @@ def _kinds(parts: Parts, normalizers: list[str]) -> list[str]:
 
 
 def _before(added: list[Parts]) -> list[str]:
-    raw = [re.escape(token["content"]) for token in added
-           if token["content"].strip() and not token["normalized"] and not token["single_word"]]
+    raw = [
+        re.escape(token["content"])
+        for token in added
+        if token["content"].strip() and not token["normalized"] and not token["single_word"]
+    ]
     return [rf"(?<=\S)(?={'|'.join(raw)})"] if raw else []
 
 
@@ -122,7 +130,8 @@ def _shortened(parts: Parts, spellings: set[str]) -> Callable[[str], str]:
     if model["type"] != "WordPiece" or not normalizer["clean_text"]:
         return _as_it_is
     if model["max_input_chars_per_word"] >= _START_OF_RUN or any(
-            content.isalnum() or len(content) > _END_OF_RUN for content in spellings):
+        content.isalnum() or len(content) > _END_OF_RUN for content in spellings
+    ):
         return _as_it_is
     return _shorter
 

@@ -169,7 +169,11 @@ class TextTokenizer:
         return [int32_bytes(encoding.ids) for encoding in encodings]
 
     def _encode_slowly(
-        self, requests: Sequence[Request], rows: list[int], sequences: list[bytes], truncated: list[bool],
+        self,
+        requests: Sequence[Request],
+        rows: list[int],
+        sequences: list[bytes],
+        truncated: list[bool],
         refused: dict[int, RecordError],
     ) -> dict[int, bytes]:
         """Fill `rows` of the lists, pairs among them, or `refused`; row -> type ids where not all zero."""

@@ -86,8 +86,7 @@ class Ends:
         return self._ask(part) if ids is None else ids
 
     def _tried(self, text: str, left: int, *, from_start: bool) -> bytes | None:
-        """`left` ids or more from the start or the end of a text that has no place near there; None: it does not tell.
-        """
+        """`left` ids or more of an end of a text that has no place near there; None: it does not tell."""
         if self._openings is None:
             return None
         for size in (left * chars for chars in _TRIED_CHARS):

@@ -52,8 +52,14 @@ class WordCache(dict[str, bytes]):
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, added: tuple[str, ...], *, ascii_only: bool, max_words: int = MAX_WORDS,
-        before: str = "", by_pieces: bool = False,
+        self,
+        tokenizer: Tokenizer,
+        added: tuple[str, ...],
+        *,
+        ascii_only: bool,
+        max_words: int = MAX_WORDS,
+        before: str = "",
+        by_pieces: bool = False,
     ) -> None:
         super().__init__()
         self._tokenizer, self._normalizer = tokenizer, tokenizer.normalizer

@@ -152,9 +152,7 @@ def _unigram(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None
     return _spaced(tokenizer, parts, steps_of(parts["normalizer"], "normalizers"), max_words, "")
 
 
-def _spaced(
-    tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_words: int, before: str
-) -> Words | None:
+def _spaced(tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_words: int, before: str) -> Words | None:
     """`before`: what makes of a word alone one that stands behind a space."""
     added = added_tokens(parts, absent="  ")
     if added is None or not all(map(_keeps_words, normalizers)):

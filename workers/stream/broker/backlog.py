@@ -71,16 +71,19 @@ class BacklogProbe:
             pipeline = self._settings.pipelines[name]
             places = [TopicPartition(pipeline.input, number) for number in self._partitions[pipeline.input]]
             offsets: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
-            found[name] = standings({place.partition: logs[place] for place in places},
-                                    {place.partition: _offset(offsets.get(place)) for place in places},
-                                    pipeline.start_from)
+            found[name] = standings(
+                {place.partition: logs[place] for place in places},
+                {place.partition: _offset(offsets.get(place)) for place in places},
+                pipeline.start_from,
+            )
         return found
 
     def _logs(self, admin: Any) -> dict[TopicPartition, Log]:
         places = [TopicPartition(topic, number) for topic, numbers in self._partitions.items() for number in numbers]
-        starts, ends = (admin.list_partition_offsets(dict.fromkeys(places, spec),
-                                                     isolation_level=IsolationLevel.READ_COMMITTED)
-                        for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+        starts, ends = (
+            admin.list_partition_offsets(dict.fromkeys(places, spec), isolation_level=IsolationLevel.READ_COMMITTED)
+            for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
+        )
         return {place: Log(starts[place].offset, ends[place].offset) for place in places}
 
     def _list_partitions(self, admin: Any) -> None:
@@ -89,8 +92,9 @@ class BacklogProbe:
             return
         topics = sorted({pipeline.input for pipeline in self._settings.pipelines.values()})
         described = admin.describe_topics(topics)
-        self._partitions = {topic["name"]: sorted(part["partition_index"] for part in topic["partitions"])
-                            for topic in described}
+        self._partitions = {
+            topic["name"]: sorted(part["partition_index"] for part in topic["partitions"]) for topic in described
+        }
         self._listed_at = time.monotonic()
 
 

@@ -22,10 +22,14 @@ def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaCon
     What cannot be read of a batch with the right checksum are records with `Unread` values.
     """
     consumer = KafkaConsumer(
-        **config, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-        auto_offset_reset="earliest" if from_beginning else "latest", allow_auto_create_topics=False,
+        **config,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest" if from_beginning else "latest",
+        allow_auto_create_topics=False,
         metrics_enabled=False,
-    )  # fmt: skip
+    )
     read_any_record(consumer)
     return consumer
 
@@ -54,5 +58,7 @@ def read_up_to(
         if found:
             quiet_since = time.monotonic()  # now: whoever reads may have taken their time
         elif time.monotonic() - quiet_since > QUIET_S:
-            raise StartError(f"no record for {QUIET_S:.0f} s, though the end is not reached; is a broker down, or a "
-                             "transaction open?")
+            raise StartError(
+                f"no record for {QUIET_S:.0f} s, though the end is not reached; is a broker down, or a "
+                "transaction open?"
+            )

@@ -69,17 +69,23 @@ def explained(kafka: KafkaSettings) -> Iterator[None]:
     try:
         yield
     except AuthorizationError as error:
-        raise StartError(f"kafka: permission denied ({type(error).__name__}, {_who(kafka)}); grant the rights that "
-                         "README's table of ACLs lists") from None
+        raise StartError(
+            f"kafka: permission denied ({type(error).__name__}, {_who(kafka)}); grant the rights that "
+            "README's table of ACLs lists"
+        ) from None
     except (KafkaTimeoutError, SaslAuthenticationFailedError) as error:
         if not _listens(servers):
             raise StartError(f"kafka.bootstrap_servers: no broker answers at {servers}; is it running?") from None
         # kafka-python retries a refused login until its time is up, and tells the cause to its log alone.
         if protocol.startswith("SASL"):
-            raise StartError(f"kafka.security: the broker at {servers} refuses the login; check username, password, "
-                             f"sasl_mechanism, and protocol ({protocol})") from None
-        raise StartError(f"kafka.bootstrap_servers: what listens at {servers} does not answer as Kafka over "
-                         f"{protocol} ({error}); check kafka.security.protocol") from None
+            raise StartError(
+                f"kafka.security: the broker at {servers} refuses the login; check username, password, "
+                f"sasl_mechanism, and protocol ({protocol})"
+            ) from None
+        raise StartError(
+            f"kafka.bootstrap_servers: what listens at {servers} does not answer as Kafka over "
+            f"{protocol} ({error}); check kafka.security.protocol"
+        ) from None
     except KafkaError as error:
         raise StartError(f"kafka.bootstrap_servers: {servers}: {type(error).__name__}: {error}") from None
     except (OSError, ValueError) as error:  # TLS files, names that do not resolve

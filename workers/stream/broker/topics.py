@@ -54,13 +54,20 @@ def check_topics(
             make_in_memory(config, topics_of(pipeline).values())
         return TopicLimits()
     with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
-        partitions = {key: _partitions(admin, f"pipelines.{name}.{key}", topic)
-                      for key, topic in topics_of(pipeline).items()}
+        partitions = {
+            key: _partitions(admin, f"pipelines.{name}.{key}", topic) for key, topic in topics_of(pipeline).items()
+        }
         if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
             # Topics grow in any order while the stream runs as well: what is missing is waited for.
-            log.warning("pipelines.%s.output_partition: same needs as many partitions in %s (%d) as in %s (%d); the "
-                        "stream waits for the missing ones when it comes to them; add partitions", name,
-                        pipeline.output, partitions["output"], pipeline.input, partitions["input"])
+            log.warning(
+                "pipelines.%s.output_partition: same needs as many partitions in %s (%d) as in %s (%d); the "
+                "stream waits for the missing ones when it comes to them; add partitions",
+                name,
+                pipeline.output,
+                partitions["output"],
+                pipeline.input,
+                partitions["input"],
+            )
         check_group(admin, f"pipelines.{name}.group_id", group)
         return _limits(admin, f"pipelines.{name}", pipeline)
 
@@ -84,8 +91,10 @@ def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
     if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (allowed is not None and needed not in allowed):
         raise StartError(f"{key}: no permission to {needed.lower()} topic {topic}; grant {needed} and DESCRIBE on it")
     if found["error_code"]:
-        raise StartError(f"{key}: topic {topic} does not exist; create it, for example with "
-                         f"kafka-topics.sh --create --topic {topic} --partitions 6")
+        raise StartError(
+            f"{key}: topic {topic} does not exist; create it, for example with "
+            f"kafka-topics.sh --create --topic {topic} --partitions 6"
+        )
     return len(found["partitions"])
 
 
@@ -131,9 +140,11 @@ def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> To
             window = window if topic == pipeline.dead_letter else window.within(_window(admin, topic))
     limits = TopicLimits(*sizes, keyed=keyed, window=window)
     if limits.dead_letter < LEAST_LETTER_BYTES:
-        raise StartError(f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
-                         f"less than a dead letter's headers have; raise its max.message.bytes to at least "
-                         f"{LEAST_LETTER_BYTES}")
+        raise StartError(
+            f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
+            f"less than a dead letter's headers have; raise its max.message.bytes to at least "
+            f"{LEAST_LETTER_BYTES}"
+        )
     return limits
 
 

@@ -18,16 +18,19 @@ def decoder(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:
 
     def decode(value: bytes) -> TextMessage:
         if len(value) > limits.max_message_bytes:
-            raise DecodeError(Reason.TOO_LARGE, f"{len(value)} bytes; limits.max_message_bytes is "
-                                                f"{limits.max_message_bytes}")
+            raise DecodeError(
+                Reason.TOO_LARGE, f"{len(value)} bytes; limits.max_message_bytes is {limits.max_message_bytes}"
+            )
         message = read(value.removeprefix(BOM_UTF8))
         if not message.text or message.text.isspace():
             raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
         if message.model is not None and message.model not in allowed:
             raise DecodeError(Reason.UNKNOWN_MODEL, "the message names a model that its pipeline does not list")
         if message.hypothesis_template is not None and len(message.hypothesis_template) > limits.max_label_chars:
-            raise DecodeError(Reason.INVALID_LABELS, "hypothesis_template is longer than limits.max_label_chars "
-                                                     f"({limits.max_label_chars})")
+            raise DecodeError(
+                Reason.INVALID_LABELS,
+                f"hypothesis_template is longer than limits.max_label_chars ({limits.max_label_chars})",
+            )
         if message.candidate_labels is not None:
             _check_labels(message.candidate_labels, len(message.text), pipeline)
         return message

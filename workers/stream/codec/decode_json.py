@@ -58,8 +58,10 @@ def read_field(value: bytes, path: str) -> TextMessage:
     if found.stands is _MISSING:
         raise DecodeError(Reason.INVALID_MESSAGE, f"text_field {path} is missing")
     needed = "a string" if found.at == path else "an object"
-    raise DecodeError(Reason.INVALID_MESSAGE,
-                      f"text_field {path}: {found.at or 'the value'} must be {needed}, and is {_kind(found.stands)}")
+    raise DecodeError(
+        Reason.INVALID_MESSAGE,
+        f"text_field {path}: {found.at or 'the value'} must be {needed}, and is {_kind(found.stands)}",
+    )
 
 
 def text_alone(text: str) -> TextMessage:
@@ -201,7 +203,7 @@ def _explain(value: bytes, problem: str, where: str = "") -> DecodeError:
     if (other := not_in_utf8(value, where)) is not None:
         return other
     if problem.startswith("Detected duplicate key"):  # jiter quotes the key: the position is enough
-        return DecodeError(Reason.INVALID_MESSAGE, f"{where}duplicate key{problem[problem.rfind(' at line'):]}")
+        return DecodeError(Reason.INVALID_MESSAGE, f"{where}duplicate key{problem[problem.rfind(' at line') :]}")
     if ("surrogate" in problem or "hex escape" in problem) and _has_lone_surrogate(value):
         return DecodeError(Reason.INVALID_TEXT, f"{where}a lone surrogate escape is no text")
     return DecodeError(Reason.INVALID_JSON, f"{where}{problem}")
@@ -253,6 +255,12 @@ def _kind(value: Any) -> str:
         except ValueError:
             return "a string"
         return "a string that holds JSON, which was encoded twice"
-    kinds = {str: "a string", list: "a list", dict: "an object", bool: "a boolean", int: "an integer",
-             float: "a decimal number"}
+    kinds = {
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a decimal number",
+    }
     return kinds.get(type(value), "null")

@@ -52,24 +52,26 @@ def encode_result(
     if isinstance(answer, Prediction):
         return encode_labels(pipeline, record, message, model, answer, now)
     schema, own = _own_part(answer)
-    result = schema.__pydantic_validator__.validate_python({
-        "task": answer.task,
-        "event_id": event_id(pipeline, record),
-        "id": message.id,
-        "model": model,
-        "model_revision": answer.revision,
-        "tokens": answer.tokens,
-        "truncated": answer.truncated,
-        "source": {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp_ms": record.timestamp,
-        },
-        "metadata": None,
-        "classified_at": now,
-        **own,
-    })
+    result = schema.__pydantic_validator__.validate_python(
+        {
+            "task": answer.task,
+            "event_id": event_id(pipeline, record),
+            "id": message.id,
+            "model": model,
+            "model_revision": answer.revision,
+            "tokens": answer.tokens,
+            "truncated": answer.truncated,
+            "source": {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "timestamp_ms": record.timestamp,
+            },
+            "metadata": None,
+            "classified_at": now,
+            **own,
+        }
+    )
     rest = schema.__pydantic_serializer__.to_json(result, exclude={"metadata"})
     return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
 
@@ -81,9 +83,7 @@ def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, 
     return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
 
 
-def result_headers(
-    mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str
-) -> Headers:
+def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str) -> Headers:
     """The caller's headers, and in mode "cloudevents" CloudEvents 1.0 in Kafka's binary content mode."""
     headers = own_headers(record) if record.headers else []
     if mode == "cloudevents":
@@ -125,9 +125,7 @@ def made_key(record: ConsumerRecord) -> bytes:
     return f"{record.topic}-{record.partition}-{record.offset}".encode()
 
 
-def encode_dead_letter(
-    record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False
-) -> Outgoing:
+def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False) -> Outgoing:
     """The record as it came with the reason in its headers, made to fit `max_bytes`.
 
     What does not fit is left out, the value first, then key and own headers; `value_omitted` and `headers_omitted` say
@@ -155,12 +153,20 @@ def _told(headers: Headers) -> str | None:
 
 def too_large(size: int, model: str) -> Rejection:
     """For a result of about `size` bytes that the output topic does not take."""
-    return Rejection(Reason.RESULT_TOO_LARGE, Stage.ENCODE, "ResultTooLarge",
-                     f"the result has about {size} bytes, more than the output topic takes", model=model)
+    return Rejection(
+        Reason.RESULT_TOO_LARGE,
+        Stage.ENCODE,
+        "ResultTooLarge",
+        f"the result has about {size} bytes, more than the output topic takes",
+        model=model,
+    )
 
 
 def _headers(
-    record: ConsumerRecord, rejection: Rejection, key: bytes | None, value_omitted: str | None = None,
+    record: ConsumerRecord,
+    rejection: Rejection,
+    key: bytes | None,
+    value_omitted: str | None = None,
     headers_omitted: str | None = None,
 ) -> Headers:
     headers = record.headers

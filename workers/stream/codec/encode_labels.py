@@ -19,9 +19,19 @@ from labelstream.workers.classifier import Prediction
 
 KNOWN = 4_096  # labels, models and places that are remembered
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-_REST = {"tokens": 1, "truncated": False, "metadata": None, "id": None, "event_id": "", "label": "", "score": 0.0,
-         "scores": [{"label": "", "score": 0.0}], "labels": [], "abstained": True,
-         "source": {"topic": "", "partition": 0, "offset": 0, "timestamp_ms": 0}}
+_REST = {
+    "tokens": 1,
+    "truncated": False,
+    "metadata": None,
+    "id": None,
+    "event_id": "",
+    "label": "",
+    "score": 0.0,
+    "scores": [{"label": "", "score": 0.0}],
+    "labels": [],
+    "abstained": True,
+    "source": {"topic": "", "partition": 0, "offset": 0, "timestamp_ms": 0},
+}
 
 
 class _Shared(NamedTuple):
@@ -45,7 +55,7 @@ def encode_labels(
     offset, at, own_id, metadata = record.offset, record.timestamp, message.id, message.metadata
     return (
         f'{{"schema_version":1,{event}{offset:d}",{task}'
-        f'{own_id if type(own_id) is int else "null" if own_id is None else _json(own_id)}{of_model}{tokens},'
+        f"{own_id if type(own_id) is int else 'null' if own_id is None else _json(own_id)}{of_model}{tokens},"
         f'"truncated":{"true" if answer.truncated else "false"},{source}{offset:d},"timestamp_ms":{at:d}}},'
         f'"metadata":{json_of(metadata)},"classified_at":{_time(now)},'
         f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
@@ -80,17 +90,21 @@ def _text(text: str) -> str:
 def _shared(task: str, model: str, revision: str) -> _Shared:
     """Raises ValidationError."""
     _validate({"task": task, "model": model, "model_revision": revision, "classified_at": _SOME_TIME})
-    return _Shared(f'"task":{_json(task)},"id":',
-                   f',"model":{_json(model)},"model_revision":{_json(revision)},"tokens":')
+    return _Shared(
+        f'"task":{_json(task)},"id":', f',"model":{_json(model)},"model_revision":{_json(revision)},"tokens":'
+    )
 
 
 @lru_cache(KNOWN)
 def _place(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
     """Up to where the offset stands in event_id and in source. Raises ValidationError."""
     Source.__pydantic_validator__.validate_python(
-        {"topic": topic, "partition": partition, "offset": 0, "timestamp_ms": 0})
-    return (f'"event_id":{_json(f"{pipeline}/{topic}/{partition}/")[:-1]}',
-            f'"source":{{"topic":{_json(topic)},"partition":{partition},"offset":')
+        {"topic": topic, "partition": partition, "offset": 0, "timestamp_ms": 0}
+    )
+    return (
+        f'"event_id":{_json(f"{pipeline}/{topic}/{partition}/")[:-1]}',
+        f'"source":{{"topic":{_json(topic)},"partition":{partition},"offset":',
+    )
 
 
 @lru_cache(1)  # a micro-batch has one

@@ -18,9 +18,11 @@ def _pattern(*parts: bytes) -> re.Pattern[bytes]:
 
 _OBJECT, _END = _pattern(rb"\{"), _pattern(rb"\Z")
 _KEY, _VALUE, _NEXT, _EMPTY = (
-    _pattern(b"(" + _STRING + b")", b":", b""), _pattern(rb"(?:([{\[])|" + _SCALAR + rb")"), _pattern(rb"([,}\]])"),
+    _pattern(b"(" + _STRING + b")", b":", b""),
+    _pattern(rb"(?:([{\[])|" + _SCALAR + rb")"),
+    _pattern(rb"([,}\]])"),
     _pattern(rb"[}\]]"),
-)  # fmt: skip
+)
 # Runs of simple values: they are most of a text, and take no turn of a loop each.
 _SIMPLE_MEMBERS = re.compile(b"(?:" + _pattern(_STRING, b":", _SCALAR, b",").pattern + b")*+", re.DOTALL)
 _SIMPLE_ITEMS = re.compile(b"(?:" + _pattern(_SCALAR, b",").pattern + b")*+", re.DOTALL)

@@ -23,8 +23,9 @@ Offsets = dict[TopicPartition, int]
 Notes = dict[TopicPartition, tuple[int, str]]  # offsets with their metadata
 
 
-def as_kafka(offsets: Offsets, notes: Mapping[TopicPartition, str] | None = None
-             ) -> dict[TopicPartition, OffsetAndMetadata]:
+def as_kafka(
+    offsets: Offsets, notes: Mapping[TopicPartition, str] | None = None
+) -> dict[TopicPartition, OffsetAndMetadata]:
     """Offsets in the client's own type. `notes`: their metadata, where they have some."""
     notes = notes or {}
     return {partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1) for partition, offset in offsets.items()}
@@ -62,8 +63,10 @@ class PartitionProgress:
     def receive(self, first: int, last: int) -> None:
         """Records `first`..`last` came in. Raises `StreamError` when the log was rewound under us."""
         if first < self.received:
-            raise StreamError(f"{self.partition.topic}:{self.partition.partition} was rewound from {self.received} "
-                              f"to {first} without an assignment")
+            raise StreamError(
+                f"{self.partition.topic}:{self.partition.partition} was rewound from {self.received} "
+                f"to {first} without an assignment"
+            )
         if self.received < 0:
             self.done = first  # what lies before our first record was never ours to do
         self.received = last + 1

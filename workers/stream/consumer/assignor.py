@@ -27,8 +27,9 @@ class Assignor(CooperativeStickyAssignor):
     def assign(self, cluster: Any, members: Sequence[Any]) -> dict[str, Any]:
         """See the base: {member id: its assignment}."""
         assigned: dict[str, Any] = super().assign(cluster, members)
-        claims = Counter(partition for member in members
-                         for partition in self.parse_member_metadata(member.metadata).partitions)
+        claims = Counter(
+            partition for member in members for partition in self.parse_member_metadata(member.metadata).partitions
+        )
         for assignment in assigned.values():
             assignment.assigned_partitions = [
                 (topic, [number for number in numbers if claims[TopicPartition(topic, number)] < 2])

@@ -8,8 +8,9 @@ from labelstream.workers.settings import KafkaSettings, PipelineSettings
 from labelstream.workers.stream.consumer.assignor import Assignor
 
 
-def make_consumer(config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
-                  ) -> KafkaConsumer:
+def make_consumer(
+    config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
+) -> KafkaConsumer:
     """A consumer that has not subscribed: commits and start offsets are ours alone."""
     return KafkaConsumer(
         **config,

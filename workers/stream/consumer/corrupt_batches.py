@@ -89,8 +89,9 @@ class Fetching:
 class _GuardedRecords(UnpackedRecords):
     any_headers = False
 
-    def __init__(self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], Room], *args: Any, **more: Any
-                 ) -> None:
+    def __init__(
+        self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], Room], *args: Any, **more: Any
+    ) -> None:
         self._corrupt, self._room = corrupt, room
         self._left: ConsumerRecord | None = None  # it was read, and found no room
         super().__init__(*args, **more)

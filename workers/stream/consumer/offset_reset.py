@@ -52,8 +52,10 @@ def why_no_offset(log: Log, others: bool, seen: bool) -> str:
     if others and log.start == 0:
         return "the group has offsets in other partitions: this one was added, or its offset has expired"
     if others:
-        return "the group has offsets in other partitions, and this one has lost messages to retention: its offset " \
-               "has expired, or it was added long ago"
+        return (
+            "the group has offsets in other partitions, and this one has lost messages to retention: its offset "
+            "has expired, or it was added long ago"
+        )
     if seen:
         return "the group had offsets in this topic, and has none any more: the topic was made anew"
     return "the group has no offset in this topic: it is new, or its offsets have expired"

@@ -44,8 +44,12 @@ class RecordSource:
     """
 
     def __init__(
-        self, consumer: KafkaConsumer, settings: PipelineSettings, stats: Stats | None = None,
-        history: GroupHistory | None = None, lives: Lives | None = None,
+        self,
+        consumer: KafkaConsumer,
+        settings: PipelineSettings,
+        stats: Stats | None = None,
+        history: GroupHistory | None = None,
+        lives: Lives | None = None,
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings, self._stats = settings, stats or Stats()
@@ -55,8 +59,9 @@ class RecordSource:
         self._history = history or GroupHistory()
         self._starting = Starting(consumer, settings, self._membership, self._history)
         self.ownership = Ownership(self._assigned)
-        self.beginning = Beginning(consumer, self._membership, self._fetching, self.ownership, lives or Lives(),
-                                   self.behind)
+        self.beginning = Beginning(
+            consumer, self._membership, self._fetching, self.ownership, lives or Lives(), self.behind
+        )
         consumer.subscribe([settings.input], listener=self.ownership)
 
     def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None, room: Room | None = None) -> Polled:
@@ -181,8 +186,11 @@ class RecordSource:
 
         The end is that of the last fetch; a paused partition's grows old.
         """
-        return {progress.partition.partition: standing for progress in self.ownership.held()
-                if (standing := self._standing(progress)) is not None}
+        return {
+            progress.partition.partition: standing
+            for progress in self.ownership.held()
+            if (standing := self._standing(progress)) is not None
+        }
 
     def behind(self, progress: PartitionProgress) -> int | None:
         """Messages in the log that are not done; None where the brokers have not told yet."""
@@ -234,8 +242,14 @@ class RecordSource:
             self._consumer.commit(as_kafka({partition: offset}), timeout_ms=SKIP_MS)
         except KafkaError as error:
             raise Refused(f"{place}: the offset could not be committed ({type(error).__name__}); try again") from error
-        log.error("%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)", place,
-                  batch.first, offset - 1, batch.problem, extra=log_fields(partition, batch.first))
+        log.error(
+            "%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)",
+            place,
+            batch.first,
+            offset - 1,
+            batch.problem,
+            extra=log_fields(partition, batch.first),
+        )
         progress.skip_to(offset)
         with suppress(ValueError):  # taken away just now: the next owner goes on there
             self._consumer.seek(partition, offset)
@@ -269,8 +283,10 @@ class RecordSource:
         policy = self._settings.on_offset_out_of_range
         if policy == "fail":
             where = ", ".join(f"{p.topic}:{p.partition}:{offset}" for p, offset in offsets.items())
-            raise OffsetOutOfRange(f"{where} is no longer in the log: messages were deleted before they were "
-                                   "classified; set the group's offset with `labelstream replay`, then start again")
+            raise OffsetOutOfRange(
+                f"{where} is no longer in the log: messages were deleted before they were "
+                "classified; set the group's offset with `labelstream replay`, then start again"
+            )
         self._stats.add(offset_jumps=len(self._moved(lambda: self._starting.jump(offsets, policy))))
 
     def _moved(self, move: Callable[[], Offsets]) -> Offsets:

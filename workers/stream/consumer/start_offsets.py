@@ -91,9 +91,19 @@ class Starting:
         if not self._go_on(offsets, lost):
             return {}
         for place, found in logs.items():
-            log.warning("%s:%d: offset %d is not in the log, which goes from %d to %d; on_offset_out_of_range: %s goes "
-                        "on at %d: %s", place.topic, place.partition, lost[place], found.start, found.end, policy,
-                        offsets[place], jump_effect(found, lost[place], at_end), extra=log_fields(place, lost[place]))
+            log.warning(
+                "%s:%d: offset %d is not in the log, which goes from %d to %d; on_offset_out_of_range: %s goes "
+                "on at %d: %s",
+                place.topic,
+                place.partition,
+                lost[place],
+                found.start,
+                found.end,
+                policy,
+                offsets[place],
+                jump_effect(found, lost[place], at_end),
+                extra=log_fields(place, lost[place]),
+            )
         return offsets
 
     def _logs(self, places: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
@@ -119,12 +129,22 @@ class Starting:
 
     def _wait_for(self, first: TopicPartition) -> None:
         if not self._waiting:
-            log.info("the group is new: the worker that holds %s:%d decides where it starts", first.topic,
-                     first.partition)
+            log.info(
+                "the group is new: the worker that holds %s:%d decides where it starts", first.topic, first.partition
+            )
         self._waiting = True
 
 
 def _tell_start(place: TopicPartition, found: Log, offset: int, at_end: bool, why: str) -> None:
     level = logging.INFO if is_harmless(found) else logging.WARNING
-    log.log(level, "%s:%d starts at offset %d, the %s of its log: %s; %s", place.topic, place.partition, offset,
-            "end" if at_end else "start", why, start_effect(found, at_end), extra=log_fields(place, offset))
+    log.log(
+        level,
+        "%s:%d starts at offset %d, the %s of its log: %s; %s",
+        place.topic,
+        place.partition,
+        offset,
+        "end" if at_end else "start",
+        why,
+        start_effect(found, at_end),
+        extra=log_fields(place, offset),
+    )

@@ -23,7 +23,12 @@ class Beginning:
     """Used by the thread that polls `consumer`, but for `hold`. `lives` is the worker's."""
 
     def __init__(
-        self, consumer: KafkaConsumer, membership: Membership, fetching: Fetching, ownership: Ownership, lives: Lives,
+        self,
+        consumer: KafkaConsumer,
+        membership: Membership,
+        fetching: Fetching,
+        ownership: Ownership,
+        lives: Lives,
         behind: Callable[[PartitionProgress], int | None],
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
@@ -38,8 +43,11 @@ class Beginning:
 
     def begin(self) -> None:
         """Find out how earlier workers of new partitions ended; to be called after each poll."""
-        fresh = {progress.partition: (progress, position) for progress in self.caution.fresh()
-                 if (position := self._fetching.position(progress.partition)) is not None}
+        fresh = {
+            progress.partition: (progress, position)
+            for progress in self.caution.fresh()
+            if (position := self._fetching.position(progress.partition)) is not None
+        }
         if not fresh or self._membership.joining():
             return
         try:

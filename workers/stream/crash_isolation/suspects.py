@@ -71,8 +71,12 @@ class Caution:
     """
 
     def __init__(
-        self, ownership: Ownership, lives: Lives, note: Callable[[Notes], bool],
-        behind: Callable[[PartitionProgress], int | None], clock: Callable[[], float] = time.monotonic,
+        self,
+        ownership: Ownership,
+        lives: Lives,
+        note: Callable[[Notes], bool],
+        behind: Callable[[PartitionProgress], int | None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ownership, self._lives, self._note, self._behind, self._clock = ownership, lives, note, behind, clock
         self._cases: dict[PartitionProgress, Case] = {}
@@ -97,10 +101,17 @@ class Caution:
         if evidence.alone:
             case.retry_at = self._clock() + PROOF_S
         if case.doubt:
-            log.warning("%s:%d: the worker before ended without progress at offset %d (in a row: %d); of the next %d "
-                        "records at most %d are taken at once, with nothing else in flight", partition.topic,
-                        partition.partition, offset, evidence.lives, case.doubt, evidence.window(),
-                        extra=log_fields(partition, offset))
+            log.warning(
+                "%s:%d: the worker before ended without progress at offset %d (in a row: %d); of the next %d "
+                "records at most %d are taken at once, with nothing else in flight",
+                partition.topic,
+                partition.partition,
+                offset,
+                evidence.lives,
+                case.doubt,
+                evidence.window(),
+                extra=log_fields(partition, offset),
+            )
 
     def begin_anew(self, partitions: Iterable[TopicPartition]) -> None:
         """Their offsets were moved."""
@@ -168,8 +179,11 @@ class Caution:
     def _next(self) -> Case | None:
         """The suspect with the widest range: the culprit's is the narrowest, and the others are to get on first."""
         now = self._clock()
-        due = [case for case in self._cases.values()
-               if case.doubt > 0 and case.retry_at <= now and case.progress.halted is None]
+        due = [
+            case
+            for case in self._cases.values()
+            if case.doubt > 0 and case.retry_at <= now and case.progress.halted is None
+        ]
         return max(due, key=lambda case: (case.evidence.records, -case.evidence.alone), default=None)
 
     def _look_at(self, case: Case) -> None:
@@ -225,8 +239,18 @@ class Caution:
 
     def _condemn(self, case: Case, offset: int) -> None:
         partition, deaths = case.progress.partition, case.evidence.alone
-        log.error("%s:%d:%d: %d workers have died while they had this record alone: it is a dead letter",
-                  partition.topic, partition.partition, offset, deaths, extra=log_fields(partition, offset))
+        log.error(
+            "%s:%d:%d: %d workers have died while they had this record alone: it is a dead letter",
+            partition.topic,
+            partition.partition,
+            offset,
+            deaths,
+            extra=log_fields(partition, offset),
+        )
         case.progress.condemned = Rejection(
-            Reason.CRASHES_WORKER, Stage.CLASSIFY, "WorkerDeath",
-            f"{deaths} workers died while they had this record alone", case.evidence.lives)
+            Reason.CRASHES_WORKER,
+            Stage.CLASSIFY,
+            "WorkerDeath",
+            f"{deaths} workers died while they had this record alone",
+            case.evidence.lives,
+        )

@@ -27,7 +27,11 @@ class AtLeastOnce:
     """
 
     def __init__(
-        self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, stats: Stats,
+        self,
+        settings: PipelineSettings,
+        source: RecordSource,
+        sink: ResultSink,
+        stats: Stats,
         reach: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._source, self._sink, self._stats, self._reach = source, sink, stats, reach

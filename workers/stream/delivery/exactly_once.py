@@ -33,8 +33,13 @@ class ExactlyOnce:
     """
 
     def __init__(
-        self, settings: PipelineSettings, source: RecordSource, sink: ResultSink, producer: TransactionalProducer,
-        stats: Stats, commit_timeout_s: float,
+        self,
+        settings: PipelineSettings,
+        source: RecordSource,
+        sink: ResultSink,
+        producer: TransactionalProducer,
+        stats: Stats,
+        commit_timeout_s: float,
     ) -> None:
         self._source, self._sink, self._producer, self._stats = source, sink, producer, stats
         self._output = settings.output
@@ -136,8 +141,13 @@ class ExactlyOnce:
 
     def _is_due(self) -> bool:
         """Because of its age or size, or because all that would be added to it now had to wait."""
-        return (time.monotonic() >= self._opened_at + self._interval_s or self._messages >= self._max_messages
-                or self._bytes >= self._max_bytes or self._flow.room() == 0 or self._throttle.left_s() > 0)
+        return (
+            time.monotonic() >= self._opened_at + self._interval_s
+            or self._messages >= self._max_messages
+            or self._bytes >= self._max_bytes
+            or self._flow.room() == 0
+            or self._throttle.left_s() > 0
+        )
 
     def _overdue_s(self) -> float:
         """How long it is open, where the brokers would soon end it, and fence us; 0 before that."""
@@ -148,8 +158,10 @@ class ExactlyOnce:
         """Not longer than there is time: a smaller transaction may end sooner."""
         if not (open_s := self._overdue_s()):
             return None
-        self._failure = (f"{self._output}, or another topic of the pipeline, did not acknowledge {self._messages} "
-                         f"messages ({self._size} bytes) in {open_s:.0f} s")
+        self._failure = (
+            f"{self._output}, or another topic of the pipeline, did not acknowledge {self._messages} "
+            f"messages ({self._size} bytes) in {open_s:.0f} s"
+        )
         log.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
         self._flow.overdue()
         return self._abort()
@@ -192,8 +204,12 @@ class ExactlyOnce:
             progress.note = progress.prior = ""
 
     def _offsets(self) -> Offsets:
-        return {progress.partition: offset + 1 for batch in self._shipped for progress, offset in batch.ends
-                if not progress.revoked}
+        return {
+            progress.partition: offset + 1
+            for batch in self._shipped
+            for progress, offset in batch.ends
+            if not progress.revoked
+        }
 
     def _conclude(self, outcome: "Future[None]") -> list[MicroBatch] | None:
         if not outcome.done():

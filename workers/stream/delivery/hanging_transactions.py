@@ -39,7 +39,11 @@ class HangingTransactions:
     """
 
     def __init__(
-        self, config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str,
+        self,
+        config: dict[str, Any],
+        kafka: KafkaSettings,
+        pipeline: PipelineSettings,
+        group: str,
         end_as: Callable[[str], None],
     ) -> None:
         self._config, self._pipeline, self._group, self._end_as = config, pipeline, group, end_as
@@ -54,18 +58,23 @@ class HangingTransactions:
             with closing(KafkaAdminClient(**self._config)) as admin:
                 found = self._find(admin)
             for transactional_id in found:
-                log.warning("group %s: a broker has left a transaction open of a worker that is gone; ending it",
-                            self._group)
+                log.warning(
+                    "group %s: a broker has left a transaction open of a worker that is gone; ending it", self._group
+                )
                 self._end_as(transactional_id)
             return found
         except AuthorizationError:
             self._allowed = False
-            log.warning("group %s: no permission to read %s: what a broker leaves open of dead workers' transactions "
-                        "would hold back read_committed readers; grant READ", self._group,
-                        ", ".join(written_topics(self._pipeline)))
+            log.warning(
+                "group %s: no permission to read %s: what a broker leaves open of dead workers' transactions "
+                "would hold back read_committed readers; grant READ",
+                self._group,
+                ", ".join(written_topics(self._pipeline)),
+            )
         except (KafkaError, StreamError, ValueError) as error:  # kafka-python knows not every state by its name
-            log.info("group %s: not looked for transactions that were left open (%s)", self._group,
-                     type(error).__name__)
+            log.info(
+                "group %s: not looked for transactions that were left open (%s)", self._group, type(error).__name__
+            )
         return []
 
     def _find(self, admin: Any) -> list[str]:
@@ -76,13 +85,21 @@ class HangingTransactions:
         before = self._open(admin)
         if not before:
             return []
-        closed = {listing.producer_id: listing.transactional_id for listings in admin.list_transactions().values()
-                  for listing in listings
-                  if listing.transactional_id.startswith(f"{self._group}-") and listing.state.value in CLOSED}
+        closed = {
+            listing.producer_id: listing.transactional_id
+            for listings in admin.list_transactions().values()
+            for listing in listings
+            if listing.transactional_id.startswith(f"{self._group}-") and listing.state.value in CLOSED
+        }
         suspects = {key: first for key, first in before.items() if key[1] in closed}
         after = self._open(admin) if suspects else {}
-        return sorted({closed[producer_id] for (partition, producer_id), first in suspects.items()
-                       if after.get((partition, producer_id)) == first})
+        return sorted(
+            {
+                closed[producer_id]
+                for (partition, producer_id), first in suspects.items()
+                if after.get((partition, producer_id)) == first
+            }
+        )
 
     def _open(self, admin: Any) -> Open:
         """What is open in our partitions, and has been silent for longer than a transaction may last."""
@@ -94,14 +111,20 @@ class HangingTransactions:
         except (AuthorizationError, ZeroDivisionError):
             pass  # the internal topic is rarely open to others, and not there before its first use
         silent_since = time.time() * 1000 - self._silent_ms
-        return {(partition, producer.producer_id): producer.current_transaction_start_offset
-                for partition, state in states.items() for producer in state.active_producers
-                if producer.current_transaction_start_offset >= 0 and producer.last_timestamp < silent_since}
+        return {
+            (partition, producer.producer_id): producer.current_transaction_start_offset
+            for partition, state in states.items()
+            for producer in state.active_producers
+            if producer.current_transaction_start_offset >= 0 and producer.last_timestamp < silent_since
+        }
 
 
 def _partitions(admin: Any, topics: list[str]) -> list[TopicPartition]:
-    return [TopicPartition(found["name"], partition["partition_index"])
-            for found in admin.describe_topics(topics) for partition in found["partitions"]]
+    return [
+        TopicPartition(found["name"], partition["partition_index"])
+        for found in admin.describe_topics(topics)
+        for partition in found["partitions"]
+    ]
 
 
 def _offsets_partition(group: str, partitions: int) -> int:

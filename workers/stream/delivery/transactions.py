@@ -62,16 +62,22 @@ def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, t
         producer = make_transactional_producer(config, kafka, [DEFAULT_MAX_BYTES], transactional_id)
         try:
             if producer.config["api_version"] < FENCING_API:
-                raise StartError(f"{key}: exactly_once needs Kafka 2.5 or newer, whose brokers fence offsets by the "
-                                 "generation of the group (KIP-447); set at_least_once, or bring them up to date")
+                raise StartError(
+                    f"{key}: exactly_once needs Kafka 2.5 or newer, whose brokers fence offsets by the "
+                    "generation of the group (KIP-447); set at_least_once, or bring them up to date"
+                )
             producer.init_transactions()
         except TransactionalIdAuthorizationFailedError:
-            raise StartError(f"{key}: no permission for transactions; grant WRITE and DESCRIBE on the transactional "
-                             f"ids that begin with {transactional_id.rpartition('-')[0]}-") from None
+            raise StartError(
+                f"{key}: no permission for transactions; grant WRITE and DESCRIBE on the transactional "
+                f"ids that begin with {transactional_id.rpartition('-')[0]}-"
+            ) from None
         except KafkaError as error:
-            raise StartError(f"{key}: no transactions ({type(error).__name__}: {error}); kafka.transaction_timeout_ms "
-                             f"({kafka.transaction_timeout_ms}) must not be above the brokers' "
-                             "transaction.max.timeout.ms") from None
+            raise StartError(
+                f"{key}: no transactions ({type(error).__name__}: {error}); kafka.transaction_timeout_ms "
+                f"({kafka.transaction_timeout_ms}) must not be above the brokers' "
+                "transaction.max.timeout.ms"
+            ) from None
         finally:
             end(producer, 0)
 
@@ -88,9 +94,7 @@ class TransactionalProducer(BrokersView):
     Raises `StreamError` when transactions cannot be initialised.
     """
 
-    def __init__(
-        self, make: Callable[[], BulkProducer], group: str, settings: PipelineSettings, reach: Reach
-    ) -> None:
+    def __init__(self, make: Callable[[], BulkProducer], group: str, settings: PipelineSettings, reach: Reach) -> None:
         self._make, self._group, self._settings, self._reach = make, group, settings, reach
         self._begun = False
         self._closed = threading.Event()
@@ -111,7 +115,8 @@ class TransactionalProducer(BrokersView):
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         self._begin()
         return self._producer.send(
-            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
+        )
 
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         self._begin()
@@ -203,7 +208,11 @@ class TransactionalProducer(BrokersView):
         producer.abort_transaction()
 
     def _finish(
-        self, producer: KafkaProducer, started_as: tuple[int, int], offsets: Offsets, membership: Any,
+        self,
+        producer: KafkaProducer,
+        started_as: tuple[int, int],
+        offsets: Offsets,
+        membership: Any,
         outcome: "Future[None]",
     ) -> None:
         try:

@@ -66,17 +66,22 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
             _create(admin, topic)
             found = admin.describe_topics([topic])[0]
         allowed = found["authorized_operations"]  # None where the broker does not tell
-        if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (allowed is not None and not {"READ", "WRITE"} <=
-                                                                 set(allowed)):
-            raise StartError(f"topic {topic}: no permission to use it as the ledger of redrives; grant READ, WRITE and "
-                             "DESCRIBE_CONFIGS on it")
+        if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (
+            allowed is not None and not {"READ", "WRITE"} <= set(allowed)
+        ):
+            raise StartError(
+                f"topic {topic}: no permission to use it as the ledger of redrives; grant READ, WRITE and "
+                "DESCRIBE_CONFIGS on it"
+            )
         policy = topic_setting(admin, topic, "cleanup.policy")
     if policy is None:
         raise StartError(f"topic {topic}: no permission to see whether it is compacted; grant DESCRIBE_CONFIGS on it")
     if policy != "compact":
-        raise StartError(f"topic {topic}: its cleanup.policy is {policy}, which would forget the redrives; set it to "
-                         "compact, for example with kafka-configs.sh --alter --entity-type topics "
-                         f"--entity-name {topic} --add-config cleanup.policy=compact")
+        raise StartError(
+            f"topic {topic}: its cleanup.policy is {policy}, which would forget the redrives; set it to "
+            "compact, for example with kafka-configs.sh --alter --entity-type topics "
+            f"--entity-name {topic} --add-config cleanup.policy=compact"
+        )
     return created
 
 
@@ -123,6 +128,8 @@ def _create(admin: KafkaAdminClient, topic: str) -> None:
     except TopicAlreadyExistsError:
         pass  # another redrive was quicker
     except KafkaError as error:
-        raise StartError(f"topic {topic}: the ledger of redrives cannot be created ({type(error).__name__}); create it "
-                         f"yourself with kafka-topics.sh --create --topic {topic} --partitions 1 --config "
-                         "cleanup.policy=compact") from None
+        raise StartError(
+            f"topic {topic}: the ledger of redrives cannot be created ({type(error).__name__}); create it "
+            f"yourself with kafka-topics.sh --create --topic {topic} --partitions 1 --config "
+            "cleanup.policy=compact"
+        ) from None

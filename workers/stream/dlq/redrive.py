@@ -66,8 +66,13 @@ def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, ho
 
 
 def redrive(
-    letters: Iterable[Letter], target: Target, ledger: Ledger, origins: Origins, send: Callable[[list[Pair]], None],
-    report: Report, limit: int | None,
+    letters: Iterable[Letter],
+    target: Target,
+    ledger: Ledger,
+    origins: Origins,
+    send: Callable[[list[Pair]], None],
+    report: Report,
+    limit: int | None,
 ) -> None:
     """`send` the letters that may go, `limit` of them at most, in chunks; `report` counts all of them as it goes."""
     pairs = islice(_passing(letters, target, ledger, origins, report), limit)

@@ -48,8 +48,10 @@ class Redriver:
             in_time(self._producer.commit_transaction, self._timeout_s)
             self._check_identity()
         except Exception as error:
-            raise StreamError(f"the commit was not confirmed ({_told(error)}): the last chunk was redriven as a whole "
-                              "or not at all; run it again, the ledger knows") from error
+            raise StreamError(
+                f"the commit was not confirmed ({_told(error)}): the last chunk was redriven as a whole "
+                "or not at all; run it again, the ledger knows"
+            ) from error
 
     def _send(self, chunk: Sequence[Pair]) -> None:
         producer, acks = self._producer, []
@@ -70,8 +72,9 @@ class Redriver:
 
 
 @contextmanager
-def redriving(config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to: str, max_record_bytes: int
-              ) -> Iterator[tuple[Redriver, Ledger]]:
+def redriving(
+    config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to: str, max_record_bytes: int
+) -> Iterator[tuple[Redriver, Ledger]]:
     """The one redriver of a dead-letter topic, and what had been redriven before it. Raises StartError."""
     transactional_id, ledger = f"labelstream-redrive-{dead_letter}", ledger_topic(dead_letter)
     with explained(kafka):
@@ -82,11 +85,14 @@ def redriving(config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to
             try:
                 producer.init_transactions()
             except TransactionalIdAuthorizationFailedError:
-                raise StartError(f"no permission to use the transactional id {transactional_id}; grant WRITE and "
-                                 "DESCRIBE on it") from None
+                raise StartError(
+                    f"no permission to use the transactional id {transactional_id}; grant WRITE and DESCRIBE on it"
+                ) from None
             except KafkaTimeoutError:
-                raise StartError(f"no broker took up the transactional id {transactional_id} in "
-                                 f"{kafka.transaction_timeout_ms / 1000:.0f} s; look at the brokers' logs") from None
+                raise StartError(
+                    f"no broker took up the transactional id {transactional_id} in "
+                    f"{kafka.transaction_timeout_ms / 1000:.0f} s; look at the brokers' logs"
+                ) from None
         yield Redriver(producer, ledger, to, kafka.transaction_timeout_ms / 1000), read_ledger(config, kafka, ledger)
         close_s = 5.0
     finally:

@@ -54,5 +54,7 @@ def _readable(topic: str) -> Iterator[None]:
     try:
         yield
     except TopicAuthorizationFailedError:
-        raise StartError(f"topic {topic}: no permission to read it, where values are that did not fit into their dead "
-                         "letters; grant READ on it") from None
+        raise StartError(
+            f"topic {topic}: no permission to read it, where values are that did not fit into their dead "
+            "letters; grant READ on it"
+        ) from None

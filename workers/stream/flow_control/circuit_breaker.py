@@ -22,7 +22,10 @@ class Gate:
     """
 
     def __init__(
-        self, settings: BreakerSettings, breaker: Breaker, classifiers: Mapping[str, Classifier],
+        self,
+        settings: BreakerSettings,
+        breaker: Breaker,
+        classifiers: Mapping[str, Classifier],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._breaker, self._classifiers, self._clock = settings, breaker, classifiers, clock
@@ -61,9 +64,11 @@ class Gate:
 
     def _hold(self, batch: MicroBatch, messages: int, failed: Counter[str]) -> None:
         reasons = ", ".join(f"{reason} {count}" for reason, count in failed.most_common())
-        self.alarm = (f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and "
-                      f"the last {self._settings.window_s:g} s are above breaker.max_share "
-                      f"({self._settings.max_share:g})")
+        self.alarm = (
+            f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and "
+            f"the last {self._settings.window_s:g} s are above breaker.max_share "
+            f"({self._settings.max_share:g})"
+        )
         self.held, self._first_calls = batch, batch.calls
         self._probe_at = self._clock() + self._settings.probe_s
 

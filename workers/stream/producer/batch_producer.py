@@ -165,7 +165,8 @@ class BulkProducer(KafkaProducer):
 def _new_batch(accumulator: Any, partition: TopicPartition, queue: Any) -> Any:
     config = accumulator.config
     batch: Any = ProducerBatch(
-        partition, MemoryRecordsBuilder(config["message_version"], config["compression_attrs"], config["batch_size"]))
+        partition, MemoryRecordsBuilder(config["message_version"], config["compression_attrs"], config["batch_size"])
+    )
     queue.append(batch)
     accumulator._incomplete.add(batch)
     return batch

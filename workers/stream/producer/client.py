@@ -30,7 +30,10 @@ def make_producer(
 
 
 def make_transactional_producer(
-    config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], transactional_id: str,
+    config: dict[str, Any],
+    kafka: KafkaSettings,
+    limits: Sequence[int],
+    transactional_id: str,
     value_serializer: Serializer | None = None,
 ) -> BulkProducer:
     """Like `make_producer`, for transactions, of which each request takes a third of the time at most."""

@@ -15,8 +15,9 @@ AGAIN_S = 1.0  # kafka-python by itself asks every five minutes which partitions
 class Destinations:
     """Used by one thread."""
 
-    def __init__(self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
-                 ) -> None:
+    def __init__(
+        self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._producer, self._clock = producer, clock
         self._topics, self._output = written_topics(settings), settings.output
         self._same_partition = settings.output_partition == "same"
@@ -44,7 +45,9 @@ class Destinations:
             return ""
         numbers = {progress.partition.partition for progress, _ in batch.ends if not progress.revoked}
         if missing := sorted(numbers - known[self._output]):
-            return (f"output_partition: same: topic {self._output} has no partition {', '.join(map(str, missing))} for "
-                    "results from the input's: the stream waits for it; add partitions, for example with kafka-topics"
-                    f".sh --alter --topic {self._output} --partitions {missing[-1] + 1}")
+            return (
+                f"output_partition: same: topic {self._output} has no partition {', '.join(map(str, missing))} for "
+                "results from the input's: the stream waits for it; add partitions, for example with kafka-topics"
+                f".sh --alter --topic {self._output} --partitions {missing[-1] + 1}"
+            )
         return ""

@@ -169,7 +169,8 @@ class IdempotentProducer(BrokersView):
 
     def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
         return self._producer.send(
-            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms)
+            topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
+        )
 
     def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
         return self._producer.send_all(topic, records)

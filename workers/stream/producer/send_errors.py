@@ -43,13 +43,23 @@ def for_its_key(error: KafkaError) -> bool:
 
 def keyless(topic: str, model: str) -> Rejection:
     """For a result without a key."""
-    return Rejection(Reason.RESULT_REFUSED, Stage.ENCODE, InvalidRecordError.__name__,
-                     f"the output topic is compacted and takes no record without a key ({topic})", model=model)
+    return Rejection(
+        Reason.RESULT_REFUSED,
+        Stage.ENCODE,
+        InvalidRecordError.__name__,
+        f"the output topic is compacted and takes no record without a key ({topic})",
+        model=model,
+    )
 
 
 def not_taken(topic: str, error: KafkaError, size: int, model: str) -> Rejection:
     """For a result of about `size` bytes that the broker refused with `error`."""
     if isinstance(error, TOO_LARGE):
         return too_large(size, model)
-    return Rejection(Reason.RESULT_REFUSED, Stage.ENCODE, type(error).__name__,
-                     f"topic {topic} does not take the result: {error}", model=model)
+    return Rejection(
+        Reason.RESULT_REFUSED,
+        Stage.ENCODE,
+        type(error).__name__,
+        f"topic {topic} does not take the result: {error}",
+        model=model,
+    )

@@ -85,6 +85,8 @@ class Throttle:
         """The alarm; none when there was no throttling for a while."""
         if self.left_s() <= 0 and self._clock() > self._until + CALM_S:
             return {}
-        return {"throttle": f"the brokers throttle what goes to {self._settings.output} and the pipeline's other "
-                "topics: a quota; the stream is as slow as that; raise the producer_byte_rate (or "
-                "request_percentage) of our user or of client id labelstream"}
+        return {
+            "throttle": f"the brokers throttle what goes to {self._settings.output} and the pipeline's other "
+            "topics: a quota; the stream is as slow as that; raise the producer_byte_rate (or "
+            "request_percentage) of our user or of client id labelstream"
+        }

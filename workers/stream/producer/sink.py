@@ -52,7 +52,11 @@ class ResultSink:
     """
 
     def __init__(
-        self, name: str, settings: PipelineSettings, producer: Producer, limits: TopicLimits,
+        self,
+        name: str,
+        settings: PipelineSettings,
+        producer: Producer,
+        limits: TopicLimits,
         ack_timeout_s: float = CAREFUL_ACK_S,
     ) -> None:
         self._name, self._settings, self._producer, self._ack_timeout_s = name, settings, producer, ack_timeout_s
@@ -184,8 +188,13 @@ class ResultSink:
         headers = []
         if record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record, answer.task)
-        return Outgoing(value, record.key, headers, record.partition if self._same_partition else None,
-                        record.timestamp if self._input_timestamp else None)
+        return Outgoing(
+            value,
+            record.key,
+            headers,
+            record.partition if self._same_partition else None,
+            record.timestamp if self._input_timestamp else None,
+        )
 
     def _ship_result(self, shipment: Shipment, item: Item, answer: Any, result: Outgoing) -> Rejection | None:
         """To the review topic, where it has to go there as well, and while careful to the output topic.
@@ -214,9 +223,14 @@ class ResultSink:
         shipment.tally.retimed += 1
         if not self._said_retimed:
             self._said_retimed = True
-            log.warning("pipeline %s: results are sent with the time of sending, the first for %s:%d:%d: topic %s does "
-                        "not take or keep a timestamp of %d, or it is no time; output_timestamp: now does so for all",
-                        self._name, *place_of(item), self._settings.output, item.record.timestamp)
+            log.warning(
+                "pipeline %s: results are sent with the time of sending, the first for %s:%d:%d: topic %s does "
+                "not take or keep a timestamp of %d, or it is no time; output_timestamp: now does so for all",
+                self._name,
+                *place_of(item),
+                self._settings.output,
+                item.record.timestamp,
+            )
 
     def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes.
@@ -273,9 +287,16 @@ class ResultSink:
 
     def _log_dead_letters(self, shipment: Shipment) -> None:
         for (partition, reason), offset in shipment.first_dead.items():
-            log.info("pipeline %s: %d dead letters (%s), the first of %s:%d:%d", self._name,
-                     shipment.tally.dead_letters[partition, reason], reason, self._settings.input, partition, offset,
-                     extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason})
+            log.info(
+                "pipeline %s: %d dead letters (%s), the first of %s:%d:%d",
+                self._name,
+                shipment.tally.dead_letters[partition, reason],
+                reason,
+                self._settings.input,
+                partition,
+                offset,
+                extra={"topic": self._settings.input, "partition": partition, "offset": offset, "reason": reason},
+            )
 
 
 def _size(record: ConsumerRecord, value: bytes | None) -> int:

@@ -76,6 +76,8 @@ class Acceptance:
         """For a person; after `dead_letter` gave None."""
         topic, record = self._settings.dead_letter, item.record
         error = self._refusals[topic, place_of(item)][-1]
-        return (f"pipelines.{self._name}.dead_letter: topic {topic} takes the dead letter of {record.topic}:"
-                f"{record.partition}:{record.offset} in no form ({type(error).__name__}: {error}); raise its "
-                "max.message.bytes, or take away what else of its settings refuses it")
+        return (
+            f"pipelines.{self._name}.dead_letter: topic {topic} takes the dead letter of {record.topic}:"
+            f"{record.partition}:{record.offset} in no form ({type(error).__name__}: {error}); raise its "
+            "max.message.bytes, or take away what else of its settings refuses it"
+        )

@@ -104,4 +104,8 @@ def _zstd(data: bytes, limit: int) -> Iterator[bytes]:
 
 
 _CODECS: dict[int, tuple[str, Callable[[bytes, int], Iterator[bytes]]]] = {
-    1: ("gzip", _gzip), 2: ("snappy", _snappy), 3: ("lz4", _lz4), 4: ("zstd", _zstd)}
+    1: ("gzip", _gzip),
+    2: ("snappy", _snappy),
+    3: ("lz4", _lz4),
+    4: ("zstd", _zstd),
+}

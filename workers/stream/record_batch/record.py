@@ -15,8 +15,16 @@ class Record:
     __slots__ = ("headers", "key", "offset", "size_in_bytes", "timestamp", "timestamp_type", "value")
     checksum = None
 
-    def __init__(self, offset: int, timestamp: int, timestamp_type: int | None, key: bytes | None, value: bytes | None,
-                 headers: Headers, size_in_bytes: int) -> None:
+    def __init__(
+        self,
+        offset: int,
+        timestamp: int,
+        timestamp_type: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        size_in_bytes: int,
+    ) -> None:
         self.offset, self.timestamp_type, self.key, self.value = offset, timestamp_type, key, value
         self.timestamp = timestamp if -INT64 <= timestamp < INT64 else (timestamp + INT64) % (2 * INT64) - INT64
         self.headers, self.size_in_bytes = headers, size_in_bytes

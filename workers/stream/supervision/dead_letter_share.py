@@ -11,9 +11,7 @@ from labelstream.workers.stream.stats import Stats
 class DeadLetterShare:
     """The share over the last `window_s`, of at least `min_messages`: the breaker's numbers, for all reasons."""
 
-    def __init__(
-        self, settings: BreakerSettings, stats: Stats, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: BreakerSettings, stats: Stats, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._stats, self._clock = settings, stats, clock
         self._looks: deque[tuple[float, int, Counter[str]]] = deque([(clock(), *stats.outcomes())])
 
@@ -30,5 +28,7 @@ class DeadLetterShare:
         if messages < settings.min_messages or recent.total() <= settings.max_share * messages:
             return ""
         reasons = ", ".join(f"{reason} {count}" for reason, count in recent.most_common())
-        return (f"{recent.total()} of the last {messages} messages became dead letters ({reasons}), which is above "
-                f"breaker.max_share ({settings.max_share:g}); the stream goes on")
+        return (
+            f"{recent.total()} of the last {messages} messages became dead letters ({reasons}), which is above "
+            f"breaker.max_share ({settings.max_share:g}); the stream goes on"
+        )

@@ -45,8 +45,13 @@ class Watch:
     """The alarms of one run of a pipeline, whose names are in the texts' commands."""
 
     def __init__(
-        self, name: str, pipeline: Pipeline, source: RecordSource, dead_share: DeadLetterShare,
-        stall_timeout_s: float, clock: Callable[[], float] = time.monotonic,
+        self,
+        name: str,
+        pipeline: Pipeline,
+        source: RecordSource,
+        dead_share: DeadLetterShare,
+        stall_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._pipeline, self._source, self._dead_share = name, pipeline, source, dead_share
         self._stall_timeout_s, self._stalls = stall_timeout_s, StallWatch(stall_timeout_s, clock)
@@ -64,8 +69,10 @@ class Watch:
             alarms["breaker"] = f"{gate.alarm}; `labelstream resume {self._name}` lets them pass"
         if too_many := self._dead_share.alarm():
             alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
-        alarms |= {f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
-                   for model, text in self._pipeline.troubles().items()}
+        alarms |= {
+            f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
+            for model, text in self._pipeline.troubles().items()
+        }
         for owing, seconds in self._pipeline.awaited().items():
             if seconds > SILENT_S:
                 what = "does not acknowledge" if owing.startswith("topic") else "gives no answer"
@@ -76,15 +83,20 @@ class Watch:
         return alarms
 
     def _standings(self) -> list[Standing]:
-        return [Standing(_place(progress.partition), progress.done, self._source.behind(progress) != 0)
-                for progress in self._source.ownership.held() if progress.halted is None]
+        return [
+            Standing(_place(progress.partition), progress.done, self._source.behind(progress) != 0)
+            for progress in self._source.ownership.held()
+            if progress.halted is None
+        ]
 
     def _halt(self, partition: TopicPartition, batch: CorruptBatch) -> str:
         place = _place(partition)
         behind = "OFFSET" if batch.end is None else batch.end
         where = f"from offset {batch.first} on" if batch.end is None else f"offsets {batch.first} to {batch.end - 1}"
-        return (f"corrupt batch at {place}, {where} ({batch.problem}): the partition is halted; "
-                f"`labelstream skip {self._name} {place}:{behind}` goes on behind it")
+        return (
+            f"corrupt batch at {place}, {where} ({batch.problem}): the partition is halted; "
+            f"`labelstream skip {self._name} {place}:{behind}` goes on behind it"
+        )
 
 
 def _place(partition: TopicPartition) -> str:

@@ -52,20 +52,28 @@ def test_padding_is_what_the_order_of_arrival_makes_of_it() -> None:
     assert padding_waste(np.array([1, 3]), 1) == 0
 
 
-@pytest.mark.parametrize(("busy", "parts", "named"), [
-    ((0.95, 0.2), (30, 60, 10), "device"), ((0.5, 0.3), (30, 60, 10), "Serve"),
-    ((0.5, 0.95), (30, 60, 10), "Kafka"), ((0.5, 0.95), (30, 90, 50), "tokenizer"),
-    ((0.5, 0.95), (30, 90, 10), "worker"),
-])  # fmt: skip
-def test_who_is_busy_is_what_limits(
-    busy: tuple[float, float], parts: tuple[float, float, float], named: str
-) -> None:
+@pytest.mark.parametrize(
+    ("busy", "parts", "named"),
+    [
+        ((0.95, 0.2), (30, 60, 10), "device"),
+        ((0.5, 0.3), (30, 60, 10), "Serve"),
+        ((0.5, 0.95), (30, 60, 10), "Kafka"),
+        ((0.5, 0.95), (30, 90, 50), "tokenizer"),
+        ((0.5, 0.95), (30, 90, 10), "worker"),
+    ],
+)
+def test_who_is_busy_is_what_limits(busy: tuple[float, float], parts: tuple[float, float, float], named: str) -> None:
     assert stream.limit(*busy, *parts).startswith(f"{named}: the device is busy for {busy[0]:.0%}")
 
 
-@pytest.mark.parametrize(("shares", "named"), [
-    ((0.9, 0.1), "device"), ((0.5, 0.5), "Serve"), ((0.5, 0.9), "tokenizer"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shares", "named"),
+    [
+        ((0.9, 0.1), "device"),
+        ((0.5, 0.5), "Serve"),
+        ((0.5, 0.9), "tokenizer"),
+    ],
+)
 def test_what_limits_behind_serve(shares: tuple[float, float], named: str) -> None:
     assert serving.limit(*shares, tokenize_us=30, caller_us=40).startswith(f"{named}: ")
     assert serving.limit(*shares, tokenize_us=10, caller_us=40).startswith("device" if named == "device" else "Serve")
@@ -93,8 +101,13 @@ def test_the_application_has_topics_and_groups_of_its_own() -> None:
 
 def test_secrets_are_given_to_librdkafka_and_to_nobody_else(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hidden\n")
-    security: Any = {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u", "ca_file": "/ca",
-                     "password_file": str(tmp_path / "password")}
+    security: Any = {
+        "protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "username": "u",
+        "ca_file": "/ca",
+        "password_file": str(tmp_path / "password"),
+    }
     kafka = KafkaSettings(bootstrap_servers="h:1", security=security)
     config = librdkafka_config(kafka)
     assert config["sasl.password"] == "hidden"
@@ -105,9 +118,14 @@ def test_secrets_are_given_to_librdkafka_and_to_nobody_else(tmp_path: Path) -> N
 
 
 def test_a_picture_has_a_point_for_each_load(tmp_path: Path) -> None:
-    load = [{"share": share, "results_per_s": 50 * share, "latency_ms": {"p50": 30 / (1.2 - share), "p99": 300.0}}
-            for share in (0.1, 0.5, 1.0)]
-    figures = {"hardware": "2 cores", "stream": {"texts_per_s": 50.0},
-               "latency": {"light": {"forward_ms": {"p50": 20.0}}, "load": load}}
+    load = [
+        {"share": share, "results_per_s": 50 * share, "latency_ms": {"p50": 30 / (1.2 - share), "p99": 300.0}}
+        for share in (0.1, 0.5, 1.0)
+    ]
+    figures = {
+        "hardware": "2 cores",
+        "stream": {"texts_per_s": 50.0},
+        "latency": {"light": {"forward_ms": {"p50": 20.0}}, "load": load},
+    }
     against_latency(figures, "a model", tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -12,8 +12,21 @@ from labelstream.schemas.export import FOLDER
 from tests.models import LABELS, build
 from tests.unit.deploy.cli.conftest import Run
 
-COMMANDS = ("run", "check", "produce", "tail", "dlq", "classify", "broker", "schema", "demo", "resume", "skip",
-            "replay", "fetch")
+COMMANDS = (
+    "run",
+    "check",
+    "produce",
+    "tail",
+    "dlq",
+    "classify",
+    "broker",
+    "schema",
+    "demo",
+    "resume",
+    "skip",
+    "replay",
+    "fetch",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -66,10 +79,10 @@ def test_classify_arguments(run: Run, model: str) -> None:
 
 
 def test_classify_lines_of_stdin_as_json(run: Run, model: str, stdin: Callable[[bytes], None]) -> None:
-    stdin(b"\xef\xbb\xbf" + "good\r\n\n \nÄrger \\ \"quoted\"\n\xff\n".encode("latin-1"))
+    stdin(b"\xef\xbb\xbf" + 'good\r\n\n \nÄrger \\ "quoted"\n\xff\n'.encode("latin-1"))
     ended = run("classify", "-", "--json", "--model", model)
     answers = [json.loads(line) for line in ended.out.splitlines()]
-    assert [answer["text"] for answer in answers] == ["good", "\ufffdrger \\ \"quoted\"", "\ufffd"]
+    assert [answer["text"] for answer in answers] == ["good", '\ufffdrger \\ "quoted"', "\ufffd"]
     assert all(answer["label"] in LABELS and 0 <= answer["score"] <= 1 for answer in answers)
     assert [len(answer["scores"]) for answer in answers] == [1, 1, 1]
 

@@ -29,10 +29,10 @@ def record(value: bytes | None, headers: Any = (), key: bytes | None = None) -> 
 
 class TestLines:
     def test_objects_go_as_they_are_and_other_lines_are_wrapped(self) -> None:
-        lines = [b'{"text": "a",  "id": 1}\r\n', b"\n", b"plain \xc3\xa4 \"q\"\n", b"[1]\n", b'{"cut": \n', b"last"]
+        lines = [b'{"text": "a",  "id": 1}\r\n', b"\n", b'plain \xc3\xa4 "q"\n', b"[1]\n", b'{"cut": \n', b"last"]
         values = [value for _, value in LineReader().read(lines)]
         assert values[0] == b'{"text": "a",  "id": 1}'
-        assert [json.loads(value)["text"] for value in values[1:]] == ["plain ä \"q\"", "[1]", '{"cut": ', "last"]
+        assert [json.loads(value)["text"] for value in values[1:]] == ['plain ä "q"', "[1]", '{"cut": ', "last"]
 
     def test_a_byte_order_mark_at_the_start_is_left_out(self) -> None:
         mark, lines = b"\xef\xbb\xbf", [b'{"text": "a"}\r\n', b"plain\n"]
@@ -77,9 +77,14 @@ class TestLines:
 
 class TestRecords:
     RESULT: dict[str, Any] = {  # noqa: RUF012
-        "label": "GOOD", "score": 0.91234, "id": "a\x1b[2J", "tokens": 9, "truncated": True, "model": "m",
+        "label": "GOOD",
+        "score": 0.91234,
+        "id": "a\x1b[2J",
+        "tokens": 9,
+        "truncated": True,
+        "model": "m",
         "source": {"topic": "in", "partition": 2, "offset": 40},
-    }  # fmt: skip
+    }
 
     def test_a_result(self) -> None:
         row = as_row(record(json.dumps(self.RESULT).encode()))
@@ -87,8 +92,10 @@ class TestRecords:
 
     def test_results_of_other_tasks(self) -> None:
         shared = {name: self.RESULT[name] for name in ("tokens", "truncated", "model", "source")}
-        fills = [[{"token": token, "token_id": 7, "score": 0.5}, {"token": "no", "token_id": 8, "score": 0.25}]
-                 for token in ("yes", "##\x1b")]
+        fills = [
+            [{"token": token, "token_id": 7, "score": 0.5}, {"token": "no", "token_id": 8, "score": 0.25}]
+            for token in ("yes", "##\x1b")
+        ]
         row = as_row(record(json.dumps({**shared, "masks": fills}).encode()))
         assert row[:3] == ("yes, ##\\x1b", "0.5000", "-")
         row = as_row(record(json.dumps({**shared, "embedding": [0.5, 1.5]}).encode()))
@@ -97,9 +104,14 @@ class TestRecords:
             assert as_row(record(json.dumps({**shared, **broken}).encode()))[0] == "-"
 
     def test_a_dead_letter_with_its_reason(self) -> None:
-        headers = [("labelstream.reason", b"invalid_json"), ("labelstream.model", b""),
-                   ("__connect.errors.topic", b"in"), ("__connect.errors.partition", b"0"),
-                   ("__connect.errors.offset", b"3"), ("__connect.errors.exception.message", b"cut\x07 off")]
+        headers = [
+            ("labelstream.reason", b"invalid_json"),
+            ("labelstream.model", b""),
+            ("__connect.errors.topic", b"in"),
+            ("__connect.errors.partition", b"0"),
+            ("__connect.errors.offset", b"3"),
+            ("__connect.errors.exception.message", b"cut\x07 off"),
+        ]
         row = as_row(record(b"\xff{", headers))
         assert row == ("! invalid_json", "-", "-", "-", "-", "in:0:3 cut\\x07 off")
 
@@ -206,9 +218,18 @@ class TestFeedback:
 class TestStatus:
     @staticmethod
     def board(results: int, **more: Any) -> dict[str, Any]:
-        stats = {"age_s": 0.0, "state": "running", "results_out": results, "messages_in": results, "lag": 3,
-                 "in_flight": 2, "dead_letters": {"empty_text": 1}, "latency_ms": {"p50": 4.0, "p99": 9.0},
-                 "trouble": None, **more}
+        stats = {
+            "age_s": 0.0,
+            "state": "running",
+            "results_out": results,
+            "messages_in": results,
+            "lag": 3,
+            "in_flight": 2,
+            "dead_letters": {"empty_text": 1},
+            "latency_ms": {"p50": 4.0, "p99": 9.0},
+            "trouble": None,
+            **more,
+        }
         return {"pipelines": {"p": {"r1": stats, "r2": {**stats, "latency_ms": {}}}}, "models": {}}
 
     def test_rates_are_differences_and_survive_a_restart(self) -> None:
@@ -223,8 +244,11 @@ class TestStatus:
         assert view.pipelines(self.board(5))[0].out_rate == 0
 
     def test_the_brokers_know_the_lag_better(self) -> None:
-        scaling = {"backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}}, "warnings": {"p": "partition 3"},
-                   "targets": {"model-m": 4}}
+        scaling = {
+            "backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}},
+            "warnings": {"p": "partition 3"},
+            "targets": {"model-m": 4},
+        }
         board = {**self.board(1), "models": {"m": {"r": {}}}, "scaling": scaling}
         [seen] = status.StatusView().pipelines(board)
         assert (seen.lag, seen.oldest_s, seen.alarms) == (700, 12.3, ("partition 3",))

@@ -13,12 +13,22 @@ from labelstream.workers.stream.broker.backlog import Standing
 
 
 def settings(**pipeline: Any) -> Settings:
-    return load_settings({
-        "kafka": {"bootstrap_servers": "localhost:9092"},
-        "models": {"m": {"source": "a/b", "replicas": {"min": 1, "max": 8}}, "unused": {"source": "a/c"}},
-        "pipelines": {"p": {"input": "i", "output": "o", "dead_letter": "d", "model": "m",
-                            "workers": {"min": 1, "max": 3}, **pipeline}},
-    })  # fmt: skip
+    return load_settings(
+        {
+            "kafka": {"bootstrap_servers": "localhost:9092"},
+            "models": {"m": {"source": "a/b", "replicas": {"min": 1, "max": 8}}, "unused": {"source": "a/c"}},
+            "pipelines": {
+                "p": {
+                    "input": "i",
+                    "output": "o",
+                    "dead_letter": "d",
+                    "model": "m",
+                    "workers": {"min": 1, "max": 3},
+                    **pipeline,
+                }
+            },
+        }
+    )
 
 
 class System:
@@ -31,8 +41,10 @@ class System:
     def reports(self) -> dict[str, Any]:
         done = int(self.now * 1_000)
         worker = {"age_s": 0.5, "messages_in": done, "cpu_s": self.now * 0.1, "tokens": {"m": done * 32}}
-        return {"pipelines": {"p": {"w": worker}},
-                "models": {"m": {"r": {"age_s": 0.5, "tokens": done * 32, "busy_s": self.now}}}}
+        return {
+            "pipelines": {"p": {"w": worker}},
+            "models": {"m": {"r": {"age_s": 0.5, "tokens": done * 32, "busy_s": self.now}}},
+        }
 
     def read(self) -> dict[str, dict[int, Standing]]:
         if self.silent:
@@ -88,12 +100,16 @@ def test_a_bug_leaves_everything_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     assert system.made.targets() == {}
 
 
-@pytest.mark.parametrize(("own", "lag"), [
-    (None, 70),  # nobody holds it
-    ([0, 100], 0),  # all done; the last records end transactions, or are not committed yet
-    ([20, 95], 25),  # what it knows, and what came since
-    ([500, 100], 70),  # a worker that just began to hold it
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("own", "lag"),
+    [
+        (None, 70),  # nobody holds it
+        ([0, 100], 0),  # all done; the last records end transactions, or are not committed yet
+        ([20, 95], 25),  # what it knows, and what came since
+        ([500, 100], 70),  # a worker that just began to hold it
+    ],
+    ids=str,
+)
 def test_the_worker_that_holds_a_partition_knows_it_better(own: Any, lag: int) -> None:
     workers = {"w": {"partitions": {} if own is None else {3: own}}, "other": {}}
     assert _backlog({3: Standing(100, 70)}, workers)[3].lag == lag

@@ -29,6 +29,7 @@ def spec(**given: Any) -> ModelSettings:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What Ray says of a cluster that we are connected to."""
+
     def connected(node: Any, report: Any = None, **resources: float) -> None:
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
         monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
@@ -39,17 +40,31 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
     return connected
 
 
-@pytest.mark.parametrize(("device", "num_gpus", "expected"), [
-    ("auto", "auto", 0), ("cuda", "auto", 1), ("cpu", "auto", 0), ("auto", 0.25, 0.25), ("cpu", 0, 0), ("cuda", 2, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("device", "num_gpus", "expected"),
+    [
+        ("auto", "auto", 0),
+        ("cuda", "auto", 1),
+        ("cpu", "auto", 0),
+        ("auto", 0.25, 0.25),
+        ("cpu", 0, 0),
+        ("cuda", 2, 2),
+    ],
+)
 def test_gpus_without_a_cluster(device: Any, num_gpus: Any, expected: float) -> None:
     assert gpus.num_gpus("m", spec(device=device, num_gpus=num_gpus)) == expected
 
 
-@pytest.mark.parametrize(("node", "report", "resources", "expected"), [
-    (NODE, READ_ONLY, {"CPU": 4.0}, 0), (NODE, None, {"CPU": 4.0}, 0), (NODE, NO_UPDATE_YET, {}, 0),
-    (NODE, READ_ONLY, {"GPU": 1.0}, 1), (IN_GROUP, OLDER, {"GPU": 1.0}, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "report", "resources", "expected"),
+    [
+        (NODE, READ_ONLY, {"CPU": 4.0}, 0),
+        (NODE, None, {"CPU": 4.0}, 0),
+        (NODE, NO_UPDATE_YET, {}, 0),
+        (NODE, READ_ONLY, {"GPU": 1.0}, 1),
+        (IN_GROUP, OLDER, {"GPU": 1.0}, 1),
+    ],
+)
 def test_auto_is_what_the_cluster_has(cluster: Any, node: Any, report: Any, resources: Any, expected: float) -> None:
     cluster(node, report, **resources)
     assert gpus.num_gpus("m", spec()) == expected
@@ -112,8 +127,10 @@ def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
 
 
 def test_torch_is_not_imported_before_the_replica_has_said_how_many_threads_it_may_use() -> None:
-    script = ("import sys, labelstream.deploy.app\n"
-              "from labelstream.deploy.deployments import gpus, model_replica\n"
-              "print('torch' in sys.modules)")
+    script = (
+        "import sys, labelstream.deploy.app\n"
+        "from labelstream.deploy.deployments import gpus, model_replica\n"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr

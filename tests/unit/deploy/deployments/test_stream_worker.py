@@ -20,9 +20,11 @@ def test_the_limit_of_tokens_reaches_the_models(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(worker_module, "ServeClassifier", classifier)
     monkeypatch.setattr(worker_module.telemetry, "set_up", lambda settings: None)
     pipeline = {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m"}
-    config = {"kafka": {"bootstrap_servers": "localhost:9092"},
-              "models": {"m": {"source": "/m", "call_timeout_s": 7}},
-              "pipelines": {"p": {**pipeline, "limits": {"max_tokens_per_message": 99}}, "q": pipeline}}  # fmt: skip
+    config = {
+        "kafka": {"bootstrap_servers": "localhost:9092"},
+        "models": {"m": {"source": "/m", "call_timeout_s": 7}},
+        "pipelines": {"p": {**pipeline, "limits": {"max_tokens_per_message": 99}}, "q": pipeline},
+    }
     config["pipelines"]["q"] = {**pipeline, "group_id": "other"}
     for name, max_tokens in (("p", 99), ("q", 65_536)):
         made: Any = StreamWorker.__new__(StreamWorker)

@@ -97,9 +97,14 @@ def test_a_slow_models_parts_are_a_few_seconds_of_its_work() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize(("per_s", "expected"), [
-    (MAX_CALL_TOKENS / FAST_S / 2, MAX_CALL_TOKENS), (50_000 / FAST_S, 50_000), (1e8, MAX_FAST_CALL_TOKENS),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("per_s", "expected"),
+    [
+        (MAX_CALL_TOKENS / FAST_S / 2, MAX_CALL_TOKENS),
+        (50_000 / FAST_S, 50_000),
+        (1e8, MAX_FAST_CALL_TOKENS),
+    ],
+)
 def test_a_fast_models_parts_are_large(per_s: float, expected: int) -> None:
     async def scene(deadlines: Deadlines) -> None:
         for _ in range(2_000):

@@ -29,8 +29,9 @@ class Replica:
 
 def routed(replicas: list[Replica], act: Callable[[LeastLoaded], Coroutine[Any, Any, Any]]) -> Any:
     async def play() -> Any:
-        router = LeastLoaded(MODEL, DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True,
-                             get_curr_time_s=lambda: 1.0)
+        router = LeastLoaded(
+            MODEL, DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True, get_curr_time_s=lambda: 1.0
+        )
         router.update_replicas(list(replicas))  # type: ignore[arg-type]
         await asyncio.sleep(0.01)  # it asks new replicas
         return await act(router)

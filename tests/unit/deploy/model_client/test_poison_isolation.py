@@ -175,8 +175,12 @@ def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
 def test_an_answer_of_another_shape_is_none() -> None:
     work = Work(PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32)), 2, "one", ranked=True)
     ids, scores = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.float32)
-    for wrong in (ScoredSequences(ids[:1], scores[:1], {}), ScoredSequences(ids[:, :1], scores[:, :1], {}),
-                  ScoredSequences(None, scores, {}), ScoredSequences(ids[:1], scores, {})):
+    for wrong in (
+        ScoredSequences(ids[:1], scores[:1], {}),
+        ScoredSequences(ids[:, :1], scores[:, :1], {}),
+        ScoredSequences(None, scores, {}),
+        ScoredSequences(ids[:1], scores, {}),
+    ):
         with pytest.raises(ValueError, match="for 2 sequences"):
             work.put(rows_of([0, 1]), wrong)
     with pytest.raises(ValueError, match="3 of 3 sequences have no answer"):
@@ -202,5 +206,8 @@ def test_what_is_remembered_is_bounded() -> None:
     suspects.failed([b"1"], Fault.TIMED_OUT, running=True)
     suspects.failed([b"4"], Fault.TIMED_OUT, running=False)
     assert [suspects.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
-        Suspicion(2, True, (Fault.TIMED_OUT,)), Suspicion(), Suspicion(1), Suspicion(1),
-    ]  # fmt: skip
+        Suspicion(2, True, (Fault.TIMED_OUT,)),
+        Suspicion(),
+        Suspicion(1),
+        Suspicion(1),
+    ]

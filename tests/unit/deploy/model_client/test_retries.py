@@ -18,16 +18,33 @@ def name(error: Exception) -> str:
     return error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
 
 
-@pytest.mark.parametrize("error", [
-    ray_errors.ActorDiedError(), ray_errors.ActorUnavailableError("gone", b"x" * 16), ray_errors.WorkerCrashedError(),
-    ray_errors.NodeDiedError("gone"), ray_errors.ObjectLostError("ref", None, "stack"), ray_errors.GetTimeoutError(),
-    ray_errors.TaskCancelledError(), ray_errors.OutOfMemoryError("the node"), ray_errors.RpcError("no route"),
-    serve_errors.BackPressureError(3, 2), serve_errors.ReplicaUnavailableError("r"),
-    serve_errors.DeploymentUnavailableError(DeploymentID("m")), serve_errors.RequestCancelledError("r"),
-    *(rpc_error(getattr(grpc.StatusCode, code)) for code in
-      ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "ABORTED")),
-    ConnectionResetError(), BrokenPipeError(), TimeoutError(), InferenceError("the device is gone"),
-], ids=name)  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        ray_errors.ActorDiedError(),
+        ray_errors.ActorUnavailableError("gone", b"x" * 16),
+        ray_errors.WorkerCrashedError(),
+        ray_errors.NodeDiedError("gone"),
+        ray_errors.ObjectLostError("ref", None, "stack"),
+        ray_errors.GetTimeoutError(),
+        ray_errors.TaskCancelledError(),
+        ray_errors.OutOfMemoryError("the node"),
+        ray_errors.RpcError("no route"),
+        serve_errors.BackPressureError(3, 2),
+        serve_errors.ReplicaUnavailableError("r"),
+        serve_errors.DeploymentUnavailableError(DeploymentID("m")),
+        serve_errors.RequestCancelledError("r"),
+        *(
+            rpc_error(getattr(grpc.StatusCode, code))
+            for code in ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "ABORTED")
+        ),
+        ConnectionResetError(),
+        BrokenPipeError(),
+        TimeoutError(),
+        InferenceError("the device is gone"),
+    ],
+    ids=name,
+)
 def test_what_says_nothing_about_the_records_is_tried_again(error: Exception) -> None:
     assert may_pass_later(error)
 
@@ -37,12 +54,20 @@ def raised_there(cause: Exception) -> Exception:
     return ray_errors.RayTaskError("classify", "traceback", cause).as_instanceof_cause()
 
 
-@pytest.mark.parametrize("error", [
-    ModelChanged("another"), raised_there(ModelChanged("another")),
-    TypeError("a bug"), raised_there(TypeError("a bug")),
-    *(rpc_error(getattr(grpc.StatusCode, code)) for code in
-      ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")),
-], ids=name)  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelChanged("another"),
+        raised_there(ModelChanged("another")),
+        TypeError("a bug"),
+        raised_there(TypeError("a bug")),
+        *(
+            rpc_error(getattr(grpc.StatusCode, code))
+            for code in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")
+        ),
+    ],
+    ids=name,
+)
 def test_what_would_only_happen_again_is_not(error: Exception) -> None:
     assert not may_pass_later(error)
 

@@ -84,12 +84,15 @@ def test_the_pairs_of_one_message_may_take_several_calls(
 ) -> None:
     monkeypatch.setattr(Deadlines, "part_tokens", lambda _: 60)
     folder = build(tmp_path / "nli", "bert", labels=("contradiction", "neutral", "entailment"))
-    requests = [Request("good " * (1 + i), candidate_labels=tuple(f"bad {label}" for label in range(1 + 9 * i)))
-                for i in range(4)]  # fmt: skip
+    requests = [
+        Request("good " * (1 + i), candidate_labels=tuple(f"bad {label}" for label in range(1 + 9 * i)))
+        for i in range(4)
+    ]
     options = {"task": "zero-shot-classification", "device": "cpu", "dtype": "float32", "top_k": None}
     with Engine.load(str(folder), **options) as engine:
-        handle = FakeHandle(lambda packed, top_k, _: engine._predictor.predict(packed, top_k),
-                            describe=lambda: engine.description)
+        handle = FakeHandle(
+            lambda packed, top_k, _: engine._predictor.predict(packed, top_k), describe=lambda: engine.description
+        )
         answers, expected = connect(handle).submit(requests).result(30), engine.classify(requests)
     assert len(handle.calls) > 8
     for answer, alone in zip(answers, expected, strict=True):
@@ -114,10 +117,17 @@ def test_more_labels_make_smaller_calls(connect: Connect) -> None:
     assert 900_000 < max(sizes) <= 1_000_000
 
 
-@pytest.mark.parametrize("error", [
-    ActorDiedError(), ActorUnavailableError("gone", b"x" * 16), BackPressureError(3, 2), InferenceError("the device"),
-    ConnectionResetError(),
-], ids=lambda error: type(error).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        ActorDiedError(),
+        ActorUnavailableError("gone", b"x" * 16),
+        BackPressureError(3, 2),
+        InferenceError("the device"),
+        ConnectionResetError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_failures_of_transport_are_got_over(connect: Connect, error: Exception) -> None:
     handle = FakeHandle(raising(error), raising(error), by_length)
     assert labels_of(connect(handle).submit([Request("a")]).result(10)) == ["yes"]
@@ -214,15 +224,18 @@ def test_many_threads_get_their_own_answers(connect: Connect) -> None:
 
 def test_a_model_that_does_not_come_up_is_said_so() -> None:
     handle = FakeHandle(describe=lambda: raising(ActorUnavailableError("starting", b"x" * 16))(None, 0, ""))  # type: ignore[arg-type]
-    with pytest.raises(StartError, match=r"model m: no replica is up after 0\.3 s"), closing(
-        ServeClassifier("m", handle, 1, ready_timeout_s=0.3, is_noted=handle.noted)
+    with (
+        pytest.raises(StartError, match=r"model m: no replica is up after 0\.3 s"),
+        closing(ServeClassifier("m", handle, 1, ready_timeout_s=0.3, is_noted=handle.noted)),
     ):
         pass
 
 
 def test_a_worker_needs_no_torch() -> None:
-    code = ("import sys, labelstream.workers.stream.worker, labelstream.deploy.deployments.stream_worker\n"
-            "import labelstream.deploy.model_client.serve_classifier\n"
-            "print([name for name in ('torch', 'transformers') if name in sys.modules])")  # fmt: skip
+    code = (
+        "import sys, labelstream.workers.stream.worker, labelstream.deploy.deployments.stream_worker\n"
+        "import labelstream.deploy.model_client.serve_classifier\n"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

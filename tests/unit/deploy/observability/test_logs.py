@@ -24,12 +24,20 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
 def test_a_line_is_an_object_with_its_place(lines: Callable[[], str]) -> None:
     logs.set_up(LogSettings(format="json"), deployment="pipeline-p", replica="r1")
     logging.getLogger("labelstream.workers.stream.consumer.source").info(
-        "two\nlines of %s", "ours", extra={"topic": "in", "partition": 3, "offset": 17})  # fmt: skip
+        "two\nlines of %s", "ours", extra={"topic": "in", "partition": 3, "offset": 17}
+    )
     logging.getLogger("somebody.else").warning("theirs")
     ours, theirs = (json.loads(line) for line in lines().splitlines())
     assert {key: ours[key] for key in ours if key != "timestamp"} == {
-        "level": "INFO", "logger": "labelstream.workers.stream.consumer.source", "message": "two\nlines of ours",
-        "topic": "in", "partition": 3, "offset": 17, "deployment": "pipeline-p", "replica": "r1"}  # fmt: skip
+        "level": "INFO",
+        "logger": "labelstream.workers.stream.consumer.source",
+        "message": "two\nlines of ours",
+        "topic": "in",
+        "partition": 3,
+        "offset": 17,
+        "deployment": "pipeline-p",
+        "replica": "r1",
+    }
     assert ours["timestamp"].endswith("+00:00")
     assert theirs["message"] == "theirs"
 

@@ -89,14 +89,22 @@ def test_shipped_traces_differ_by_seed_only() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 60), st.integers(1, 60)), min_size=1, max_size=20),
-       st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.0, 30.0]), st.sampled_from([60.0, 600.0]))
+@given(
+    st.lists(st.tuples(st.floats(0, 60), st.integers(1, 60)), min_size=1, max_size=20),
+    st.sampled_from([0.5, 1.0, 2.0]),
+    st.sampled_from([0.0, 30.0]),
+    st.sampled_from([60.0, 600.0]),
+)
 def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, up: float, down: float) -> None:
     """Beside Ray's own functions, with their clock in our hand."""
-    config = AutoscalingConfig(min_replicas=1, max_replicas=CLUSTER.most_replicas, target_ongoing_requests=target,
-                               upscale_delay_s=up, downscale_delay_s=down)
-    original = autoscaling_policy._apply_autoscaling_config(
-        autoscaling_policy.replica_queue_length_autoscaling_policy)  # pyright: ignore[reportArgumentType]
+    config = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=CLUSTER.most_replicas,
+        target_ongoing_requests=target,
+        upscale_delay_s=up,
+        downscale_delay_s=down,
+    )
+    original = autoscaling_policy._apply_autoscaling_config(autoscaling_policy.replica_queue_length_autoscaling_policy)  # pyright: ignore[reportArgumentType]
     ours, state, wanted, at = ServeDefault(CLUSTER, ServeSetting(target, up, down)), {}, 3, 0.0
     recent: list[tuple[float, float]] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -107,8 +115,12 @@ def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, 
                 average = sum(value for _, value in recent) / len(recent)
                 patch.setattr(autoscaling_policy.time, "time", lambda now=at: now)
                 context: Any = SimpleNamespace(
-                    current_num_replicas=wanted, target_num_replicas=wanted, total_num_requests=average, config=config,
-                    policy_state=state)
+                    current_num_replicas=wanted,
+                    target_num_replicas=wanted,
+                    total_num_requests=average,
+                    config=config,
+                    policy_state=state,
+                )
                 found, state = original(context)
                 before, wanted = wanted, max(1, min(CLUSTER.most_replicas, math.ceil(found)))
                 view: Any = SimpleNamespace(at=at, replicas=before, ongoing=lambda value=ongoing: value)

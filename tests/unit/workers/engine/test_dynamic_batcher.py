@@ -225,7 +225,13 @@ def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_f
     start.set()
     assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[1]], [[0]]]
     assert device.steps == [
-        ("begin", [10]), ("begin", [9]), ("wait", [10]), ("begin", [8]), ("wait", [9]), ("wait", [8])]
+        ("begin", [10]),
+        ("begin", [9]),
+        ("wait", [10]),
+        ("begin", [8]),
+        ("wait", [9]),
+        ("wait", [8]),
+    ]
 
 
 def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) -> None:

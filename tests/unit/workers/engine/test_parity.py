@@ -13,13 +13,26 @@ from labelstream.workers.engine.engine import Engine
 from tests.models import FAMILIES, TEXTS, build
 
 ODD_TEXTS = (
-    "", " ", "\t\n", "x" * 300, "good " * 200, "[SEP] [MASK] <mask> </s>", "nul\x00 bidi \u202e \u200f",
-    "emoji \U0001f600\U0001f680 \u0645\u0631\u062d\u0628\u0627", " " * 10_000 + "end", "a\u0301e\u0300",
-)  # fmt: skip
+    "",
+    " ",
+    "\t\n",
+    "x" * 300,
+    "good " * 200,
+    "[SEP] [MASK] <mask> </s>",
+    "nul\x00 bidi \u202e \u200f",
+    "emoji \U0001f600\U0001f680 \u0645\u0631\u062d\u0628\u0627",
+    " " * 10_000 + "end",
+    "a\u0301e\u0300",
+)
 PAIRS = (
-    ("The handle snapped off.", "It broke."), ("good " * 100, "bad"), ("bad", "good " * 100), ("not " * 90, "so " * 91),
-    ("", "only a pair"), ("only a text", ""), ("a", "b"),
-)  # fmt: skip
+    ("The handle snapped off.", "It broke."),
+    ("good " * 100, "bad"),
+    ("bad", "good " * 100),
+    ("not " * 90, "so " * 91),
+    ("", "only a pair"),
+    ("only a text", ""),
+    ("a", "b"),
+)
 
 BACKENDS = ("torch", "openvino")
 
@@ -81,8 +94,11 @@ def test_truncated_texts_say_so(model_folder: Folders) -> None:
             [Request("good"), Request("good " * 6), Request("good " * 7), Request("g\u00f6 " * 99)]
         )
     assert [(answer.tokens, answer.truncated) for answer in answers if isinstance(answer, Prediction)] == [
-        (3, False), (8, False), (8, True), (8, True),
-    ]  # fmt: skip
+        (3, False),
+        (8, False),
+        (8, True),
+        (8, True),
+    ]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -19,9 +19,21 @@ from tests.unit.workers.engine.test_parity import BACKENDS, assert_equal
 
 BOTH = st.tuples(MANY_SCRIPTS, st.one_of(st.none(), st.just(""), MANY_SCRIPTS)).map(lambda texts: Request(*texts))
 ODD = (
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0301", "\u200b", "\u200d", "a", "\u0e01", "\u4e2d", "\x00",
-    "\u202eabc", "\u0645\u0631\u062d\u0628\u0627 abc", " " * 10_000, "x" * 10_000, "\u0301 " * 600 + "bad", "\u00a0",
-)  # fmt: skip
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "\u0301",
+    "\u200b",
+    "\u200d",
+    "a",
+    "\u0e01",
+    "\u4e2d",
+    "\x00",
+    "\u202eabc",
+    "\u0645\u0631\u062d\u0628\u0627 abc",
+    " " * 10_000,
+    "x" * 10_000,
+    "\u0301 " * 600 + "bad",
+    "\u00a0",
+)
 Folders = Callable[[str], Path]
 
 
@@ -31,8 +43,14 @@ def ours(model_folder: Folders) -> Iterator[Callable[[str, str], Engine]]:
 
     def engine(family: str, backend: str) -> Engine:
         if (family, backend) not in made:
-            made[family, backend] = Engine.load(str(model_folder(family)), device="cpu", dtype="float32", top_k=None,
-                                                max_batch_tokens=256, backend=backend)  # fmt: skip
+            made[family, backend] = Engine.load(
+                str(model_folder(family)),
+                device="cpu",
+                dtype="float32",
+                top_k=None,
+                max_batch_tokens=256,
+                backend=backend,
+            )
         return made[family, backend]
 
     yield engine
@@ -55,7 +73,8 @@ def test_any_text_and_pair_equals_the_pipeline(
     model_folder: Folders, ours: Callable[[str, str], Engine], family: str, requests: list[Request]
 ) -> None:
     pipeline = oracle(model_folder(family))
-    expected = [pipeline({"text": text, "text_pair": pair or None}, top_k=None, truncation=True)
-                for text, pair, *_ in requests]
+    expected = [
+        pipeline({"text": text, "text_pair": pair or None}, top_k=None, truncation=True) for text, pair, *_ in requests
+    ]
     for backend in BACKENDS:
         assert_equal(ours(family, backend).classify(requests), expected, 1e-5)

@@ -52,9 +52,15 @@ def test_split_and_concatenate_undo_each_other(
 
 @pytest.mark.parametrize(
     ("max_sequences", "max_tokens", "expected"),
-    [(9, 5, [[2, 3], [4, 1], [9]]), (9, 4, [[2], [3], [4], [1], [9]]), (9, 6, [[2, 3], [4, 1], [9]]),
-     (9, 10, [[2, 3, 4, 1], [9]]), (2, 10, [[2, 3], [4, 1], [9]]), (9, 19, [[2, 3, 4, 1, 9]])],
-)  # fmt: skip
+    [
+        (9, 5, [[2, 3], [4, 1], [9]]),
+        (9, 4, [[2], [3], [4], [1], [9]]),
+        (9, 6, [[2, 3], [4, 1], [9]]),
+        (9, 10, [[2, 3, 4, 1], [9]]),
+        (2, 10, [[2, 3], [4, 1], [9]]),
+        (9, 19, [[2, 3, 4, 1, 9]]),
+    ],
+)
 def test_parts_are_as_large_as_they_may_be(max_sequences: int, max_tokens: int, expected: list[list[int]]) -> None:
     parts = split(packed_of([2, 3, 4, 1, 9], False), max_sequences, max_tokens)
     assert [part.lengths.tolist() for part in parts] == expected

@@ -121,8 +121,9 @@ class FakeProducer:
         self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
         self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,
-             timestamp_ms: int | None) -> Ack:
+    def send(
+        self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None, timestamp_ms: int | None
+    ) -> Ack:
         self.sent.append((topic, value, key, headers, partition))
         ack = Ack()
         self.acks.append(ack)
@@ -144,31 +145,56 @@ class FakeProducer:
 
     def taken(self) -> list[dict[str, Any]]:
         """The results that are acknowledged."""
-        return [json.loads(value) for (topic, value, *_), ack in zip(self.sent, self.acks, strict=True)
-                if topic == "out" and ack.is_done and not ack.failed()]
+        return [
+            json.loads(value)
+            for (topic, value, *_), ack in zip(self.sent, self.acks, strict=True)
+            if topic == "out" and ack.is_done and not ack.failed()
+        ]
 
     def letters(self) -> list[dict[str, str]]:
-        return [{k: v.decode() for k, v in headers} | {"value": value.decode("latin-1")}
-                for topic, value, _, headers, _ in self.sent if topic == "dlq"]
+        return [
+            {k: v.decode() for k, v in headers} | {"value": value.decode("latin-1")}
+            for topic, value, _, headers, _ in self.sent
+            if topic == "dlq"
+        ]
 
 
 class Bench:
     """One pipeline and everything around it."""
 
-    def __init__(self, classifiers: Mapping[str, Classifier] | None = None, limits: TopicLimits | None = None,
-                 careful: int = 0, most_bytes: int = MAX_IN_FLIGHT_BYTES, **more: Any) -> None:
+    def __init__(
+        self,
+        classifiers: Mapping[str, Classifier] | None = None,
+        limits: TopicLimits | None = None,
+        careful: int = 0,
+        most_bytes: int = MAX_IN_FLIGHT_BYTES,
+        **more: Any,
+    ) -> None:
         bytes_ = {"max_in_flight_bytes": most_bytes, "max_batch_bytes": most_bytes}
-        self.settings = PipelineSettings(**{
-            "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 10,
-            "limits": bytes_, **more})
+        self.settings = PipelineSettings(
+            **{
+                "input": "in",
+                "output": "out",
+                "dead_letter": "dlq",
+                "model": "m",
+                "commit_interval_ms": 10,
+                "limits": bytes_,
+                **more,
+            }
+        )
         self.classifier = FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
         sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
         sink.be_careful(careful)
         delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
-        self.pipeline = Pipeline(self.settings, self.source, delivery,  # type: ignore[arg-type]
-                                 classifiers or {"m": self.classifier}, self.stats)
+        self.pipeline = Pipeline(
+            self.settings,
+            self.source,
+            delivery,  # type: ignore[arg-type]
+            classifiers or {"m": self.classifier},
+            self.stats,
+        )
 
     def feed(self, *values: bytes | None, first: int = 0) -> None:
         self.source.waiting.append([record(first + i, value) for i, value in enumerate(values)])
@@ -487,7 +513,7 @@ def test_results_of_a_partition_that_was_lost_are_dropped(benches: Callable[...,
 
 
 def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_the_next_poll(
-    benches: Callable[..., Bench]
+    benches: Callable[..., Bench],
 ) -> None:
     bench = benches()
     bench.classifier.gate.clear()
@@ -540,7 +566,7 @@ def test_a_result_too_large_is_a_dead_letter(benches: Callable[..., Bench]) -> N
 
 
 def test_what_the_broker_refuses_is_sent_again_record_by_record_and_its_neighbours_with_it(
-    benches: Callable[..., Bench]
+    benches: Callable[..., Bench],
 ) -> None:
     bench = benches()
     bench.producer.too_large = lambda topic, value: len(value) > 1_000
@@ -654,11 +680,16 @@ def test_polls_follow_what_a_turn_can_do(benches: Callable[..., Bench]) -> None:
     assert max(sizes[1:]) <= 50 + 1
 
 
-@pytest.mark.parametrize(("more", "problem"), [
-    ({"key": b"k" * (MOST_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
-    ({"headers": HeadersLeftOut(300_000, 600_000)},
-     "300000 headers in 600000 bytes; 1000 in 262144 bytes are taken at most"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"key": b"k" * (MOST_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
+        (
+            {"headers": HeadersLeftOut(300_000, 600_000)},
+            "300000 headers in 600000 bytes; 1000 in 262144 bytes are taken at most",
+        ),
+    ],
+)
 def test_a_key_or_headers_that_are_too_large_are_a_dead_letter_that_says_so(
     benches: Callable[..., Bench], more: dict[str, Any], problem: str
 ) -> None:

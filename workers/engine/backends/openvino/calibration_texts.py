@@ -42,11 +42,15 @@ def _read(source: str, file: Path) -> tuple[list[Request], str]:
         content = file.expanduser().read_bytes()
         lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{source}: calibration_texts: {file} cannot be read ({type(error).__name__}); name a file "
-                         "with one text per line, in UTF-8") from None
+        raise ModelError(
+            f"{source}: calibration_texts: {file} cannot be read ({type(error).__name__}); name a file "
+            "with one text per line, in UTF-8"
+        ) from None
     if len(lines) < LEAST:
-        raise ModelError(f"{source}: calibration_texts: {file} has {len(lines)} texts; it takes at least {LEAST}, one "
-                         f"per line (best are {2 * _HELD_OUT}), or none at all, for made-up ones")
+        raise ModelError(
+            f"{source}: calibration_texts: {file} has {len(lines)} texts; it takes at least {LEAST}, one "
+            f"per line (best are {2 * _HELD_OUT}), or none at all, for made-up ones"
+        )
     parts = [line.partition("\t") for line in lines]
     return [Request(text, pair or None) for text, _, pair in parts], hashlib.sha256(content).hexdigest()
 

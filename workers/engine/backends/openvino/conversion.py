@@ -89,7 +89,11 @@ def _example(names: Sequence[str]) -> tuple[torch.Tensor, ...]:
     """Padding is in it: without any, attention would be traced without a mask."""
     ids = torch.arange(_ROWS * _LENGTH).reshape(_ROWS, _LENGTH) % 5 + 1
     mask = torch.ones_like(ids)
-    mask[1, _LENGTH - 2:] = 0
-    values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids),
-              "targets": torch.arange(_ROWS)}
+    mask[1, _LENGTH - 2 :] = 0
+    values = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "token_type_ids": torch.zeros_like(ids),
+        "targets": torch.arange(_ROWS),
+    }
     return tuple(values[name] for name in names)

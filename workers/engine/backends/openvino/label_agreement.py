@@ -22,8 +22,9 @@ def agreement(description: ModelDescription, one: Backend, other: Backend, reque
     return sum(same) / len(same)
 
 
-def _said(description: ModelDescription, backend: Backend, requests: Sequence[Request]
-          ) -> list[str | frozenset[str] | None]:
+def _said(
+    description: ModelDescription, backend: Backend, requests: Sequence[Request]
+) -> list[str | frozenset[str] | None]:
     prepared = task_for(description).prepare(requests)
     asked = len(prepared.packed.lengths) > 0
     predictor = Predictor(description, backend)

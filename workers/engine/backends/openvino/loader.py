@@ -63,8 +63,12 @@ def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
     else:
         model, precision = _int8(parts), torch.int8
     backend = _backend(parts, model, precision)
-    logger.info("%s: OpenVINO %s, ready after %.1f s", parts.description.source,
-                *versions("openvino").values(), time.perf_counter() - started)
+    logger.info(
+        "%s: OpenVINO %s, ready after %.1f s",
+        parts.description.source,
+        *versions("openvino").values(),
+        time.perf_counter() - started,
+    )
     return backend
 
 
@@ -99,11 +103,20 @@ def _int8(parts: Parts) -> Any:
     description, options = parts.description, parts.options
     _check_labels(description)
     if not has_vnni():
-        logger.warning("%s: this CPU has no instructions for int8 (VNNI), which is then no faster than float32; "
-                       "`labelstream bench backends` measures it", description.source)
+        logger.warning(
+            "%s: this CPU has no instructions for int8 (VNNI), which is then no faster than float32; "
+            "`labelstream bench backends` measures it",
+            description.source,
+        )
     material = material_for(description, options.calibration_texts)
-    place = _place(parts, "int8", ("openvino", "nncf", "torch", "transformers"), texts=material.digest, vnni=has_vnni(),
-                   described=repr(replace(description, tokenizer_json="")))
+    place = _place(
+        parts,
+        "int8",
+        ("openvino", "nncf", "torch", "transformers"),
+        texts=material.digest,
+        vnni=has_vnni(),
+        described=repr(replace(description, tokenizer_json="")),
+    )
     found = place and cache.find(place)
     if found:
         model, share = found.path, found.notes["agreement"]
@@ -126,26 +139,36 @@ def _int8(parts: Parts) -> Any:
     if share < options.min_agreement:
         raise ModelError(
             f"{description.source}: {message}, and min_agreement is {options.min_agreement}; name a file of your own "
-            "texts as calibration_texts, or lower min_agreement, or remove quantize")
+            "texts as calibration_texts, or lower min_agreement, or remove quantize"
+        )
     logger.info("%s: %s", description.source, message)
     return model
 
 
 def _check_labels(description: ModelDescription) -> None:
     named = description.zero_shot is not None or (
-        description.task == TaskName.TEXT_CLASSIFICATION
-        and description.activation is not Activation.NONE
+        description.task == TaskName.TEXT_CLASSIFICATION and description.activation is not Activation.NONE
     )
     if not named:
-        raise ModelError(f"{description.source}: quantize is for models that give labels, so that int8 can be held "
-                         "against float32; remove it")
+        raise ModelError(
+            f"{description.source}: quantize is for models that give labels, so that int8 can be held "
+            "against float32; remove it"
+        )
 
 
 def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any) -> Path | None:
     description = parts.description
     return cache.place_of(
-        description.source, revision=description.revision, task=description.task, pooling=parts.options.pooling,
-        max_length=description.max_length, precision=precision, code=_code(), **versions(*packages), **more)
+        description.source,
+        revision=description.revision,
+        task=description.task,
+        pooling=parts.options.pooling,
+        max_length=description.max_length,
+        precision=precision,
+        code=_code(),
+        **versions(*packages),
+        **more,
+    )
 
 
 def _code() -> str:

@@ -36,8 +36,12 @@ def quantize(
     before, console.quiet = console.quiet, True
     try:
         return nncf.quantize(
-            model, nncf.Dataset(batches), subset_size=len(batches), model_type=nncf.ModelType.TRANSFORMER,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow))
+            model,
+            nncf.Dataset(batches),
+            subset_size=len(batches),
+            model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow),
+        )
     finally:
         console.quiet = before
 

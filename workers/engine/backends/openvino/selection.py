@@ -24,19 +24,24 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
         raise ModelError(f"{source}: quantize {quantize!r} is unknown; use int8, or remove it")
     if backend == "torch":
         if quantize:
-            raise ModelError(f"{source}: quantize {quantize} is OpenVINO's; set backend to auto or openvino, or remove "
-                             "quantize")
+            raise ModelError(
+                f"{source}: quantize {quantize} is OpenVINO's; set backend to auto or openvino, or remove quantize"
+            )
         return False
     asked = f"quantize {quantize}" if quantize else "backend openvino" if backend == "openvino" else None
     if device.type != "cpu":
         if asked:
-            raise ModelError(f"{source}: {asked} is for CPUs, and the device is {device.type}; set device to cpu, or "
-                             "backend to torch without quantize")
+            raise ModelError(
+                f"{source}: {asked} is for CPUs, and the device is {device.type}; set device to cpu, or "
+                "backend to torch without quantize"
+            )
         return False
     missing = missing_package("openvino", *(("nncf",) if quantize else ()))
     if missing and asked:
-        raise ModelError(f"{source}: {asked} needs the package {missing}, which is not installed; {EXTRA}, or set "
-                         "backend to torch without quantize")
+        raise ModelError(
+            f"{source}: {asked} needs the package {missing}, which is not installed; {EXTRA}, or set "
+            "backend to torch without quantize"
+        )
     if missing:
         logger.info("%s: backend torch; %s may be faster on this CPU: %s", source, missing, EXTRA)
     return not missing
@@ -45,6 +50,7 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
 def unless_asked(source: str, options: ModelOptions, error: Unconvertible) -> None:
     """Say that torch runs the model instead. Raises ModelError where it may not."""
     if options.backend == "openvino" or options.quantize:
-        raise ModelError(f"{source}: OpenVINO cannot run this model as torch does: {error}; set backend to torch "
-                         "without quantize") from error
+        raise ModelError(
+            f"{source}: OpenVINO cannot run this model as torch does: {error}; set backend to torch without quantize"
+        ) from error
     logger.warning("%s: backend torch, because OpenVINO cannot run this model as torch does: %s", source, error)

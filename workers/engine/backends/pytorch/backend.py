@@ -29,8 +29,15 @@ class TorchBackend:
     """
 
     def __init__(
-        self, model: torch.nn.Module, read: Reading, pad_id: int, vocab_size: int, takes_type_ids: bool,
-        type_vocab_size: int | None, packing: Packing | None = None, graphs: Graphs | None = None,
+        self,
+        model: torch.nn.Module,
+        read: Reading,
+        pad_id: int,
+        vocab_size: int,
+        takes_type_ids: bool,
+        type_vocab_size: int | None,
+        packing: Packing | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         self._read, self._packing, self._graphs = read, packing, graphs
         self._shapes: Shapes | None = None  # of what is recorded
@@ -94,9 +101,11 @@ class TorchBackend:
         """See `Backend.memory`. From any thread."""
         if self.device_type != "cuda":
             return {}
-        return {"used": torch.cuda.memory_allocated(self._device),
-                "reserved": torch.cuda.memory_reserved(self._device),
-                "total": torch.cuda.mem_get_info(self._device)[1]}
+        return {
+            "used": torch.cuda.memory_allocated(self._device),
+            "reserved": torch.cuda.memory_reserved(self._device),
+            "total": torch.cuda.mem_get_info(self._device)[1],
+        }
 
     def free_memory(self) -> None:
         """Return the allocator's cached blocks to the device. What is recorded stays."""
@@ -106,8 +115,11 @@ class TorchBackend:
 
     def _packed_arrays(self, batch: PackedBatch) -> dict[str, NDArray[np.int64]]:
         assert self._packing is not None
-        arrays = {"ids": batch.ids, "positions": positions_of(batch, self._packing.padding_position),
-                  "rows": batch.starts if batch.targets is None else batch.starts + batch.targets}
+        arrays = {
+            "ids": batch.ids,
+            "positions": positions_of(batch, self._packing.padding_position),
+            "rows": batch.starts if batch.targets is None else batch.starts + batch.targets,
+        }
         if self._takes_type_ids and batch.type_ids is not None:
             arrays["type_ids"] = batch.type_ids
         return arrays
@@ -137,7 +149,10 @@ class TorchBackend:
         # A sequence that only fills a shape up has no tokens; the kernel would divide by nothing.
         laid["lengths"] = laid["lengths"].clamp(min=1)
         inputs: dict[str, Any] = {
-            "input_ids": ids, "position_ids": staged["positions"][None], **self._fixed, "layout": Layout(**laid)
+            "input_ids": ids,
+            "position_ids": staged["positions"][None],
+            **self._fixed,
+            "layout": Layout(**laid),
         }
         if self._takes_type_ids:
             inputs["token_type_ids"] = staged["type_ids"][None] if "type_ids" in staged else torch.zeros_like(ids)

@@ -39,8 +39,9 @@ class Shapes:
 
     def all(self) -> list[Shape]:
         """Largest first, so that the others find room in the memory of the first one."""
-        return [_shape(tokens, per_block) for tokens in reversed(self._tokens)
-                for per_block in reversed(_densities(tokens))]
+        return [
+            _shape(tokens, per_block) for tokens in reversed(self._tokens) for per_block in reversed(_densities(tokens))
+        ]
 
     def fitting(self, tokens: int, blocks: int) -> Shape | None:
         """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough.

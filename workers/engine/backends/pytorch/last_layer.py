@@ -21,9 +21,13 @@ logger = logging.getLogger(__name__)
 # transformers' model types, and the module with their layers. ALBERT's layers are one and the same, and attention is
 # another in DeBERTa and MPNet.
 ENCODERS = {
-    "distilbert": "transformer", "bert": "encoder", "roberta": "encoder", "xlm-roberta": "encoder",
-    "camembert": "encoder", "electra": "encoder",
-}  # fmt: skip
+    "distilbert": "transformer",
+    "bert": "encoder",
+    "roberta": "encoder",
+    "xlm-roberta": "encoder",
+    "camembert": "encoder",
+    "electra": "encoder",
+}
 _TOLERANCE, _TOLERANCE_OF_HALF = 1e-4, 0.05  # of the largest value
 _CHECK_SHAPE = 3, 5
 
@@ -40,8 +44,13 @@ class LastLayer(nn.Module):
         self.layer, self._parts = layer, parts
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *more: Any,
-        asked: torch.Tensor | None = None, layout: varlen.Layout | None = None, **named: Any,
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *more: Any,
+        asked: torch.Tensor | None = None,
+        layout: varlen.Layout | None = None,
+        **named: Any,
     ) -> torch.Tensor:
         """See the class. `more`, `named`: a decoder's, and what layers hand on."""
         del more, named
@@ -49,11 +58,13 @@ class LastLayer(nn.Module):
         taken = one_of_each(hidden_states, asked) if layout is None else hidden_states[:, asked]
         query, key, value = (
             project(of).unflatten(-1, (-1, parts.attention.attention_head_size)).transpose(1, 2)
-            for project, of in ((parts.query, taken), (parts.key, hidden_states), (parts.value, hidden_states)))
+            for project, of in ((parts.query, taken), (parts.key, hidden_states), (parts.value, hidden_states))
+        )
         if layout is None:
             mask = None if attention_mask is None else attention_mask[:, :, :1]  # of padding: the same for all queries
             attended, _ = sdpa_attention_forward(
-                parts.attention, query, key, value, mask, scaling=parts.attention.scaling)
+                parts.attention, query, key, value, mask, scaling=parts.attention.scaling
+            )
         else:
             attended = varlen.attend_once(query, key, value, layout, parts.attention.scaling)
         return parts.rest(attended.flatten(2), taken)
@@ -84,8 +95,11 @@ def narrow(model: Any) -> bool:
     except Exception as error:
         problem = one_line(error)
     if problem is not None:
-        logger.warning("the last layer of this %s is not the one that is known, and runs for all tokens: %s",
-                       config.model_type, problem)
+        logger.warning(
+            "the last layer of this %s is not the one that is known, and runs for all tokens: %s",
+            config.model_type,
+            problem,
+        )
         return False
     layers[-1] = last
     return True
@@ -121,8 +135,9 @@ def _same(layer: nn.Module, last: LastLayer, model: Any) -> bool:
     mask = (torch.arange(width) < torch.tensor([width, width - 1, width - 2])[:, None]).to(model.device)[:, None, None]
     asked = torch.tensor([width - 1, 0, 1], device=model.device)
     with torch.inference_mode():
-        whole = torch.cat([layer(hidden, given)[torch.arange(rows), asked]
-                           for given in (None, mask.expand(-1, 1, width, -1))])
+        whole = torch.cat(
+            [layer(hidden, given)[torch.arange(rows), asked] for given in (None, mask.expand(-1, 1, width, -1))]
+        )
         found = torch.cat([last(hidden, given, asked=asked)[:, 0] for given in (None, mask)])
     tolerance = _TOLERANCE if model.dtype is torch.float32 else _TOLERANCE_OF_HALF
     return bool((whole - found).abs().max() <= tolerance * whole.abs().max())

@@ -36,9 +36,16 @@ class Layout(NamedTuple):
 
 
 def attend(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-    attention_mask: torch.Tensor | None, *, dropout: float = 0.0, scaling: float | None = None,
-    layout: Layout | None = None, **more: Any,
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    layout: Layout | None = None,
+    **more: Any,
 ) -> tuple[torch.Tensor, None]:
     """Of [1, heads, T, size] each: [1, T, heads, size]. Raises ValueError for a mask or a bias beside a `layout`."""
     if layout is None:
@@ -72,8 +79,14 @@ def mask_for(*positional: Any, attention_mask: torch.Tensor | None = None, **nam
 
 
 def _attended(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_starts: torch.Tensor,
-    key_counts: torch.Tensor, most_queries: int, scale: float,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_starts: torch.Tensor,
+    key_counts: torch.Tensor,
+    most_queries: int,
+    scale: float,
 ) -> torch.Tensor:
     """[1, heads, .., size] -> [1, .., heads, size]: the queries of each block attend to the keys of its sequence."""
     q, k, v = (one.transpose(1, 2) for one in (query, key, value))
@@ -87,16 +100,27 @@ def _attended(
 
 
 def _one_by_one(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_starts: torch.Tensor,
-    key_counts: torch.Tensor, scale: float,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_starts: torch.Tensor,
+    key_counts: torch.Tensor,
+    scale: float,
 ) -> torch.Tensor:
     """The same in plain steps, [.., heads, size] each, for a CPU, which has no such kernel: it is tested by this."""
     attended = torch.zeros_like(query)
     first = 0
     for last, start, count in zip(query_ends[1:].tolist(), key_starts.tolist(), key_counts.tolist(), strict=False):
         if last > first:
-            q, k, v = (part[slice(*bounds)].transpose(0, 1)[None] for part, bounds in (
-                (query, (first, last)), (key, (start, start + count)), (value, (start, start + count))))
+            q, k, v = (
+                part[slice(*bounds)].transpose(0, 1)[None]
+                for part, bounds in (
+                    (query, (first, last)),
+                    (key, (start, start + count)),
+                    (value, (start, start + count)),
+                )
+            )
             attended[first:last] = scaled_dot_product_attention(q, k, v, scale=scale)[0].transpose(0, 1)
         first = last
     return attended

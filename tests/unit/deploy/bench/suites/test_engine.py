@@ -50,7 +50,8 @@ def test_no_text_comes_twice(tmp_path: Path) -> None:
 def test_flops_are_those_of_the_linear_layers_and_of_attention() -> None:
     width, hidden, layers, labels = 32, 64, 2, 3
     config = transformers.DistilBertConfig(
-        vocab_size=50, dim=width, hidden_dim=hidden, n_layers=layers, n_heads=4, num_labels=labels)
+        vocab_size=50, dim=width, hidden_dim=hidden, n_layers=layers, n_heads=4, num_labels=labels
+    )
     model = transformers.DistilBertForSequenceClassification(config).eval()
     lengths = np.array([5, 17, 200], np.int32)
     per_token = 2 * layers * (4 * width * width + 2 * width * hidden)
@@ -72,8 +73,24 @@ def test_a_peak_is_a_speed() -> None:
 def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
     texts.write_text("\n".join(TEXTS))
-    command = ["bench", "engine", "-m", str(model), "--texts", str(texts), "--count", "40", "--rounds", "1",
-               "--device", "cpu", "--dtype", "float32", "--json", str(figures)]
+    command = [
+        "bench",
+        "engine",
+        "-m",
+        str(model),
+        "--texts",
+        str(texts),
+        "--count",
+        "40",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--json",
+        str(figures),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())
@@ -97,23 +114,47 @@ def test_zero_shot_beside_its_pipeline(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: False)
     model = build(tmp_path / "model", labels=("contradiction", "neutral", "entailment"))
     figures = tmp_path / "figures.json"
-    command = ["bench", "engine", "-m", str(model), "--count", "12", "--rounds", "1", "--device", "cpu", "--dtype",
-               "auto", "--task", "zero-shot-classification", "--labels", "refund, delivery,praise", "--json",
-               str(figures)]
+    command = [
+        "bench",
+        "engine",
+        "-m",
+        str(model),
+        "--count",
+        "12",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--dtype",
+        "auto",
+        "--task",
+        "zero-shot-classification",
+        "--labels",
+        "refund, delivery,praise",
+        "--json",
+        str(figures),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())
     assert (found["texts"]["count"], found["texts"]["sequences"]) == (12, 36)
     assert (found["engine"]["dtype"], found["engine"]["dtype_why"]) == (
-        "float32", "this CPU has no instructions for bfloat16")
+        "float32",
+        "this CPU has no instructions for bfloat16",
+    )
     assert "dtype auto is float32: this CPU has no instructions for bfloat16" in done.output
     assert found["engine"]["texts_per_s"] > 0
     assert found["pipeline"]["same_dtype_texts_per_s"] > 0
 
 
-@pytest.mark.parametrize("wrong", [
-    ["--task", "zero-shot-classification"], ["--labels", "a,b"], ["--task", "fill-mask"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--task", "zero-shot-classification"],
+        ["--labels", "a,b"],
+        ["--task", "fill-mask"],
+    ],
+)
 def test_labels_and_zero_shot_go_together(wrong: list[str]) -> None:
     done = CliRunner().invoke(app, ["bench", "engine", *wrong])
     assert isinstance(done.exception, ConfigError)
@@ -122,13 +163,30 @@ def test_labels_and_zero_shot_go_together(wrong: list[str]) -> None:
 def test_the_backends_side_by_side(tmp_path: Path) -> None:
     model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
     texts.write_text("\n".join(TEXTS))
-    command = ["bench", "backends", "-m", str(model), "--texts", str(texts), "--count", "40", "--rounds", "1",
-               "--dtype", "float32", "--json", str(figures)]
+    command = [
+        "bench",
+        "backends",
+        "-m",
+        str(model),
+        "--texts",
+        str(texts),
+        "--count",
+        "40",
+        "--rounds",
+        "1",
+        "--dtype",
+        "float32",
+        "--json",
+        str(figures),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())["backends"]
     assert {name: way["dtype"] for name, way in found.items()} == {
-        "torch": "float32", "openvino": "float32", "openvino int8": "int8"}
+        "torch": "float32",
+        "openvino": "float32",
+        "openvino int8": "int8",
+    }
     assert all(way["texts_per_s"] > 0 for way in found.values())
     assert found["torch"]["of_torch"] == found["torch"]["agreement"] == found["openvino"]["agreement"] == 1
     assert 0.5 < found["openvino int8"]["agreement"] <= 1

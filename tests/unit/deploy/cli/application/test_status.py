@@ -49,12 +49,16 @@ def exit_code(*arguments: str) -> int:
     return int(end.value.code or 0)
 
 
-@pytest.mark.parametrize(("workers", "code", "told"), [
-    ([RUNNING], 0, "r0 on n1, process 7"),
-    ([], 1, "no worker reports"),
-    ([{**RUNNING, "state": "restarting"}], 1, "its workers are restarting"),
-    ([{**RUNNING, "alarms": ["paused: too many"]}], 1, "alarm: paused"),
-], ids=["well", "nobody", "restarting", "alarm"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("workers", "code", "told"),
+    [
+        ([RUNNING], 0, "r0 on n1, process 7"),
+        ([], 1, "no worker reports"),
+        ([{**RUNNING, "state": "restarting"}], 1, "its workers are restarting"),
+        ([{**RUNNING, "alarms": ["paused: too many"]}], 1, "alarm: paused"),
+    ],
+    ids=["well", "nobody", "restarting", "alarm"],
+)
 def test_it_fails_when_something_is_wrong(
     board: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], workers: list[Any], code: int, told: str
 ) -> None:

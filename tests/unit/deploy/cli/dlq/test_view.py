@@ -22,8 +22,11 @@ from tests.unit.deploy.cli.test_main import fails
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BYTES = st.one_of(st.none(), st.binary(max_size=30))
-NAMES = st.one_of(st.text(max_size=8), st.binary(max_size=8).map(header_name),
-                  st.sampled_from(["labelstream.reason", "__connect.errors.topic"]))
+NAMES = st.one_of(
+    st.text(max_size=8),
+    st.binary(max_size=8).map(header_name),
+    st.sampled_from(["labelstream.reason", "__connect.errors.topic"]),
+)
 
 
 def milliseconds(*parts: int) -> int:
@@ -33,14 +36,16 @@ def milliseconds(*parts: int) -> int:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("2h", milliseconds(2026, 11, 21, 10)), ("90s", milliseconds(2026, 11, 21, 11, 58, 30)),
-        ("1w", milliseconds(2026, 11, 14, 12)), ("2026-11-21", milliseconds(2026, 11, 21)),
+        ("2h", milliseconds(2026, 11, 21, 10)),
+        ("90s", milliseconds(2026, 11, 21, 11, 58, 30)),
+        ("1w", milliseconds(2026, 11, 14, 12)),
+        ("2026-11-21", milliseconds(2026, 11, 21)),
         ("2026-11-21T08:30", milliseconds(2026, 11, 21, 8, 30)),
         ("2026-11-21T08:30Z", milliseconds(2026, 11, 21, 8, 30)),
         ("2026-11-21T08:30+02:00", milliseconds(2026, 11, 21, 6, 30)),
         ("1960-01-01", 0),
     ],
-)  # fmt: skip
+)
 def test_times(text: str, expected: int) -> None:
     assert moment("--since", text, NOW) == expected
 
@@ -60,8 +65,9 @@ def test_places() -> None:
 
 @given(BYTES, BYTES, st.lists(st.tuples(NAMES, BYTES)), st.integers(-(2**63), 2**63 - 1))
 def test_whatever_a_letter_holds_it_is_shown_safely(key: Any, value: Any, headers: Any, timestamp: int) -> None:
-    record: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=timestamp, key=key, value=value,
-                                  headers=headers)  # fmt: skip
+    record: Any = SimpleNamespace(
+        topic="dlq", partition=0, offset=3, timestamp=timestamp, key=key, value=value, headers=headers
+    )
     letter = Letter.of(record)
     for line in ("\t".join(as_row(letter, redriven=True)).replace("\t", " "), *in_full(letter, redriven=False)):
         assert line == escape(line)

@@ -18,8 +18,14 @@ NAME = "acme/sentiment"
 def labelstream(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: huggingface_hub reads the environment once."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return subprocess.run([sys.executable, "-m", "labelstream.deploy.cli", *arguments], capture_output=True, text=True,
-                          timeout=200, check=False, env={**clean, **environment})
+    return subprocess.run(
+        [sys.executable, "-m", "labelstream.deploy.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env={**clean, **environment},
+    )
 
 
 @pytest.fixture
@@ -38,8 +44,16 @@ def test_a_fetched_model_runs_without_the_hub(tmp_path: Path, hub: Hub) -> None:
     assert f"{NAME}@{COMMIT}: {home}/hub/" in ended.stdout
     assert not any("pytorch_model.bin" in path for path in hub.asked)
     before = sorted((home / "hub").rglob("*"))
-    alone = labelstream("classify", "The coffee machine is wonderful", "-m", NAME, "--revision", COMMIT,
-                        HF_HUB_OFFLINE="1", HF_HOME=str(home))
+    alone = labelstream(
+        "classify",
+        "The coffee machine is wonderful",
+        "-m",
+        NAME,
+        "--revision",
+        COMMIT,
+        HF_HUB_OFFLINE="1",
+        HF_HOME=str(home),
+    )
     assert alone.stdout.startswith("POSITIVE"), alone.stderr
     assert sorted((home / "hub").rglob("*")) == before
 

@@ -8,11 +8,16 @@ from labelstream.deploy.control.scaling.estimator import Estimator, Seen
 from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 
 
-def readings(at: float, ends: dict[int, int] | None, lags: dict[int, int] | None = None,
-             workers: dict[str, WorkerCounts] | None = None, replicas: dict[str, ReplicaCounts] | None = None
-             ) -> Readings:
-    backlog = None if ends is None else {number: Backlog(end, (lags or {}).get(number, 0))
-                                         for number, end in ends.items()}
+def readings(
+    at: float,
+    ends: dict[int, int] | None,
+    lags: dict[int, int] | None = None,
+    workers: dict[str, WorkerCounts] | None = None,
+    replicas: dict[str, ReplicaCounts] | None = None,
+) -> Readings:
+    backlog = (
+        None if ends is None else {number: Backlog(end, (lags or {}).get(number, 0)) for number, end in ends.items()}
+    )
     return Readings(at, {"p": PipelineReadings(backlog, workers or {})}, {"m": replicas or {}})
 
 
@@ -66,8 +71,9 @@ def working(begin: int, seconds: int, tokens_per_s: float, batch: int, known: Re
     made = []
     for at in range(seconds):
         tokens = int(at * tokens_per_s)
-        counts = known._replace(tokens=known.tokens + tokens, busy_s=known.busy_s + at,
-                                batches=known.batches + tokens // batch)
+        counts = known._replace(
+            tokens=known.tokens + tokens, busy_s=known.busy_s + at, batches=known.batches + tokens // batch
+        )
         made.append(readings(begin + at, {0: 0}, replicas={"a": counts}))
     return made
 

@@ -15,12 +15,19 @@ SPEED, COST = 32_000.0, 32.0  # 1,000 messages/s a replica
 
 
 def rules(models: Bounds = Bounds(1, 50), workers: Bounds = Bounds(1, 20), calls: int = 4) -> Rules:  # noqa: B008
-    return Rules({"m": ModelRules(models)},
-                 {"p": PipelineRules(workers, ("m",), target_drain_s=120, max_lag_s=30, calls=calls)})  # fmt: skip
+    return Rules(
+        {"m": ModelRules(models)}, {"p": PipelineRules(workers, ("m",), target_drain_s=120, max_lag_s=30, calls=calls)}
+    )
 
 
-def pipeline(arrival: float = 0, lag: int | Mapping[int, int] = 0, stale: bool = False, trend: float = 0,
-             worker_per_s: float | None = 10_000, workers: int = 1) -> PipelineSeen:
+def pipeline(
+    arrival: float = 0,
+    lag: int | Mapping[int, int] = 0,
+    stale: bool = False,
+    trend: float = 0,
+    worker_per_s: float | None = 10_000,
+    workers: int = 1,
+) -> PipelineSeen:
     lags = dict.fromkeys(range(24), lag // 24) if isinstance(lag, int) else lag
     return PipelineSeen(arrival, trend, lags, 0.0, {"m": COST}, worker_per_s, workers, stale)
 
@@ -155,8 +162,20 @@ def test_workers_move_seldom() -> None:
     assert moves <= 2
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9), st.integers(0, 60), st.booleans(),
-                          st.floats(-1e4, 1e4), st.none() | st.floats(1, 1e6)), max_size=60), st.integers(0, 3))
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 1e6),
+            st.integers(0, 10**9),
+            st.integers(0, 60),
+            st.booleans(),
+            st.floats(-1e4, 1e4),
+            st.none() | st.floats(1, 1e6),
+        ),
+        max_size=60,
+    ),
+    st.integers(0, 3),
+)
 def test_it_stays_within_its_bounds(steps: list[tuple[float, int, int, bool, float, float | None]], least: int) -> None:
     made = Policy(rules(Bounds(least, 9), Bounds(1, 5)), {"model-m": max(1, least), "pipeline-p": 1})
     for at, (arrival, lag, replicas, stale, trend, speed) in enumerate(steps):
@@ -166,8 +185,9 @@ def test_it_stays_within_its_bounds(steps: list[tuple[float, int, int, bool, flo
 
 
 def test_two_pipelines_share_a_model() -> None:
-    both = Rules({"m": ModelRules(Bounds(1, 50))},
-                 {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4) for name in ("p", "q")})
+    both = Rules(
+        {"m": ModelRules(Bounds(1, 50))}, {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4) for name in ("p", "q")}
+    )
     what = Seen(0, {"p": pipeline(arrival=3_000), "q": pipeline(arrival=5_000)}, {"m": ModelSeen(9, SPEED)})
     assert Policy(both, {"model-m": 1}).decide(what).models["m"] == 9
 

@@ -64,8 +64,18 @@ def test_without_word_everything_stays() -> None:
     assert Follow()(model(now=3))[0] == 3
 
 
-@pytest.mark.parametrize("metrics", [None, {}, {"model-m": {}}, {"model-m": {"b": []}}, {"model-m": None},
-                                     {"model-m": {"b": series((1, float("nan")))}}], ids=str)
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        None,
+        {},
+        {"model-m": {}},
+        {"model-m": {"b": []}},
+        {"model-m": None},
+        {"model-m": {"b": series((1, float("nan")))}},
+    ],
+    ids=str,
+)
 def test_the_controller_is_never_harmed(metrics: Any) -> None:
     assert Publish()(board(metrics)) == (1, {})
     assert Follow()(model(now=3))[0] == 3
@@ -77,6 +87,12 @@ def test_serve_does_at_once_what_is_told(now: int, told: int) -> None:
     policy = _apply_autoscaling_config(_resolve_policy_callable(config.policy))  # unpickled, as in the controller
     _resolve_policy_callable(follow.config(Publish, 1, 1).policy)(board({"model-m": {"b": series((1, told))}}))
     context: Any = SimpleNamespace(
-        app_name="labelstream", deployment_name="model-m", target_num_replicas=now, current_num_replicas=now,
-        total_num_requests=0, policy_state={}, config=config)  # fmt: skip
+        app_name="labelstream",
+        deployment_name="model-m",
+        target_num_replicas=now,
+        current_num_replicas=now,
+        total_num_requests=0,
+        policy_state={},
+        config=config,
+    )
     assert policy(context)[0] == told

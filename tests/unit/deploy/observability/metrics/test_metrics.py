@@ -23,27 +23,52 @@ def worker_stats() -> dict[str, Any]:
     stats.sent(tally, Stages(0.001, 0.03, 0.0, 0.004))
     stats.retried("m")
     stats.took("commit_s", 0.02)
-    return {**stats.snapshot(), "partitions": {0: (0, 2), 3: (1, 5)}, "in_flight_by_partition": {3: 1},
-            "tokens": {"m": 90}, "cpu_s": 1.5}
+    return {
+        **stats.snapshot(),
+        "partitions": {0: (0, 2), 3: (1, 5)},
+        "in_flight_by_partition": {3: 1},
+        "tokens": {"m": 90},
+        "cpu_s": 1.5,
+    }
 
 
 def model_stats() -> dict[str, Any]:
-    numbers = ("sequences", "tokens", "run_tokens", "run_slots", "calls", "batches", "failed_batches", "busy_s",
-               "max_batch_tokens")  # fmt: skip
+    numbers = (
+        "sequences",
+        "tokens",
+        "run_tokens",
+        "run_slots",
+        "calls",
+        "batches",
+        "failed_batches",
+        "busy_s",
+        "max_batch_tokens",
+    )
     histograms = {name: Histogram().buckets() for name in ("queue_wait_s", "forward_s", "batch_tokens")}
-    return {**dict.fromkeys(numbers, 1), "histograms": histograms, "replica": "r1",
-            "memory_bytes": {"used": 1, "reserved": 2, "total": 3}}
+    return {
+        **dict.fromkeys(numbers, 1),
+        "histograms": histograms,
+        "replica": "r1",
+        "memory_bytes": {"used": 1, "reserved": 2, "total": 3},
+    }
 
 
 def board_samples() -> list[Sample]:
-    backlog = {"stale": False, "arrival_per_s": 3.0, "tokens": {"m": 70},
-               "by_partition": {0: {"lag": 2, "oldest_s": 1}}}
+    backlog = {
+        "stale": False,
+        "arrival_per_s": 3.0,
+        "tokens": {"m": 70},
+        "by_partition": {0: {"lag": 2, "oldest_s": 1}},
+    }
     status = {"backlog": {"p": backlog}, "targets": {"model-m": 2}}
     return list(of_board(status, {"p": {"r": {"state": "running", "alarms": ["a", "b"]}}, "q": {}}, {"m": {}}))
 
 
-SAMPLES = {"worker": (WORKER, lambda: list(of_worker("p", worker_stats()))),
-           "model": (MODEL, lambda: list(of_model("m", model_stats()))), "board": (BOARD, board_samples)}  # fmt: skip
+SAMPLES = {
+    "worker": (WORKER, lambda: list(of_worker("p", worker_stats()))),
+    "model": (MODEL, lambda: list(of_model("m", model_stats()))),
+    "board": (BOARD, board_samples),
+}
 
 
 @pytest.mark.parametrize("kind", sorted(SAMPLES))
@@ -100,8 +125,12 @@ def test_a_histogram_is_cumulative_by_upper_bound() -> None:
         histogram.observe(values)
         exporter.export([Sample("labelstream_commit_seconds", {"pipeline": "p"}, histogram.buckets())])
     name = "labelstream_commit_seconds"
-    assert found.values == {(f"{name}_bucket", "p", "1"): 3, (f"{name}_bucket", "p", "2.5"): 4,
-                            (f"{name}_bucket", "p", "+Inf"): 5, (f"{name}_sum", "p"): 102.5}
+    assert found.values == {
+        (f"{name}_bucket", "p", "1"): 3,
+        (f"{name}_bucket", "p", "2.5"): 4,
+        (f"{name}_bucket", "p", "+Inf"): 5,
+        (f"{name}_sum", "p"): 102.5,
+    }
 
 
 def test_gauges_have_the_last_value() -> None:
@@ -139,4 +168,8 @@ def test_labels_are_bounded() -> None:
 
 def test_a_workers_numbers_are_plain_data() -> None:
     assert json.loads(json.dumps(worker_stats()))["by_partition"]["3"] == {
-        "in": 4, "results": 1, "skipped": 0, "dead_letters": {"empty_text": 2}}  # fmt: skip
+        "in": 4,
+        "results": 1,
+        "skipped": 0,
+        "dead_letters": {"empty_text": 2},
+    }

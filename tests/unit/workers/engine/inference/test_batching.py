@@ -51,8 +51,11 @@ def _cost(lengths: list[int], batches: list[np.ndarray], overhead: int) -> int:
     return sum(max(lengths[row] for row in batch) * len(batch) + overhead for batch in batches)
 
 
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=9), budget=st.integers(1, 150),
-       overhead=st.integers(0, 60))  # fmt: skip
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=9),
+    budget=st.integers(1, 150),
+    overhead=st.integers(0, 60),
+)
 @settings(deadline=None, derandomize=True)
 def test_no_way_to_cut_costs_less(lengths: list[int], budget: int, overhead: int) -> None:
     batches = plan(np.array(lengths), budget, overhead)

@@ -22,9 +22,15 @@ from tests.models import make_tokenizer
 
 POISON, NAN, VOCAB = 390, 391, 400
 DESCRIPTION = ModelDescription(
-    "m", "r", "text-classification", tuple("abcde"), Activation.NONE, 64, 5,
+    "m",
+    "r",
+    "text-classification",
+    tuple("abcde"),
+    Activation.NONE,
+    64,
+    5,
     make_tokenizer("bert").backend_tokenizer.to_str(),
-)  # fmt: skip
+)
 
 
 class FakeBackend:
@@ -224,10 +230,12 @@ def test_ids_of_another_tokenizer_never_reach_the_device(bad: list[int]) -> None
 @pytest.mark.parametrize("size", [1, 2, 3, None])
 def test_type_ids_outside_of_the_table_never_reach_the_device(size: int | None) -> None:
     backend = FakeBackend(
-        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < (size or 256) else AssertionError())
+        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < (size or 256) else AssertionError()
+    )
     backend.type_vocab_size = size
     packed = pack([[200], [201, 1, 1], [202, 2], [203, 4], [VOCAB, 3]])._replace(
-        type_ids=np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3], np.uint8))
+        type_ids=np.array([0, 0, 1, 0, 2, 0, 0, 0, 0, 3], np.uint8)
+    )
     scored = Predictor(DESCRIPTION, backend).predict(packed, 1)
     refused = [row for row, largest in ((1, 1), (2, 2)) if size is not None and largest >= size]
     assert sorted(scored.errors) == [*refused, 4]

@@ -42,10 +42,13 @@ def test_zero_shot_knows_no_number_of_labels_beforehand() -> None:
 @pytest.mark.parametrize(
     ("options", "ranked"),
     [
-        ({}, True), ({"long_text": "windows"}, False), ({"task": "fill-mask"}, True),
-        ({"task": "feature-extraction"}, False), ({"task": "zero-shot-classification"}, False),
+        ({}, True),
+        ({"long_text": "windows"}, False),
+        ({"task": "fill-mask"}, True),
+        ({"task": "feature-extraction"}, False),
+        ({"task": "zero-shot-classification"}, False),
     ],
-)  # fmt: skip
+)
 def test_ranked_are_those_that_nothing_is_computed_from(options: dict[str, Any], ranked: bool) -> None:
     assert described(NLI, **options).ranked is ranked
 
@@ -53,11 +56,12 @@ def test_ranked_are_those_that_nothing_is_computed_from(options: dict[str, Any],
 @pytest.mark.parametrize(
     ("options", "windows"),
     [
-        ({}, None), ({"long_text": "windows"}, Windows(16, "mean", 32)),
+        ({}, None),
+        ({"long_text": "windows"}, Windows(16, "mean", 32)),
         ({"long_text": "windows", "stride": 0, "aggregate": "max", "max_windows": 3}, Windows(0, "max", 3)),
         ({"long_text": "windows", "stride": 32}, Windows(32, "mean", 32)),
     ],
-)  # fmt: skip
+)
 def test_windows_are_as_the_options_say(options: dict[str, Any], windows: Windows | None) -> None:
     assert described(**options).windows == windows
 
@@ -67,8 +71,15 @@ def test_windows_that_make_no_sense_are_refused() -> None:
     assert "for task text-classification only" in refusal(long_text="windows", task="feature-extraction")
 
 
-@pytest.mark.parametrize(("wanted", "side", "keep"), [(None, "left", Keep.TAIL), (None, "right", Keep.HEAD),
-                                                      ("head", "left", Keep.HEAD), ("head_tail", "right", "head_tail")])
+@pytest.mark.parametrize(
+    ("wanted", "side", "keep"),
+    [
+        (None, "left", Keep.TAIL),
+        (None, "right", Keep.HEAD),
+        ("head", "left", Keep.HEAD),
+        ("head_tail", "right", "head_tail"),
+    ],
+)
 def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: str | None, side: str, keep: str) -> None:
     tokenizer = make_tokenizer("bert")
     tokenizer.truncation_side = side
@@ -79,10 +90,13 @@ def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: str | N
 @pytest.mark.parametrize(
     ("labels", "entailment", "contradiction"),
     [
-        (NLI, 2, 0), (("entailment", "neutral", "contradiction"), 0, 2), (("no", "ENTAILS"), 1, 0),
-        (("Entailment", "not_entailment"), 0, 1), (("x", "entail", "y", "z"), 1, 0),
+        (NLI, 2, 0),
+        (("entailment", "neutral", "contradiction"), 0, 2),
+        (("no", "ENTAILS"), 1, 0),
+        (("Entailment", "not_entailment"), 0, 1),
+        (("x", "entail", "y", "z"), 1, 0),
     ],
-)  # fmt: skip
+)
 def test_the_ids_of_nli_follow_from_the_labels(labels: tuple[str, ...], entailment: int, contradiction: int) -> None:
     found = described(labels, task="zero-shot-classification", candidate_labels=("x",), multi_label=True).zero_shot
     assert found == ZeroShot(entailment, contradiction, ("x",), HYPOTHESIS_TEMPLATE, True)
@@ -165,10 +179,12 @@ def labelled(names: dict[Any, Any], label2id: Any = None, task: str = "text-clas
         ({0: "1", 1: 1}, "names the ids 0 and 1 both '1'"),
         ({0: "a", 1: None}, "has None for the id 1, which is no name"),
         ({0: "", 1: "b"}, "has '' for the id 0, which is no name; write a text that is not empty"),
-        ({0: " \t", 1: "b"}, "which is no name"), ({0: ["a"], 1: "b"}, "which is no name"),
-        ({0: True, 1: "b"}, "which is no name"), ({0: "a", 2: "b"}, r"the ids 0\.\.1, each once; .* 0, 2"),
+        ({0: " \t", 1: "b"}, "which is no name"),
+        ({0: ["a"], 1: "b"}, "which is no name"),
+        ({0: True, 1: "b"}, "which is no name"),
+        ({0: "a", 2: "b"}, r"the ids 0\.\.1, each once; .* 0, 2"),
     ],
-)  # fmt: skip
+)
 def test_labels_that_results_could_not_tell_apart_are_named(names: dict[Any, Any], problem: str) -> None:
     with pytest.raises(ModelError, match=f"^m: id2label in config.json .*{problem}"):
         labelled(names)
@@ -192,7 +208,7 @@ def test_what_label2id_does_not_say_follows_from_id2label(label2id: Any) -> None
         ({"entailment": None}, "label2id in config.json has None"),
         ({"entailment": -1}, "label2id in config.json has -1"),
     ],
-)  # fmt: skip
+)
 def test_a_label2id_that_is_wrong_is_named(label2id: Any, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         labelled(ENTAILS, label2id, "zero-shot-classification")

@@ -32,9 +32,16 @@ def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [
-    (0.65, torch.float32), (1.0, torch.float32), (1.49, torch.float32), (1.5, torch.bfloat16), (8.0, torch.bfloat16),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        (0.65, torch.float32),
+        (1.0, torch.float32),
+        (1.49, torch.float32),
+        (1.5, torch.bfloat16),
+        (8.0, torch.bfloat16),
+    ],
+)
 def test_auto_on_a_cpu_is_bfloat16_where_it_is_clearly_faster(
     cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture, ratio: float, expected: torch.dtype
 ) -> None:
@@ -84,12 +91,22 @@ def test_the_reason_is_told_without_a_log(
     assert not caplog.text
 
 
-@pytest.mark.parametrize(("capability", "expected"), [
-    ((6, 1), torch.float32), ((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16),
-    ((8, 9), torch.bfloat16), ((9, 0), torch.bfloat16), ((12, 0), torch.bfloat16),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [
+        ((6, 1), torch.float32),
+        ((7, 0), torch.float16),
+        ((7, 5), torch.float16),
+        ((8, 0), torch.bfloat16),
+        ((8, 9), torch.bfloat16),
+        ((9, 0), torch.bfloat16),
+        ((12, 0), torch.bfloat16),
+    ],
+)
 def test_auto_on_a_gpu_follows_its_compute_capability(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capability: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capability: tuple[int, int],
     expected: torch.dtype,
 ) -> None:
     gpu(monkeypatch, capability)
@@ -100,9 +117,7 @@ def test_auto_on_a_gpu_follows_its_compute_capability(
 
 
 @pytest.mark.parametrize("capability", [(6, 1), (7, 5)])
-def test_bfloat16_is_refused_on_a_gpu_without_it(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]
-) -> None:
+def test_bfloat16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
     gpu(monkeypatch, capability)
     with pytest.raises(ModelError, match=r"m: this GPU has no bfloat16 .*; use dtype float16 or float32"):
         device.dtype_for("m", "bfloat16", CUDA)

@@ -20,18 +20,32 @@ from tests.models import make_tokenizer
 BERT = make_tokenizer("bert").backend_tokenizer.to_str()
 PLAIN = ModelDescription("m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 24, 2, BERT)
 FILLS = replace(PLAIN, task="fill-mask", labels=tuple(f"t{i}" for i in range(4_000)), mask=Mask("[MASK]", 4))
-NLI = replace(PLAIN, task="zero-shot-classification", labels=("no", "yes", "?"), ranked=False,
-              zero_shot=ZeroShot(1, 0, ("x", "y", "z")))  # fmt: skip
+NLI = replace(
+    PLAIN,
+    task="zero-shot-classification",
+    labels=("no", "yes", "?"),
+    ranked=False,
+    zero_shot=ZeroShot(1, 0, ("x", "y", "z")),
+)
 EMBEDDING = replace(PLAIN, task="feature-extraction", labels=(), ranked=False, dimensions=2)
-TASKS = {"classification": PLAIN, "windows": replace(PLAIN, windows=Windows(2, "mean", 3)), "zero-shot": NLI,
-         "embedding": EMBEDDING, "fill-mask": FILLS}  # fmt: skip
+TASKS = {
+    "classification": PLAIN,
+    "windows": replace(PLAIN, windows=Windows(2, "mean", 3)),
+    "zero-shot": NLI,
+    "embedding": EMBEDDING,
+    "fill-mask": FILLS,
+}
 
 
 def panicking(description: ModelDescription) -> ModelDescription:
     """Its pre-tokenizer has an expression that the library gives up on, for 40 times the letter a."""
     tokenizer = json.loads(description.tokenizer_json)
-    tokenizer["pre_tokenizer"] = {"type": "Split", "pattern": {"Regex": r"(a+)+\d"}, "behavior": "Isolated",
-                                  "invert": False}  # fmt: skip
+    tokenizer["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": r"(a+)+\d"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
     return replace(description, tokenizer_json=json.dumps(tokenizer))
 
 
@@ -114,16 +128,23 @@ def test_texts_are_read_once_more_where_the_tokenizer_fails() -> None:
 )
 def test_a_message_may_have_so_many_tokens(task: str, request_: Request, tokens: int, sequences: int) -> None:
     """And its neighbours are answered, whatever it would have been."""
-    good = Request("[MASK]") if task == "fill-mask" else Request("good", candidate_labels=("a",) if task == "zero-shot"
-                                                                 else None)  # fmt: skip
+    good = (
+        Request("[MASK]")
+        if task == "fill-mask"
+        else Request("good", candidate_labels=("a",) if task == "zero-shot" else None)
+    )
     counted = task_for(TASKS[task], tokens).prepare([good, request_, good._replace(text=good.text + " bad")])
     one = task_for(TASKS[task], 1_000).prepare([request_])
     assert (len(one.packed.ids), len(one.packed.lengths)) == (tokens, sequences)
     assert counted.rejected == {}
     refused = task_for(TASKS[task], tokens - 1).prepare([good, request_, good])
     s = "s" if sequences > 1 else ""
-    assert refused.rejected == {1: RecordError(
-        Fault.TOO_LARGE, f"{tokens} tokens in {sequences} sequence{s}; limits.max_tokens_per_message is {tokens - 1}")}
+    assert refused.rejected == {
+        1: RecordError(
+            Fault.TOO_LARGE,
+            f"{tokens} tokens in {sequences} sequence{s}; limits.max_tokens_per_message is {tokens - 1}",
+        )
+    }
     assert refused.order == [0, 1, 0]
 
 
@@ -140,8 +161,9 @@ def test_one_message_does_not_make_all_answers_wide() -> None:
     many = Request("[MASK]", top_k=1_001)
     prepared = task_for(FILLS).prepare([Request("[MASK]"), many, Request("[MASK]", top_k=1_000)])
     assert prepared.width == 1_000
-    assert prepared.rejected == {1: RecordError(
-        Fault.INVALID_MESSAGE, "top_k is 1001; 1000 is the most of a model with 4000 labels")}
+    assert prepared.rejected == {
+        1: RecordError(Fault.INVALID_MESSAGE, "top_k is 1001; 1000 is the most of a model with 4000 labels")
+    }
     own = task_for(replace(FILLS, top_k=2_000)).prepare([many._replace(top_k=2_000)])  # the operator asks for as many
     assert (own.width, own.rejected) == (2_000, {})
     few = task_for(PLAIN).prepare([many._replace(text="good")])  # all labels that there are
@@ -152,8 +174,9 @@ def test_masks_times_top_k_are_bounded() -> None:
     task = task_for(FILLS)
     requests = [Request("[MASK]" * 20, top_k=500), Request("[MASK]" * 20, top_k=501), Request("[MASK] good", top_k=501)]
     prepared = task.prepare(requests)
-    assert prepared.rejected == {1: RecordError(
-        Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; 10000 are the most")}
+    assert prepared.rejected == {
+        1: RecordError(Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; 10000 are the most")
+    }
     assert prepared.packed.targets is not None
     assert prepared.packed.targets.tolist() == [*range(1, 21), 1]
     assert prepared.packed.lengths.tolist() == [22] * 20 + [4]
@@ -164,8 +187,12 @@ def test_masks_times_top_k_are_bounded() -> None:
 def test_answers_stand_beside_what_is_refused() -> None:
     task = task_for(NLI, 30)
     labels = ("a", "b", "c")
-    prepared = task.prepare([Request(text, candidate_labels=some) for text, some in
-                             (("good", labels[:1]), ("good " * 9, labels), ("bad", labels[1:2]))])  # fmt: skip
+    prepared = task.prepare(
+        [
+            Request(text, candidate_labels=some)
+            for text, some in (("good", labels[:1]), ("good " * 9, labels), ("bad", labels[1:2]))
+        ]
+    )
     first, second, third = prepared.answers(ScoredSequences(None, np.zeros((2, 3), np.float32), {}))
     assert isinstance(first, Prediction)
     assert isinstance(second, RecordError)

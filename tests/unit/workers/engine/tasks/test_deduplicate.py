@@ -17,16 +17,25 @@ from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.engine.tasks.deduplicate import EachOnce
 from tests.unit.workers.engine.tasks.test_tasks import DESCRIPTION
 
-NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
-              ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y")))  # fmt: skip
+NLI = replace(
+    DESCRIPTION,
+    task="zero-shot-classification",
+    labels=("contradiction", "entailment", "neutral"),
+    ranked=False,
+    zero_shot=ZeroShot(1, 0, ("x", "y")),
+)
 MASKS = replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4))
 VECTORS = replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False)
 REFUSED = RecordError(Fault.INVALID_MESSAGE, "bad")
 requests = st.builds(
-    Request, st.sampled_from(["good", "bad", "", "good "]), st.sampled_from([None, "", "good"]),
-    st.sampled_from([None, 1]), st.sampled_from([None, ("a",), ("b",)]), st.sampled_from([None, "{}"]),
+    Request,
+    st.sampled_from(["good", "bad", "", "good "]),
+    st.sampled_from([None, "", "good"]),
+    st.sampled_from([None, 1]),
+    st.sampled_from([None, ("a",), ("b",)]),
+    st.sampled_from([None, "{}"]),
     st.sampled_from([None, True, False]),
-)  # fmt: skip
+)
 
 
 class Echo:
@@ -81,8 +90,10 @@ def test_answers_of_other_requests_are_refused(count: int) -> None:
         wrong.answers(ScoredSequences(np.zeros((2, 1), np.int32), np.ones((2, 1), np.float32), {}))
 
 
-@pytest.mark.parametrize(("description", "text", "sequences"), [(DESCRIPTION, "good", 1), (NLI, "good", 2),
-                                                               (VECTORS, "good", 1), (MASKS, "a [MASK]", 1)])
+@pytest.mark.parametrize(
+    ("description", "text", "sequences"),
+    [(DESCRIPTION, "good", 1), (NLI, "good", 2), (VECTORS, "good", 1), (MASKS, "a [MASK]", 1)],
+)
 def test_every_task_has_it(description: ModelDescription, text: str, sequences: int) -> None:
     prepared = task_for(description).prepare([Request(text)] * 5)
     assert len(prepared.packed.lengths) == sequences

@@ -55,8 +55,11 @@ def test_a_classifiers_body_and_a_bare_model_will_do(tmp_path: Path) -> None:
 
 def test_what_has_no_meaning_here_is_refused(folders: Folders) -> None:
     requests = [
-        Request("a", "pair"), Request("good " * 100), Request("a", candidate_labels=("x",)), Request("a", top_k=3),
-    ]  # fmt: skip
+        Request("a", "pair"),
+        Request("good " * 100),
+        Request("a", candidate_labels=("x",)),
+        Request("a", top_k=3),
+    ]
     with Engine.load(str(folders("bert")), **OPTIONS) as engine:
         pair, long, labels, plain = engine.classify(requests)
     assert isinstance(pair, RecordError)

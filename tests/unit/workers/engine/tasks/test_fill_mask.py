@@ -89,16 +89,24 @@ def test_any_text(folders: Folders, bert: Engine, parts: list[str]) -> None:
 
 def test_each_request_gets_its_own_number_of_tokens_and_its_own_refusal(bert: Engine) -> None:
     requests = [
-        Request("a [MASK]", top_k=2), Request("no mask"), Request("[MASK] [MASK]"), Request("good " * 100 + "[MASK]"),
-        Request("[MASK]", "a pair"), Request("[MASK]", candidate_labels=("x",)), Request("[MASK]", multi_label=True),
-        Request("[MASK]", top_k=0), Request("[MASK]", top_k=10**6),
-    ]  # fmt: skip
+        Request("a [MASK]", top_k=2),
+        Request("no mask"),
+        Request("[MASK] [MASK]"),
+        Request("good " * 100 + "[MASK]"),
+        Request("[MASK]", "a pair"),
+        Request("[MASK]", candidate_labels=("x",)),
+        Request("[MASK]", multi_label=True),
+        Request("[MASK]", top_k=0),
+        Request("[MASK]", top_k=10**6),
+    ]
     answers = bert.classify(requests)
-    filled = {i: [len(fills) for fills in answer.masks] for i, answer in enumerate(answers)
-              if isinstance(answer, MaskFill)}
+    filled = {
+        i: [len(fills) for fills in answer.masks] for i, answer in enumerate(answers) if isinstance(answer, MaskFill)
+    }
     assert filled == {0: [2], 2: [5, 5], 8: [len(bert.description.labels)]}
-    problems = {i: (answer.fault, answer.message) for i, answer in enumerate(answers)
-                if isinstance(answer, RecordError)}
+    problems = {
+        i: (answer.fault, answer.message) for i, answer in enumerate(answers) if isinstance(answer, RecordError)
+    }
     assert problems == {
         1: (Fault.INVALID_MESSAGE, "the text has no [MASK]"),
         3: (Fault.INVALID_MESSAGE, "the text has no [MASK] in the part of it that the model reads"),

@@ -12,11 +12,15 @@ SCORED = ScoredSequences(np.array([[1, 0, 2], [2, 1, 0]], np.int32), np.array([[
 
 def test_each_row_gets_its_own_number_of_labels() -> None:
     assert predictions(SCORED, "abc", [7, 8], [False, True], [1, 2], "r") == [
-        Prediction(("b",), (3.0,), 7, False, "r"), Prediction(("c", "b"), (6.0, 5.0), 8, True, "r")]
+        Prediction(("b",), (3.0,), 7, False, "r"),
+        Prediction(("c", "b"), (6.0, 5.0), 8, True, "r"),
+    ]
     assert predictions(SCORED, "abc", [7, 8], [False, True], [2, 2], "r")[0] == Prediction(
-        ("b", "a"), (3.0, 2.0), 7, False, "r")
+        ("b", "a"), (3.0, 2.0), 7, False, "r"
+    )
     assert predictions(SCORED, "abc", [7, 8], [False, True], [9, 9], "r")[1] == Prediction(
-        ("c", "b", "a"), (6.0, 5.0, 4.0), 8, True, "r")
+        ("c", "b", "a"), (6.0, 5.0, 4.0), 8, True, "r"
+    )
 
 
 def test_labels_may_be_anything() -> None:

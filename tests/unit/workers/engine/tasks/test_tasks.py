@@ -17,9 +17,15 @@ from labelstream.workers.errors import ModelError
 from tests.models import make_tokenizer
 
 DESCRIPTION = ModelDescription(
-    "m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 16, 2,
+    "m",
+    "rev",
+    "text-classification",
+    ("a", "b", "c"),
+    Activation.SOFTMAX,
+    16,
+    2,
     make_tokenizer("bert").backend_tokenizer.to_str(),
-)  # fmt: skip
+)
 TASK = task_for(DESCRIPTION)
 
 
@@ -35,8 +41,11 @@ def test_each_request_gets_its_own_top_k() -> None:
     assert prepared.width == 3
     answers = prepared.answers(scored_of(4, 3))
     assert [one.labels for one in answers if isinstance(one, Prediction)] == [
-        ("a", "b"), ("b",), ("c", "a", "b"), ("a", "b", "c"),
-    ]  # fmt: skip
+        ("a", "b"),
+        ("b",),
+        ("c", "a", "b"),
+        ("a", "b", "c"),
+    ]
     assert answers[1] == Prediction(("b",), (0.5,), int(prepared.packed.lengths[1]), False, "rev")
 
 
@@ -59,9 +68,14 @@ def test_a_lone_label_is_independent(score: float, accepted: tuple[str, ...]) ->
     assert (answer.labels, answer.accepted, answer.abstained) == (("a",), accepted, not accepted)
 
 
-@pytest.mark.parametrize(("labels", "activation"), [
-    (("a", "b"), Activation.SOFTMAX), (("a",), Activation.NONE), (("a", "b"), Activation.NONE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("labels", "activation"),
+    [
+        (("a", "b"), Activation.SOFTMAX),
+        (("a",), Activation.NONE),
+        (("a", "b"), Activation.NONE),
+    ],
+)
 def test_other_labels_are_not(labels: tuple[str, ...], activation: Activation) -> None:
     """One of them is the answer, however low its score; so many as asked for are reported."""
     task = task_for(replace(DESCRIPTION, labels=labels, activation=activation, top_k=1))
@@ -90,15 +104,24 @@ def test_fills_of_nothing_need_no_model() -> None:
 
 def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
     requests = [
-        Request("good"), Request("x", candidate_labels=("y",)), Request("lone \ud800"), Request("bad", top_k=0),
-        Request("good", "pair \udfff"), Request("bad"),
-    ]  # fmt: skip
+        Request("good"),
+        Request("x", candidate_labels=("y",)),
+        Request("lone \ud800"),
+        Request("bad", top_k=0),
+        Request("good", "pair \udfff"),
+        Request("bad"),
+    ]
     prepared = TASK.prepare(requests)
     answers = prepared.answers(scored_of(2, 2))
     faults = [one.fault if isinstance(one, RecordError) else None for one in answers]
     assert faults == [
-        None, Fault.INVALID_LABELS, Fault.INVALID_MESSAGE, Fault.INVALID_MESSAGE, Fault.INVALID_MESSAGE, None,
-    ]  # fmt: skip
+        None,
+        Fault.INVALID_LABELS,
+        Fault.INVALID_MESSAGE,
+        Fault.INVALID_MESSAGE,
+        Fault.INVALID_MESSAGE,
+        None,
+    ]
     messages = [one.message for one in answers if isinstance(one, RecordError)]
     assert messages[0] == "the task text-classification takes no candidate_labels"
     assert not any("lone" in message or "pair" in message for message in messages)
@@ -140,8 +163,14 @@ def test_answers_of_other_sequences_are_refused() -> None:
             prepared.answers(scored)
 
 
-NLI = replace(DESCRIPTION, task="zero-shot-classification", labels=("contradiction", "entailment", "neutral"),
-              ranked=False, zero_shot=ZeroShot(1, 0, ("x", "y", "z")), top_k=2)  # fmt: skip
+NLI = replace(
+    DESCRIPTION,
+    task="zero-shot-classification",
+    labels=("contradiction", "entailment", "neutral"),
+    ranked=False,
+    zero_shot=ZeroShot(1, 0, ("x", "y", "z")),
+    top_k=2,
+)
 
 
 def logits_of(*rows: tuple[float, float, float], errors: dict[int, RecordError] | None = None) -> ScoredSequences:
@@ -164,11 +193,15 @@ def test_zero_shot_compares_the_labels_or_takes_each_for_itself() -> None:
 @pytest.mark.parametrize(
     ("multi_label", "threshold", "thresholds", "accepted", "shown"),
     [
-        (False, 0.6, {}, ("y",), 2), (False, 0.7, {}, (), 2), (False, None, {"y": 0.7}, (), 2),
-        (False, None, {"x": 0.7}, ("y",), 2), (True, 0.9, {}, ("y",), 2), (True, 0.96, {}, (), 2),
+        (False, 0.6, {}, ("y",), 2),
+        (False, 0.7, {}, (), 2),
+        (False, None, {"y": 0.7}, (), 2),
+        (False, None, {"x": 0.7}, ("y",), 2),
+        (True, 0.9, {}, ("y",), 2),
+        (True, 0.96, {}, (), 2),
         (True, 0.96, {"x": 0.7}, ("x",), 3),
     ],
-)  # fmt: skip
+)
 def test_zero_shot_abstains_below_its_thresholds(
     multi_label: bool, threshold: float | None, thresholds: dict[str, float], accepted: tuple[str, ...], shown: int
 ) -> None:
@@ -218,20 +251,23 @@ def test_a_pair_that_fails_is_its_texts_fault_alone() -> None:
 
 def test_a_hypothesis_must_leave_room_for_one_token_of_the_text() -> None:
     task = task_for(NLI)  # 16 tokens: 3 special ones, 12 of the hypothesis, 1 of the text
-    just, over = (task.prepare([Request("good bad", candidate_labels=("a " * n,), hypothesis_template="{}")])
-                  for n in (12, 13))  # fmt: skip
+    just, over = (
+        task.prepare([Request("good bad", candidate_labels=("a " * n,), hypothesis_template="{}")]) for n in (12, 13)
+    )
     assert just.packed.lengths.tolist() == [16]
     assert over.rejected == {0: RecordError(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")}
     (answer,) = just.answers(logits_of((0, 0, 0)))
     assert isinstance(answer, Prediction)
     assert answer.truncated
     (whole,) = task.prepare([Request("good", candidate_labels=("a " * 12,), hypothesis_template="{}")]).answers(
-        logits_of((0, 0, 0)))  # fmt: skip
+        logits_of((0, 0, 0))
+    )
     assert isinstance(whole, Prediction)
     assert not whole.truncated
     labels = ("a " * 12, "a")  # the text is cut beside the first one alone
     (either,) = task.prepare([Request("good bad", candidate_labels=labels, hypothesis_template="{}")]).answers(
-        logits_of((0, 0, 0), (0, 0, 0)))  # fmt: skip
+        logits_of((0, 0, 0), (0, 0, 0))
+    )
     assert isinstance(either, Prediction)
     assert either.truncated
 
@@ -260,14 +296,19 @@ def test_fills_of_other_masks_are_refused() -> None:
     assert first == MaskFill(((Fill("b", 1, 1.0),), (Fill("d", 3, 1.0),)), 8, False, "rev")
     assert second == MaskFill(((Fill("f", 5, 1.0), Fill("g", 6, 1.0)),), 3, False, "rev")
     assert prepared.answers(scored._replace(errors={1: error}))[0] == error
-    for wrong in (scored._replace(label_ids=None), scored._replace(scores=scored.scores[:2]),
-                  ScoredSequences(np.zeros((2, 2), np.int32), np.ones((2, 2), np.float32), {})):
+    for wrong in (
+        scored._replace(label_ids=None),
+        scored._replace(scores=scored.scores[:2]),
+        ScoredSequences(np.zeros((2, 2), np.int32), np.ones((2, 2), np.float32), {}),
+    ):
         with pytest.raises(ValueError, match="answers for 3 masks"):
             prepared.answers(wrong)
 
 
-@pytest.mark.parametrize(("task", "problem"), [("fill-mask", "no mask token"),
-                                               ("zero-shot-classification", "no labels of natural language inference")])
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [("fill-mask", "no mask token"), ("zero-shot-classification", "no labels of natural language inference")],
+)
 def test_a_description_that_lacks_what_its_task_needs_is_refused(task: str, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         task_for(replace(DESCRIPTION, task=task))

@@ -21,8 +21,20 @@ PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 
 
 def acceptance(threshold: float | None = None, **thresholds: float) -> Acceptance:
-    return Acceptance(ModelDescription("m", "r", "text-classification", LABELS, Activation.SIGMOID, 64, 1, "",
-                                       threshold=threshold, thresholds=thresholds))  # fmt: skip
+    return Acceptance(
+        ModelDescription(
+            "m",
+            "r",
+            "text-classification",
+            LABELS,
+            Activation.SIGMOID,
+            64,
+            1,
+            "",
+            threshold=threshold,
+            thresholds=thresholds,
+        )
+    )
 
 
 def prediction(*scores: float) -> Prediction:
@@ -32,11 +44,14 @@ def prediction(*scores: float) -> Prediction:
 @pytest.mark.parametrize(
     ("rule", "scores", "accepted"),
     [
-        (acceptance(0.5), (0.5, 0.2), ("a",)), (acceptance(0.5), (0.49, 0.2), ()),
-        (acceptance(a=0.9), (0.8, 0.2), ()), (acceptance(b=0.9), (0.1, 0.05), ("a",)),
-        (acceptance(0.5, a=0.1), (0.2, 0.1), ("a",)), (acceptance(0.0), (0.0,), ("a",)),
+        (acceptance(0.5), (0.5, 0.2), ("a",)),
+        (acceptance(0.5), (0.49, 0.2), ()),
+        (acceptance(a=0.9), (0.8, 0.2), ()),
+        (acceptance(b=0.9), (0.1, 0.05), ("a",)),
+        (acceptance(0.5, a=0.1), (0.2, 0.1), ("a",)),
+        (acceptance(0.0), (0.0,), ("a",)),
     ],
-)  # fmt: skip
+)
 def test_the_best_label_or_none(rule: Acceptance, scores: tuple[float, ...], accepted: tuple[str, ...] | None) -> None:
     assert rule.of_best(prediction(*scores)).accepted == accepted
 
@@ -44,10 +59,13 @@ def test_the_best_label_or_none(rule: Acceptance, scores: tuple[float, ...], acc
 @pytest.mark.parametrize(
     ("rule", "top_k", "accepted", "shown"),
     [
-        (acceptance(), 1, ("a", "b"), 2), (acceptance(), 3, ("a", "b"), 3), (acceptance(0.95), 2, (), 2),
-        (acceptance(d=0.1), 1, ("a", "b", "d"), 4), (acceptance(0.7, a=0.99), 1, (), 1),
+        (acceptance(), 1, ("a", "b"), 2),
+        (acceptance(), 3, ("a", "b"), 3),
+        (acceptance(0.95), 2, (), 2),
+        (acceptance(d=0.1), 1, ("a", "b", "d"), 4),
+        (acceptance(0.7, a=0.99), 1, (), 1),
     ],
-)  # fmt: skip
+)
 def test_independent_labels_are_accepted_each_for_itself(
     rule: Acceptance, top_k: int, accepted: tuple[str, ...], shown: int
 ) -> None:
@@ -74,8 +92,11 @@ def test_a_model_of_independent_labels_accepts_by_the_scores_of_all(tmp_path: Pa
     for all_of_it, one in zip(everything, few, strict=True):
         assert isinstance(all_of_it, Prediction)
         assert isinstance(one, Prediction)
-        wanted = [label for label, score in zip(all_of_it.labels, all_of_it.scores, strict=True)
-                  if score >= (0.7 if label == "a" else 0.4)]
+        wanted = [
+            label
+            for label, score in zip(all_of_it.labels, all_of_it.scores, strict=True)
+            if score >= (0.7 if label == "a" else 0.4)
+        ]
         assert list(one.accepted or ()) == wanted
         assert one.labels == all_of_it.labels[: len(one.labels)]
         sizes.add(len(wanted))
@@ -109,7 +130,8 @@ def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
     assert isinstance(answer, Prediction)
     assert sum(answer.scores) != pytest.approx(1)
     assert answer.accepted == tuple(
-        label for label, score in zip(answer.labels, answer.scores, strict=True) if score >= 0.5)
+        label for label, score in zip(answer.labels, answer.scores, strict=True) if score >= 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +141,7 @@ def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
         ({"threshold": 0.5, "problem_type": "regression"}, "are for scores from 0 to 1"),
         ({"task": "summarization"}, "task 'summarization' is not supported; use one of text-classification, zero-shot"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_together_is_an_error_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
     folder = build(tmp_path / "model", "bert", labels=LABELS)
     with pytest.raises(ModelError, match=problem):

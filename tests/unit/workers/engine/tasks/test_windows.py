@@ -38,8 +38,14 @@ def windows_of(
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     texts = (text,) if pair is None else (text, pair)
-    found = tokenizer(*texts, truncation="only_first", max_length=64, stride=stride, return_overflowing_tokens=True,
-                      return_tensors=None)
+    found = tokenizer(
+        *texts,
+        truncation="only_first",
+        max_length=64,
+        stride=stride,
+        return_overflowing_tokens=True,
+        return_tensors=None,
+    )
     scores = []
     for row in range(len(found["input_ids"])):
         inputs = {name: torch.tensor([found[name][row]]) for name in tokenizer.model_input_names}
@@ -55,8 +61,9 @@ def windows_of(
 def test_the_windows_are_those_of_tokenizers(model_folder: Folders, family: str, how: str) -> None:
     folder, stride = model_folder(family), 10
     requests = [Request(text) for text in LONG] + [Request(LONG[0], "a pair"), Request("a", "b")]
-    with Engine.load(str(folder), long_text="windows", stride=stride, aggregate=how, max_batch_tokens=256,
-                     **PLAIN) as engine:  # fmt: skip
+    with Engine.load(
+        str(folder), long_text="windows", stride=stride, aggregate=how, max_batch_tokens=256, **PLAIN
+    ) as engine:
         answers = engine.classify(requests)
     for request, answer in zip(requests, answers, strict=True):
         assert isinstance(answer, Prediction)
@@ -93,7 +100,8 @@ def test_windows_of_every_kind_of_scores(
         expected = {label: max(each) if how == "max" else sum(each) / len(each) for label, each in of_label.items()}
         assert dict(zip(answer.labels, answer.scores, strict=True)) == pytest.approx(expected, abs=1e-5)
         assert answer.accepted == (
-            tuple(x for x in answer.labels if expected[x] >= 0.5) if activation is Activation.SIGMOID else None)
+            tuple(x for x in answer.labels if expected[x] >= 0.5) if activation is Activation.SIGMOID else None
+        )
 
 
 def test_a_model_abstains_by_the_score_of_all_windows(model_folder: Folders) -> None:
@@ -105,8 +113,9 @@ def test_a_model_abstains_by_the_score_of_all_windows(model_folder: Folders) -> 
 
 def test_windows_of_many_messages_share_the_batches(model_folder: Folders) -> None:
     texts = [LONG[0], LONG[1], LONG[2], LONG[1]]
-    with Engine.load(str(model_folder("bert")), long_text="windows", stride=10, max_batch_tokens=64 * 64,
-                     **PLAIN) as engine:  # fmt: skip
+    with Engine.load(
+        str(model_folder("bert")), long_text="windows", stride=10, max_batch_tokens=64 * 64, **PLAIN
+    ) as engine:
         backend: Any = engine._predictor._backend
         batches: list[int] = []
         logits = backend.logits
@@ -166,8 +175,14 @@ def test_windows_cover_everything_and_share_the_stride(length: int, room: int, s
         assert last - following == min(stride, room - 1)
 
 
-@pytest.mark.parametrize(("keep", "kept"), [(Keep.HEAD, [0, 1, 2, 3, 4, 5, 6, 7]), (Keep.TAIL, list(range(12, 20))),
-                                            (Keep.HEAD_TAIL, [0, 1, 14, 15, 16, 17, 18, 19])])
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        (Keep.HEAD, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (Keep.TAIL, list(range(12, 20))),
+        (Keep.HEAD_TAIL, [0, 1, 14, 15, 16, 17, 18, 19]),
+    ],
+)
 def test_what_is_kept_of_a_long_text(keep: Keep, kept: list[int]) -> None:
     content = int32_bytes(range(20))
     assert cut(content, 8, keep) == int32_bytes(kept)

@@ -44,8 +44,9 @@ def oracle(folder: Path) -> Any:
 
 def expected(folder: Path, request: Request) -> dict[str, float]:
     template = {} if request.hypothesis_template is None else {"hypothesis_template": request.hypothesis_template}
-    answer = oracle(folder)(request.text, list(request.candidate_labels or ()), multi_label=bool(request.multi_label),
-                            **template)
+    answer = oracle(folder)(
+        request.text, list(request.candidate_labels or ()), multi_label=bool(request.multi_label), **template
+    )
     return dict(zip(answer["labels"], answer["scores"], strict=True))
 
 
@@ -63,8 +64,12 @@ def test_every_family_equals_the_pipeline(nli_folder: Folders, calm: Calm, famil
     folder = nli_folder(family)
     texts = [text for text in (*TEXTS, *ODD_TEXTS) if text]  # the pipeline takes no empty text
     requests = [
-        Request(text, candidate_labels=LABELS[: 1 + row % len(LABELS)], hypothesis_template=TEMPLATES[row % 4],
-                multi_label=bool(row % 2))
+        Request(
+            text,
+            candidate_labels=LABELS[: 1 + row % len(LABELS)],
+            hypothesis_template=TEMPLATES[row % 4],
+            multi_label=bool(row % 2),
+        )
         for row, text in enumerate(texts)
     ]
     for dtype, within, where in (("float32", 1e-5, folder), ("bfloat16", 2e-2, calm(folder))):
@@ -77,10 +82,17 @@ def test_every_family_equals_the_pipeline(nli_folder: Folders, calm: Calm, famil
 @given(
     text=st.text(min_size=1, max_size=80),
     labels=st.lists(st.text(min_size=1, max_size=12).filter(str.strip), min_size=1, max_size=4, unique=True),
-    multi_label=st.booleans(), family=st.sampled_from(FAMILIES), backend=st.sampled_from(BACKENDS),
-)  # fmt: skip
+    multi_label=st.booleans(),
+    family=st.sampled_from(FAMILIES),
+    backend=st.sampled_from(BACKENDS),
+)
 def test_any_text_and_label(
-    nli_folder: Folders, engines: Callable[..., Engine], text: str, labels: list[str], multi_label: bool, family: str,
+    nli_folder: Folders,
+    engines: Callable[..., Engine],
+    text: str,
+    labels: list[str],
+    multi_label: bool,
+    family: str,
     backend: str,
 ) -> None:
     request = Request(text, candidate_labels=tuple(labels), multi_label=multi_label)
@@ -105,12 +117,17 @@ def engines(nli_folder: Folders) -> Any:
         one.close()
 
 
-@pytest.mark.parametrize("labels", [("entailment", "neutral", "contradiction"), ("ENTAILMENT", "NOT_ENTAILMENT"),
-                                    ("not", "entails"), ("contradiction", "entailment", "neutral")])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("entailment", "neutral", "contradiction"),
+        ("ENTAILMENT", "NOT_ENTAILMENT"),
+        ("not", "entails"),
+        ("contradiction", "entailment", "neutral"),
+    ],
+)
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_the_ids_follow_from_the_models_labels(
-    nli_folder: Folders, labels: tuple[str, ...], multi_label: bool
-) -> None:
+def test_the_ids_follow_from_the_models_labels(nli_folder: Folders, labels: tuple[str, ...], multi_label: bool) -> None:
     folder = nli_folder("bert", labels)
     requests = [Request(text, candidate_labels=LABELS[:3], multi_label=multi_label) for text in TEXTS]
     with Engine.load(str(folder), **OPTIONS) as engine:
@@ -121,31 +138,58 @@ def test_what_a_message_leaves_open_the_settings_say(nli_folder: Folders) -> Non
     folder = nli_folder("bert")
     options = {**OPTIONS, "candidate_labels": LABELS[:3], "hypothesis_template": "all {}", "multi_label": True}
     with Engine.load(str(folder), **options) as engine:
-        alone, *own = engine.classify([
-            Request(TEXTS[0]), Request(TEXTS[0], candidate_labels=("other",)), Request(TEXTS[0], multi_label=False),
-            Request(TEXTS[0], hypothesis_template="{}?"),
-        ])  # fmt: skip
-    assert_same(folder, [Request(TEXTS[0], None, None, LABELS[:3], "all {}", True),
-                         Request(TEXTS[0], None, None, ("other",), "all {}", True),
-                         Request(TEXTS[0], None, None, LABELS[:3], "all {}", False),
-                         Request(TEXTS[0], None, None, LABELS[:3], "{}?", True)], [alone, *own])  # fmt: skip
+        alone, *own = engine.classify(
+            [
+                Request(TEXTS[0]),
+                Request(TEXTS[0], candidate_labels=("other",)),
+                Request(TEXTS[0], multi_label=False),
+                Request(TEXTS[0], hypothesis_template="{}?"),
+            ]
+        )
+    assert_same(
+        folder,
+        [
+            Request(TEXTS[0], None, None, LABELS[:3], "all {}", True),
+            Request(TEXTS[0], None, None, ("other",), "all {}", True),
+            Request(TEXTS[0], None, None, LABELS[:3], "all {}", False),
+            Request(TEXTS[0], None, None, LABELS[:3], "{}?", True),
+        ],
+        [alone, *own],
+    )
 
 
 def test_a_bad_request_does_no_harm_to_its_neighbours(engines: Callable[[str], Engine]) -> None:
     good = Request("good", candidate_labels=LABELS[:2])
     requests = [
-        good, Request("no labels"), Request("x", candidate_labels=()), good,
-        Request("x", "a pair", candidate_labels=LABELS), Request("x", candidate_labels=LABELS, hypothesis_template="{"),
+        good,
+        Request("no labels"),
+        Request("x", candidate_labels=()),
+        good,
+        Request("x", "a pair", candidate_labels=LABELS),
+        Request("x", candidate_labels=LABELS, hypothesis_template="{"),
         Request("x", candidate_labels=LABELS, hypothesis_template="{0}"),
         Request("x", candidate_labels=LABELS, hypothesis_template="{} {}"),
-        Request("x", candidate_labels=("long " * 70,)), Request("x\ud800", candidate_labels=LABELS),
-        Request("x", candidate_labels=LABELS, top_k=0), good,
-    ]  # fmt: skip
+        Request("x", candidate_labels=("long " * 70,)),
+        Request("x\ud800", candidate_labels=LABELS),
+        Request("x", candidate_labels=LABELS, top_k=0),
+        good,
+    ]
     answers = engines("bert").classify(requests)
     labels, message = Fault.INVALID_LABELS, Fault.INVALID_MESSAGE
     assert [answer.fault if isinstance(answer, RecordError) else None for answer in answers] == [
-        None, labels, labels, None, message, labels, labels, labels, labels, message, message, None,
-    ]  # fmt: skip
+        None,
+        labels,
+        labels,
+        None,
+        message,
+        labels,
+        labels,
+        labels,
+        labels,
+        message,
+        message,
+        None,
+    ]
     first, *others = [answer for answer in answers if isinstance(answer, Prediction)]
     for other in others:
         assert other.labels == first.labels
@@ -153,9 +197,12 @@ def test_a_bad_request_does_no_harm_to_its_neighbours(engines: Callable[[str], E
 
 
 def test_long_texts_are_cut_and_say_so(engines: Callable[[str], Engine]) -> None:
-    short, long = engines("bert").classify([
-        Request("good", candidate_labels=LABELS[:2]), Request("good " * 100, candidate_labels=LABELS[:2], top_k=1),
-    ])  # fmt: skip
+    short, long = engines("bert").classify(
+        [
+            Request("good", candidate_labels=LABELS[:2]),
+            Request("good " * 100, candidate_labels=LABELS[:2], top_k=1),
+        ]
+    )
     assert isinstance(short, Prediction)
     assert isinstance(long, Prediction)
     assert (short.truncated, long.truncated) == (False, True)

@@ -70,8 +70,11 @@ class Odd:
 @pytest.mark.parametrize(
     "other",
     [
-        ("<s> $A </s>", "<s> $A $B:1"), ("<s> $A:1", "<s> $A $B:1"), ("<s> $A", "<s> $A </s> $B:1"),
-        ("<s> $A", "<s> $A $B:0"), ("</s> $A", "<s> $A $B:1"),
+        ("<s> $A </s>", "<s> $A $B:1"),
+        ("<s> $A:1", "<s> $A $B:1"),
+        ("<s> $A", "<s> $A </s> $B:1"),
+        ("<s> $A", "<s> $A $B:0"),
+        ("</s> $A", "<s> $A $B:1"),
     ],
     ids=["ids", "types", "ids of a pair", "types of a pair", "ids, as many"],
 )

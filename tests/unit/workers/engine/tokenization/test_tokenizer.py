@@ -24,8 +24,7 @@ def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> Model
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     keep = Keep.TAIL if side == "left" else Keep.HEAD
-    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(),
-                            keep=keep)
+    return ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, backend.to_str(), keep=keep)
 
 
 @cache
@@ -56,12 +55,35 @@ PIECES = st.one_of(
     st.sampled_from(WORDS),
     st.text(st.characters(max_codepoint=127), max_size=8),
     st.text("ab!.'-[]<>/\t\n\r \x0b\x0c\x1c\x1f\x7f\x00", max_size=12),
-    st.sampled_from([
-        "[SEP]", "[sep]", "[CLS]x", "x[MASK]", "<mask>", "</s>", "<S>", "[PAD]", "[UNK]", "\u00e9", "e\u0301",
-        "\U0001f600", "\u0645\u0631", "\u4e2d\u6587", "\ufffd", "\u200b", "\u00a0", "\u2028", "\x85", "STRASSE\u1e9e",
-        "a" * 101, "!" * 150, "ab" * 40, " " * 300,
-    ]),
-)  # fmt: skip
+    st.sampled_from(
+        [
+            "[SEP]",
+            "[sep]",
+            "[CLS]x",
+            "x[MASK]",
+            "<mask>",
+            "</s>",
+            "<S>",
+            "[PAD]",
+            "[UNK]",
+            "\u00e9",
+            "e\u0301",
+            "\U0001f600",
+            "\u0645\u0631",
+            "\u4e2d\u6587",
+            "\ufffd",
+            "\u200b",
+            "\u00a0",
+            "\u2028",
+            "\x85",
+            "STRASSE\u1e9e",
+            "a" * 101,
+            "!" * 150,
+            "ab" * 40,
+            " " * 300,
+        ]
+    ),
+)
 TEXT = st.one_of(
     st.lists(PIECES, max_size=12).map(" ".join),
     st.lists(PIECES, max_size=12).map("".join),

@@ -23,18 +23,85 @@ from tests.models import make_tokenizer
 from tests.support.unicode_texts import MANY_SCRIPTS
 
 ATOMS = (
-    "good ", "not bad ", "a ", ". ", ".", "..", "...", "a", "ab", "abcdefghij", "\x01", " ", "  ", "\n", "\t", "\r\n",
-    "'s", "'ll", "'", "''", "``", "`", "\u0301", "e\u0301", "\ufdfa", "\u4e2d", "\u6587", "\u3002", "\uff01", "5", "55",
-    "0a", "_", "-", "--", "[MASK]", "<mask>", "</s>", "[SEP]", "<s>", "good", "Bad", "\U0001f600", "\U0001f1e9",
-    "\u200d", "\u0e44\u0e17\u0e22", "\u0628\u064e", "\u00a0", "\u2028", "\u1100\u1161", "\ud55c", "\u30ab\u3099",
-    "\ufb01", "\u00e9", "\u0130", "\u0436", "\u0436 ", "been ", "I've ", "it's", "\ufffd", "\u0c4d\u0c37", "x" * 200,
-    "\u2581", "\uff21", "\uff07", "\ufc5e", "\u00a8",
-)  # fmt: skip
+    "good ",
+    "not bad ",
+    "a ",
+    ". ",
+    ".",
+    "..",
+    "...",
+    "a",
+    "ab",
+    "abcdefghij",
+    "\x01",
+    " ",
+    "  ",
+    "\n",
+    "\t",
+    "\r\n",
+    "'s",
+    "'ll",
+    "'",
+    "''",
+    "``",
+    "`",
+    "\u0301",
+    "e\u0301",
+    "\ufdfa",
+    "\u4e2d",
+    "\u6587",
+    "\u3002",
+    "\uff01",
+    "5",
+    "55",
+    "0a",
+    "_",
+    "-",
+    "--",
+    "[MASK]",
+    "<mask>",
+    "</s>",
+    "[SEP]",
+    "<s>",
+    "good",
+    "Bad",
+    "\U0001f600",
+    "\U0001f1e9",
+    "\u200d",
+    "\u0e44\u0e17\u0e22",
+    "\u0628\u064e",
+    "\u00a0",
+    "\u2028",
+    "\u1100\u1161",
+    "\ud55c",
+    "\u30ab\u3099",
+    "\ufb01",
+    "\u00e9",
+    "\u0130",
+    "\u0436",
+    "\u0436 ",
+    "been ",
+    "I've ",
+    "it's",
+    "\ufffd",
+    "\u0c4d\u0c37",
+    "x" * 200,
+    "\u2581",
+    "\uff21",
+    "\uff07",
+    "\ufc5e",
+    "\u00a8",
+)
 ATOM = st.one_of(st.sampled_from(ATOMS), st.sampled_from(ATOMS), MANY_SCRIPTS)
-REPEATED = st.builds(lambda first, atoms, times: first + "".join(atoms) * times,
-                     st.one_of(st.just(""), ATOM), st.lists(ATOM, min_size=1, max_size=3), st.integers(1, 900))
-MIXED = st.lists(st.builds(lambda atom, times: atom * times, ATOM, st.sampled_from((1, 1, 2, 5, 40, 300))),
-                 min_size=1, max_size=30).map("".join)
+REPEATED = st.builds(
+    lambda first, atoms, times: first + "".join(atoms) * times,
+    st.one_of(st.just(""), ATOM),
+    st.lists(ATOM, min_size=1, max_size=3),
+    st.integers(1, 900),
+)
+MIXED = st.lists(
+    st.builds(lambda atom, times: atom * times, ATOM, st.sampled_from((1, 1, 2, 5, 40, 300))), min_size=1, max_size=30
+).map("".join)
 TEXT = st.one_of(REPEATED, MIXED).map(lambda text: text[:4_000])
 LENGTHS = (7, 24)
 
@@ -69,40 +136,55 @@ def trained(kind: str) -> Tokenizer:
         made = Tokenizer(models.BPE())
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
-        made.train_from_iterator(lines, trainers.BpeTrainer(
-            vocab_size=1_500, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        made.train_from_iterator(
+            lines,
+            trainers.BpeTrainer(
+                vocab_size=1_500, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+            ),
+        )
         return made
     made = Tokenizer(models.Unigram())
     made.normalizer = normalizers.NFKC()
     made.pre_tokenizer = pre_tokenizers.Metaspace()
-    made.train_from_iterator(lines, trainers.UnigramTrainer(
-        vocab_size=800, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>"))
+    made.train_from_iterator(
+        lines, trainers.UnigramTrainer(vocab_size=800, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>")
+    )
     return made
 
 
 MADE: dict[str, Callable[[], Tokenizer]] = {
-    **{family: lambda family=family: changed(family, as_it_is)
-       for family in ("bert", "mpnet", "roberta", "xlm-roberta", "albert", "deberta-v2")},
+    **{
+        family: lambda family=family: changed(family, as_it_is)
+        for family in ("bert", "mpnet", "roberta", "xlm-roberta", "albert", "deberta-v2")
+    },
     "cased": lambda: changed("bert", as_it_is, cased=True),
     "a word added": lambda: changed("bert", added("Bad", single_word=True)),
     "part of words added": lambda: changed("bert", added("good", normalized=True)),
     "takes whitespace": lambda: changed("bert", added("bad", rstrip=True, lstrip=True)),
     "bpe behind NFC": lambda: changed("roberta", normalizer(normalizers.NFC())),
-    "a space first": lambda: changed("roberta", lambda made: setattr(
-        made, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True))),
+    "a space first": lambda: changed(
+        "roberta", lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True))
+    ),
     "runs of spaces added": lambda: changed("roberta", added("  ", normalized=True)),
     "bpe takes whitespace before": lambda: changed("roberta", added("<r>", lstrip=True, normalized=False)),
     "bpe takes whitespace behind": lambda: changed("roberta", added("<r>", rstrip=True, normalized=False)),
-    "unigram takes whitespace": lambda: changed("xlm-roberta", lambda made: (
-        normalizer(normalizers.NFKC())(made), added("<r>", lstrip=True, rstrip=True, normalized=False)(made))),
-    "Strip, NFKC and one space": lambda: changed("xlm-roberta", normalizer(
-        normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "))),
-    "NFKC and one space": lambda: changed("xlm-roberta", normalizer(
-        normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip())),
+    "unigram takes whitespace": lambda: changed(
+        "xlm-roberta",
+        lambda made: (
+            normalizer(normalizers.NFKC())(made),
+            added("<r>", lstrip=True, rstrip=True, normalized=False)(made),
+        ),
+    ),
+    "Strip, NFKC and one space": lambda: changed(
+        "xlm-roberta", normalizer(normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "))
+    ),
+    "NFKC and one space": lambda: changed(
+        "xlm-roberta", normalizer(normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip())
+    ),
     "a word is replaced": lambda: changed("deberta-v2", normalizer(normalizers.Replace("bad", "good"))),
     "learned bpe": lambda: trained("bpe"),
     "learned unigram": lambda: trained("unigram"),
-}  # fmt: skip
+}
 
 
 @cache
@@ -112,8 +194,11 @@ def tokenizer_of(name: str) -> Tokenizer:
 
 @cache
 def ours(name: str, keep: Keep, max_length: int) -> TextTokenizer:
-    return TextTokenizer(ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1,
-                                          tokenizer_of(name).to_str(), keep=keep))  # fmt: skip
+    return TextTokenizer(
+        ModelDescription(
+            "m", "r", "t", ("a",), Activation.SOFTMAX, max_length, 1, tokenizer_of(name).to_str(), keep=keep
+        )
+    )
 
 
 def whole(name: str, text: str) -> bytes:
@@ -202,12 +287,32 @@ def test_most_long_texts_are_read_in_part_alone(name: str) -> None:
 
 MIB = 1 << 20
 HEAVY = {
-    "WordPiece": ("bert", ("\x01" + "good bad " * (MIB // 9), "\x01" + "." * MIB, "\x01" + "a " * (MIB // 2),
-                           "\u4e2d" * (MIB // 3), "\x01" * MIB, " " * MIB, "a" * MIB, "[MASK]" * (MIB // 6))),
-    "BPE": ("learned bpe", ("\u00e9" + "abcdefghij" * (MIB // 10), "a" * MIB, "a  " * (MIB // 3), "\x01" * MIB,
-                            "\U0001f600" * (MIB // 4), "e\u0301" * (MIB // 3))),
+    "WordPiece": (
+        "bert",
+        (
+            "\x01" + "good bad " * (MIB // 9),
+            "\x01" + "." * MIB,
+            "\x01" + "a " * (MIB // 2),
+            "\u4e2d" * (MIB // 3),
+            "\x01" * MIB,
+            " " * MIB,
+            "a" * MIB,
+            "[MASK]" * (MIB // 6),
+        ),
+    ),
+    "BPE": (
+        "learned bpe",
+        (
+            "\u00e9" + "abcdefghij" * (MIB // 10),
+            "a" * MIB,
+            "a  " * (MIB // 3),
+            "\x01" * MIB,
+            "\U0001f600" * (MIB // 4),
+            "e\u0301" * (MIB // 3),
+        ),
+    ),
     "Unigram": ("learned unigram", ("\ufdfa" * (MIB // 3), "\u00e9" + "abcdefghij" * (MIB // 10))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", HEAVY)
@@ -235,10 +340,15 @@ def test_lone_surrogates_are_refused_wherever_they_are_read() -> None:
 
 
 def test_a_tokenizer_that_knows_no_place_reads_the_whole() -> None:
-    oracle = transformers.PreTrainedTokenizerFast(tokenizer_object=changed("bert", lambda made: setattr(
-        made, "pre_tokenizer", pre_tokenizers.Split(Regex(r"\s"), "removed"))))
-    description = replace(ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, 24, 1, ""),
-                          tokenizer_json=oracle.backend_tokenizer.to_str())  # fmt: skip
+    oracle = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=changed(
+            "bert", lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.Split(Regex(r"\s"), "removed"))
+        )
+    )
+    description = replace(
+        ModelDescription("m", "r", "t", ("a",), Activation.SOFTMAX, 24, 1, ""),
+        tokenizer_json=oracle.backend_tokenizer.to_str(),
+    )
     for keep in Keep:
         tokenizer = TextTokenizer(replace(description, keep=keep))
         (content,) = tokenizer.contents(["good bad " * 1_000], 25, keep)

@@ -58,14 +58,18 @@ EXACT: dict[str, tuple[str, Change]] = {
     "a word added": ("roberta", added("bad", single_word=True)),
     "metaspace alone": ("xlm-roberta", splitting(METASPACE)),
     "metaspace in a sequence": ("albert", splitting(pre_tokenizers.Sequence([METASPACE]))),
-    "whitespace is made one": ("xlm-roberta", normalizer(normalizers.Replace(Regex(" {2,}"), " "),
-                                                         normalizers.NFKC(), normalizers.Strip())),
+    "whitespace is made one": (
+        "xlm-roberta",
+        normalizer(normalizers.Replace(Regex(" {2,}"), " "), normalizers.NFKC(), normalizers.Strip()),
+    ),
     "added behind the normalizer": ("albert", added('"x', normalized=True)),
     "a word is replaced": ("deberta-v2", normalizer(normalizers.Replace("bad", "good"))),
-    "line feeds are made spaces": ("xlm-roberta", normalizer(normalizers.Nmt(),
-                                                             normalizers.Replace(Regex(" {2,}"), " "))),
+    "line feeds are made spaces": (
+        "xlm-roberta",
+        normalizer(normalizers.Nmt(), normalizers.Replace(Regex(" {2,}"), " ")),
+    ),
     "nested": ("albert", normalizer(normalizers.Sequence([normalizers.Lowercase()]), normalizers.NFD())),
-}  # fmt: skip
+}
 
 
 @cache

@@ -74,8 +74,10 @@ BAD = [
     (b'{"text":"a","candidate_labels":["x","x"]}', Reason.INVALID_LABELS),
     (json.dumps({"text": "a", "candidate_labels": [str(i) for i in range(101)]}).encode(), Reason.INVALID_LABELS),
     (json.dumps({"text": "a", "candidate_labels": ["x" * 257]}).encode(), Reason.INVALID_LABELS),
-    (json.dumps({"text": "a" * 20_000, "candidate_labels": [str(i) for i in range(100)]}).encode(),
-     Reason.INVALID_LABELS),
+    (
+        json.dumps({"text": "a" * 20_000, "candidate_labels": [str(i) for i in range(100)]}).encode(),
+        Reason.INVALID_LABELS,
+    ),
 ]
 
 
@@ -90,9 +92,14 @@ def test_bad_input_has_its_reason(value: bytes, reason: Reason) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        '{"text":"a","unknown":1}', '{"text":"\\u0000\\u202e"}', '{"text":"a","model":"other"}', '{"text":"a","id":7}',
-        '{"text":"order 12345678901234567890123","metadata":{"x":1e10}}', '{"text":"\\ud83d\\ude00"}',
-        '{"text":"a","candidate_labels":["{}","%s","\\u0007"]}', '{"text":"a","metadata":{"x":9223372036854775807}}',
+        '{"text":"a","unknown":1}',
+        '{"text":"\\u0000\\u202e"}',
+        '{"text":"a","model":"other"}',
+        '{"text":"a","id":7}',
+        '{"text":"order 12345678901234567890123","metadata":{"x":1e10}}',
+        '{"text":"\\ud83d\\ude00"}',
+        '{"text":"a","candidate_labels":["{}","%s","\\u0007"]}',
+        '{"text":"a","metadata":{"x":9223372036854775807}}',
     ],
 )
 def test_odd_but_good_input(value: str) -> None:
@@ -101,9 +108,12 @@ def test_odd_but_good_input(value: str) -> None:
 
 def test_a_reason_never_quotes_the_message() -> None:
     for value in (
-        b'{"text":"a","metadata":{"SECRET":1,"SECRET":2}}', b'{"text":"a","id":["SECRET"]}', b'"SECRET"',
-        b'{"text":"a","model":"SECRET"}', b'{"text":{"SECRET":1}}',
-    ):  # fmt: skip
+        b'{"text":"a","metadata":{"SECRET":1,"SECRET":2}}',
+        b'{"text":"a","id":["SECRET"]}',
+        b'"SECRET"',
+        b'{"text":"a","model":"SECRET"}',
+        b'{"text":{"SECRET":1}}',
+    ):
         with pytest.raises(DecodeError) as caught:
             decode(value)
         assert "SECRET" not in caught.value.message
@@ -121,9 +131,16 @@ def test_plain_text(text: str) -> None:
         assert read(text.encode()).text == value
 
 
-@given(st.binary() | st.text().map(str.encode) | st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text() | st.integers(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)).map(json.dumps).map(str.encode))
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text() | st.integers(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+    .map(json.dumps)
+    .map(str.encode)
+)
 def test_any_bytes_are_a_message_or_a_decode_error(value: bytes) -> None:
     for read in (decode, decoder(pipeline(format="text")), decoder(pipeline(text_field="a.b"))):
         try:

@@ -20,11 +20,21 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.unit.workers.stream.codec.test_decode import decode, pipeline
 
 UNREAD = [
-    b"12345678901234567890", b"9" * 5_000, b"1e999", b"NaN", b"[-Infinity, 1]", b'{"k":1,"k":{"k":NaN,"k":2}}',
-    b"-0.0e-3", b'"\\ud800"', b'"\xff"', b'"a\nb"', b"[" * 3_000 + b"]" * 3_000,
+    b"12345678901234567890",
+    b"9" * 5_000,
+    b"1e999",
+    b"NaN",
+    b"[-Infinity, 1]",
+    b'{"k":1,"k":{"k":NaN,"k":2}}',
+    b"-0.0e-3",
+    b'"\\ud800"',
+    b'"\xff"',
+    b'"a\nb"',
+    b"[" * 3_000 + b"]" * 3_000,
     b'{"a":' * 3_000 + b"[]" + b"}" * 3_000,
-    b"{}", b'[ {"a" : [ ] , "b":{ } } , "}]\\"", null , true,false ]',
-]  # fmt: skip
+    b"{}",
+    b'[ {"a" : [ ] , "b":{ } } , "}]\\"", null , true,false ]',
+]
 
 
 @pytest.mark.parametrize("unread", UNREAD, ids=lambda value: value[:20])
@@ -68,7 +78,7 @@ AT_PATH = [
     (b'{"b":1,"b":1,"a":"x"', "a", Reason.INVALID_JSON, "something else than JSON at byte 20"),
     (b"[" * 300, "a", Reason.INVALID_JSON, "recursion limit exceeded"),
     (b"\0\0\0\0\7\x0agood", "a", Reason.UNSUPPORTED_ENCODING, "a schema registry's framing"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("value", "path", "reason", "said"), AT_PATH)
@@ -117,20 +127,34 @@ def test_a_registrys_framing_is_no_text(payload: bytes, number: bytes) -> None:
     assert caught.value.reason is Reason.UNSUPPORTED_ENCODING
 
 
-DIGITS = ["1.0", "1e5", "1E5", "1.10", "-0", "-0.0", "12345678901234567890", "1.2345678901234567e+19",
-          "12345678901234567890.123", "1e999", "9" * 400]  # fmt: skip
+DIGITS = [
+    "1.0",
+    "1e5",
+    "1E5",
+    "1.10",
+    "-0",
+    "-0.0",
+    "12345678901234567890",
+    "1.2345678901234567e+19",
+    "12345678901234567890.123",
+    "1e999",
+    "9" * 400,
+]
 
 
 @pytest.mark.parametrize("number", DIGITS, ids=lambda number: number[:25])
 @pytest.mark.parametrize(
     "value",
     [
-        '{"metadata":%s,"text":"a"}', '{"text":"a", "metadata" : %s }', '{"text":"metadata","metadata":%s,"x":NaN}',
-        '{"x":{"metadata":{"n":1}},"metadata":%s,"text":"a"}', '{"text":"\\"metadata\\":{}","metadata":%s }',
+        '{"metadata":%s,"text":"a"}',
+        '{"text":"a", "metadata" : %s }',
+        '{"text":"metadata","metadata":%s,"x":NaN}',
+        '{"x":{"metadata":{"n":1}},"metadata":%s,"text":"a"}',
+        '{"text":"\\"metadata\\":{}","metadata":%s }',
         '{"x":{"metadata":{"n":1}},"\\u006detadata":%s,"text":"a"}',
         '{"text":"\u00e9","metadata":%s,"id":"\\"metadata"}',
     ],
-)  # fmt: skip
+)
 def test_metadata_keeps_its_digits(number: str, value: str) -> None:
     metadata = f'{{"n": {number},"d":[{{"metadata":{number}}} ]}}'
     found = decode((value % metadata).encode()).metadata
@@ -145,7 +169,9 @@ def test_an_id_keeps_its_digits() -> None:
 TEXTS = st.text(st.characters(codec="utf-8"))
 TREES = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | TEXTS,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=10)  # fmt: skip
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=10,
+)
 
 
 @given(TREES, st.sampled_from([None, 2]), st.booleans())
@@ -160,11 +186,13 @@ def test_members_are_what_json_says(tree: Any, indent: int | None, ascii_alone: 
 @pytest.mark.parametrize(
     "odd",
     [
-        b"[" * 490_000 + b"]" * 490_000, b'"' + b"\\\\" * 490_000 + b'\\ud800"', b"[1" + b",1" * 490_000 + b",NaN]",
+        b"[" * 490_000 + b"]" * 490_000,
+        b'"' + b"\\\\" * 490_000 + b'\\ud800"',
+        b"[1" + b",1" * 490_000 + b",NaN]",
         b'{"a":1' + b',"a":1' * 150_000 + b"}",
     ],
     ids=["deep", "escapes", "long", "wide"],
-)  # fmt: skip
+)
 def test_a_large_text_that_is_odd_takes_linear_time(odd: bytes) -> None:
     read = decoder(pipeline(text_field="message"))
     started = time.process_time()
@@ -188,14 +216,18 @@ def held_of(value: bytes) -> int:
 NAMES = b",".join(b'"%d":{}' % number for number in range(30_000))
 
 
-@pytest.mark.parametrize("value", [
-    b'{"text":"x","metadata":{"a":[%s]}}' % b",".join([b"{}"] * 90_000),
-    b'{"text":"x","metadata":{%s}}' % NAMES,
-    b'{"text":"x",%s}' % NAMES,
-    b'{"text":"x","n":NaN,%s}' % NAMES,
-    b'{"text":"x","unknown":{%s}}' % NAMES,
-    ('{"text":"' + "x" * 270_000 + "\U0001f600\"}").encode(),
-], ids=["list", "keys", "unknown", "odd", "deep", "wide"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"text":"x","metadata":{"a":[%s]}}' % b",".join([b"{}"] * 90_000),
+        b'{"text":"x","metadata":{%s}}' % NAMES,
+        b'{"text":"x",%s}' % NAMES,
+        b'{"text":"x","n":NaN,%s}' % NAMES,
+        b'{"text":"x","unknown":{%s}}' % NAMES,
+        ('{"text":"' + "x" * 270_000 + '\U0001f600"}').encode(),
+    ],
+    ids=["list", "keys", "unknown", "odd", "deep", "wide"],
+)
 def test_what_is_held_of_a_message_is_a_small_multiple_of_its_bytes(value: bytes) -> None:
     """A tree of metadata or of unknown fields takes 15 to 27 times its bytes, a text in Python 4 times at most."""
     assert held_of(value) < 4.1 * len(value) + 10_000

@@ -18,11 +18,18 @@ NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.integers(0, 2**63 - 1)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
 GOOD = Prediction(("yes", "no"), (0.75, 0.25), 3, False, "r")
 SCORES = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=6).map(
-    lambda found: tuple(sorted(found, reverse=True)))
+    lambda found: tuple(sorted(found, reverse=True))
+)
 
 
 @st.composite
@@ -44,20 +51,41 @@ def message(own_id: str | int | None = None, metadata: Verbatim | dict[str, Any]
 
 def by_schema(of: ConsumerRecord, sent: TextMessage, model: str, answer: Prediction, now: datetime) -> bytes:
     accepted = answer.labels[:1] if answer.accepted is None else answer.accepted
-    return ClassificationResult(
-        event_id=event_id("p", of), task=answer.task,  # type: ignore[arg-type]
-        id=sent.id, model=model, model_revision=answer.revision, tokens=answer.tokens, truncated=answer.truncated,
-        source={"topic": of.topic, "partition": of.partition, "offset": of.offset,  # type: ignore[arg-type]
-                "timestamp_ms": of.timestamp},
-        metadata=sent.metadata, classified_at=now, label=answer.labels[0], score=answer.scores[0],
-        scores=[{"label": label, "score": score}  # type: ignore[misc]
-                for label, score in zip(answer.labels, answer.scores, strict=True)],
-        labels=list(accepted), abstained=not accepted).model_dump_json().encode()
+    return (
+        ClassificationResult(
+            event_id=event_id("p", of),
+            task=answer.task,  # type: ignore[arg-type]
+            id=sent.id,
+            model=model,
+            model_revision=answer.revision,
+            tokens=answer.tokens,
+            truncated=answer.truncated,
+            source={
+                "topic": of.topic,
+                "partition": of.partition,
+                "offset": of.offset,  # type: ignore[arg-type]
+                "timestamp_ms": of.timestamp,
+            },
+            metadata=sent.metadata,
+            classified_at=now,
+            label=answer.labels[0],
+            score=answer.scores[0],
+            scores=[
+                {"label": label, "score": score}  # type: ignore[misc]
+                for label, score in zip(answer.labels, answer.scores, strict=True)
+            ],
+            labels=list(accepted),
+            abstained=not accepted,
+        )
+        .model_dump_json()
+        .encode()
+    )
 
 
 @pytest.mark.parametrize("number", ["1.0", "1e5", "12345678901234567890", "1.2345678901234567e+19", "1.10", "1e999"])
-@pytest.mark.parametrize("answer", [GOOD, MaskFill(((Fill("a", 1, 0.5),),), 3, False, "r"),
-                                    Embedding((0.5,), 3, False, "r")])
+@pytest.mark.parametrize(
+    "answer", [GOOD, MaskFill(((Fill("a", 1, 0.5),),), 3, False, "r"), Embedding((0.5,), 3, False, "r")]
+)
 def test_metadata_comes_back_as_it_came(number: str, answer: Answered) -> None:
     metadata = f'{{"n": {number} }}'
     found = encode_result("p", record(), message("x", metadata=Verbatim(metadata)), "m", answer, NOW)
@@ -66,11 +94,25 @@ def test_metadata_comes_back_as_it_came(number: str, answer: Answered) -> None:
     assert RESULT.validate_json(encode_result("p", record(), message(), "m", answer, NOW)).metadata is None
 
 
-@given(predictions(), NUMBERS, NUMBERS, st.integers(-1, 2**62), st.none() | TEXTS | st.integers(-(2**63), 2**63 - 1),
-       st.none() | st.dictionaries(TEXTS, VALUES, max_size=3), TEXTS, st.integers(-(10**12), 10**12))
+@given(
+    predictions(),
+    NUMBERS,
+    NUMBERS,
+    st.integers(-1, 2**62),
+    st.none() | TEXTS | st.integers(-(2**63), 2**63 - 1),
+    st.none() | st.dictionaries(TEXTS, VALUES, max_size=3),
+    TEXTS,
+    st.integers(-(10**12), 10**12),
+)
 def test_it_says_what_the_schema_says(
-    answer: Prediction, partition: int, offset: int, timestamp: int, own_id: str | int | None,
-    metadata: dict[str, Any] | None, model: str, microseconds: int,
+    answer: Prediction,
+    partition: int,
+    offset: int,
+    timestamp: int,
+    own_id: str | int | None,
+    metadata: dict[str, Any] | None,
+    model: str,
+    microseconds: int,
 ) -> None:
     of, sent, now = record(partition, offset, timestamp), message(own_id, metadata), NOW + timedelta(0, 0, microseconds)
     found, expected = encode_result("p", of, sent, model, answer, now), by_schema(of, sent, model, answer, now)
@@ -78,12 +120,29 @@ def test_it_says_what_the_schema_says(
     ClassificationResult.model_validate_json(found)
 
 
-@pytest.mark.parametrize("wrong", [
-    {"labels": ()}, {"labels": ("yes",)}, {"labels": ("yes", 1)}, {"labels": (), "scores": ()},
-    {"scores": (0.25, 0.75)}, {"scores": (0.75, float("nan"))}, {"scores": (float("inf"), 0.25)}, {"scores": (1, 0)},
-    {"tokens": 0}, {"tokens": True}, {"tokens": "3"}, {"truncated": 0}, {"truncated": None},
-    {"task": "fill-mask"}, {"task": None}, {"revision": None}, {"revision": 5}, {"accepted": (None,)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"labels": ()},
+        {"labels": ("yes",)},
+        {"labels": ("yes", 1)},
+        {"labels": (), "scores": ()},
+        {"scores": (0.25, 0.75)},
+        {"scores": (0.75, float("nan"))},
+        {"scores": (float("inf"), 0.25)},
+        {"scores": (1, 0)},
+        {"tokens": 0},
+        {"tokens": True},
+        {"tokens": "3"},
+        {"truncated": 0},
+        {"truncated": None},
+        {"task": "fill-mask"},
+        {"task": None},
+        {"revision": None},
+        {"revision": 5},
+        {"accepted": (None,)},
+    ],
+)
 def test_what_the_schema_refuses_is_refused(wrong: dict[str, Any]) -> None:
     answer = GOOD._replace(**wrong)
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's or ours

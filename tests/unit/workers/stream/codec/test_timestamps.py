@@ -13,9 +13,19 @@ NOW = 1_800_000_000_000
 __all__ = ["benches"]
 
 
-@pytest.mark.parametrize(("timestamp_ms", "sound"), [
-    (-1, False), (0, False), (NOW // 1000, False), (YEAR_2000_MS - 1, False), (YEAR_2000_MS, True), (NOW, True),
-    (NOW + DAY_MS, True), (NOW + DAY_MS + 1, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("timestamp_ms", "sound"),
+    [
+        (-1, False),
+        (0, False),
+        (NOW // 1000, False),
+        (YEAR_2000_MS - 1, False),
+        (YEAR_2000_MS, True),
+        (NOW, True),
+        (NOW + DAY_MS, True),
+        (NOW + DAY_MS + 1, False),
+    ],
+)
 def test_what_is_a_time(timestamp_ms: int, sound: bool) -> None:
     assert is_sound(timestamp_ms, NOW) == sound
     assert Window().takes(timestamp_ms, NOW) == sound
@@ -34,8 +44,9 @@ def test_what_a_refusal_tells_is_what_the_next_record_goes_by() -> None:
 def test_what_is_no_time_counts_in_no_latency(benches: Callable[..., Bench]) -> None:
     bench, now_ms = benches(), int(time.time() * 1000)
     ages = (now_ms, 1_000, -DAY_MS * 2)
-    bench.source.waiting.append([record(at, message("a"))._replace(timestamp=now_ms - age)
-                                 for at, age in enumerate((*ages, now_ms + 1))])
+    bench.source.waiting.append(
+        [record(at, message("a"))._replace(timestamp=now_ms - age) for at, age in enumerate((*ages, now_ms + 1))]
+    )
     bench.run_dry()
     stats = bench.stats.snapshot()
     assert stats["results_retimed"] == 3

@@ -13,7 +13,8 @@ from labelstream.workers.stream.consumer.assignor import Assignor
 
 NUMBERS = range(6)
 CLUSTER: Any = SimpleNamespace(
-    topics=lambda: {"in"}, partitions_for_topic=lambda topic: set(NUMBERS), available_partitions_for_topic=NUMBERS)
+    topics=lambda: {"in"}, partitions_for_topic=lambda topic: set(NUMBERS), available_partitions_for_topic=NUMBERS
+)
 Claims = dict[str, set[int]]
 
 

@@ -101,8 +101,13 @@ def consumer() -> Iterator[Any]:
 def fetched(consumer: Any, partition: TopicPartition, first: int) -> None:
     """A broker's answer for `partition` is there: one batch."""
     data = FetchResponse.FetchableTopicResponse.PartitionData(
-        partition_index=partition.partition, error_code=0, high_watermark=100, last_stable_offset=100,
-        aborted_transactions=[], records=batch(first))
+        partition_index=partition.partition,
+        error_code=0,
+        high_watermark=100,
+        last_stable_offset=100,
+        aborted_transactions=[],
+        records=batch(first),
+    )
     aggregator: Any = type("Aggregator", (), {"record": lambda *_: None})()
     consumer._fetcher._completed_fetches.append(CompletedFetch(partition, first, 11, data, aggregator))
 

@@ -18,8 +18,13 @@ A = TopicPartition("in", 0)
 @pytest.fixture
 def consumer() -> Iterator[Any]:
     """Never connected; its polls bring nothing."""
-    consumer: Any = KafkaConsumer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100,
-                                  group_id="g", enable_auto_commit=False)
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers="127.0.0.1:1",
+        api_version=(2, 5),
+        bootstrap_timeout_ms=100,
+        group_id="g",
+        enable_auto_commit=False,
+    )
     poll, consumer.poll = consumer.poll, lambda **_: {}
     yield consumer
     consumer.poll = poll

@@ -17,28 +17,35 @@ from labelstream.workers.stream.consumer.offset_reset import (
 LOG = Log(40, 100)
 
 
-@pytest.mark.parametrize(("start_from", "committed", "at_end"), [
-    ("latest", [], True),
-    ("latest", [None, None], True),
-    ("latest", [None, 0], False),  # the group was here: the other partition was added, or its offset has expired
-    ("earliest", [None, None], False),
-    ("earliest", [None, 7], False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start_from", "committed", "at_end"),
+    [
+        ("latest", [], True),
+        ("latest", [None, None], True),
+        ("latest", [None, 0], False),  # the group was here: the other partition was added, or its offset has expired
+        ("earliest", [None, None], False),
+        ("earliest", [None, 7], False),
+    ],
+)
 def test_latest_is_for_a_group_without_any_offset(
     start_from: StartFrom, committed: list[int | None], at_end: bool
 ) -> None:
     assert starts_at_end(start_from, committed) is at_end
 
 
-@pytest.mark.parametrize(("committed", "at_end", "offset", "lag"), [
-    (None, False, 40, 60),  # what is before the log's start is gone, and does not wait
-    (None, True, 100, 0),
-    (70, False, 70, 30),
-    (70, True, 70, 30),
-    (10, False, 40, 60),
-    (100, False, 100, 0),
-    (120, False, 120, 0),  # a new leader that has not caught up
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("committed", "at_end", "offset", "lag"),
+    [
+        (None, False, 40, 60),  # what is before the log's start is gone, and does not wait
+        (None, True, 100, 0),
+        (70, False, 70, 30),
+        (70, True, 70, 30),
+        (10, False, 40, 60),
+        (100, False, 100, 0),
+        (120, False, 120, 0),  # a new leader that has not caught up
+    ],
+    ids=str,
+)
 def test_what_waits_is_what_is_there_and_not_done(committed: int | None, at_end: bool, offset: int, lag: int) -> None:
     assert next_offset(LOG, committed, at_end) == offset
     assert lag_of(LOG, committed, at_end) == lag
@@ -51,12 +58,15 @@ def test_one_partition_with_an_offset_decides_for_the_whole_topic() -> None:
     assert standings(logs, {0: None, 1: None}, "earliest") == {0: Standing(10, 10), 1: Standing(10, 5)}
 
 
-@pytest.mark.parametrize(("log", "others", "seen", "why"), [
-    (Log(0, 10), False, False, "it is new, or its offsets have expired"),
-    (Log(0, 10), False, True, "the topic was made anew"),
-    (Log(0, 10), True, True, "this one was added, or its offset has expired"),
-    (LOG, True, True, "its offset has expired, or it was added long ago"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("log", "others", "seen", "why"),
+    [
+        (Log(0, 10), False, False, "it is new, or its offsets have expired"),
+        (Log(0, 10), False, True, "the topic was made anew"),
+        (Log(0, 10), True, True, "this one was added, or its offset has expired"),
+        (LOG, True, True, "its offset has expired, or it was added long ago"),
+    ],
+)
 def test_an_offset_that_is_missing_has_a_likely_reason(log: Log, others: bool, seen: bool, why: str) -> None:
     assert why_no_offset(log, others, seen).endswith(why)
 
@@ -68,11 +78,14 @@ def test_a_start_tells_what_it_skips_or_repeats() -> None:
     assert start_effect(LOG, at_end=False).endswith("; the log has lost 40 messages before that")
 
 
-@pytest.mark.parametrize(("offset", "at_end", "effect"), [
-    (10, False, "the log has lost 30 messages without a result"),
-    (10, True, "the log has lost 30 messages without a result, and this skips 60 messages more"),
-    (120, False, "the log is another one or was cut; this reads 60 messages, once more what was classified before"),
-    (120, True, "the log is another one or was cut; this skips 60 messages"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("offset", "at_end", "effect"),
+    [
+        (10, False, "the log has lost 30 messages without a result"),
+        (10, True, "the log has lost 30 messages without a result, and this skips 60 messages more"),
+        (120, False, "the log is another one or was cut; this reads 60 messages, once more what was classified before"),
+        (120, True, "the log is another one or was cut; this skips 60 messages"),
+    ],
+)
 def test_a_jump_tells_what_it_skips_or_repeats(offset: int, at_end: bool, effect: str) -> None:
     assert jump_effect(LOG, offset, at_end) == effect

@@ -51,7 +51,8 @@ class Group:
 
 def starting(group: Any, start_from: str = "latest", seen: bool = False) -> Starting:
     settings = PipelineSettings.model_validate(
-        {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from})
+        {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from}
+    )
     return Starting(group, settings, group, GroupHistory(seen))
 
 

@@ -18,11 +18,20 @@ def test_what_is_written_is_read(lives: int, records: int, alone: int, by: str) 
     assert read(evidence.text(by)) == (by, evidence)
 
 
-@pytest.mark.parametrize("text", [
-    "", "foreign", "labelstream", "labelstream:2;by=ab;lives=1;records=1;alone=1", '{"leader":"epoch"}',
-    "labelstream:1;by=ab;lives=-1;records=1;alone=1", "labelstream:1;by=ab;lives=1;records=1;alone=1;more=1",
-    "labelstream:1;by=ab;lives=1;records=1;alone=1\n", "labelstream:1;by=ab;lives=\u0661;records=1;alone=1",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "foreign",
+        "labelstream",
+        "labelstream:2;by=ab;lives=1;records=1;alone=1",
+        '{"leader":"epoch"}',
+        "labelstream:1;by=ab;lives=-1;records=1;alone=1",
+        "labelstream:1;by=ab;lives=1;records=1;alone=1;more=1",
+        "labelstream:1;by=ab;lives=1;records=1;alone=1\n",
+        "labelstream:1;by=ab;lives=\u0661;records=1;alone=1",
+    ],
+)
 def test_what_others_have_written_tells_nothing(text: str) -> None:
     assert read(text) == ("", Evidence())
 

@@ -61,7 +61,8 @@ class PaperProducer:
         self.added: list[Any] = []
         self._transaction_manager = SimpleNamespace(
             producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1),
-            maybe_add_partition_to_transaction=self.added.append)
+            maybe_add_partition_to_transaction=self.added.append,
+        )
         self._epoch = epoch
         self._sender = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False, _client=NetClient())
         self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
@@ -84,8 +85,9 @@ class PaperProducer:
         self._call("begin")
         self.values, self.offsets = [], {}
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None,
-             timestamp_ms: int | None) -> Ack:
+    def send(
+        self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None, timestamp_ms: int | None
+    ) -> Ack:
         self._call("send")
         ack = Ack()
         if self._broker.too_large(value):
@@ -148,17 +150,36 @@ class Bench:
     """One pipeline with transactions of 10 ms."""
 
     def __init__(self, commit_timeout_s: float = 5.0, **more: Any) -> None:
-        self.settings = PipelineSettings(**{
-            "input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "delivery": "exactly_once",
-            "transaction_interval_ms": 10, **more})
+        self.settings = PipelineSettings(
+            **{
+                "input": "in",
+                "output": "out",
+                "dead_letter": "dlq",
+                "model": "m",
+                "delivery": "exactly_once",
+                "transaction_interval_ms": 10,
+                **more,
+            }
+        )
         self.broker, self.source, self.stats, self.classifier = Broker(), Source(), Stats(), FakeClassifier()
         self.points: list[str] = []
         self.producer = TransactionalProducer(self.broker.connect, "g", self.settings, self.points.append)
         sink = ResultSink("p", self.settings, self.producer, TopicLimits())
-        self.delivery = ExactlyOnce(self.settings, self.source, sink, self.producer, self.stats,  # type: ignore[arg-type]
-                                    commit_timeout_s)
-        self.pipeline = Pipeline(self.settings, self.source, self.delivery,  # type: ignore[arg-type]
-                                 {"m": self.classifier}, self.stats)
+        self.delivery = ExactlyOnce(
+            self.settings,
+            self.source,
+            sink,
+            self.producer,
+            self.stats,  # type: ignore[arg-type]
+            commit_timeout_s,
+        )
+        self.pipeline = Pipeline(
+            self.settings,
+            self.source,
+            self.delivery,  # type: ignore[arg-type]
+            {"m": self.classifier},
+            self.stats,
+        )
 
     def feed(self, *values: bytes, first: int = 0) -> None:
         self.source.waiting.append([record(first + i, value) for i, value in enumerate(values)])
@@ -223,11 +244,14 @@ def test_a_transaction_ends_by_count_too(benches: Callable[..., Bench]) -> None:
 
 
 def test_a_transaction_ends_by_bytes_too_and_what_waits_for_its_commit_is_in_flight(
-    benches: Callable[..., Bench]
+    benches: Callable[..., Bench],
 ) -> None:
     """The limit is 1 MiB, and a message has 200 KB: the third is over the half of it."""
-    bench = benches(transaction_interval_ms=60_000, max_poll_records=1,
-                    limits={"max_in_flight_bytes": 1 << 20, "max_batch_bytes": 1 << 20})
+    bench = benches(
+        transaction_interval_ms=60_000,
+        max_poll_records=1,
+        limits={"max_in_flight_bytes": 1 << 20, "max_batch_bytes": 1 << 20},
+    )
     bench.feed(message("x" * 200_000), message("x" * 200_000))
     bench.turn_until(lambda: bench.broker.calls.count("send") == 2 and bench.pipeline.drained())
     assert bench.delivery.kept() > 400_000
@@ -251,8 +275,18 @@ def test_an_expired_batch_is_never_committed_around(benches: Callable[..., Bench
     bench.turn_until(lambda: bool(bench.pipeline.obstacles()))
     assert "expired" in bench.pipeline.obstacles()["transaction"]
     bench.turn_until(bench.commits(1))
-    assert bench.broker.calls == [*BEGINNING, "begin", "send", "send", *BEGINNING, "begin", "send", "send", "offsets",
-                                  "commit"]
+    assert bench.broker.calls == [
+        *BEGINNING,
+        "begin",
+        "send",
+        "send",
+        *BEGINNING,
+        "begin",
+        "send",
+        "send",
+        "offsets",
+        "commit",
+    ]
     assert bench.offsets() == [{A: 2}]
     assert bench.pipeline.obstacles() == {}
 
@@ -370,7 +404,7 @@ def test_as_long_as_the_groups_offsets_are_not_told_nothing_goes_on(benches: Cal
     bench.feed(message("b"), first=1)
     bench.turn_until(lambda: len(bench.broker.producers) == 2)
     bench.turn_for(0.2)
-    assert bench.broker.calls[-len(BEGINNING):] == BEGINNING
+    assert bench.broker.calls[-len(BEGINNING) :] == BEGINNING
     assert "who knows" in bench.pipeline.obstacles()["transaction"]
     bench.source.group = {}
     bench.turn_until(bench.commits(1))
@@ -461,7 +495,7 @@ def test_a_fenced_send_is_no_ordinary_failure(benches: Callable[..., Bench]) -> 
 
 
 def test_a_result_that_the_broker_refuses_becomes_a_dead_letter_in_a_transaction_of_its_neighbours(
-    benches: Callable[..., Bench]
+    benches: Callable[..., Bench],
 ) -> None:
     bench = benches()
     bench.broker.too_large = lambda value: value.startswith(b'{"schema') and b'"id":"big"' in value
@@ -491,8 +525,10 @@ def test_tests_may_stand_at_every_point_of_a_commit(benches: Callable[..., Bench
     assert bench.points == ["after_send_offsets", "before_commit", "after_commit"]
 
 
-@pytest.mark.parametrize(("generation", "member", "fenced"), [(-1, "", False), (-1, "me", False), (3, "", False),
-                                                              (0, "me", True), (3, "me", True)])
+@pytest.mark.parametrize(
+    ("generation", "member", "fenced"),
+    [(-1, "", False), (-1, "me", False), (3, "", False), (0, "me", True), (3, "me", True)],
+)
 def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: str, fenced: bool) -> None:
     """Hazard: after being kicked out the client's metadata has generation -1, which a broker takes without a check."""
     source = RecordSource.__new__(RecordSource)

@@ -14,16 +14,38 @@ from labelstream.workers.stream.dlq.dead_letters import Letter, Selection, again
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
-NAMES = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(header_name), st.sampled_from([
-    "labelstream.attempts", "labelstream.redriven", "labelstream.reason", "labelstream.value_omitted",
-    "__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset"]))  # fmt: skip
+NAMES = st.one_of(
+    st.text(max_size=5),
+    st.binary(max_size=5).map(header_name),
+    st.sampled_from(
+        [
+            "labelstream.attempts",
+            "labelstream.redriven",
+            "labelstream.reason",
+            "labelstream.value_omitted",
+            "__connect.errors.topic",
+            "__connect.errors.partition",
+            "__connect.errors.offset",
+        ]
+    ),
+)
 VALUES = st.one_of(st.none(), st.binary(max_size=25), st.integers(-10, 10**20).map(lambda n: str(n).encode()))
 HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
 
 
 def record(value: bytes | None = b"{", headers: Any = (), key: bytes | None = b"k", **more: Any) -> Any:
-    return SimpleNamespace(**{"topic": "in", "partition": 1, "offset": 7, "timestamp": 1_000, "value": value,
-                              "key": key, "headers": list(headers), **more})  # fmt: skip
+    return SimpleNamespace(
+        **{
+            "topic": "in",
+            "partition": 1,
+            "offset": 7,
+            "timestamp": 1_000,
+            "value": value,
+            "key": key,
+            "headers": list(headers),
+            **more,
+        }
+    )
 
 
 def buried(found: Any, max_bytes: int = 1 << 20) -> Any:
@@ -75,8 +97,11 @@ def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> No
         assert (letter.attempts, letter.redriven) == (2 * round_, round_ - 1)
         sent = again(letter, letter.record, 1)
         assert (sent.value, sent.key, sent.partition) == (value, b"k", 1)
-        assert sent.headers == [*own, ("labelstream.attempts", b"%d" % (2 * round_)),
-                                ("labelstream.redriven", b"%d" % round_)]  # fmt: skip
+        assert sent.headers == [
+            *own,
+            ("labelstream.attempts", b"%d" % (2 * round_)),
+            ("labelstream.redriven", b"%d" % round_),
+        ]
         current = record(sent.value, sent.headers)
     assert result_headers("pass", "p", current, "t") == own
 
@@ -127,11 +152,21 @@ def test_numbers_in_headers() -> None:
 
 def test_selections() -> None:
     letter = Letter.of(buried(record()))
-    wanted = [Selection(), Selection(frozenset({"empty_text", "inference_failed"})), Selection(topic="in"),
-              Selection(since_ms=1_000, until_ms=1_001), Selection(places=frozenset({(0, 3)}))]  # fmt: skip
-    unwanted = [Selection(frozenset({"empty_text"})), Selection(topic="dlq"), Selection(since_ms=1_001),
-                Selection(until_ms=1_000), Selection(places=frozenset({(3, 0)})),
-                Selection(topic="in", since_ms=1_001)]  # fmt: skip
+    wanted = [
+        Selection(),
+        Selection(frozenset({"empty_text", "inference_failed"})),
+        Selection(topic="in"),
+        Selection(since_ms=1_000, until_ms=1_001),
+        Selection(places=frozenset({(0, 3)})),
+    ]
+    unwanted = [
+        Selection(frozenset({"empty_text"})),
+        Selection(topic="dlq"),
+        Selection(since_ms=1_001),
+        Selection(until_ms=1_000),
+        Selection(places=frozenset({(3, 0)})),
+        Selection(topic="in", since_ms=1_001),
+    ]
     assert all(selection.wants(letter) for selection in wanted)
     assert not any(selection.wants(letter) for selection in unwanted)
 

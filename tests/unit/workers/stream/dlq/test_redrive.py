@@ -18,10 +18,18 @@ TARGET = Target("in", 2, 10_000, "in")
 
 def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: int = 1, **headers: bytes) -> Letter:
     record: Any = SimpleNamespace(
-        topic="dlq", partition=0, offset=offset, timestamp=offset * 10, key=None, value=value,
-        headers=[("__connect.errors.topic", topic.encode()), ("__connect.errors.partition", b"%d" % partition),
-                 *((f"labelstream.{name}", text) for name, text in headers.items())],
-    )  # fmt: skip
+        topic="dlq",
+        partition=0,
+        offset=offset,
+        timestamp=offset * 10,
+        key=None,
+        value=value,
+        headers=[
+            ("__connect.errors.topic", topic.encode()),
+            ("__connect.errors.partition", b"%d" % partition),
+            *((f"labelstream.{name}", text) for name, text in headers.items()),
+        ],
+    )
     return Letter.of(record)
 
 
@@ -61,12 +69,23 @@ def test_against_plain_sets(offsets: list[int], done: set[int], limit: int, chun
 
 
 def test_refusals() -> None:
-    letters = [letter(0), letter(1, topic="there"), letter(2, b"", value_omitted=b"bytes=9;sha256=0"),
-               letter(3, b"x" * 10_000), letter(4), letter(5, b"", value_omitted=b"unread")]  # fmt: skip
+    letters = [
+        letter(0),
+        letter(1, topic="there"),
+        letter(2, b"", value_omitted=b"bytes=9;sha256=0"),
+        letter(3, b"x" * 10_000),
+        letter(4),
+        letter(5, b"", value_omitted=b"unread"),
+    ]
     report, [[(sent, _)]] = run(letters, ledger_of(letters[0]))
     assert sent.offset == 4
-    assert report.refused == {Refusal.ALREADY: 1, Refusal.ELSEWHERE: 1, Refusal.GONE: 1, Refusal.UNREAD: 1,
-                              Refusal.TOO_LARGE: 1}
+    assert report.refused == {
+        Refusal.ALREADY: 1,
+        Refusal.ELSEWHERE: 1,
+        Refusal.GONE: 1,
+        Refusal.UNREAD: 1,
+        Refusal.TOO_LARGE: 1,
+    }
     assert report.examples[Refusal.ELSEWHERE] == [(0, 1)]
     assert run(letters, Ledger(), TARGET._replace(home=None))[0].sent == 3
 

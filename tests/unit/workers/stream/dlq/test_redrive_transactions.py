@@ -53,8 +53,10 @@ def test_a_chunk_is_one_transaction() -> None:
 @pytest.mark.parametrize(
     "on",
     [
-        {"begin_transaction": raising(ProducerFencedError())}, {"send": raising(ValueError("no such partition"))},
-        {"ack": raising(KafkaTimeoutError())}, {"ack": anew},
+        {"begin_transaction": raising(ProducerFencedError())},
+        {"send": raising(ValueError("no such partition"))},
+        {"ack": raising(KafkaTimeoutError())},
+        {"ack": anew},
     ],
 )
 def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:

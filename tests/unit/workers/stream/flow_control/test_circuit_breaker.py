@@ -132,7 +132,8 @@ def test_bad_messages_hold_nothing_back(make: Callable[..., Bench]) -> None:
     """However many there are, and whether decoding or the model's task refuses them."""
     bench = make()
     bench.classifier._answer = lambda request: (  # type: ignore[method-assign]
-        RecordError(Fault.INVALID_LABELS, "no") if request.text == "poison" else predict(request))
+        RecordError(Fault.INVALID_LABELS, "no") if request.text == "poison" else predict(request)
+    )
     bench.feed(*[BROKEN, POISON] * 50, GOOD, *[BROKEN, POISON] * 50)
     bench.run_dry()
     assert [result["source"]["offset"] for result in bench.producer.results()] == [100]

@@ -25,14 +25,17 @@ from labelstream.workers.stream.producer.batch_producer import Ack, BulkProducer
 TOPIC, PARTITIONS = "t", (0, 1, 2, 5)
 Found = dict[int, list[list[tuple[Any, ...]]]]
 
-records = st.lists(st.builds(
-    Outgoing,
-    value=st.one_of(st.none(), st.binary(max_size=200)),
-    key=st.binary(max_size=20),
-    headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2),
-    partition=st.one_of(st.none(), st.sampled_from(PARTITIONS)),
-    timestamp_ms=st.integers(946_684_800_000, 2_000_000_000_000),
-), max_size=30)  # fmt: skip
+records = st.lists(
+    st.builds(
+        Outgoing,
+        value=st.one_of(st.none(), st.binary(max_size=200)),
+        key=st.binary(max_size=20),
+        headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2),
+        partition=st.one_of(st.none(), st.sampled_from(PARTITIONS)),
+        timestamp_ms=st.integers(946_684_800_000, 2_000_000_000_000),
+    ),
+    max_size=30,
+)
 
 
 class Offline(BulkProducer):
@@ -44,8 +47,10 @@ class Offline(BulkProducer):
         self._accumulator = RecordAccumulator(**self.config)
         self._sender = SimpleNamespace(wakeup=lambda: None)
         self._metadata = SimpleNamespace(
-            partitions_for_topic=lambda topic: set(PARTITIONS), topics=lambda: {TOPIC},
-            available_partitions_for_topic=lambda topic: {0, 5})
+            partitions_for_topic=lambda topic: set(PARTITIONS),
+            topics=lambda: {TOPIC},
+            available_partitions_for_topic=lambda topic: {0, 5},
+        )
 
     def __del__(self) -> None:
         """There is nothing to close."""
@@ -66,8 +71,11 @@ def found(producer: Any) -> Found:
 
 def written(batch: Any) -> list[tuple[Any, ...]]:
     batch.records.close()
-    return [(record.offset, record.timestamp, record.key, record.value, record.headers)
-            for written in MemoryRecords(batch.records.buffer()) for record in written]
+    return [
+        (record.offset, record.timestamp, record.key, record.value, record.headers)
+        for written in MemoryRecords(batch.records.buffer())
+        for record in written
+    ]
 
 
 @given(records, st.sampled_from([100, 400, 100_000]))
@@ -146,7 +154,8 @@ def test_a_partition_is_in_the_transaction_before_its_records_are_there() -> Non
     seen: list[tuple[TopicPartition, int]] = []
     producer._transaction_manager = SimpleNamespace(
         is_transactional=lambda: True,
-        maybe_add_partition_to_transaction=lambda partition: seen.append((partition, len(batches(producer)))))
+        maybe_add_partition_to_transaction=lambda partition: seen.append((partition, len(batches(producer)))),
+    )
     producer.send_all(TOPIC, [Outgoing(b"v", None, [], 5), Outgoing(b"v", None, [], 0), Outgoing(b"v", None, [], 5)])
     assert seen == [(TopicPartition(TOPIC, 5), 0), (TopicPartition(TOPIC, 0), 1)]
 
@@ -179,7 +188,10 @@ def test_each_fails_for_its_own_reason() -> None:
     reasons = {0: RecordListTooLargeError, 1: NotLeaderForPartitionError("moved"), 2: KafkaTimeoutError()}
     batch.complete_exceptionally(KafkaTimeoutError(), lambda index: reasons[index])
     assert [type(ack.exception) for ack in acks] == [
-        RecordListTooLargeError, NotLeaderForPartitionError, KafkaTimeoutError]
+        RecordListTooLargeError,
+        NotLeaderForPartitionError,
+        KafkaTimeoutError,
+    ]
     assert all(ack.is_done and ack.failed() for ack in acks)
     assert told == [1]
 

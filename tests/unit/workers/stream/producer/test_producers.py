@@ -27,8 +27,13 @@ def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
     def close(timeout: float) -> None:
         raise KafkaTimeoutError("Timeout waiting for future")
 
-    producer: Any = SimpleNamespace(close=close, _closed=False, _sender=SimpleNamespace(
-        force_close=forced.set, join=lambda timeout: joined.append(timeout), is_alive=lambda: False))
+    producer: Any = SimpleNamespace(
+        close=close,
+        _closed=False,
+        _sender=SimpleNamespace(
+            force_close=forced.set, join=lambda timeout: joined.append(timeout), is_alive=lambda: False
+        ),
+    )
     end(producer, 0)
     assert forced.is_set()
     assert producer._closed
@@ -95,7 +100,8 @@ def test_what_is_on_its_way_when_a_record_is_refused_is_the_brokers_to_answer() 
 def test_a_few_records_wait_for_no_others() -> None:
     kafka: Any = SimpleNamespace(
         _accumulator=SimpleNamespace(config={"linger_ms": LINGER_MS}, abort_undrained_batches=None),
-        _sender=SimpleNamespace())
+        _sender=SimpleNamespace(),
+    )
     producer, seen = IdempotentProducer(lambda: kafka), []
     for records in (1, FEW, FEW + 1, 0):
         producer.announce(records)

@@ -101,8 +101,9 @@ def test_a_quota_is_told_until_it_has_been_calm_for_a_while() -> None:
 class TestDestinations:
     @staticmethod
     def batch(*numbers: int, revoked: bool = False) -> Any:
-        return SimpleNamespace(ends=[(PartitionProgress(TopicPartition("in", number), revoked=revoked), 0)
-                                     for number in numbers])
+        return SimpleNamespace(
+            ends=[(PartitionProgress(TopicPartition("in", number), revoked=revoked), 0) for number in numbers]
+        )
 
     @staticmethod
     def made(
@@ -237,8 +238,11 @@ def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smal
 
     monkeypatch.setattr(lost, "send_all", never_acknowledged)
     sent: list[int] = []
-    monkeypatch.setattr(PaperProducer, "send_all", lambda producer, topic, records: (
-        sent.append(len(records)), original_of(producer, topic, records))[1])
+    monkeypatch.setattr(
+        PaperProducer,
+        "send_all",
+        lambda producer, topic, records: (sent.append(len(records)), original_of(producer, topic, records))[1],
+    )
     bench.feed(*[message("a") for _ in range(40)])
     bench.turn_until(lambda: "did not acknowledge 40 messages" in bench.pipeline.obstacles().get("transaction", ""))
     bench.turn_until(lambda: sum(bench.texts()) == 40)

@@ -69,13 +69,27 @@ def test_a_name_in_utf_8_is_a_plain_string() -> None:
 
 
 def test_what_is_odd_but_allowed() -> None:
-    found = between([
-        record(0, None, None), record(1, b"", b""), record(2, b"v", b"k", delta_ms=-5_000),
-        record(3, b"v", attributes=0xFF), record(4, b"v", attributes=0x80),
-        record(5, b"v", delta_ms=(1 << 63) - 1),
-    ], 6, timestamp=-7, attributes=0x7F80)  # fmt: skip
+    found = between(
+        [
+            record(0, None, None),
+            record(1, b"", b""),
+            record(2, b"v", b"k", delta_ms=-5_000),
+            record(3, b"v", attributes=0xFF),
+            record(4, b"v", attributes=0x80),
+            record(5, b"v", delta_ms=(1 << 63) - 1),
+        ],
+        6,
+        timestamp=-7,
+        attributes=0x7F80,
+    )
     assert [(kept.key, kept.value) for kept in found] == [
-        (None, None), (b"", b""), (b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v")]
+        (None, None),
+        (b"", b""),
+        (b"k", b"v"),
+        (None, b"v"),
+        (None, b"v"),
+        (None, b"v"),
+    ]
     assert [kept.timestamp for kept in found] == [-7, -7, -5_007, -7, -7, (1 << 63) - 8]
 
 
@@ -202,11 +216,23 @@ def test_control_batches(key: bytes | None) -> None:
 @pytest.mark.parametrize("codec", [1, 2, 3])
 def test_message_sets_of_the_old_formats(magic: int, codec: int) -> None:
     inner = [message(place if magic else place + 3, b"%d" % place, b"k", magic=magic) for place in range(3)]
-    log = (message(0, None, b"k", magic=magic) + message(1, b"", magic=magic) + message(2, b"v", magic=magic)
-           + message_set(inner, 5, codec, magic=magic) + batch(AFTER, 6))  # fmt: skip
+    log = (
+        message(0, None, b"k", magic=magic)
+        + message(1, b"", magic=magic)
+        + message(2, b"v", magic=magic)
+        + message_set(inner, 5, codec, magic=magic)
+        + batch(AFTER, 6)
+    )
     found, position = read(log)
     assert [(kept.offset, kept.value) for kept in found] == [
-        (0, None), (1, b""), (2, b"v"), (3, b"0"), (4, b"1"), (5, b"2"), (6, b"after")]
+        (0, None),
+        (1, b""),
+        (2, b"v"),
+        (3, b"0"),
+        (4, b"1"),
+        (5, b"2"),
+        (6, b"after"),
+    ]
     assert [kept.timestamp for kept in found[:6]] == [NOW_MS if magic else -1] * 6
     assert position == 7
 
@@ -244,8 +270,13 @@ def test_an_old_set_that_cannot_be_read_is_all_offsets_up_to_its_own() -> None:
     log = message(10, b"no gzip", attributes=1) + message_set([message(0, bytes(2 * MIB))], 12, 1) + batch(AFTER, 13)
     found, position = read(log, at=8)
     assert [(kept.offset, reason) for kept, reason in zip(found, reasons(found), strict=True)] == [
-        (8, Reason.INVALID_RECORD), (9, Reason.INVALID_RECORD), (10, Reason.INVALID_RECORD),
-        (11, Reason.TOO_LARGE), (12, Reason.TOO_LARGE), (13, b"after")]
+        (8, Reason.INVALID_RECORD),
+        (9, Reason.INVALID_RECORD),
+        (10, Reason.INVALID_RECORD),
+        (11, Reason.TOO_LARGE),
+        (12, Reason.TOO_LARGE),
+        (13, b"after"),
+    ]
     assert position == 14
 
 
@@ -274,9 +305,14 @@ def test_whatever_byte_of_an_old_set_is_another(codec: int, magic: int, data: st
     assert offsets == sorted(set(offsets))
 
 
-@pytest.mark.parametrize(("number", "content"), [
-    (MOST_HEADERS + 1, b""), (1, bytes(MOST_HEADER_BYTES)), (300_000, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "content"),
+    [
+        (MOST_HEADERS + 1, b""),
+        (1, bytes(MOST_HEADER_BYTES)),
+        (300_000, None),
+    ],
+)
 def test_headers_that_are_too_many_are_counted_and_not_read(number: int, content: bytes | None) -> None:
     """300,000 empty ones took 21 MiB and half a second."""
     raw = record(0, b"v", b"k", headers=[(b"", content)] * number)

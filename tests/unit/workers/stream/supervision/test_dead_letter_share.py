@@ -28,8 +28,10 @@ def test_it_needs_a_sample_and_a_share() -> None:
     bench.send(results=39, invalid_json=60)
     assert bench.look() == ""
     bench.send(results=1)
-    assert bench.look() == ("60 of the last 100 messages became dead letters (invalid_json 60), which is above "
-                            "breaker.max_share (0.5); the stream goes on")
+    assert bench.look() == (
+        "60 of the last 100 messages became dead letters (invalid_json 60), which is above "
+        "breaker.max_share (0.5); the stream goes on"
+    )
     bench.send(results=20)
     assert bench.look() == ""
 
@@ -38,7 +40,8 @@ def test_it_counts_every_reason_most_frequent_first() -> None:
     bench = Bench()
     bench.send(empty_text=10, invalid_json=60, result_refused=30)
     assert "100 of the last 100 messages became dead letters (invalid_json 60, result_refused 30, empty_text 10)" in (
-        bench.look())
+        bench.look()
+    )
 
 
 def test_it_is_over_when_the_window_is() -> None:

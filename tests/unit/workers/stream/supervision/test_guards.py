@@ -100,12 +100,19 @@ class TestWatch:
         progress = PartitionProgress(TopicPartition("t", 0), received=9, done=5)
         gate = SimpleNamespace(held=None, alarm="paused: all of them")
         vars(gate).update(pipeline.pop("gate", {}))
-        source: Any = SimpleNamespace(ownership=SimpleNamespace(held=lambda: [progress]), behind=lambda progress: 4,
-                                      halted=lambda: pipeline.pop("halted", {}))
+        source: Any = SimpleNamespace(
+            ownership=SimpleNamespace(held=lambda: [progress]),
+            behind=lambda progress: 4,
+            halted=lambda: pipeline.pop("halted", {}),
+        )
         troubles = pipeline.get("troubles", {})
-        run: Any = SimpleNamespace(gate=gate, awaited=lambda: pipeline.get("awaited", {}), troubles=lambda: troubles,
-                                   obstacles=lambda: pipeline.get("obstacles", {}),
-                                   paused=lambda: bool(troubles) or gate.held is not None)
+        run: Any = SimpleNamespace(
+            gate=gate,
+            awaited=lambda: pipeline.get("awaited", {}),
+            troubles=lambda: troubles,
+            obstacles=lambda: pipeline.get("obstacles", {}),
+            paused=lambda: bool(troubles) or gate.held is not None,
+        )
         dead_share: Any = SimpleNamespace(alarm=lambda: pipeline.get("dead", ""))
         watch = Watch("p", run, source, dead_share, 300, clock)
         assert watch.look() is not None
@@ -116,8 +123,10 @@ class TestWatch:
     def test_who_is_silent_is_named_after_ten_seconds(self) -> None:
         assert self.look(Clock(), awaited={"topic out": 9.0, "model m": 9.0}) == {}
         found = self.look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
-        assert found == {"topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
-                         "model m": "model m gives no answer for more than 10 s; the stream waits for it"}
+        assert found == {
+            "topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
+            "model m": "model m gives no answer for more than 10 s; the stream waits for it",
+        }
 
     def test_too_many_dead_letters_are_told_with_where_to_look(self) -> None:
         found = self.look(Clock(), dead="9 of the last 10 messages ..")
@@ -147,7 +156,10 @@ def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> N
         alarms.update("watch", {})
         assert alarms.texts() == ["stuck"]
     assert [record.getMessage() for record in caplog.records] == [
-        "pipeline p: alarm: silent for 0 s", "pipeline p: alarm: stuck", "pipeline p: alarm is over: silent for 0 s"]
+        "pipeline p: alarm: silent for 0 s",
+        "pipeline p: alarm: stuck",
+        "pipeline p: alarm is over: silent for 0 s",
+    ]
     assert stats.snapshot()["alarms_raised"] == 2
 
 

@@ -184,7 +184,8 @@ def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path
         token = engine._task.prepare([Request("handle")]).packed.ids[1]
     folder = _with_nan(model_folder("distilbert"), tmp_path, token)
     backend = OpenVINOBackend(  # no comparison with torch: it is the running model that meets the token
-        openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400, None)
+        openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400, None
+    )
     engine = Engine(load(str(folder), options(backend="torch"))[0], backend)
     good, bad = engine.classify([Request("good"), Request("the handle")])
     engine.close()
@@ -264,7 +265,9 @@ def test_int8_is_held_against_float32(
     assert "of 56 your texts" in caplog.text
     networks = [path.read_text() for path in kept.glob("*/model.xml")]
     assert sorted(('"FakeQuantize"' in xml, 'element_type="i8"' in xml) for xml in networks) == [
-        (False, False), (True, True)]
+        (False, False),
+        (True, True),
+    ]
     message = refusal(folder, quantize="int8", calibration_texts=texts, min_agreement=1.01)
     assert "and min_agreement is 1.01; name a file of your own texts as calibration_texts, or lower" in message
 
@@ -274,7 +277,8 @@ def test_texts_to_quantize_by_are_enough_and_readable(model_folder: Folders, tmp
     assert "calibration_texts" in refusal(folder, quantize="int8", calibration_texts=texts)
     texts.write_text("one\n\ntwo\n")
     assert "has 2 texts; it takes at least 100, one per line" in (
-        refusal(folder, quantize="int8", calibration_texts=texts))
+        refusal(folder, quantize="int8", calibration_texts=texts)
+    )
 
 
 def test_only_models_that_give_labels_are_quantized(tmp_path: Path, folders: Folders) -> None:
@@ -294,8 +298,7 @@ print(type(backend).__name__, sys.modules.get("openvino_telemetry", "not importe
 """
 
 
-@pytest.mark.parametrize(
-    ("how", "said"), [("with", "OpenVINOBackend None"), ("without", "TorchBackend not imported")])
+@pytest.mark.parametrize(("how", "said"), [("with", "OpenVINOBackend None"), ("without", "TorchBackend not imported")])
 def test_it_reports_to_nobody_and_is_not_needed(model_folder: Folders, tmp_path: Path, how: str, said: str) -> None:
     command = [sys.executable, "-c", IMPORTED, str(model_folder("distilbert")), how]
     home = {"HOME": str(tmp_path), "HF_ASSETS_CACHE": str(tmp_path / "assets"), "PATH": "/usr/bin:/bin"}

@@ -121,8 +121,9 @@ def test_half_precision(tmp_path: Path) -> None:
 
 
 def test_camembert_is_roberta() -> None:
-    config = transformers.CamembertConfig(vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                                          intermediate_size=64)  # fmt: skip
+    config = transformers.CamembertConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+    )
     model = transformers.CamembertForSequenceClassification(config).eval()
     ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():

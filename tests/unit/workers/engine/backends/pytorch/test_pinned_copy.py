@@ -8,8 +8,9 @@ from labelstream.workers.engine.backends.pytorch.pinned_copy import fill, share,
 
 ARRAYS = st.dictionaries(
     st.sampled_from(["ids", "lengths", "type_ids", "targets"]),
-    npst.arrays(np.int64, npst.array_shapes(max_dims=2, max_side=9)), min_size=1,
-)  # fmt: skip
+    npst.arrays(np.int64, npst.array_shapes(max_dims=2, max_side=9)),
+    min_size=1,
+)
 
 
 @given(arrays=ARRAYS, spare=st.integers(0, 9))

@@ -144,8 +144,19 @@ def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: 
     """The GPU's kernel and the plain steps get the same blocks: a fake kernel runs them by the plain steps."""
     given: list[Any] = []
 
-    def kernel(q: Any, k: Any, v: Any, bias: Any, ends: Any, starts: Any, most_q: int, most_k: int, *more: Any,
-               scale: float, seqlen_k: Any) -> tuple[torch.Tensor]:  # fmt: skip
+    def kernel(
+        q: Any,
+        k: Any,
+        v: Any,
+        bias: Any,
+        ends: Any,
+        starts: Any,
+        most_q: int,
+        most_k: int,
+        *more: Any,
+        scale: float,
+        seqlen_k: Any,
+    ) -> tuple[torch.Tensor]:
         given.append((bias, most_q, more, len(ends) == len(starts)))
         return (plain(q[0], k[0], v[0], ends, starts, seqlen_k, scale)[None],)
 
@@ -202,7 +213,8 @@ def test_a_model_that_has_run_without_padding_runs_with_it(model_folder: Folders
 def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> None:
     def model(family: str, attention: str) -> Any:
         return transformers.AutoModelForSequenceClassification.from_pretrained(
-            model_folder(family), attn_implementation=attention)
+            model_folder(family), attn_implementation=attention
+        )
 
     assert takes_4d_masks(model("bert", "sdpa"))
     assert not takes_4d_masks(model("bert", "eager"))
