@@ -9,13 +9,13 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
-from labelstream.deploy.control.control_plane import Board
-from labelstream.deploy.control.scaling import serve_policies as follow
+from labelstream.deploy.control.control_plane import ControlPlane
+from labelstream.deploy.control.scaling import serve_policies
 from labelstream.deploy.deployments.gpus import num_gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.deployments.stream_worker import MakeWorker, StreamWorker
 from labelstream.deploy.deployments.version import file_of, files_of, version_of
-from labelstream.deploy.model_client.least_loaded_router import LeastLoaded
+from labelstream.deploy.model_client.least_loaded_router import LeastOutstandingRequests
 from labelstream.deploy.names import BOARD, model_deployment, pipeline_deployment, used_models
 from labelstream.deploy.observability import tracing
 from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
@@ -25,7 +25,7 @@ from labelstream.workers.settings import LogSettings, ModelSettings, PipelineSet
 # How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
 MIN_ONGOING_CALLS = 64
-ROUTER = RequestRouterConfig(request_router_class=LeastLoaded)  # type: ignore[arg-type]
+ROUTER = RequestRouterConfig(request_router_class=LeastOutstandingRequests)  # type: ignore[arg-type]
 # Also how soon a dead replica is missed. Measured from a SIGKILL to the next one's constructor, with 5 s: 6.6 s, with
 # 2 s: 4.1 s, with 1 s: 3.8 s (five times each).
 HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 2.0, 30.0
@@ -62,15 +62,15 @@ def application(
     workers = {name: _pipeline(name, settings, uncounted, models, make_worker) for name in settings.pipelines}
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # It decides by the counts, where any of them may change.
-    version = version_of(Board, config if scaled else uncounted)
+    version = version_of(ControlPlane, config if scaled else uncounted)
     return _deployment(
-        Board,
+        ControlPlane,
         BOARD,
         version,
         settings.logs,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=1_000,
-        **({"autoscaling_config": follow.config(follow.Publish, 1, 1)} if scaled else {}),
+        **({"autoscaling_config": serve_policies.config(serve_policies.PublishTargetsPolicy, 1, 1)} if scaled else {}),
     ).bind(workers, config)
 
 
@@ -87,7 +87,7 @@ def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
     """Serve's options for how many there are."""
     counts = _counts(part)
     if _scales(part):
-        return {"autoscaling_config": follow.config(follow.Follow, counts.min, counts.max)}
+        return {"autoscaling_config": serve_policies.config(serve_policies.FollowTargetsPolicy, counts.min, counts.max)}
     return {"num_replicas": counts.min}
 
 

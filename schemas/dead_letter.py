@@ -44,7 +44,7 @@ class Stage(StrEnum):
     ENCODE = "encode"
 
 
-class DeadLetter(BaseModel):
+class DeadLetterHeaders(BaseModel):
     """The headers of a dead letter, all of them strings in UTF-8; key, value and own headers stay untouched.
 
     `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
@@ -54,7 +54,7 @@ class DeadLetter(BaseModel):
     the input's TOPIC-PARTITION-OFFSET then.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetterHeaders")
 
     topic: str = Field(serialization_alias="__connect.errors.topic")
     partition: str = Field(serialization_alias="__connect.errors.partition", pattern=r"^\d+$")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from labelstream.schemas.dead_letter import DeadLetter
+from labelstream.schemas.dead_letter import DeadLetterHeaders
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import RESULT
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent / "json"
 MODELS: dict[str, TypeAdapter[Any]] = {
     "message": TypeAdapter(TextMessage),
     "result": RESULT,
-    "dead-letter": TypeAdapter(DeadLetter),
+    "dead-letter": TypeAdapter(DeadLetterHeaders),
 }
 
 

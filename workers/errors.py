@@ -77,7 +77,7 @@ class OffsetOutOfRange(StreamError):
     retriable = False
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command cannot be obeyed; the text says why. Not `ours`: by this worker."""
 
     def __init__(self, text: str, ours: bool = True) -> None:

@@ -15,7 +15,7 @@ from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
-MOST_IN_FLIGHT = 64  # of `max_in_flight: auto`
+MAX_IN_FLIGHT = 64  # of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
@@ -280,7 +280,7 @@ class PipelineSettings(Section):
     @property
     def most_in_flight(self) -> int:
         """Micro-batches that a worker may ever have in flight."""
-        return MOST_IN_FLIGHT if self.max_in_flight == "auto" else self.max_in_flight
+        return MAX_IN_FLIGHT if self.max_in_flight == "auto" else self.max_in_flight
 
 
 class LogSettings(Section):

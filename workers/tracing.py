@@ -13,7 +13,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 HEADER = "traceparent"
-MOST_LINKS = 128  # the SDK's own limit
+MAX_LINKS = 128  # the SDK's own limit
 _W3C = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("labelstream")
 Headers = Iterable[tuple[str, bytes | None]]
@@ -89,8 +89,8 @@ def _brought_along(headers: Iterable[Headers]) -> Iterator[str]:
 
 
 def _contexts(parents: Iterable[str]) -> Iterator[SpanContext]:
-    """At most `MOST_LINKS`, each once; what is no traceparent is passed over."""
-    for parent in list(dict.fromkeys(parents))[:MOST_LINKS]:
+    """At most `MAX_LINKS`, each once; what is no traceparent is passed over."""
+    for parent in list(dict.fromkeys(parents))[:MAX_LINKS]:
         context = trace.get_current_span(_W3C.extract({HEADER: parent})).get_span_context()
         if context.is_valid:
             yield context

@@ -27,7 +27,7 @@ from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import Settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
 CONNECT_TIMEOUT_S = 10.0
@@ -108,12 +108,12 @@ def address() -> str:
 
 
 def status(timeout_s: float = 10.0) -> dict[str, Any]:
-    """What the board knows: see `Board.status`. Raises StartError when there is no application, or no answer."""
+    """What the board knows: see `ControlPlane.status`. Raises StartError when there is no application, or no answer."""
     return _ask_board("status", timeout_s)
 
 
 def command(pipeline: str, order: dict[str, Any]) -> dict[str, Any]:
-    """What a pipeline's workers answer to an operator: see `Board.command`. Raises StartError as `status` does."""
+    """What a pipeline's workers answer to an operator: see `ControlPlane.command`. Raises StartError like `status`."""
     return _ask_board("command", COMMAND_S + 10, pipeline, order)
 
 
@@ -138,7 +138,7 @@ def drain(settings: Settings) -> bool:
         try:
             pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
         except (RayServeException, KeyError):  # broadcast: KeyError when Serve has not got to it yet
-            log.debug("there is no %s", name)
+            logger.debug("there is no %s", name)
     limit_s = max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values()) + STOP_MARGIN_S
     deadline = time.monotonic() + limit_s
     for response in pending:
@@ -147,7 +147,7 @@ def drain(settings: Settings) -> bool:
             results = response.results(timeout_s=remaining_s, return_exceptions=True)
             drained = drained and all(result is True for result in results)
         except (RayServeException, RayError, TimeoutError) as error:
-            log.debug("a pipeline could not be drained: %s", error)
+            logger.debug("a pipeline could not be drained: %s", error)
             drained = False
     return drained
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Patience:
@@ -20,7 +20,7 @@ class Patience:
         self._received += 1
         if self._received > 1:
             raise KeyboardInterrupt
-        log.warning("stopping: finishing what is in flight; once more to leave it for the next start")
+        logger.warning("stopping: finishing what is in flight; once more to leave it for the next start")
 
 
 def interrupt(number: int, frame: object) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labelstream.deploy.control.scaling.estimator import Estimator, Seen
+from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Decision, Policy
 from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
@@ -18,7 +18,7 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 FIRST_WATCH_S = 20.0
 FRESH_S = 10.0
@@ -72,7 +72,7 @@ class Autoscaler:
         self._policy: Policy | None = None
         self._began = clock()
         self._backlog: tuple[float, Mapping[str, Mapping[int, Standing]]] | None = None
-        self._seen, self._decision = Seen(self._began, {}, {}), NOTHING
+        self._seen, self._decision = Estimate(self._began, {}, {}), NOTHING
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
@@ -118,7 +118,7 @@ class Autoscaler:
         before, self._decision = self.targets(), self._policy.decide(seen)
         for name, target in self.targets().items():
             if target != before.get(name, target):
-                log.warning("%s: %d -> %d (%s)", name, before[name], target, self._decision.reasons.get(name, ""))
+                logger.warning("%s: %d -> %d (%s)", name, before[name], target, self._decision.reasons.get(name, ""))
 
     def _run(self) -> None:
         while True:
@@ -131,7 +131,7 @@ class Autoscaler:
                     {name: _fresh(reports, "models", name) for name in self._rules.models},
                 )
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
-                log.exception("the autoscaler has failed")
+                logger.exception("the autoscaler has failed")
                 self._decision = NOTHING
             time.sleep(LOOK_S)
 
@@ -139,7 +139,7 @@ class Autoscaler:
         try:
             self._backlog = (self._clock(), self._read_backlog())
         except StreamError as error:
-            log.info("%s", error)
+            logger.info("%s", error)
         reports, now = self._reports(), self._clock()
         known = self._backlog if self._backlog and now - self._backlog[0] < BACKLOG_KEPT_S else None
         pipelines = {}

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from labelstream.deploy.control.autoscaler import Autoscaler
-from labelstream.deploy.control.reporter import MOST_REPORT_S, REPORT_S, Answers, Told
-from labelstream.deploy.control.scaling.concurrency import LEAST_CALLS, calls_per_worker
+from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S, Answers, Told
+from labelstream.deploy.control.scaling.concurrency import MIN_CALLS, calls_per_worker
 from labelstream.deploy.names import BOARD
 from labelstream.deploy.observability import logs
 from labelstream.deploy.observability.metrics.export import Exporter
@@ -25,9 +25,9 @@ from labelstream.deploy.observability.metrics.samples import of_board
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
 
-MOST_REPORTS_PER_S = 300  # each was measured to cost the board 1.3 ms of CPU
+MAX_REPORTS_PER_S = 300  # each was measured to cost the board 1.3 ms of CPU
 FORGET_S = 60.0
-MOST_NOTES = 1_000
+MAX_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
 
@@ -42,10 +42,10 @@ class _Order(NamedTuple):
 
 def report_s(reporters: int) -> float:
     """In how many seconds each of so many processes is to report again."""
-    return min(MOST_REPORT_S, max(REPORT_S, reporters / MOST_REPORTS_PER_S))
+    return min(MAX_REPORT_S, max(REPORT_S, reporters / MAX_REPORTS_PER_S))
 
 
-class Board:
+class ControlPlane:
     """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything.
 
     `config`: the settings without secrets; without them nobody decides how many replicas there are to be.
@@ -100,7 +100,7 @@ class Board:
                 for order_id, order in orders.items()
                 if replica not in order.answers
             ],
-            self._calls.get(name, LEAST_CALLS),
+            self._calls.get(name, MIN_CALLS),
             report_s(self._reporters),
         )
 
@@ -165,7 +165,7 @@ class Board:
         self._notes.pop(replica, None)
         if ticket is not None:
             self._notes[replica] = ticket, self._clock()
-        while len(self._notes) > MOST_NOTES:  # of the dead, in the order of their deaths
+        while len(self._notes) > MAX_NOTES:  # of the dead, in the order of their deaths
             del self._notes[next(iter(self._notes))]
 
     async def noted(self, ticket: str) -> float | None:

@@ -16,8 +16,8 @@ from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import Sample
 from labelstream.workers.errors import InferenceError
 
-log = logging.getLogger(__name__)
-REPORT_S, MOST_REPORT_S = 1.0, 5.0
+logger = logging.getLogger(__name__)
+REPORT_S, MAX_REPORT_S = 1.0, 5.0
 NOTE_TIMEOUT_S = 10.0
 # By replica or by command: status and text, as in labelstream.workers.stream.supervision.commands
 Answers = dict[str, dict[str, str]]
@@ -53,13 +53,13 @@ class Notes:
 
 
 async def noted(app: str, ticket: str) -> float | None:
-    """See `Board.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
+    """See `ControlPlane.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
     try:
         async with asyncio.timeout(NOTE_TIMEOUT_S):
             method = await asyncio.to_thread(_method, app, "noted")
             return await method.remote(ticket)
     except Exception as error:
-        log.warning("the board cannot be reached: %s", type(error).__name__)
+        logger.warning("the board cannot be reached: %s", type(error).__name__)
         return None
 
 
@@ -73,7 +73,7 @@ class Reporter:
     And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
     with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever happens to the board.
     `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
-    answer, a tuple of status and text. `keep_busy`: gets how many calls to keep open.
+    answer, a tuple of status and text. `set_target_in_flight`: gets how many calls to keep open.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Reporter:
         interval_s: float = REPORT_S,
         take: TakeCommand | None = None,
         exporter: Exporter | None = None,
-        keep_busy: Callable[[int], None] = lambda calls: None,
+        set_target_in_flight: Callable[[int], None] = lambda calls: None,
     ) -> None:
         context = serve.get_replica_context()
         self._app, self._replica = context.app_name, context.replica_id.unique_id
@@ -92,7 +92,7 @@ class Reporter:
         self._stats, self._interval_s = stats, interval_s
         self._place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
         self._samples, self._exporter = samples, exporter or Exporter()
-        self._take, self._keep_busy = take, keep_busy
+        self._take, self._set_target_in_flight = take, set_target_in_flight
         self._taken: dict[str, Future[Any]] = {}
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
@@ -113,10 +113,10 @@ class Reporter:
                 response = handle.remote(self._kind, self._name, self._replica, report, self._answers())
                 told: Told = response.result(timeout_s=10 * self._interval_s)
                 self._pass_on(told.commands)
-                self._keep_busy(told.calls)
+                self._set_target_in_flight(told.calls)
                 self._interval_s = told.every_s
             except Exception as error:
-                log.debug("the board cannot be reached: %s", type(error).__name__)
+                logger.debug("the board cannot be reached: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
 

@@ -20,8 +20,8 @@ from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_model
 from labelstream.workers import tracing
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from labelstream.workers.settings import ModelSettings, Telemetry
 
@@ -58,7 +58,7 @@ class ModelReplica:
             sys.setswitchinterval(GPU_SWITCH_S)
         measured = device.submit(self._predictor.measure).result()
         full_tokens = min(full_tokens_for(self._predictor.max_batch_tokens), max(1, int(measured * JOINED_S)))
-        self._joiner = Joiner(
+        self._joiner = DynamicBatcher(
             device,
             self._predictor.begin,
             full_tokens,
@@ -90,7 +90,7 @@ class ModelReplica:
         return self._description
 
     async def classify(
-        self, packed: PackedSequences, top_k: int, revision: str, trace: str | None = None
+        self, packed: RaggedSequences, top_k: int, revision: str, trace: str | None = None
     ) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each sequence, in order. `trace`: as of
         `labelstream.workers.tracing.here`.
@@ -103,7 +103,7 @@ class ModelReplica:
         return await asyncio.wrap_future(self._joiner.submit(packed, top_k, trace))
 
     async def classify_apart(
-        self, packed: PackedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None
+        self, packed: RaggedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None
     ) -> ScoredSequences:
         """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
 

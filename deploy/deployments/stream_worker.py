@@ -26,7 +26,7 @@ class Worker(Protocol):
     def stop(self, timeout_s: float | None = None) -> bool: ...
     def stats(self) -> dict[str, Any]: ...
     def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[Any]": ...
-    def keep_busy(self, calls: int) -> None: ...
+    def set_target_in_flight(self, calls: int) -> None: ...
 
 
 MakeWorker = Callable[[str, Settings, Mapping[str, Classifier], str], Worker]
@@ -66,7 +66,9 @@ class StreamWorker:
             self._close()
             raise
         self._worker = worker
-        self._reporter = Reporter("pipelines", self.stats, of_worker, take=worker.command, keep_busy=worker.keep_busy)
+        self._reporter = Reporter(
+            "pipelines", self.stats, of_worker, take=worker.command, set_target_in_flight=worker.set_target_in_flight
+        )
         _calm_collector()
 
     def stats(self) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Progress, RecordError
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, select, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, select, split
 
 Rows = NDArray[np.intp]
 
 
-class Work:
+class CallState:
     """All of it belongs to one `revision` of the model. `top_k`: how many labels each sequence is answered with.
 
     `ranked`: how the model answers, as its description says. `progress` is told when there are answers. Rows are
@@ -22,7 +22,7 @@ class Work:
     """
 
     def __init__(
-        self, packed: PackedSequences, top_k: int, revision: str, ranked: bool, progress: Progress | None = None
+        self, packed: RaggedSequences, top_k: int, revision: str, ranked: bool, progress: Progress | None = None
     ) -> None:
         self.packed, self.top_k, self.revision = packed, top_k, revision
         self._progress = progress or Progress()
@@ -52,7 +52,7 @@ class Work:
         """The same bytes for all sequences that are the same to the model."""
         return [self._contents[row] for row in rows]
 
-    def take(self, rows: Rows) -> PackedSequences:
+    def take(self, rows: Rows) -> RaggedSequences:
         return select(self.packed, rows)
 
     def put(self, rows: Rows, scored: ScoredSequences) -> None:
@@ -81,7 +81,7 @@ class Work:
         return ScoredSequences(self._label_ids, self._scores, self._errors)
 
 
-def _content(row: PackedSequences, revision: str) -> bytes:
+def _content(row: RaggedSequences, revision: str) -> bytes:
     type_ids = b"" if row.type_ids is None else row.type_ids.tobytes()
     target = b"" if row.targets is None else row.targets.tobytes()
     return blake2b(row.ids.tobytes() + type_ids + target, digest_size=16, key=revision.encode()[:64]).digest()

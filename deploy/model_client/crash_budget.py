@@ -9,19 +9,19 @@ from labelstream.workers.errors import InferenceError
 # Each poison record costs four replicas while it is suspected, after two that brought it under suspicion. Twelve
 # different ones in ten minutes are somebody's mistake or attack, and not chance. Deaths for other reasons, as of a node
 # that is lost, are not counted: nothing was noted to be running by itself then.
-MOST_DEATHS, WINDOW_S = 48, 600.0
+MAX_DEATHS, WINDOW_S = 48, 600.0
 
 
 class Paused(InferenceError):
     """Suspects have killed so many replicas that none is run for a while."""
 
 
-class Deaths:
+class CrashBudget:
     """Of replicas that ran suspects. `risk` and `died` belong to one thread; the others may be called from any."""
 
     def __init__(self, model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._model, self._clock = model, clock
-        self._at: deque[float] = deque(maxlen=MOST_DEATHS)
+        self._at: deque[float] = deque(maxlen=MAX_DEATHS)
         self._refused = False
 
     def died(self) -> None:
@@ -40,7 +40,7 @@ class Deaths:
             return ""
         minutes = f"{WINDOW_S / 60:g} minutes"
         return (
-            f"paused: different records killed {MOST_DEATHS} replicas of model {self._model} within {minutes}; "
+            f"paused: different records killed {MAX_DEATHS} replicas of model {self._model} within {minutes}; "
             f"it goes on {minutes} after the first of these deaths"
         )
 
@@ -52,4 +52,4 @@ class Deaths:
 
     def _paused_s(self) -> float:
         at = tuple(self._at)
-        return max(0.0, at[0] + WINDOW_S - self._clock()) if len(at) == MOST_DEATHS else 0.0
+        return max(0.0, at[0] + WINDOW_S - self._clock()) if len(at) == MAX_DEATHS else 0.0

@@ -29,7 +29,7 @@ FIRST_TOKENS_PER_S = 500.0  # a large model on a few cores; DistilBERT does 1,60
 FIRST_S = 1.0  # so much of waiting does that assumption weigh
 HALF_LIFE_S = 10.0
 PATIENCE = 4.0  # a replica may be so many times slower for one part than the model is for all
-MOST_WORK_S = 60.0  # a replica joins calls of up to 30 s of work
+MAX_WORK_S = 60.0  # a replica joins calls of up to 30 s of work
 PART_S = 4.0
 FAST_S = 0.1
 
@@ -70,8 +70,8 @@ class Deadlines:
 
     def allowed_s(self, tokens: int) -> float:
         """How long a part of so many may take from the beginning of its time."""
-        most_s = max(self._call_timeout_s, MOST_WORK_S)
-        return self._call_timeout_s + min(most_s, PATIENCE * tokens / self.tokens_per_s)
+        max_s = max(self._call_timeout_s, MAX_WORK_S)
+        return self._call_timeout_s + min(max_s, PATIENCE * tokens / self.tokens_per_s)
 
     @asynccontextmanager
     async def part(self, tokens: int, running: Running) -> AsyncIterator[Part]:

@@ -14,10 +14,10 @@ from typing import Any
 
 from ray.serve.request_router import FIFOMixin, PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
-MOST_CANDIDATES = 16  # the next ones are tried where the first is full or gone
+MAX_CANDIDATES = 16  # the next ones are tried where the first is full or gone
 
 
-class LeastLoaded(FIFOMixin, RequestRouter):
+class LeastOutstandingRequests(FIFOMixin, RequestRouter):
     """Counts what was sent to each replica and has not come back. On the router's event loop, as all of it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class LeastLoaded(FIFOMixin, RequestRouter):
         if pending_request is not None:
             pending_request.routing_context.should_backoff = True  # there is no smaller set to try before
         shuffled = random.sample(candidate_replicas, len(candidate_replicas))
-        best = heapq.nsmallest(MOST_CANDIDATES, shuffled, key=lambda replica: self._sent[replica.replica_id])
+        best = heapq.nsmallest(MAX_CANDIDATES, shuffled, key=lambda replica: self._sent[replica.replica_id])
         return [[replica] for replica in best]
 
     def on_send_request(self, replica_id: ReplicaID) -> None:

@@ -7,7 +7,7 @@ waiting, so that one failure by itself says little. What was not answered, for w
 2. It is cut into groups, which are run one after the other, never joined with other calls, and each is noted at the
    board while it runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A failure is
    held against the group that was running, if any.
-3. The records of that group run alone. One that failed `MOST_ALONE` times then is refused.
+3. The records of that group run alone. One that failed `MAX_ALONE` times then is refused.
 
 A failure is a replica's death, no answer in time (see `deadlines`), or a model that fails as a whole. Where no replica
 answers at all, nothing is held against anybody: what waits for an absent model is asked for again, for good.
@@ -30,31 +30,31 @@ from uuid import uuid4
 from ray.exceptions import RayActorError
 from tenacity import AsyncRetrying
 
-from labelstream.deploy.model_client.call_state import Rows, Work, rows_of
-from labelstream.deploy.model_client.crash_budget import Deaths
+from labelstream.deploy.model_client.call_state import CallState, Rows, rows_of
+from labelstream.deploy.model_client.crash_budget import CrashBudget
 from labelstream.deploy.model_client.deadlines import Deadlines, Part
 from labelstream.deploy.model_client.retries import failed_as_a_whole
 from labelstream.deploy.model_client.suspects import Suspects
 from labelstream.workers.classifier import Fault
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 TOGETHER_FAILURES = 2
 GROUP_SEQUENCES = 32  # about one forward on a CPU: running apart in such groups takes the innocent little longer
 
-Ask = Callable[[PackedSequences, int, str], Awaitable[ScoredSequences]]
-AskApart = Callable[[PackedSequences, int, str, str], Awaitable[ScoredSequences]]
+Ask = Callable[[RaggedSequences, int, str], Awaitable[ScoredSequences]]
+AskApart = Callable[[RaggedSequences, int, str, str], Awaitable[ScoredSequences]]
 Noted = Callable[[str], Awaitable[float | None]]
 Alive = Callable[[], Awaitable[bool]]
 
 
-class Isolation:
+class PoisonIsolation:
     """Asks for sequences until each is answered or refused. Belongs to one event loop.
 
     `ask` and `ask_apart`: `ModelReplica.classify` and `classify_apart`, which raise RayActorError where a replica died
-    with the call. `noted`: `Board.noted`. `alive`: does some replica answer? `retrying` decides which failures are got
-    over until the part is late.
+    with the call. `noted`: `ControlPlane.noted`. `alive`: does some replica answer? `retrying` decides which failures
+    are got over until the part is late.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Isolation:
         noted: Noted,
         alive: Alive,
         deadlines: Deadlines,
-        deaths: Deaths,
+        deaths: CrashBudget,
     ) -> None:
         self._model, self._retrying = model, retrying
         self._ask, self._ask_apart, self._noted, self._alive = ask, ask_apart, noted, alive
         self._deadlines, self._deaths = deadlines, deaths
         self._suspects = Suspects()
 
-    async def score(self, work: Work, rows: Rows) -> None:
+    async def score(self, work: CallState, rows: Rows) -> None:
         """Put an answer for each of `rows` into `work`; `errors` has what the model does not get through, too.
 
         Raises TimeoutError where the part is late; Paused; and what `retrying` does not get over. What was answered
@@ -86,7 +86,9 @@ class Isolation:
         except TimeoutError:
             asked = attempt.asked
             if attempt.part.ran:
-                log.warning("model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked))
+                logger.warning(
+                    "model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked)
+                )
                 self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
             elif not attempt.ticket and len(asked) and await self._alive():
                 self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
@@ -99,7 +101,7 @@ class Isolation:
         for rows in groups:
             await self._ask_group(attempt, rows)
 
-    def _sort(self, work: Work, left: Rows) -> tuple[Rows, list[Rows]]:
+    def _sort(self, work: CallState, left: Rows) -> tuple[Rows, list[Rows]]:
         """The rows to ask for in one call, and the groups to be run apart. Refuses those that enough speaks against."""
         if not self._suspects:
             return left, []
@@ -142,7 +144,7 @@ class Isolation:
             scored = await self._ask_apart(work.take(rows), work.top_k, work.revision, ticket)
         except RayActorError:
             if await self._noted(ticket) is not None:
-                log.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
+                logger.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
                 self._deaths.died()
                 self._suspects.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
             attempt.asks(rows_of([]), "")  # it runs no more, whatever time is left of the part's
@@ -153,7 +155,7 @@ class Isolation:
         self._pass(work, rows, scored)
         self._deadlines.answered(attempt.part, None)
 
-    def _pass(self, work: Work, rows: Rows, scored: ScoredSequences) -> None:
+    def _pass(self, work: CallState, rows: Rows, scored: ScoredSequences) -> None:
         """`rows` are innocent of what failed with them. What the model refuses of them was attempted then, too."""
         if self._suspects:
             contents = work.contents(rows)
@@ -169,7 +171,7 @@ class _Attempt:
 
     part: Part
 
-    def __init__(self, work: Work, rows: Rows, noted: Noted) -> None:
+    def __init__(self, work: CallState, rows: Rows, noted: Noted) -> None:
         self.work, self.rows, self._noted = work, rows, noted
         self.asked, self.ticket = rows[:0], ""
 

@@ -11,8 +11,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 from labelstream.deploy.model_client.crash_budget import Paused
 from labelstream.workers.errors import InferenceError, ModelChanged
 
-log = logging.getLogger(__name__)
-FIRST_WAIT_S, MOST_WAIT_S = 0.2, 5.0
+logger = logging.getLogger(__name__)
+FIRST_WAIT_S, MAX_WAIT_S = 0.2, 5.0
 _LOST_FOR_GOOD = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
 
 
@@ -50,11 +50,11 @@ def retrying(model: str) -> AsyncRetrying:
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("model %s: %s; trying again", model, one_line(error) if error else "no answer")
+        logger.warning("model %s: %s; trying again", model, one_line(error) if error else "no answer")
 
     return AsyncRetrying(
         retry=retry_if_exception(may_pass_later),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=MOST_WAIT_S),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=MAX_WAIT_S),
         sleep=asyncio.sleep,
         before_sleep=before_sleep,
         reraise=True,

@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 
 from labelstream.deploy.control.reporter import noted
 from labelstream.deploy.model_client.call_limits import max_sequences
-from labelstream.deploy.model_client.call_state import Work
-from labelstream.deploy.model_client.crash_budget import Deaths
+from labelstream.deploy.model_client.call_state import CallState
+from labelstream.deploy.model_client.crash_budget import CrashBudget
 from labelstream.deploy.model_client.deadlines import Deadlines
-from labelstream.deploy.model_client.poison_isolation import Isolation, Noted
+from labelstream.deploy.model_client.poison_isolation import Noted, PoisonIsolation
 from labelstream.deploy.model_client.retries import may_pass_later, one_line, retrying
 from labelstream.workers import tracing
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import Task, task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
 CLOSE_TIMEOUT_S = 5.0
 ALIVE_S = 10.0  # a replica that computes answers other questions meanwhile
@@ -39,12 +39,12 @@ class Model(NamedTuple):
     task: Task
 
 
-class Call(NamedTuple):
+class ServeCall(NamedTuple):
     """Requests as they are prepared for one revision. `work`: with the answers so far; None where nothing is to run."""
 
     model: Model
     prepared: Prepared
-    work: Work | None
+    work: CallState | None
 
 
 class ServeClassifier:
@@ -75,8 +75,8 @@ class ServeClassifier:
         self._classify_apart = handle.options(method_name="classify_apart", **direct)
         self._retrying = retrying(name)
         self._loop = asyncio.new_event_loop()
-        self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), Deaths(name)
-        self._isolation = Isolation(
+        self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), CrashBudget(name)
+        self._isolation = PoisonIsolation(
             name,
             self._retrying,
             partial(self._ask, self._classify),
@@ -132,7 +132,7 @@ class ServeClassifier:
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         try:
             call, model = progress.kept, self._model
-            if not isinstance(call, Call) or call.model is not model:
+            if not isinstance(call, ServeCall) or call.model is not model:
                 call = progress.kept = self._prepared(model, requests, progress)
                 self._tokens += len(call.prepared.packed.ids)
             with self._changing:
@@ -170,7 +170,9 @@ class ServeClassifier:
                 self._resolve(future, InferenceError(f"model {self._name}: the classifier was closed"))
             self._loop.close()
 
-    def _begin(self, future: "Future[Answers]", call: Call, requests: Sequence[Request], progress: Progress) -> None:
+    def _begin(
+        self, future: "Future[Answers]", call: ServeCall, requests: Sequence[Request], progress: Progress
+    ) -> None:
         task = self._loop.create_task(self._answer(call, requests, progress))
         task.add_done_callback(partial(self._finish, future))
 
@@ -186,12 +188,12 @@ class ServeClassifier:
     def _resolve(self, future: "Future[Answers]", error: BaseException) -> None:
         self._pending.discard(future)
         if not (may_pass_later(error) or isinstance(error, InferenceError)):
-            log.error("model %s: a call failed: %s", self._name, one_line(error))
+            logger.error("model %s: a call failed: %s", self._name, one_line(error))
         plain = type(error) is InferenceError
         if not future.done():
             future.set_exception(error if plain else InferenceError(f"model {self._name}: {one_line(error)}"))
 
-    async def _answer(self, call: Call, requests: Sequence[Request], progress: Progress) -> Answers:
+    async def _answer(self, call: ServeCall, requests: Sequence[Request], progress: Progress) -> Answers:
         if call.work is None:
             return call.prepared.answers(None)
         try:
@@ -209,7 +211,7 @@ class ServeClassifier:
         progress.kept = None
         return call.prepared.answers(None if call.work is None else call.work.answer())
 
-    async def _score(self, work: Work) -> None:
+    async def _score(self, work: CallState) -> None:
         """Ask for what has no answer yet, in parts. After a failure no more are sent, but all under way are waited for:
         what they bring is kept.
         """
@@ -229,7 +231,7 @@ class ServeClassifier:
         if failures:
             raise next((error for error in failures if isinstance(error, ModelChanged)), failures[0])
 
-    async def _ask(self, method: Any, packed: PackedSequences, *args: Any) -> ScoredSequences:
+    async def _ask(self, method: Any, packed: RaggedSequences, *args: Any) -> ScoredSequences:
         trace = tracing.here()
         response = method.remote(packed, *args, **({"trace": trace} if trace else {}))
         try:
@@ -244,14 +246,14 @@ class ServeClassifier:
             raise ValueError(f"{len(scored.scores)} answers for {len(packed.lengths)} sequences")
         return scored
 
-    def _prepared(self, model: Model, requests: Sequence[Request], progress: Progress) -> Call:
+    def _prepared(self, model: Model, requests: Sequence[Request], progress: Progress) -> ServeCall:
         with self._tokenizing:
             prepared = model.task.prepare(requests)
         packed, description = prepared.packed, model.description
         if not len(packed.lengths):
-            return Call(model, prepared, None)
-        work = Work(packed, prepared.width, description.revision, description.ranked, progress)
-        return Call(model, prepared, work)
+            return ServeCall(model, prepared, None)
+        work = CallState(packed, prepared.width, description.revision, description.ranked, progress)
+        return ServeCall(model, prepared, work)
 
     async def _alive(self) -> bool:
         """Does some replica answer?"""
@@ -267,7 +269,7 @@ class ServeClassifier:
         async with self._describing:
             if self._model is old:
                 self._model = await self._described()
-                log.warning(
+                logger.warning(
                     "model %s: revision %s follows %s", self._name, self.description.revision, old.description.revision
                 )
             return self._model

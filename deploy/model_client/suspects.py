@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from labelstream.workers.classifier import Fault, RecordError
 
-MOST_ALONE = 3
+MAX_ALONE = 3
 FORGIVEN_S = 600.0  # a lack of memory or of time may be over by then; replicas that died are not forgiven
-MOST_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
+MAX_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
 _HOW = {
     Fault.CRASHES_MODEL: "a replica died",
     Fault.TIMED_OUT: "no answer in time",
@@ -30,7 +30,7 @@ class Suspicion(NamedTuple):
 
     def refusal(self) -> RecordError | None:
         """Why the content is refused; None as long as it is not."""
-        if len(self.alone) < MOST_ALONE:
+        if len(self.alone) < MAX_ALONE:
             return None
         counts = ", ".join(f"{_HOW[fault]} ({count})" for fault, count in Counter(self.alone).items())
         return RecordError(self.alone[-1], f"it ran alone {len(self.alone)} times: {counts}", self.failures)
@@ -39,7 +39,7 @@ class Suspicion(NamedTuple):
 class Suspects:
     """Knows at most `most` contents; those longest untouched are forgotten."""
 
-    def __init__(self, most: int = MOST_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int = MAX_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._clock = most, clock
         self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
 

@@ -88,7 +88,7 @@ def row(way: str, setting: str, trace: Trace, seed: int, outcome: Outcome, goal:
         setting,
         trace.name,
         seed,
-        outcome.gpu_hours / outcome.least_gpu_hours,
+        outcome.gpu_hours / outcome.min_gpu_hours,
         outcome.late_s / goal.max_lag_s,
         outcome.gpu_hours,
         outcome.late_share,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from labelstream.deploy.control.scaling.estimator import Estimator
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Policy
-from labelstream.deploy.control.scaling.sliding_max import Highest
+from labelstream.deploy.control.scaling.sliding_max import SlidingMax
 from labelstream.deploy.names import by_deployment
 from labelstream.deploy.simulate.world import MODEL, PIPELINE, Cluster, View
 
@@ -16,8 +16,8 @@ class Ours:
     """The policy that runs in the application, on readings like those that it gets there."""
 
     def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, least: int = 1) -> None:
-        pipeline = PipelineRules(Bounds(1, cluster.most_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls)
-        rules = Rules({MODEL: ModelRules(Bounds(least, cluster.most_replicas))}, {PIPELINE: pipeline})
+        pipeline = PipelineRules(Bounds(1, cluster.max_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls)
+        rules = Rules({MODEL: ModelRules(Bounds(least, cluster.max_replicas))}, {PIPELINE: pipeline})
         self._estimator, self._rules = Estimator(), rules
         self._policy: Policy | None = None
 
@@ -61,14 +61,14 @@ class ServeDefault:
         if self._target is None:
             self._target = view.replicas
         desired = max(1, math.ceil(average / setting.target_ongoing_requests)) if view.replicas else self._target
-        desired = min(desired, self._cluster.most_replicas)
+        desired = min(desired, self._cluster.max_replicas)
         direction = (desired > self._target) - (desired < self._target)
         if direction != self._direction:
             self._direction, self._since = direction, at
         delay_s = setting.upscale_delay_s if direction > 0 else setting.downscale_delay_s
         if direction and self._since is not None and at - self._since >= delay_s:
             self._target, self._direction = desired, 0
-        return self._target, self._cluster.most_workers
+        return self._target, self._cluster.max_workers
 
 
 class KedaSetting(NamedTuple):
@@ -92,7 +92,7 @@ class KedaLag:
         self._cluster, self._setting = cluster, setting
         self._polled_at = self._synced_at = -math.inf
         self._lag = 0
-        self._most = Highest(setting.stabilization_s)
+        self._most = SlidingMax(setting.stabilization_s)
         self._target: int | None = None
 
     def decide(self, view: View) -> tuple[int, int]:
@@ -104,13 +104,13 @@ class KedaLag:
         if at - self._synced_at >= self.SYNC_S:
             self._synced_at = at
             self._sync(at)
-        return self._target, self._cluster.most_workers
+        return self._target, self._cluster.max_workers
 
     def _sync(self, at: float) -> None:
         assert self._target is not None
         now = max(1, self._target)
         ratio = self._lag / (self._setting.lag_threshold * now)
         wanted = now if abs(ratio - 1) <= self.TOLERANCE else math.ceil(now * ratio)
-        wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.most_replicas))
+        wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.max_replicas))
         most = self._most.add(at, wanted)
         self._target = wanted if wanted > now else most

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 from labelstream.deploy.simulate.traces import Trace
-from labelstream.workers.settings import MOST_IN_FLIGHT
+from labelstream.workers.settings import MAX_IN_FLIGHT
 
 PIPELINE, MODEL = "p", "m"
 COMMIT_S = 1.0  # what brokers know is so old
@@ -28,7 +28,7 @@ class Cluster(NamedTuple):
     replica_per_s: float = 1_000.0
     worker_per_s: float = 10_000.0
     tokens: int = 32
-    calls: int = MOST_IN_FLIGHT
+    calls: int = MAX_IN_FLIGHT
     call_messages: int = 512
     node_start_s: float = 150.0
     model_start_s: float = 40.0
@@ -37,8 +37,8 @@ class Cluster(NamedTuple):
     pause_s: float = 3.0
     told_s: float = 3.0
     starts: tuple[float, ...] = ()
-    most_replicas: int = 40
-    most_workers: int = 24
+    max_replicas: int = 40
+    max_workers: int = 24
 
 
 class View(Protocol):
@@ -76,7 +76,7 @@ class Outcome(NamedTuple):
     nodes: NDArray[np.int64]
     workers: NDArray[np.int64]
     gpu_hours: float
-    least_gpu_hours: float
+    min_gpu_hours: float
     late_s: float
     late_share: float
     p99_s: float
@@ -150,7 +150,7 @@ def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: 
     ticks, partitions = trace.arrivals.shape
     first = trace.arrivals[: max(1, int(60 / trace.tick_s))].sum() / max(60.0, trace.tick_s)
     begin = max(1, math.ceil(first / cluster.replica_per_s / 0.8))
-    replicas = _Replicas(cluster, min(cluster.most_replicas, begin), np.random.default_rng(seed))
+    replicas = _Replicas(cluster, min(cluster.max_replicas, begin), np.random.default_rng(seed))
     workers = _Workers(cluster, min(partitions, max(1, math.ceil(begin / 2))), partitions)
     counts = _Counts(cluster, partitions)
     end, done = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
@@ -176,8 +176,8 @@ def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: 
             )
         )
         wanted, hands = decisions[0] if len(decisions) == decisions.maxlen else (begin, workers.up)
-        replicas.scale(at, min(cluster.most_replicas, max(0, wanted)))
-        workers.scale(at, min(partitions, cluster.most_workers, max(1, hands)))
+        replicas.scale(at, min(cluster.max_replicas, max(0, wanted)))
+        workers.scale(at, min(partitions, cluster.max_workers, max(1, hands)))
         series[:, tick] = (end - done).sum(), replicas.up, replicas.nodes, workers.up
     return _outcome(trace, cluster, done_at, series, workers.moves, max_lag_s)
 
@@ -202,7 +202,7 @@ class _Counts:
     def __init__(self, cluster: Cluster, partitions: int) -> None:
         self._cluster = cluster
         self.messages = np.zeros(partitions, np.int64)  # by worker
-        self.tokens = np.zeros(cluster.most_replicas)  # by replica
+        self.tokens = np.zeros(cluster.max_replicas)  # by replica
 
     def add(self, served: NDArray[np.int64], workers: _Workers, replicas: int) -> None:
         self.messages[: workers.up] += np.bincount(workers.owner, served, workers.up).astype(np.int64)
@@ -279,7 +279,7 @@ def _outcome(
         nodes=series[2],
         workers=series[3],
         gpu_hours=float(series[2].sum() * hours),
-        least_gpu_hours=messages / cluster.replica_per_s / 3_600,
+        min_gpu_hours=messages / cluster.replica_per_s / 3_600,
         late_s=float((late * weight).sum() / messages),
         late_share=float(weight[late > 0].sum() / messages),
         p99_s=float(p99),

@@ -22,7 +22,7 @@ from rich.table import Table
 from labelstream.deploy.bench.baselines.bare_kafka import bare_cpu_s
 from labelstream.deploy.bench.baselines.null_model import NullReplica
 from labelstream.deploy.bench.harness.application import running
-from labelstream.deploy.bench.harness.load_generator import Traffic, traffic
+from labelstream.deploy.bench.harness.load_generator import LoadGenerator, traffic
 from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.bench.suites.worker_cpu import cpu_rounds
@@ -33,7 +33,7 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.settings import KafkaSettings
 from tests.bench import material
-from tests.bench.textbook import Textbook
+from tests.bench.textbook import ServeBatch
 from tests.kafka import KafkaBroker
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower
@@ -86,7 +86,7 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     produce(broker.bootstrap, "textbook", texts[:few])
     engine = Engine.load(model)
     requests = [Request(text) for text in texts]
-    textbook = Textbook(model, broker.bootstrap)
+    textbook = ServeBatch(model, broker.bootstrap)
 
     def engine_alone() -> float:
         started = time.perf_counter()
@@ -157,7 +157,7 @@ def worker_cpu(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
 @contextmanager
 def both_deliveries(
     broker: KafkaBroker, name: str, model: str, replica: type = ModelReplica
-) -> Iterator[tuple[Traffic, Traffic]]:
+) -> Iterator[tuple[LoadGenerator, LoadGenerator]]:
     """The application with a pipeline of each kind, and their messages: at least once, and exactly once."""
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap)
     topics = {"p": make_topics(broker, name), "x": make_topics(broker, f"{name}-x")}
@@ -171,7 +171,7 @@ def both_deliveries(
         yield at_least_once, exactly_once
 
 
-def rate(way: Traffic, texts: list[str]) -> float:
+def rate(way: LoadGenerator, texts: list[str]) -> float:
     """Messages per second from the first one's producing to the last one's result."""
     return len(texts) / way.stream(texts)
 

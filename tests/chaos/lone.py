@@ -9,7 +9,7 @@ from typing import Any
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
-from labelstream.workers.stream.producer.sink import Shipment
+from labelstream.workers.stream.producer.sink import ProducedBatch
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.inject import Injector
 from tests.fakes import FakeClassifier
@@ -36,9 +36,9 @@ def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
     }
 
 
-def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> Shipment:
+def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> ProducedBatch:
     """A lie: what is only about to be sent counts as done, and its offsets are committed."""
-    for progress, offset in batch.ends:
+    for progress, offset in batch.last_offsets:
         progress.finish(offset)
     delivery._source.commit_and_wait(5_000)
     return delivery._sink.ship(batch)

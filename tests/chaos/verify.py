@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-Place = tuple[int, int]  # an input's partition and offset
+TopicPartitionOffset = tuple[int, int]  # an input's partition and offset
 
 
 class Expected(NamedTuple):
@@ -15,13 +15,13 @@ class Expected(NamedTuple):
     score: float = 0.0
 
 
-class Seen(NamedTuple):
+class Estimate(NamedTuple):
     """One committed record of the output or dead-letter topic (`label` None), and the input it says it is of."""
 
     topic: str
     partition: int
     offset: int
-    source: Place
+    source: TopicPartitionOffset
     key: bytes | None
     label: str | None
     score: float = 0.0
@@ -37,12 +37,12 @@ class Sample(NamedTuple):
 class Findings(NamedTuple):
     """The inputs that something is wrong with. `early`: an offset was committed before the result was in the log."""
 
-    lost: list[Place]
-    duplicated: Counter[Place]
-    misordered: list[Place]
-    wrong: list[Place]
-    unknown: list[Place]
-    early: list[Place]
+    lost: list[TopicPartitionOffset]
+    duplicated: Counter[TopicPartitionOffset]
+    misordered: list[TopicPartitionOffset]
+    wrong: list[TopicPartitionOffset]
+    unknown: list[TopicPartitionOffset]
+    early: list[TopicPartitionOffset]
 
     def summary(self) -> dict[str, int]:
         """How many of each."""
@@ -53,7 +53,10 @@ class Findings(NamedTuple):
 
 
 def verify(
-    inputs: Mapping[Place, Expected], seen: Sequence[Seen], samples: Iterable[Sample], tolerance: float = 1e-3
+    inputs: Mapping[TopicPartitionOffset, Expected],
+    seen: Sequence[Estimate],
+    samples: Iterable[Sample],
+    tolerance: float = 1e-3,
 ) -> Findings:
     """`seen`: each partition's records in the order of their offsets. `duplicated` counts the copies too many."""
     copies = Counter(record.source for record in seen)
@@ -73,17 +76,17 @@ def verify(
     )
 
 
-def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
+def _right(expected: Expected, record: Estimate, tolerance: float) -> bool:
     return (expected.label, expected.key) == (record.label, record.key) and (
         abs(expected.score - record.score) <= tolerance
     )
 
 
-def _misordered(seen: Sequence[Seen]) -> list[Place]:
+def _misordered(seen: Sequence[Estimate]) -> list[TopicPartitionOffset]:
     """Of each input partition and key, the first copies must come in the order of their offsets, in each topic."""
     last: dict[tuple[str, int, bytes], int] = defaultdict(lambda: -1)
-    known: set[Place] = set()
-    wrong: list[Place] = []
+    known: set[TopicPartitionOffset] = set()
+    wrong: list[TopicPartitionOffset] = []
     for record in seen:
         if record.key is None or record.source in known:  # null keys spread over the partitions
             continue
@@ -96,15 +99,17 @@ def _misordered(seen: Sequence[Seen]) -> list[Place]:
     return wrong
 
 
-def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[Place]:
-    copies: dict[Place, list[Seen]] = defaultdict(list)  # of a null key they may lie in several partitions
+def _early(seen: Sequence[Estimate], samples: Iterable[Sample]) -> list[TopicPartitionOffset]:
+    copies: dict[TopicPartitionOffset, list[Estimate]] = defaultdict(
+        list
+    )  # of a null key they may lie in several partitions
     for record in seen:
         copies[record.source].append(record)
-    by_partition: dict[int, list[Place]] = defaultdict(list)
+    by_partition: dict[int, list[TopicPartitionOffset]] = defaultdict(list)
     for place in sorted(copies):
         by_partition[place[0]].append(place)
     checked: Counter[int] = Counter()  # what a sample has shown to be in the log stays there
-    early: set[Place] = set()
+    early: set[TopicPartitionOffset] = set()
     for sample in samples:
         for partition, committed in sample.committed.items():
             places = by_partition[partition]

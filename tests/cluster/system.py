@@ -15,12 +15,12 @@ from ray.cluster_utils import Cluster
 
 from labelstream.deploy.app import application
 from labelstream.deploy.cluster import runtime
-from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.scaling import policy
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings
 from tests.kafka import Broker
 from tests.unit.deploy import fakes
@@ -37,7 +37,7 @@ class FixedTime(fakes.NoPredictor):
     def measure(self) -> float:
         return (WORDS + 2) / PER_TEXT_S
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         time.sleep(len(packed.lengths) * PER_TEXT_S)
         return super().predict(packed, top_k)
 
@@ -52,7 +52,7 @@ class FixedTimeReplica(ModelReplica):
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
 
-class HastyBoard(Board):
+class HastyBoard(ControlPlane):
     """Lets an idle model go after seconds instead of minutes."""
 
     def __init__(self, *arguments: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.deploy.bench.suites import engine, serving, stream
-from labelstream.deploy.cli.bench import view as bench_view
+from labelstream.deploy.cli.bench import view
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.stats import Stages
 from tests import models
@@ -48,7 +48,7 @@ def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path, capsys: pytest.C
     assert set(light["stages_ms"]) == set(Stages._fields)
     assert min(stage["p50"] for stage in light["stages_ms"].values()) >= 0
     assert light["stages_ms"]["classify"]["p50"] > light["forward_ms"]["p50"]
-    bench_view.show_stream(told)
+    view.show_stream(told)
     said = " ".join(capsys.readouterr().out.split())
     inside = light["worker_over_forward_ms"]["p50"]
     assert f"in the worker, from the poll to the acknowledgement: p50 {inside:.1f}" in said

@@ -121,9 +121,9 @@ def simulate(stream: Stream, settings: Settings, starts: list[float]) -> Outcome
         calls=pipeline.most_in_flight,
         call_messages=min(ORDINARY_RECORDS, pipeline.max_poll_records),
         node_start_s=0,
-        most_replicas=model.replicas.max,
+        max_replicas=model.replicas.max,
         told_s=2,
-        most_workers=pipeline.workers.max,
+        max_workers=pipeline.workers.max,
         starts=tuple(starts),
     )
     arrivals = np.array(stream.arrivals)

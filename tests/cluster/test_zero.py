@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 def test_to_zero_and_awake_again(kafka: Broker) -> None:
     topics = Topics.made(kafka, "zero")
     settings = settings_for(kafka.bootstrap, topics, {"min": 0, "max": 2}, 1)
-    board = patch.object(labelstream.deploy.app, "Board", HastyBoard)
+    board = patch.object(labelstream.deploy.app, "ControlPlane", HastyBoard)
     with board, cluster_of([1, 1]) as cluster, running(cluster, settings):
         stream = Stream(kafka.bootstrap, topics, 20)
         wait_until(lambda: len(stream.results) > 100, 120, "the first results")

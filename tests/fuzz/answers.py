@@ -12,14 +12,14 @@ from labelstream.schemas.message import Verbatim
 from labelstream.schemas.result import RESULT
 from labelstream.workers.classifier import Embedding, Fill, MaskFill, Prediction
 from labelstream.workers.stream.codec.encode import (
-    Outgoing,
+    ProducerRecord,
     encode_dead_letter,
     encode_result,
     number_in,
     result_headers,
 )
 from labelstream.workers.stream.codec.rejection import DecodeError
-from labelstream.workers.stream.dlq.dead_letters import Letter, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, again
 from labelstream.workers.stream.record_batch.unread import Unread, header_name
 from tests.fuzz.values import read_field, read_json, read_text
 
@@ -133,13 +133,13 @@ def letter(of: ConsumerRecord, error: DecodeError, room: int = 1 << 20, keyed: b
     _, key, headers, *_ = sent
     assert not keyed or key is not None, "a keyed topic takes no record without a key"
     assert sent.size() <= room or headers == [item for item in headers if item[0].startswith(("labelstream.", "__c"))]
-    read = Letter.of(record(sent.value, headers, key))
+    read = DeadLetter.of(record(sent.value, headers, key))
     assert (read.reason, read.topic, read.partition, read.offset) == (error.reason, of.topic, of.partition, of.offset)
     # As Kafka has it: 18 digits are nobody's number of attempts.
     assert read.attempts == number_in(of.headers, "labelstream.attempts") + 1 or read.attempts == 0
     if read.omitted:
         return
-    back: Outgoing = again(read, read.record, None)
+    back: ProducerRecord = again(read, read.record, None)
     assert (back.value or b"") == (of.value or b"")
     assert back.key == of.key, "the key is another"
     kept = [item for item in back.headers if not item[0].startswith("labelstream.")]

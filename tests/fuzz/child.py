@@ -22,9 +22,9 @@ LED_BY = [
     "labelstream.workers.stream.consumer.corrupt_batches",
     "labelstream.workers.stream.record_batch.record",
 ]
-MOST_BYTES = 4_096
+MAX_BYTES = 4_096
 # libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
-HANG_S, MOST_MIB = 20, 1_024
+HANG_S, MAX_MIB = 20, 1_024
 EXAMPLES = 100
 HOW = settings(
     max_examples=EXAMPLES,
@@ -49,7 +49,7 @@ def main(name: str, seconds: float, seed: int, folder: Path) -> int:
         return drawn(DRAWN[name], seconds, seed)
     target = BYTES[name]
     if atheris is None:
-        anything = st.binary(max_size=MOST_BYTES) | st.sampled_from(target.seeds)
+        anything = st.binary(max_size=MAX_BYTES) | st.sampled_from(target.seeds)
         return drawn(Drawn(target.cheaply, (anything,)), seconds, seed)
     seeds = folder / f"seeds-{name}"
     seeds.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ def main(name: str, seconds: float, seed: int, folder: Path) -> int:
             f"-max_total_time={max(1, int(seconds))}",
             f"-seed={seed}",
             f"-timeout={HANG_S}",
-            f"-rss_limit_mb={MOST_MIB}",
-            f"-max_len={MOST_BYTES}",
+            f"-rss_limit_mb={MAX_MIB}",
+            f"-max_len={MAX_BYTES}",
             f"-artifact_prefix={folder}/{name}-",
             "-print_final_stats=1",
             "-verbosity=0",

@@ -12,7 +12,7 @@ from kafka.record.util import calc_crc32c, decode_varint
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
-from labelstream.workers.stream.flow_control.poll_budget import Room
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.unread import Unread
 from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
@@ -39,7 +39,7 @@ def read(log: bytes, at: int = 0, ordered: bool = True) -> Log:
     `ordered`: the batches are, as in every log of a broker.
     """
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, lambda: Room(TIGHT), LIMIT, at, PARTITION, MemoryRecords(log))
+    records = _GuardedRecords(corrupt, lambda: PollBudget(TIGHT), LIMIT, at, PARTITION, MemoryRecords(log))
     found: list[ConsumerRecord] = []
     while records:
         found += records.take(3)

@@ -8,7 +8,7 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.fuzz.bounds import bounded
 from tests.fuzz.values import check_told, read_field, read_json, read_text
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 PIECE = st.sampled_from(
     [
         b"[",
@@ -54,10 +54,10 @@ REPEATS = (
     st.lists(PIECE, min_size=1, max_size=3).map(b"".join),
     PIECES,
     END,
-    st.integers(1 << 12, MOST_BYTES),
+    st.integers(1 << 12, MAX_BYTES),
     st.sampled_from([read_json, read_field, read_text]),
 )
-DEPTHS = START, PIECE, PIECE, END, st.integers(1 << 10, MOST_BYTES // 4), st.sampled_from([read_json, read_field])
+DEPTHS = START, PIECE, PIECE, END, st.integers(1 << 10, MAX_BYTES // 4), st.sampled_from([read_json, read_field])
 
 
 def drawn_repeats(start: bytes, before: bytes, unit: bytes, after: bytes, end: bytes, size: int, read: Any) -> None:
@@ -65,14 +65,14 @@ def drawn_repeats(start: bytes, before: bytes, unit: bytes, after: bytes, end: b
     value = start + before + unit * (size // len(unit)) + after + end
     with bounded(len(value)):
         try:
-            read(value[:MOST_BYTES])
+            read(value[:MAX_BYTES])
         except DecodeError as error:
             check_told(error)
 
 
 def drawn_depths(start: bytes, opening: bytes, closing: bytes, end: bytes, count: int, read: Any) -> None:
     """What opens, and then closes as often."""
-    value = (start + opening * count + closing * count + end)[:MOST_BYTES]
+    value = (start + opening * count + closing * count + end)[:MAX_BYTES]
     with bounded(len(value)):
         try:
             read(value)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from labelstream.workers.engine.backends.pytorch.buckets import layout_of
-from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, recorder_for
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout, attend, attend_once
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, table, tried
@@ -123,7 +123,7 @@ def forwards() -> dict[str, Any]:
                         fused, on_device = Fused(model, *way), Batch(packed, DEVICE)
                         run = lambda: fused(on_device)  # noqa: E731
                         if recorder is not None:
-                            graphs = Graphs(recorder)
+                            graphs = CudaGraphs(recorder)
                             graphs.record("all", lambda: fused(on_device))
                             run = lambda: graphs.replay("all", on_device.n)  # noqa: E731
                     return len(packed.lengths) / device_ms(run, 12) * 1e3

@@ -3,27 +3,27 @@
 import numpy as np
 import torch
 
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 
 _FIRST_WORD = 5  # below are the special tokens of `tests.bench.material`'s vocabulary
 
 
-def make_ids(count: int, seed: int = 1, vocabulary: int = VOCABULARY, longest: int = LONGEST) -> PackedSequences:
+def make_ids(count: int, seed: int = 1, vocabulary: int = VOCABULARY, longest: int = LONGEST) -> RaggedSequences:
     """`count` sequences of 32 tokens on average, log-normal, as `tests.bench.material.make_texts` has them."""
     rng = np.random.default_rng(seed)
     drawn = rng.lognormal(np.log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA, count)
     lengths = np.clip(drawn.round(), 3, longest).astype(np.int32)
-    return PackedSequences(rng.integers(_FIRST_WORD, vocabulary, int(lengths.sum()), dtype=np.int32), lengths)
+    return RaggedSequences(rng.integers(_FIRST_WORD, vocabulary, int(lengths.sum()), dtype=np.int32), lengths)
 
 
-def first(packed: PackedSequences, count: int) -> PackedSequences:
+def first(packed: RaggedSequences, count: int) -> RaggedSequences:
     """The first `count` sequences."""
     lengths = packed.lengths[:count]
-    return PackedSequences(packed.ids[: int(lengths.sum())], lengths)
+    return RaggedSequences(packed.ids[: int(lengths.sum())], lengths)
 
 
-def up_to(packed: PackedSequences, tokens: int) -> PackedSequences:
+def up_to(packed: RaggedSequences, tokens: int) -> RaggedSequences:
     """As many of the first sequences as have at most `tokens` tokens, at least one."""
     return first(packed, max(1, int(np.searchsorted(np.cumsum(packed.lengths), tokens, side="right"))))
 
@@ -35,7 +35,7 @@ class Batch:
     int64 [n], first tokens. `ends`: int32 [n + 1]. `each`: int32 [n + 1], 0 to n.
     """
 
-    def __init__(self, packed: PackedSequences, device: torch.device) -> None:
+    def __init__(self, packed: RaggedSequences, device: torch.device) -> None:
         lengths = packed.lengths.astype(np.int64)
         ends = np.cumsum(lengths)
         starts = ends - lengths

@@ -9,11 +9,11 @@ import torch
 import transformers
 
 from labelstream.workers.engine.inference.batch_runner import Rows
-from labelstream.workers.engine.inference.batching import PackedBatch, pack
+from labelstream.workers.engine.inference.batching import UnpaddedBatch, pack
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
-from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 from tests.bench.material import BASE, VOCABULARY, make_model
 from tests.gpu.clock import CUDA, DEVICE
 from tests.gpu.material import make_ids
@@ -41,9 +41,9 @@ def transformers_model(dtype: torch.dtype, device: torch.device = DEVICE) -> Any
 
 def backend(dtype: str = "auto") -> tuple[Any, Any]:
     """Description and backend, newly loaded; nothing is recorded. A CPU runs without padding too, to try the script."""
-    loading.unpadded_on = lambda device: True
+    loader.unpadded_on = lambda device: True
     options = ModelOptions(device=DEVICE.type, dtype=dtype if CUDA else "float32", backend="torch")
-    return loading.load(str(folder()), options)
+    return loader.load(str(folder()), options)
 
 
 @cache
@@ -62,11 +62,11 @@ def padded_predictor(dtype: str = "auto") -> Predictor:
     return made
 
 
-def texts(count: int, seed: int = 1) -> PackedSequences:
+def texts(count: int, seed: int = 1) -> RaggedSequences:
     """Token ids, 32 a text on average."""
     return make_ids(count, seed, VOCABULARY if CUDA else 100)
 
 
-def as_batch(packed: PackedSequences) -> PackedBatch:
+def as_batch(packed: RaggedSequences) -> UnpaddedBatch:
     """All of `packed` as one batch."""
     return pack(packed, Rows(packed).starts, np.arange(len(packed.lengths)))

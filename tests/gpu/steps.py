@@ -19,10 +19,10 @@ import transformers
 
 from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
 from labelstream.workers.engine.description import Activation
-from labelstream.workers.engine.dynamic_batcher import Joiner, full_tokens_for
+from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.scoring import score
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, split
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, launch_ms, seconds, sync, table, tried
 from tests.gpu.material import Batch, first, up_to
@@ -244,7 +244,7 @@ def host() -> dict[str, Any]:
     return {**found, "gflop_per_text": round(flops / 1e9, 3)}
 
 
-def _run(made: Predictor, parts: list[PackedSequences], ahead: int) -> None:
+def _run(made: Predictor, parts: list[RaggedSequences], ahead: int) -> None:
     begun: deque[Any] = deque()
     for part in parts:
         begun.append(made.begin(part, 2))
@@ -284,7 +284,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
     before = sys.getswitchinterval()
     sys.setswitchinterval(interval)
     device = ThreadPoolExecutor(1)
-    joiner = Joiner(device, made.begin, full_tokens_for(made.max_batch_tokens), 0.005, overlaps=CUDA)
+    joiner = DynamicBatcher(device, made.begin, full_tokens_for(made.max_batch_tokens), 0.005, overlaps=CUDA)
 
     async def serve() -> None:
         room = asyncio.Semaphore(40)

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
-from labelstream.workers.engine.backends.pytorch.buckets import Shapes, layout_of
-from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedStager
+from labelstream.workers.engine.backends.pytorch import varlen_attention
+from labelstream.workers.engine.backends.pytorch.buckets import ShapeBuckets, layout_of
+from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedCopier
 from labelstream.workers.engine.inference.batch_runner import Rows
 from labelstream.workers.engine.inference.batching import pack, pad
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
 from labelstream.workers.errors import ModelError
 from tests.gpu.material import make_ids
 from tests.gpu.uninstalled import python_path
@@ -65,15 +65,15 @@ def by_label(scored: ScoredSequences) -> np.ndarray[Any, Any]:
     return np.take_along_axis(scored.scores, np.argsort(scored.label_ids, axis=1), axis=1)
 
 
-def texts(count: int = 300, targets: bool = False) -> PackedSequences:
+def texts(count: int = 300, targets: bool = False) -> RaggedSequences:
     packed = make_ids(count, vocabulary=100, longest=60)
     last = np.maximum(0, packed.lengths - 2).astype(np.int32) if targets else None
     return packed._replace(targets=last)
 
 
-def of_lengths(*lengths: int) -> PackedSequences:
+def of_lengths(*lengths: int) -> RaggedSequences:
     ids = np.random.default_rng(2).integers(5, 100, sum(lengths), dtype=np.int32)
-    return PackedSequences(ids, np.array(lengths, np.int32))
+    return RaggedSequences(ids, np.array(lengths, np.int32))
 
 
 def assert_near(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], within: float) -> None:
@@ -139,15 +139,18 @@ def test_attention_in_blocks_is_that_of_the_plain_steps(size: int, dtype: torch.
     for lengths in ([1], [64], [65], [512, 1, 63, 128], rng.integers(1, 200, 40).tolist()):
         q, k, v = (torch.randn(1, 3, sum(lengths), size, generator=torch.Generator().manual_seed(i)) for i in range(3))
         laid = {name: torch.from_numpy(values).int() for name, values in layout_of(np.array(lengths)).items()}
-        on_cpu = varlen.Layout(**laid)
-        on_gpu = varlen.Layout(**{name: values.cuda() for name, values in laid.items()})
+        on_cpu = varlen_attention.Layout(**laid)
+        on_gpu = varlen_attention.Layout(**{name: values.cuda() for name, values in laid.items()})
         none, rows = torch.nn.Identity(), on_cpu.starts[:-1].long()
         cuda = [one.to("cuda", dtype) for one in (q, k, v)]
         pairs = (
-            (varlen.attend(none, *cuda, None, layout=on_gpu)[0], varlen.attend(none, q, k, v, None, layout=on_cpu)[0]),
             (
-                varlen.attend_once(cuda[0][:, :, rows.cuda()], *cuda[1:], on_gpu, size**-0.5),
-                varlen.attend_once(q[:, :, rows], k, v, on_cpu, size**-0.5),
+                varlen_attention.attend(none, *cuda, None, layout=on_gpu)[0],
+                varlen_attention.attend(none, q, k, v, None, layout=on_cpu)[0],
+            ),
+            (
+                varlen_attention.attend_once(cuda[0][:, :, rows.cuda()], *cuda[1:], on_gpu, size**-0.5),
+                varlen_attention.attend_once(q[:, :, rows], k, v, on_cpu, size**-0.5),
             ),
         )
         for found, expected in pairs:
@@ -160,21 +163,21 @@ def test_a_sequence_knows_nothing_of_its_neighbours() -> None:
     lengths = [10, 70, 3, 130, 1]
     q, k, v = (torch.randn(1, 2, sum(lengths), 64, device="cuda", dtype=torch.bfloat16) for _ in range(3))
     laid = layout_of(np.array(lengths))
-    layout = varlen.Layout(**{name: torch.from_numpy(values).int().cuda() for name, values in laid.items()})
+    layout = varlen_attention.Layout(**{name: torch.from_numpy(values).int().cuda() for name, values in laid.items()})
     none, ends = torch.nn.Identity(), np.cumsum(lengths)
-    before = varlen.attend(none, q, k, v, None, layout=layout)[0]
+    before = varlen_attention.attend(none, q, k, v, None, layout=layout)[0]
     for start, end in zip(ends - lengths, ends, strict=True):
         poisoned = [one.clone() for one in (q, k, v)]
         for one in poisoned:
             one[:, :, :start] = one[:, :, end:] = float("nan")
-        found = varlen.attend(none, *poisoned, None, layout=layout)[0]
+        found = varlen_attention.attend(none, *poisoned, None, layout=layout)[0]
         assert torch.equal(found[:, start:end], before[:, start:end])
 
 
 def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answers(folder: Folder) -> None:
     under_test, launched = (predictor(folder("bert"), 4_096, device="cuda", dtype="bfloat16") for _ in range(2))
     backend: Any = under_test._backend
-    recorded = len(Shapes(4_096).all())
+    recorded = len(ShapeBuckets(4_096).all())
     assert len(backend._graphs) == recorded > 10
     launched._backend._shapes = None  # it knows of no recording
     for count in (1, 2, 7, 40, 300, 2_000):
@@ -259,7 +262,7 @@ def test_memory_does_not_grow(folder: Folder) -> None:
 
 
 def test_pinned_buffers_are_used_again_and_nothing_is_mixed_up() -> None:
-    stage, rng = PinnedStager(torch.device("cuda")), np.random.default_rng(1)
+    stage, rng = PinnedCopier(torch.device("cuda")), np.random.default_rng(1)
     sent, pinned = [], set()
     static = torch.zeros(5_000, dtype=torch.int64, device="cuda")
     for turn in range(100):

@@ -14,7 +14,7 @@ from typing import Any
 
 from labelstream.workers.classifier import Prediction, Progress, RecordError, Request
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.stream.crash_isolation import suspects as caution
+from labelstream.workers.stream.crash_isolation import suspects
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier, predict
 
@@ -41,7 +41,7 @@ def slowly(request: Request) -> Prediction | RecordError:
 
 def live(tree: dict[str, Any], proof_s: float, told: Connection) -> None:
     """Until SIGTERM: exit status 0 when all in flight was finished. Tells once it has partitions."""
-    caution.PROOF_S = proof_s
+    suspects.PROOF_S = proof_s
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     worker = PipelineWorker("p", load_settings(tree), {"m": Mortal(slowly)}, "mortal")

@@ -1,4 +1,4 @@
-"""What `send_all` gives to a real broker: all of it once, in order, each record acknowledged or its failure known."""
+"""What `send_batch` gives to a real broker: all of it once, in order, each record acknowledged or its failure known."""
 
 import random
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from labelstream.workers.stream.broker.connection import connected_config
-from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.producer.batch_producer import BulkProducer
+from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.producer.batch_producer import BatchProducer
 from labelstream.workers.stream.producer.client import make_producer
 from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import MakeTopic
@@ -20,7 +20,7 @@ COUNT = 2_000
 
 
 @contextmanager
-def producing(broker: Broker) -> Iterator[BulkProducer]:
+def producing(broker: Broker) -> Iterator[BatchProducer]:
     settings = settings_for(broker.bootstrap, Topics("in", "out", "dlq")).kafka
     producer = make_producer(connected_config(settings), settings, [1_048_576])
     try:
@@ -29,10 +29,10 @@ def producing(broker: Broker) -> Iterator[BulkProducer]:
         end(producer, 5)
 
 
-def records(count: int, size: int = 100) -> list[Outgoing]:
+def records(count: int, size: int = 100) -> list[ProducerRecord]:
     rng = random.Random(1)  # noise: compression must not make it fit
     return [
-        Outgoing(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
+        ProducerRecord(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
         for number in range(count)
     ]
 
@@ -42,7 +42,7 @@ def test_each_comes_once_in_its_keys_order(kafka: Broker, make_topic: MakeTopic,
     """With the small limit the broker refuses every batch, and kafka-python splits it again and again."""
     topic, sent = make_topic(3, {"max.message.bytes": str(max_bytes)}), records(COUNT)
     with producing(kafka) as producer:
-        acks = [ack for first in range(0, COUNT, 500) for ack in producer.send_all(topic, sent[first : first + 500])]
+        acks = [ack for first in range(0, COUNT, 500) for ack in producer.send_batch(topic, sent[first : first + 500])]
         wait_until(lambda: all(ack.is_done for ack in acks), 60, "the acknowledgements")
         assert not any(ack.failed() for ack in acks)
     found = read_all(kafka.bootstrap, topic, lambda found: len(found) >= COUNT)
@@ -58,7 +58,7 @@ def test_keys_go_where_the_client_itself_would_send_them(kafka: Broker, make_top
     with producing(kafka) as producer:
         acks = [producer.send(topic, record.value, record.key) for record in sent]
         acks[-1].get(20)
-        producer.send_all(topic, sent)
+        producer.send_batch(topic, sent)
     found = read_all(kafka.bootstrap, topic, lambda found: len(found) >= 400)
     assert len(found) == 400
     places = {(message.key(), message.partition()) for message in found}
@@ -70,7 +70,7 @@ def test_a_record_that_the_broker_refuses_fails(kafka: Broker, make_topic: MakeT
     topic = make_topic(1, {"max.message.bytes": "3000"})
     with producing(kafka) as producer:
         told: list[int] = []
-        acks = producer.send_all(topic, records(1, 6_000))
+        acks = producer.send_batch(topic, records(1, 6_000))
         acks[-1].add_both(lambda _: told.append(1))
         wait_until(lambda: told == [1], 30, "the refusal")
         assert isinstance(acks[0].exception, MessageSizeTooLargeError | RecordListTooLargeError)

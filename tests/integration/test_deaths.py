@@ -16,7 +16,7 @@ from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessI
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream import worker as worker_module
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, Evidence, read
+from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
 from tests.chaos.lone import settings_of
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
@@ -147,7 +147,7 @@ def test_an_end_in_order_with_a_record_in_flight_accuses_nobody_unless_the_loop_
     classifier.gate.clear()
     worker = start_worker(names, classifier, group_id=topics[0])
     wait_until(lambda: worker.stats()["in_flight"] == 1, 30, "the record")
-    accused = [Evidence(1, FREE_RECORDS, 0)] * PARTITIONS
+    accused = [CrashHistory(1, FREE_RECORDS, 0)] * PARTITIONS
     assert [read(note)[1] for note in notes(kafka, topics)] == accused
     assert [read(note)[1] for note in notes_by_confluent(kafka, topics)] == accused
     assert not worker.stop(0)

@@ -34,7 +34,7 @@ from tests.kafka import Broker
 ROOT = Path(__file__).parents[2]
 Ended = tuple[int, list[str], list[str]]  # exit code, lines of stdout, lines of stderr
 Call = Callable[..., Ended]
-Letter = dict[str, Any]
+DeadLetter = dict[str, Any]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def letter(
     reason: str = "invalid_json",
     headers: Any = (),
     **more: Any,
-) -> Letter:
+) -> DeadLetter:
     """A dead letter as `bury` takes it; `more` goes to confluent's `produce`."""
     place = {"topic": source, "partition": "1", "offset": str(offset)}
     return {
@@ -90,14 +90,14 @@ def letter(
     }
 
 
-def bury(kafka: Broker, topic: str, letters: list[Letter]) -> None:
+def bury(kafka: Broker, topic: str, letters: list[DeadLetter]) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
     for kept in letters:
         producer.produce(topic, **({"partition": 0} | kept))
     assert producer.flush(20) == 0
 
 
-def many(topics: Topics, count: int) -> list[Letter]:
+def many(topics: Topics, count: int) -> list[DeadLetter]:
     """Letters whose values tell them apart."""
     return [letter(topics.input, number, b"value %d" % number, b"key", partition=number % 2) for number in range(count)]
 
@@ -205,7 +205,7 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     own = [("own", b"1"), ("labelstream.attempts", b"1")]
     produce(kafka.bootstrap, topics.input, [(b"k", b"long"), (b"k", b"other")], headers=own, partition=1)
 
-    def omitted(offset: int, value: bytes) -> Letter:
+    def omitted(offset: int, value: bytes) -> DeadLetter:
         return letter(topics.input, offset, b"", headers=[("labelstream.value_omitted", omission(value))])
 
     bury(kafka, topics.dead_letter, [omitted(0, b"long"), omitted(1, b"another"), omitted(2, b"long")])

@@ -13,7 +13,7 @@ import yaml
 from kafka import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.supervision.commands import Answer
+from labelstream.workers.stream.supervision.commands import CommandAnswer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
@@ -46,20 +46,20 @@ def corrupt(data: Path, topic: str, partition: int, offset: int) -> tuple[int, i
     return first, last
 
 
-def order(worker: PipelineWorker, **command: Any) -> Answer:
-    answer: Future[Answer] = worker.command(command, timeout_s=20)
+def order(worker: PipelineWorker, **command: Any) -> CommandAnswer:
+    answer: Future[CommandAnswer] = worker.command(command, timeout_s=20)
     return answer.result(25)
 
 
-def skip(worker: PipelineWorker, topic: str, partition: int, offset: int) -> Answer:
+def skip(worker: PipelineWorker, topic: str, partition: int, offset: int) -> CommandAnswer:
     return order(worker, name="skip", topic=topic, partition=partition, offset=offset)
 
 
-Places = dict[str, tuple[int, int]]
+SplitPoints = dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Places]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, SplitPoints]]:
     """A broker of our own. A topic for each way of delivery has a corrupt batch in the middle of partition 0.
 
     They have 2 partitions with 600 messages each; the places are the batches' first and last offsets.
@@ -80,7 +80,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBrok
 
 
 @pytest.fixture
-def broker(broken: tuple[KafkaBroker, Places]) -> KafkaBroker:
+def broker(broken: tuple[KafkaBroker, SplitPoints]) -> KafkaBroker:
     return broken[0]
 
 
@@ -96,7 +96,7 @@ def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
-    broken: tuple[KafkaBroker, Places], topics: Topics, start_worker: StartWorker, delivery: str
+    broken: tuple[KafkaBroker, SplitPoints], topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
     broker, (first, last) = broken[0], broken[1][delivery]
     topic, out = delivery, topics.output
@@ -123,11 +123,11 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
 
     assert worker.stop(10)  # the next owner comes upon it again
     worker = start()
-    assert skip(worker, topic, 1, 700) == Answer("refused", f"{topic}:1 is not halted: nothing is skipped")
-    assert skip(worker, topic, 7, 700) == Answer("absent", f"{topic}:7 is not held here")
+    assert skip(worker, topic, 1, 700) == CommandAnswer("refused", f"{topic}:1 is not halted: nothing is skipped")
+    assert skip(worker, topic, 7, 700) == CommandAnswer("absent", f"{topic}:7 is not held here")
     assert skip(worker, topic, 0, last).text.endswith(f"the first offset there is {last + 1}")
     assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
-    assert skip(worker, topic, 0, last + 1) == Answer(
+    assert skip(worker, topic, 0, last + 1) == CommandAnswer(
         "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped"
     )
     everything = sorted([*before, *range(1_600, 1_610), *range(last + 1, 600)])
@@ -182,7 +182,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     started = time.monotonic()
     assert not worker.stop()  # there is something left, for which nobody waits
     assert time.monotonic() - started < 20
-    assert order(worker, name="resume") == Answer("absent", "the worker has stopped")
+    assert order(worker, name="resume") == CommandAnswer("absent", "the worker has stopped")
     letters = sum(worker.stats()["dead_letters"].values())
     assert len(read_letters(broker.bootstrap, topics.dead_letter, letters)) == letters
     assert committed(broker.bootstrap, topics.input, topics.input)[0] == 200 + letters

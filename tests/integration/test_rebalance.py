@@ -21,7 +21,7 @@ def poll_until(
 
     def turn(source: RecordSource) -> None:
         while not ended.is_set():
-            source.ownership.let_go()
+            source.assignment.let_go()
             source.poll(0 if paused else 20, paused)
             time.sleep(0.05 if paused else 0)
 
@@ -44,7 +44,7 @@ def slowly(request: Request) -> Prediction | RecordError:
 
 def spread(sources: list[RecordSource]) -> list[int]:
     """How many partitions each one holds."""
-    return sorted(len(source.ownership.held()) for source in sources)
+    return sorted(len(source.assignment.held()) for source in sources)
 
 
 def test_new_partitions_reach_a_group_whose_members_are_slow(
@@ -68,10 +68,10 @@ def test_members_under_pressure_let_another_one_in(make_topic: Callable[..., str
     poll_until(members, lambda: spread(members) == [3, 3])
     members.append(make_source(topic))
     poll_until(members, lambda: spread(members) == [2, 2, 2], paused=True)
-    rebalances = [member.ownership.rebalances for member in members]
+    rebalances = [member.assignment.rebalances for member in members]
     quiet_until = time.monotonic() + 4  # more than a heartbeat
     poll_until(members, lambda: time.monotonic() > quiet_until, paused=True)
-    assert [member.ownership.rebalances for member in members] == rebalances
+    assert [member.assignment.rebalances for member in members] == rebalances
 
 
 def test_what_is_handed_over_can_be_committed_first(
@@ -86,17 +86,17 @@ def test_what_is_handed_over_can_be_committed_first(
     while sum(received.values()) < 400 and time.monotonic() < deadline:
         for progress, records in giving.poll(100, False):
             received[progress.partition.partition] = records[-1].offset + 1
-    held = {progress.partition.partition: progress for progress in giving.ownership.held()}
+    held = {progress.partition.partition: progress for progress in giving.assignment.held()}
     polling = threading.Thread(target=poll_until, args=[[getting], lambda: spread([getting]) == [2]])
     polling.start()
-    while giving.ownership.leaving_s() is None and time.monotonic() < deadline:
+    while giving.assignment.leaving_s() is None and time.monotonic() < deadline:
         giving.poll(2_000, True)  # long enough for the join that would follow
     leaving = [progress for progress in held.values() if progress.leaving]
     for progress in leaving:
         progress.finish(progress.received - 1)
     assert giving.commit_and_wait(5_000)
     assert spread([getting]) == [0]
-    giving.ownership.let_go()
+    giving.assignment.let_go()
     poll_until([giving], lambda: not polling.is_alive())
     done = committed(kafka.bootstrap, topic, topic)
     assert {p.partition.partition: done[p.partition.partition] for p in leaving} == {

@@ -19,18 +19,18 @@ from ray import cloudpickle, serve
 
 from labelstream.deploy.app import _deployment, application
 from labelstream.deploy.cluster import runtime
-from labelstream.deploy.control.control_plane import Board
-from labelstream.deploy.control.scaling.concurrency import LEAST_CALLS
+from labelstream.deploy.control.control_plane import ControlPlane
+from labelstream.deploy.control.scaling.concurrency import MIN_CALLS
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.model_client.poison_isolation import TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import MOST_ALONE
+from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.deploy.names import BOARD
 from labelstream.workers.classifier import Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, split
 from labelstream.workers.errors import InferenceError, ModelError
 from labelstream.workers.settings import ModelSettings, Range, Settings
 from labelstream.workers.stream.worker import PipelineWorker
@@ -74,7 +74,7 @@ class FakeWorker:
         answer.set_result(("done", f"{self._id}: {command['name']}"))
         return answer
 
-    def keep_busy(self, calls: int) -> None:
+    def set_target_in_flight(self, calls: int) -> None:
         self._calls = calls
 
     def stats(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class MortalPredictor(fakes.NoPredictor):
     def __init__(self, deaths: Path) -> None:
         self._deaths = deaths
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         if POISON in (row.ids.tolist() for row in split(packed, 1, 1)):
             with self._deaths.open("a") as file:
                 file.write("x")
@@ -116,7 +116,7 @@ class MortalReplica(ModelReplica):
 class SlowPredictor(fakes.NoPredictor):
     """Does 2,000 tokens a second, but for POISON, which takes 4 seconds."""
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         poison = POISON in (row.ids.tolist() for row in split(packed, 1, 1))
         time.sleep(len(packed.ids) / 2_000 + 4.0 * poison)
         return super().predict(packed, top_k)
@@ -234,7 +234,7 @@ def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) 
     def calls() -> list[int]:
         return [worker["calls"] for worker in runtime.status()["pipelines"]["fake"].values()]
 
-    wait_until(lambda: calls() == [LEAST_CALLS], 30, "what the board tells the worker")
+    wait_until(lambda: calls() == [MIN_CALLS], 30, "what the board tells the worker")
 
 
 def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
@@ -328,7 +328,7 @@ def mortal(serving: Serving) -> Any:
         max_ongoing_requests=64,
         ray_actor_options={"num_cpus": 0},
     )
-    board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
+    board = _deployment(ControlPlane, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
     shown = serving.settings.telemetry.model_dump(mode="json")
     serve.run(board.bind({"mortal": deployment.bind(spec, shown)}), name="mortal", route_prefix=None)
     return serve.get_deployment_handle("model-mortal", "mortal")
@@ -367,7 +367,7 @@ def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal:
         if text == "d d":
             assert isinstance(answer, RecordError)
             assert answer.fault is Fault.CRASHES_MODEL
-            assert answer.attempts == deaths == TOGETHER_FAILURES + 1 + MOST_ALONE
+            assert answer.attempts == deaths == TOGETHER_FAILURES + 1 + MAX_ALONE
         else:
             assert isinstance(answer, Prediction)
             assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
@@ -387,7 +387,7 @@ def slow(serving: Serving) -> Any:
         max_ongoing_requests=64,
         ray_actor_options={"num_cpus": 0},
     )
-    board = _deployment(Board, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
+    board = _deployment(ControlPlane, BOARD, "1", serving.settings.logs, ray_actor_options={"num_cpus": 0})
     serve.run(board.bind({"slow": deployment.bind(spec, shown)}), name="slow", route_prefix=None)
     return serve.get_deployment_handle("model-slow", "slow")
 

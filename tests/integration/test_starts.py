@@ -27,7 +27,7 @@ def received(
     deadline = time.monotonic() + timeout_s
     while not until(found):
         assert time.monotonic() < deadline, found
-        source.ownership.let_go()
+        source.assignment.let_go()
         for progress, records in source.poll(100, False):
             found.setdefault(progress.partition.partition, []).extend(record.offset for record in records)
     return found

@@ -14,7 +14,7 @@ from rich.table import Table
 import labelstream.deploy.app
 from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.control.control_plane import report_s
-from labelstream.deploy.control.reporter import MOST_REPORT_S
+from labelstream.deploy.control.reporter import MAX_REPORT_S
 from tests.kafka import KafkaBroker
 from tests.scaling import system
 from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
@@ -89,7 +89,7 @@ def show_sizes(costs: Costs, gpu: PerGpu) -> None:
     console = Console(width=160)
     console.print({name: round(value, 1) for name, value in costs._asdict().items()})
     console.print(table)
-    for part, gpus in ends(costs, per_gpu_s, MOST_REPORT_S).items():
+    for part, gpus in ends(costs, per_gpu_s, MAX_REPORT_S).items():
         console.print(f"{part} has a whole core to do at {gpus:.1f} GPUs")
 
 

@@ -20,7 +20,7 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.bench.material import MEAN_TOKENS
@@ -40,7 +40,7 @@ class FixedForward(fakes.NoPredictor):
     def measure(self) -> float:
         return self.max_batch_tokens / FORWARD_S
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         time.sleep(math.ceil(len(packed.ids) / self.max_batch_tokens) * self.forward_s)
         return super().predict(packed, top_k)
 

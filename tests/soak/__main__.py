@@ -28,7 +28,7 @@ AHEAD = 100_000  # messages that wait at most: a backlog for the worker, not for
 QUIET_S = 60.0  # without one answer more: it has stopped
 SETTLE_S = 3.0  # in which what came twice would show
 # What is judged from this many messages on; before, what a process makes in its first minute is most of the slope.
-JUDGED_FROM, MOST_SLOPE_MIB = 500_000, 40.0
+JUDGED_FROM, MAX_SLOPE_MIB = 500_000, 40.0
 
 
 def main() -> int:
@@ -75,7 +75,7 @@ def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str
     ends = ends_of(broker.bootstrap, topics.input)
     totals = tally.totals(ends)
     slopes = {name: round(slope(samples), 1) for name, samples in memory.samples.items()}
-    flat = messages < JUDGED_FROM or all(found <= MOST_SLOPE_MIB for found in slopes.values())
+    flat = messages < JUDGED_FROM or all(found <= MAX_SLOPE_MIB for found in slopes.values())
     whole = sum(ends.values()) == messages and not any(totals) and not stats.get("restarts")
     return {
         "mode": mode,

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from labelstream.schemas.dead_letter import DeadLetter, Reason, Stage
+from labelstream.schemas.dead_letter import DeadLetterHeaders, Reason, Stage
 from labelstream.schemas.export import FOLDER, MODELS, json_schema, render
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import RESULT, ClassificationResult
@@ -113,7 +113,7 @@ def test_message_is_strict_and_keeps_unknown_fields_aside() -> None:
 
 
 def test_dead_letter_headers_fit_their_schema() -> None:
-    letter = DeadLetter(
+    letter = DeadLetterHeaders(
         topic="t",
         partition="0",
         offset="1",

@@ -16,11 +16,11 @@ from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate, split_scores
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split_scores
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.histogram import Histogram
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Answer = ScoredSequences | InferenceError
 # Micro-batches that wait are joined up to so much: to fill every forward, and to sort by length across callers where
 # there is padding. Texts/s on 2 cores by how many texts are run together: 128: 190, 512: 255, 1,024: 275, 2,048: 290.
@@ -31,7 +31,7 @@ ALONE = 8  # batches of one call in a row, after which nobody is expected to com
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
 # As `labelstream.workers.engine.inference.predictor.Predictor.begin`.
-Begin = Callable[[PackedSequences, int], Callable[[], ScoredSequences]]
+Begin = Callable[[RaggedSequences, int], Callable[[], ScoredSequences]]
 
 
 class Span(Protocol):
@@ -62,7 +62,7 @@ class Call(NamedTuple):
     `trace`: of the caller, as of `labelstream.workers.tracing.here`.
     """
 
-    packed: PackedSequences
+    packed: RaggedSequences
     top_k: int
     arrived: float
     future: "Future[ScoredSequences]"
@@ -89,7 +89,7 @@ def full_tokens_for(max_batch_tokens: int) -> int:
     return max(JOINED_TOKENS, JOINED_FORWARDS * max_batch_tokens * 31 // 32)
 
 
-class Joiner:
+class DynamicBatcher:
     """Begins batches on `device`, an executor with one thread, of all calls that wait while it is busy.
 
     Takes calls up to `full_tokens`, at least one, in the order of their arrival. A call waits at most `max_delay_s`
@@ -127,7 +127,7 @@ class Joiner:
         self._busy_s = 0.0
         self._histograms = {"queue_wait_s": Histogram(), "forward_s": Histogram(), "batch_tokens": Histogram(TOKENS)}
 
-    def submit(self, packed: PackedSequences, top_k: int, trace: str | None = None) -> "Future[ScoredSequences]":
+    def submit(self, packed: RaggedSequences, top_k: int, trace: str | None = None) -> "Future[ScoredSequences]":
         """The `top_k` best labels of each sequence (at least one); InferenceError when the model fails as a whole."""
         call = Call(packed, top_k, time.monotonic(), Future(), trace=trace)
         with self._arrived:
@@ -139,7 +139,7 @@ class Joiner:
         return call.future
 
     def submit_apart(
-        self, packed: PackedSequences, top_k: int, around: AbstractContextManager[None], trace: str | None = None
+        self, packed: RaggedSequences, top_k: int, around: AbstractContextManager[None], trace: str | None = None
     ) -> "Future[ScoredSequences]":
         """As `submit`, but never joined with other calls. The device's thread is within `around` meanwhile."""
         call = Call(packed, top_k, time.monotonic(), Future(), around, trace)
@@ -267,7 +267,7 @@ class Joiner:
         return lambda: found
 
     def _failed(self, calls: list[Call], failure: InferenceError) -> list[Answer]:
-        log.warning("a batch of %d calls failed: %s", len(calls), failure)
+        logger.warning("a batch of %d calls failed: %s", len(calls), failure)
         return [failure] if len(calls) == 1 else [answer for call in calls for answer in self._begun([call])()]
 
     def _count(self, batch: _Batch, started: float, failed: bool) -> None:
@@ -288,7 +288,7 @@ class Joiner:
 
 def _resolve(calls: list[Call], error: BaseException) -> None:
     """Whatever it is: nobody may wait for ever, and the thread goes on."""
-    log.error("a bug beside a batch of %d calls: %r", len(calls), error)
+    logger.error("a bug beside a batch of %d calls: %r", len(calls), error)
     for call in calls:
         call.future.set_exception(_plain(error))
 

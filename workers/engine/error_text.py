@@ -1,6 +1,6 @@
 """What an exception says, and whether it is memory that was lacking. No torch."""
 
-_MOST_CHARS = 200
+_MAX_CHARS = 200
 # cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails. cuBLAS names another one
 # where it lacks memory for its handle.
 _MEMORY_TEXTS = (
@@ -16,7 +16,7 @@ _MEMORY_TEXTS = (
 def one_line(error: BaseException) -> str:
     """The exception's class and the first line of its text, shortened."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_MOST_CHARS]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_MAX_CHARS]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import RecordError
 
 
-class PackedSequences(NamedTuple):
+class RaggedSequences(NamedTuple):
     """Token ids of n sequences, one behind the other, without padding.
 
     `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)], or None where all
@@ -40,7 +40,7 @@ class ScoredSequences(NamedTuple):
         return next((self.errors[row] for row in range(first, last) if row in self.errors), None)
 
 
-def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
+def concatenate(parts: Sequence[RaggedSequences]) -> RaggedSequences:
     """Join `parts` (at least one) in order."""
     if len(parts) == 1:
         return parts[0]
@@ -54,16 +54,16 @@ def concatenate(parts: Sequence[PackedSequences]) -> PackedSequences:
         )
     ids = np.concatenate([part.ids for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
-    return PackedSequences(ids, lengths, type_ids, targets)
+    return RaggedSequences(ids, lengths, type_ids, targets)
 
 
-def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[PackedSequences]:
+def split(packed: RaggedSequences, max_sequences: int, max_tokens: int) -> list[RaggedSequences]:
     """Cut into parts of at most `max_sequences` sequences and `max_tokens` tokens, in order.
 
     A single sequence longer than `max_tokens` becomes a part of its own.
     """
     ends = np.cumsum(packed.lengths)
-    parts: list[PackedSequences] = []
+    parts: list[RaggedSequences] = []
     first, n = 0, len(packed.lengths)
     while first < n:
         done = int(ends[first - 1]) if first else 0
@@ -72,12 +72,12 @@ def split(packed: PackedSequences, max_sequences: int, max_tokens: int) -> list[
         stop = int(ends[last - 1])
         type_ids = None if packed.type_ids is None else packed.type_ids[done:stop]
         targets = None if packed.targets is None else packed.targets[first:last]
-        parts.append(PackedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids, targets))
+        parts.append(RaggedSequences(packed.ids[done:stop], packed.lengths[first:last], type_ids, targets))
         first = last
     return parts
 
 
-def select(packed: PackedSequences, rows: NDArray[np.intp]) -> PackedSequences:
+def select(packed: RaggedSequences, rows: NDArray[np.intp]) -> RaggedSequences:
     """The sequences of `rows` (at least one), which ascend."""
     if len(rows) == len(packed.lengths):
         return packed
@@ -88,7 +88,7 @@ def select(packed: PackedSequences, rows: NDArray[np.intp]) -> PackedSequences:
     else:
         chosen = zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
         tokens = np.concatenate([np.arange(start, end) for start, end in chosen])
-    return PackedSequences(
+    return RaggedSequences(
         packed.ids[tokens],
         packed.lengths[rows],
         None if packed.type_ids is None else packed.type_ids[tokens],

@@ -17,7 +17,7 @@ from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
 from labelstream.workers.stream.codec.rejection import DecodeError, Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS, MOST_KEY_BYTES, weight
+from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 from labelstream.workers.stream.stats import Stages
 
@@ -35,7 +35,7 @@ class Item(NamedTuple):
     rejection: Rejection | None = None
 
 
-class Call:
+class ModelCall:
     """The requests of one model in a micro-batch, and the answer that is awaited for them.
 
     In monotonic seconds: `retry_at` is set between a failure, which was not the records', and the next attempt;
@@ -98,7 +98,7 @@ class MicroBatch:
     def __init__(
         self,
         items: list[Item],
-        calls: list[Call],
+        calls: list[ModelCall],
         ends: list[tuple[PartitionProgress, int]],
         sizes: Counter[int],
         polled_at: float,
@@ -206,7 +206,7 @@ def make_items(
                 raise DecodeError(record.value.reason, record.value.problem)
             if record.value is None:
                 raise DecodeError(Reason.TOMBSTONE, "the record has no value")
-            if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MOST_KEY_BYTES:
+            if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES:
                 raise _oversized(record)
             message = decode(record.value)
             items.append(Item(record, progress, message, message.model or default_model))
@@ -222,12 +222,12 @@ def _oversized(record: ConsumerRecord) -> DecodeError:
         return DecodeError(
             Reason.TOO_LARGE,
             f"{headers.number} headers in {headers.size} bytes; "
-            f"{MOST_HEADERS} in {MOST_HEADER_BYTES} bytes are taken at most",
+            f"{MAX_HEADERS} in {MAX_HEADER_BYTES} bytes are taken at most",
         )
-    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MOST_KEY_BYTES} are taken at most")
+    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MAX_KEY_BYTES} are taken at most")
 
 
-def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list[Call]:
+def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list[ModelCall]:
     """One call for each model that the items name."""
     rows: dict[str, list[int]] = {}
     requests: dict[str, list[Request]] = {}
@@ -246,7 +246,7 @@ def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list
         )
         rows.setdefault(item.model, []).append(row)
         requests.setdefault(item.model, []).append(request)
-    return [Call(model, rows[model], requests[model], classifiers[model]) for model in rows]
+    return [ModelCall(model, rows[model], requests[model], classifiers[model]) for model in rows]
 
 
 def refused(error: RecordError, model: str) -> Rejection:

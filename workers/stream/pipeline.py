@@ -22,18 +22,18 @@ from labelstream.workers import tracing
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import Call, MicroBatch, make_calls, make_items
+from labelstream.workers.stream.batch import MicroBatch, ModelCall, make_calls, make_items
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery.base import Delivery
-from labelstream.workers.stream.flow_control.batch_sizer import Pace
-from labelstream.workers.stream.flow_control.circuit_breaker import Gate
-from labelstream.workers.stream.flow_control.failure_window import Breaker
-from labelstream.workers.stream.flow_control.poll_budget import Budget, Room
-from labelstream.workers.stream.producer.produced_batch import Shipment
+from labelstream.workers.stream.flow_control.batch_sizer import BatchSizer
+from labelstream.workers.stream.flow_control.circuit_breaker import CircuitBreaker
+from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
+from labelstream.workers.stream.flow_control.poll_budget import Budget, PollBudget
+from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.stats import Stats
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
 # Between two polls while something is in flight, by what the first one brought: nothing, or less than it was asked for.
@@ -46,7 +46,7 @@ SHIP_S = 1.0  # of one turn: where each record waits for its acknowledgement, a 
 class Pipeline:
     """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers.
 
-    `reach` is told the names of the points that the stream passes: tests end the process there.
+    `failpoint` is told the names of the points that the stream passes: tests end the process there.
     """
 
     def __init__(
@@ -56,31 +56,31 @@ class Pipeline:
         delivery: Delivery,
         classifiers: Mapping[str, Classifier],
         stats: Stats,
-        reach: Callable[[str], None] = lambda point: None,
-        breaker: Breaker | None = None,
+        failpoint: Callable[[str], None] = lambda point: None,
+        breaker: FailureRateWindow | None = None,
     ) -> None:
         self._settings, self._source, self._delivery, self._classifiers = settings, source, delivery, classifiers
-        self._reach = reach
+        self._failpoint = failpoint
         self._stats = stats
-        self.gate = Gate(settings.breaker, breaker or Breaker(settings.breaker), classifiers)
+        self.breaker = CircuitBreaker(settings.breaker, breaker or FailureRateWindow(settings.breaker), classifiers)
         first = FIRST_IN_FLIGHT if settings.max_in_flight == "auto" else settings.max_in_flight
-        self._pace = Pace(settings.max_poll_records, first, _in_flight_s(settings))
-        self._budget, self._room = Budget(settings.limits.max_in_flight_bytes), Room()
+        self._batch_sizer = BatchSizer(settings.max_poll_records, first, _in_flight_s(settings))
+        self._budget, self._room = Budget(settings.limits.max_in_flight_bytes), PollBudget()
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
         self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
-        self._shipped: deque[Shipment] = deque()
+        self._shipped: deque[ProducedBatch] = deque()
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
         self._polled_at = self._answered_at = self._failed_at = time.monotonic()
         self._pause_s = 0.0  # before the next poll
 
-    def keep_busy(self, calls: int) -> None:
+    def set_target_in_flight(self, calls: int) -> None:
         """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
         if self._settings.max_in_flight == "auto":
-            self._pace.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
+            self._batch_sizer.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
-    def turn(self, accept: bool) -> None:
+    def run_once(self, accept: bool) -> None:
         """One turn of the loop: ship, settle and commit, and take in what there is room for (with `accept`).
 
         Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
@@ -88,7 +88,7 @@ class Pipeline:
         self._wake.clear()  # first: what wakes us from here on is for the next turn
         self._ship()
         self._settle()
-        void = self._delivery.turn()
+        void = self._delivery.commit_when_due()
         if void is not None:
             unshipped = list(self._in_flight)[len(self._shipped) :]
             self._in_flight = deque([*void, *unshipped])
@@ -104,7 +104,7 @@ class Pipeline:
 
     def finished(self) -> bool:
         """Is nothing in flight but what the breaker holds back?"""
-        return self.drained() or (self.gate.held is not None and not self._shipped)
+        return self.drained() or (self.breaker.held is not None and not self._shipped)
 
     def flush(self) -> bool:
         """Commit what is done. False as long as something is left: turn, and call again."""
@@ -113,11 +113,11 @@ class Pipeline:
     def skip(self, partition: TopicPartition, offset: int) -> int | None:
         """Let a halted partition go on at `offset`. How many offsets are left out.
 
-        None as long as something before them is in flight or not committed: turn, and call again. Raises `Refused`
-        with the reason why not.
+        None as long as something before them is in flight or not committed: turn, and call again. Raises
+        `CommandRefused` with the reason why not.
         """
         progress = self._source.to_be_skipped(partition, offset)
-        if any(progress is other for batch in self._in_flight for other, _ in batch.ends) or not self.flush():
+        if any(progress is other for batch in self._in_flight for other, _ in batch.last_offsets) or not self.flush():
             return None
         return self._source.skip(progress, offset)
 
@@ -152,12 +152,12 @@ class Pipeline:
 
     def paused(self) -> bool:
         """Until something is repaired, or an operator has a word."""
-        return self.gate.held is not None or bool(self.troubles())
+        return self.breaker.held is not None or bool(self.troubles())
 
     def resume(self) -> int | None:
         """An operator's word: whatever it is paused for, it goes on. How many messages were held; None: no pause."""
         resumed = [classifier.resume() for classifier in self._classifiers.values()]
-        held = self.gate.resume()
+        held = self.breaker.resume()
         return 0 if held is None and any(resumed) else held
 
     def in_flight(self) -> Counter[int]:
@@ -182,7 +182,7 @@ class Pipeline:
                 self._pause_s = 0.0
             return []
         waits = accept and not self._in_flight
-        most = self._pace.records()
+        most = self._batch_sizer.next_size()
         self._room = self._budget.room(self._bytes())
         polled = self._source.poll(POLL_MS if waits else 0, paused, most, self._room)
         count = sum(len(records) for _, records in polled)
@@ -199,7 +199,10 @@ class Pipeline:
         """Would `_ship` send something now?"""
         batch = self._next_to_ship()
         return (
-            batch is not None and batch is not self.gate.held and batch.answered() and self._delivery.ready_for(batch)
+            batch is not None
+            and batch is not self.breaker.held
+            and batch.answered()
+            and self._delivery.ready_for(batch)
         )
 
     def _next_to_ship(self) -> MicroBatch | None:
@@ -210,7 +213,7 @@ class Pipeline:
         if len(self._in_flight) >= self._settings.most_in_flight or self._budget.spent(self._bytes()):
             return True
         unshipped = islice(self._in_flight, len(self._shipped), None)
-        return sum(not batch.answered() for batch in unshipped) >= self._pace.max_in_flight
+        return sum(not batch.answered() for batch in unshipped) >= self._batch_sizer.max_in_flight
 
     def _bytes(self) -> int:
         """What records between poll and acknowledgement, or commit, weigh."""
@@ -218,7 +221,7 @@ class Pipeline:
 
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
-        return max(batch.received_at, self.gate.released_at)
+        return max(batch.received_at, self.breaker.released_at)
 
     @staticmethod
     def _progressed_at(batch: MicroBatch) -> float:
@@ -226,13 +229,13 @@ class Pipeline:
 
     def _handing_over(self) -> bool:
         """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""
-        leaving_s = self._source.ownership.leaving_s()
+        leaving_s = self._source.assignment.leaving_s()
         if leaving_s is None:
             return False
         if leaving_s < self._settings.rebalance_drain_s:
             # What the breaker holds back is the next owner's.
-            moving = list(self._in_flight)[: None if self.gate.held is None else len(self._shipped)]
-            if any(progress.leaving for batch in moving for progress, _ in batch.ends):
+            moving = list(self._in_flight)[: None if self.breaker.held is None else len(self._shipped)]
+            if any(progress.leaving for batch in moving for progress, _ in batch.last_offsets):
                 return True
             if not self._delivery.flush():
                 return True
@@ -242,7 +245,7 @@ class Pipeline:
     def _submit(self, polled: Polled) -> None:
         if not polled:
             return
-        self._reach("after_poll")
+        self._failpoint("after_poll")
         settings = self._settings
         items = [
             item
@@ -262,7 +265,7 @@ class Pipeline:
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
         self._stats.received(batch.sizes, unknown)
         self._in_flight.append(batch)
-        self._reach("mid_inference")
+        self._failpoint("mid_inference")
 
     def _ship(self) -> None:
         until = time.monotonic() + SHIP_S
@@ -273,10 +276,10 @@ class Pipeline:
             if not self._delivery.ready_for(batch):
                 return
             batch.note_answered()
-            if batch is not self.gate.held and not batch.admitted:
+            if batch is not self.breaker.held and not batch.admitted:
                 self._answered_at = time.monotonic()
-                self._pace.shipped(len(batch.items), self._since(batch))
-            if not self.gate.passes(batch):
+                self._batch_sizer.shipped(len(batch.items), self._since(batch))
+            if not self.breaker.passes(batch):
                 return
             self._source.beginning.caution.go_on()
             shipment = self._delivery.ship(batch)
@@ -285,7 +288,7 @@ class Pipeline:
             if shipment.rest is not None:
                 self._in_flight.insert(len(self._shipped), shipment.rest)
             shipment.on_last_ack(self._wake.set)
-            self._reach("after_send")
+            self._failpoint("after_send")
 
     def _settle(self) -> None:
         try:
@@ -297,7 +300,7 @@ class Pipeline:
         except StreamError as error:
             self._delivery.failed(error)
 
-    def _answered(self, call: Call) -> bool:
+    def _answered(self, call: ModelCall) -> bool:
         """Is the answer there? An infrastructure error is never a record's fault: it is asked again, for good."""
         if not call.future.done():
             return False
@@ -309,7 +312,7 @@ class Pipeline:
         if call.retry_at is None:
             pause_s = call.fail()
             self._failed_at = time.monotonic()
-            log.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
+            logger.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
             self._stats.retried(call.model)
         elif time.monotonic() >= call.retry_at:
             call.resubmit()

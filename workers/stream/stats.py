@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from labelstream.workers.histogram import Histogram
 
 LATENCY_SAMPLES = 2_000
-MOST_LABELS = 200  # of one model: each is a time series
+MAX_LABELS = 200  # of one model: each is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
 _COUNTS = ("unknown_fields", "restarts", "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
 
@@ -130,7 +130,7 @@ class Stats:
     def _count_labels(self, labels: Counter[tuple[str, str]]) -> None:
         known = self._sent.labels
         for (model, label), count in labels.items():
-            new = (model, label) not in known and sum(of == model for of, _ in known) >= MOST_LABELS
+            new = (model, label) not in known and sum(of == model for of, _ in known) >= MAX_LABELS
             known[model, OTHER if new else label] += count
 
     def _of(self, partition: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.errors import Fenced, LabelstreamError, Refused, StreamError
+from labelstream.workers.errors import CommandRefused, Fenced, LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
 from labelstream.workers.stream.broker.topics import check_topics
@@ -28,19 +28,19 @@ from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions
-from labelstream.workers.stream.flow_control.failure_window import Breaker
+from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.client import make_producer, make_transactional_producer
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
-from labelstream.workers.stream.supervision.commands import Answer, Command, Commands
+from labelstream.workers.stream.supervision.commands import Command, CommandAnswer, Commands
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
-from labelstream.workers.stream.supervision.restart_backoff import Restarts
+from labelstream.workers.stream.supervision.restart_backoff import RestartBackoff
 from labelstream.workers.stream.supervision.stall_detector import SILENT_S, Watch
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 LOOP_STALL_S = 60.0  # a healthy turn takes 0.1 s
 CLOSE_MS = 5_000
 
@@ -48,7 +48,7 @@ CLOSE_MS = 5_000
 class PipelineWorker:
     """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close.
 
-    `reach` is told the names of the points that the stream passes: tests end the process there.
+    `failpoint` is told the names of the points that the stream passes: tests end the process there.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class PipelineWorker:
         settings: Settings,
         classifiers: Mapping[str, Classifier],
         worker_id: str,
-        reach: Callable[[str], None] = lambda point: None,
+        failpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._name, self._settings, self._classifiers = name, settings, classifiers
         self._pipeline_settings = settings.pipelines[name]
-        self._id, self._reach = worker_id, reach
+        self._id, self._failpoint = worker_id, failpoint
         # Of this process, whatever is started anew in it. Fencing between workers comes from the group's generation; a
         # fixed id would make two clusters in one group fence each other without end.
         self._transactional_id = f"{settings.group_id(name)}-{uuid.uuid4().hex}"
         self._stats = Stats()
         self._alarms, self._commands = Alarms(name, self._stats), Commands()
         # Over restarts of the stream: what tripped it will come again.
-        self._breaker = Breaker(self._pipeline_settings.breaker)
+        self._breaker = FailureRateWindow(self._pipeline_settings.breaker)
         self._stopping = threading.Event()
         self._drain_until = float("inf")
         self._failure: BaseException | None = None
         self._trouble: LabelstreamError | None = None
         self._turned_at = time.monotonic()
         self._state = "starting"
-        self._restarts = Restarts()
+        self._restarts = RestartBackoff()
         self._history, self._lives, self._stalled = GroupHistory(), Lives(), False
         self._backlog: dict[int, tuple[int, int]] = {}
         self._calls: int | None = None
@@ -124,15 +124,15 @@ class PipelineWorker:
                 f"(stall_timeout_s is {self._stall_s:.0f})"
             )
 
-    def command(self, command: Command, timeout_s: float) -> "Future[Answer]":
+    def command(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]":
         """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
         return self._commands.take(command, timeout_s)
 
-    def keep_busy(self, calls: int) -> None:
-        """See `Pipeline.keep_busy`; from any thread, at any time."""
+    def set_target_in_flight(self, calls: int) -> None:
+        """See `Pipeline.set_target_in_flight`; from any thread, at any time."""
         self._calls = calls
         if (pipeline := self._pipeline) is not None:
-            pipeline.keep_busy(calls)
+            pipeline.set_target_in_flight(calls)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Stop fetching, finish what is in flight, commit, leave the group. Blocks; may be called again.
@@ -186,7 +186,7 @@ class PipelineWorker:
                 pause_s = self._restarts.ended(self._stats.delivered())
                 self._trouble, self._state = error, "restarting"
                 self._stats.add(restarts=1)
-                log.error(
+                logger.error(
                     "pipeline %s: %s; starting anew from the committed offsets in %.0f s", self._name, error, pause_s
                 )
                 self._stopping.wait(pause_s)
@@ -212,11 +212,11 @@ class PipelineWorker:
         try:
             self._make_producer().close(0)
         except (StreamError, KafkaError) as error:
-            log.warning("pipeline %s: its last transaction may hold back its partitions (%s)", self._name, error)
+            logger.warning("pipeline %s: its last transaction may hold back its partitions (%s)", self._name, error)
 
     def _fail(self, error: BaseException) -> None:
         self._failure, self._state = error, "failed"
-        log.critical(
+        logger.critical(
             "pipeline %s stopped: %s",
             self._name,
             error,
@@ -241,10 +241,16 @@ class PipelineWorker:
             stack.push(source.beginning.on_exit)
             delivery = self._make_delivery(source, producer)
             self._pipeline = pipeline = Pipeline(
-                self._pipeline_settings, source, delivery, self._classifiers, self._stats, self._reach, self._breaker
+                self._pipeline_settings,
+                source,
+                delivery,
+                self._classifiers,
+                self._stats,
+                self._failpoint,
+                self._breaker,
             )
             if self._calls is not None:
-                pipeline.keep_busy(self._calls)
+                pipeline.set_target_in_flight(self._calls)
             stack.callback(self._forget_pipeline)
             dead_share = DeadLetterShare(self._pipeline_settings.breaker, self._stats)
             self._watch = Watch(self._name, pipeline, source, dead_share, self._pipeline_settings.stall_timeout_s)
@@ -260,14 +266,16 @@ class PipelineWorker:
         make = partial(
             make_transactional_producer, self._config, self._settings.kafka, self._limits.sizes(), transactional_id
         )
-        return TransactionalProducer(make, self._settings.group_id(self._name), self._pipeline_settings, self._reach)
+        return TransactionalProducer(
+            make, self._settings.group_id(self._name), self._pipeline_settings, self._failpoint
+        )
 
     def _make_delivery(self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer) -> Delivery:
         kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
         sink = ResultSink(self._name, settings, producer, self._limits)
         if isinstance(producer, TransactionalProducer):
             return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
-        return AtLeastOnce(settings, source, sink, stats, self._reach)
+        return AtLeastOnce(settings, source, sink, stats, self._failpoint)
 
     def _forget_pipeline(self) -> None:
         self._pipeline = None
@@ -275,19 +283,19 @@ class PipelineWorker:
     def _turn_until_stopped(self, pipeline: Pipeline, source: RecordSource) -> None:
         self._turned_at = time.monotonic()
         while not self._stopping.is_set():
-            pipeline.turn(accept=True)
+            pipeline.run_once(accept=True)
             self._turned(source)
             self._commands.obey(partial(_execute, pipeline))
         self._state = "draining"
         while not pipeline.finished() and time.monotonic() < self._drain_until:
-            pipeline.turn(accept=False)
+            pipeline.run_once(accept=False)
             self._turned(source)
         drained = pipeline.drained()
         while not pipeline.flush():  # a transaction is to be ended, or a rebalance: by turning
             if time.monotonic() > self._drain_until:
                 drained = False
                 break
-            pipeline.turn(accept=False)
+            pipeline.run_once(accept=False)
         if drained or not self._stalled:  # else what is in flight is to blame
             source.beginning.take_back()
         self._state = "drained" if drained else "stopped with messages in flight"
@@ -299,17 +307,17 @@ class PipelineWorker:
         alarms = self._watch.look()
         if alarms is not None:
             self._alarms.update("watch", alarms)
-        if self._state in ("starting", "restarting") and source.ownership.held():
+        if self._state in ("starting", "restarting") and source.assignment.held():
             self._state, self._trouble = "running", None
             self._restarts.settled()
 
 
 def _execute(pipeline: Pipeline, command: Command) -> str | None:
-    """What was done; None: not yet. Raises `Refused`."""
+    """What was done; None: not yet. Raises `CommandRefused`."""
     if command["name"] == "resume":
         held = pipeline.resume()
         if held is None:
-            raise Refused("it is not paused", ours=False)
+            raise CommandRefused("it is not paused", ours=False)
         return f"goes on with {held} messages that were held"
     partition = TopicPartition(command["topic"], command["partition"])
     skipped = pipeline.skip(partition, command["offset"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings
 
 
@@ -31,10 +31,10 @@ class NullPredictor:
     def memory(self) -> dict[str, int]:
         return {}
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         return partial(self.predict, packed, top_k)
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         shape = len(packed.lengths), min(top_k, self._most) if self._ranked else self._most
         label_ids = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape).copy() if self._ranked else None
         return ScoredSequences(label_ids, np.full(shape, 1 / self._most, np.float32), {})

@@ -15,7 +15,7 @@ APP, DEPLOYMENT = "labelstream-textbook", "textbook"
 CALLS_PER_BATCH = 4  # kept open for each place in a batch, so that the next one is always full
 
 
-class TextbookReplica:
+class ServeBatchReplica:
     """`dtype`: torch's name of it. `threads`: Ray would give it one, and make it slow."""
 
     def __init__(self, source: str, dtype: str, device: str, threads: int) -> None:
@@ -42,7 +42,7 @@ class TextbookReplica:
 def textbook_application(source: str, dtype: str, device: str, threads: int) -> serve.Application:
     gpus = 1 if device == "cuda" else 0
     return (
-        serve.deployment(TextbookReplica)
+        serve.deployment(ServeBatchReplica)
         .options(  # type: ignore[attr-defined]
             name=DEPLOYMENT,
             max_ongoing_requests=10_000,
@@ -52,7 +52,7 @@ def textbook_application(source: str, dtype: str, device: str, threads: int) -> 
     )
 
 
-class Textbook:
+class ServeBatch:
     """A client of it, which keeps many calls open. `latencies_ms`: of the calls of the last `answer`."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from labelstream.deploy.bench.measures.timing import Took, timed
 CLASSIFICATION, ZERO_SHOT = "text-classification", "zero-shot-classification"
 BATCH_SIZES = {"cpu": (1, 8, 32), "cuda": (1, 32, 128, 512)}
 _SHARE = 10  # it gets so many times fewer texts: it is slow
-_LEAST_SEQUENCES = 64
+_MIN_SEQUENCES = 64
 _TRIAL_SEQUENCES = 32
 
 
@@ -41,7 +41,7 @@ class BestPipeline:
         self.dtype = str(self.model.dtype).removeprefix("torch.")
         self._options = {"candidate_labels": list(labels)} if labels else {"top_k": None, "truncation": True}
         per_text = max(1, len(labels))
-        self._texts = list(texts[: max(_LEAST_SEQUENCES // per_text, len(texts) // _SHARE)])
+        self._texts = list(texts[: max(_MIN_SEQUENCES // per_text, len(texts) // _SHARE)])
         trial = self._texts[: max(2, _TRIAL_SEQUENCES // per_text)]
         self._run(trial, 1)
         sizes = BATCH_SIZES[device.type]

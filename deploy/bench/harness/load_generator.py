@@ -23,7 +23,7 @@ WINDOW_BYTES, WINDOW = 2_000_000, 4_096
 _STEP = 256  # sent before one looks at the window again
 
 
-class Traffic:
+class LoadGenerator:
     """Of one pipeline. `paced`: no more are on their way than the in-memory broker keeps. Owns a thread.
 
     Everything that is sent has a number of its own, which comes back as the result's `id`.
@@ -132,8 +132,8 @@ class Traffic:
 
 
 @contextmanager
-def traffic(kafka: KafkaSettings, topics: Topics, paced: bool) -> Iterator[Traffic]:
-    made = Traffic(kafka, topics, paced)
+def traffic(kafka: KafkaSettings, topics: Topics, paced: bool) -> Iterator[LoadGenerator]:
+    made = LoadGenerator(kafka, topics, paced)
     try:
         yield made
     finally:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from labelstream.workers.engine.backends.pytorch.last_layer import narrow
+from labelstream.workers.engine.backends.pytorch.last_layer import prune_last_layer
 
 _SHORT, _LONG = 16, 64
 _SIDE = {"cpu": 2_048, "cuda": 8_192}
@@ -34,7 +34,7 @@ class Flops:
     def __init__(self, model: Any, longest: int, narrowed: bool = False) -> None:
         if narrowed:
             model = copy.deepcopy(model)
-            narrow(model)
+            prune_last_layer(model)
         lengths = [max(2, min(longest, length)) for length in (_SHORT, (_SHORT + _LONG) // 2, _LONG)]
         counts = [_count(model, length) for length in lengths]
         self._polynomial = np.polyfit(lengths, counts, 2)

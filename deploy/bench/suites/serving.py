@@ -11,7 +11,7 @@ import transformers
 from ray import serve
 
 from labelstream.deploy.app import model_application
-from labelstream.deploy.bench.baselines import serve_batch as textbook
+from labelstream.deploy.bench.baselines import serve_batch
 from labelstream.deploy.bench.baselines.transformers_pipeline import BATCH_SIZES, padding_waste
 from labelstream.deploy.bench.harness.application import model_stats
 from labelstream.deploy.bench.harness.topics import MODEL, settings_for, topics_of
@@ -60,20 +60,20 @@ def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
     runtime.deploy(settings, app=model_application(MODEL, settings))
     device = device_for(plan.source, plan.device)
     folder, _ = resolve(plan.source, None)
-    app = textbook.textbook_application(str(folder.resolve()), plan.precision.name, device.type, usable_cores())
-    serve.run(app, name=textbook.APP, route_prefix=None)
+    app = serve_batch.textbook_application(str(folder.resolve()), plan.precision.name, device.type, usable_cores())
+    serve.run(app, name=serve_batch.APP, route_prefix=None)
     handle = serve.get_deployment_handle(model_deployment(MODEL), APP)
     try:
         with closing(ServeClassifier(MODEL, handle, TIMEOUT_S, TIMEOUT_S)) as classifier:
             yield classifier
     finally:
-        serve.delete(textbook.APP)
+        serve.delete(serve_batch.APP)
         serve.delete(APP)
 
 
 class _Comparison:
     def __init__(self, plan: Plan, classifier: ServeClassifier, say: Say) -> None:
-        self._plan, self._classifier, self._theirs = plan, classifier, textbook.Textbook()
+        self._plan, self._classifier, self._theirs = plan, classifier, serve_batch.ServeBatch()
         description = classifier.description
         self._texts = plan.texts_for(description)
         self._few = self._texts[: max(LEAST, len(self._texts) // SHARE)]

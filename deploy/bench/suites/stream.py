@@ -11,7 +11,7 @@ from typing import Any
 from labelstream.deploy.bench.baselines.bare_kafka import bare_cpu_s
 from labelstream.deploy.bench.baselines.null_model import NullReplica
 from labelstream.deploy.bench.harness.application import cpu_s, model_stats, processes, running, worker_stats_now
-from labelstream.deploy.bench.harness.load_generator import Traffic, traffic
+from labelstream.deploy.bench.harness.load_generator import LoadGenerator, traffic
 from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.measures.timing import median, percentiles
 from labelstream.deploy.bench.suites.engine import Comparison, Plan, Say, said
@@ -30,7 +30,7 @@ Rounds = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class StreamPlan(Plan):
-    """`kafka`: a broker that holds all of `topics`, whose names begin with `runs`'. `paced`: as `Traffic` has it.
+    """`kafka`: a broker that holds all of `topics`, whose names begin with `runs`'. `paced`: as `LoadGenerator` has it.
 
     `light`: how many lone messages; `load_s`: seconds of each offered load, 0 for none; `null_count`: messages for each
     measurement of the worker's own CPU.
@@ -96,12 +96,12 @@ def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
     return _together(figures, rounds, latency, worker, dead, plan.paced)
 
 
-def _bare(plan: StreamPlan, way: Traffic, turn: int, count: int) -> float:
+def _bare(plan: StreamPlan, way: LoadGenerator, turn: int, count: int) -> float:
     return bare_cpu_s(plan.kafka, plan.bare, plan.bare_group(turn), count, way.result_bytes())
 
 
 def _throughput(
-    plan: StreamPlan, comparison: Comparison, way: Traffic, texts: list[str], say: Say
+    plan: StreamPlan, comparison: Comparison, way: LoadGenerator, texts: list[str], say: Say
 ) -> list[dict[str, float]]:
     """Alternating rounds of all ways."""
     way.stream(texts)  # caches warm, as in a worker that has been running for a minute
@@ -114,7 +114,7 @@ def _throughput(
     return rounds
 
 
-def _streamed(way: Traffic, texts: list[str]) -> dict[str, float]:
+def _streamed(way: LoadGenerator, texts: list[str]) -> dict[str, float]:
     """Texts per second, and the shares of that time in which the device, and one core in the worker, were busy."""
     pids, before = processes(), model_stats()
     cpu = [cpu_s(pid) for pid in pids]
@@ -131,7 +131,7 @@ def _streamed(way: Traffic, texts: list[str]) -> dict[str, float]:
     }
 
 
-def _latency(plan: StreamPlan, way: Traffic, texts: list[str], capacity: float, say: Say) -> dict[str, Any]:
+def _latency(plan: StreamPlan, way: LoadGenerator, texts: list[str], capacity: float, say: Say) -> dict[str, Any]:
     """`light`: lone messages; `load`: under shares of the capacity, in messages per second."""
     found: dict[str, Any] = {"light": _light(way, texts, plan.light)}
     load = []
@@ -150,7 +150,7 @@ def _latency(plan: StreamPlan, way: Traffic, texts: list[str], capacity: float, 
     return found | ({"load": load} if load else {})
 
 
-def _light(way: Traffic, texts: list[str], count: int) -> dict[str, Any]:
+def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
     """One message at a time: from its timestamp to its result, the forward that it took, and what is between them.
 
     `worker_ms`: of the way the part in the worker, from the poll that brings the message to the acknowledgement of its

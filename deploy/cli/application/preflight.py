@@ -36,7 +36,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
     """Topics, permissions and sizes of all pipelines."""
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.broker.connection import connected_config, explained, is_in_memory
+    from labelstream.workers.stream.broker.connection import connected_config, is_in_memory, translate_kafka_errors
     from labelstream.workers.stream.broker.group_permission import check_group
 
     try:
@@ -44,7 +44,7 @@ def check_kafka(settings: Any, remarks: Remarks) -> None:
         if is_in_memory(config):
             remarks.notes.append("kafka: this is an in-memory broker, which makes topics by itself and permits all")
             return
-        with explained(settings.kafka), closing(KafkaAdminClient(**config)) as admin:
+        with translate_kafka_errors(settings.kafka), closing(KafkaAdminClient(**config)) as admin:
             for name in settings.pipelines:
                 _check_topics(admin, name, settings.pipelines[name], remarks)
                 try:

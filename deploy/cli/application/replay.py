@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from labelstream.deploy.cli.common.arguments import parse_place
+from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config
 from labelstream.deploy.cli.common.console import plural, say
 from labelstream.workers.errors import ConfigError, StartError
@@ -62,10 +62,10 @@ def replay(
         raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
     broker = connect(settings.kafka)
-    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+    with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         _require_stopped(admin, pipeline, group)
         target: Any = wanted or time_ms or ("latest" if to_latest else "earliest")
         moves = _moves(admin, topic, group, target)
@@ -94,7 +94,7 @@ def _milliseconds(text: str) -> int:
 def _wanted(places: list[str], topic: str) -> Numbers:
     wanted: Numbers = {}
     for text in places:
-        place = parse_place(text, "--to-offset")
+        place = parse_topic_partition_offset(text, "--to-offset")
         if place.topic != topic:
             raise ConfigError("--to-offset", f"{place.topic} is not the pipeline's input", f"that is {topic}")
         wanted[place.partition] = place.offset

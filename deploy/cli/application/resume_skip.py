@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.arguments import parse_place
+from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.console import escape, plural
 from labelstream.deploy.cli.common.process_group import Address, address_of
 from labelstream.workers.errors import ConfigError, StartError
@@ -29,7 +29,7 @@ def skip(
     address: Address = "auto",
 ) -> None:
     """Let a partition go on behind a corrupt batch. What lies before OFFSET is left out for good."""
-    topic, partition, offset = parse_place(place, "TOPIC:PARTITION:OFFSET")
+    topic, partition, offset = parse_topic_partition_offset(place, "TOPIC:PARTITION:OFFSET")
     command = {"name": "skip", "topic": topic, "partition": partition, "offset": offset}
     answers = _tell(pipeline, command, address)
     theirs = [(worker, answer) for worker, answer in answers.items() if answer["status"] != "absent"]

@@ -10,10 +10,10 @@ import typer
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
-from labelstream.deploy.cli.common.process_group import go_on_sheltered, note_address
+from labelstream.deploy.cli.common.process_group import note_address, run_in_new_session
 from labelstream.workers.errors import ConfigError, StartError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
 PATIENCE_S = 60.0  # without an answer of the board; Serve restarts what it can meanwhile
 
@@ -52,18 +52,18 @@ def run(
             "that Ray has a port of its own: see `ray start --metrics-export-port`",
         )
     settings = load_config(config)
-    folder = go_on_sheltered() if address is None else None
+    folder = run_in_new_session() if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
             _run(settings, address, folder, metrics_port)
         except KeyboardInterrupt:
-            log.info("stopped")
+            logger.info("stopped")
 
 
 def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
-    log.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
+    logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
 
     with runtime.ray_for(settings, address, metrics_port), stops_on_signals():
@@ -71,7 +71,7 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
             if folder is not None:
                 note_address(folder, runtime.address())
             for name, pipeline in settings.pipelines.items():
-                log.info(
+                logger.info(
                     "pipeline %s: %s -> %s, dead letters to %s, model %s, %s",
                     name,
                     pipeline.input,
@@ -81,10 +81,12 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
                     plural(pipeline.workers.max, "worker"),
                 )
             runtime.deploy(settings, on_progress=_log_progress)
-            log.info("everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started)
+            logger.info(
+                "everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started
+            )
             _watch(runtime)
         finally:
-            log.info("stopping: finishing and committing what is in flight")
+            logger.info("stopping: finishing and committing what is in flight")
             if address is not None:
                 runtime.undeploy(settings)
 
@@ -96,7 +98,7 @@ def _formatter(settings: Any) -> logging.Formatter | None:
 
 
 def _log_progress(states: dict[str, str]) -> None:
-    log.info("%s", ", ".join(f"{name} {state.lower()}" for name, state in states.items()))
+    logger.info("%s", ", ".join(f"{name} {state.lower()}" for name, state in states.items()))
 
 
 def _watch(runtime: Any) -> None:
@@ -106,7 +108,7 @@ def _watch(runtime: Any) -> None:
         while True:
             time.sleep(LINE_EVERY_S)
             for pipeline in seen.pipelines(_ask(runtime)):
-                log.info("%s", escape(view.line(pipeline)))
+                logger.info("%s", escape(view.line(pipeline)))
     from rich.live import Live
 
     # Log lines scroll above the table: Live takes stderr over while it runs.
@@ -126,7 +128,7 @@ def _ask(runtime: Any) -> dict[str, Any]:
         except StartError as error:
             if time.monotonic() > until:
                 raise
-            log.warning("no status: %s", error)
+            logger.warning("no status: %s", error)
             time.sleep(1.0)
 
 

@@ -67,7 +67,7 @@ class StatusView:
         self._before: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
-        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
+        """Of `labelstream.deploy.control.control_plane.ControlPlane.status()`."""
         scaling = status.get("scaling", {})
         return [
             self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
@@ -75,7 +75,7 @@ class StatusView:
         ]
 
     def models(self, status: Mapping[str, Any]) -> list[ModelView]:
-        """Of `labelstream.deploy.control.control_plane.Board.status()`."""
+        """Of `labelstream.deploy.control.control_plane.ControlPlane.status()`."""
         targets = status.get("scaling", {}).get("targets", {})
         return [
             ModelView(

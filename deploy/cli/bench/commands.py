@@ -13,7 +13,7 @@ from labelstream.deploy.cli.bench.backends import backends
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import OptionalConfig, connect, kafka_settings
 from labelstream.deploy.cli.common.console import say, stops_on_signals
-from labelstream.deploy.cli.common.process_group import go_on_sheltered
+from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.workers.errors import ConfigError
 
 TASKS = ("text-classification", "zero-shot-classification")
@@ -84,7 +84,7 @@ def serve(
 
     On a local Ray, without Kafka; the same texts, in the same dtype, in alternating rounds.
     """
-    go_on_sheltered()
+    run_in_new_session()
     with _stopping():
         from labelstream.deploy.bench.suites.engine import Plan
         from labelstream.deploy.bench.suites.serving import measure
@@ -133,7 +133,7 @@ def stream(
         from labelstream.deploy.bench.measures.plot import pyplot
 
         pyplot()  # before the work
-    go_on_sheltered()
+    run_in_new_session()
     with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
         from labelstream.deploy.bench.suites.stream import StreamPlan, measure
         from labelstream.deploy.cli.common.connect import made_topics

@@ -87,8 +87,8 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
     return Goal(chosen.target_drain_s, chosen.max_lag_s, model.replicas.min), cluster._replace(
         calls=chosen.most_in_flight,
         call_messages=min(ORDINARY_RECORDS, chosen.max_poll_records),
-        most_replicas=model.replicas.max,
-        most_workers=chosen.workers.max,
+        max_replicas=model.replicas.max,
+        max_workers=chosen.workers.max,
     )
 
 
@@ -110,7 +110,7 @@ def _one(path: Path, cluster: "Cluster", goal: "Goal", partitions: int, plot: Pa
 def _figures(outcome: "Outcome") -> dict[str, float]:
     return {
         "gpu_hours": outcome.gpu_hours,
-        "least_gpu_hours": outcome.least_gpu_hours,
+        "least_gpu_hours": outcome.min_gpu_hours,
         "late_s": outcome.late_s,
         "late_share": outcome.late_share,
         "p99_s": outcome.p99_s,

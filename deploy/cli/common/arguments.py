@@ -10,15 +10,15 @@ DEMO_MODEL = Path(__file__).parents[2] / "demo" / "model"
 _PLACE = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
 
 
-class Place(NamedTuple):
+class TopicPartitionOffset(NamedTuple):
     topic: str
     partition: int
     offset: int
 
 
-def parse_place(text: str, option: str) -> Place:
+def parse_topic_partition_offset(text: str, option: str) -> TopicPartitionOffset:
     """Raises ConfigError naming `option`."""
     found = _PLACE.fullmatch(text)
     if found is None:
         raise ConfigError(option, f"{text!r} is not TOPIC:PARTITION:OFFSET", "for example feedback.raw:3:4711")
-    return Place(found["topic"], int(found["partition"]), int(found["offset"]))
+    return TopicPartitionOffset(found["topic"], int(found["partition"]), int(found["offset"]))

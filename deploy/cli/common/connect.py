@@ -76,11 +76,11 @@ def require_topic(broker: Broker, topic: str, right: str) -> None:
     """
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.broker.connection import explained, is_in_memory
+    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 
     if is_in_memory(broker.config):
         return
-    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+    with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         found = admin.describe_topics([topic])[0]
     allowed = found.get("authorized_operations")
     if found["error_code"] == NOT_ALLOWED or (not found["error_code"] and allowed is not None and right not in allowed):
@@ -99,28 +99,28 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
     Records of open or aborted transactions stay hidden. Raises StartError.
     """
     from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of
-    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
-    with explained(broker.settings):
+    with translate_kafka_errors(broker.settings):
         consumer = make_reader(broker.config, from_beginning)
     try:
-        with explained(broker.settings):
+        with translate_kafka_errors(broker.settings):
             partitions = [partition for topic in topics for partition in partitions_of(consumer, topic)]
             missing = [topic for topic in topics if all(partition.topic != topic for partition in partitions)]
             if missing:
                 raise StartError(f"topic {missing[0]}: there is no such topic yet; create it, or produce to it first")
             consumer.assign(partitions)
             (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)(*partitions)
-        yield consumer  # outside of `explained`: a closed pipe of the caller's is no broker's fault
+        yield consumer  # outside of `translate_kafka_errors`: a closed pipe of the caller's is no broker's fault
     finally:
         consumer.close(autocommit=False, timeout_ms=2_000)
 
 
 def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
     """The next records, of all partitions. Raises StartError."""
-    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
-    with explained(broker.settings):
+    with translate_kafka_errors(broker.settings):
         return [record for records in consumer.poll(timeout_ms=timeout_ms).values() for record in records]
 
 
@@ -130,21 +130,21 @@ def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) ->
     from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
-    from labelstream.workers.stream.broker.connection import explained, is_in_memory
+    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
     from labelstream.workers.stream.broker.topics import make_in_memory
 
     if is_in_memory(broker.config):
-        with explained(broker.settings):
+        with translate_kafka_errors(broker.settings):
             make_in_memory(broker.config, topics)
         yield
         return
     admin: Any
-    with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+    with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         admin.create_topics({topic: {"num_partitions": PARTITIONS} for topic in topics}, wait_for_metadata=True)
     try:
         yield
     finally:
-        with explained(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
             admin.delete_topics(list(topics))
             for group in groups:
                 with suppress(GroupIdNotFoundError):  # interrupted before anybody joined

@@ -34,7 +34,7 @@ Address = Annotated[
 ]
 
 
-def go_on_sheltered() -> Path:
+def run_in_new_session() -> Path:
     """Returns in the child, with the folder. Here it ends with the child's exit code, when no process of it is left.
 
     Ray keeps its sockets and logs in a folder that is removed with it. To be called before any thread is started.

@@ -52,7 +52,7 @@ class _Offsets:
         )
 
 
-class Ledger:
+class Accounting:
     """Thread-safe. Offsets are those of the demo's input topic, which begins at 0 and holds nothing of others."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import stops_on_signals
-from labelstream.deploy.cli.common.process_group import go_on_sheltered
+from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.workers.errors import ConfigError, ModelError, StartError
 
 PIPELINE, MODEL = "feedback", "sentiment"
@@ -44,7 +44,7 @@ def demo(
     on purpose), reads results and dead letters back from their topics and counts every message. Leaves nothing
     running. Exit code 0: every message is accounted for. 1: not. 130: interrupted before that.
     """
-    go_on_sheltered()
+    run_in_new_session()
     code = INTERRUPTED
     with stops_on_signals():
         try:
@@ -110,11 +110,11 @@ def _stream(
     runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
 ) -> int:
     """Feed, read back, show, sum up; returns the exit code."""
-    from labelstream.deploy.cli.demo.accounting import Ledger
+    from labelstream.deploy.cli.demo.accounting import Accounting
     from labelstream.deploy.cli.demo.stream import Feeder, ReadBack
     from labelstream.deploy.cli.demo.view import shown, summary
 
-    ledger, started, interrupted = Ledger(), time.monotonic(), False
+    ledger, started, interrupted = Accounting(), time.monotonic(), False
     read_back = ReadBack(broker, topics, feedback, ledger)
     feeder = Feeder(broker, topics.input, feedback, count, ledger)
     try:

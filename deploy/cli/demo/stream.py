@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import Any, NamedTuple
 
 from labelstream.deploy.cli.common.connect import Broker, poll, reader
-from labelstream.deploy.cli.demo.accounting import Ledger
+from labelstream.deploy.cli.demo.accounting import Accounting
 from labelstream.deploy.cli.topics.record_view import REASON, headers_of
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import LabelstreamError, StartError
@@ -71,7 +71,7 @@ def _id_and_text(line: bytes) -> tuple[str, str]:
 class Feeder:
     """Sends `count` messages (None: for ever) to the input topic, at the pace at which they come back."""
 
-    def __init__(self, broker: Broker, topic: str, feedback: Feedback, count: int | None, ledger: Ledger) -> None:
+    def __init__(self, broker: Broker, topic: str, feedback: Feedback, count: int | None, ledger: Accounting) -> None:
         self._broker, self._topic, self._feedback, self._count, self._ledger = broker, topic, feedback, count, ledger
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="feeder", daemon=True)
@@ -94,10 +94,10 @@ class Feeder:
             self._ledger.fail(error)
 
     def _feed(self) -> None:
-        from labelstream.workers.stream.broker.connection import explained
+        from labelstream.workers.stream.broker.connection import translate_kafka_errors
         from labelstream.workers.stream.producer.client import make_producer
 
-        with explained(self._broker.settings):
+        with translate_kafka_errors(self._broker.settings):
             producer = make_producer(self._broker.config, self._broker.settings, [1_000_000])
             done = 0
             try:
@@ -120,7 +120,7 @@ class ReadBack:
     `recent`: the latest results, newest last.
     """
 
-    def __init__(self, broker: Broker, topics: Topics, feedback: Feedback, ledger: Ledger) -> None:
+    def __init__(self, broker: Broker, topics: Topics, feedback: Feedback, ledger: Accounting) -> None:
         self._broker, self._topics, self._feedback, self._ledger = broker, topics, feedback, ledger
         self.recent: deque[Answer] = deque(maxlen=RECENT)
         self._stopping = Event()

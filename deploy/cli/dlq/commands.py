@@ -147,10 +147,10 @@ def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None)
 
 def _ledger(broker: Broker, topic: str) -> Any:
     from labelstream.workers.stream.broker.connection import is_in_memory
-    from labelstream.workers.stream.dlq.ledger import Ledger, ledger_topic, peek_ledger
+    from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_topic, peek_ledger
 
     if is_in_memory(broker.config):  # which would make the topic, and has no redrives
-        return Ledger()
+        return RedriveLedger()
     return peek_ledger(broker.config, broker.settings, ledger_topic(topic))
 
 

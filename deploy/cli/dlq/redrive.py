@@ -73,10 +73,13 @@ class _Redrive:
 
     def run(self, dry_run: bool, yes: bool) -> None:
         from labelstream.workers.stream.dlq.query import bounds_of
-        from labelstream.workers.stream.dlq.source_records import Origins
+        from labelstream.workers.stream.dlq.source_records import SourceRecords
 
         config, kafka, to = self._broker.config, self._broker.settings, self._target.topic
-        with reader(self._broker, [self._dead_letter], True) as consumer, closing(Origins(config, kafka)) as origins:
+        with (
+            reader(self._broker, [self._dead_letter], True) as consumer,
+            closing(SourceRecords(config, kafka)) as origins,
+        ):
             bounds = bounds_of(config, kafka, consumer, self._wanted)  # once: what was asked about is what is sent
             if not yes or dry_run:
                 plan = self._look(consumer, origins, bounds)

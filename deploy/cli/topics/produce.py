@@ -82,11 +82,11 @@ class _Acknowledged:
 def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> None:
     from kafka.errors import KafkaError
 
-    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
     from labelstream.workers.stream.producer.client import make_producer
 
     acknowledged, started, sent = _Acknowledged(), time.monotonic(), 0
-    with explained(broker.settings):
+    with translate_kafka_errors(broker.settings):
         producer = make_producer(
             broker.config, broker.settings, [LARGEST_RECORD_BYTES], broker.settings.delivery_timeout_ms
         )

@@ -74,9 +74,9 @@ def _endless(broker: Broker, consumer: Any) -> Iterator[Any]:
 
 def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Any]:
     from labelstream.workers.stream.broker.bounded_reader import read_up_to
-    from labelstream.workers.stream.broker.connection import explained
+    from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
-    with explained(broker.settings):
+    with translate_kafka_errors(broker.settings):
         ends = consumer.end_offsets(consumer.assignment())
     yield from read_up_to(broker.settings, consumer, ends)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 # One runs and one waits; replicas join what waits, and both come back at once: the third one fills the gap.
 CALLS_PER_REPLICA = 3
-LEAST_CALLS = 4  # of one replica: what is being sent and acknowledged counts as well
+MIN_CALLS = 4  # of one replica: what is being sent and acknowledged counts as well
 
 
 def calls_per_worker(
@@ -20,7 +20,7 @@ def calls_per_worker(
             users[model] = users.get(model, 0) + workers.get(pipeline, 0)
     return {
         pipeline: max(
-            LEAST_CALLS,
+            MIN_CALLS,
             sum(math.ceil(CALLS_PER_REPLICA * replicas.get(model, 0) / max(1, users[model])) for model in models),
         )
         for pipeline, models in models_of.items()

@@ -10,11 +10,11 @@ FAST_S, SLOW_S = 10.0, 60.0
 COUNTS_S = 30.0
 FULL_SHARE, LEARN = 0.5, 0.02  # of each look, once a second
 MIN_BUSY_S, MIN_MESSAGES = 1.0, 50
-MOST_MARKS = 512
+MAX_MARKS = 512
 _Value = TypeVar("_Value")
 
 
-class PipelineSeen(NamedTuple):
+class PipelineEstimate(NamedTuple):
     """Messages and seconds. `trend`: by how much `arrival_per_s` grows per second. `lag`: by partition.
 
     `ages`: of the oldest message without a result, at least, by partition that has one; a backlog from before the first
@@ -41,17 +41,17 @@ class PipelineSeen(NamedTuple):
         return sum(self.lag.values())
 
 
-class ModelSeen(NamedTuple):
+class ModelEstimate(NamedTuple):
     """`replicas`: those that report. `tokens_per_s`: what one of them can do; None when not known yet."""
 
     replicas: int
     tokens_per_s: float | None
 
 
-class Seen(NamedTuple):
+class Estimate(NamedTuple):
     at: float
-    pipelines: Mapping[str, PipelineSeen]
-    models: Mapping[str, ModelSeen]
+    pipelines: Mapping[str, PipelineEstimate]
+    models: Mapping[str, ModelEstimate]
 
 
 class Estimator:
@@ -61,9 +61,9 @@ class Estimator:
         self._pipelines: dict[str, _PipelineHistory] = {}
         self._models: dict[str, _ModelHistory] = {}
 
-    def see(self, readings: Readings) -> Seen:
+    def see(self, readings: Readings) -> Estimate:
         at = readings.at
-        return Seen(
+        return Estimate(
             at,
             {
                 name: self._pipelines.setdefault(name, _PipelineHistory()).see(at, found)
@@ -111,7 +111,7 @@ class _ModelHistory:
         self._totals = _Totals(3)
         self._tokens_per_s: float | None = None
 
-    def see(self, at: float, replicas: Mapping[str, ReplicaCounts]) -> ModelSeen:
+    def see(self, at: float, replicas: Mapping[str, ReplicaCounts]) -> ModelEstimate:
         self._totals.add(
             at, {name: (counts.tokens, counts.busy_s, counts.batches) for name, counts in replicas.items()}
         )
@@ -121,7 +121,7 @@ class _ModelHistory:
         if busy_s >= MIN_BUSY_S:
             full_tokens = max((counts.full_tokens for counts in replicas.values()), default=0)
             self._learn(tokens / busy_s, tokens >= FULL_SHARE * full_tokens * batches)
-        return ModelSeen(len(replicas), self._tokens_per_s)
+        return ModelEstimate(len(replicas), self._tokens_per_s)
 
     def _learn(self, tokens_per_s: float, full: bool) -> None:
         known = self._tokens_per_s
@@ -143,12 +143,12 @@ class _PipelineHistory:
         self._cost: dict[str, float] = {}
         self._worker_per_s: float | None = None
 
-    def see(self, at: float, readings: PipelineReadings) -> PipelineSeen:
+    def see(self, at: float, readings: PipelineReadings) -> PipelineEstimate:
         worker_per_s = self._see_workers(at, readings.workers)
         if readings.backlog is not None:
             self._see_backlog(at, readings.backlog)
         fast, slow = self._rate(FAST_S), self._rate(SLOW_S)
-        return PipelineSeen(
+        return PipelineEstimate(
             arrival_per_s=fast,
             trend=2 * (fast - slow) / (SLOW_S - FAST_S),  # between the middles of the two windows
             lag=self._lag,
@@ -205,7 +205,7 @@ class _Ages:
                 marks.append((at, end))
             while marks and marks[0][1] <= end - lag:
                 marks.popleft()
-            if len(marks) > MOST_MARKS:  # coarser where the backlog is long: ages of minutes to the second are no use
+            if len(marks) > MAX_MARKS:  # coarser where the backlog is long: ages of minutes to the second are no use
                 self._marks[partition] = deque(list(marks)[::2])
 
     def of(self, at: float) -> dict[int, float]:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA
-from labelstream.deploy.control.scaling.estimator import ModelSeen, PipelineSeen, Seen
+from labelstream.deploy.control.scaling.estimator import Estimate, ModelEstimate, PipelineEstimate
 from labelstream.deploy.control.scaling.limits import Bounds, Rules
-from labelstream.deploy.control.scaling.sliding_max import Highest
+from labelstream.deploy.control.scaling.sliding_max import SlidingMax
 from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 USABLE = 0.9
@@ -25,7 +25,7 @@ TREND_DEAD = 0.25  # slower growth than this within a start is noise
 DOWN_S = 60.0
 IDLE_S = 300.0
 START_S = 60.0  # until one has been measured
-LEAST_START_S, MOST_START_S = 5.0, 900.0
+MIN_START_S, MAX_START_S = 5.0, 900.0
 WORKER_USABLE = 0.75
 WORKERS_UP_S, WORKERS_DOWN_S, BETWEEN_MOVES_S = 10.0, 600.0, 60.0
 WORKERS_ROOM = 1.5  # a worker costs a core, a move costs all of them a rebalance
@@ -66,16 +66,16 @@ class Policy:
             for name, rule in rules.pipelines.items()
         }
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: Estimate) -> Decision:
         reasons: dict[str, str] = {}
         models = {name: self._model(seen, name, reasons) for name in self._models}
         pipelines = {name: self._workers(seen, name, models, reasons) for name in self._pipelines}
         warnings = {name: text for name, found in seen.pipelines.items() if (text := skew(found))}
         return Decision(models, pipelines, reasons, warnings)
 
-    def _model(self, seen: Seen, name: str, reasons: dict[str, str]) -> int:
+    def _model(self, seen: Estimate, name: str, reasons: dict[str, str]) -> int:
         state, bounds = self._models[name], self._rules.models[name].bounds
-        model = seen.models.get(name, ModelSeen(0, None))
+        model = seen.models.get(name, ModelEstimate(0, None))
         state.notice(seen.at, model.replicas)
         users = {
             pipeline: found
@@ -98,7 +98,7 @@ class Policy:
         )
         return state.follow(seen.at, bounds.of(within))
 
-    def _demand(self, name: str, users: Mapping[str, PipelineSeen]) -> Demand:
+    def _demand(self, name: str, users: Mapping[str, PipelineEstimate]) -> Demand:
         total = Demand(0, 0, 0, 0, 0)
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
@@ -113,19 +113,19 @@ class Policy:
             total = Demand(*(a + b for a, b in zip(total, one, strict=True)))
         return total
 
-    def _within_reach(self, name: str, users: Mapping[str, PipelineSeen], wanted: int, speed: float) -> int:
+    def _within_reach(self, name: str, users: Mapping[str, PipelineEstimate], wanted: int, speed: float) -> int:
         """A worker keeps so many calls in flight, as far as its CPU goes, and each partition is one worker's: more
         replicas would idle.
         """
-        reach = 0
+        failpoint = 0
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
             most = min(rules.bounds.most, max(1, len(found.lag)))
             fed = math.inf if found.worker_per_s is None else math.ceil(found.worker_per_s * cost / speed)
-            reach += min(most, _holding(found)) * min(rules.calls, fed)
-        return min(wanted, max(1, int(reach))) if wanted else 0
+            failpoint += min(most, _holding(found)) * min(rules.calls, fed)
+        return min(wanted, max(1, int(failpoint))) if wanted else 0
 
-    def _workers(self, seen: Seen, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
+    def _workers(self, seen: Estimate, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
         state, rules = self._pipelines[name], self._rules.pipelines[name]
         found = seen.pipelines.get(name)
         if found is None or found.stale or not found.lag:
@@ -139,7 +139,7 @@ class Policy:
         if can := [
             models[model] * speed / cost
             for model, cost in found.cost.items()
-            if cost > 0 and (speed := seen.models.get(model, ModelSeen(0, None)).tokens_per_s)
+            if cost > 0 and (speed := seen.models.get(model, ModelEstimate(0, None)).tokens_per_s)
         ]:
             # The models limit: more workers would only wait for them.
             most_useful = max(1, math.ceil(max(can) / ((found.worker_per_s or math.inf) * WORKER_USABLE)))
@@ -152,7 +152,7 @@ class Policy:
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.least, len(found.lag)))
 
 
-def skew(found: PipelineSeen) -> str | None:
+def skew(found: PipelineEstimate) -> str | None:
     """Is the backlog that of few partitions? A partition is one worker's, however many there are."""
     total = found.waiting
     if len(found.lag) < 2 or not _is_large(found):
@@ -166,19 +166,19 @@ def skew(found: PipelineSeen) -> str | None:
     )
 
 
-def _holding(found: PipelineSeen) -> int:
+def _holding(found: PipelineEstimate) -> int:
     """Over how many partitions the backlog is spread, as the inverse of their shares' squares; all without any."""
     if not _is_large(found):
         return max(1, len(found.lag))
     return max(1, math.ceil(found.waiting**2 / sum(lag**2 for lag in found.lag.values())))
 
 
-def _is_large(found: PipelineSeen) -> bool:
+def _is_large(found: PipelineEstimate) -> bool:
     """Is the backlog more than what comes in some seconds? How a smaller one is spread says nothing."""
     return found.waiting >= SKEWED_LAG_S * max(1.0, found.arrival_per_s)
 
 
-def _share(seen: Seen, rules: Rules, pipeline: str, model: str) -> float:
+def _share(seen: Estimate, rules: Rules, pipeline: str, model: str) -> float:
     """How much of a model's work is this pipeline's, 0 to 1."""
 
     def work(name: str) -> float:
@@ -209,7 +209,7 @@ class _ModelTarget:
         self.target = target
         self.start_s = START_S
         self._asked: dict[int, float] = {}  # the how manieth replica -> since when it is awaited
-        self._lately, self._longer = Highest(DOWN_S), Highest(IDLE_S)
+        self._lately, self._longer = SlidingMax(DOWN_S), SlidingMax(IDLE_S)
         self._followed = self._gone = False
 
     def notice(self, at: float, replicas: int) -> None:
@@ -221,7 +221,7 @@ class _ModelTarget:
             self._gone = False
         for number in [number for number in self._asked if number <= replicas]:
             took_s = at - self._asked.pop(number)
-            self.start_s = min(MOST_START_S, max(LEAST_START_S, (self.start_s + took_s) / 2))
+            self.start_s = min(MAX_START_S, max(MIN_START_S, (self.start_s + took_s) / 2))
 
     def coming_s(self, at: float, replicas: int) -> float:
         """Replica-seconds of the next `start_s` that those which are on their way will bring."""
@@ -254,7 +254,7 @@ class _WorkerTarget:
         self.target, self._bounds = target, bounds
         self._since: float | None = None
         self._moved_at = -math.inf
-        self._least, self._most = Highest(WORKERS_UP_S), Highest(WORKERS_DOWN_S)
+        self._least, self._most = SlidingMax(WORKERS_UP_S), SlidingMax(WORKERS_DOWN_S)
 
     def follow(self, at: float, wanted: int) -> int:
         """Up when more was wanted for some seconds, down to the most that was for many."""

@@ -1,10 +1,10 @@
-"""What Serve's controller asks: the board has decided, these only tell.
+"""What Serve's controller asks: the control plane has decided, these only tell.
 
 Serve calls an autoscaling policy per deployment, in its controller, ten times a second; one for a whole application it
-takes from a config file only. So the board, which knows all lags and speeds, decides (deploy/control/autoscaler.py),
-and its
-targets come here the way of Serve's custom metrics: the board's own policy keeps the newest, the others read them in
-the same process. Nothing here waits, or raises; what is too old counts for nothing, and the replicas stay as they are.
+takes from a config file only. So the control plane, which knows all lags and speeds, decides
+(deploy/control/autoscaler.py), and its targets come here the way of Serve's custom metrics: its own policy keeps the
+newest, the others read them in the same process. Nothing here waits, or raises; what is too old counts for nothing, and
+the replicas stay as they are.
 """
 
 import logging
@@ -15,14 +15,14 @@ from typing import Any
 
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from labelstream.deploy.control.scaling import target_store as newest
+from labelstream.deploy.control.scaling import target_store
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 METRICS_S = 1.0
 STALE_S = 20.0
 
 
-class Publish:
+class PublishTargetsPolicy:
     """The board's policy: its metrics are all deployments' targets. The board itself stays as it is."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class Publish:
         try:
             self._keep(context)
         except Exception as error:  # whatever Serve shows: its controller has to go on
-            log.warning("the board's targets cannot be read: %s", type(error).__name__)
+            logger.warning("the board's targets cannot be read: %s", type(error).__name__)
         return context.target_num_replicas, {}
 
     def _keep(self, context: AutoscalingContext) -> None:
@@ -45,17 +45,17 @@ class Publish:
                 told_at = max(told_at, last.timestamp)
                 targets[deployment] = int(last.value)
         if targets:
-            newest.keep(context.app_name, newest.Targets(told_at, self._clock(), targets))
+            target_store.keep(context.app_name, target_store.Targets(told_at, self._clock(), targets))
 
 
-class Follow:
+class FollowTargetsPolicy:
     """Every other deployment's policy: what the board has told lately, else what there is."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
 
     def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
-        targets = newest.of(context.app_name)
+        targets = target_store.of(context.app_name)
         now = context.target_num_replicas
         if targets is None or self._clock() - targets.came_at > STALE_S:
             return now, {}

@@ -3,7 +3,7 @@
 from collections import deque
 
 
-class Highest:
+class SlidingMax:
     """Of what was added within the last `keep_s`. In front it is, behind it only what may come after."""
 
     def __init__(self, keep_s: float) -> None:

@@ -9,7 +9,7 @@ from labelstream.deploy.observability.metrics.samples import Sample
 from labelstream.deploy.observability.metrics.table import METRICS, Metric
 from labelstream.workers.histogram import Buckets
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Labels = Mapping[str, str]
 
 
@@ -57,7 +57,7 @@ class Exporter:
         try:
             self.export(samples)
         except Exception as error:
-            log.log(logging.DEBUG if self._failed else logging.ERROR, "no metrics: %r", error)
+            logger.log(logging.DEBUG if self._failed else logging.ERROR, "no metrics: %r", error)
             self._failed = True
 
     def _buckets(self, metric: Metric, labels: Labels, buckets: Buckets) -> None:

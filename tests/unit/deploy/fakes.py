@@ -9,9 +9,9 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from labelstream.workers.engine.description import Activation, ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 
-Answer = Callable[[PackedSequences, int, str], Any]
+Answer = Callable[[RaggedSequences, int, str], Any]
 
 
 def description(revision: str = "one", labels: tuple[str, ...] = ("no", "yes")) -> ModelDescription:
@@ -26,7 +26,7 @@ def description(revision: str = "one", labels: tuple[str, ...] = ("no", "yes")) 
     )
 
 
-def by_length(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+def by_length(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
     """Label 0 or 1 by whether the sequence has an even number of tokens, so that mixed-up rows show."""
     del revision
     first = (packed.lengths % 2).astype(np.int32)
@@ -51,10 +51,10 @@ class NoPredictor:
     def memory(self) -> dict[str, int]:
         return {}
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         return partial(self.predict, packed, top_k)
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         return by_length(packed, top_k, "")
 
 
@@ -64,7 +64,7 @@ class FakeHandle:
     def __init__(self, *answers: Answer, describe: Callable[[], ModelDescription] = description) -> None:
         self.answers = list(answers or (by_length,))
         self.describe = describe
-        self.calls: list[tuple[PackedSequences, int, str]] = []
+        self.calls: list[tuple[RaggedSequences, int, str]] = []
         self.options_of: dict[str, dict[str, Any]] = {}
         self.cancelled = 0
 
@@ -107,7 +107,7 @@ class _Response:
 
 
 def raising(error: BaseException) -> Answer:
-    def answer(packed: PackedSequences, top_k: int, revision: str) -> Any:
+    def answer(packed: RaggedSequences, top_k: int, revision: str) -> Any:
         raise error
 
     return answer
@@ -117,5 +117,5 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-def hanging(packed: PackedSequences, top_k: int, revision: str) -> Any:
+def hanging(packed: RaggedSequences, top_k: int, revision: str) -> Any:
     return forever()

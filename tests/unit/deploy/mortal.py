@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
 from tests.unit.deploy.fakes import FakeHandle, by_length
 
 POISON_ID = 6  # of the word "d"
@@ -15,7 +15,7 @@ POISON_ID = 6  # of the word "d"
 class Job:
     """`ticket`: only of what is to run apart."""
 
-    def __init__(self, packed: PackedSequences, ticket: str | None) -> None:
+    def __init__(self, packed: RaggedSequences, ticket: str | None) -> None:
         self.packed, self.ticket = packed, ticket
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -33,7 +33,7 @@ class MortalReplica:
 
     def __init__(
         self,
-        kills: Callable[[PackedSequences], bool],
+        kills: Callable[[RaggedSequences], bool],
         restart_s: float,
         note: Callable[["MortalReplica", str | None], None],
     ) -> None:
@@ -44,7 +44,7 @@ class MortalReplica:
         self._down = False
         self.deaths = 0
 
-    async def run(self, packed: PackedSequences, ticket: str | None) -> None:
+    async def run(self, packed: RaggedSequences, ticket: str | None) -> None:
         while self._down:
             await asyncio.sleep(0.01)
         job = Job(packed, ticket)
@@ -87,7 +87,7 @@ class MortalHandle(FakeHandle):
 
     def __init__(
         self,
-        kills: Callable[[PackedSequences], bool] = lambda packed: bool((packed.ids == POISON_ID).any()),
+        kills: Callable[[RaggedSequences], bool] = lambda packed: bool((packed.ids == POISON_ID).any()),
         replicas: int = 2,
         restart_s: float = 0.0,
         mute: int = 0,
@@ -111,7 +111,7 @@ class MortalHandle(FakeHandle):
         return self.describe() if method == "describe" else self._classify(*args)
 
     async def _classify(
-        self, packed: PackedSequences, top_k: int, revision: str, ticket: str | None = None
+        self, packed: RaggedSequences, top_k: int, revision: str, ticket: str | None = None
     ) -> ScoredSequences:
         self.asked += 1
         await self.replicas[self.asked % len(self.replicas)].run(packed, ticket)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, forever
 
 
@@ -19,7 +19,7 @@ class SlowHandle(FakeHandle):
     """
 
     def __init__(
-        self, seconds: Callable[[PackedSequences], float], describe: Callable[[], ModelDescription] = description
+        self, seconds: Callable[[RaggedSequences], float], describe: Callable[[], ModelDescription] = description
     ) -> None:
         super().__init__(describe=describe)
         self._seconds = seconds
@@ -27,7 +27,7 @@ class SlowHandle(FakeHandle):
         self.away = False
         self.running: tuple[str, float] | None = None
         self._device: asyncio.Task[None] | None = None
-        self._jobs: list[tuple[PackedSequences, str, asyncio.Future[None]]] = []
+        self._jobs: list[tuple[RaggedSequences, str, asyncio.Future[None]]] = []
 
     async def noted(self, ticket: str) -> float | None:
         if self.running is None or self.running[0] != ticket:
@@ -39,7 +39,7 @@ class SlowHandle(FakeHandle):
             return forever()
         return self.describe() if method == "describe" else self._classify(*args)
 
-    async def _classify(self, packed: PackedSequences, top_k: int, revision: str, ticket: str = "") -> ScoredSequences:
+    async def _classify(self, packed: RaggedSequences, top_k: int, revision: str, ticket: str = "") -> ScoredSequences:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._jobs.append((packed, ticket, done))
         if self._device is None or self._device.done():

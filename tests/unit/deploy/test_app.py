@@ -12,7 +12,7 @@ from ray.serve import Application
 from ray.serve._private.build_app import build_app
 
 from labelstream.deploy import app, names
-from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
 
@@ -90,9 +90,9 @@ def test_what_scales_asks_the_board() -> None:
     scaling = found["model-large"]._deployment_config.autoscaling_config
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
     assert (scaling.upscale_delay_s, scaling.downscale_delay_s, scaling.metrics_interval_s) == (0, 0, 1)
-    assert scaling.policy.policy_function == "labelstream.deploy.control.scaling.serve_policies.Follow"
-    assert found["board"]._deployment_config.autoscaling_config.policy.policy_function.endswith("Publish")
-    assert hasattr(Board, "record_autoscaling_stats")  # as Serve's hook is called
+    assert scaling.policy.policy_function == "labelstream.deploy.control.scaling.serve_policies.FollowTargetsPolicy"
+    assert found["board"]._deployment_config.autoscaling_config.policy.policy_function.endswith("PublishTargetsPolicy")
+    assert hasattr(ControlPlane, "record_autoscaling_stats")  # as Serve's hook is called
 
 
 def test_other_weights_in_the_same_directory_are_another_version(tmp_path: Path) -> None:

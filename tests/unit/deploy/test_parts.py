@@ -14,7 +14,7 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.serve_errors import raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling
 from labelstream.deploy.control import control_plane as board_module
-from labelstream.deploy.control.control_plane import Board
+from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.reporter import Reporter
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.model_client.call_limits import MAX_CALL_SEQUENCES, max_sequences
@@ -50,7 +50,7 @@ def test_an_answer_stays_below_what_grpc_takes(top_k: int) -> None:
 
 def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     now = [100.0]
-    board = Board({}, clock=lambda: now[0])
+    board = ControlPlane({}, clock=lambda: now[0])
 
     async def play() -> None:
         await board.report("pipelines", "p", "r1", {"in": 1})
@@ -68,9 +68,9 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
 
 
 def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "MOST_NOTES", 3)
+    monkeypatch.setattr(board_module, "MAX_NOTES", 3)
     now = [100.0]
-    board = Board({}, clock=lambda: now[0])
+    board = ControlPlane({}, clock=lambda: now[0])
 
     async def play() -> list[float | None]:
         await board.note("lives", "t1")
@@ -153,9 +153,9 @@ def test_one_more_signal_while_stopping_changes_nothing() -> None:
 def test_a_worker_hears_how_many_calls_keep_the_replicas_busy_and_how_often_to_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(board_module, "MOST_REPORTS_PER_S", 4)
+    monkeypatch.setattr(board_module, "MAX_REPORTS_PER_S", 4)
     now = [100.0]
-    board = Board({"p": None}, clock=lambda: now[0])
+    board = ControlPlane({"p": None}, clock=lambda: now[0])
     board._models_of = {"p": ("m",)}
 
     async def play() -> None:
@@ -178,7 +178,7 @@ class Operator:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.board = Board({"p": None, "q": None}, clock=lambda: self.now)
+        self.board = ControlPlane({"p": None, "q": None}, clock=lambda: self.now)
 
     async def report(self, replica: str, answers: Any = None, name: str = "p") -> list[dict[str, Any]]:
         return (await self.board.report("pipelines", name, replica, {}, answers)).commands

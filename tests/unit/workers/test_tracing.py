@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from labelstream.deploy.observability import tracing as sdk
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Progress, Request
-from labelstream.workers.engine.dynamic_batcher import Joiner
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
+from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
 from tests.unit.deploy.fakes import by_length
@@ -22,7 +22,7 @@ from tests.unit.workers.stream.test_pipeline import Bench, benches, message
 
 __all__ = ["benches"]  # the fixture
 ONE, TWO = (f"00-{number:032x}-{number:016x}-01" for number in (1, 2))
-PACKED = PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
+PACKED = RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_micro_batch_is_linked_to_its_messages_traces(spans: InMemorySpanExpor
 def test_there_are_not_more_links_than_the_sdk_takes(spans: InMemorySpanExporter) -> None:
     many = [[("traceparent", f"00-{number:032x}-{number:016x}-01".encode())] for number in range(1, 500)]
     tracing.end(tracing.micro_batch("in", many, len(many)))
-    assert len(spans.get_finished_spans()[0].links) == tracing.MOST_LINKS
+    assert len(spans.get_finished_spans()[0].links) == tracing.MAX_LINKS
 
 
 def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InMemorySpanExporter) -> None:
@@ -68,7 +68,7 @@ def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InM
     start: Future[None] = Future()
     with ThreadPoolExecutor(1) as device:
         device.submit(start.result)
-        joiner = Joiner(
+        joiner = DynamicBatcher(
             device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward
         )
         answers = [joiner.submit(PACKED, 1, trace) for trace in (*parents, None)]

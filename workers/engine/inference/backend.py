@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
+from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
 
 
 def done_already() -> None:
@@ -64,7 +64,7 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class PackingBackend(Backend, Protocol):
+class UnpaddedBackend(Backend, Protocol):
     """One that may also run sequences without padding."""
 
     @property
@@ -72,12 +72,12 @@ class PackingBackend(Backend, Protocol):
         """Whether it does with this model."""
         ...
 
-    def packed_logits(self, batch: PackedBatch) -> torch.Tensor:
+    def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
         """As `logits`."""
         ...
 
-    def record(self, most_tokens: int) -> int:
-        """Record forwards of up to `most_tokens`; how many were recorded, 0 where the device records nothing.
+    def record(self, max_tokens: int) -> int:
+        """Record forwards of up to `max_tokens`; how many were recorded, 0 where the device records nothing.
 
         Later forwards of these shapes take no launching. To be called before there is traffic: the device stands still
         meanwhile. Raises what recording raises, after which this process cannot go on.

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.inference.backend import Backend, PackingBackend
+from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
 from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _STEP = {"cpu": 1, "cuda": 8}  # a GPU has no time to wait for a finer plan
 class Rows:
     """Sequences, and where each of them starts."""
 
-    def __init__(self, packed: PackedSequences) -> None:
+    def __init__(self, packed: RaggedSequences) -> None:
         self.packed = packed
         self.starts = np.zeros(len(packed.lengths), np.int64)
         np.cumsum(packed.lengths[:-1], out=self.starts[1:])
@@ -31,7 +31,7 @@ class Rows:
         return np.logical_or.reduceat(tokens, self.starts)
 
 
-class Forwards:
+class BatchRunner:
     """Makes batches for `backend`, without padding as long as that one `packs`.
 
     `tokens`, `slots`: run since the start, without and with padding.
@@ -39,7 +39,7 @@ class Forwards:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.packing = backend if isinstance(backend, PackingBackend) and backend.packs else None
+        self.packing = backend if isinstance(backend, UnpaddedBackend) and backend.packs else None
         self.tokens = self.slots = 0
 
     def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
@@ -64,7 +64,7 @@ class Forwards:
         self.slots += batch.ids.size
         return self._backend.logits(batch)
 
-    def packed(self, packing: PackingBackend, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
+    def packed(self, packing: UnpaddedBackend, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
         """`logits`, in any case without padding."""
         batch = pack(of.packed, of.starts, rows)
         self.tokens += len(batch.ids)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 
 Arrays = Mapping[str, NDArray[np.int64]]  # of a batch, by name
 
@@ -15,7 +15,7 @@ class PaddedBatch(NamedTuple):
     """n sequences, padded on the right to the longest of them.
 
     `ids`: int64 [n, L]. `lengths`: int64 [n]. `type_ids`: int64 [n, L], or None where all are zero. `targets`: int64
-    [n], see `PackedSequences`.
+    [n], see `RaggedSequences`.
     """
 
     ids: NDArray[np.int64]
@@ -24,11 +24,11 @@ class PaddedBatch(NamedTuple):
     targets: NDArray[np.int64] | None = None
 
 
-class PackedBatch(NamedTuple):
+class UnpaddedBatch(NamedTuple):
     """n sequences one behind the other, T tokens in all, without padding.
 
     `ids`, `positions`: int64 [T], a token and its place in its own sequence. `starts`, `lengths`: int64 [n].
-    `type_ids`: int64 [T], or None where all are zero. `targets`: int64 [n] within each sequence, see `PackedSequences`.
+    `type_ids`: int64 [T], or None where all are zero. `targets`: int64 [n] within each sequence, see `RaggedSequences`.
     """
 
     ids: NDArray[np.int64]
@@ -117,7 +117,7 @@ def _filled_in_turn(ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDAr
     return batches
 
 
-def pad(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp], pad_id: int) -> PaddedBatch:
+def pad(packed: RaggedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp], pad_id: int) -> PaddedBatch:
     """Take `rows` out of `packed`, whose row i starts at `starts[i]`, and pad them with `pad_id`."""
     lengths = packed.lengths[rows].astype(np.int64)
     columns = np.arange(lengths.max())
@@ -131,7 +131,7 @@ def pad(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.int
     return PaddedBatch(ids, lengths, type_ids, targets)
 
 
-def pack(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp]) -> PackedBatch:
+def pack(packed: RaggedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp]) -> UnpaddedBatch:
     """Take `rows` out of `packed`, whose row i starts at `starts[i]`."""
     lengths = packed.lengths[rows].astype(np.int64)
     ends = np.cumsum(lengths)
@@ -139,4 +139,4 @@ def pack(packed: PackedSequences, starts: NDArray[np.int64], rows: NDArray[np.in
     taken = positions + np.repeat(starts[rows], lengths)
     type_ids = None if packed.type_ids is None else packed.type_ids[taken].astype(np.int64)
     targets = None if packed.targets is None else packed.targets[rows].astype(np.int64)
-    return PackedBatch(packed.ids[taken].astype(np.int64), positions, ends - lengths, lengths, type_ids, targets)
+    return UnpaddedBatch(packed.ids[taken].astype(np.int64), positions, ends - lengths, lengths, type_ids, targets)

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.classifier import Fault, RecordError, Request
-from labelstream.workers.engine.backends.pytorch.host_copy import Fetched, begin_fetch
+from labelstream.workers.engine.backends.pytorch.host_copy import HostCopy, begin_fetch
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.error_text import is_out_of_memory, one_line
-from labelstream.workers.engine.inference import self_check as first_texts
+from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.backend import Backend
-from labelstream.workers.engine.inference.batch_runner import Forwards, Rows
+from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.scoring import Scored, score
 from labelstream.workers.engine.inference.self_check import NOT_FINITE
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError, ModelError
 
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 # Tokens per forward, padding counted. A CPU wants few, which its caches hold. A GPU wants as many as fill it: an H200
 # did 150,000 texts/s in forwards of 8,192 tokens, 157,000 of 16,384, and 161,000 of 33,792, which take twice as long.
 DEFAULT_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
-_LEAST_BATCH_TOKENS = 64
-_MOST_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
+_MIN_BATCH_TOKENS = 64
+_MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
 
 
 class _Call(NamedTuple):
@@ -61,14 +61,14 @@ class Predictor:
         self._description = description
         self._backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
-        self._forwards = Forwards(backend)
+        self._forwards = BatchRunner(backend)
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
         tokenizer = TextTokenizer(description)
         self._good_row, _ = tokenizer.encode([Request("good")])
         self._short_row, _ = tokenizer.encode([Request("good " * 30)])
-        self._first_rows = first_texts.rows(description, backend, tokenizer)
+        self._first_rows = self_check.rows(description, backend, tokenizer)
 
-    def predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
 
         Where the description says that scores are not ranked: all of them, whatever `top_k` is.
@@ -79,7 +79,7 @@ class Predictor:
         """
         return self.begin(packed, top_k)()
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         """As `predict`, in two steps: what this gives is to be called for the answers, on the same thread.
 
         On cuda the device computes meanwhile, and further calls may be begun.
@@ -179,13 +179,13 @@ class Predictor:
             ) from error
 
     def _check_first_texts(self) -> None:
-        first_texts.check(
+        self_check.check(
             self._description, self._forwards, Rows(self._first_rows.packed), self._backend.dtype, self.max_batch_tokens
         )
 
     def _record(self) -> bool:
         packing = self._forwards.packing
-        if packing is None or self._description.outputs > _MOST_RECORDED_OUTPUTS:
+        if packing is None or self._description.outputs > _MAX_RECORDED_OUTPUTS:
             return False
         started = time.perf_counter()
         try:
@@ -205,7 +205,7 @@ class Predictor:
             )
         return recorded > 0
 
-    def _new_call(self, packed: PackedSequences, top_k: int) -> _Call:
+    def _new_call(self, packed: RaggedSequences, top_k: int) -> _Call:
         most, ranked = self._description.outputs, self._description.ranked
         width = min(top_k, most) if ranked else most
         return _Call(Rows(packed), width, ranked, np.zeros(len(packed.lengths), np.int32), [], {})
@@ -237,7 +237,7 @@ class Predictor:
         if wrong_types is not None:
             of_types = call.of.any_in(wrong_types) & ~bad
             for row in np.flatnonzero(of_types).tolist():
-                call.refuse(row, first_texts.outside_types(self._backend.type_vocab_size))
+                call.refuse(row, self_check.outside_types(self._backend.type_vocab_size))
             bad |= of_types
         return np.flatnonzero(~bad)
 
@@ -263,7 +263,7 @@ class Predictor:
         self._run(call, rows[half:])
 
     def _shrink_budget(self, failed_tokens: int) -> None:
-        smaller = max(_LEAST_BATCH_TOKENS, failed_tokens // 2)
+        smaller = max(_MIN_BATCH_TOKENS, failed_tokens // 2)
         if smaller < self.max_batch_tokens:
             logger.warning("out of memory with %d tokens: max_batch_tokens is now %d", failed_tokens, smaller)
             self.max_batch_tokens = smaller
@@ -298,7 +298,7 @@ def _from(size: int | None, type_ids: NDArray[np.uint8] | None) -> NDArray[np.bo
     return outside if outside.any() else None
 
 
-def _collect(call: _Call, fetched: Fetched | None) -> ScoredSequences:
+def _collect(call: _Call, fetched: HostCopy | None) -> ScoredSequences:
     """Bring what was fetched into the order of the input."""
     n = len(call.of.packed.lengths)
     label_ids = np.zeros((n, call.width), np.int32) if call.ranked else None

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
-from labelstream.workers.engine.inference.backend import Backend, PackingBackend
-from labelstream.workers.engine.inference.batch_runner import Forwards, Rows
+from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
+from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.batching import plan_packed
-from labelstream.workers.engine.ragged import PackedSequences
-from labelstream.workers.engine.tokenization.special_tokens import Frame
+from labelstream.workers.engine.ragged import RaggedSequences
+from labelstream.workers.engine.tokenization.special_tokens import SpecialTokensTemplate
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
 
@@ -41,7 +41,7 @@ def texts(max_length: int) -> tuple[str, ...]:
 class FirstRows(NamedTuple):
     """`packed`: of `texts`, and of a pair where requests may hold one. `no_pairs`: why the model cannot take pairs."""
 
-    packed: PackedSequences
+    packed: RaggedSequences
     no_pairs: str | None
 
 
@@ -71,13 +71,13 @@ def outside_types(size: int | None) -> str:
     )
 
 
-def _check_types(description: ModelDescription, frame: Frame, size: int | None) -> None:
+def _check_types(description: ModelDescription, frame: SpecialTokensTemplate, size: int | None) -> None:
     if size is not None and frame.largest_type >= size:
         raise ModelError(f"{description.source}: {outside_types(size)}")
 
 
 def check(
-    description: ModelDescription, forwards: Forwards, first: Rows, dtype: torch.dtype, max_batch_tokens: int
+    description: ModelDescription, forwards: BatchRunner, first: Rows, dtype: torch.dtype, max_batch_tokens: int
 ) -> None:
     """Compares the answers to `first`, the sequences of `texts`, with padding, alone and, where it is on, without
     padding, which is off afterwards when they differ.
@@ -111,7 +111,7 @@ def check(
 
 
 def _problem_without_padding(
-    forwards: Forwards, packing: PackingBackend, first: Rows, alone: torch.Tensor, tolerance: float, budget: int
+    forwards: BatchRunner, packing: UnpaddedBackend, first: Rows, alone: torch.Tensor, tolerance: float, budget: int
 ) -> str | None:
     try:
         for rows in _batches(first.packed.lengths, budget):

@@ -12,9 +12,9 @@ from transformers.utils import logging as transformers_logging
 
 from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, unless_asked
 from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
-from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, recorder_for
 from labelstream.workers.engine.backends.pytorch.fused_gelu import fuse_gelu
-from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, Reading, TargetLogits
+from labelstream.workers.engine.backends.pytorch.heads import Logits, OutputHead, Pooled, TargetLogits
 from labelstream.workers.engine.backends.pytorch.prepacked_linear import pack_linears
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, unpadded_on
 from labelstream.workers.engine.description import ModelDescription, TaskName
@@ -80,7 +80,7 @@ def _in_torch(source: str, model: Any, task: TaskName, pooling: str, inputs: dic
     read = _reading(model, task, pooling)
     packing = packing_for(source, model, read, task, pooling) if unpadded_on(device) else None
     recorder = recorder_for(device)
-    graphs = None if packing is None or recorder is None else Graphs(recorder)
+    graphs = None if packing is None or recorder is None else CudaGraphs(recorder)
     return TorchBackend(model, read, **inputs, packing=packing, graphs=graphs)
 
 
@@ -103,7 +103,7 @@ def _in_openvino(
     """None where torch has to run the model."""
     from labelstream.workers.engine.backends.openvino.loader import Parts, load_openvino
 
-    def weights() -> tuple[PreTrainedModel, Reading]:
+    def weights() -> tuple[PreTrainedModel, OutputHead]:
         task = TaskName(description.task)
         model = _load_model(description.source, folder, FAMILIES[task], torch.float32)
         return model, _reading(model, task, options.pooling)
@@ -115,7 +115,7 @@ def _in_openvino(
         return None
 
 
-def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> Reading:
+def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> OutputHead:
     if task is TaskName.FILL_MASK:
         return TargetLogits(model)
     return Pooled(model, pooling) if task is TaskName.EMBEDDING else Logits(model)

@@ -10,7 +10,7 @@ from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.tasks.base import Task
 from labelstream.workers.engine.tasks.classification import TextClassification
-from labelstream.workers.engine.tasks.deduplicate import EachOnce
+from labelstream.workers.engine.tasks.deduplicate import Deduplicating
 from labelstream.workers.engine.tasks.embedding import TextEmbedding
 from labelstream.workers.engine.tasks.fill_mask import FillMask
 from labelstream.workers.engine.tasks.zero_shot import ZeroShotClassification
@@ -21,7 +21,7 @@ def task_for(description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS
 
     Raises ModelError where its tokenizer is not supported.
     """
-    return EachOnce(_TASKS[TaskName(description.task)](description, max_tokens))
+    return Deduplicating(_TASKS[TaskName(description.task)](description, max_tokens))
 
 
 _TASKS: dict[TaskName, Callable[[ModelDescription, int], Task]] = {

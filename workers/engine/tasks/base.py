@@ -5,12 +5,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from labelstream.workers.classifier import Answer, Fault, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
 # That one message may ask for: all of its micro-batch are computed as wide as the widest. At 1,000 the answers of 512
 # messages are 4 MB; a vocabulary has 30,000 labels and more. Models with fewer labels report all.
-MOST_LABELS = 1_000
+MAX_LABELS = 1_000
 
 
 class Prepared(NamedTuple):
@@ -22,7 +22,7 @@ class Prepared(NamedTuple):
     of that list, which one of them it is.
     """
 
-    packed: PackedSequences
+    packed: RaggedSequences
     width: int
     read: Callable[[ScoredSequences], list[Answer]]
     rejected: dict[int, RecordError]
@@ -94,7 +94,7 @@ def refused_top_k(request: Request) -> RecordError | None:
 
 def refused_width(request: Request, description: ModelDescription) -> RecordError | None:
     """Why so many of the model's labels are not reported for one request; None where they are."""
-    most = max(MOST_LABELS, description.top_k)
+    most = max(MAX_LABELS, description.top_k)
     if request.top_k is not None and min(request.top_k, len(description.labels)) > most:
         return RecordError(
             Fault.INVALID_MESSAGE,
@@ -106,8 +106,8 @@ def refused_width(request: Request, description: ModelDescription) -> RecordErro
 def encode_answerable(
     requests: Sequence[Request],
     rejected: dict[int, RecordError],
-    encode: Callable[[Sequence[Request]], tuple[PackedSequences, Encoded, dict[int, RecordError]]],
-) -> tuple[Sequence[Request], PackedSequences, Encoded]:
+    encode: Callable[[Sequence[Request]], tuple[RaggedSequences, Encoded, dict[int, RecordError]]],
+) -> tuple[Sequence[Request], RaggedSequences, Encoded]:
     """Encode what is not in `rejected`, where those join on which `encode` refuses, by their positions in its list.
 
     One bad request never harms another, nor are the others read again for it.

@@ -5,7 +5,7 @@ from functools import partial
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName, Windows
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,
@@ -81,6 +81,6 @@ def _refused(request: Request, description: ModelDescription) -> RecordError | N
     )
 
 
-def _sums(packed: PackedSequences, counts: Sequence[int]) -> list[int]:
+def _sums(packed: RaggedSequences, counts: Sequence[int]) -> list[int]:
     lengths = iter(packed.lengths.tolist())
     return [sum(next(lengths) for _ in range(count)) for count in counts]

@@ -6,7 +6,7 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.tasks.base import Prepared, Task
 
 
-class EachOnce:
+class Deduplicating:
     """A task that does for each different request of a call what `task` does. Satisfies `Task`.
 
     Equal requests ask for the same in every field, so that one answer is all of theirs.

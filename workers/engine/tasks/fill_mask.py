@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Fill, MaskFill, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split
 from labelstream.workers.engine.tasks.base import (
     Prepared,
     encode_answerable,
@@ -26,7 +26,7 @@ from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
 from labelstream.workers.errors import ModelError
 
-MOST_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default
+MAX_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default
 
 
 class FillMask:
@@ -55,7 +55,7 @@ class FillMask:
 
     def _encode(
         self, requests: Sequence[Request]
-    ) -> tuple[PackedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
+    ) -> tuple[RaggedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
         packed, truncated, refused = self._tokenizer.encode_each(requests)
         read = [i for i in range(len(requests)) if i not in refused]
         rows, targets = _places(packed, self._mask.id)
@@ -82,10 +82,10 @@ class FillMask:
             where = " in the part of it that the model reads" if truncated else ""
             return RecordError(Fault.INVALID_MESSAGE, f"the text has no {self._mask.token}{where}")
         top_k = min(request.top_k or 0, len(self._description.labels))
-        if top_k > self._description.top_k and masks * top_k > MOST_FILLS:
+        if top_k > self._description.top_k and masks * top_k > MAX_FILLS:
             return RecordError(
                 Fault.INVALID_MESSAGE,
-                f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} tokens; {MOST_FILLS} are the most",
+                f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} tokens; {MAX_FILLS} are the most",
             )
         most = self._tokenizer.max_tokens
         return too_large(masks * tokens, masks, most) if masks * tokens > most else None
@@ -115,7 +115,7 @@ class FillMask:
         return Fill(self._description.labels[token_id], token_id, score)
 
 
-def _places(packed: PackedSequences, token_id: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def _places(packed: RaggedSequences, token_id: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """The row and the position in it of each `token_id`, in order."""
     ends = np.cumsum(packed.lengths)
     found = np.flatnonzero(packed.ids == token_id)

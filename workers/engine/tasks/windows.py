@@ -10,7 +10,7 @@ import numpy as np
 
 from labelstream.workers.classifier import RecordError, Request
 from labelstream.workers.engine.description import Windows
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
@@ -19,7 +19,7 @@ from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 
 def encode_windows(
     tokenizer: TextTokenizer, windows: Windows, requests: Sequence[Request]
-) -> tuple[PackedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
+) -> tuple[RaggedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
     """All windows of all requests, in order; how many each request has, and which texts were cut behind the last one.
     The last part: row -> why a request is left out of all of these.
 

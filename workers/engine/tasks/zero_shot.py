@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_top_k
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tasks.thresholds import Acceptance
@@ -64,7 +64,7 @@ class ZeroShotClassification:
             return RecordError(Fault.INVALID_LABELS, "hypothesis_template must hold {} once, and no other brace")
         return refused_top_k(request)
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[_Question], dict[int, RecordError]]:
+    def _encode(self, requests: Sequence[Request]) -> tuple[RaggedSequences, list[_Question], dict[int, RecordError]]:
         tokenizer, frame = self._tokenizer, self._tokenizer.pair
         sequences: list[bytes] = []
         types: dict[int, bytes] = {}

@@ -34,7 +34,7 @@ _PLAIN = rf"(?<=[\x00-\x7f{PLAIN}])(?=[{PLAIN}])"
 _ASCII = r"(?<=[\x00-\x7f])(?=[\x00-\x09\x0b-\x26\x28-\x5f\x61-\x7f])"
 
 
-class Openings:
+class EdgeTokens:
     """Of one tokenizer. One calling thread at a time.
 
     `added`: the spellings of its added tokens. `tokens`: all of its model's. `unknown`: the id of the token that may
@@ -141,7 +141,7 @@ def _has_prefix(texts: list[str], start: str) -> bool:
     return place < len(texts) and texts[place].startswith(start)
 
 
-def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> Openings | None:
+def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> EdgeTokens | None:
     """Of a tokenizer that is read word by word; None where the rules do not hold. `steps`: of its normalizer."""
     model, added = parts["model"], {content for content in spellings_of(tokenizer, parts) if content}
     if model["type"] == "Unigram":
@@ -159,7 +159,7 @@ def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> Openi
     keeps_whitespace = not any(step["type"] in ("Replace", "Strip") and _is_of_whitespace(step) for step in steps)
     places = f"{_PLAIN}|{_ASCII}" if keeps_whitespace else _PLAIN
     lstrip, rstrip = (any(token[side] for token in parts["added_tokens"]) for side in ("lstrip", "rstrip"))
-    return Openings(tokenizer, added, tokens, unknown, model["type"] == "BPE", places, lstrip, rstrip)
+    return EdgeTokens(tokenizer, added, tokens, unknown, model["type"] == "BPE", places, lstrip, rstrip)
 
 
 def _is_of_whitespace(step: Parts) -> bool:

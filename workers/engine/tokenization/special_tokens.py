@@ -12,7 +12,7 @@ ID_BYTES = 4  # of an int32
 _PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))
 
 
-class Frame(NamedTuple):
+class SpecialTokensTemplate(NamedTuple):
     """What stands before, between and behind the contents: always one gap more than there are contents.
 
     `ids`: int32 bytes of each gap. `gap_types`: its type ids, one byte each. `content_types`: the type id of each
@@ -54,7 +54,7 @@ def int32_bytes(ids: Sequence[int]) -> bytes:
     return array("i", ids).tobytes()
 
 
-def frames(tokenizer: Tokenizer) -> tuple[Frame, Frame]:
+def frames(tokenizer: Tokenizer) -> tuple[SpecialTokensTemplate, SpecialTokensTemplate]:
     """The frames of a single text and of a pair.
 
     Raises ModelError where the post-processor does anything but put fixed tokens around the contents, because then
@@ -74,7 +74,7 @@ def frames(tokenizer: Tokenizer) -> tuple[Frame, Frame]:
     return single, pair
 
 
-def _frame_of(encoding: Encoding, count: int) -> Frame:
+def _frame_of(encoding: Encoding, count: int) -> SpecialTokensTemplate:
     """What it would be if `encoding` held `count` contents in their order."""
     ids: list[list[int]] = [[] for _ in range(count + 1)]
     gap_types: list[list[int]] = [[] for _ in range(count + 1)]
@@ -87,7 +87,7 @@ def _frame_of(encoding: Encoding, count: int) -> Frame:
         else:
             gap = sequence + 1
             content_types[sequence] = kind
-    return Frame(
+    return SpecialTokensTemplate(
         tuple(int32_bytes(part) for part in ids),
         tuple(bytes(part) for part in gap_types),
         tuple(content_types),

@@ -47,7 +47,7 @@ _EMPTY_RUNS = (re.compile(r"[\x01-\x08\x0e-\x1b\x7f]{64,}"), re.compile(r"[ \t\n
 _START_OF_RUN, _END_OF_RUN = 128, 64  # characters that are kept of a word
 
 
-class Places(NamedTuple):
+class SplitPoints(NamedTuple):
     """`pattern`: matches nothing, where a place may be. `across`: pairs of characters that stand side by side in an
     added token. `behind`: the last characters of added tokens that take the whitespace behind them.
 
@@ -73,7 +73,7 @@ class Places(NamedTuple):
         return not self.behind or (pair.isascii() and pair[0].lower() not in self.behind)
 
 
-def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> Places | None:
+def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> SplitPoints | None:
     """The places of a tokenizer that is read word by word; None where an added token may lie across them.
 
     `parts`: its JSON. `normalizers`: the types of its normalizer's steps.
@@ -86,7 +86,7 @@ def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> Pla
     if any(char.isspace() for content in spellings if not content.isspace() for char in content):
         return None
     takes_whitespace = any(token["rstrip"] for token in added)
-    return Places(
+    return SplitPoints(
         re.compile("|".join((*_kinds(parts, normalizers), *_before(added)))),
         frozenset(content[i : i + 2] for content in spellings for i in range(len(content) - 1)),
         frozenset(content[-1] for content in spellings if content and takes_whitespace),

@@ -14,12 +14,12 @@ from tokenizers import Tokenizer
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, RecordError, Request
 from labelstream.workers.engine.description import Keep, ModelDescription
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.engine.tokenization.edge_tokens import openings_of
 from labelstream.workers.engine.tokenization.refusals import NO_TOKENS, too_large, unreadable
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, frames, int32_bytes
 from labelstream.workers.engine.tokenization.split_points import places_of
-from labelstream.workers.engine.tokenization.truncation import PART_CHARS, Ends
+from labelstream.workers.engine.tokenization.truncation import PART_CHARS, Truncation
 from labelstream.workers.engine.tokenization.word_rules import steps_of, words_of
 from labelstream.workers.errors import ModelError
 
@@ -30,7 +30,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 class Encoded(NamedTuple):
     """`packed`, `truncated`: of the requests that are not in `refused`, in their order. `refused`: row -> why."""
 
-    packed: PackedSequences
+    packed: RaggedSequences
     truncated: list[bool]
     refused: dict[int, RecordError]
 
@@ -56,7 +56,7 @@ class TextTokenizer:
             steps = steps_of(parts["normalizer"], "normalizers")
             places = places_of(self._tokenizer, parts, [step["type"] for step in steps])
             openings = openings_of(self._tokenizer, parts, steps)
-        self._ends = Ends(places, openings, self._words, self._ask_one)
+        self._ends = Truncation(places, openings, self._words, self._ask_one)
         self.max_length, self.keep = description.max_length, description.keep
         self.enough = self.max_length + 1
         self._long_chars = _long_chars(self.enough)
@@ -76,7 +76,7 @@ class TextTokenizer:
         """Whether texts are answered from the word cache."""
         return self._words is not None
 
-    def encode(self, requests: Sequence[Request]) -> tuple[PackedSequences, list[bool]]:
+    def encode(self, requests: Sequence[Request]) -> tuple[RaggedSequences, list[bool]]:
         """As `encode_each`, for texts that are known to be good. Raises ValueError where one is not."""
         packed, truncated, refused = self.encode_each(requests)
         if refused:
@@ -253,11 +253,11 @@ def _longest_first(lengths: list[int], room: int) -> list[int]:
     return [short, long] if lengths[0] <= lengths[1] else [long, short]
 
 
-def pack(sequences: list[bytes], types: dict[int, bytes]) -> PackedSequences:
+def pack(sequences: list[bytes], types: dict[int, bytes]) -> RaggedSequences:
     """Sequences of int32 ids; `types`: row -> its type ids, one byte each, where not all zero."""
     ids = np.frombuffer(b"".join(sequences), np.int32)
     lengths = np.fromiter(map(len, sequences), np.int32, len(sequences)) // ID_BYTES
     if not types:
-        return PackedSequences(ids, lengths)
+        return RaggedSequences(ids, lengths)
     parts = [types.get(row, bytes(len(ids) // ID_BYTES)) for row, ids in enumerate(sequences)]
-    return PackedSequences(ids, lengths, np.frombuffer(b"".join(parts), np.uint8))
+    return RaggedSequences(ids, lengths, np.frombuffer(b"".join(parts), np.uint8))

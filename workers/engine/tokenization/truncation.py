@@ -2,21 +2,25 @@
 
 from collections.abc import Callable
 
-from labelstream.workers.engine.tokenization.edge_tokens import Openings
+from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
-from labelstream.workers.engine.tokenization.split_points import Places
-from labelstream.workers.engine.tokenization.word_rules import Words
+from labelstream.workers.engine.tokenization.split_points import SplitPoints
+from labelstream.workers.engine.tokenization.word_rules import WordRules
 
 PART_CHARS = 8  # of a token's share of a part, at first: words have about six characters, with the space before them
 _PROBE_CHARS = 1_000  # in which a place is looked for: to look for one everywhere takes longer than to tokenize
 _TRIED_CHARS = (6, 24)  # the same, of what is looked at of a text that has no place to be cut at
 
 
-class Ends:
+class Truncation:
     """Of one tokenizer's texts. One calling thread at a time. `ask`: the int32 ids of a part, by the tokenizer."""
 
     def __init__(
-        self, places: Places | None, openings: Openings | None, words: Words | None, ask: Callable[[str], bytes]
+        self,
+        places: SplitPoints | None,
+        openings: EdgeTokens | None,
+        words: WordRules | None,
+        ask: Callable[[str], bytes],
     ) -> None:
         self._places, self._openings, self._words, self._ask = places, openings, words, ask
 

@@ -38,7 +38,7 @@ _CHARACTER_NORMALIZERS = ("Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "S
 Parts = dict[str, Any]
 
 
-class Words(Protocol):
+class WordRules(Protocol):
     """The words of one tokenizer. One calling thread at a time."""
 
     def ids(self, text: str, most: int | None = None) -> bytes | None:
@@ -49,14 +49,14 @@ class Words(Protocol):
         ...
 
 
-class BertWords:
-    """Satisfies `Words`: WordPiece's."""
+class BertWordRules:
+    """Satisfies `WordRules`: WordPiece's."""
 
     def __init__(self, cache: WordCache) -> None:
         self._cache = cache
 
     def ids(self, text: str, most: int | None = None) -> bytes | None:
-        """See `Words.ids`."""
+        """See `WordRules.ids`."""
         if not text.isprintable() and has_controls(text):
             return None
         ids = self._cache.__getitem__
@@ -70,14 +70,14 @@ class BertWords:
             return None
 
 
-class SpacedWords:
-    """Satisfies `Words`: those between single spaces. `first`: of the first word; `others`: of one behind a space."""
+class SpacedWordRules:
+    """Satisfies `WordRules`: words between single spaces. `first`: of the first; `others`: of one behind a space."""
 
     def __init__(self, first: WordCache, others: WordCache, ascii_only: bool) -> None:
         self._first, self._others, self._ascii_only = first, others, ascii_only
 
     def ids(self, text: str, most: int | None = None) -> bytes | None:
-        """See `Words.ids`."""
+        """See `WordRules.ids`."""
         if (self._ascii_only and not text.isascii()) or not text.isprintable() or "  " in text:
             return None
         if most is not None and len(text) > most * _LONG_TEXT_CHARS_PER_WORD:
@@ -93,7 +93,7 @@ class SpacedWords:
             return None
 
 
-def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS, parts: Parts | None = None) -> Words | None:
+def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS, parts: Parts | None = None) -> WordRules | None:
     """The words of `tokenizer`, of which two times `max_words` are kept; None where it may look across them.
 
     `parts`: its JSON, where that is there already.
@@ -120,7 +120,7 @@ def steps_of(part: Parts | None, name: str) -> list[Parts]:
     return [step for one in part[name] for step in steps_of(one, name)] if part["type"] == "Sequence" else [part]
 
 
-def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
+def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules | None:
     if [step["type"] for step in steps_of(parts["normalizer"], "normalizers")] != ["BertNormalizer"]:
         return None
     if parts["pre_tokenizer"]["type"] != "BertPreTokenizer":
@@ -132,10 +132,10 @@ def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | No
     normalized = [token["content"] for token in parts["added_tokens"] if token["normalized"]]
     if not all(content.isascii() and content.isprintable() for content in normalized):
         return None
-    return BertWords(WordCache(tokenizer, added, ascii_only=bool(normalized), max_words=max_words, by_pieces=True))
+    return BertWordRules(WordCache(tokenizer, added, ascii_only=bool(normalized), max_words=max_words, by_pieces=True))
 
 
-def _byte_level(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
+def _byte_level(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules | None:
     normalizers = steps_of(parts["normalizer"], "normalizers")
     splitting = parts["pre_tokenizer"]
     if parts["model"].get("dropout") or splitting.get("type") != "ByteLevel" or not splitting["use_regex"]:
@@ -145,14 +145,16 @@ def _byte_level(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | N
     return _spaced(tokenizer, parts, normalizers, max_words, " ")
 
 
-def _unigram(tokenizer: Tokenizer, parts: Parts, max_words: int) -> Words | None:
+def _unigram(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules | None:
     splitting = steps_of(parts["pre_tokenizer"], "pretokenizers")[-1]
     if splitting["prepend_scheme"] != "always" or not splitting["split"]:
         return None
     return _spaced(tokenizer, parts, steps_of(parts["normalizer"], "normalizers"), max_words, "")
 
 
-def _spaced(tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_words: int, before: str) -> Words | None:
+def _spaced(
+    tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_words: int, before: str
+) -> WordRules | None:
     """`before`: what makes of a word alone one that stands behind a space."""
     added = added_tokens(parts, absent="  ")
     if added is None or not all(map(_keeps_words, normalizers)):
@@ -165,7 +167,7 @@ def _spaced(tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_wo
     ascii_only = parts["model"]["type"] == "Unigram" or normal is not None
     others = WordCache(tokenizer, added, ascii_only=ascii_only, max_words=max_words, before=before)
     first = WordCache(tokenizer, added, ascii_only=ascii_only, max_words=max_words) if before else others
-    return SpacedWords(first, others, ascii_only)
+    return SpacedWordRules(first, others, ascii_only)
 
 
 def _keeps_words(step: Parts) -> bool:
@@ -182,7 +184,7 @@ def _is_a_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and bool(text) and " " not in text
 
 
-_RULES: dict[tuple[str, str], Callable[[Tokenizer, Parts, int], Words | None]] = {
+_RULES: dict[tuple[str, str], Callable[[Tokenizer, Parts, int], WordRules | None]] = {
     ("WordPiece", "BertPreTokenizer"): _wordpiece,
     ("BPE", "ByteLevel"): _byte_level,
     ("Unigram", "Metaspace"): _unigram,

@@ -10,7 +10,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.record_batch.reader import read_any_record
 
 QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
@@ -49,7 +49,7 @@ def read_up_to(
     """
     quiet_since = time.monotonic()
     while True:
-        with explained(kafka):
+        with translate_kafka_errors(kafka):
             if all((consumer.position(partition, timeout_ms=1_000) or 0) >= stop for partition, stop in stops.items()):
                 return
             found = consumer.poll(timeout_ms=200)

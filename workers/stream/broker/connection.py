@@ -52,7 +52,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
 def connected_config(kafka: KafkaSettings) -> dict[str, Any]:
     """`client_config`, fitted to the broker that answers. Raises `StartError` when none does."""
     config = client_config(kafka)
-    with explained(kafka), closing(KafkaAdminClient(**config, api_version=IN_MEMORY_API)) as admin:
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config, api_version=IN_MEMORY_API)) as admin:
         in_memory = str(admin.describe_cluster().get("cluster_id")).startswith(IN_MEMORY_CLUSTER)
     return config | ({"api_version": IN_MEMORY_API} if in_memory else {})
 
@@ -63,7 +63,7 @@ def is_in_memory(config: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def explained(kafka: KafkaSettings) -> Iterator[None]:
+def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
     """Turn kafka-python's errors into `StartError`s that name the key and the fix."""
     servers, protocol = kafka.bootstrap_servers, kafka.security.protocol
     try:

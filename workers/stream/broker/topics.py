@@ -13,15 +13,15 @@ from kafka.errors import KafkaError
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.broker.connection import explained, is_in_memory
+from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.group_permission import check_group
 from labelstream.workers.stream.codec.timestamps import Window
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
-LEAST_LETTER_BYTES = 2_000
+MIN_LETTER_BYTES = 2_000
 
 
 class TopicLimits(NamedTuple):
@@ -50,16 +50,16 @@ def check_topics(
     assumed; a record that the broker then refuses is a dead letter all the same.
     """
     if is_in_memory(config):
-        with explained(kafka):
+        with translate_kafka_errors(kafka):
             make_in_memory(config, topics_of(pipeline).values())
         return TopicLimits()
-    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         partitions = {
             key: _partitions(admin, f"pipelines.{name}.{key}", topic) for key, topic in topics_of(pipeline).items()
         }
         if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
             # Topics grow in any order while the stream runs as well: what is missing is waited for.
-            log.warning(
+            logger.warning(
                 "pipelines.%s.output_partition: same needs as many partitions in %s (%d) as in %s (%d); the "
                 "stream waits for the missing ones when it comes to them; add partitions",
                 name,
@@ -118,7 +118,7 @@ def topic_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
         answer: Any = admin.describe_configs([resource], config_filter="all")  # pyright: ignore
         return str(answer["topic"][topic][name]["value"])
     except (KafkaError, LookupError, TypeError) as error:
-        log.info("%s of %s is unknown (%s)", name, topic, type(error).__name__)
+        logger.info("%s of %s is unknown (%s)", name, topic, type(error).__name__)
         return None
 
 
@@ -139,11 +139,11 @@ def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> To
         for topic in topics:
             window = window if topic == pipeline.dead_letter else window.within(_window(admin, topic))
     limits = TopicLimits(*sizes, keyed=keyed, window=window)
-    if limits.dead_letter < LEAST_LETTER_BYTES:
+    if limits.dead_letter < MIN_LETTER_BYTES:
         raise StartError(
             f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
             f"less than a dead letter's headers have; raise its max.message.bytes to at least "
-            f"{LEAST_LETTER_BYTES}"
+            f"{MIN_LETTER_BYTES}"
         )
     return limits
 

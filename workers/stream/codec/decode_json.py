@@ -17,7 +17,7 @@ from labelstream.workers.stream.codec.json_spans import check_value, members
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
-MOST_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
+MAX_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
@@ -221,7 +221,7 @@ def _has_lone_surrogate(value: bytes) -> bool:
 
 def _known(tree: dict[str, Any]) -> dict[str, Any]:
     """Without the values that nobody reads: of their names as many as are counted."""
-    unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MOST_UNKNOWN))
+    unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MAX_UNKNOWN))
     return unknown | {key: value for key, value in tree.items() if key in _FIELDS}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import BaseModel
 
-from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetter, Reason, Stage
+from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetterHeaders, Reason, Stage
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
@@ -23,7 +23,7 @@ MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and 
 Headers = list[tuple[str, bytes]]
 
 
-class Outgoing(NamedTuple):
+class ProducerRecord(NamedTuple):
     """One record to produce. `partition` None: by key. `timestamp_ms` None: the time of sending."""
 
     value: bytes | None
@@ -125,7 +125,9 @@ def made_key(record: ConsumerRecord) -> bytes:
     return f"{record.topic}-{record.partition}-{record.offset}".encode()
 
 
-def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False) -> Outgoing:
+def encode_dead_letter(
+    record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False
+) -> ProducerRecord:
     """The record as it came with the reason in its headers, made to fit `max_bytes`.
 
     What does not fit is left out, the value first, then key and own headers; `value_omitted` and `headers_omitted` say
@@ -134,15 +136,15 @@ def encode_dead_letter(record: ConsumerRecord, rejection: Rejection, max_bytes: 
     """
     own, unread = own_headers(record, (OURS, CONNECT)), isinstance(record.value, Unread)
     key = made_key(record) if keyed and record.key is None else record.key
-    whole = Outgoing(record.value or b"", key, own + _headers(record, rejection, key, UNREAD if unread else None))
+    whole = ProducerRecord(record.value or b"", key, own + _headers(record, rejection, key, UNREAD if unread else None))
     if whole.size() <= max_bytes:
         return whole
     omitted = omission(record.value)
-    without_value = Outgoing(b"", key, own + _headers(record, rejection, key, omitted))
+    without_value = ProducerRecord(b"", key, own + _headers(record, rejection, key, omitted))
     if without_value.size() <= max_bytes:
         return without_value
     key = made_key(record) if keyed else None
-    return Outgoing(b"", key, _headers(record, rejection, key, omitted, _told(own)))
+    return ProducerRecord(b"", key, _headers(record, rejection, key, omitted, _told(own)))
 
 
 def _told(headers: Headers) -> str | None:
@@ -170,7 +172,7 @@ def _headers(
     headers_omitted: str | None = None,
 ) -> Headers:
     headers = record.headers
-    return DeadLetter(
+    return DeadLetterHeaders(
         topic=record.topic,
         partition=str(record.partition),
         offset=str(record.offset),

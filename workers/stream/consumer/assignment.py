@@ -85,7 +85,7 @@ class PartitionProgress:
         self.note = self.prior = ""
 
 
-class Ownership(ConsumerRebalanceListener):
+class PartitionAssignment(ConsumerRebalanceListener):
     """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's.
 
     `on_assigned` is called with new partitions, on the client's thread, before their offsets are looked for, and tells

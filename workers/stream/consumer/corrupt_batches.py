@@ -29,9 +29,9 @@ from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import MAX_BATCH_BYTES
-from labelstream.workers.stream.flow_control.poll_budget import Room
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import weight
-from labelstream.workers.stream.record_batch.reader import Batches, UnpackedRecords
+from labelstream.workers.stream.record_batch.reader import RecordBatches, UnpackedRecords
 
 
 class CorruptBatch(NamedTuple):
@@ -54,7 +54,7 @@ class Fetching:
         self._fetcher, self._fetched_records, self._append = fetcher, fetcher.fetched_records, fetcher._append
         fetcher.fetched_records = self._from_an_empty_slot
         fetcher._append = self._append_what_fits
-        self.room = Room()
+        self.room = PollBudget()
         self.corrupt: dict[TopicPartition, CorruptBatch] = {}
         self._parse = fetcher._parse_fetched_data
         fetcher._parse_fetched_data = self._guarded_parse
@@ -90,7 +90,7 @@ class _GuardedRecords(UnpackedRecords):
     any_headers = False
 
     def __init__(
-        self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], Room], *args: Any, **more: Any
+        self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], PollBudget], *args: Any, **more: Any
     ) -> None:
         self._corrupt, self._room = corrupt, room
         self._left: ConsumerRecord | None = None  # it was read, and found no room
@@ -118,7 +118,7 @@ class _GuardedRecords(UnpackedRecords):
             self.drain()
 
 
-def _end(batches: Batches, position: int) -> int | None:
+def _end(batches: RecordBatches, position: int) -> int | None:
     """The offset behind the current batch. Its header may be what is corrupt: a believable end is the nearest."""
     ends, batch = [], batches.current
     if batch is not None and batch.consistent() and (batch.magic < 2 or batch.records_count):

@@ -19,18 +19,24 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
-from labelstream.workers.errors import OffsetOutOfRange, Refused, StreamError
+from labelstream.workers.errors import CommandRefused, OffsetOutOfRange, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.consumer.assignment import Offsets, Ownership, PartitionProgress, as_kafka, log_fields
+from labelstream.workers.stream.consumer.assignment import (
+    Offsets,
+    PartitionAssignment,
+    PartitionProgress,
+    as_kafka,
+    log_fields,
+)
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching
 from labelstream.workers.stream.consumer.membership import Membership
-from labelstream.workers.stream.consumer.start_offsets import GroupHistory, Starting
-from labelstream.workers.stream.crash_isolation.partition_hold import Beginning
+from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
+from labelstream.workers.stream.crash_isolation.partition_hold import PartitionHold
 from labelstream.workers.stream.crash_isolation.suspects import Lives
-from labelstream.workers.stream.flow_control.poll_budget import Room
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.stats import Stats
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 COMMITTED_MS = 1_000
 SKIP_MS = 5_000  # of each of the two requests that a skip needs
 JOIN_MS = 250  # of one poll; a join takes as many as it needs
@@ -54,17 +60,19 @@ class RecordSource:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._settings, self._stats = settings, stats or Stats()
         self._commit_error: Exception | None = None
-        self._membership = Membership(consumer, lambda: self.ownership.leaving_s() is not None)
+        self._membership = Membership(consumer, lambda: self.assignment.leaving_s() is not None)
         self._fetching = Fetching(consumer, settings.limits.max_batch_bytes)
         self._history = history or GroupHistory()
-        self._starting = Starting(consumer, settings, self._membership, self._history)
-        self.ownership = Ownership(self._assigned)
-        self.beginning = Beginning(
-            consumer, self._membership, self._fetching, self.ownership, lives or Lives(), self.behind
+        self._starting = StartOffsets(consumer, settings, self._membership, self._history)
+        self.assignment = PartitionAssignment(self._assigned)
+        self.beginning = PartitionHold(
+            consumer, self._membership, self._fetching, self.assignment, lives or Lives(), self.behind
         )
-        consumer.subscribe([settings.input], listener=self.ownership)
+        consumer.subscribe([settings.input], listener=self.assignment)
 
-    def poll(self, timeout_ms: int, paused: bool, max_records: int | None = None, room: Room | None = None) -> Polled:
+    def poll(
+        self, timeout_ms: int, paused: bool, max_records: int | None = None, room: PollBudget | None = None
+    ) -> Polled:
         """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
 
         `max_records`: at most so many; None takes the pipeline's `max_poll_records`. `room`: at most what fits in it;
@@ -82,7 +90,7 @@ class RecordSource:
             max_records = self._let_read(assigned, max_records)
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
-        self._fetching.room = room or Room()
+        self._fetching.room = room or PollBudget()
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:
@@ -99,7 +107,7 @@ class RecordSource:
             self._history.seen = any(self._fetching.position(partition) is not None for partition in assigned)
         self._halt()
         self.beginning.begin()
-        held = [(self.ownership.get(partition), records) for partition, records in polled.items()]
+        held = [(self.assignment.get(partition), records) for partition, records in polled.items()]
         mine = [(progress, records) for progress, records in held if progress is not None]
         for progress, records in mine:
             if not self.beginning.caution.received(records[0].offset, len(records)):
@@ -123,7 +131,7 @@ class RecordSource:
 
     def _outlived(self) -> bool:
         """Do we hold anything from before the membership was lost? Until a join is through, that may be so."""
-        return self.ownership.outlived(self._membership.losses)
+        return self.assignment.outlived(self._membership.losses)
 
     def _assigned(self, assigned: Collection[TopicPartition]) -> int:
         self._membership.forget_offsets()
@@ -141,24 +149,24 @@ class RecordSource:
         """
         if self._commit_error is not None:
             raise StreamError(f"offsets cannot be committed ({type(self._commit_error).__name__})")
-        offsets = self.ownership.committable()
+        offsets = self.assignment.committable()
         if offsets and not self._outlived():
             self._commit_soon(offsets)
 
     def commit_and_wait(self, timeout_ms: int) -> bool:
         """Commit what is done and wait for it. False when a rebalance is in the way: poll, then try again."""
-        offsets = self.ownership.committable()
+        offsets = self.assignment.committable()
         if not offsets:
             return True
         if self._outlived():
             return False
         try:
-            self._consumer.commit(as_kafka(offsets, self.ownership.notes()), timeout_ms=timeout_ms)
+            self._consumer.commit(as_kafka(offsets, self.assignment.notes()), timeout_ms=timeout_ms)
         except (CommitFailedError, RebalanceInProgressError):
             return False
         except KafkaError as error:
             raise StreamError(f"commit failed ({type(error).__name__}: {error})") from error
-        self.ownership.committed(offsets)
+        self.assignment.committed(offsets)
         return True
 
     def membership(self) -> Any:
@@ -178,7 +186,7 @@ class RecordSource:
         try:
             return self._membership.committed(list(partitions), COMMITTED_MS)
         except KafkaError as error:
-            log.info("the offsets of the group cannot be read yet (%s)", type(error).__name__)
+            logger.info("the offsets of the group cannot be read yet (%s)", type(error).__name__)
             return None
 
     def backlog(self) -> dict[int, tuple[int, int]]:
@@ -188,7 +196,7 @@ class RecordSource:
         """
         return {
             progress.partition.partition: standing
-            for progress in self.ownership.held()
+            for progress in self.assignment.held()
             if (standing := self._standing(progress)) is not None
         }
 
@@ -212,25 +220,25 @@ class RecordSource:
 
     def halted(self) -> dict[TopicPartition, CorruptBatch]:
         """The partitions of ours that wait for an operator, and why."""
-        return {progress.partition: progress.halted for progress in self.ownership.held() if progress.halted}
+        return {progress.partition: progress.halted for progress in self.assignment.held() if progress.halted}
 
     def to_be_skipped(self, partition: TopicPartition, offset: int) -> PartitionProgress:
-        """The progress of a halted partition, which may go on at `offset`. Raises `Refused`."""
+        """The progress of a halted partition, which may go on at `offset`. Raises `CommandRefused`."""
         place = f"{partition.topic}:{partition.partition}"
-        progress = self.ownership.get(partition)
+        progress = self.assignment.get(partition)
         if progress is None:
-            raise Refused(f"{place} is not held here", ours=False)
+            raise CommandRefused(f"{place} is not held here", ours=False)
         if progress.halted is None:
-            raise Refused(f"{place} is not halted: nothing is skipped")
+            raise CommandRefused(f"{place} is not halted: nothing is skipped")
         first = progress.halted.end or progress.halted.first + 1
         if offset < first:
-            raise Refused(f"{place}:{offset} is not behind the corrupt batch: the first offset there is {first}")
+            raise CommandRefused(f"{place}:{offset} is not behind the corrupt batch: the first offset there is {first}")
         return progress
 
     def skip(self, progress: PartitionProgress, offset: int) -> int:
         """Go on with a halted partition at `offset`, which is committed first. How many offsets are left out.
 
-        Nothing of the partition may be in flight or uncommitted. Waits for the brokers. Raises `Refused`.
+        Nothing of the partition may be in flight or uncommitted. Waits for the brokers. Raises `CommandRefused`.
         """
         partition, batch = progress.partition, progress.halted
         assert batch is not None
@@ -238,11 +246,13 @@ class RecordSource:
         try:
             end = self._consumer.end_offsets([partition], timeout_ms=SKIP_MS)[partition]
             if offset > end:
-                raise Refused(f"{place}:{offset} is behind the end of the log, {end}")
+                raise CommandRefused(f"{place}:{offset} is behind the end of the log, {end}")
             self._consumer.commit(as_kafka({partition: offset}), timeout_ms=SKIP_MS)
         except KafkaError as error:
-            raise Refused(f"{place}: the offset could not be committed ({type(error).__name__}); try again") from error
-        log.error(
+            raise CommandRefused(
+                f"{place}: the offset could not be committed ({type(error).__name__}); try again"
+            ) from error
+        logger.error(
             "%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)",
             place,
             batch.first,
@@ -260,13 +270,13 @@ class RecordSource:
         try:
             self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
         except KafkaError as error:
-            log.warning("closing the consumer: %s", type(error).__name__)
+            logger.warning("closing the consumer: %s", type(error).__name__)
 
     def _halt(self) -> None:
         """Fetch no more of partitions whose next batch is corrupt."""
         while self._fetching.corrupt:
             partition, batch = self._fetching.corrupt.popitem()
-            progress = self.ownership.get(partition)
+            progress = self.assignment.get(partition)
             if progress is not None:
                 progress.halted = batch
                 with suppress(KeyError):  # taken away just now
@@ -295,7 +305,7 @@ class RecordSource:
             offsets = move()
         except KafkaError as error:
             raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
-        self.ownership.committed(offsets)
+        self.assignment.committed(offsets)
         self.beginning.caution.begin_anew(offsets)
         return offsets
 
@@ -306,9 +316,9 @@ class RecordSource:
             if isinstance(outcome, AuthorizationError | FencedInstanceIdError):
                 self._commit_error = outcome
             elif isinstance(outcome, Exception):
-                log.warning("commit failed, the next one repeats it (%s)", type(outcome).__name__)
+                logger.warning("commit failed, the next one repeats it (%s)", type(outcome).__name__)
             else:
-                self.ownership.committed(offsets)
+                self.assignment.committed(offsets)
                 self._stats.took("commit_s", time.monotonic() - began)
 
-        self._consumer.commit_async(as_kafka(offsets, self.ownership.notes()), callback=finished)
+        self._consumer.commit_async(as_kafka(offsets, self.assignment.notes()), callback=finished)

@@ -32,7 +32,7 @@ from labelstream.workers.stream.consumer.offset_reset import (
     why_no_offset,
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 REQUEST_MS = 5_000  # of each of the requests that a start needs
 
 
@@ -43,7 +43,7 @@ class GroupHistory:
     seen: bool = False
 
 
-class Starting:
+class StartOffsets:
     """Moves `consumer`, on the thread that polls it. `history` is the worker's."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Starting:
         try:
             committed = self._membership.committed(places, REQUEST_MS)
         except KafkaTimeoutError:  # a transaction with offsets of this group is open, for example
-            log.info("the offsets of the group cannot be read yet")
+            logger.info("the offsets of the group cannot be read yet")
             return {}
         self._history.seen = self._history.seen or bool(committed)
         new = starts_at_end(self._settings.start_from, committed.values())
@@ -91,7 +91,7 @@ class Starting:
         if not self._go_on(offsets, lost):
             return {}
         for place, found in logs.items():
-            log.warning(
+            logger.warning(
                 "%s:%d: offset %d is not in the log, which goes from %d to %d; on_offset_out_of_range: %s goes "
                 "on at %d: %s",
                 place.topic,
@@ -129,7 +129,7 @@ class Starting:
 
     def _wait_for(self, first: TopicPartition) -> None:
         if not self._waiting:
-            log.info(
+            logger.info(
                 "the group is new: the worker that holds %s:%d decides where it starts", first.topic, first.partition
             )
         self._waiting = True
@@ -137,7 +137,7 @@ class Starting:
 
 def _tell_start(place: TopicPartition, found: Log, offset: int, at_end: bool, why: str) -> None:
     level = logging.INFO if is_harmless(found) else logging.WARNING
-    log.log(
+    logger.log(
         level,
         "%s:%d starts at offset %d, the %s of its log: %s; %s",
         place.topic,

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 FREE_RECORDS = 256  # what a fresh worker has in flight before its first answer, see batch_sizer.py and pipeline.py
 PARTS = 16  # a range of suspects is taken in so many windows: 256, 16, 1
-MOST_ALONE = 3
+MAX_ALONE = 3
 _TEXT = re.compile(r"labelstream:1;by=([0-9a-f]{1,32});lives=(\d{1,9});records=(\d{1,9});alone=(\d{1,9})\0?", re.ASCII)
 END = "\0"  # confluent-kafka (2.16) takes metadata for a C string, and reads on behind one that has no such end
 
 
-class Evidence(NamedTuple):
+class CrashHistory(NamedTuple):
     """What the ends of earlier workers tell of the records from an offset on.
 
     `lives`: workers in a row that died without getting past the offset. `records`: at most so many were in flight in
@@ -32,9 +32,9 @@ class Evidence(NamedTuple):
         """How many records may be taken at once: 1 or more."""
         return max(1, math.ceil(self.records / PARTS))
 
-    def after(self, records: int, alone: bool = False) -> "Evidence":
+    def after(self, records: int, alone: bool = False) -> "CrashHistory":
         """What is known if this worker dies as well, with so many records in flight."""
-        return Evidence(self.lives + 1, records, self.alone + alone)
+        return CrashHistory(self.lives + 1, records, self.alone + alone)
 
     def text(self, by: str) -> str:
         """As metadata of an offset, written by the process `by`, some hexadecimal digits; empty without a death."""
@@ -45,10 +45,10 @@ class Evidence(NamedTuple):
         return self.lives > 0
 
 
-def read(metadata: str) -> tuple[str, Evidence]:
+def read(metadata: str) -> tuple[str, CrashHistory]:
     """Which process wrote it, and what it tells. ("", no evidence) for what anybody else has written."""
     found = _TEXT.fullmatch(metadata)
     if found is None:
-        return "", Evidence()
+        return "", CrashHistory()
     lives, records, alone = map(int, found.groups()[1:])
-    return found[1], Evidence(lives, min(records, FREE_RECORDS), alone)
+    return found[1], CrashHistory(lives, min(records, FREE_RECORDS), alone)

@@ -1,4 +1,4 @@
-"""Partitions that we get are held back until their offset's metadata is read; then `Caution` says who may be read."""
+"""Partitions that we get are held back until their offset's metadata is read; then `SuspectRecords` says who reads."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -10,16 +10,16 @@ from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, Rebal
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
-from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress, as_kafka
+from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress, as_kafka
 from labelstream.workers.stream.consumer.corrupt_batches import Fetching
 from labelstream.workers.stream.consumer.membership import Membership
-from labelstream.workers.stream.crash_isolation.suspects import Caution, Lives
+from labelstream.workers.stream.crash_isolation.suspects import Lives, SuspectRecords
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 REQUEST_MS = 5_000  # of each of the requests that a beginning needs
 
 
-class Beginning:
+class PartitionHold:
     """Used by the thread that polls `consumer`, but for `hold`. `lives` is the worker's."""
 
     def __init__(
@@ -27,13 +27,13 @@ class Beginning:
         consumer: KafkaConsumer,
         membership: Membership,
         fetching: Fetching,
-        ownership: Ownership,
+        assignment: PartitionAssignment,
         lives: Lives,
         behind: Callable[[PartitionProgress], int | None],
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
-        self._membership, self._fetching, self._ownership = membership, fetching, ownership
-        self.caution = Caution(ownership, lives, self._note, behind)
+        self._membership, self._fetching, self._assignment = membership, fetching, assignment
+        self.caution = SuspectRecords(assignment, lives, self._note, behind)
 
     def hold(self, partitions: Collection[TopicPartition]) -> None:
         """New partitions are not read in the poll that brings them. From whatever thread."""
@@ -55,7 +55,7 @@ class Beginning:
             suspects = [place for place, (_, text) in found.items() if self.caution.evidence(place, text)]
             ends = self._consumer.end_offsets(suspects, timeout_ms=REQUEST_MS) if suspects else {}
         except KafkaTimeoutError:
-            log.info("how earlier workers ended cannot be read yet")
+            logger.info("how earlier workers ended cannot be read yet")
             return
         except KafkaError as error:
             raise StreamError(f"no committed offsets ({type(error).__name__}: {error})") from error
@@ -65,15 +65,15 @@ class Beginning:
 
     def let_go(self) -> None:
         """What is leaving is the next owner's now, which shall not take us for dead."""
-        self.caution.take_back(self._ownership.leaving())
-        self._ownership.let_go()
+        self.caution.take_back(self._assignment.leaving())
+        self._assignment.let_go()
 
     def take_back(self) -> None:
         """The worker ends in order: its next life shall not take it for dead. Raises nothing."""
         try:
-            self.caution.take_back([*self._ownership.held(), *self._ownership.leaving()])
+            self.caution.take_back([*self._assignment.held(), *self._assignment.leaving()])
         except StreamError as error:
-            log.info("the notes of this worker could not be taken back (%s)", error)
+            logger.info("the notes of this worker could not be taken back (%s)", error)
 
     def on_exit(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """Of a run that ends with `error`. What a person has to put right is no record's fault."""
@@ -82,7 +82,7 @@ class Beginning:
 
     def _note(self, notes: Notes) -> bool:
         """Commit offsets that were committed before, with other metadata. False when a rebalance is in the way."""
-        if self._ownership.outlived(self._membership.losses):
+        if self._assignment.outlived(self._membership.losses):
             return False
         offsets = {partition: offset for partition, (offset, _) in notes.items()}
         texts = {partition: text for partition, (_, text) in notes.items()}
@@ -92,5 +92,5 @@ class Beginning:
             return False
         except KafkaError as error:
             raise StreamError(f"commit failed ({type(error).__name__}: {error})") from error
-        self._ownership.noted(notes)
+        self._assignment.noted(notes)
         return True

@@ -27,10 +27,10 @@ from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress, log_fields
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, MOST_ALONE, Evidence, read
+from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress, log_fields
+from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, MAX_ALONE, CrashHistory, read
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 PROOF_S = 10.0  # that a worker lives without a record before it tries that record again
 WAITING_S = 10.0  # a record that kills does so sooner: what happens to it in the worker takes seconds at most
 SILENT_S, SILENT_RETRY_S = 5.0, 30.0  # a suspect whose records do not come holds the others back no longer
@@ -41,12 +41,12 @@ class Lives:
     """Of this process, over all its consumers: its name in notes, and what it knew before it wrote them."""
 
     name: str = field(default_factory=lambda: uuid4().hex[:8])
-    before: dict[TopicPartition, Evidence] = field(default_factory=dict)
+    before: dict[TopicPartition, CrashHistory] = field(default_factory=dict)
 
-    def read(self, partition: TopicPartition, metadata: str) -> Evidence:
+    def read(self, partition: TopicPartition, metadata: str) -> CrashHistory:
         """Of processes that have died. This one lives, whatever consumers it has lost."""
         by, evidence = read(metadata)
-        return self.before.get(partition, Evidence()) if by == self.name else evidence
+        return self.before.get(partition, CrashHistory()) if by == self.name else evidence
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +55,7 @@ class Case:
     flight now; `admitted`: it is noted, and may be read freely."""
 
     progress: PartitionProgress
-    evidence: Evidence
+    evidence: CrashHistory
     doubt: int = 0
     taken: int = 0
     admitted: bool = False
@@ -63,7 +63,7 @@ class Case:
     retry_at: float = 0.0
 
 
-class Caution:
+class SuspectRecords:
     """Who may be read now. Used by the thread that polls.
 
     `note` commits offsets with their metadata, and is False when a rebalance is in the way: nothing is read then.
@@ -72,24 +72,24 @@ class Caution:
 
     def __init__(
         self,
-        ownership: Ownership,
+        assignment: PartitionAssignment,
         lives: Lives,
         note: Callable[[Notes], bool],
         behind: Callable[[PartitionProgress], int | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ownership, self._lives, self._note, self._behind, self._clock = ownership, lives, note, behind, clock
+        self._assignment, self._lives, self._note, self._behind, self._clock = assignment, lives, note, behind, clock
         self._cases: dict[PartitionProgress, Case] = {}
         self._suspect: Case | None = None  # whose turn it is
         self._noted_at = 0.0
 
     def fresh(self) -> list[PartitionProgress]:
         """Held partitions that have not begun."""
-        held = self._ownership.held()
+        held = self._assignment.held()
         self._cases = {progress: case for progress in held if (case := self._cases.get(progress)) is not None}
         return [progress for progress in held if progress not in self._cases]
 
-    def evidence(self, partition: TopicPartition, metadata: str) -> Evidence:
+    def evidence(self, partition: TopicPartition, metadata: str) -> CrashHistory:
         """What the metadata of the partition's committed offset tells."""
         return self._lives.read(partition, metadata)
 
@@ -101,7 +101,7 @@ class Caution:
         if evidence.alone:
             case.retry_at = self._clock() + PROOF_S
         if case.doubt:
-            log.warning(
+            logger.warning(
                 "%s:%d: the worker before ended without progress at offset %d (in a row: %d); of the next %d "
                 "records at most %d are taken at once, with nothing else in flight",
                 partition.topic,
@@ -116,7 +116,7 @@ class Caution:
     def begin_anew(self, partitions: Iterable[TopicPartition]) -> None:
         """Their offsets were moved."""
         for partition in partitions:
-            progress = self._ownership.get(partition)
+            progress = self._assignment.get(partition)
             if progress is not None:
                 self._cases.pop(progress, None)
 
@@ -148,7 +148,7 @@ class Caution:
         if evidence.window() == 1:
             if first != progress.committed:  # the record there is gone: what is told of it is not told of this one
                 evidence = case.evidence = evidence._replace(alone=0)
-            if evidence.alone >= MOST_ALONE:
+            if evidence.alone >= MAX_ALONE:
                 self._condemn(case, first)
             elif not self._write(case, evidence.after(1, alone=True), first):
                 return False
@@ -192,10 +192,10 @@ class Caution:
         if case.taken:
             case.doubt -= case.taken
             case.taken = 0
-            case.evidence = Evidence(0, case.evidence.records, 0)
+            case.evidence = CrashHistory(0, case.evidence.records, 0)
             if case.progress.condemned is not None:  # where one is, there may be more
                 case.progress.condemned = None
-                case.evidence, case.doubt = Evidence(0, FREE_RECORDS, 0), FREE_RECORDS
+                case.evidence, case.doubt = CrashHistory(0, FREE_RECORDS, 0), FREE_RECORDS
         if case.doubt > 0 and self._behind(case.progress) == 0:
             case.doubt = 0
         if case.tried_at is None:
@@ -214,18 +214,18 @@ class Caution:
         notes = {}
         for case in cases:
             self._lives.before[case.progress.partition] = case.evidence
-            notes[case.progress.partition] = case.progress.committed, self._text(Evidence().after(FREE_RECORDS))
+            notes[case.progress.partition] = case.progress.committed, self._text(CrashHistory().after(FREE_RECORDS))
         if self._note(notes):
             for case in cases:
                 case.admitted = True
 
-    def _write(self, case: Case, evidence: Evidence, offset: int | None = None) -> bool:
+    def _write(self, case: Case, evidence: CrashHistory, offset: int | None = None) -> bool:
         """Note it, and take back what is noted of others: they are not in flight."""
         progress = case.progress
         offset = progress.committed if offset is None else offset
         others = [other for other in self._cases.values() if other is not case]
         notes = {p.partition: (p.committed, p.prior) for other in others if (p := other.progress).note != p.prior}
-        self._lives.before[progress.partition] = case.evidence or Evidence()
+        self._lives.before[progress.partition] = case.evidence or CrashHistory()
         if (progress.note, progress.committed) != (self._text(evidence), offset):
             notes[progress.partition] = offset, self._text(evidence)
         if notes and not self._note(notes):
@@ -234,12 +234,12 @@ class Caution:
             other.admitted = other.admitted and other.progress.partition not in notes
         return True
 
-    def _text(self, evidence: Evidence) -> str:
+    def _text(self, evidence: CrashHistory) -> str:
         return evidence.text(self._lives.name)
 
     def _condemn(self, case: Case, offset: int) -> None:
         partition, deaths = case.progress.partition, case.evidence.alone
-        log.error(
+        logger.error(
             "%s:%d:%d: %d workers have died while they had this record alone: it is a dead letter",
             partition.topic,
             partition.partition,

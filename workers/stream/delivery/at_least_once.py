@@ -10,12 +10,12 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
-from labelstream.workers.stream.producer.produced_batch import LetterRefused, Shipment
-from labelstream.workers.stream.producer.send_window import Flow, Throttle
+from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
+from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 COMMIT_MS = 5_000
 
 
@@ -32,14 +32,14 @@ class AtLeastOnce:
         source: RecordSource,
         sink: ResultSink,
         stats: Stats,
-        reach: Callable[[str], None] = lambda point: None,
+        failpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
-        self._source, self._sink, self._stats, self._reach = source, sink, stats, reach
+        self._source, self._sink, self._stats, self._failpoint = source, sink, stats, failpoint
         self._interval_s = settings.commit_interval_ms / 1000
         self._next_commit = time.monotonic()
-        self._shipped: deque[Shipment] = deque()
+        self._shipped: deque[ProducedBatch] = deque()
         self._refused = False
-        self._flow, self._throttle = Flow(), Throttle(settings, sink.throttled_s)
+        self._flow, self._throttle = SendWindow(), Throttle(settings, sink.throttled_s)
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         pass  # nothing here happens by itself
@@ -50,10 +50,10 @@ class AtLeastOnce:
         # A refusal breaks the producer, and with it what is not acknowledged.
         return not (self._sink.goes_alone(batch) and any(shipment.awaited() for shipment in self._shipped))
 
-    def ship(self, batch: MicroBatch) -> Shipment:
+    def ship(self, batch: MicroBatch) -> ProducedBatch:
         try:
             shipment = self._sink.ship(batch, self._flow.room())
-        except LetterRefused as error:
+        except DeadLetterRefused as error:
             self._keep(error.shipment)
             raise
         self._flow.sent(shipment.size)
@@ -63,27 +63,27 @@ class AtLeastOnce:
     def obstacles(self) -> dict[str, str]:
         return self._sink.lacking() | self._throttle.told()
 
-    def settled(self, shipment: Shipment) -> None:
+    def settled(self, shipment: ProducedBatch) -> None:
         self._shipped.popleft()
         self._flow.took(shipment.sent_at)
         self._flow.done(shipment.size)
-        if any(progress.note for progress, _ in shipment.batch.ends):
+        if any(progress.note for progress, _ in shipment.batch.last_offsets):
             self._next_commit = 0.0  # the next worker shall not suspect what has passed
         account(shipment, self._stats)
 
     def refused(self, error: RecordRefused) -> None:
         if not self._refused:
-            log.warning("%s; what the broker does not have is sent again record by record", error)
+            logger.warning("%s; what the broker does not have is sent again record by record", error)
             self._refused = True
 
     def failed(self, error: StreamError) -> None:
         raise error
 
-    def turn(self) -> list[MicroBatch] | None:
+    def commit_when_due(self) -> list[MicroBatch] | None:
         if time.monotonic() >= self._next_commit:
-            self._reach("before_commit")
+            self._failpoint("before_commit")
             self._source.commit()
-            self._reach("after_commit")
+            self._failpoint("after_commit")
             self._next_commit = time.monotonic() + self._interval_s
         # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
         if not self._refused or any(shipment.awaited() for shipment in self._shipped):
@@ -101,7 +101,7 @@ class AtLeastOnce:
     def flush(self) -> bool:
         return self._source.commit_and_wait(COMMIT_MS)
 
-    def _keep(self, last: Shipment) -> None:
+    def _keep(self, last: ProducedBatch) -> None:
         """Commit all that was sent before a dead letter that nobody takes, so that no new start repeats it."""
         for shipment in (*self._shipped, last):
             if not shipment.settle():

@@ -7,7 +7,7 @@ from typing import Protocol
 from labelstream.workers import tracing
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.batch import MicroBatch
-from labelstream.workers.stream.producer.produced_batch import Shipment
+from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.stats import Stats
 
 
@@ -15,14 +15,14 @@ class Delivery(Protocol):
     """Used by the pipeline's thread alone. Its methods raise `StreamError` when the stream cannot go on."""
 
     def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, from whatever thread, when `turn` has something to do."""
+        """Call `wake`, from whatever thread, when `commit_when_due` has something to do."""
         ...
 
     def ready_for(self, batch: MicroBatch) -> bool:
         """May this one be shipped now? Never waits."""
         ...
 
-    def ship(self, batch: MicroBatch) -> Shipment:
+    def ship(self, batch: MicroBatch) -> ProducedBatch:
         """Send what `batch` became, or the head of it that there is room for; shipments are settled in this order."""
         ...
 
@@ -30,22 +30,22 @@ class Delivery(Protocol):
         """What keeps the output from taking all that it could: texts for a person, by what they are about."""
         ...
 
-    def settled(self, shipment: Shipment) -> None:
+    def settled(self, shipment: ProducedBatch) -> None:
         """Every record of it is acknowledged."""
         ...
 
     def refused(self, error: RecordRefused) -> None:
-        """The broker refused a record of what was shipped for itself: all of it is void, see `turn`.
+        """The broker refused a record of what was shipped for itself: all of it is void, see `commit_when_due`.
 
         May be called again for the same refusal.
         """
         ...
 
     def failed(self, error: StreamError) -> None:
-        """A record of what was shipped failed with `error`: raises it, or all of it is void, see `turn`."""
+        """A record of what was shipped failed with `error`: raises it, or all of it is void, see `commit_when_due`."""
         ...
 
-    def turn(self) -> list[MicroBatch] | None:
+    def commit_when_due(self) -> list[MicroBatch] | None:
         """Commit when it is time. Never waits.
 
         Where all that was sent since the last commit is void: its micro-batches, to be shipped again in this order
@@ -63,9 +63,9 @@ class Delivery(Protocol):
         ...
 
 
-def account(shipment: Shipment, stats: Stats) -> None:
+def account(shipment: ProducedBatch, stats: Stats) -> None:
     """What was sent counts: it is acknowledged, and where it is part of a transaction, committed."""
-    for progress, offset in shipment.batch.ends:
+    for progress, offset in shipment.batch.last_offsets:
         progress.finish(offset)
     now = time.monotonic()
     waited_ms = (now - shipment.sent_at) * 1000

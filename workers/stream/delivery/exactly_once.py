@@ -12,13 +12,13 @@ from labelstream.workers.stream.consumer.assignment import Offsets, PartitionPro
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
-from labelstream.workers.stream.producer.produced_batch import LetterRefused, Shipment
-from labelstream.workers.stream.producer.send_window import Flow, Throttle
+from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
+from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 
-log = logging.getLogger(__name__)
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed
+logger = logging.getLogger(__name__)
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed
 ABORT_SHARE = 2 / 3  # of the time that a transaction has: in the rest of it, a new producer can say so to the brokers
 
 
@@ -47,10 +47,10 @@ class ExactlyOnce:
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
         self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
         self._shipped: list[MicroBatch] = []
-        self._settled: list[Shipment] = []
+        self._settled: list[ProducedBatch] = []
         self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit that is under way
         self._messages = self._bytes = self._size = 0
-        self._flow, self._throttle = Flow(), Throttle(settings, producer.throttled_s)
+        self._flow, self._throttle = SendWindow(), Throttle(settings, producer.throttled_s)
         self._opened_at = self._closed_at = 0.0
         self._closing = self._void = self._in_doubt = False
         self._outcome: Future[None] | None = None
@@ -68,23 +68,23 @@ class ExactlyOnce:
         # Not in an open transaction either: the time until the brokers take something again would be its own.
         return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
 
-    def ship(self, batch: MicroBatch) -> Shipment:
+    def ship(self, batch: MicroBatch) -> ProducedBatch:
         # What was taken away already would make this transaction void as well, and the next one, for ever.
-        batch.ends = [(progress, offset) for progress, offset in batch.ends if not progress.revoked]
-        if not batch.ends:
-            return Shipment(batch)
+        batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
+        if not batch.last_offsets:
+            return ProducedBatch(batch)
         if not self._shipped:
             self._opened_at = time.monotonic()
         try:
             shipment = self._sink.ship(batch, self._flow.room())
-        except (Fenced, LetterRefused):
+        except (Fenced, DeadLetterRefused):
             raise
         except (Aborted, StreamError) as error:
-            shipment = Shipment(batch)  # void like all the others
+            shipment = ProducedBatch(batch)  # void like all the others
             self._shipped.append(batch)
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
-            if shipment.batch.ends:  # else all of this head was taken away: it is settled by itself
+            if shipment.batch.last_offsets:  # else all of this head was taken away: it is settled by itself
                 self._shipped.append(shipment.batch)
             self._flow.sent(shipment.size)
             self._size += shipment.size
@@ -98,7 +98,7 @@ class ExactlyOnce:
 
     def refused(self, error: RecordRefused) -> None:
         if not self._void:
-            log.warning("%s; the transaction is sent again record by record", error)
+            logger.warning("%s; the transaction is sent again record by record", error)
             self._send_again()
 
     def failed(self, error: StreamError) -> None:
@@ -106,24 +106,24 @@ class ExactlyOnce:
             raise error
         # Nothing is lost or taken twice: what was not asked to commit never does, once a new producer has the id.
         if not self._void:
-            log.warning("%s; the transaction is sent again", error)
+            logger.warning("%s; the transaction is sent again", error)
             self._void, self._failure = True, str(error)
-            self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, MOST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, MAX_PAUSE_S)
             self._begin_at = time.monotonic() + self._pause_s
 
-    def settled(self, shipment: Shipment) -> None:
-        if shipment.batch.ends:
+    def settled(self, shipment: ProducedBatch) -> None:
+        if shipment.batch.last_offsets:
             self._settled.append(shipment)
             self._flow.took(shipment.sent_at, self._throttle.left_s())
 
-    def turn(self) -> list[MicroBatch] | None:
+    def commit_when_due(self) -> list[MicroBatch] | None:
         if not self._shipped:
             return None
         if self._in_doubt:
             return self._look_up()
         if self._outcome is not None:
             return self._conclude(self._outcome)
-        if self._void or any(progress.revoked for batch in self._shipped for progress, _ in batch.ends):
+        if self._void or any(progress.revoked for batch in self._shipped for progress, _ in batch.last_offsets):
             return self._abort()
         if not self._closing and self._is_due():
             self._close()
@@ -162,7 +162,7 @@ class ExactlyOnce:
             f"{self._output}, or another topic of the pipeline, did not acknowledge {self._messages} "
             f"messages ({self._size} bytes) in {open_s:.0f} s"
         )
-        log.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
+        logger.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
         self._flow.overdue()
         return self._abort()
 
@@ -175,7 +175,7 @@ class ExactlyOnce:
         void = self._shipped
         for progress, note, prior in self._notes:
             progress.note, progress.prior = note, prior
-        log.info("a transaction of %d messages is aborted and sent again", self._messages)
+        logger.info("a transaction of %d messages is aborted and sent again", self._messages)
         self._stats.add(transactions_aborted=1)
         self._begin_anew()
         self._producer.abort()
@@ -187,7 +187,7 @@ class ExactlyOnce:
     def _commit(self) -> list[MicroBatch] | None:
         # First the membership, then what is held: see RecordSource.membership.
         membership = self._source.membership()
-        if any(progress.revoked for batch in self._shipped for progress, _ in batch.ends):
+        if any(progress.revoked for batch in self._shipped for progress, _ in batch.last_offsets):
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
             return self._abort() if self._overdue_s() else None
@@ -198,7 +198,7 @@ class ExactlyOnce:
 
     def _hold_notes(self) -> None:
         """The transaction's offsets may stand from now on: to take a note back would move the group behind them."""
-        progresses = {progress for batch in self._shipped for progress, _ in batch.ends}
+        progresses = {progress for batch in self._shipped for progress, _ in batch.last_offsets}
         self._notes = [(progress, progress.note, progress.prior) for progress in progresses]
         for progress in progresses:
             progress.note = progress.prior = ""
@@ -207,7 +207,7 @@ class ExactlyOnce:
         return {
             progress.partition: offset + 1
             for batch in self._shipped
-            for progress, offset in batch.ends
+            for progress, offset in batch.last_offsets
             if not progress.revoked
         }
 
@@ -230,7 +230,7 @@ class ExactlyOnce:
 
     def _doubt(self, why: str) -> None:
         """The outcome is unknown. A new producer with the id ends it either way, then the group's offsets tell."""
-        log.warning("%s: whether it was, its offsets will tell", why)
+        logger.warning("%s: whether it was, its offsets will tell", why)
         self._failure, self._in_doubt = why, True
         self._producer.abort()
 
@@ -249,7 +249,7 @@ class ExactlyOnce:
 
     def _committed(self) -> None:
         self._producer.committed()
-        self._source.ownership.committed(self._offsets())
+        self._source.assignment.committed(self._offsets())
         for shipment in self._settled:
             account(shipment, self._stats)
         self._stats.add(transactions=1)

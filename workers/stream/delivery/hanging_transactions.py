@@ -26,7 +26,7 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 OFFSETS = "__consumer_offsets"
 CLOSED = frozenset({"Empty", "CompleteCommit", "CompleteAbort", "Dead"})
 Open = dict[tuple[TopicPartition, int], int]  # partition and producer id -> the open transaction's first offset
@@ -58,21 +58,21 @@ class HangingTransactions:
             with closing(KafkaAdminClient(**self._config)) as admin:
                 found = self._find(admin)
             for transactional_id in found:
-                log.warning(
+                logger.warning(
                     "group %s: a broker has left a transaction open of a worker that is gone; ending it", self._group
                 )
                 self._end_as(transactional_id)
             return found
         except AuthorizationError:
             self._allowed = False
-            log.warning(
+            logger.warning(
                 "group %s: no permission to read %s: what a broker leaves open of dead workers' transactions "
                 "would hold back read_committed readers; grant READ",
                 self._group,
                 ", ".join(written_topics(self._pipeline)),
             )
         except (KafkaError, StreamError, ValueError) as error:  # kafka-python knows not every state by its name
-            log.info(
+            logger.info(
                 "group %s: not looked for transactions that were left open (%s)", self._group, type(error).__name__
             )
         return []

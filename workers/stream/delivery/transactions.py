@@ -37,16 +37,16 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 
 from labelstream.workers.errors import Fenced, StartError, StreamError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.broker.connection import explained, is_in_memory
+from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, written_topics
-from labelstream.workers.stream.codec.encode import Outgoing
+from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
-from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BulkProducer
+from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BatchProducer
 from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import BrokersView, end, identity, in_time
 from labelstream.workers.stream.producer.send_errors import FENCED
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 FENCING_API = (2, 5)
 ABORT_S = 5.0
 RENEW_S = 1.0
@@ -58,7 +58,7 @@ def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, t
     """Raises `StartError` naming `key` when this broker gives us no transactions with `transactional_id`."""
     if is_in_memory(config):
         raise StartError(f"{key}: exactly_once needs a real broker; this is the in-memory one: set at_least_once")
-    with explained(kafka):
+    with translate_kafka_errors(kafka):
         producer = make_transactional_producer(config, kafka, [DEFAULT_MAX_BYTES], transactional_id)
         try:
             if producer.config["api_version"] < FENCING_API:
@@ -89,13 +89,15 @@ class Aborted(Exception):
 class TransactionalProducer(BrokersView):
     """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
 
-    `make`: a producer with that id. `group`: the consumer group whose offsets it commits. `reach` is told the names of
-    the points that a commit passes.
+    `make`: a producer with that id. `group`: the consumer group whose offsets it commits. `failpoint` is told the
+    names of the points that a commit passes.
     Raises `StreamError` when transactions cannot be initialised.
     """
 
-    def __init__(self, make: Callable[[], BulkProducer], group: str, settings: PipelineSettings, reach: Reach) -> None:
-        self._make, self._group, self._settings, self._reach = make, group, settings, reach
+    def __init__(
+        self, make: Callable[[], BatchProducer], group: str, settings: PipelineSettings, failpoint: Reach
+    ) -> None:
+        self._make, self._group, self._settings, self._failpoint = make, group, settings, failpoint
         self._begun = False
         self._closed = threading.Event()
         self._renewed: Future[None] | None = None
@@ -112,15 +114,15 @@ class TransactionalProducer(BrokersView):
     def announce(self, records: int) -> None:
         """Results are seen at the end of their transaction: nothing is won by sending them at once."""
 
-    def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
+    def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         self._begin()
         return self._producer.send(
             topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
         )
 
-    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
+    def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
         self._begin()
-        return self._producer.send_all(topic, records)
+        return self._producer.send_batch(topic, records)
 
     def refused(self) -> None:
         """Raises `Aborted`: with the record at fault the whole transaction is lost, and has to be aborted."""
@@ -160,7 +162,7 @@ class TransactionalProducer(BrokersView):
             try:
                 in_time(self._producer.abort_transaction, min(timeout_s, ABORT_S))
             except Exception as error:
-                log.info("the open transaction could not be aborted (%s)", type(error).__name__)
+                logger.info("the open transaction could not be aborted (%s)", type(error).__name__)
         end(self._producer, 0 if self._begun else timeout_s)
 
     def _begin(self) -> None:
@@ -168,7 +170,7 @@ class TransactionalProducer(BrokersView):
             self._producer.begin_transaction()
             self._begun = True
 
-    def _initialise(self, producer: BulkProducer) -> None:
+    def _initialise(self, producer: BatchProducer) -> None:
         try:
             producer.init_transactions()
             self._clear(producer)
@@ -190,7 +192,7 @@ class TransactionalProducer(BrokersView):
                     cause = error.__cause__ if isinstance(error, StreamError) else error
                     if not isinstance(cause, PASSING):
                         raise
-                    log.warning("a transaction is not yet aborted (%s)", error)
+                    logger.warning("a transaction is not yet aborted (%s)", error)
                     self._closed.wait(RENEW_S)
             renewed.set_result(None)
         except BaseException as error:
@@ -222,12 +224,12 @@ class TransactionalProducer(BrokersView):
                 raise
             except KafkaError as error:  # EndTxn was not sent, nothing took effect
                 if not isinstance(error, CommitFailedError):  # that is another generation of the group
-                    log.warning("a transaction could not take its offsets (%s: %s)", type(error).__name__, error)
+                    logger.warning("a transaction could not take its offsets (%s: %s)", type(error).__name__, error)
                 raise Aborted from None
-            self._reach("after_send_offsets")
-            self._reach("before_commit")
+            self._failpoint("after_send_offsets")
+            self._failpoint("before_commit")
             producer.commit_transaction()
-            self._reach("after_commit")
+            self._failpoint("after_commit")
             if identity(producer) != started_as:
                 raise StreamError("the producer's epoch changed during a commit: its outcome is unknown")
             outcome.set_result(None)

@@ -20,13 +20,13 @@ from labelstream.schemas.dead_letter import (
     VALUE_OMITTED,
     Reason,
 )
-from labelstream.workers.stream.codec.encode import Outgoing, number_in, omission, own_headers
+from labelstream.workers.stream.codec.encode import ProducerRecord, number_in, omission, own_headers
 from labelstream.workers.stream.record_batch.unread import Unread
 
-Place = tuple[int, int]  # partition and offset in the dead-letter topic
+TopicPartitionOffset = tuple[int, int]  # partition and offset in the dead-letter topic
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
 
     `omitted`: what tells of the value where it or headers were left out, "" where nothing was. `key_made`: its key is
@@ -59,7 +59,7 @@ class Letter(NamedTuple):
         )
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TopicPartitionOffset:
         return self.record.partition, self.record.offset
 
 
@@ -80,9 +80,9 @@ class Selection:
     topic: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
-    places: frozenset[Place] = frozenset()
+    places: frozenset[TopicPartitionOffset] = frozenset()
 
-    def wants(self, letter: Letter) -> bool:
+    def wants(self, letter: DeadLetter) -> bool:
         timestamp = letter.record.timestamp
         return (
             (not self.reasons or letter.reason in self.reasons)
@@ -93,9 +93,9 @@ class Selection:
         )
 
 
-def again(letter: Letter, original: ConsumerRecord, partition: int | None) -> Outgoing:
+def again(letter: DeadLetter, original: ConsumerRecord, partition: int | None) -> ProducerRecord:
     """The record as it first came, with the attempts so far. `original`: where key, value and own headers are."""
-    return Outgoing(
+    return ProducerRecord(
         None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
         None if letter.key_made and original is letter.record else original.key,
         [

@@ -18,11 +18,11 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
-from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
 
 
-class Ledger:
+class RedriveLedger:
     """Which dead letters were redriven. About 200 bytes of memory for each."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
 
     Raises StartError that says what to do.
     """
-    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         found = admin.describe_topics([topic])[0]
         created = found["error_code"] == UNKNOWN_TOPIC
         if created:
@@ -85,13 +85,17 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
     return created
 
 
-def read_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> Ledger:
+def read_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> RedriveLedger:
     """All that is in the ledger topic, which must be there. To be called when no redrive has a transaction open.
 
     It reads up to the end of the log, not of what is committed: somebody else's open transaction would hide what
     stands behind it. Raises StartError.
     """
-    with explained(kafka), closing(make_reader(config)) as consumer, closing(KafkaAdminClient(**config)) as admin:
+    with (
+        translate_kafka_errors(kafka),
+        closing(make_reader(config)) as consumer,
+        closing(KafkaAdminClient(**config)) as admin,
+    ):
         partitions = partitions_of(consumer, topic)
         if not partitions:
             raise StartError(f"topic {topic}: the ledger of redrives is not there")
@@ -100,20 +104,20 @@ def read_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> Led
         return _read(kafka, consumer, {partition: end.offset for partition, end in ends.items()})
 
 
-def peek_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> Ledger:
+def peek_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> RedriveLedger:
     """What is committed to the ledger topic by now; nothing where it does not exist yet. Raises StartError."""
-    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         error = admin.describe_topics([topic])[0]["error_code"]
     if error == TOPIC_AUTHORIZATION_FAILED:
         raise StartError(f"topic {topic}: no permission to see which dead letters were redriven; grant READ on it")
     if error == UNKNOWN_TOPIC:
-        return Ledger()
-    with explained(kafka), closing(make_reader(config)) as consumer:
+        return RedriveLedger()
+    with translate_kafka_errors(kafka), closing(make_reader(config)) as consumer:
         return _read(kafka, consumer, consumer.end_offsets(partitions_of(consumer, topic)))
 
 
-def _read(kafka: KafkaSettings, consumer: Any, ends: dict[Any, int]) -> Ledger:
-    ledger = Ledger()
+def _read(kafka: KafkaSettings, consumer: Any, ends: dict[Any, int]) -> RedriveLedger:
+    ledger = RedriveLedger()
     consumer.assign(list(ends))
     consumer.seek_to_beginning(*ends)
     for record in read_up_to(kafka, consumer, ends):

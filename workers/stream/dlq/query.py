@@ -8,15 +8,15 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import read_up_to
-from labelstream.workers.stream.broker.connection import explained, is_in_memory
-from labelstream.workers.stream.dlq.dead_letters import Letter, Selection
+from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection
 
 Bounds = dict[TopicPartition, tuple[int, int]]  # the first offset of each partition, and the one after the last
 
 
 def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsumer, selection: Selection) -> Bounds:
     """Where in the consumer's partitions selected letters may stand now. Raises StartError."""
-    with explained(kafka):
+    with translate_kafka_errors(kafka):
         partitions = list(consumer.assignment())
         starts, stops = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         if selection.since_ms is not None and not is_in_memory(config):  # which knows no offsets by time
@@ -35,13 +35,13 @@ def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsu
 
 def find_letters(
     kafka: KafkaSettings, consumer: KafkaConsumer, bounds: Bounds, selection: Selection
-) -> Iterator[Letter]:
+) -> Iterator[DeadLetter]:
     """The selected letters within `bounds`, in the order of each partition. Raises StartError."""
-    with explained(kafka):
+    with translate_kafka_errors(kafka):
         consumer.assign(list(bounds))
         for partition, (start, _) in bounds.items():
             consumer.seek(partition, start)
     for record in read_up_to(kafka, consumer, {partition: stop for partition, (_, stop) in bounds.items()}):
-        letter = Letter.of(record)
+        letter = DeadLetter.of(record)
         if selection.wants(letter):
             yield letter

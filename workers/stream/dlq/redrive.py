@@ -12,13 +12,13 @@ from kafka import KafkaAdminClient
 
 from labelstream.schemas.dead_letter import UNREAD
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
-from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.dlq.dead_letters import Letter, Place, again
-from labelstream.workers.stream.dlq.ledger import Ledger
+from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, TopicPartitionOffset, again
+from labelstream.workers.stream.dlq.ledger import RedriveLedger
 from labelstream.workers.stream.dlq.redrive_transactions import Pair
-from labelstream.workers.stream.dlq.source_records import Origins
+from labelstream.workers.stream.dlq.source_records import SourceRecords
 
 CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # of one transaction
 EXAMPLES = 5  # places that are named for each refusal
@@ -49,9 +49,9 @@ class Report:
 
     sent: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
-    examples: dict[Refusal, list[Place]] = field(default_factory=dict)
+    examples: dict[Refusal, list[TopicPartitionOffset]] = field(default_factory=dict)
 
-    def refuse(self, refusal: Refusal, letter: Letter) -> None:
+    def refuse(self, refusal: Refusal, letter: DeadLetter) -> None:
         self.refused[refusal] += 1
         examples = self.examples.setdefault(refusal, [])
         if len(examples) < EXAMPLES:
@@ -60,16 +60,16 @@ class Report:
 
 def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, home: str | None) -> Target:
     """Raises StartError. `topic` must exist."""
-    with explained(kafka), closing(KafkaAdminClient(**config)) as admin:
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         partitions = len(admin.describe_topics([topic])[0]["partitions"])
         return Target(topic, partitions, max_message_bytes(admin, topic) or DEFAULT_MAX_BYTES, home)
 
 
 def redrive(
-    letters: Iterable[Letter],
+    letters: Iterable[DeadLetter],
     target: Target,
-    ledger: Ledger,
-    origins: Origins,
+    ledger: RedriveLedger,
+    origins: SourceRecords,
     send: Callable[[list[Pair]], None],
     report: Report,
     limit: int | None,
@@ -82,7 +82,7 @@ def redrive(
 
 
 def _passing(
-    letters: Iterable[Letter], target: Target, ledger: Ledger, origins: Origins, report: Report
+    letters: Iterable[DeadLetter], target: Target, ledger: RedriveLedger, origins: SourceRecords, report: Report
 ) -> Iterator[Pair]:
     for letter in letters:
         made = _judge(letter, target, ledger, origins)
@@ -92,7 +92,9 @@ def _passing(
             yield letter.record, made
 
 
-def _judge(letter: Letter, target: Target, ledger: Ledger, origins: Origins) -> Outgoing | Refusal:
+def _judge(
+    letter: DeadLetter, target: Target, ledger: RedriveLedger, origins: SourceRecords
+) -> ProducerRecord | Refusal:
     if letter.record in ledger:
         return Refusal.ALREADY
     if target.home is not None and letter.topic != target.home:

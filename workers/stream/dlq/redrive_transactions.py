@@ -16,15 +16,15 @@ from kafka.serializer import Serializer
 
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.broker.connection import explained
-from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.dlq.ledger import Ledger, ledger_key, ledger_topic, ledger_value, read_ledger
+from labelstream.workers.stream.broker.connection import translate_kafka_errors
+from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_topic, ledger_value, read_ledger
 from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import end, identity, in_time
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0
-Pair = tuple[ConsumerRecord, Outgoing]  # a dead letter, and the record that it becomes
+Pair = tuple[ConsumerRecord, ProducerRecord]  # a dead letter, and the record that it becomes
 
 
 class Redriver:
@@ -74,14 +74,14 @@ class Redriver:
 @contextmanager
 def redriving(
     config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to: str, max_record_bytes: int
-) -> Iterator[tuple[Redriver, Ledger]]:
+) -> Iterator[tuple[Redriver, RedriveLedger]]:
     """The one redriver of a dead-letter topic, and what had been redriven before it. Raises StartError."""
     transactional_id, ledger = f"labelstream-redrive-{dead_letter}", ledger_topic(dead_letter)
-    with explained(kafka):
+    with translate_kafka_errors(kafka):
         producer = make_transactional_producer(config, kafka, [max_record_bytes], transactional_id, _Values())
     close_s = 0.0
     try:
-        with explained(kafka):
+        with translate_kafka_errors(kafka):
             try:
                 producer.init_transactions()
             except TransactionalIdAuthorizationFailedError:

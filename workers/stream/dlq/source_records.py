@@ -12,20 +12,20 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
-from labelstream.workers.stream.broker.connection import explained
+from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import TOPIC_NAME
 from labelstream.workers.stream.codec.encode import omission
-from labelstream.workers.stream.dlq.dead_letters import Letter
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 
 
-class Origins:
+class SourceRecords:
     """Owns a consumer, made when it is first needed."""
 
     def __init__(self, config: dict[str, Any], kafka: KafkaSettings) -> None:
         self._config, self._kafka = config, kafka
         self._consumer: KafkaConsumer | None = None
 
-    def find(self, letter: Letter) -> ConsumerRecord | None:
+    def find(self, letter: DeadLetter) -> ConsumerRecord | None:
         """The very record whose value `letter` lacks; None where it is gone. Raises StartError."""
         if not TOPIC_NAME.fullmatch(letter.topic):
             return None
@@ -37,7 +37,7 @@ class Origins:
             self._consumer.close(autocommit=False, timeout_ms=2_000)
 
     def _read(self, partition: TopicPartition, offset: int) -> ConsumerRecord | None:
-        with explained(self._kafka), _readable(partition.topic):
+        with translate_kafka_errors(self._kafka), _readable(partition.topic):
             consumer = self._consumer = self._consumer or make_reader(self._config)
             if partition not in partitions_of(consumer, partition.topic):
                 return None

@@ -11,7 +11,7 @@ ORDINARY_RECORDS, FAST_BATCH_S = 512, 0.1
 MEASURED_SHIPMENTS = 8
 
 
-class Pace:
+class BatchSizer:
     """Measures how fast micro-batches are answered and sizes the next ones.
 
     A large micro-batch is efficient, but all that is in flight must be finished when the worker stops, or has to give
@@ -31,7 +31,7 @@ class Pace:
         self._measured.append((messages, now - max(received_at, self._shipped_at)))
         self._shipped_at = now
 
-    def records(self) -> int:
+    def next_size(self) -> int:
         """How many records the next poll may bring; 1 to `max_poll_records`."""
         seconds = sum(took for _, took in self._measured)
         if not self._measured:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import BreakerSettings
-from labelstream.workers.stream.batch import Call, MicroBatch, of_the_models
-from labelstream.workers.stream.flow_control.failure_window import Breaker
+from labelstream.workers.stream.batch import MicroBatch, ModelCall, of_the_models
+from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 
 
-class Gate:
+class CircuitBreaker:
     """Used by the pipeline's thread, for one run of it; `held` and `alarm` may be read from any.
 
     `held`: the micro-batch that would have tripped the breaker. It stays the same until it may pass, and nothing behind
@@ -24,7 +24,7 @@ class Gate:
     def __init__(
         self,
         settings: BreakerSettings,
-        breaker: Breaker,
+        breaker: FailureRateWindow,
         classifiers: Mapping[str, Classifier],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -32,8 +32,8 @@ class Gate:
         self.held: MicroBatch | None = None
         self.alarm = ""
         self.released_at = 0.0
-        self._first_calls: list[Call] = []
-        self._probe: list[Call] = []
+        self._first_calls: list[ModelCall] = []
+        self._probe: list[ModelCall] = []
         self._probe_at = 0.0
 
     def passes(self, batch: MicroBatch) -> bool:
@@ -94,11 +94,11 @@ class Gate:
         messages, failed = of_the_models(batch)  # less than before as well when partitions were taken away
         return not self._breaker.over(messages, failed.total())
 
-    def _again(self, call: Call) -> Call | None:
+    def _again(self, call: ModelCall) -> ModelCall | None:
         """What the model failed of `call`, asked again."""
         answers = enumerate(call.future.result())
         refused = [at for at, answer in answers if isinstance(answer, RecordError) and answer.fault in MODEL_FAULTS]
         if not refused:
             return None
         rows, requests = [call.rows[at] for at in refused], [call.requests[at] for at in refused]
-        return Call(call.model, rows, requests, self._classifiers[call.model])
+        return ModelCall(call.model, rows, requests, self._classifiers[call.model])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from labelstream.workers.settings import BreakerSettings
 
 
-class Breaker:
+class FailureRateWindow:
     """Counts over a sliding window. `tripped`: it refused the last micro-batch that it was asked about."""
 
     def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:

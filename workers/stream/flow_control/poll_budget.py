@@ -7,10 +7,10 @@ import math
 
 TURN_S = 1.0  # to decode and tokenize what a poll brought: an operator's commands and the liveness check wait for it
 # Of one poll: a message of 1 MiB takes up to 0.3 s. The first poll may meet such, and so may the one after easy ones.
-FIRST_TURN_BYTES, MOST_TURN_BYTES = 1024 * 1024, 8 * 1024 * 1024
+FIRST_TURN_BYTES, MAX_TURN_BYTES = 1024 * 1024, 8 * 1024 * 1024
 
 
-class Room:
+class PollBudget:
     """What one poll may bring, of all partitions together: `most`, but its first record may weigh `first`.
 
     `taken`: what it has brought; `full`: something was left for a later poll.
@@ -40,14 +40,14 @@ class Budget:
         """Is there no room at all?"""
         return in_flight >= self._most
 
-    def room(self, in_flight: int) -> Room:
+    def room(self, in_flight: int) -> PollBudget:
         """For the next poll. Where nothing is in flight it takes one record of any weight: the stream must go on."""
         left = self._most - in_flight
-        return Room(min(left, self._turn_bytes), left if in_flight else math.inf)
+        return PollBudget(min(left, self._turn_bytes), left if in_flight else math.inf)
 
-    def turned(self, room: Room, seconds: float) -> None:
+    def turned(self, room: PollBudget, seconds: float) -> None:
         """What that poll brought took so long to decode and to tokenize: the next one gets what takes `TURN_S`."""
         if seconds > TURN_S:
             self._turn_bytes = max(1, int(room.taken * TURN_S / seconds))
         elif room.full and seconds < TURN_S / 2:
-            self._turn_bytes = min(MOST_TURN_BYTES, 2 * self._turn_bytes)
+            self._turn_bytes = min(MAX_TURN_BYTES, 2 * self._turn_bytes)

@@ -6,7 +6,7 @@ from typing import Any
 from kafka.serializer import Serializer
 
 from labelstream.workers.settings import KafkaSettings
-from labelstream.workers.stream.producer.batch_producer import BulkProducer
+from labelstream.workers.stream.producer.batch_producer import BatchProducer
 from labelstream.workers.stream.producer.producers import LINGER_MS, rest_while_paused
 
 NEVER_MS = 2**31 - 1
@@ -14,12 +14,12 @@ NEVER_MS = 2**31 - 1
 
 def make_producer(
     config: dict[str, Any], kafka: KafkaSettings, limits: Sequence[int], delivery_timeout_ms: int = NEVER_MS
-) -> BulkProducer:
+) -> BatchProducer:
     """An idempotent producer: retries neither repeat nor reorder. `limits`: max.message.bytes of what it writes to.
 
     A stream's never gives up: a record that was given up may be in the log all the same, and would be sent again.
     """
-    producer = BulkProducer(
+    producer = BatchProducer(
         **config,
         **_producing(kafka, limits),
         delivery_timeout_ms=delivery_timeout_ms,
@@ -35,10 +35,10 @@ def make_transactional_producer(
     limits: Sequence[int],
     transactional_id: str,
     value_serializer: Serializer | None = None,
-) -> BulkProducer:
+) -> BatchProducer:
     """Like `make_producer`, for transactions, of which each request takes a third of the time at most."""
     request_ms = min(kafka.request_timeout_ms, kafka.transaction_timeout_ms // 3)
-    producer = BulkProducer(
+    producer = BatchProducer(
         **config | {"request_timeout_ms": request_ms},
         **_producing(kafka, limits),
         transactional_id=transactional_id,

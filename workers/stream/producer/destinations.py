@@ -43,7 +43,7 @@ class Destinations:
             return f"the brokers know no topic {', '.join(unknown)}: the stream waits for it; create it"
         if not self._same_partition:
             return ""
-        numbers = {progress.partition.partition for progress, _ in batch.ends if not progress.revoked}
+        numbers = {progress.partition.partition for progress, _ in batch.last_offsets if not progress.revoked}
         if missing := sorted(numbers - known[self._output]):
             return (
                 f"output_partition: same: topic {self._output} has no partition {', '.join(map(str, missing))} for "

@@ -10,7 +10,7 @@ from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.stats import Tally
 
-Place = tuple[str, int, int]  # topic, partition and offset of an input record
+TopicPartitionOffset = tuple[str, int, int]  # topic, partition and offset of an input record
 
 
 class Sent(NamedTuple):
@@ -21,7 +21,7 @@ class Sent(NamedTuple):
     ack: Acknowledgement
 
 
-class Shipment:
+class ProducedBatch:
     """An acknowledgement to come for each record of a micro-batch, in the order of sending.
 
     `size`: of these records, in bytes. `rest`: what there was no room for of a larger micro-batch; it goes next.
@@ -75,31 +75,31 @@ class Shipment:
         return True
 
 
-class LetterRefused(StreamError):
+class DeadLetterRefused(StreamError):
     """The dead-letter topic takes `item`'s dead letter in no form. `shipment`: what was sent before it, as a whole."""
 
-    def __init__(self, text: str, shipment: Shipment, item: Item) -> None:
+    def __init__(self, text: str, shipment: ProducedBatch, item: Item) -> None:
         super().__init__(text)
         self.shipment = shipment
         batch = shipment.batch
         before = batch.items[: next(at for at, other in enumerate(batch.items) if other is item)]
         ends = {other.progress.partition: (other.progress, other.record.offset) for other in before}
-        batch.ends = list(ends.values())
+        batch.last_offsets = list(ends.values())
 
 
-def place_of(item: Item) -> Place:
+def place_of(item: Item) -> TopicPartitionOffset:
     """Where the item's record stands in the input."""
     return item.record.topic, item.record.partition, item.record.offset
 
 
-def acknowledged(shipments: Iterable[Shipment], same_partition: bool) -> set[tuple[str, Place]]:
+def acknowledged(shipments: Iterable[ProducedBatch], same_partition: bool) -> set[tuple[str, TopicPartitionOffset]]:
     """The topic and input record of all that need not be sent again; every acknowledgement must be there.
 
     What the broker has taken behind a failed record of its key, or with `same_partition` of its partition, is not
     among it: it goes again behind that one, or a reader's last value would be an old one.
     """
     failed: set[tuple[str, object]] = set()
-    taken: set[tuple[str, Place]] = set()
+    taken: set[tuple[str, TopicPartitionOffset]] = set()
     for sent in (sent for shipment in shipments for sent in shipment.sent):
         lane = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
         if sent.ack.failed():

@@ -13,10 +13,10 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
-from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BulkProducer
+from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BatchProducer
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 JOIN_S = 20.0
 LINGER_MS, FEW = 2, 16
 PAUSED_MS = 1_000.0
@@ -53,12 +53,12 @@ def end(producer: KafkaProducer, timeout_s: float) -> None:
     try:
         producer.close(timeout=timeout_s)
     except KafkaError as error:
-        log.info("a producer was closed with records in it (%s)", type(error).__name__)
+        logger.info("a producer was closed with records in it (%s)", type(error).__name__)
         sender.force_close()
         producer._closed = True  # type: ignore[attr-defined]
     sender.join(JOIN_S)
     if sender.is_alive():
-        log.warning("a closed producer's thread did not end in %g s", JOIN_S)
+        logger.warning("a closed producer's thread did not end in %g s", JOIN_S)
 
 
 def linger(producer: KafkaProducer, linger_ms: int) -> None:
@@ -100,7 +100,7 @@ def rest_while_paused(producer: KafkaProducer) -> None:
 class BrokersView:
     """What a producer knows of the brokers, which is never waited for."""
 
-    _producer: BulkProducer
+    _producer: BatchProducer
 
     def partitions(self, topic: str) -> set[int]:
         """As far as the producer knows; none where it does not know the topic."""
@@ -140,12 +140,12 @@ class Producer(Protocol):
         """So many come now, one behind the other."""
         ...
 
-    def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
+    def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         """Raises kafka's own errors."""
         ...
 
-    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
-        """As `BulkProducer.send_all`."""
+    def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
+        """As `BatchProducer.send_batch`."""
         ...
 
     def refused(self) -> None:
@@ -160,26 +160,26 @@ class Producer(Protocol):
 class IdempotentProducer(BrokersView):
     """Each record counts as soon as it is acknowledged."""
 
-    def __init__(self, make: Callable[[], BulkProducer]) -> None:
+    def __init__(self, make: Callable[[], BatchProducer]) -> None:
         self._make = make
         self._producer = self._made()
 
     def announce(self, records: int) -> None:
         linger(self._producer, 0 if records <= FEW else LINGER_MS)
 
-    def send(self, topic: str, record: Outgoing) -> FutureRecordMetadata:
+    def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         return self._producer.send(
             topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
         )
 
-    def send_all(self, topic: str, records: Sequence[Outgoing]) -> list[Acknowledgement]:
-        return self._producer.send_all(topic, records)
+    def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
+        return self._producer.send_batch(topic, records)
 
     def refused(self) -> None:
         end(self._producer, 0)
         self._producer = self._made()
 
-    def _made(self) -> BulkProducer:
+    def _made(self) -> BatchProducer:
         producer = self._make()
         let_the_broker_answer(producer)
         return producer

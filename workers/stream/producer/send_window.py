@@ -10,18 +10,18 @@ from collections.abc import Callable
 from labelstream.workers.settings import PipelineSettings
 
 # A second's results of the fastest stream that was measured (30,000 of 500 bytes each): 16 of kafka-python's requests.
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 # Each stream begins with so many, and doubles them with every acknowledgement that comes soon: a slow topic is found
 # out with little on its way, and a quick one has all that it takes after eight of them.
 FIRST_BYTES = 64 * 1024
-LEAST_BYTES = 4 * 1024
+MIN_BYTES = 4 * 1024
 SLOW_S = 2.0  # an acknowledgement that takes longer makes it less: transactions last for many times as long
 SOON_S = 0.5
-MOST_CUT = 8
+MAX_CUT = 8
 CALM_S = 10.0  # under a quota there are pauses between the pauses
 
 
-class Flow:
+class SendWindow:
     """What is on its way, and how much that may be. Used by one thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,16 +53,16 @@ class Flow:
         now = self._clock()
         took_s = now - sent_at + more_s
         if took_s > SLOW_S and sent_at >= self._cut_at:
-            self._cut(max(SLOW_S / took_s, 1 / MOST_CUT), now)
+            self._cut(max(SLOW_S / took_s, 1 / MAX_CUT), now)
         elif took_s < SOON_S and self._sent >= self._limit // 2:  # more would have passed as well
-            self._limit = min(MOST_BYTES, 2 * self._limit)
+            self._limit = min(MAX_BYTES, 2 * self._limit)
 
     def overdue(self) -> None:
         """What is on its way takes too long, and will be sent again."""
-        self._cut(1 / MOST_CUT, self._clock())
+        self._cut(1 / MAX_CUT, self._clock())
 
     def _cut(self, share: float, now: float) -> None:
-        self._limit, self._cut_at = max(LEAST_BYTES, int(self._limit * share)), now
+        self._limit, self._cut_at = max(MIN_BYTES, int(self._limit * share)), now
 
 
 class Throttle:

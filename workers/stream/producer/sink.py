@@ -1,6 +1,6 @@
 """Results and dead letters out.
 
-`ResultSink.ship` sends what one micro-batch became. The `Shipment` it returns is settled when the broker has
+`ResultSink.ship` sends what one micro-batch became. The `ProducedBatch` it returns is settled when the broker has
 acknowledged every record of it; only then may offsets advance.
 """
 
@@ -17,19 +17,25 @@ from labelstream.workers.classifier import Answered, Prediction, RecordError
 from labelstream.workers.errors import RecordRefused
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Item, MicroBatch, Outcome, refused
-from labelstream.workers.stream.broker.topics import LEAST_LETTER_BYTES, TopicLimits
-from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, Outgoing, encode_result, result_headers
+from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
+from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, encode_result, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_sound
 from labelstream.workers.stream.producer.destinations import Destinations
-from labelstream.workers.stream.producer.produced_batch import LetterRefused, Place, Shipment, acknowledged, place_of
+from labelstream.workers.stream.producer.produced_batch import (
+    DeadLetterRefused,
+    ProducedBatch,
+    TopicPartitionOffset,
+    acknowledged,
+    place_of,
+)
 from labelstream.workers.stream.producer.producers import Producer
 from labelstream.workers.stream.producer.send_errors import OWN, stream_error
-from labelstream.workers.stream.producer.send_window import MOST_BYTES
+from labelstream.workers.stream.producer.send_window import MAX_BYTES
 from labelstream.workers.stream.producer.topic_limits import Acceptance
 from labelstream.workers.stream.stats import ABSTAINED, OTHER
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 CAREFUL_ACK_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning
 
 
@@ -39,7 +45,7 @@ class _Late(NamedTuple):
     ack: Any
     topic: str
     item: Item
-    record: Outgoing
+    record: ProducerRecord
 
 
 class ResultSink:
@@ -68,7 +74,9 @@ class ResultSink:
         self._careful = 0
         self._alone = self._letters_taken = False
         self._late: _Late | None = None
-        self._taken: set[tuple[str, Place]] = set()  # what the broker has of micro-batches that are sent again
+        self._taken: set[tuple[str, TopicPartitionOffset]] = (
+            set()
+        )  # what the broker has of micro-batches that are sent again
 
     def lacking(self) -> dict[str, str]:
         """See `Destinations.lacking`."""
@@ -90,7 +98,7 @@ class ResultSink:
             self._acceptance.refused(late.topic, late.item, late.record, late.ack.exception)
         self._careful = micro_batches
 
-    def send_again(self, shipments: Sequence[Shipment]) -> None:
+    def send_again(self, shipments: Sequence[ProducedBatch]) -> None:
         """Their micro-batches will be shipped again, carefully: what the broker does not have of them, in order.
 
         Every acknowledgement must be there. Begins with a new producer.
@@ -99,7 +107,7 @@ class ResultSink:
         self._producer.refused()
         self.be_careful(self._careful + len(shipments))
 
-    def ship(self, batch: MicroBatch, room: int = MOST_BYTES) -> Shipment:
+    def ship(self, batch: MicroBatch, room: int = MAX_BYTES) -> ProducedBatch:
         """Send one record for each item of `batch`; its calls must be answered. Results go last, in order.
 
         What takes more than `room` bytes is the shipment's rest, but for the first item. Items of partitions that were
@@ -111,10 +119,10 @@ class ResultSink:
         values = batch.values or self._encoded(batch.items, answers)
         self._alone = self.goes_alone(batch)
         batch, rest, values = self._fitting(batch, values, room)
-        shipment, now_ms = Shipment(batch, rest), time.time() * 1000
+        shipment, now_ms = ProducedBatch(batch, rest), time.time() * 1000
         tally, answers = shipment.tally, batch.answers()
         self._producer.announce(len(values))
-        results: list[tuple[Item, Outgoing]] = []
+        results: list[tuple[Item, ProducerRecord]] = []
         try:
             for item, answer, value in zip(batch.items, answers, values, strict=True):
                 if item.progress.revoked:
@@ -183,12 +191,12 @@ class ResultSink:
                 return count
         return len(values)
 
-    def _outgoing(self, item: Item, answer: Any, value: bytes) -> Outgoing:
+    def _outgoing(self, item: Item, answer: Any, value: bytes) -> ProducerRecord:
         record = item.record
         headers = []
         if record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record, answer.task)
-        return Outgoing(
+        return ProducerRecord(
             value,
             record.key,
             headers,
@@ -196,7 +204,9 @@ class ResultSink:
             record.timestamp if self._input_timestamp else None,
         )
 
-    def _ship_result(self, shipment: Shipment, item: Item, answer: Any, result: Outgoing) -> Rejection | None:
+    def _ship_result(
+        self, shipment: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
+    ) -> Rejection | None:
         """To the review topic, where it has to go there as well, and while careful to the output topic.
 
         Returns what it is instead when one of them does not take it.
@@ -217,13 +227,13 @@ class ResultSink:
             shipment.tally.labels[item.model, _label(item, answer)] += 1
         return None
 
-    def _count_retimed(self, shipment: Shipment, item: Item, result: Outgoing) -> None:
+    def _count_retimed(self, shipment: ProducedBatch, item: Item, result: ProducerRecord) -> None:
         if not self._input_timestamp or result.timestamp_ms is not None:
             return
         shipment.tally.retimed += 1
         if not self._said_retimed:
             self._said_retimed = True
-            log.warning(
+            logger.warning(
                 "pipeline %s: results are sent with the time of sending, the first for %s:%d:%d: topic %s does "
                 "not take or keep a timestamp of %d, or it is no time; output_timestamp: now does so for all",
                 self._name,
@@ -232,22 +242,22 @@ class ResultSink:
                 item.record.timestamp,
             )
 
-    def _bury(self, shipment: Shipment, item: Item, rejection: Rejection) -> None:
+    def _bury(self, shipment: ProducedBatch, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes.
 
-        Raises `LetterRefused` when the topic takes it in no form.
+        Raises `DeadLetterRefused` when the topic takes it in no form.
         """
         topic = self._settings.dead_letter
         while letter := self._acceptance.dead_letter(item, rejection):
             if self._send(shipment, topic, letter, item):
                 break
         else:
-            raise LetterRefused(self._acceptance.why_no_dead_letter(item), shipment, item)
+            raise DeadLetterRefused(self._acceptance.why_no_dead_letter(item), shipment, item)
         kind = item.record.partition, rejection.reason.value
         shipment.tally.dead_letters[kind] += 1
         shipment.first_dead.setdefault(kind, item.record.offset)
 
-    def _send(self, shipment: Shipment, topic: str, record: Outgoing, item: Item) -> bool:
+    def _send(self, shipment: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
         """False: the broker refused it for itself, which is known only of what is sent alone."""
         what = topic, place_of(item)
         if what in self._taken:
@@ -277,17 +287,17 @@ class ResultSink:
             return False
         return True
 
-    def _send_all(self, shipment: Shipment, results: list[tuple[Item, Outgoing]]) -> None:
+    def _send_all(self, shipment: ProducedBatch, results: list[tuple[Item, ProducerRecord]]) -> None:
         topic = self._settings.output
         try:
-            acks = self._producer.send_all(topic, [result for _, result in results])
+            acks = self._producer.send_batch(topic, [result for _, result in results])
         except KafkaError as error:
             raise stream_error(f"topic {topic} cannot be written", error) from error
         shipment.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
 
-    def _log_dead_letters(self, shipment: Shipment) -> None:
+    def _log_dead_letters(self, shipment: ProducedBatch) -> None:
         for (partition, reason), offset in shipment.first_dead.items():
-            log.info(
+            logger.info(
                 "pipeline %s: %d dead letters (%s), the first of %s:%d:%d",
                 self._name,
                 shipment.tally.dead_letters[partition, reason],
@@ -304,7 +314,7 @@ def _size(record: ConsumerRecord, value: bytes | None) -> int:
     size = len(value or record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD
     if record.headers:
         size += sum(len(name) + len(header or b"") for name, header in record.headers)
-    return size if value else size + LEAST_LETTER_BYTES
+    return size if value else size + MIN_LETTER_BYTES
 
 
 def _label(item: Item, answer: Prediction) -> str:

@@ -8,14 +8,14 @@ from kafka.errors import KafkaError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Item
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.codec.encode import Outgoing, encode_dead_letter, made_key, too_large
+from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import window_told_by
-from labelstream.workers.stream.producer.produced_batch import Place, place_of
+from labelstream.workers.stream.producer.produced_batch import TopicPartitionOffset, place_of
 from labelstream.workers.stream.producer.send_errors import for_its_key, keyless, not_taken
 
-log = logging.getLogger(__name__)
-MOST_REFUSALS = 10_000  # that are kept
+logger = logging.getLogger(__name__)
+MAX_REFUSALS = 10_000  # that are kept
 
 
 class Acceptance:
@@ -24,22 +24,22 @@ class Acceptance:
     def __init__(self, name: str, settings: PipelineSettings, limits: TopicLimits) -> None:
         self._name, self._settings, self._limits = name, settings, limits
         self._keyed, self._window = set(limits.keyed), limits.window
-        self._refusals: dict[tuple[str, Place], list[KafkaError]] = {}
+        self._refusals: dict[tuple[str, TopicPartitionOffset], list[KafkaError]] = {}
 
-    def refused(self, topic: str, item: Item, record: Outgoing, error: KafkaError) -> None:
+    def refused(self, topic: str, item: Item, record: ProducerRecord, error: KafkaError) -> None:
         """`topic` did not take `record`, made of `item`. What that says of keys and timestamps is known for all now."""
         window = window_told_by(error, time.time() * 1000)
         if record.key is None and for_its_key(error):
-            log.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, topic)
+            logger.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, topic)
             self._keyed.add(topic)
         elif window is not None and record.timestamp_ms is not None:
             self._window = self._window.within(window)
         else:
             self._refusals.setdefault((topic, place_of(item)), []).append(error)
-            if len(self._refusals) > MOST_REFUSALS:
+            if len(self._refusals) > MAX_REFUSALS:
                 del self._refusals[next(iter(self._refusals))]
 
-    def obstacle(self, item: Item, result: Outgoing, review: str | None) -> Rejection | None:
+    def obstacle(self, item: Item, result: ProducerRecord, review: str | None) -> Rejection | None:
         """Why the result cannot go out: its size, its key, or what the broker said. `review`: if it goes there."""
         output, bytes_ = self._settings.output, len(result.value or b"")
         if result.size() > (self._limits.output if review is None else min(self._limits.output, self._limits.review)):
@@ -51,19 +51,19 @@ class Acceptance:
                 return not_taken(topic, errors[-1], bytes_, item.model)
         return None
 
-    def in_time(self, result: Outgoing) -> Outgoing:
+    def in_time(self, result: ProducerRecord) -> ProducerRecord:
         """With the time of sending where its timestamp is none, or none that the topics take."""
         timestamp_ms = result.timestamp_ms
         if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
             return result
         return result._replace(timestamp_ms=None)
 
-    def to_review(self, topic: str, item: Item, result: Outgoing) -> Outgoing:
+    def to_review(self, topic: str, item: Item, result: ProducerRecord) -> ProducerRecord:
         """With a key of ours where the topic takes none without."""
         key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
         return self.in_time(result)._replace(key=key, partition=None)
 
-    def dead_letter(self, item: Item, rejection: Rejection) -> Outgoing | None:
+    def dead_letter(self, item: Item, rejection: Rejection) -> ProducerRecord | None:
         """Whole at first, then without all that can be left out; None when the topic took neither."""
         topic = self._settings.dead_letter
         refusals = len(self._refusals.get((topic, place_of(item)), ()))

@@ -18,7 +18,7 @@ from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.record import Record, unread
 
 CODEC_MASK, LZ4, LZ4_HAS_SIZE = 0x07, 3, 0x08
-OVERHEAD, LEAST_BYTES = 12, 14  # offset and length in front of a message; the shortest one
+OVERHEAD, MIN_BYTES = 12, 14  # offset and length in front of a message; the shortest one
 NO_TIMESTAMP = -1
 Message = tuple[int, bytes]  # its offset, and its bytes from the checksum on
 
@@ -107,7 +107,7 @@ def _cut(data: bytes) -> Iterator[Message]:
     while at < len(data):
         offset, length = struct.unpack_from(">qi", data, at)
         at += OVERHEAD
-        if length < LEAST_BYTES or at + length > len(data):
+        if length < MIN_BYTES or at + length > len(data):
             raise ValueError("a length that is none")
         yield offset, data[at : at + length]
         at += length

@@ -7,8 +7,8 @@ RECORD_BYTES, HEADER_BYTES = 2_048, 160
 # Kafka has no limits of its own but that of a whole batch, 1 MiB by default. Key and headers go out again with the
 # result: each of them leaves three quarters of a record for the rest. Envoy takes 100 headers of 60 KiB, nginx 4 x 8
 # KiB, Go's HTTP server 1 MiB.
-MOST_KEY_BYTES = MOST_HEADER_BYTES = 256 * 1024
-MOST_HEADERS = 1_000
+MAX_KEY_BYTES = MAX_HEADER_BYTES = 256 * 1024
+MAX_HEADERS = 1_000
 
 
 def weight(record: ConsumerRecord) -> int:

@@ -23,12 +23,12 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.settings import MAX_BATCH_BYTES
 from labelstream.workers.stream.record_batch.decompression import Inflated, inflate
 from labelstream.workers.stream.record_batch.legacy_messages import LegacyBatch
-from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS
+from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS
 from labelstream.workers.stream.record_batch.record import Record, placed, unread
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, header_name
 
 HEADER_BYTES = DefaultRecordBatch.HEADER_STRUCT.size
-LEAST_RECORD_BYTES, LEAST_HEADER_BYTES = 7, 2
+MIN_RECORD_BYTES, MIN_HEADER_BYTES = 7, 2
 COMMIT_MARKER = 1
 Body = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
@@ -53,14 +53,14 @@ class UnpackedRecords(Fetcher.PartitionRecords):
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
         position = lambda: self.next_fetch_offset  # noqa: E731
-        self.batches = Batches(records, self._max_batch_bytes, position, self.any_headers)
+        self.batches = RecordBatches(records, self._max_batch_bytes, position, self.any_headers)
         yield from super()._unpack_records(tp, self.batches, *deserializers)  # type: ignore[misc]
 
     def _contains_abort_marker(self, batch: Any) -> bool:
         return batch.is_control_batch and batch.ends_aborted()
 
 
-class Batches:
+class RecordBatches:
     """kafka-python's MemoryRecords, over batches of ours. `current`: the batch that is read."""
 
     def __init__(self, records: Any, limit: int, position: Callable[[], int], any_headers: bool) -> None:
@@ -109,7 +109,7 @@ class Batch:
         data, reason, problem = self._data()
         last, count, offset = self.last_offset, batch.records_count, batch.base_offset - 1
         if not self.consistent():
-            count = min(last - offset, len(data) // LEAST_RECORD_BYTES + 1)
+            count = min(last - offset, len(data) // MIN_RECORD_BYTES + 1)
             data, reason, problem = b"", Reason.INVALID_RECORD, "its batch counts more records than it has offsets"
         appended_at = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
         created_at = batch.first_timestamp
@@ -157,9 +157,9 @@ def parse(data: bytes, at: int, end: int, any_headers: bool = True) -> Body:
     value, at = _sized(data, at, end)
     count, at = decode_varint(data, at)  # type: ignore[arg-type]
     headers: list[tuple[str, bytes | None]] = []
-    if not 0 <= count <= (end - at) // LEAST_HEADER_BYTES:
+    if not 0 <= count <= (end - at) // MIN_HEADER_BYTES:
         raise ValueError("a number of headers that cannot be")
-    if not any_headers and (count > MOST_HEADERS or end - at > MOST_HEADER_BYTES):
+    if not any_headers and (count > MAX_HEADERS or end - at > MAX_HEADER_BYTES):
         return delta_ms, delta, key, value, HeadersLeftOut(count, end - at)
     for _ in range(count):
         name, at = _sized(data, at, end)

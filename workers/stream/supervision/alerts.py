@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from labelstream.workers.stream.stats import Stats
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Alarms:
@@ -26,9 +26,9 @@ class Alarms:
             self._raised[watcher] = {about: before.get(about, text) for about, text in now.items()}
         for about in now.keys() - before.keys():
             self._stats.add(alarms_raised=1)
-            log.error("pipeline %s: alarm: %s", self._pipeline, now[about], extra={"alarm": about})
+            logger.error("pipeline %s: alarm: %s", self._pipeline, now[about], extra={"alarm": about})
         for about in before.keys() - now.keys():
-            log.warning("pipeline %s: alarm is over: %s", self._pipeline, before[about], extra={"alarm": about})
+            logger.warning("pipeline %s: alarm is over: %s", self._pipeline, before[about], extra={"alarm": about})
 
     def texts(self) -> list[str]:
         with self._lock:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple
 
-from labelstream.workers.errors import Refused
+from labelstream.workers.errors import CommandRefused
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class Answer(NamedTuple):
+class CommandAnswer(NamedTuple):
     """`absent`: it is not this worker's to do. `text`: one line, for the operator."""
 
     status: Literal["done", "refused", "absent"]
@@ -20,8 +20,8 @@ class Answer(NamedTuple):
 
 
 Command = Mapping[str, Any]
-TOO_LATE = Answer("refused", "the worker did not come to it in time; nothing was changed")
-STOPPED = Answer("absent", "the worker has stopped")
+TOO_LATE = CommandAnswer("refused", "the worker did not come to it in time; nothing was changed")
+STOPPED = CommandAnswer("absent", "the worker has stopped")
 
 
 class Commands:
@@ -30,12 +30,12 @@ class Commands:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Command, float, Future[Answer]]] = []
+        self._waiting: list[tuple[Command, float, Future[CommandAnswer]]] = []
         self._closed = False
 
-    def take(self, command: Command, timeout_s: float) -> "Future[Answer]":
+    def take(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]":
         """Never blocks. What is not obeyed within `timeout_s` is refused."""
-        answer: Future[Answer] = Future()
+        answer: Future[CommandAnswer] = Future()
         with self._lock:
             if not self._closed:
                 self._waiting.append((command, self._clock() + timeout_s, answer))
@@ -44,7 +44,7 @@ class Commands:
         return answer
 
     def obey(self, execute: Callable[[Command], str | None]) -> None:
-        """Try each waiting command. `execute`: what was done; None: not yet. It may raise `Refused`."""
+        """Try each waiting command. `execute`: what was done; None: not yet. It may raise `CommandRefused`."""
         for entry in list(self._waiting):
             command, until, answer = entry
             found = self._try(command, execute) if self._clock() < until else TOO_LATE
@@ -61,12 +61,12 @@ class Commands:
         for _, _, answer in waiting:
             answer.set_result(STOPPED)
 
-    def _try(self, command: Command, execute: Callable[[Command], str | None]) -> Answer | None:
+    def _try(self, command: Command, execute: Callable[[Command], str | None]) -> CommandAnswer | None:
         try:
             done = execute(command)
-        except Refused as refusal:
-            return Answer("refused" if refusal.ours else "absent", str(refusal))
+        except CommandRefused as refusal:
+            return CommandAnswer("refused" if refusal.ours else "absent", str(refusal))
         if done is None:
             return None
-        log.warning("an operator's command, %s: %s", command["name"], done)
-        return Answer("done", done)
+        logger.warning("an operator's command, %s: %s", command["name"], done)
+        return CommandAnswer("done", done)

@@ -2,13 +2,13 @@
 
 import time
 
-FIRST_S, MOST_S = 1.0, 30.0
+FIRST_S, MAX_S = 1.0, 30.0
 SOUND_S = 10.0  # a run that lasted so long, and delivered, has got over what ended the one before it
 # Each failed connection leaves one of kafka-python's threads behind: after so many a new process is better.
-MOST_IN_ROW = 20
+MAX_IN_ROW = 20
 
 
-class Restarts:
+class RestartBackoff:
     """Of one stream. Pauses double from 1 s to 30 s as long as no run is sound; times are of `time.monotonic`.
 
     `in_row`: how many runs ended since one last had partitions.
@@ -27,7 +27,7 @@ class Restarts:
         """The run ended with an error: seconds to wait before the next one."""
         self.in_row += 1
         sound = delivered > self._delivered and time.monotonic() - self._began_at > SOUND_S
-        self._pause_s = FIRST_S if sound else min(max(FIRST_S, 2 * self._pause_s), MOST_S)
+        self._pause_s = FIRST_S if sound else min(max(FIRST_S, 2 * self._pause_s), MAX_S)
         return self._pause_s
 
     def settled(self) -> None:
@@ -36,4 +36,4 @@ class Restarts:
 
     def too_many(self) -> bool:
         """Is it time for a new process?"""
-        return self.in_row > MOST_IN_ROW
+        return self.in_row > MAX_IN_ROW

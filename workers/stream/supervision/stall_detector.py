@@ -23,7 +23,7 @@ class Standing(NamedTuple):
     behind: bool
 
 
-class StallWatch:
+class StallDetector:
     """Which partitions have had something to do for `timeout_s`, and have done nothing? Pure."""
 
     def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._pipeline, self._source, self._dead_share = name, pipeline, source, dead_share
-        self._stall_timeout_s, self._stalls = stall_timeout_s, StallWatch(stall_timeout_s, clock)
+        self._stall_timeout_s, self._stalls = stall_timeout_s, StallDetector(stall_timeout_s, clock)
         self._clock, self._look_at = clock, clock()
 
     def look(self) -> dict[str, str] | None:
@@ -85,7 +85,7 @@ class Watch:
     def _standings(self) -> list[Standing]:
         return [
             Standing(_place(progress.partition), progress.done, self._source.behind(progress) != 0)
-            for progress in self._source.ownership.held()
+            for progress in self._source.assignment.held()
             if progress.halted is None
         ]
 

@@ -18,7 +18,7 @@ from labelstream.deploy.bench.harness.topics import group_of, plain, settings_fo
 from labelstream.deploy.bench.measures.plot import against_latency
 from labelstream.deploy.bench.measures.timing import percentiles, timed
 from labelstream.deploy.bench.suites import serving, stream
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.settings import KafkaSettings
 from tests.unit.deploy.fakes import description
 
@@ -80,7 +80,7 @@ def test_what_limits_behind_serve(shares: tuple[float, float], named: str) -> No
 
 
 def test_a_model_that_takes_no_time_answers_as_the_real_one_would() -> None:
-    packed = PackedSequences(np.zeros(5, np.int32), np.array([2, 3], np.int32))
+    packed = RaggedSequences(np.zeros(5, np.int32), np.array([2, 3], np.int32))
     scored = NullPredictor(description(labels=("a", "b", "c"))).predict(packed, 2)
     assert scored.label_ids is not None
     assert scored.label_ids.tolist() == [[0, 1], [0, 1]]

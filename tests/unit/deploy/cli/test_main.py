@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.workers.stream.broker import connection as clients
+from labelstream.workers.stream.broker import connection
 from tests.unit.deploy.cli.conftest import Ended, Run
 
 WriteConfig = Callable[..., str]
@@ -47,7 +47,7 @@ def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str,
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten seconds for a broker in a unit test."""
-    monkeypatch.setattr(clients, "BOOTSTRAP_TIMEOUT_MS", 300)
+    monkeypatch.setattr(connection, "BOOTSTRAP_TIMEOUT_MS", 300)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from labelstream.deploy.cli.application import status_view as status
+from labelstream.deploy.cli.application import status_view
 from labelstream.deploy.cli.common.console import escape, escape_bytes
-from labelstream.deploy.cli.demo.accounting import Ledger
+from labelstream.deploy.cli.demo.accounting import Accounting
 from labelstream.deploy.cli.demo.stream import Feedback
 from labelstream.deploy.cli.demo.view import Rate, accuracy, summary
 from labelstream.deploy.cli.topics.line_format import KeyedValue, LineError, LineFormat, LineReader
@@ -138,7 +138,7 @@ class TestRecords:
 
 class TestLedger:
     def test_every_message_is_counted_once(self) -> None:
-        ledger = Ledger()
+        ledger = Accounting()
         assert ledger.claim(window=3, most=10, timeout_s=0) == 3
         assert ledger.claim(window=3, most=10, timeout_s=0) == 0
         for partition, offset in ((0, 0), (1, 0), (0, 1)):
@@ -157,7 +157,7 @@ class TestLedger:
 
     @given(st.sets(st.integers(0, 40)), st.lists(st.integers(0, 40)))
     def test_against_plain_sets(self, sent: set[int], answered: list[int]) -> None:
-        ledger = Ledger()
+        ledger = Accounting()
         for offset in sent:
             ledger.sent(0, offset)
         for offset in answered:
@@ -169,7 +169,7 @@ class TestLedger:
         assert totals.accounted == len(sent & set(answered))
 
     def test_the_first_failure_is_kept(self) -> None:
-        ledger = Ledger()
+        ledger = Accounting()
         ledger.raise_failure()
         ledger.fail(ValueError("first"))
         ledger.fail(ValueError("second"))
@@ -177,7 +177,7 @@ class TestLedger:
             ledger.raise_failure()
 
     def test_many_messages_stay_cheap(self) -> None:
-        ledger, started = Ledger(), time.monotonic()
+        ledger, started = Accounting(), time.monotonic()
         for offset in range(20_000):
             ledger.sent(0, offset)
             ledger.result(0, offset, 1)
@@ -186,7 +186,7 @@ class TestLedger:
         assert time.monotonic() - started < 5
 
     def test_the_summary_says_what_is_missing(self) -> None:
-        ledger = Ledger()
+        ledger = Accounting()
         ledger.sent(0, 0)
         text = "\n".join(summary(ledger.totals(), 2.0, [("Ray", 3.0)], "owner/model"))
         assert "of 1 messages 1 did not come back" in text
@@ -234,7 +234,7 @@ class TestStatus:
 
     def test_rates_are_differences_and_survive_a_restart(self) -> None:
         now = [0.0]
-        view = status.StatusView(clock=lambda: now[0])
+        view = status_view.StatusView(clock=lambda: now[0])
         assert view.pipelines(self.board(100))[0].out_rate == 0
         now[0] = 2.0
         [seen] = view.pipelines(self.board(300))
@@ -250,48 +250,48 @@ class TestStatus:
             "targets": {"model-m": 4},
         }
         board = {**self.board(1), "models": {"m": {"r": {}}}, "scaling": scaling}
-        [seen] = status.StatusView().pipelines(board)
+        [seen] = status_view.StatusView().pipelines(board)
         assert (seen.lag, seen.oldest_s, seen.alarms) == (700, 12.3, ("partition 3",))
-        assert "1 replica (4 wanted)" in status.model_line(status.StatusView().models(board)[0])
+        assert "1 replica (4 wanted)" in status_view.model_line(status_view.StatusView().models(board)[0])
         scaling["backlog"]["p"]["stale"] = True
-        assert status.StatusView().pipelines(board)[0].lag == 6
+        assert status_view.StatusView().pipelines(board)[0].lag == 6
 
     def test_a_lag_that_nobody_knows_is_not_0(self) -> None:
-        [seen] = status.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
+        [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
         assert seen.lag is None
-        assert "lag -, oldest - s" in status.line(seen)
-        [seen] = status.StatusView().pipelines({"pipelines": {"p": {}}, "models": {}})
+        assert "lag -, oldest - s" in status_view.line(seen)
+        [seen] = status_view.StatusView().pipelines({"pipelines": {"p": {}}, "models": {}})
         assert seen.lag is None
 
     def test_one_line_with_reasons_and_trouble(self) -> None:
-        [seen] = status.StatusView().pipelines(self.board(1, state="restarting", trouble="no broker"))
-        text = status.line(seen)
+        [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", trouble="no broker"))
+        text = status_view.line(seen)
         assert "p: restarting, 2 workers" in text
         assert "dead letters 2 (empty_text 2)" in text
         assert text.endswith("; trouble: no broker")
-        [seen] = status.StatusView().pipelines(self.board(1, alarms=["paused: 5 of 5", "stuck"]))
-        assert status.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
-        assert len(status.cells(seen)) == len(status.PIPELINE_COLUMNS)
+        [seen] = status_view.StatusView().pipelines(self.board(1, alarms=["paused: 5 of 5", "stuck"]))
+        assert status_view.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
+        assert len(status_view.cells(seen)) == len(status_view.PIPELINE_COLUMNS)
 
     def test_a_table_has_a_row_for_each_pipeline_and_its_problems_if_asked_for(self) -> None:
-        pipelines = status.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
+        pipelines = status_view.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
 
         def rows(with_problems: bool) -> list[list[str]]:
             console = Console(file=StringIO(), width=200)
-            console.print(status.table(pipelines, with_problems))
+            console.print(status_view.table(pipelines, with_problems))
             text = console.file.getvalue()  # type: ignore[attr-defined]
             return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line[0] == "│"]
 
-        assert rows(False) == [list(status.cells(pipelines[0]))]
+        assert rows(False) == [list(status_view.cells(pipelines[0]))]
         assert rows(True) == [*rows(False), ["", "", "alarm: stuck [red]\\x1b[31m", *[""] * 9]]
 
     def test_models(self) -> None:
         now = [0.0]
-        view = status.StatusView(clock=lambda: now[0])
+        view = status_view.StatusView(clock=lambda: now[0])
         for sequences, busy_s in ((0, 0.0), (50, 0.5)):
             found = view.models({"models": {"m": {"r": {"sequences": sequences, "busy_s": busy_s}}}})
             now[0] += 1.0
-        assert found == [status.ModelView("m", 1, 50.0, 0.5)]
+        assert found == [status_view.ModelView("m", 1, 50.0, 0.5)]
 
 
 def test_the_rate_forgets() -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from labelstream.deploy.deployments import model_replica as replica_module
 from labelstream.deploy.deployments.model_replica import ModelReplica
-from labelstream.workers.engine.dynamic_batcher import Joiner
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged
 from tests.unit.deploy.fakes import by_length, description
 
-PACKED = PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
+PACKED = RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
 
 
 class Predictor:
@@ -33,7 +33,7 @@ class Predictor:
         if self.broken:
             raise InferenceError("the model fails on any text")
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         self.history.append(packed.lengths.tolist())
         return lambda: by_length(packed, top_k, "")
 
@@ -47,7 +47,7 @@ def replica() -> Iterator[Any]:
     with ThreadPoolExecutor(1) as device:
         made._description, made._predictor = description(), Predictor()
         made._notes = made._predictor
-        made._joiner = Joiner(device, made._predictor.begin, 100, 0.0)
+        made._joiner = DynamicBatcher(device, made._predictor.begin, 100, 0.0)
         yield made
 
 

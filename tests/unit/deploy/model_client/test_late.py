@@ -7,13 +7,11 @@ from contextlib import closing, contextmanager
 import pytest
 from ray.exceptions import RayTaskError
 
-from labelstream.deploy.model_client import crash_budget as deaths
-from labelstream.deploy.model_client import deadlines
-from labelstream.deploy.model_client import retries as transport
+from labelstream.deploy.model_client import crash_budget, deadlines, retries
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import MOST_ALONE
+from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, raising
 from tests.unit.deploy.model_client.test_poison_isolation import innocent
@@ -22,7 +20,7 @@ from tests.unit.deploy.slow import SlowHandle
 
 POISON_ID = 6  # of the word "d"
 TIMEOUT_S = 0.2
-MOST_ATTEMPTS = 40
+MAX_ATTEMPTS = 40
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +28,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become milliseconds: the assumed speed is high, and failures are asked again at once."""
     monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 1e5)
     monkeypatch.setattr("labelstream.deploy.model_client.serve_classifier.ALIVE_S", 0.1)
-    monkeypatch.setattr(transport, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.0)
 
 
 @contextmanager
@@ -39,7 +37,7 @@ def connected(handle: FakeHandle, call_timeout_s: float = TIMEOUT_S) -> Iterator
         yield classifier
 
 
-def insist(classifier: ServeClassifier, texts: list[str], most: int = MOST_ATTEMPTS) -> tuple[list[Answer], int]:
+def insist(classifier: ServeClassifier, texts: list[str], most: int = MAX_ATTEMPTS) -> tuple[list[Answer], int]:
     """The answers, asked for as the stream does, and how many attempts failed."""
     requests, progress = [Request(text) for text in texts], Progress()
     for failed in range(most):
@@ -55,14 +53,14 @@ def check(texts: list[str], answers: list[Answer], fault: Fault) -> None:
         if "d" in text:
             assert isinstance(answer, RecordError)
             assert answer.fault is fault
-            assert answer.attempts >= MOST_ALONE
+            assert answer.attempts >= MAX_ALONE
         else:
             assert isinstance(answer, Prediction)
             assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
             assert answer.tokens == len(text.split()) + 2
 
 
-def holds_poison(packed: PackedSequences) -> bool:
+def holds_poison(packed: RaggedSequences) -> bool:
     return bool((packed.ids == POISON_ID).any())
 
 
@@ -95,7 +93,7 @@ def test_a_record_that_takes_too_long_is_refused_alone(times: float) -> None:
         started = time.monotonic()
         check(["a", "d"], insist(classifier, ["a", "d"])[0], Fault.TIMED_OUT)  # known by now
         assert time.monotonic() - started < TIMEOUT_S
-    assert failed >= MOST_ALONE
+    assert failed >= MAX_ALONE
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["no replica answers", "the device does not"])
@@ -108,7 +106,7 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
         else:
             handle._seconds = lambda packed: 3600.0
         progress = Progress()
-        for _ in range(2 * MOST_ALONE):
+        for _ in range(2 * MAX_ALONE):
             with pytest.raises(InferenceError, match="no answer within"):
                 classifier.submit([Request(text) for text in texts], progress).result(30)
         if gone:
@@ -169,7 +167,7 @@ def test_answers_of_another_revision_are_not_kept(monkeypatch: pytest.MonkeyPatc
     served = ["one"]
     texts = [f"{innocent(i)} c" for i in range(29)]
 
-    def answer(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+    def answer(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
         if revision != served[0]:
             raise whole_failure(ModelChanged("another"))  # type: ignore[misc]
         if len(handle.calls) == 3:
@@ -202,7 +200,7 @@ def test_a_panic_of_native_code_is_a_failure_of_the_call_alone(monkeypatch: pyte
 
 
 def test_different_records_kill_so_many_replicas_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deaths, "MOST_DEATHS", 6)
+    monkeypatch.setattr(crash_budget, "MAX_DEATHS", 6)
     texts = [f"{innocent(i)} a a" for i in range(30)]
     for i in range(5):
         texts[6 * i] = "d" + " a" * i
@@ -227,20 +225,20 @@ def test_different_records_kill_so_many_replicas_and_no_more(monkeypatch: pytest
 
 def test_a_pause_ends_by_itself() -> None:
     now = [1_000.0]
-    found = deaths.Deaths("m", lambda: now[0])
-    for _ in range(deaths.MOST_DEATHS):
+    found = crash_budget.CrashBudget("m", lambda: now[0])
+    for _ in range(crash_budget.MAX_DEATHS):
         found.risk()
         found.died()
         now[0] += 1
     assert found.trouble() == ""  # nobody has had to wait yet
-    with pytest.raises(deaths.Paused):
+    with pytest.raises(crash_budget.Paused):
         found.risk()
     assert "paused" in found.trouble()
-    now[0] = 1_000 + deaths.WINDOW_S
+    now[0] = 1_000 + crash_budget.WINDOW_S
     assert found.trouble() == ""
     found.risk()
     found.died()
-    with pytest.raises(deaths.Paused):
+    with pytest.raises(crash_budget.Paused):
         found.risk()
     assert found.resume()
     assert not found.resume()

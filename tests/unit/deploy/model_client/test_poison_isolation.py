@@ -8,27 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.deploy.model_client import deadlines
-from labelstream.deploy.model_client import retries as transport
-from labelstream.deploy.model_client.call_state import Work, rows_of
+from labelstream.deploy.model_client import deadlines, retries
+from labelstream.deploy.model_client.call_state import CallState, rows_of
 from labelstream.deploy.model_client.poison_isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import FORGIVEN_S, MOST_ALONE, Suspects, Suspicion
+from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Suspects, Suspicion
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import FakeHandle, by_length
 from tests.unit.deploy.mortal import MortalHandle
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
-MOST_DEATHS = TOGETHER_FAILURES + 1 + MOST_ALONE  # of one poison record
-CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MOST_DEATHS)
+MAX_DEATHS = TOGETHER_FAILURES + 1 + MAX_ALONE  # of one poison record
+CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MAX_DEATHS)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "FIRST_WAIT_S", 0.0)
+        patch.setattr(retries, "FIRST_WAIT_S", 0.0)
         yield
 
 
@@ -48,7 +47,7 @@ def check(texts: Sequence[str], answers: Sequence[Prediction | RecordError]) -> 
         if "d" in text:
             assert isinstance(answer, RecordError)
             assert answer.fault is Fault.CRASHES_MODEL
-            assert answer.attempts >= MOST_ALONE
+            assert answer.attempts >= MAX_ALONE
         else:
             assert isinstance(answer, Prediction)
             assert answer.tokens == len(text.split()) + 2
@@ -78,7 +77,7 @@ def test_only_the_poison_is_refused(
             check(texts, future.result(30))
         killers = [text for texts in calls for text in texts if "d" in text]
         assert len(classifier._isolation._suspects) == len(set(killers))  # nothing is held against anybody else
-    assert handle.deaths <= MOST_DEATHS * len(killers) + mute
+    assert handle.deaths <= MAX_DEATHS * len(killers) + mute
 
 
 @pytest.mark.parametrize("size", [GROUP_SEQUENCES + 1, 512])
@@ -90,7 +89,7 @@ def test_a_poison_record_costs_six_replicas_among_any_number(size: int) -> None:
         answers = classifier.submit([Request(text) for text in texts]).result(30)
         check(texts, answers)
         assert answers[size // 3] == CRASHED
-        assert handle.deaths == MOST_DEATHS
+        assert handle.deaths == MAX_DEATHS
 
 
 def test_what_is_known_to_kill_kills_no_more() -> None:
@@ -129,21 +128,21 @@ def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison(monke
                 timeouts += 1
                 assert timeouts < 20
     check(texts, answers)
-    assert timeouts >= MOST_ALONE
-    assert 1 + MOST_ALONE <= handle.deaths <= MOST_DEATHS  # what was late together counts as well
+    assert timeouts >= MAX_ALONE
+    assert 1 + MAX_ALONE <= handle.deaths <= MAX_DEATHS  # what was late together counts as well
 
 
 def test_replicas_that_die_of_anything_blame_nobody() -> None:
     handle = MortalHandle(kills=lambda packed: True, mute=10**9)  # as with a good row, which goes before any note
     with connected(handle, call_timeout_s=0.5) as classifier, pytest.raises(InferenceError, match="no answer within"):
         classifier.submit([Request("a"), Request("b")]).result(30)
-    assert handle.deaths > MOST_DEATHS
+    assert handle.deaths > MAX_DEATHS
 
 
 def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -> None:
     refused = RecordError(Fault.INFERENCE_FAILED, "ValueError", 2)
 
-    def score(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+    def score(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
         errors = {int(row): refused for row in np.flatnonzero(packed.lengths == 9)}
         return by_length(packed, top_k, revision)._replace(errors=errors)
 
@@ -157,8 +156,8 @@ def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -
 
 @pytest.mark.parametrize("ranked", [True, False])
 def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
-    packed = PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32))
-    work = Work(packed, 2, "one", ranked)
+    packed = RaggedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32))
+    work = CallState(packed, 2, "one", ranked)
     ids = np.array([[0, 1], [1, 0]], np.int32)
     scores = np.array([[0.5, 0.25], [0.75, 0.125]], np.float32)
     work.put(rows_of([0, 2]), ScoredSequences(ids if ranked else None, scores, {}))
@@ -173,7 +172,7 @@ def test_what_is_refused_fits_the_answers_beside_it(ranked: bool) -> None:
 
 
 def test_an_answer_of_another_shape_is_none() -> None:
-    work = Work(PackedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32)), 2, "one", ranked=True)
+    work = CallState(RaggedSequences(np.arange(3, dtype=np.int32), np.ones(3, np.int32)), 2, "one", ranked=True)
     ids, scores = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.float32)
     for wrong in (
         ScoredSequences(ids[:1], scores[:1], {}),
@@ -191,7 +190,7 @@ def test_what_depends_on_the_machine_is_forgiven_after_a_while_and_a_death_is_no
     clock = Clock()
     suspects = Suspects(clock=clock)
     for content, how in ((b"late", Fault.TIMED_OUT), (b"deadly", Fault.CRASHES_MODEL)):
-        for _ in range(MOST_ALONE):
+        for _ in range(MAX_ALONE):
             suspects.failed([content], how, running=True)
     clock.now += FORGIVEN_S - 1
     assert suspects.of(b"late").refusal() is not None

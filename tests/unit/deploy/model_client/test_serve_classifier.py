@@ -19,7 +19,7 @@ from labelstream.deploy.model_client.deadlines import Deadlines
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 from tests.models import build
 from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
@@ -107,7 +107,7 @@ def test_more_labels_make_smaller_calls(connect: Connect) -> None:
     handle = FakeHandle(lambda *_: pytest.fail("not asked"), describe=lambda: description(labels=many))
     sizes: list[int] = []
 
-    def answer(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+    def answer(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
         sizes.append(len(packed.lengths) * top_k * 8)
         raise ValueError("enough")
 
@@ -167,7 +167,7 @@ def test_after_the_timeout_the_call_resolves(connect: Connect, answer: Callable[
 def test_another_revision_is_prepared_for_anew(connect: Connect) -> None:
     revisions = iter(["one", "two", "three"])
 
-    def answer(packed: PackedSequences, top_k: int, revision: str) -> ScoredSequences:
+    def answer(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
         if revision != "two":
             raise ModelChanged("serving two")
         return by_length(packed, top_k, revision)

@@ -99,7 +99,7 @@ def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, 
     """Beside Ray's own functions, with their clock in our hand."""
     config = AutoscalingConfig(
         min_replicas=1,
-        max_replicas=CLUSTER.most_replicas,
+        max_replicas=CLUSTER.max_replicas,
         target_ongoing_requests=target,
         upscale_delay_s=up,
         downscale_delay_s=down,
@@ -122,7 +122,7 @@ def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, 
                     policy_state=state,
                 )
                 found, state = original(context)
-                before, wanted = wanted, max(1, min(CLUSTER.most_replicas, math.ceil(found)))
+                before, wanted = wanted, max(1, min(CLUSTER.max_replicas, math.ceil(found)))
                 view: Any = SimpleNamespace(at=at, replicas=before, ongoing=lambda value=ongoing: value)
                 assert ours.decide(view)[0] == wanted
 

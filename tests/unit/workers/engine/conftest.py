@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.options import ModelOptions
 from tests.models import build, scale_weights
 
@@ -25,13 +25,13 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def auto_is_torch() -> Iterator[None]:
     """To convert a small model for OpenVINO takes longer than most tests of it: those that are about it ask for it."""
-    takes_openvino = loading.takes_openvino
+    takes_openvino = loader.takes_openvino
 
     def asked(source: str, options: ModelOptions, device: torch.device) -> bool:
         return takes_openvino(source, options, device) and (options.backend != "auto" or options.quantize is not None)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "takes_openvino", asked)
+        patch.setattr(loader, "takes_openvino", asked)
         yield
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import Recorder as RecorderProtocol
-from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading import loader
 
 R = TypeVar("R", bound=RecorderProtocol | None)
 
@@ -38,6 +38,6 @@ def unpadded_on_a_cpu(recorder: R = None) -> Iterator[R]:
     """Models that are loaded within run without padding on a CPU too, where their family can; in recordings of
     `recorder`, where there is one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "unpadded_on", lambda device: True)
-        patch.setattr(loading, "recorder_for", lambda device: recorder)
+        patch.setattr(loader, "unpadded_on", lambda device: True)
+        patch.setattr(loader, "recorder_for", lambda device: recorder)
         yield recorder

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelstream.workers.engine.dynamic_batcher import ALONE, Joiner, Span, no_span
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.dynamic_batcher import ALONE, DynamicBatcher, Span, no_span
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import by_length
 
@@ -26,11 +26,11 @@ class Device:
         self.started = threading.Event()
         self.batches: list[list[int]] = []
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         scored = self._predict(packed, top_k)
         return lambda: scored
 
-    def _predict(self, packed: PackedSequences, top_k: int) -> ScoredSequences:
+    def _predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         self.batches.append(packed.lengths.tolist())
         self.started.set()
         assert self.free.wait(10)
@@ -47,14 +47,16 @@ def thread() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def packed(*lengths: int) -> PackedSequences:
-    return PackedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
+def packed(*lengths: int) -> RaggedSequences:
+    return RaggedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
 
 
-def busy_joiner(thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0) -> tuple[Joiner, Device]:
+def busy_joiner(
+    thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0
+) -> tuple[DynamicBatcher, Device]:
     """A joiner whose device is at work on a first call, and stays so until `free` is set."""
     device = Device()
-    joiner = Joiner(thread, device.begin, full_tokens, max_delay_s)
+    joiner = DynamicBatcher(thread, device.begin, full_tokens, max_delay_s)
     joiner.submit(packed(1), 1)
     assert device.started.wait(5)
     return joiner, device
@@ -115,7 +117,7 @@ def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> 
 def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = Joiner(thread, device.begin, 100, 0.3)
+    joiner = DynamicBatcher(thread, device.begin, 100, 0.3)
     first = joiner.submit(packed(2), 1)
     time.sleep(0.05)
     second = joiner.submit(packed(3), 1)
@@ -130,7 +132,7 @@ def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecuto
 def test_who_is_always_alone_waits_for_nobody_until_there_was_company_again(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = Joiner(thread, device.begin, 100, max_delay_s=3_600)
+    joiner = DynamicBatcher(thread, device.begin, 100, max_delay_s=3_600)
     for _ in range(ALONE):
         joiner.submit(packed(100), 1).result(5)  # full: it has no reason to wait
     joiner.submit(packed(1), 1).result(5)
@@ -193,7 +195,7 @@ class Overlapping:
         self.done = threading.Semaphore(0)
         self.steps: list[tuple[str, list[int]]] = []
 
-    def begin(self, packed: PackedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+    def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
         lengths = packed.lengths.tolist()
         self.steps.append(("begin", lengths))
         if 14 in lengths:
@@ -211,11 +213,11 @@ class Overlapping:
 
 def overlapping(
     thread: ThreadPoolExecutor, full_tokens: int = 10, **options: Any
-) -> tuple[Joiner, Overlapping, threading.Event]:
+) -> tuple[DynamicBatcher, Overlapping, threading.Event]:
     """A joiner whose thread does nothing until the event is set."""
     device, start = Overlapping(), threading.Event()
     thread.submit(start.wait, 10)
-    return Joiner(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
+    return DynamicBatcher(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
 
 
 def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_for(thread: ThreadPoolExecutor) -> None:

@@ -10,9 +10,9 @@ SCRIPT = """
 import sys
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine import description, tasks
-from labelstream.workers.engine.inference import batching as batcher
-from labelstream.workers.engine import ragged as packed
-from labelstream.workers.engine.tasks import postprocess as answers
+from labelstream.workers.engine.inference import batching
+from labelstream.workers.engine import ragged
+from labelstream.workers.engine.tasks import postprocess
 model = description.ModelDescription(
     "m", "r", "text-classification", ("a", "b"), description.Activation.SOFTMAX, 32, 2, open(sys.argv[1]).read()
 )
@@ -28,14 +28,14 @@ import asyncio, json, sys, time
 from types import SimpleNamespace as Some
 from confluent_kafka import Consumer, Producer
 from ray import serve
-from labelstream.deploy.control import control_plane as board
+from labelstream.deploy.control import control_plane
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
 from tests.unit.deploy.fakes import FakeHandle, description
 
 context = Some(app_name="app", deployment="pipeline-p", replica_id=Some(unique_id="r"))
 serve.get_replica_context = lambda: context
 tried = []
-board._method = lambda *names: tried.append(names)
+control_plane._method = lambda *names: tried.append(names)
 handle = FakeHandle()
 handle.deployment_id = Some(app_name="app")
 broker = InMemoryBroker()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.engine.ragged import (
-    PackedSequences,
+    RaggedSequences,
     ScoredSequences,
     concatenate,
     concatenate_scores,
@@ -20,10 +20,10 @@ def failed(row: int) -> RecordError:
     return RecordError(Fault.INFERENCE_FAILED, f"e{row}", 1 + row)
 
 
-def packed_of(lengths: list[int], typed: bool, first: int = 0) -> PackedSequences:
+def packed_of(lengths: list[int], typed: bool, first: int = 0) -> RaggedSequences:
     total = sum(lengths)
     ids = np.arange(first, first + total, dtype=np.int32)
-    return PackedSequences(ids, np.array(lengths, np.int32), (ids % 2).astype(np.uint8) if typed else None)
+    return RaggedSequences(ids, np.array(lengths, np.int32), (ids % 2).astype(np.uint8) if typed else None)
 
 
 @given(

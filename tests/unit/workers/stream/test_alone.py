@@ -24,7 +24,7 @@ def run_dry(bench: Bench) -> None:
 
 def turns(bench: Bench, times: int = 20) -> None:
     for _ in range(times):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
 
 
 def test_a_suspect_is_not_read_while_anything_is_in_flight_or_not_committed(bench: Bench) -> None:
@@ -49,7 +49,7 @@ def test_what_goes_on_after_its_answer_is_noted_first(bench: Bench) -> None:
 
 
 def test_a_condemned_record_is_a_dead_letter_that_nobody_has_looked_into(bench: Bench) -> None:
-    progress = bench.source.ownership.get(A)
+    progress = bench.source.assignment.get(A)
     assert progress is not None
     progress.condemned = Rejection(Reason.CRASHES_WORKER, Stage.CLASSIFY, "WorkerDeath", "3 workers died", 5)
     bench.feed(b"\xff not even JSON")
@@ -63,12 +63,12 @@ def test_a_condemned_record_is_a_dead_letter_that_nobody_has_looked_into(bench: 
 
 def test_the_first_progress_of_a_noted_partition_is_committed_at_once(bench: Bench) -> None:
     turns(bench, 1)  # with the first commit of the interval
-    progress = bench.source.ownership.get(A)
+    progress = bench.source.assignment.get(A)
     assert progress is not None
     progress.begin(0, "a note", "")
     bench.feed(message("a"))
     bench.turn_until(lambda: bench.source.commits == [{A: 1}])
-    assert bench.source.ownership.notes() == {}
+    assert bench.source.assignment.notes() == {}
     bench.feed(message("b"), first=1)
     run_dry(bench)
     turns(bench, 3)

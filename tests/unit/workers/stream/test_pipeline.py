@@ -21,13 +21,13 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
 from labelstream.workers.stream.batch import RETRY_FIRST_S
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.consumer.assignment import Ownership
+from labelstream.workers.stream.consumer.assignment import PartitionAssignment
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
-from labelstream.workers.stream.flow_control.poll_budget import Room
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.pipeline import POLL_MS, Pipeline
 from labelstream.workers.stream.producer.producers import IdempotentProducer
 from labelstream.workers.stream.producer.sink import ResultSink
-from labelstream.workers.stream.record_batch.limits import MOST_KEY_BYTES, RECORD_BYTES, weight
+from labelstream.workers.stream.record_batch.limits import MAX_KEY_BYTES, RECORD_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
 from labelstream.workers.stream.stats import Stats
 from tests.fakes import FakeClassifier
@@ -44,16 +44,16 @@ class FakeSource:
     """Stands in for RecordSource: polls what the test put in."""
 
     def __init__(self) -> None:
-        self.ownership = Ownership()
-        self.ownership.on_partitions_assigned([A])
-        self.beginning = SimpleNamespace(let_go=self.ownership.let_go, caution=SimpleNamespace(go_on=lambda: None))
+        self.assignment = PartitionAssignment()
+        self.assignment.on_partitions_assigned([A])
+        self.beginning = SimpleNamespace(let_go=self.assignment.let_go, caution=SimpleNamespace(go_on=lambda: None))
         self.suspects = False
         self.waiting: list[list[ConsumerRecord]] = []
         self.polls: list[bool] = []
         self.timeouts_ms: list[int] = []
         self.commits: list[dict[TopicPartition, int]] = []
 
-    def poll(self, timeout_ms: int, paused: bool, max_records: int, room: Room) -> Any:
+    def poll(self, timeout_ms: int, paused: bool, max_records: int, room: PollBudget) -> Any:
         self.polls.append(paused)
         self.timeouts_ms.append(timeout_ms)
         if paused or not self.waiting:
@@ -64,7 +64,7 @@ class FakeSource:
             del self.waiting[0]
         if not records:
             return []
-        progress = self.ownership.get(A)
+        progress = self.assignment.get(A)
         assert progress is not None
         progress.receive(records[0].offset, records[-1].offset)
         return [(progress, records)]
@@ -76,10 +76,10 @@ class FakeSource:
         return self.suspects
 
     def commit(self) -> None:
-        offsets = self.ownership.committable()
+        offsets = self.assignment.committable()
         if offsets:
             self.commits.append(offsets)
-            self.ownership.committed(offsets)
+            self.assignment.committed(offsets)
 
     def commit_and_wait(self, timeout_ms: int) -> bool:
         self.commit()
@@ -134,7 +134,7 @@ class FakeProducer:
             ack.success(None)
         return ack
 
-    def send_all(self, topic: str, records: Any) -> list[Ack]:
+    def send_batch(self, topic: str, records: Any) -> list[Ack]:
         return [self.send(topic, *record) for record in records]
 
     def close(self, timeout: float) -> None:
@@ -167,10 +167,10 @@ class Bench:
         classifiers: Mapping[str, Classifier] | None = None,
         limits: TopicLimits | None = None,
         careful: int = 0,
-        most_bytes: int = MAX_IN_FLIGHT_BYTES,
+        max_bytes: int = MAX_IN_FLIGHT_BYTES,
         **more: Any,
     ) -> None:
-        bytes_ = {"max_in_flight_bytes": most_bytes, "max_batch_bytes": most_bytes}
+        bytes_ = {"max_in_flight_bytes": max_bytes, "max_batch_bytes": max_bytes}
         self.settings = PipelineSettings(
             **{
                 "input": "in",
@@ -203,12 +203,12 @@ class Bench:
         deadline = time.monotonic() + 10
         while not condition():
             assert time.monotonic() < deadline, "nothing happened for 10 s"
-            self.pipeline.turn(accept)
+            self.pipeline.run_once(accept)
             time.sleep(0.002)
 
     def run_dry(self) -> None:
         self.turn_until(lambda: not self.source.waiting and self.pipeline.drained())
-        self.turn_until(lambda: not self.source.ownership.committable())
+        self.turn_until(lambda: not self.source.assignment.committable())
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_nothing_is_committed_before_its_acknowledgement(benches: Callable[..., 
     bench.turn_until(lambda: len(bench.producer.acks) == 2)
     bench.producer.acks[1].success(None)
     for _ in range(30):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert all(offset == 0 for commit in bench.source.commits for offset in commit.values())
     bench.producer.acks[0].success(None)
     bench.run_dry()
@@ -318,7 +318,7 @@ def test_order_survives_answers_out_of_order(benches: Callable[..., Bench]) -> N
     bench.feed(message("c", model="other"), first=2)
     bench.turn_until(lambda: not bench.source.waiting)
     for _ in range(10):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.producer.sent == []
     slow.gate.set()
     bench.run_dry()
@@ -334,7 +334,7 @@ def test_pressure_pauses_but_polling_goes_on(benches: Callable[..., Bench]) -> N
     for i in range(5):
         bench.feed(message("a"), first=i)
     for _ in range(6):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert len(bench.source.waiting) == 3
     assert bench.source.polls[2:] == [True] * (len(bench.source.polls) - 2)
     assert bench.pipeline.in_flight() == {0: 2}
@@ -349,7 +349,7 @@ def test_a_model_in_trouble_is_given_nothing_more(benches: Callable[..., Bench])
     bench.feed(message("a"))
     started = time.monotonic()
     for _ in range(3):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.source.polls == [True] * 3
     assert bench.source.timeouts_ms == [POLL_MS] * 3  # the thread does not spin meanwhile
     assert time.monotonic() - started < 10
@@ -401,14 +401,14 @@ def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     bench.classifier.gate.clear()
     bench.producer.hold = True
     bench.feed(message("a"))
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
     threading.Timer(0.1, bench.classifier.gate.set).start()
-    bench.pipeline.turn(True)  # woken by the answer
+    bench.pipeline.run_once(True)  # woken by the answer
     assert (len(bench.producer.sent), len(bench.source.polls)) == (0, 1)
     threading.Timer(0.1, lambda: bench.producer.acks[0].success(None)).start()
-    bench.pipeline.turn(True)  # sends, and is woken by the acknowledgement
+    bench.pipeline.run_once(True)  # sends, and is woken by the acknowledgement
     assert (len(bench.producer.sent), len(bench.source.polls)) == (1, 1)
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
     assert bench.pipeline.drained()
     assert bench.source.timeouts_ms == [POLL_MS, POLL_MS]
 
@@ -416,7 +416,7 @@ def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
 def test_what_is_answered_by_the_end_of_a_poll_goes_before_the_next_one(benches: Callable[..., Bench]) -> None:
     bench = benches()
     bench.feed(message("a"))
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
     [batch] = bench.pipeline._in_flight
     batch.calls[0].future.result(10)
     bench.pipeline._poll(True)
@@ -433,7 +433,7 @@ def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings
     bench.feed(message("a"), message("b"))
     bench.feed(message("c"), first=2)
     for _ in range(2):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.source.waiting == []
     monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 0.01)
     other = benches()
@@ -442,7 +442,7 @@ def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings
     other.feed(message("b"), first=1)
     started = time.monotonic()
     for _ in range(2):
-        other.pipeline.turn(True)
+        other.pipeline.run_once(True)
     assert other.source.waiting == []
     assert time.monotonic() - started >= 0.01
 
@@ -453,15 +453,15 @@ def test_as_much_is_in_flight_as_keeps_the_replicas_busy(
 ) -> None:
     bench = benches(max_in_flight=setting)
     bench.classifier.gate.clear()
-    bench.pipeline.keep_busy(3)
+    bench.pipeline.set_target_in_flight(3)
     for i in range(10):
         bench.feed(message("a"), first=i)
     for _ in range(12):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.pipeline.in_flight() == {0: expected}
-    bench.pipeline.keep_busy(1_000_000)
+    bench.pipeline.set_target_in_flight(1_000_000)
     for _ in range(12):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.pipeline.in_flight() == {0: 10 if setting == "auto" else expected}
     bench.classifier.gate.set()
     bench.run_dry()
@@ -472,13 +472,13 @@ def test_what_waits_for_its_turn_keeps_no_replica_busy(benches: Callable[..., Be
     slow, fast = FakeClassifier(), FakeClassifier()
     slow.gate.clear()
     bench = benches(classifiers={"m": slow, "other": fast}, models=["other"])
-    bench.pipeline.keep_busy(2)
+    bench.pipeline.set_target_in_flight(2)
     bench.feed(message("a"))
     for i in range(1, 100):
         bench.feed(message("b", model="other"), first=i)
     bench.turn_until(lambda: bench.pipeline.in_flight().total() == 64)  # of which one is not answered
     for _ in range(10):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.pipeline.in_flight().total() == 64
     slow.gate.set()
     bench.run_dry()
@@ -505,11 +505,11 @@ def test_results_of_a_partition_that_was_lost_are_dropped(benches: Callable[...,
     bench.classifier.gate.clear()
     bench.feed(message("a"))
     bench.turn_until(lambda: not bench.source.waiting)
-    bench.source.ownership.on_partitions_lost({A})
+    bench.source.assignment.on_partitions_lost({A})
     bench.classifier.gate.set()
     bench.turn_until(bench.pipeline.drained)
     assert bench.producer.sent == []
-    assert bench.source.ownership.committable() == {}
+    assert bench.source.assignment.committable() == {}
 
 
 def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_the_next_poll(
@@ -519,10 +519,10 @@ def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_
     bench.classifier.gate.clear()
     bench.feed(message("a"))
     bench.turn_until(lambda: not bench.source.waiting)
-    bench.source.ownership.on_partitions_revoked({A})
+    bench.source.assignment.on_partitions_revoked({A})
     polls = len(bench.source.polls)
     for _ in range(5):
-        bench.pipeline.turn(accept=True)
+        bench.pipeline.run_once(accept=True)
     assert len(bench.source.polls) == polls  # the next poll gives the partition up
     bench.classifier.gate.set()
     bench.turn_until(lambda: len(bench.source.polls) > polls)
@@ -535,7 +535,7 @@ def test_a_partition_that_is_taken_away_is_let_go_when_the_time_is_up(benches: C
     bench.classifier.gate.clear()
     bench.feed(message("a"))
     bench.turn_until(lambda: not bench.source.waiting)
-    bench.source.ownership.on_partitions_revoked({A})
+    bench.source.assignment.on_partitions_revoked({A})
     polls = len(bench.source.polls)
     bench.turn_until(lambda: len(bench.source.polls) > polls)
     bench.classifier.gate.set()
@@ -615,10 +615,10 @@ def test_cloudevents_and_partitions(benches: Callable[..., Bench]) -> None:
 def test_no_answer_waits_for_a_poll(benches: Callable[..., Bench]) -> None:
     bench = benches()
     bench.classifier.gate.clear()
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
     bench.feed(message("a"))
-    bench.pipeline.turn(True)
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
+    bench.pipeline.run_once(True)
     assert bench.source.timeouts_ms == [POLL_MS, POLL_MS, 0]
 
 
@@ -629,7 +629,7 @@ def test_a_model_that_never_answers_keeps_the_loop_turning(benches: Callable[...
     bench.turn_until(lambda: bench.stats.snapshot()["retries"] == 1)
     started = time.monotonic()
     for _ in range(10):
-        bench.pipeline.turn(False)
+        bench.pipeline.run_once(False)
     assert bench.stats.snapshot()["retries"] <= 2 + (time.monotonic() - started) / RETRY_FIRST_S
     assert bench.producer.sent == []
     assert not bench.pipeline.drained()
@@ -638,19 +638,19 @@ def test_a_model_that_never_answers_keeps_the_loop_turning(benches: Callable[...
 @pytest.mark.parametrize("size", [100_000, 2_000_000])
 def test_what_is_in_flight_has_a_limit_in_bytes(benches: Callable[..., Bench], size: int) -> None:
     """One record larger than that passes alone."""
-    bench = benches(most_bytes=1 << 20, max_in_flight=64, max_poll_records=3)
+    bench = benches(max_bytes=1 << 20, max_in_flight=64, max_poll_records=3)
     bench.classifier.gate.clear()
     bench.producer.hold = True
     values = [message("x" * size, id=number) for number in range(21)]
     bench.feed(*values)
     fit = max(1, (1 << 20) // (len(values[-1]) + 1 + RECORD_BYTES))
     for _ in range(20):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert bench.pipeline.in_flight().total() == fit
     bench.classifier.gate.set()
     bench.turn_until(lambda: len(bench.producer.acks) == fit)
     for _ in range(5):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     assert len(bench.source.waiting[0]) == 21 - fit  # answered is not acknowledged
     bench.producer.hold = False
     for ack in bench.producer.acks:
@@ -683,7 +683,7 @@ def test_polls_follow_what_a_turn_can_do(benches: Callable[..., Bench]) -> None:
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ({"key": b"k" * (MOST_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
+        ({"key": b"k" * (MAX_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
         (
             {"headers": HeadersLeftOut(300_000, 600_000)},
             "300000 headers in 600000 bytes; 1000 in 262144 bytes are taken at most",
@@ -709,7 +709,7 @@ def test_what_is_acknowledged_is_let_go_at_once(benches: Callable[..., Bench]) -
     bench = benches()
     bench.classifier.gate.clear()
     bench.feed(message("a"), message("b"))
-    bench.pipeline.turn(True)
+    bench.pipeline.run_once(True)
     [batch] = bench.pipeline._in_flight
     calls = [ref(call) for call in batch.calls]
     del batch

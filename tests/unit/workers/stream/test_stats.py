@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Progress, Request
-from labelstream.workers.stream.batch import Call, MicroBatch
+from labelstream.workers.stream.batch import MicroBatch, ModelCall
 from tests.fakes import predict
 from tests.unit.workers.stream.test_pipeline import Bench, message
 
@@ -46,13 +46,13 @@ class Held:
 def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s: float, produce_s: float) -> None:
     """None: the callback of a call's future has not been called yet, though its answer was seen."""
     polled_at = time.monotonic()
-    calls = [Call("m", [row], [Request("a")], Held()) for row in range(len(done))]
+    calls = [ModelCall("m", [row], [Request("a")], Held()) for row in range(len(done))]
     batch = MicroBatch([], calls, [], Counter(), polled_at)
     for call, before_s in zip(calls, done, strict=True):
         call.done_at = None if before_s is None else time.monotonic() + before_s
     batch.note_answered()
     sent_at = time.monotonic() + wait_s
-    batch.calls = [Call("m", [0], [Request("a")], Held())]  # the breaker asks again
+    batch.calls = [ModelCall("m", [0], [Request("a")], Held())]  # the breaker asks again
     batch.note_answered()
     stages = batch.stages(sent_at, sent_at + produce_s)
     assert min(stages) >= 0
@@ -64,7 +64,7 @@ def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s:
 
 def test_an_attempt_that_fails_is_not_the_answer() -> None:
     held, wakes = Held(), []
-    call = Call("m", [0], [Request("a")], held)
+    call = ModelCall("m", [0], [Request("a")], held)
     call.when_done(lambda: wakes.append(call.done_at))
     held.futures[0].set_exception(OSError())
     call.resubmit()
@@ -102,7 +102,7 @@ def test_each_part_is_what_it_says() -> None:
 def test_what_is_done_in_time_waits_for_its_turn_and_no_more_for_the_model() -> None:
     """Sums of the other parts have no upper bound here: the machine may be busy. The order of the stamps is certain."""
     slow, fast = Held(), Held()
-    calls = [Call("m", [0], [Request("a")], slow), Call("other", [1], [Request("b")], fast)]
+    calls = [ModelCall("m", [0], [Request("a")], slow), ModelCall("other", [1], [Request("b")], fast)]
     batch = MicroBatch([], calls, [], Counter(), time.monotonic())
     for call, held in zip(calls, (slow, fast), strict=True):
         call.when_done(lambda: None)

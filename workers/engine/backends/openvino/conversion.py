@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
 from labelstream.workers.engine.backends.openvino.runtime import imported
-from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 
 # No shape of the example may be taken for a number of the model's own, or for one that is broadcast.
 _ROWS, _LENGTH = 3, 7
@@ -24,7 +24,7 @@ class Traced(torch.nn.Module):
     number, and a label of that.
     """
 
-    def __init__(self, model: PreTrainedModel, read: Reading, names: Sequence[str]) -> None:
+    def __init__(self, model: PreTrainedModel, read: OutputHead, names: Sequence[str]) -> None:
         super().__init__()
         self.model, self._read, self._names = model, read, tuple(names)
         self._hidden: list[torch.Tensor] = []
@@ -50,7 +50,7 @@ def input_names(takes_type_ids: bool, takes_targets: bool) -> tuple[str, ...]:
     return ("input_ids", "attention_mask", *more)
 
 
-def convert(model: PreTrainedModel, read: Reading, names: Sequence[str], max_length: int) -> Any:
+def convert(model: PreTrainedModel, read: OutputHead, names: Sequence[str], max_length: int) -> Any:
     """An `openvino.Model`, which shares the weights of `model`: a float32 model on the CPU, in eval mode.
 
     It is for texts of at most `max_length` tokens.

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from labelstream.workers.engine.backends.openvino import cache, conversion
-from labelstream.workers.engine.backends.openvino import deberta_positions as positions
-from labelstream.workers.engine.backends.openvino import parity_check as verifying
-from labelstream.workers.engine.backends.openvino import quantization as quantizing
+from labelstream.workers.engine.backends.openvino import (
+    cache,
+    conversion,
+    deberta_positions,
+    parity_check,
+    quantization,
+)
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
 from labelstream.workers.engine.backends.openvino.calibration_texts import material_for
 from labelstream.workers.engine.backends.openvino.conversion import convert, input_names
@@ -24,9 +27,8 @@ from labelstream.workers.engine.backends.openvino.parity_check import difference
 from labelstream.workers.engine.backends.openvino.quantization import has_vnni, quantize
 from labelstream.workers.engine.backends.openvino.runtime import compiled, computes, core, imported, versions
 from labelstream.workers.engine.backends.openvino.selection import Unconvertible
-from labelstream.workers.engine.backends.pytorch import heads as reading
-from labelstream.workers.engine.backends.pytorch import last_layer
-from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch import heads, last_layer
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
@@ -44,7 +46,7 @@ class Parts(NamedTuple):
     vocab_size: int
     takes_type_ids: bool
     type_vocab_size: int | None
-    weights: Callable[[], tuple[PreTrainedModel, Reading]]
+    weights: Callable[[], tuple[PreTrainedModel, OutputHead]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,7 +175,7 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
 
 def _code() -> str:
     """Of what is ours in a converted model, and in how it was compared."""
-    modules = (conversion, last_layer, positions, quantizing, reading, verifying)
+    modules = (conversion, last_layer, deberta_positions, quantization, heads, parity_check)
     files = (Path(module.__file__ or "") for module in modules)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 

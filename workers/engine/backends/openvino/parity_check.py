@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend, arrays
-from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.inference.batching import PaddedBatch
 
 _PAIR_TYPES = 2  # a pair's, of a model that has no table of them
 _TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32
 
 
-def difference(backend: OpenVINOBackend, read: Reading, names: Sequence[str], max_length: int) -> str | None:
+def difference(backend: OpenVINOBackend, read: OutputHead, names: Sequence[str], max_length: int) -> str | None:
     """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length.
 
     The latter have type ids, where the model takes any.

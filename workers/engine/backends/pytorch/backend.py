@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.backends.pytorch.attention_blocks import count_blocks
-from labelstream.workers.engine.backends.pytorch.buckets import Shape, Shapes, fill_up, layout_of
-from labelstream.workers.engine.backends.pytorch.cuda_graphs import Graphs
-from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.buckets import ShapeBucket, ShapeBuckets, fill_up, layout_of
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.pinned_copy import size_of, stager_for
-from labelstream.workers.engine.backends.pytorch.unpadded import Packing, positions_of, takes_4d_masks
+from labelstream.workers.engine.backends.pytorch.unpadded import UnpaddedFamily, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
 from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
+from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
 
 
 class TorchBackend:
-    """Satisfies `labelstream.workers.engine.inference.backend.PackingBackend`. `model`: in eval mode, on its device;
+    """Satisfies `labelstream.workers.engine.inference.backend.UnpaddedBackend`. `model`: in eval mode, on its device;
     `read`: runs it.
 
     `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
@@ -31,16 +31,16 @@ class TorchBackend:
     def __init__(
         self,
         model: torch.nn.Module,
-        read: Reading,
+        read: OutputHead,
         pad_id: int,
         vocab_size: int,
         takes_type_ids: bool,
         type_vocab_size: int | None,
-        packing: Packing | None = None,
-        graphs: Graphs | None = None,
+        packing: UnpaddedFamily | None = None,
+        graphs: CudaGraphs | None = None,
     ) -> None:
         self._read, self._packing, self._graphs = read, packing, graphs
-        self._shapes: Shapes | None = None  # of what is recorded
+        self._shapes: ShapeBuckets | None = None  # of what is recorded
         self._static = torch.empty(0, dtype=torch.int64)  # where recordings read
         self._device = next(model.parameters()).device
         self._stage = stager_for(self._device)
@@ -62,7 +62,7 @@ class TorchBackend:
         with torch.inference_mode():
             return self._padded(self._stage(_arrays(batch, masked)))
 
-    def packed_logits(self, batch: PackedBatch) -> torch.Tensor:
+    def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
         """As `logits`, without padding. Only where it `packs`."""
         shape = None
         if self._shapes is not None:
@@ -74,11 +74,11 @@ class TorchBackend:
             self._stage(self._filled(batch, shape), self._static)
             return self._graphs.replay(shape, len(batch.lengths))
 
-    def record(self, most_tokens: int) -> int:
-        """See `PackingBackend.record`."""
+    def record(self, max_tokens: int) -> int:
+        """See `UnpaddedBackend.record`."""
         if self._graphs is None:
             return 0
-        shapes, batch = Shapes(most_tokens), _one_token(self.pad_id)
+        shapes, batch = ShapeBuckets(max_tokens), _one_token(self.pad_id)
         with torch.inference_mode():
             largest = size_of(self._filled(batch, shapes.all()[0]))
             self._static = torch.zeros(largest, dtype=torch.int64, device=self._device)
@@ -113,7 +113,7 @@ class TorchBackend:
             torch.cuda.synchronize(self._device)
             torch.cuda.empty_cache()
 
-    def _packed_arrays(self, batch: PackedBatch) -> dict[str, NDArray[np.int64]]:
+    def _packed_arrays(self, batch: UnpaddedBatch) -> dict[str, NDArray[np.int64]]:
         assert self._packing is not None
         arrays = {
             "ids": batch.ids,
@@ -124,7 +124,7 @@ class TorchBackend:
             arrays["type_ids"] = batch.type_ids
         return arrays
 
-    def _filled(self, batch: PackedBatch, shape: Shape) -> dict[str, NDArray[np.int64]]:
+    def _filled(self, batch: UnpaddedBatch, shape: ShapeBucket) -> dict[str, NDArray[np.int64]]:
         """The arrays of `batch`, filled up to `shape`. Every batch has the same ones: recordings read by place."""
         assert self._packing is not None
         if batch.type_ids is None:
@@ -170,7 +170,7 @@ def _arrays(batch: PaddedBatch, masked: bool) -> dict[str, NDArray[np.int64]]:
     return arrays
 
 
-def _one_token(pad_id: int) -> PackedBatch:
+def _one_token(pad_id: int) -> UnpaddedBatch:
     """The smallest batch; a shape that is filled up from it has all that it can have."""
     zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
-    return PackedBatch(np.full(1, pad_id), zero, zero, one, None)
+    return UnpaddedBatch(np.full(1, pad_id), zero, zero, one, None)

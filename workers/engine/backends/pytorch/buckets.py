@@ -19,37 +19,37 @@ _STEP = 1_024
 # empty block costs little, but more than nothing. Small shapes have the last density alone.
 _TOKENS_PER_BLOCK = (24, 10, 4)
 _FILLING_BLOCKS = _STEP // BLOCK  # beside the usual texts, what is left between two sizes
-_MOST_GROWTH = 4
-MOST_TOKENS = 32_768  # the device takes longer for such a forward than Python for its launches
+_MAX_GROWTH = 4
+MAX_TOKENS = 32_768  # the device takes longer for such a forward than Python for its launches
 
 
-class Shape(NamedTuple):
+class ShapeBucket(NamedTuple):
     """`sequences`: also the number of blocks."""
 
     tokens: int
     sequences: int
 
 
-class Shapes:
-    """Those for forwards of at most `most_tokens`."""
+class ShapeBuckets:
+    """Those for forwards of at most `max_tokens`."""
 
-    def __init__(self, most_tokens: int) -> None:
-        most = min(most_tokens, MOST_TOKENS)
+    def __init__(self, max_tokens: int) -> None:
+        most = min(max_tokens, MAX_TOKENS)
         self._tokens = sorted({most, *(size for size in (*_SMALL, *range(_STEP, most, _STEP)) if size < most)})
 
-    def all(self) -> list[Shape]:
+    def all(self) -> list[ShapeBucket]:
         """Largest first, so that the others find room in the memory of the first one."""
         return [
             _shape(tokens, per_block) for tokens in reversed(self._tokens) for per_block in reversed(_densities(tokens))
         ]
 
-    def fitting(self, tokens: int, blocks: int) -> Shape | None:
+    def fitting(self, tokens: int, blocks: int) -> ShapeBucket | None:
         """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough.
 
         One of more than four times the tokens would cost more than it saves.
         """
         for size in self._tokens[bisect_left(self._tokens, tokens) :]:
-            if size > max(self._tokens[0], _MOST_GROWTH * tokens):
+            if size > max(self._tokens[0], _MAX_GROWTH * tokens):
                 return None
             filling = -(-(size - tokens) // BLOCK)
             for shape in (_shape(size, per_block) for per_block in _densities(size)):
@@ -58,7 +58,7 @@ class Shapes:
         return None
 
 
-def fill_up(arrays: Arrays, shape: Shape, pad_id: int, position: int) -> dict[str, NDArray[np.int64]]:
+def fill_up(arrays: Arrays, shape: ShapeBucket, pad_id: int, position: int) -> dict[str, NDArray[np.int64]]:
     """A batch's `ids`, `positions`, `rows`, `lengths` and perhaps `type_ids` in a shape for them, with the layout.
 
     Spare tokens are `pad_id` at `position`, in sequences of at most a block. Spare sequences have no tokens.
@@ -87,8 +87,8 @@ def _densities(tokens: int) -> tuple[int, ...]:
     return _TOKENS_PER_BLOCK if tokens >= _STEP else _TOKENS_PER_BLOCK[-1:]
 
 
-def _shape(tokens: int, per_block: int) -> Shape:
-    return Shape(tokens, tokens // per_block + _FILLING_BLOCKS)
+def _shape(tokens: int, per_block: int) -> ShapeBucket:
+    return ShapeBucket(tokens, tokens // per_block + _FILLING_BLOCKS)
 
 
 def _lengthened(values: NDArray[np.int64], size: int, value: int) -> NDArray[np.int64]:

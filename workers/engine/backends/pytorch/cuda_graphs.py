@@ -21,7 +21,7 @@ class _Recorded(NamedTuple):
     output: torch.Tensor
 
 
-class Graphs:
+class CudaGraphs:
     """Recordings by shape. They are made before there is traffic: to record stops the device and all who use it."""
 
     def __init__(self, recorder: Recorder) -> None:

@@ -4,14 +4,14 @@ from typing import Any, Protocol
 
 import torch
 
-from labelstream.workers.engine.backends.pytorch.last_layer import narrow, one_of_each
+from labelstream.workers.engine.backends.pytorch.last_layer import one_of_each, prune_last_layer
 
 
-class Reading(Protocol):
+class OutputHead(Protocol):
     """`inputs`: transformers' own, with an attention_mask ([n, L], or bool [n, 1, 1, L]) where there is padding.
     `targets`: int64 [n], or None for the first token. All on the device.
 
-    `narrowed`: the model's last hidden states are those of the tokens asked for alone, as `last_layer.narrow` does it.
+    `narrowed`: the model's last hidden states are those of the tokens asked for alone, see `prune_last_layer`.
     """
 
     narrowed: bool
@@ -23,7 +23,7 @@ class Logits:
     """A classifier's."""
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._model, self.narrowed = model, narrow(model)
+        self._model, self.narrowed = model, prune_last_layer(model)
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         del targets
@@ -38,7 +38,7 @@ class TargetLogits:
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._model, self.narrowed = model, narrow(model)
+        self._model, self.narrowed = model, prune_last_layer(model)
         self._targets: torch.Tensor | None = None
         if not self.narrowed:
             base: torch.nn.Module = model.base_model  # type: ignore[assignment]
@@ -61,7 +61,7 @@ class Pooled:
 
     def __init__(self, model: torch.nn.Module, pooling: str) -> None:
         self._model, self._mean = model, pooling == "mean"
-        self.narrowed = not self._mean and narrow(model)
+        self.narrowed = not self._mean and prune_last_layer(model)
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         del targets
@@ -76,7 +76,7 @@ class Pooled:
         return whole / mask.sum(1)[:, None]
 
 
-class PackedReading:
+class UnpaddedHead:
     """As `read`, of sequences that lie one behind the other in one row.
 
     Behind `last`, the module that gives the last hidden states [1, T, hidden], each sequence is left one vector, as if
@@ -84,7 +84,7 @@ class PackedReading:
     `mean`: that vector is the mean of the sequence's tokens, in float32; else the vector of the token asked for.
     """
 
-    def __init__(self, read: Reading, last: torch.nn.Module, mean: bool) -> None:
+    def __init__(self, read: OutputHead, last: torch.nn.Module, mean: bool) -> None:
         self._read, self._mean = read, mean
         self._rows: torch.Tensor | None = None
         self._lengths: torch.Tensor | None = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelstream.workers.engine.inference.scoring import Scored
 
 
-class Fetched(NamedTuple):
+class HostCopy(NamedTuple):
     """`label_ids`: int32 [n, k], or None where the scores are in the order of the ids. `scores`: float32 [n, k].
     `finite`: bool [n]."""
 
@@ -19,7 +19,7 @@ class Fetched(NamedTuple):
     finite: NDArray[np.bool_]
 
 
-def begin_fetch(parts: Sequence[Scored], mark: Callable[[], Callable[[], None]]) -> Callable[[], Fetched]:
+def begin_fetch(parts: Sequence[Scored], mark: Callable[[], Callable[[], None]]) -> Callable[[], HostCopy]:
     """Enqueue the copy of all rows of `parts` (at least one, of one width), in their order.
 
     The result waits for this copy alone, not for work that is begun later. `mark`: see `Backend.mark`.
@@ -28,12 +28,12 @@ def begin_fetch(parts: Sequence[Scored], mark: Callable[[], Callable[[], None]])
     host = whole.to("cpu", non_blocking=True)  # into pinned memory, which torch keeps for the next call
     wait, ranked = mark(), parts[0].label_ids is not None
 
-    def fetched() -> Fetched:
+    def fetched() -> HostCopy:
         wait()
         values = host.numpy()
         width = (values.shape[1] - 1) // (2 if ranked else 1)
         label_ids = values[:, width : 2 * width].astype(np.int32) if ranked else None
-        return Fetched(label_ids, values[:, :width], values[:, -1] != 0)
+        return HostCopy(label_ids, values[:, :width], values[:, -1] != 0)
 
     return fetched
 

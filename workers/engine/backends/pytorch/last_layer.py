@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.error_text import one_line
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class LastLayer(nn.Module):
         attention_mask: torch.Tensor | None = None,
         *more: Any,
         asked: torch.Tensor | None = None,
-        layout: varlen.Layout | None = None,
+        layout: varlen_attention.Layout | None = None,
         **named: Any,
     ) -> torch.Tensor:
         """See the class. `more`, `named`: a decoder's, and what layers hand on."""
@@ -66,7 +66,7 @@ class LastLayer(nn.Module):
                 parts.attention, query, key, value, mask, scaling=parts.attention.scaling
             )
         else:
-            attended = varlen.attend_once(query, key, value, layout, parts.attention.scaling)
+            attended = varlen_attention.attend_once(query, key, value, layout, parts.attention.scaling)
         return parts.rest(attended.flatten(2), taken)
 
 
@@ -78,7 +78,7 @@ class Parts:
         self.query, self.key, self.value = (getattr(attention, name) for name in names)
 
 
-def narrow(model: Any) -> bool:
+def prune_last_layer(model: Any) -> bool:
     """Have `model` compute its last layer for the tokens that are read alone; its last hidden states are these then.
 
     False, and nothing is changed, where its family is none of those, or its own layer is another one than is known.

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from labelstream.workers.engine.inference.batching import Arrays
 
 _BUFFERS = 16  # pinned ones in turn: so many batches may be on their way
-_LEAST_VALUES = 65_536
+_MIN_VALUES = 65_536
 
 
-class Stager(Protocol):
+class DeviceCopier(Protocol):
     """Same names, same shapes, int64, on the device: at the beginning of `into`, int64 [values], or in new memory."""
 
     def __call__(self, arrays: Arrays, into: torch.Tensor | None = None) -> dict[str, torch.Tensor]: ...
 
 
-def stager_for(device: torch.device) -> Stager:
+def stager_for(device: torch.device) -> DeviceCopier:
     """What suits the device."""
-    return PinnedStager(device) if device.type == "cuda" else share
+    return PinnedCopier(device) if device.type == "cuda" else share
 
 
 def share(arrays: Arrays, into: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
@@ -52,7 +52,7 @@ def views(whole: torch.Tensor, places: Mapping[str, tuple[int, tuple[int, ...]]]
     return {name: whole[start : start + int(np.prod(shape))].view(shape) for name, (start, shape) in places.items()}
 
 
-class PinnedStager:
+class PinnedCopier:
     """One copy per batch, from pinned memory that is used again, in the order of the computing: it takes 10 us."""
 
     def __init__(self, device: torch.device) -> None:
@@ -67,7 +67,7 @@ class PinnedStager:
         self._next = (turn + 1) % _BUFFERS
         self._copied[turn].synchronize()  # of 16 batches ago
         if len(self._buffers[turn]) < size:
-            values = max(_LEAST_VALUES, 1 << (size - 1).bit_length())
+            values = max(_MIN_VALUES, 1 << (size - 1).bit_length())
             self._buffers[turn] = torch.empty(values, dtype=torch.int64, pin_memory=True)
         pinned = self._buffers[turn]
         places = fill(pinned.numpy(), arrays)

@@ -11,7 +11,7 @@ _CHECK_ROWS = 3
 _TOLERANCE = 0.02  # a few steps of bfloat16, relative to the layer's largest output
 
 
-class PackedLinear(nn.Module):
+class PrepackedLinear(nn.Module):
     """The same as the `nn.Linear` it is made of, for inference only; bias added inside of the multiplication."""
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -37,7 +37,7 @@ def pack_linears(model: nn.Module) -> int:
             if type(child) is not nn.Linear or child.weight.dtype is not torch.bfloat16:
                 continue
             try:
-                replacement = PackedLinear(child)
+                replacement = PrepackedLinear(child)
                 same = _same(child, replacement)
             except (AttributeError, RuntimeError, NotImplementedError) as error:
                 logger.info("packed linear layers are not available: %s", type(error).__name__)
@@ -48,7 +48,7 @@ def pack_linears(model: nn.Module) -> int:
     return packed
 
 
-def _same(linear: nn.Linear, packed: PackedLinear) -> bool:
+def _same(linear: nn.Linear, packed: PrepackedLinear) -> bool:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(_CHECK_ROWS, linear.in_features, generator=generator).to(linear.weight.dtype)
     with torch.inference_mode():

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
-from labelstream.workers.engine.backends.pytorch.heads import PackedReading, Reading
+from labelstream.workers.engine.backends.pytorch import varlen_attention
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead, UnpaddedHead
 from labelstream.workers.engine.backends.pytorch.last_layer import ENCODERS
 from labelstream.workers.engine.description import TaskName
-from labelstream.workers.engine.inference.batching import PackedBatch
+from labelstream.workers.engine.inference.batching import UnpaddedBatch
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _ENCODERS = {**ENCODERS, "albert": "encoder"}
 
 
-class Packing(NamedTuple):
+class UnpaddedFamily(NamedTuple):
     """How a model runs on sequences without padding.
 
     `padding_position`: where RoBERTa and its kin count from. It is the padding token's id as well: such a token has
@@ -28,7 +28,7 @@ class Packing(NamedTuple):
     None: positions count from 0.
     """
 
-    read: PackedReading
+    read: UnpaddedHead
     padding_position: int | None
 
 
@@ -40,10 +40,10 @@ def unpadded_on(device: torch.device) -> bool:
 def takes_4d_masks(model: Any) -> bool:
     """Whether attention takes a bool mask of [n, 1, 1, L] as it is: transformers then does not look into it, for which
     it would wait for the device in every forward."""
-    return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen.NAME)
+    return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen_attention.NAME)
 
 
-def packing_for(source: str, model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | None:
+def packing_for(source: str, model: Any, read: OutputHead, task: TaskName, pooling: str) -> UnpaddedFamily | None:
     """Make `model`, which is on its device, able to run without padding, beside running with it.
 
     None where its family cannot, or its attention is not torch's: the log says why.
@@ -55,25 +55,25 @@ def packing_for(source: str, model: Any, read: Reading, task: TaskName, pooling:
     return packing
 
 
-def _pack(model: Any, read: Reading, task: TaskName, pooling: str) -> Packing | str:
+def _pack(model: Any, read: OutputHead, task: TaskName, pooling: str) -> UnpaddedFamily | str:
     kind = model.config.model_type
     if kind not in _ENCODERS:
         return f"attention of models of type {kind} depends on the distance between tokens, or is not known here"
     if model.config._attn_implementation != "sdpa":
         return f"the model asks for the attention {model.config._attn_implementation}, which needs padding"
-    model.set_attn_implementation(varlen.NAME)
-    if model.config._attn_implementation != varlen.NAME:
+    model.set_attn_implementation(varlen_attention.NAME)
+    if model.config._attn_implementation != varlen_attention.NAME:
         return "transformers does not let this model's attention be replaced"
     body = model.base_model
     last = body if task is TaskName.EMBEDDING else getattr(body, _ENCODERS[kind])
     mean = task is TaskName.EMBEDDING and pooling == "mean"
     table = body.embeddings.position_embeddings
-    return Packing(PackedReading(read, last, mean), table.padding_idx)
+    return UnpaddedFamily(UnpaddedHead(read, last, mean), table.padding_idx)
 
 
-def positions_of(batch: PackedBatch, padding_position: int | None) -> NDArray[np.int64]:
-    """int64 [T], as the model itself would count them; see `Packing`, and `create_position_ids_from_input_ids` of
-    transformers' RoBERTa."""
+def positions_of(batch: UnpaddedBatch, padding_position: int | None) -> NDArray[np.int64]:
+    """int64 [T], as the model itself would count them; see `UnpaddedFamily`, and
+    `create_position_ids_from_input_ids` of transformers' RoBERTa."""
     if padding_position is None:
         return batch.positions
     counts = batch.ids != padding_position  # the token's id, too

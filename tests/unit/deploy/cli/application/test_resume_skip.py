@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labelstream.deploy.cli.application.replay import Move
-from labelstream.deploy.cli.common import process_group as shelter
+from labelstream.deploy.cli.common import process_group
 from labelstream.deploy.cluster import runtime
 from tests.unit.deploy.cli.conftest import Run
 from tests.unit.deploy.cli.test_main import fails
@@ -21,7 +21,7 @@ MakeBoard = Callable[..., Told]
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No `labelstream run` but those that the test notes in this folder."""
-    monkeypatch.setattr(shelter, "PLACE", str(tmp_path))
+    monkeypatch.setattr(process_group, "PLACE", str(tmp_path))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     return tmp_path
 
@@ -90,7 +90,7 @@ def noted_ray(folder: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         folder.mkdir()
-        shelter.note_address(folder, address)
+        process_group.note_address(folder, address)
         yield address
 
 
@@ -109,7 +109,7 @@ def test_the_note_of_one_that_was_killed_counts_for_nothing(run: Run, make_board
     with noted_ray(alone / "labelstream-killed"):
         pass
     (alone / "labelstream-writing").mkdir()
-    shelter.note_address(alone / "labelstream-writing", "")
+    process_group.note_address(alone / "labelstream-writing", "")
     assert run("resume", "feedback").code == 0
     assert told[-1][0] == "auto"
     with noted_ray(alone / "labelstream-one") as one:

@@ -15,7 +15,7 @@ from labelstream.deploy.cli.common.console import escape
 from labelstream.deploy.cli.dlq.options import moment, place
 from labelstream.deploy.cli.dlq.view import as_entry, as_export, as_row, in_full
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.stream.dlq.dead_letters import Letter
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 from labelstream.workers.stream.record_batch.unread import header_name
 from tests.unit.deploy.cli.conftest import Run
 from tests.unit.deploy.cli.test_main import fails
@@ -68,7 +68,7 @@ def test_whatever_a_letter_holds_it_is_shown_safely(key: Any, value: Any, header
     record: Any = SimpleNamespace(
         topic="dlq", partition=0, offset=3, timestamp=timestamp, key=key, value=value, headers=headers
     )
-    letter = Letter.of(record)
+    letter = DeadLetter.of(record)
     for line in ("\t".join(as_row(letter, redriven=True)).replace("\t", " "), *in_full(letter, redriven=False)):
         assert line == escape(line)
     assert json.loads(json.dumps(as_entry(letter, redriven=True)))["redriven"] is True

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA, LEAST_CALLS, calls_per_worker
+from labelstream.deploy.control.scaling.concurrency import CALLS_PER_REPLICA, MIN_CALLS, calls_per_worker
 
 COUNTS = st.integers(0, 1_000)
 
@@ -11,10 +11,10 @@ COUNTS = st.integers(0, 1_000)
 @given(replicas=COUNTS, first=COUNTS, second=COUNTS)
 def test_all_workers_together_keep_enough_open(replicas: int, first: int, second: int) -> None:
     calls = calls_per_worker({"p": ["m"], "q": ["m"]}, {"m": replicas}, {"p": first, "q": second})
-    assert min(calls.values()) >= LEAST_CALLS
+    assert min(calls.values()) >= MIN_CALLS
     if first + second:
         assert calls["p"] * first + calls["q"] * second >= CALLS_PER_REPLICA * replicas
-        assert calls["p"] <= max(LEAST_CALLS, CALLS_PER_REPLICA * replicas / (first + second) + 1)
+        assert calls["p"] <= max(MIN_CALLS, CALLS_PER_REPLICA * replicas / (first + second) + 1)
 
 
 def test_a_pipeline_of_several_models_keeps_each_busy() -> None:
@@ -23,4 +23,4 @@ def test_a_pipeline_of_several_models_keeps_each_busy() -> None:
 
 
 def test_without_replicas_or_workers_there_is_room_to_begin() -> None:
-    assert calls_per_worker({"p": ["m"]}, {}, {}) == {"p": LEAST_CALLS}
+    assert calls_per_worker({"p": ["m"]}, {}, {}) == {"p": MIN_CALLS}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.control.scaling.estimator import Estimator, Seen
+from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
 from labelstream.deploy.control.scaling.readings import Backlog, PipelineReadings, Readings, ReplicaCounts, WorkerCounts
 
 
@@ -21,7 +21,7 @@ def readings(
     return Readings(at, {"p": PipelineReadings(backlog, workers or {})}, {"m": replicas or {}})
 
 
-def see_all(*all_readings: Readings) -> Seen:
+def see_all(*all_readings: Readings) -> Estimate:
     estimator = Estimator()
     return [estimator.see(one) for one in all_readings][-1]
 

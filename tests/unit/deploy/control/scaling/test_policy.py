@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.deploy.control.scaling import policy
-from labelstream.deploy.control.scaling.estimator import ModelSeen, PipelineSeen, Seen
+from labelstream.deploy.control.scaling.estimator import Estimate, ModelEstimate, PipelineEstimate
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Decision, Policy
 
@@ -27,16 +27,16 @@ def pipeline(
     trend: float = 0,
     worker_per_s: float | None = 10_000,
     workers: int = 1,
-) -> PipelineSeen:
+) -> PipelineEstimate:
     lags = dict.fromkeys(range(24), lag // 24) if isinstance(lag, int) else lag
-    return PipelineSeen(arrival, trend, lags, 0.0, {"m": COST}, worker_per_s, workers, stale)
+    return PipelineEstimate(arrival, trend, lags, 0.0, {"m": COST}, worker_per_s, workers, stale)
 
 
-def seen(at: float, found: PipelineSeen, replicas: int = 1, speed: float | None = SPEED) -> Seen:
-    return Seen(at, {"p": found}, {"m": ModelSeen(replicas, speed)})
+def seen(at: float, found: PipelineEstimate, replicas: int = 1, speed: float | None = SPEED) -> Estimate:
+    return Estimate(at, {"p": found}, {"m": ModelEstimate(replicas, speed)})
 
 
-def settled(found: PipelineSeen, replicas: int = 1, seconds: int = 200, start: int = 1) -> Decision:
+def settled(found: PipelineEstimate, replicas: int = 1, seconds: int = 200, start: int = 1) -> Decision:
     """What it decides after so long of the same, with replicas as they were asked for."""
     made, decision = Policy(rules(), {"model-m": start}), None
     for at in range(seconds):
@@ -108,9 +108,9 @@ def test_one_that_serve_has_woken_stays_as_long_as_any_other() -> None:
 
 
 @pytest.mark.parametrize("found", [pipeline(arrival=9_000, lag=10**7, stale=True), pipeline()], ids=["stale", "gone"])
-def test_nothing_moves_on_what_is_not_known(found: PipelineSeen) -> None:
+def test_nothing_moves_on_what_is_not_known(found: PipelineEstimate) -> None:
     made = Policy(rules(), {"model-m": 7, "pipeline-p": 3})
-    what = seen(0, found, 7) if found.stale else Seen(0, {}, {})
+    what = seen(0, found, 7) if found.stale else Estimate(0, {}, {})
     decisions = [made.decide(what._replace(at=at)) for at in range(1_000)]
     assert {decision.models["m"] for decision in decisions} == {7}
     assert {decision.pipelines["p"] for decision in decisions} == {3}
@@ -188,7 +188,7 @@ def test_two_pipelines_share_a_model() -> None:
     both = Rules(
         {"m": ModelRules(Bounds(1, 50))}, {name: PipelineRules(Bounds(1, 9), ("m",), 120, 30, 4) for name in ("p", "q")}
     )
-    what = Seen(0, {"p": pipeline(arrival=3_000), "q": pipeline(arrival=5_000)}, {"m": ModelSeen(9, SPEED)})
+    what = Estimate(0, {"p": pipeline(arrival=3_000), "q": pipeline(arrival=5_000)}, {"m": ModelEstimate(9, SPEED)})
     assert Policy(both, {"model-m": 1}).decide(what).models["m"] == 9
 
 

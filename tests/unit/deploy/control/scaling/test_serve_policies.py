@@ -8,9 +8,8 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import TimeStampedValue
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 
-from labelstream.deploy.control.scaling import serve_policies as follow
-from labelstream.deploy.control.scaling import target_store as newest
-from labelstream.deploy.control.scaling.serve_policies import Follow, Publish
+from labelstream.deploy.control.scaling import serve_policies, target_store
+from labelstream.deploy.control.scaling.serve_policies import FollowTargetsPolicy, PublishTargetsPolicy
 
 
 class Clock:
@@ -22,7 +21,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def empty() -> None:
-    newest.forget()
+    target_store.forget()
 
 
 def board(metrics: Any, app: str = "labelstream") -> Any:
@@ -39,17 +38,17 @@ def series(*points: tuple[float, float]) -> list[TimeStampedValue]:
 
 def test_the_newest_word_of_the_newest_board_counts() -> None:
     metrics = {"model-m": {"old": series((1, 3), (2, 4)), "new": series((3, 7))}, "pipeline-p": {"new": series((3, 2))}}
-    assert Publish()(board(metrics)) == (1, {})
-    assert Follow()(model()) == (7, {})
+    assert PublishTargetsPolicy()(board(metrics)) == (1, {})
+    assert FollowTargetsPolicy()(model()) == (7, {})
 
 
 def test_what_is_told_again_does_not_become_new() -> None:
     clock = Clock()
-    publish, ask = Publish(clock), Follow(clock)
+    publish, ask = PublishTargetsPolicy(clock), FollowTargetsPolicy(clock)
     metrics = {"model-m": {"b": series((1, 7))}}
     publish(board(metrics))
     assert ask(model())[0] == 7
-    clock.now = follow.STALE_S + 1
+    clock.now = serve_policies.STALE_S + 1
     publish(board(metrics))  # Serve keeps the last report of a board that is silent
     assert ask(model(now=5))[0] == 5
     publish(board({"model-m": {"b": series((2, 9))}}))
@@ -57,11 +56,11 @@ def test_what_is_told_again_does_not_become_new() -> None:
 
 
 def test_without_word_everything_stays() -> None:
-    assert Follow()(model(now=3))[0] == 3
-    Publish()(board({"model-other": {"b": series((1, 7))}}))
-    assert Follow()(model(now=3))[0] == 3
-    Publish()(board({"model-m": {"b": series((1, 7))}}, app="another"))
-    assert Follow()(model(now=3))[0] == 3
+    assert FollowTargetsPolicy()(model(now=3))[0] == 3
+    PublishTargetsPolicy()(board({"model-other": {"b": series((1, 7))}}))
+    assert FollowTargetsPolicy()(model(now=3))[0] == 3
+    PublishTargetsPolicy()(board({"model-m": {"b": series((1, 7))}}, app="another"))
+    assert FollowTargetsPolicy()(model(now=3))[0] == 3
 
 
 @pytest.mark.parametrize(
@@ -77,15 +76,17 @@ def test_without_word_everything_stays() -> None:
     ids=str,
 )
 def test_the_controller_is_never_harmed(metrics: Any) -> None:
-    assert Publish()(board(metrics)) == (1, {})
-    assert Follow()(model(now=3))[0] == 3
+    assert PublishTargetsPolicy()(board(metrics)) == (1, {})
+    assert FollowTargetsPolicy()(model(now=3))[0] == 3
 
 
 @pytest.mark.parametrize(("now", "told"), [(2, 9), (9, 2), (3, 1), (1, 0), (0, 1)])
 def test_serve_does_at_once_what_is_told(now: int, told: int) -> None:
-    config = follow.config(Follow, 0, 10)
+    config = serve_policies.config(FollowTargetsPolicy, 0, 10)
     policy = _apply_autoscaling_config(_resolve_policy_callable(config.policy))  # unpickled, as in the controller
-    _resolve_policy_callable(follow.config(Publish, 1, 1).policy)(board({"model-m": {"b": series((1, told))}}))
+    _resolve_policy_callable(serve_policies.config(PublishTargetsPolicy, 1, 1).policy)(
+        board({"model-m": {"b": series((1, told))}})
+    )
     context: Any = SimpleNamespace(
         app_name="labelstream",
         deployment_name="model-m",

@@ -11,7 +11,7 @@ from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import Sample, of_board, of_model, of_worker
 from labelstream.deploy.observability.metrics.table import BOARD, METRICS, MODEL, WORKER, Metric
 from labelstream.workers.histogram import Histogram
-from labelstream.workers.stream.stats import MOST_LABELS, OTHER, Stages, Stats, Tally
+from labelstream.workers.stream.stats import MAX_LABELS, OTHER, Stages, Stats, Tally
 
 
 def worker_stats() -> dict[str, Any]:
@@ -157,13 +157,13 @@ def test_a_stale_backlog_shows_no_numbers() -> None:
 
 def test_labels_are_bounded() -> None:
     stats = Stats()
-    for number in range(3 * MOST_LABELS):
+    for number in range(3 * MAX_LABELS):
         tally = Tally()
         tally.labels["m", f"label {number}"] += 1
         stats.sent(tally, Stages(0, 0, 0, 0))
     labels = stats.snapshot()["labels"]["m"]
-    assert len(labels) == MOST_LABELS + 1
-    assert labels[OTHER] == 2 * MOST_LABELS
+    assert len(labels) == MAX_LABELS + 1
+    assert labels[OTHER] == 2 * MAX_LABELS
 
 
 def test_a_workers_numbers_are_plain_data() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
 
@@ -34,7 +34,7 @@ def test_a_budget_is_used_to_its_end() -> None:
     assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), 10)] == [[0, 1, 2]]
 
 
-def _least_cost(lengths: list[int], budget: int, overhead: int) -> int:
+def _min_cost(lengths: list[int], budget: int, overhead: int) -> int:
     """Of all ways to cut `lengths` between different ones, by trying each; the budget cuts further."""
     longest_first = sorted(lengths, reverse=True)
 
@@ -60,7 +60,7 @@ def _cost(lengths: list[int], batches: list[np.ndarray], overhead: int) -> int:
 def test_no_way_to_cut_costs_less(lengths: list[int], budget: int, overhead: int) -> None:
     batches = plan(np.array(lengths), budget, overhead)
     # Less is possible: a stretch that the budget cuts is counted as if all of it were padded to its first.
-    assert _cost(lengths, batches, overhead) <= _least_cost(lengths, budget, overhead)
+    assert _cost(lengths, batches, overhead) <= _min_cost(lengths, budget, overhead)
 
 
 @given(lengths=LENGTHS.filter(len), budget=st.integers(600, 5_000), step=st.integers(1, 20))
@@ -87,7 +87,7 @@ def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
     rows = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, unique=True))
     total = sum(lengths)
     type_ids = np.arange(total).astype(np.uint8) if typed else None
-    packed = PackedSequences(np.arange(100, 100 + total, dtype=np.int32), np.array(lengths, np.int32), type_ids)
+    packed = RaggedSequences(np.arange(100, 100 + total, dtype=np.int32), np.array(lengths, np.int32), type_ids)
     starts = np.cumsum([0, *lengths[:-1]])
     batch = pad(packed, starts, np.array(rows), 7)
     width = max(lengths[row] for row in rows)
@@ -142,7 +142,7 @@ def test_packing_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
     type_ids = np.arange(total).astype(np.uint8) if typed else None
     targets = np.array(lengths, np.int32) - 1
     ids = np.arange(100, 100 + total, dtype=np.int32)
-    packed = PackedSequences(ids, np.array(lengths, np.int32), type_ids, targets)
+    packed = RaggedSequences(ids, np.array(lengths, np.int32), type_ids, targets)
     starts = np.cumsum([0, *lengths[:-1]])
     batch = pack(packed, starts, np.array(rows))
     spans = [(int(starts[row]), int(starts[row]) + lengths[row]) for row in rows]

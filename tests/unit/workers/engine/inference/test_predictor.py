@@ -16,7 +16,7 @@ from labelstream.workers.engine.description import Activation, ModelDescription,
 from labelstream.workers.engine.inference.backend import done_already
 from labelstream.workers.engine.inference.batching import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
-from labelstream.workers.engine.ragged import PackedSequences
+from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import make_tokenizer
 
@@ -62,10 +62,10 @@ class FakeBackend:
         self.freed += 1
 
 
-def pack(rows: Iterable[list[int]]) -> PackedSequences:
+def pack(rows: Iterable[list[int]]) -> RaggedSequences:
     listed = list(rows)
     ids = np.array([token for row in listed for token in row], np.int32)
-    return PackedSequences(ids, np.array([len(row) for row in listed], np.int32))
+    return RaggedSequences(ids, np.array([len(row) for row in listed], np.int32))
 
 
 def failed(message: str, attempts: int = 1) -> RecordError:
@@ -281,7 +281,7 @@ def test_a_model_that_takes_none_of_its_tasks_texts_is_an_error_at_start() -> No
 
 
 def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:
-    for packed in (PackedSequences(np.zeros(3, np.int32), np.array([2], np.int32)), pack([[1], []])):
+    for packed in (RaggedSequences(np.zeros(3, np.int32), np.array([2], np.int32)), pack([[1], []])):
         with pytest.raises(InferenceError, match="do not fill"):
             Predictor(DESCRIPTION, FakeBackend()).predict(packed, 1)
 

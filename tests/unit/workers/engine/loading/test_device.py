@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from labelstream.workers.engine.loading import device
-from labelstream.workers.engine.loading import dtype_trial as trial
+from labelstream.workers.engine.loading import device, dtype_trial
 from labelstream.workers.errors import ModelError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -130,13 +129,13 @@ def test_bfloat16_is_taken_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch)
     assert device.dtype_for("m", "bfloat16", CUDA) is torch.bfloat16
 
 
-class Work:
+class CallState:
     """Runs that take the given times, on a clock of their own; the first one, which warms up, takes an age."""
 
     def __init__(self) -> None:
         self.now, self.order = 0.0, ""
 
-    def runs(self, name: str, seconds: Callable[[int], float]) -> trial.Run:
+    def runs(self, name: str, seconds: Callable[[int], float]) -> dtype_trial.Run:
         def run() -> None:
             turn = self.order.count(name)
             self.order += name
@@ -146,35 +145,35 @@ class Work:
 
 
 def test_runs_alternate_and_the_fastest_count() -> None:
-    work = Work()
+    work = CallState()
     base = work.runs("a", lambda turn: 4.0 if turn == 7 else 50.0)
     other = work.runs("b", lambda turn: 2.0 + turn)
-    assert trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2.0)
+    assert dtype_trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2.0)
     assert work.order == "ab" * (len(work.order) // 2)
 
 
 def test_the_slower_one_is_below_one() -> None:
-    work = Work()
+    work = CallState()
     base, other = work.runs("a", lambda turn: 2.0), work.runs("b", lambda turn: 3.0)
-    assert trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2 / 3)
+    assert dtype_trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2 / 3)
 
 
 def test_the_trial_is_made_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
-    def speedup(base: trial.Run, other: trial.Run, *, clock: Callable[[], float]) -> float:
+    def speedup(base: dtype_trial.Run, other: dtype_trial.Run, *, clock: Callable[[], float]) -> float:
         made.append(torch.get_num_threads())
         assert (base() - other()).abs().max() < 0.02 * base().abs().max()  # type: ignore[operator, attr-defined]
         return 2.5
 
-    monkeypatch.setattr(trial, "speedup", speedup)
+    monkeypatch.setattr(dtype_trial, "speedup", speedup)
     before, random = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(2)
-    trial.bfloat16_speedup.cache_clear()
+    dtype_trial.bfloat16_speedup.cache_clear()
     try:
-        assert [trial.bfloat16_speedup(), trial.bfloat16_speedup()] == [2.5, 2.5]
+        assert [dtype_trial.bfloat16_speedup(), dtype_trial.bfloat16_speedup()] == [2.5, 2.5]
         assert (made, torch.get_num_threads()) == ([1], 2)
     finally:
-        trial.bfloat16_speedup.cache_clear()
+        dtype_trial.bfloat16_speedup.cache_clear()
         torch.set_num_threads(before)
     assert torch.equal(torch.get_rng_state(), random)

@@ -12,7 +12,7 @@ import torch
 import transformers
 from huggingface_hub import errors
 
-from labelstream.workers.engine.backends.pytorch.prepacked_linear import PackedLinear, pack_linears
+from labelstream.workers.engine.backends.pytorch.prepacked_linear import PrepackedLinear, pack_linears
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.loading import hub as source
@@ -273,7 +273,7 @@ def test_packed_linear_layers_answer_alike(model_folder: Folders) -> None:
         before = model(ids).logits.float()
         packed = pack_linears(model)
         after = model(ids).logits.float()
-    assert packed == sum(isinstance(module, PackedLinear) for module in model.modules())
+    assert packed == sum(isinstance(module, PrepackedLinear) for module in model.modules())
     assert (before - after).abs().max() < 0.05
     assert pack_linears(torch.nn.Sequential(torch.nn.Linear(4, 4))) == 0  # float32 stays
 
@@ -282,7 +282,7 @@ def test_without_the_operator_the_model_stays_as_it_is(monkeypatch: pytest.Monke
     def missing(*args: Any) -> None:
         raise AttributeError("no such operator")
 
-    monkeypatch.setattr(PackedLinear, "__init__", missing)
+    monkeypatch.setattr(PrepackedLinear, "__init__", missing)
     model = torch.nn.Sequential(torch.nn.Linear(4, 4, dtype=torch.bfloat16))
     assert pack_linears(model) == 0
     assert type(model[0]) is torch.nn.Linear

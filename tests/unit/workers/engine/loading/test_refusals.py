@@ -12,7 +12,7 @@ from labelstream.workers.classifier import Fault, Prediction, RecordError, Reque
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.engine.tokenization import word_cache as wordcache
+from labelstream.workers.engine.tokenization import word_cache
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.engine.tokenization.word_rules import words_of
 from tests.models import make_tokenizer
@@ -202,7 +202,7 @@ def test_answers_stand_beside_what_is_refused() -> None:
 
 @pytest.mark.parametrize("shape", [lambda i: f"{i:064d}", lambda i: f"w{i}"])
 def test_the_word_cache_is_bounded_in_bytes(shape: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wordcache, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(word_cache, "MAX_BYTES", 10_000)
     words: Any = words_of(make_tokenizer("roberta").backend_tokenizer)
     cache = words._others
     for i in range(500):

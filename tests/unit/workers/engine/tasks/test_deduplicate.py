@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Mask, ModelDescription, ZeroShot
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
-from labelstream.workers.engine.tasks.deduplicate import EachOnce
+from labelstream.workers.engine.tasks.deduplicate import Deduplicating
 from tests.unit.workers.engine.tasks.test_tasks import DESCRIPTION
 
 NLI = replace(
@@ -47,7 +47,7 @@ class Echo:
     def prepare(self, requests: Sequence[Request]) -> Prepared:
         self.asked += requests
         good = [request for request in requests if request.text != "bad"]
-        packed = PackedSequences(np.zeros(len(good), np.int32), np.ones(len(good), np.int32))
+        packed = RaggedSequences(np.zeros(len(good), np.int32), np.ones(len(good), np.int32))
         rejected = {i: REFUSED for i, request in enumerate(requests) if request.text == "bad"}
         return Prepared(packed, 1, lambda scored: [echoed(request) for request in good], rejected)
 
@@ -56,7 +56,7 @@ def echoed(request: Request) -> Answer:
     return REFUSED if request.text == "bad" else Prediction((repr(request),), (1.0,), 1, False, "r")
 
 
-def ask(task: EachOnce, asked: Sequence[Request]) -> list[Answer]:
+def ask(task: Deduplicating, asked: Sequence[Request]) -> list[Answer]:
     prepared = task.prepare(asked)
     count = len(prepared.packed.lengths)
     scored = ScoredSequences(np.zeros((count, 1), np.int32), np.ones((count, 1), np.float32), {})
@@ -66,12 +66,12 @@ def ask(task: EachOnce, asked: Sequence[Request]) -> list[Answer]:
 @given(st.lists(requests))
 def test_each_different_request_is_asked_once_and_every_one_is_answered(asked: list[Request]) -> None:
     echo = Echo()
-    assert ask(EachOnce(echo), asked) == [echoed(request) for request in asked]
+    assert ask(Deduplicating(echo), asked) == [echoed(request) for request in asked]
     assert echo.asked == list(dict.fromkeys(asked))
 
 
 def test_where_none_repeats_the_tasks_own_answer_is_handed_on() -> None:
-    prepared = EachOnce(Echo()).prepare([Request("good"), Request("good", top_k=1)])
+    prepared = Deduplicating(Echo()).prepare([Request("good"), Request("good", top_k=1)])
     assert prepared.order is None
 
 
@@ -79,12 +79,12 @@ def test_labels_in_a_list_are_no_reason_to_fail() -> None:
     """A tuple is asked for, and a list cannot be compared with others this way."""
     listed: Any = ["a"]
     asked = [Request("good", candidate_labels=listed)] * 2 + [Request("good")]
-    assert ask(EachOnce(Echo()), asked) == [echoed(request) for request in asked]
+    assert ask(Deduplicating(Echo()), asked) == [echoed(request) for request in asked]
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_answers_of_other_requests_are_refused(count: int) -> None:
-    prepared = EachOnce(Echo()).prepare([Request("good"), Request("a"), Request("good")])
+    prepared = Deduplicating(Echo()).prepare([Request("good"), Request("a"), Request("good")])
     wrong = prepared._replace(read=lambda scored: [REFUSED] * count)
     with pytest.raises(ValueError, match=f"{count} answers for 2 requests"):
         wrong.answers(ScoredSequences(np.zeros((2, 1), np.int32), np.ones((2, 1), np.float32), {}))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Fault, MaskFill, RecordError, Request
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.ragged import PackedSequences, concatenate, split
+from labelstream.workers.engine.ragged import RaggedSequences, concatenate, split
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
@@ -130,16 +130,16 @@ def test_the_head_is_asked_for_the_masks_alone(bert: Engine, monkeypatch: pytest
 
 def test_targets_go_with_their_sequences() -> None:
     ids, lengths = np.arange(9, dtype=np.int32), np.array([2, 3, 4], np.int32)
-    packed = PackedSequences(ids, lengths, targets=np.array([1, 0, 3], np.int32))
+    packed = RaggedSequences(ids, lengths, targets=np.array([1, 0, 3], np.int32))
     parts = split(packed, 1, 1)
     assert [part.targets.tolist() for part in parts if part.targets is not None] == [[1], [0], [3]]
-    joined = concatenate([parts[2], parts[0], PackedSequences(ids[:1], lengths[:1] // 2)])
+    joined = concatenate([parts[2], parts[0], RaggedSequences(ids[:1], lengths[:1] // 2)])
     assert joined.targets is not None
     assert joined.targets.tolist() == [3, 1, 0]
 
 
 def test_a_target_outside_of_its_sequence_is_no_answer(bert: Engine) -> None:
-    packed = PackedSequences(np.array([2, 5, 3], np.int32), np.array([3], np.int32), targets=np.array([3], np.int32))
+    packed = RaggedSequences(np.array([2, 5, 3], np.int32), np.array([3], np.int32), targets=np.array([3], np.int32))
     with pytest.raises(InferenceError, match="targets lie outside"):
         bert._predictor.predict(packed, 1)
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
 from labelstream.workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.engine.tasks.postprocess import predictions
@@ -228,7 +228,7 @@ def test_labels_that_are_independent_do_not_drown_each_other() -> None:
 
 
 def test_a_mask_may_be_the_first_token() -> None:
-    packed = PackedSequences(np.array([4, 5, 4, 6, 7, 4], np.int32), np.array([2, 2, 2], np.int32))
+    packed = RaggedSequences(np.array([4, 5, 4, 6, 7, 4], np.int32), np.array([2, 2, 2], np.int32))
     rows, targets = _places(packed, 4)
     assert (rows.tolist(), targets.tolist()) == ([0, 1, 2], [0, 0, 1])
 

@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from labelstream.workers.engine.tokenization.special_tokens import Frame, frames, int32_bytes
+from labelstream.workers.engine.tokenization.special_tokens import SpecialTokensTemplate, frames, int32_bytes
 from labelstream.workers.errors import ModelError
 
 WORDS = {word: i for i, word in enumerate(["?", "<s>", "</s>", "good", "bad", "a", "b", "c"])}
@@ -20,8 +20,8 @@ def tokenizer(single: str = "$A", pair: str = "$A $B:1") -> Tokenizer:
 def test_a_frame_is_what_stands_around_the_texts() -> None:
     single, pair = frames(tokenizer("<s> $A </s> </s>", "<s> $A </s>:1 </s> $B:1 </s>:1"))
     ids = int32_bytes
-    assert single == Frame((ids([1]), ids([2, 2])), (b"\0", b"\0\0"), (0,), 3)
-    assert pair == Frame((ids([1]), ids([2, 2]), ids([2])), (b"\0", b"\1\0", b"\1"), (0, 1), 4)
+    assert single == SpecialTokensTemplate((ids([1]), ids([2, 2])), (b"\0", b"\0\0"), (0,), 3)
+    assert pair == SpecialTokensTemplate((ids([1]), ids([2, 2]), ids([2])), (b"\0", b"\1\0", b"\1"), (0, 1), 4)
     assert (single.has_types, pair.has_types) == (False, True)
     assert single.wrap([ids([3, 4])]) == ids([1, 3, 4, 2, 2])
     assert pair.wrap([ids([3]), ids([4, 5])]) == ids([1, 3, 2, 2, 4, 5, 2])

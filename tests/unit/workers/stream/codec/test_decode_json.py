@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.decode_json import MOST_UNKNOWN
+from labelstream.workers.stream.codec.decode_json import MAX_UNKNOWN
 from labelstream.workers.stream.codec.json_spans import members
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.unit.workers.stream.codec.test_decode import decode, pipeline
@@ -236,7 +236,7 @@ def test_what_is_held_of_a_message_is_a_small_multiple_of_its_bytes(value: bytes
 def test_names_of_unknown_fields_are_counted_up_to_a_number() -> None:
     message = decode(b'{"id":7,%s,"text":"x"}' % NAMES)
     assert (message.text, message.id) == ("x", 7)
-    assert message.model_extra == {str(number): None for number in range(MOST_UNKNOWN)}
+    assert message.model_extra == {str(number): None for number in range(MAX_UNKNOWN)}
 
 
 def test_a_list_of_wrong_labels_is_one_error() -> None:

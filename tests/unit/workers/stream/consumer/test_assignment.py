@@ -4,13 +4,13 @@ import pytest
 from kafka import TopicPartition
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.consumer.assignment import Ownership, as_kafka
+from labelstream.workers.stream.consumer.assignment import PartitionAssignment, as_kafka
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 def test_only_what_is_done_is_committable() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A, B])
     progress = owned.get(A)
     assert progress is not None
@@ -26,7 +26,7 @@ def test_only_what_is_done_is_committable() -> None:
 
 
 def test_a_partition_that_is_taken_away_may_be_finished_until_it_is_let_go() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A, B])
     progress = owned.get(A)
     assert progress is not None
@@ -49,7 +49,7 @@ def test_a_partition_that_is_taken_away_may_be_finished_until_it_is_let_go() -> 
 
 
 def test_what_is_lost_while_it_is_leaving_is_lost() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None
@@ -63,7 +63,7 @@ def test_what_is_lost_while_it_is_leaving_is_lost() -> None:
 
 
 def test_a_partition_that_comes_back_starts_anew() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     old = owned.get(A)
     assert old is not None
@@ -79,7 +79,7 @@ def test_a_partition_that_comes_back_starts_anew() -> None:
 
 
 def test_a_rewound_log_is_an_error() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None
@@ -92,7 +92,7 @@ def test_a_rewound_log_is_an_error() -> None:
 
 
 def test_an_older_commit_does_not_go_back() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None
@@ -105,7 +105,7 @@ def test_an_older_commit_does_not_go_back() -> None:
 
 def test_a_note_goes_with_every_commit_until_something_is_finished() -> None:
     """Also with one that only passes offsets without a record, as those of control records."""
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None
@@ -121,7 +121,7 @@ def test_a_note_goes_with_every_commit_until_something_is_finished() -> None:
 
 
 def test_a_skip_takes_the_note_away() -> None:
-    owned = Ownership()
+    owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
     assert progress is not None

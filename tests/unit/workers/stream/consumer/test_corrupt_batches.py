@@ -10,7 +10,7 @@ from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
-from labelstream.workers.stream.flow_control.poll_budget import Room
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
 from tests import raw_batches as raw
 
@@ -29,7 +29,7 @@ def batch(first: int, compression: int = 0) -> bytes:
 def read(log: bytes) -> tuple[list[int], int, dict[TopicPartition, CorruptBatch]]:
     """The offsets that come out, the offset that is fetched next, and what is corrupt."""
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, Room, 1 << 20, 0, A, MemoryRecords(log))
+    records = _GuardedRecords(corrupt, PollBudget, 1 << 20, 0, A, MemoryRecords(log))
     offsets: list[int] = []
     for _ in range(100):
         if not records:
@@ -130,7 +130,7 @@ def test_a_partition_that_was_paused_in_mid_batch_goes_on_while_others_flow(cons
     assert A in consumer._fetcher._fetchable_partitions()
 
 
-def poll(consumer: Any, fetching: Fetching, room: Room, most: int = 100) -> dict[TopicPartition, list[int]]:
+def poll(consumer: Any, fetching: Fetching, room: PollBudget, most: int = 100) -> dict[TopicPartition, list[int]]:
     fetching.room = room
     return taken(consumer, most)
 
@@ -143,16 +143,16 @@ def test_what_finds_no_room_stays_in_what_was_fetched(consumer: Any) -> None:
     fetching = Fetching(consumer)
     fetched(consumer, A, 0)
     fetched(consumer, B, 0)
-    assert poll(consumer, fetching, Room(2 * ONE + 1, 0)) == {A: [0, 1]}
+    assert poll(consumer, fetching, PollBudget(2 * ONE + 1, 0)) == {A: [0, 1]}
     assert (fetching.position(A), fetching.position(B)) == (2, 0)
-    assert poll(consumer, fetching, Room(ONE - 1, 0)) == {}
+    assert poll(consumer, fetching, PollBudget(ONE - 1, 0)) == {}
     assert fetching.position(A) == 2
     assert A not in consumer._fetcher._fetchable_partitions()
-    assert poll(consumer, fetching, Room(4 * ONE, 0)) == {A: [2, 3, 4], B: [0]}
-    assert poll(consumer, fetching, Room(), most=2) == {B: [1, 2]}
-    assert poll(consumer, fetching, Room()) == {B: [3, 4]}
+    assert poll(consumer, fetching, PollBudget(4 * ONE, 0)) == {A: [2, 3, 4], B: [0]}
+    assert poll(consumer, fetching, PollBudget(), most=2) == {B: [1, 2]}
+    assert poll(consumer, fetching, PollBudget()) == {B: [3, 4]}
     assert (fetching.position(A), fetching.position(B)) == (5, 5)
-    assert poll(consumer, fetching, Room()) == {}
+    assert poll(consumer, fetching, PollBudget()) == {}
     assert A in consumer._fetcher._fetchable_partitions()
 
 
@@ -161,22 +161,22 @@ def test_one_record_passes_where_the_room_says_so(consumer: Any) -> None:
     fetched(consumer, A, 0)
     fetched(consumer, B, 0)
     for offset in range(PER_BATCH):
-        assert poll(consumer, fetching, Room(1)) == {A: [offset]}
-    assert poll(consumer, fetching, Room(1)) == {B: [0]}
+        assert poll(consumer, fetching, PollBudget(1)) == {A: [offset]}
+    assert poll(consumer, fetching, PollBudget(1)) == {B: [0]}
 
 
 def test_what_is_left_over_survives_a_pause_and_not_a_seek(consumer: Any) -> None:
     fetching = Fetching(consumer)
     fetched(consumer, A, 0)
-    assert poll(consumer, fetching, Room(ONE)) == {A: [0]}
+    assert poll(consumer, fetching, PollBudget(ONE)) == {A: [0]}
     consumer.pause(A)
-    assert poll(consumer, fetching, Room()) == {}
+    assert poll(consumer, fetching, PollBudget()) == {}
     consumer.resume(A)
-    assert poll(consumer, fetching, Room(ONE)) == {A: [1]}
+    assert poll(consumer, fetching, PollBudget(ONE)) == {A: [1]}
     consumer.seek(A, 4)
-    assert poll(consumer, fetching, Room()) == {}
+    assert poll(consumer, fetching, PollBudget()) == {}
     fetched(consumer, A, 4)
-    assert poll(consumer, fetching, Room()) == {A: [4, 5, 6, 7, 8]}
+    assert poll(consumer, fetching, PollBudget()) == {A: [4, 5, 6, 7, 8]}
 
 
 @pytest.mark.parametrize("left", range(PER_BATCH))
@@ -184,11 +184,11 @@ def test_a_corrupt_batch_behind_what_found_no_room(left: int) -> None:
     log = bytearray(LOG)
     log[len(batch(0)) + 60] ^= 0xFF
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    room = Room((PER_BATCH - left) * ONE, 0)
+    room = PollBudget((PER_BATCH - left) * ONE, 0)
     records = _GuardedRecords(corrupt, lambda: room, 1 << 20, 0, A, MemoryRecords(log))
     assert len(records.take(100)) == PER_BATCH - left
     assert (records.next_fetch_offset, bool(corrupt)) == (PER_BATCH - left, left == 0)
-    room = Room()
+    room = PollBudget()
     if left:
         assert [record.offset for record in records.take(100)] == list(range(PER_BATCH - left, PER_BATCH))
     assert corrupt == {A: CorruptBatch(5, 10, "CorruptRecordError")}

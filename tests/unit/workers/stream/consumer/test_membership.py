@@ -35,7 +35,7 @@ def consumer() -> Iterator[Any]:
 def source(consumer: Any) -> RecordSource:
     """Its consumer is in a group, and holds A."""
     source = RecordSource(consumer, PipelineSettings(input="in", output="out", dead_letter="dead", model="m"))
-    source.ownership.on_partitions_assigned({A})
+    source.assignment.on_partitions_assigned({A})
     joined(consumer)
     return source
 
@@ -59,8 +59,8 @@ def test_what_was_held_before_the_membership_was_lost_may_not_be_held_after_it(
 
 def test_a_lost_membership_that_was_told_is_over_with_the_next_assignment(source: RecordSource, consumer: Any) -> None:
     consumer._coordinator.reset_generation()
-    source.ownership.on_partitions_lost({A})
-    source.ownership.on_partitions_assigned({A})
+    source.assignment.on_partitions_lost({A})
+    source.assignment.on_partitions_assigned({A})
     joined(consumer)
     assert source.poll(0, paused=False) == []
 
@@ -80,7 +80,7 @@ def test_nothing_of_before_is_committed_in_a_generation_that_came_after(source: 
     assert source.membership() is None
     coordinator._generation = Generation(3, "me again", "cooperative-sticky")
     coordinator.rejoin_needed = True
-    progress = source.ownership.get(A)
+    progress = source.assignment.get(A)
     assert progress is not None
     progress.receive(0, 9)
     progress.finish(9)
@@ -88,8 +88,8 @@ def test_nothing_of_before_is_committed_in_a_generation_that_came_after(source: 
     assert source.membership() is None
     source.commit()
     assert source.commit_and_wait(100) is False
-    source.ownership.on_partitions_lost({A})
-    source.ownership.on_partitions_assigned({A})
+    source.assignment.on_partitions_lost({A})
+    source.assignment.on_partitions_assigned({A})
     assert source.membership().generation_id == 3
 
 
@@ -97,7 +97,7 @@ def test_a_new_assignment_asks_for_its_offsets_anew(source: RecordSource, consum
     """Hazard: an answer that was asked for in an earlier poll is used for a partition that came back since."""
     asked = consumer._coordinator._offset_fetch_futures
     asked[frozenset({A})] = object()
-    source.ownership.on_partitions_assigned({A})
+    source.assignment.on_partitions_assigned({A})
     assert not asked
 
 
@@ -112,10 +112,10 @@ def test_a_join_that_outlasted_its_poll_stays_wanted(source: RecordSource, consu
 
 def test_no_join_begins_while_something_is_handed_over(source: RecordSource, consumer: Any) -> None:
     """Hazard: a poll that brings a revocation goes on with the join that gives the partitions away."""
-    source.ownership.on_partitions_revoked({A})
+    source.assignment.on_partitions_revoked({A})
     consumer._coordinator.request_rejoin()
     assert not source.joining()
     assert not consumer._coordinator.need_rejoin()
-    source.ownership.let_go()
+    source.assignment.let_go()
     assert source.joining()
     assert consumer._coordinator.need_rejoin()

@@ -7,7 +7,7 @@ from kafka.errors import CommitFailedError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.consumer.start_offsets import GroupHistory, Starting
+from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
 
 P0, P1, P2 = (TopicPartition("in", number) for number in range(3))
 Offsets = dict[TopicPartition, int]
@@ -49,11 +49,11 @@ class Group:
         self.sought[partition] = offset
 
 
-def starting(group: Any, start_from: str = "latest", seen: bool = False) -> Starting:
+def starting(group: Any, start_from: str = "latest", seen: bool = False) -> StartOffsets:
     settings = PipelineSettings.model_validate(
         {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from}
     )
-    return Starting(group, settings, group, GroupHistory(seen))
+    return StartOffsets(group, settings, group, GroupHistory(seen))
 
 
 def test_who_holds_the_first_partition_decides_for_all() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, Evidence, read
+from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
 
 COUNTS = st.integers(1, 10**9 - 1)
 
@@ -14,7 +14,7 @@ NAMES = st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True)
 
 @given(lives=COUNTS, records=st.integers(0, FREE_RECORDS), alone=COUNTS, by=NAMES)
 def test_what_is_written_is_read(lives: int, records: int, alone: int, by: str) -> None:
-    evidence = Evidence(lives, records, alone)
+    evidence = CrashHistory(lives, records, alone)
     assert read(evidence.text(by)) == (by, evidence)
 
 
@@ -33,7 +33,7 @@ def test_what_is_written_is_read(lives: int, records: int, alone: int, by: str) 
     ],
 )
 def test_what_others_have_written_tells_nothing(text: str) -> None:
-    assert read(text) == ("", Evidence())
+    assert read(text) == ("", CrashHistory())
 
 
 def test_what_is_read_never_asks_for_more_than_a_worker_has_in_flight() -> None:
@@ -41,13 +41,13 @@ def test_what_is_read_never_asks_for_more_than_a_worker_has_in_flight() -> None:
 
 
 def test_no_death_is_no_text() -> None:
-    assert Evidence(0, 256, 0).text("ab") == ""
+    assert CrashHistory(0, 256, 0).text("ab") == ""
 
 
 def test_windows_go_down_to_a_single_record() -> None:
-    evidence, windows = Evidence().after(FREE_RECORDS), []
+    evidence, windows = CrashHistory().after(FREE_RECORDS), []
     for _ in range(4):
         windows.append(evidence.window())
         evidence = evidence.after(evidence.window(), alone=evidence.window() == 1)
     assert windows == [16, 1, 1, 1]
-    assert evidence == Evidence(5, 1, 3)
+    assert evidence == CrashHistory(5, 1, 3)

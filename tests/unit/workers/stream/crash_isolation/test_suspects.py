@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.consumer.assignment import Notes, Ownership, PartitionProgress
-from labelstream.workers.stream.crash_isolation.death_count import MOST_ALONE, Evidence, read
+from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssignment, PartitionProgress
+from labelstream.workers.stream.crash_isolation.death_count import MAX_ALONE, CrashHistory, read
 from labelstream.workers.stream.crash_isolation.suspects import (
     PROOF_S,
     SILENT_RETRY_S,
     SILENT_S,
     WAITING_S,
-    Caution,
     Lives,
+    SuspectRecords,
 )
 from labelstream.workers.stream.flow_control.batch_sizer import FIRST_RECORDS
 
@@ -42,7 +42,7 @@ class World:
     def done(self) -> bool:
         return all(self.group[partition][0] == end for partition, end in self.logs.items())
 
-    def evidence(self, number: int = 0) -> Evidence:
+    def evidence(self, number: int = 0) -> CrashHistory:
         return read(self.group[TopicPartition("in", number)][1])[1]
 
     def all_records(self) -> set[tuple[int, int]]:
@@ -53,9 +53,9 @@ class Worker:
     """One life. Takes records as the pipeline does: freely up to IN_FLIGHT micro-batches, or suspects alone."""
 
     def __init__(self, world: World, lives: Lives | None = None) -> None:
-        self.world, self.ownership = world, Ownership()
-        self.caution = Caution(self.ownership, lives or Lives(), self._note, self._behind, lambda: world.now)
-        self.ownership.on_partitions_assigned(world.logs)
+        self.world, self.assignment = world, PartitionAssignment()
+        self.caution = SuspectRecords(self.assignment, lives or Lives(), self._note, self._behind, lambda: world.now)
+        self.assignment.on_partitions_assigned(world.logs)
         self.silent: set[TopicPartition] = set()
         self.in_flight: list[list[tuple[PartitionProgress, int, int]]] = []
         self.rebalancing = False
@@ -77,14 +77,14 @@ class Worker:
             self._answer(self.in_flight.pop(0))
 
     def end_in_order(self) -> None:
-        self.caution.take_back([*self.ownership.held(), *self.ownership.leaving()])
+        self.caution.take_back([*self.assignment.held(), *self.assignment.leaving()])
 
     def _take(self) -> None:
         partitions, most = self.caution.readable()
         assert most is None or (len(partitions) == 1 and not self.in_flight) or not partitions
         share, batch = most or FIRST_RECORDS // max(1, len(partitions)), []
         for partition in sorted(partitions - self.silent):
-            progress = self.ownership.get(partition)
+            progress = self.assignment.get(partition)
             assert progress is not None
             first = max(progress.received, progress.committed)
             records = min(share, self.world.logs[partition] - first)
@@ -105,12 +105,12 @@ class Worker:
             (self.world.buried if progress.condemned is not None else self.world.answered).update(places)
             progress.finish(first + records - 1)
             self.world.group[progress.partition] = progress.done, progress.note
-            self.ownership.committed({progress.partition: progress.done})
+            self.assignment.committed({progress.partition: progress.done})
 
     def _note(self, notes: Notes) -> bool:
         if not self.rebalancing:
             self.world.group.update(notes)
-            self.ownership.noted(notes)
+            self.assignment.noted(notes)
         return not self.rebalancing
 
     def _behind(self, progress: PartitionProgress) -> int:
@@ -165,7 +165,7 @@ def test_one_culprit_among_eight_suspects_costs_few_lives_and_the_others_get_on_
     assert [bool(world.evidence(number)) for number in range(8)] == [number == 5 for number in range(8)]
     assert all(world.group[TopicPartition("in", number)][0] >= 256 for number in range(8) if number != 5)
     assert world.evidence(5)[1:] == (1, 1)
-    assert lives_lost(world, most=8) == MOST_ALONE - 1
+    assert lives_lost(world, most=8) == MAX_ALONE - 1
     assert world.buried == {(5, 3)}
 
 
@@ -210,7 +210,7 @@ def test_an_end_in_order_accuses_nobody(turns: int, lost: int, answer: bool) -> 
         worker.turn(answer)
     worker.end_in_order()
     for (offset, evidence), (partition, (now, _)) in zip(before, world.group.items(), strict=True):
-        assert world.evidence(partition.partition) == (evidence if now == offset else Evidence())
+        assert world.evidence(partition.partition) == (evidence if now == offset else CrashHistory())
 
 
 def test_a_stream_that_is_started_anew_in_the_same_process_is_no_death() -> None:
@@ -220,7 +220,7 @@ def test_a_stream_that_is_started_anew_in_the_same_process_is_no_death() -> None
     world.poison = set()
     for _ in range(5):
         Worker(world, lives).turn(answer=False)
-    assert world.evidence() == Evidence(2, 16, 0)
+    assert world.evidence() == CrashHistory(2, 16, 0)
     worker = Worker(world, Lives())
     worker.turn(answer=False)
     assert worker.caution.readable()[1] in (1, None)
@@ -235,7 +235,7 @@ def test_nothing_is_read_before_it_is_noted() -> None:
     assert not world.answered
     worker.rebalancing = False
     worker.turn(answer=False)
-    assert all(world.evidence(number) == Evidence(1, 256, 0) for number in range(2))
+    assert all(world.evidence(number) == CrashHistory(1, 256, 0) for number in range(2))
     live(worker)
 
 
@@ -252,7 +252,7 @@ def test_a_suspect_whose_records_do_not_come_holds_nobody_back_for_long() -> Non
     for _ in range(int(2 * SILENT_S / TURN_S)):
         worker.turn()
     assert world.group[TopicPartition("in", 0)][0] == 400
-    assert world.evidence(1) == Evidence(2, 16, 0), "the note is taken back"
+    assert world.evidence(1) == CrashHistory(2, 16, 0), "the note is taken back"
     worker.silent = set()
     world.now += SILENT_RETRY_S
     live(worker)
@@ -265,15 +265,15 @@ def test_a_record_that_waits_for_the_model_is_not_accused_until_it_goes_on() -> 
         with dies():
             live(Worker(world))
     world.poison = set()
-    assert world.evidence() == Evidence(2, 16, 0)
+    assert world.evidence() == CrashHistory(2, 16, 0)
     worker = Worker(world)
     worker.turn(answer=False)
-    assert world.evidence() == Evidence(3, 1, 1)
+    assert world.evidence() == CrashHistory(3, 1, 1)
     for _ in range(int(WAITING_S / TURN_S) + 2):
         worker.turn(answer=False)
-    assert world.evidence() == Evidence(2, 16, 0)
+    assert world.evidence() == CrashHistory(2, 16, 0)
     worker.caution.go_on()
-    assert world.evidence() == Evidence(3, 1, 1)
+    assert world.evidence() == CrashHistory(3, 1, 1)
 
 
 def test_what_is_told_of_a_record_that_is_gone_is_not_told_of_the_next_one() -> None:
@@ -281,7 +281,7 @@ def test_what_is_told_of_a_record_that_is_gone_is_not_told_of_the_next_one() -> 
     for _ in range(5):
         with dies():
             live(Worker(world))
-    assert world.evidence().alone == MOST_ALONE
+    assert world.evidence().alone == MAX_ALONE
     world.poison = set()
     worker = Worker(world)
     worker.turn(answer=False)  # begins
@@ -290,7 +290,7 @@ def test_what_is_told_of_a_record_that_is_gone_is_not_told_of_the_next_one() -> 
     partitions, most = worker.caution.readable()
     assert (len(partitions), most) == (1, 1)
     assert worker.caution.received(7, 1)
-    [progress] = worker.ownership.held()
+    [progress] = worker.assignment.held()
     assert progress.condemned is None
     assert world.group[progress.partition][0] == 7
     assert world.evidence().alone == 1

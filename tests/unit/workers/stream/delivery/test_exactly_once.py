@@ -20,7 +20,7 @@ from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: igno
 from labelstream.workers.errors import Fenced
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.consumer.assignment import Ownership
+from labelstream.workers.stream.consumer.assignment import PartitionAssignment
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.transactions import TransactionalProducer
@@ -102,7 +102,7 @@ class PaperProducer:
             ack.success(None)
         return ack
 
-    def send_all(self, topic: str, records: Any) -> list[Ack]:
+    def send_batch(self, topic: str, records: Any) -> list[Ack]:
         return [self.send(topic, *record) for record in records]
 
     def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
@@ -188,13 +188,13 @@ class Bench:
         deadline = time.monotonic() + 10
         while not condition():
             assert time.monotonic() < deadline, "nothing happened for 10 s"
-            self.pipeline.turn(True)
+            self.pipeline.run_once(True)
             time.sleep(0.002)
 
     def turn_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self.pipeline.turn(True)
+            self.pipeline.run_once(True)
 
     def commits(self, count: int) -> Callable[[], bool]:
         """So many transactions are committed, and the pipeline knows it."""
@@ -327,7 +327,7 @@ def test_a_commit_across_an_epoch_bump_does_not_count(benches: Callable[..., Ben
 def test_a_note_is_not_taken_back_while_its_offset_may_be_passed(benches: Callable[..., Bench]) -> None:
     """To commit the old offset again, behind the transaction's, would repeat what is committed."""
     bench = benches()
-    progress = bench.source.ownership.get(A)
+    progress = bench.source.assignment.get(A)
     assert progress is not None
     held: list[tuple[str, str]] = []
 
@@ -357,13 +357,13 @@ def test_of_lost_partitions_nothing_is_waited_for(benches: Callable[..., Bench])
     """Not even where they fill the head of a micro-batch that is sent in parts."""
     bench = benches()
     lost = TopicPartition("in", 7)
-    ownership = bench.source.ownership
-    ownership.on_partitions_assigned([lost])
-    polled = [[(ownership.get(partition), [record(0, value)]) for partition, value in ((lost, b"{"), (A, b"{"))]]
+    assignment = bench.source.assignment
+    assignment.on_partitions_assigned([lost])
+    polled = [[(assignment.get(partition), [record(0, value)]) for partition, value in ((lost, b"{"), (A, b"{"))]]
     poll = bench.source.poll
     bench.source.poll = lambda *args: polled.pop() if polled else poll(*args)  # type: ignore[method-assign]
     bench.turn_until(lambda: bool(bench.pipeline._in_flight))
-    ownership.on_partitions_lost({lost})
+    assignment.on_partitions_lost({lost})
     bench.turn_until(bench.commits(1))
     assert bench.offsets() == [{A: 1}]
     assert bench.stats.snapshot()["transactions_aborted"] == 0
@@ -430,7 +430,7 @@ def test_the_membership_is_read_before_what_is_held(benches: Callable[..., Bench
     bench = benches()
 
     def take_away() -> None:
-        bench.source.ownership.on_partitions_lost({A})
+        bench.source.assignment.on_partitions_lost({A})
 
     bench.source.when_asked = take_away
     bench.feed(message("a"))
@@ -458,7 +458,7 @@ def test_lost_partitions_are_not_sent_again(benches: Callable[..., Bench]) -> No
     bench = benches(transaction_interval_ms=60_000)
     bench.feed(message("a"))
     bench.turn_until(lambda: "send" in bench.broker.calls)
-    bench.source.ownership.on_partitions_lost({A})
+    bench.source.assignment.on_partitions_lost({A})
     bench.turn_until(lambda: len(bench.broker.producers) == 2)
     bench.turn_for(0.1)
     assert bench.broker.calls == [*BEGINNING, "begin", "send", *BEGINNING]
@@ -469,7 +469,7 @@ def test_partitions_that_are_taken_away_are_committed_before_the_next_poll(bench
     bench = benches(transaction_interval_ms=60_000)
     bench.feed(message("a"))
     bench.turn_until(lambda: "send" in bench.broker.calls)
-    bench.source.ownership.on_partitions_revoked({A})
+    bench.source.assignment.on_partitions_revoked({A})
     polls = len(bench.source.polls)
     bench.turn_until(lambda: len(bench.source.polls) > polls)
     assert bench.offsets() == [{A: 1}]
@@ -534,5 +534,5 @@ def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: st
     source = RecordSource.__new__(RecordSource)
     metadata = ConsumerGroupMetadata(group_id="g", generation_id=generation, member_id=member)
     source._consumer = SimpleNamespace(group_metadata=lambda: metadata)
-    source.ownership, source._membership = Ownership(), SimpleNamespace(losses=0)  # type: ignore[assignment]
+    source.assignment, source._membership = PartitionAssignment(), SimpleNamespace(losses=0)  # type: ignore[assignment]
     assert source.membership() is (metadata if fenced else None)

@@ -7,7 +7,7 @@ from kafka.errors import NotCoordinatorError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.delivery import hanging_transactions as hanging
+from labelstream.workers.stream.delivery import hanging_transactions
 from labelstream.workers.stream.delivery.hanging_transactions import OFFSETS, HangingTransactions
 
 OUT = TopicPartition("out", 0)
@@ -73,7 +73,7 @@ def look(monkeypatch: pytest.MonkeyPatch, ended: list[str]) -> Any:
     """look(admin) is what looks through that admin client, for the group `g`."""
 
     def make(admin: FakeAdmin) -> HangingTransactions:
-        monkeypatch.setattr(hanging, "KafkaAdminClient", lambda **_: admin)
+        monkeypatch.setattr(hanging_transactions, "KafkaAdminClient", lambda **_: admin)
         return HangingTransactions({}, KafkaSettings(bootstrap_servers="x:1"), PIPELINE, "g", ended.append)
 
     return make

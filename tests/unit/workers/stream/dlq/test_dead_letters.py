@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.encode import encode_dead_letter, number_in, omission, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.dlq.dead_letters import Letter, Selection, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection, again
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
@@ -56,14 +56,14 @@ def buried(found: Any, max_bytes: int = 1 << 20) -> Any:
 
 @given(HEADERS, st.one_of(st.none(), st.binary(max_size=20)), st.sampled_from([0, 1 << 20]))
 def test_whatever_the_headers_hold_a_letter_is_made_and_read(headers: Any, value: bytes | None, fits: int) -> None:
-    letter = Letter.of(buried(record(value, headers), fits))
+    letter = DeadLetter.of(buried(record(value, headers), fits))
     names = [name for name, _ in letter.record.headers]
     ours = [name for name in names if name.startswith(("labelstream.", "__connect.errors."))]
     assert len(set(ours)) == len(ours)
     assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("in", 1, 7, "inference_failed")
     assert letter.attempts == number_in(headers, "labelstream.attempts") + 2 or letter.attempts == 0
     assert letter.redriven == number_in(headers, "labelstream.redriven")
-    foreign = Letter.of(record(value, headers))
+    foreign = DeadLetter.of(record(value, headers))
     assert foreign.attempts >= 0
     assert foreign.partition >= -1
 
@@ -71,12 +71,12 @@ def test_whatever_the_headers_hold_a_letter_is_made_and_read(headers: Any, value
 def test_a_key_of_ours_does_not_come_back() -> None:
     for max_bytes, key in ((1 << 20, b"in-1-7"), (0, b"in-1-7")):
         found = encode_dead_letter(record(key=None), REJECTION, max_bytes, keyed=True)
-        letter = Letter.of(record(found.value, found.headers, found.key, topic="dlq"))
+        letter = DeadLetter.of(record(found.value, found.headers, found.key, topic="dlq"))
         assert (found.key, letter.key_made) == (key, True)
         original = record(key=None) if letter.omitted else letter.record
         assert again(letter, original, None).key is None
     theirs = encode_dead_letter(record(), REJECTION, 1 << 20, keyed=True)
-    assert not Letter.of(record(theirs.value, theirs.headers, theirs.key)).key_made
+    assert not DeadLetter.of(record(theirs.value, theirs.headers, theirs.key)).key_made
     assert theirs.key == b"k"
 
 
@@ -85,7 +85,7 @@ def test_a_record_that_could_not_be_read_goes_to_a_compacted_topic_too(max_bytes
     unread = record(Unread(Reason.INVALID_RECORD, "its lengths lie"), key=None)
     found = encode_dead_letter(unread, REJECTION, max_bytes, keyed=True)
     assert (found.key, found.value) == (b"in-1-7", b"")
-    letter = Letter.of(record(found.value, found.headers, found.key, topic="dlq"))
+    letter = DeadLetter.of(record(found.value, found.headers, found.key, topic="dlq"))
     assert (letter.omitted, letter.key_made) == ("unread", True)
 
 
@@ -93,7 +93,7 @@ def test_a_record_that_could_not_be_read_goes_to_a_compacted_topic_too(max_bytes
 def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> None:
     current = record(value, own)
     for round_ in range(1, rounds + 1):
-        letter = Letter.of(buried(current))
+        letter = DeadLetter.of(buried(current))
         assert (letter.attempts, letter.redriven) == (2 * round_, round_ - 1)
         sent = again(letter, letter.record, 1)
         assert (sent.value, sent.key, sent.partition) == (value, b"k", 1)
@@ -114,26 +114,26 @@ def test_results_keep_the_callers_connect_headers() -> None:
 
 def test_a_tombstone_goes_back_as_one() -> None:
     letter = encode_dead_letter(record(None), REJECTION._replace(reason=Reason.TOMBSTONE), 1 << 20)
-    found = Letter.of(record(letter.value, letter.headers))
+    found = DeadLetter.of(record(letter.value, letter.headers))
     assert again(found, found.record, None).value is None
-    empty = Letter.of(buried(record(b"")))
+    empty = DeadLetter.of(buried(record(b"")))
     assert again(empty, empty.record, None).value == b""
 
 
 def test_a_value_that_was_left_out() -> None:
-    letter = Letter.of(buried(record(b"long" * 1_000), 1_000))
+    letter = DeadLetter.of(buried(record(b"long" * 1_000), 1_000))
     assert (letter.record.value, letter.omitted) == (b"", omission(b"long" * 1_000))
-    claimed = Letter.of(record(b"there", [("labelstream.value_omitted", b"bytes=3;sha256=0")]))
+    claimed = DeadLetter.of(record(b"there", [("labelstream.value_omitted", b"bytes=3;sha256=0")]))
     assert claimed.omitted == ""
 
 
 @pytest.mark.parametrize("fits", [0, 1 << 20])
 def test_a_value_that_was_never_read(fits: int) -> None:
     lost = record(Unread(Reason.TOO_LARGE, "why"), key=None)
-    letter = Letter.of(buried(lost, fits))
+    letter = DeadLetter.of(buried(lost, fits))
     assert (letter.record.value, letter.omitted) == (b"", "unread")
     assert type(letter.record.value) is bytes
-    assert Letter.of(lost).omitted == "unread"  # the letter itself cannot be read
+    assert DeadLetter.of(lost).omitted == "unread"  # the letter itself cannot be read
 
 
 @given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5)), min_size=1))
@@ -151,7 +151,7 @@ def test_numbers_in_headers() -> None:
 
 
 def test_selections() -> None:
-    letter = Letter.of(buried(record()))
+    letter = DeadLetter.of(buried(record()))
     wanted = [
         Selection(),
         Selection(frozenset({"empty_text", "inference_failed"})),
@@ -178,7 +178,7 @@ def test_headers_that_were_never_read_are_told_and_looked_up(max_bytes: int, val
     found = buried(whole, max_bytes)
     assert dict(found.headers)["labelstream.headers_omitted"] == b"count=300000;bytes=600000"
     assert found.value == (value if max_bytes else b"")
-    assert Letter.of(found).omitted == omission(whole.value)
+    assert DeadLetter.of(found).omitted == omission(whole.value)
 
 
 def test_headers_that_do_not_fit_are_told() -> None:

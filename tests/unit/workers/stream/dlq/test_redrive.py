@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.dlq import redrive as redrive_
-from labelstream.workers.stream.dlq.dead_letters import Letter
-from labelstream.workers.stream.dlq.ledger import Ledger, ledger_key, ledger_value
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter
+from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_value
 from labelstream.workers.stream.dlq.redrive import Refusal, Report, Target, redrive
 
 TARGET = Target("in", 2, 10_000, "in")
 
 
-def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: int = 1, **headers: bytes) -> Letter:
+def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: int = 1, **headers: bytes) -> DeadLetter:
     record: Any = SimpleNamespace(
         topic="dlq",
         partition=0,
@@ -30,28 +30,30 @@ def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: i
             *((f"labelstream.{name}", text) for name, text in headers.items()),
         ],
     )
-    return Letter.of(record)
+    return DeadLetter.of(record)
 
 
-def ledger_of(*letters: Letter) -> Ledger:
-    ledger = Ledger()
+def ledger_of(*letters: DeadLetter) -> RedriveLedger:
+    ledger = RedriveLedger()
     for found in letters:
         ledger.take(entry(found))
     return ledger
 
 
-def entry(found: Letter) -> Any:
+def entry(found: DeadLetter) -> Any:
     return SimpleNamespace(key=ledger_key(found.record), value=ledger_value(found.record, "in"))
 
 
 class Lost:
     """No source topic holds anything any more."""
 
-    def find(self, _: Letter) -> None:
+    def find(self, _: DeadLetter) -> None:
         return None
 
 
-def run(letters: Any, ledger: Ledger, target: Target = TARGET, limit: int | None = None) -> tuple[Report, list[Any]]:
+def run(
+    letters: Any, ledger: RedriveLedger, target: Target = TARGET, limit: int | None = None
+) -> tuple[Report, list[Any]]:
     report, chunks = Report(), []
     redrive(letters, target, ledger, Lost(), chunks.append, report, limit)  # type: ignore[arg-type]
     return report, chunks
@@ -87,18 +89,18 @@ def test_refusals() -> None:
         Refusal.TOO_LARGE: 1,
     }
     assert report.examples[Refusal.ELSEWHERE] == [(0, 1)]
-    assert run(letters, Ledger(), TARGET._replace(home=None))[0].sent == 3
+    assert run(letters, RedriveLedger(), TARGET._replace(home=None))[0].sent == 3
 
 
 def test_the_partition_is_the_old_one_where_the_topic_is() -> None:
     letters = [letter(0), letter(1, partition=2), letter(2, topic="there")]
-    _, [pairs] = run(letters, Ledger(), TARGET._replace(home=None))
+    _, [pairs] = run(letters, RedriveLedger(), TARGET._replace(home=None))
     assert [record.partition for _, record in pairs] == [1, None, None]
 
 
 def test_large_letters_make_short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redrive_, "CHUNK_BYTES", 3_000)
-    _, chunks = run([letter(n, b"x" * 1_000) for n in range(7)], Ledger())
+    _, chunks = run([letter(n, b"x" * 1_000) for n in range(7)], RedriveLedger())
     assert [len(pairs) for pairs in chunks] == [3, 3, 1]
 
 
@@ -108,7 +110,7 @@ def test_what_is_not_committed_is_not_counted() -> None:
 
     report = Report()
     with pytest.raises(StreamError):
-        redrive([letter(0)], TARGET, Ledger(), Lost(), fail, report, None)  # type: ignore[arg-type]
+        redrive([letter(0)], TARGET, RedriveLedger(), Lost(), fail, report, None)  # type: ignore[arg-type]
     assert report.sent == 0
 
 

@@ -8,11 +8,11 @@ import pytest
 from kafka.errors import KafkaTimeoutError, ProducerFencedError
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream.codec.encode import Outgoing
+from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.dlq.redrive_transactions import Redriver
 
 LETTER: Any = SimpleNamespace(topic="dlq", partition=0, offset=3, timestamp=1)
-CHUNK = [(LETTER, Outgoing(b"value", b"k", []))]
+CHUNK = [(LETTER, ProducerRecord(b"value", b"k", []))]
 
 
 class FakeProducer:

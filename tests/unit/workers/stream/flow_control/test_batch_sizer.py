@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelstream.workers.stream.flow_control.batch_sizer import BATCH_S, FIRST_RECORDS, Pace
+from labelstream.workers.stream.flow_control.batch_sizer import BATCH_S, FIRST_RECORDS, BatchSizer
 
 
 class Clock:
@@ -22,11 +22,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def run(pace: Pace, clock: Clock, per_s: float, batches: int = 30) -> int:
+def run(pace: BatchSizer, clock: Clock, per_s: float, batches: int = 30) -> int:
     """A backlog and a model that answers `per_s` messages a second; the size of the last micro-batch."""
     size = 0
     for _ in range(batches):
-        size = pace.records()
+        size = pace.next_size()
         received_at = clock.now
         clock.now += size / per_s
         pace.shipped(size, received_at)
@@ -34,30 +34,30 @@ def run(pace: Pace, clock: Clock, per_s: float, batches: int = 30) -> int:
 
 
 def test_it_begins_small_and_a_fast_model_soon_gets_all(clock: Clock) -> None:
-    pace = Pace(512, 4, 15)
-    assert pace.records() == FIRST_RECORDS
+    pace = BatchSizer(512, 4, 15)
+    assert pace.next_size() == FIRST_RECORDS
     assert run(pace, clock, per_s=20_000, batches=2) == 512
-    assert Pace(10, 4, 15).records() == 10
+    assert BatchSizer(10, 4, 15).next_size() == 10
 
 
 @pytest.mark.parametrize("per_s", [0.2, 3, 30, 200])
 def test_a_micro_batch_is_two_seconds_of_a_slow_model(clock: Clock, per_s: float) -> None:
-    assert run(Pace(512, 4, 15), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
+    assert run(BatchSizer(512, 4, 15), clock, per_s) == max(1, int(per_s * BATCH_S + 1e-9))
 
 
 @pytest.mark.parametrize(("per_s", "expected"), [(5_000, 512), (10_000, 1_000), (100_000, 2_048)])
 def test_only_a_fast_model_gets_large_micro_batches(clock: Clock, per_s: float, expected: int) -> None:
-    assert run(Pace(2_048, 4, 15), clock, per_s) == pytest.approx(expected, abs=1)
-    assert run(Pace(100, 4, 15), clock, per_s) == 100
+    assert run(BatchSizer(2_048, 4, 15), clock, per_s) == pytest.approx(expected, abs=1)
+    assert run(BatchSizer(100, 4, 15), clock, per_s) == 100
 
 
 def test_what_is_in_flight_fits_the_drain(clock: Clock) -> None:
-    size = run(Pace(512, max_in_flight=10, in_flight_s=2.5), clock, per_s=100)
+    size = run(BatchSizer(512, max_in_flight=10, in_flight_s=2.5), clock, per_s=100)
     assert 10 * size / 100 <= 2.5
 
 
 def test_more_in_flight_makes_micro_batches_smaller_where_the_drain_is_short(clock: Clock) -> None:
-    pace = Pace(512, max_in_flight=4, in_flight_s=15)
+    pace = BatchSizer(512, max_in_flight=4, in_flight_s=15)
     assert run(pace, clock, per_s=200) == 400
     pace.max_in_flight = 60
     assert run(pace, clock, per_s=200) == 50
@@ -65,20 +65,20 @@ def test_more_in_flight_makes_micro_batches_smaller_where_the_drain_is_short(clo
 
 def test_answers_that_come_together_count_together(clock: Clock) -> None:
     """Two micro-batches joined on the device: the second takes no time of its own."""
-    pace = Pace(512, 4, 15)
+    pace = BatchSizer(512, 4, 15)
     for _ in range(8):
         received_at = clock.now
         clock.now += 4.0
         pace.shipped(100, received_at)
         pace.shipped(100, received_at)
-    assert pace.records() == 200 / 4 * BATCH_S
+    assert pace.next_size() == 200 / 4 * BATCH_S
 
 
 def test_idle_time_is_not_the_models(clock: Clock) -> None:
-    pace = Pace(512, 4, 15)
+    pace = BatchSizer(512, 4, 15)
     for _ in range(8):
         clock.now += 60
         received_at = clock.now
         clock.now += 0.01
         pace.shipped(1, received_at)
-    assert pace.records() == 200
+    assert pace.next_size() == 200

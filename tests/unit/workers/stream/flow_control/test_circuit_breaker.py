@@ -28,8 +28,8 @@ class FakeTransactions:
     def send(self, topic: str, record: Any) -> Any:
         return self._bench.producer.send(topic, *record)
 
-    def send_all(self, topic: str, records: Any) -> list[Any]:
-        return self._bench.producer.send_all(topic, records)
+    def send_batch(self, topic: str, records: Any) -> list[Any]:
+        return self._bench.producer.send_batch(topic, records)
 
     def announce(self, records: int) -> None: ...
 
@@ -79,7 +79,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
         breaker = {**LIMITS, **more.pop("breaker", {})}
         made.append(Bench(breaker=breaker, transaction_interval_ms=10, **more))
         made[-1].classifier = FakeClassifier(Repairable())
-        made[-1].pipeline._classifiers = made[-1].pipeline.gate._classifiers = {"m": made[-1].classifier}
+        made[-1].pipeline._classifiers = made[-1].pipeline.breaker._classifiers = {"m": made[-1].classifier}
         if request.param == "exactly_once":
             exactly_once(made[-1])
         return made[-1]
@@ -90,9 +90,9 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
 
 
 def held(bench: Bench) -> None:
-    bench.turn_until(lambda: bench.pipeline.gate.held is not None)
+    bench.turn_until(lambda: bench.pipeline.breaker.held is not None)
     for _ in range(20):
-        bench.pipeline.turn(accept=True)
+        bench.pipeline.run_once(accept=True)
 
 
 def done(bench: Bench) -> int:
@@ -104,7 +104,7 @@ def test_the_breakers_time_is_not_the_models(make: Callable[..., Bench]) -> None
     """Even where it has asked again before it let go."""
     bench = make(breaker={"probe_s": 0.05})
     bench.feed(POISON, POISON, POISON, POISON)
-    bench.turn_until(lambda: bench.pipeline.gate.held is not None)
+    bench.turn_until(lambda: bench.pipeline.breaker.held is not None)
     (batch,) = bench.pipeline._in_flight
     answered_at, now = batch.answered_at, time.monotonic()
     assert answered_at <= now
@@ -125,7 +125,7 @@ def test_what_would_trip_the_breaker_is_not_sent_and_nothing_behind_it_is(make: 
     assert len(bench.producer.sent) == 1
     assert bench.source.polls[-10:] == [True] * 10  # it stays in the group, and takes in no more
     assert bench.pipeline.oldest_s() == 0
-    assert "the model fails 3 of the next 4 messages (inference_failed 3)" in bench.pipeline.gate.alarm
+    assert "the model fails 3 of the next 4 messages (inference_failed 3)" in bench.pipeline.breaker.alarm
 
 
 def test_bad_messages_hold_nothing_back(make: Callable[..., Bench]) -> None:
@@ -145,7 +145,7 @@ def test_bad_messages_do_not_hide_a_broken_model(make: Callable[..., Bench]) -> 
     bench = make()
     bench.feed(*[BROKEN] * 96, *[POISON] * 4)
     held(bench)
-    assert "the model fails 4 of the next 4 messages" in bench.pipeline.gate.alarm
+    assert "the model fails 4 of the next 4 messages" in bench.pipeline.breaker.alarm
 
 
 def test_what_is_skipped_counts_neither_way(make: Callable[..., Bench]) -> None:
@@ -163,12 +163,12 @@ def test_an_operator_lets_it_pass_and_at_least_one_sample_more(make: Callable[..
     held(bench)
     released = time.monotonic()
     time.sleep(0.05)
-    assert bench.pipeline.gate.resume() == 4
-    assert bench.pipeline.gate.resume() is None
+    assert bench.pipeline.breaker.resume() == 4
+    assert bench.pipeline.breaker.resume() is None
     bench.feed(*[POISON] * 4, first=4)
     bench.run_dry()
     assert len(bench.producer.letters()) == 8
-    assert bench.pipeline.gate.released_at > released
+    assert bench.pipeline.breaker.released_at > released
     bench.feed(*[POISON] * 4, first=8)
     held(bench)
     assert len(bench.producer.letters()) == 8
@@ -196,7 +196,7 @@ def test_a_model_that_is_away_is_no_repaired_one(make: Callable[..., Bench]) -> 
     bench.classifier.fail_next = 3
     bench.turn_until(lambda: len(bench.classifier.calls) > 6)
     assert bench.producer.sent == []
-    assert bench.pipeline.gate.resume() == 4
+    assert bench.pipeline.breaker.resume() == 4
     bench.run_dry()
     assert len(bench.producer.letters()) == 4
 
@@ -217,12 +217,12 @@ def test_partitions_that_are_taken_away_do_not_wait_for_what_is_held(make: Calla
     bench.feed(GOOD)
     bench.feed(*[POISON] * 4, first=1)
     held(bench)
-    bench.source.ownership.on_partitions_revoked({A})
+    bench.source.assignment.on_partitions_revoked({A})
     polls = len(bench.source.polls)
     bench.turn_until(lambda: len(bench.source.polls) > polls)
     assert done(bench) == 1
     bench.turn_until(bench.pipeline.drained)  # the next owner's breaker has the word
-    assert bench.pipeline.gate.held is None
+    assert bench.pipeline.breaker.held is None
     assert len(bench.producer.sent) == 1
 
 
@@ -231,8 +231,8 @@ def test_what_was_lost_is_given_up_and_the_rest_goes_on(make: Callable[..., Benc
     bench.classifier.gate.clear()
     bench.feed(GOOD)
     bench.turn_until(lambda: not bench.source.waiting)
-    bench.source.ownership.on_partitions_lost({A})
-    bench.source.ownership.on_partitions_assigned([A])
+    bench.source.assignment.on_partitions_lost({A})
+    bench.source.assignment.on_partitions_assigned([A])
     bench.feed(GOOD)
     bench.classifier.gate.set()
     bench.run_dry()
@@ -249,7 +249,7 @@ def test_who_owes_something_is_named(make: Callable[..., Bench]) -> None:
     bench.turn_until(lambda: len(bench.producer.sent) == 3)
     assert [*bench.pipeline.awaited()] == ["topic dlq"]
     bench.producer.acks[1].success(None)
-    bench.pipeline.turn(accept=True)
+    bench.pipeline.run_once(accept=True)
     assert [*bench.pipeline.awaited()] == ["topic out"]
     bench.producer.acks[2].success(None)
     bench.producer.hold = False

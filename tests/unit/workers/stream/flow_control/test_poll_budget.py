@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.flow_control.poll_budget import FIRST_TURN_BYTES, MOST_TURN_BYTES, Budget, Room
+from labelstream.workers.stream.flow_control.poll_budget import FIRST_TURN_BYTES, MAX_TURN_BYTES, Budget, PollBudget
 
 MIB = 1 << 20
 
 
-def fill(room: Room, weight: int = MIB // 16) -> Room:
+def fill(room: PollBudget, weight: int = MIB // 16) -> PollBudget:
     while room.takes(weight):
         pass
     return room
 
 
 def test_what_does_not_fit_waits_with_all_that_follows_it() -> None:
-    room = Room(most=10)
+    room = PollBudget(most=10)
     assert [room.takes(weight) for weight in (4, 6)] == [True, True]
     assert (room.taken, room.full) == (10, False)
     assert not room.takes(1)
@@ -52,7 +52,7 @@ def test_a_turn_gets_more_as_long_as_it_is_short_and_more_is_there() -> None:
     assert fill(budget.room(0)).taken == FIRST_TURN_BYTES
     for _ in range(10):
         budget.turned(fill(budget.room(0)), 0.1)
-    assert fill(budget.room(0)).taken == MOST_TURN_BYTES
+    assert fill(budget.room(0)).taken == MAX_TURN_BYTES
     budget = Budget(1 << 30)
     small = budget.room(0)
     assert small.takes(100)

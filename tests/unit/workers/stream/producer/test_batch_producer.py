@@ -19,15 +19,15 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.codec.encode import Outgoing
-from labelstream.workers.stream.producer.batch_producer import Ack, BulkProducer
+from labelstream.workers.stream.codec.encode import ProducerRecord
+from labelstream.workers.stream.producer.batch_producer import Ack, BatchProducer
 
 TOPIC, PARTITIONS = "t", (0, 1, 2, 5)
 Found = dict[int, list[list[tuple[Any, ...]]]]
 
 records = st.lists(
     st.builds(
-        Outgoing,
+        ProducerRecord,
         value=st.one_of(st.none(), st.binary(max_size=200)),
         key=st.binary(max_size=20),
         headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2),
@@ -38,7 +38,7 @@ records = st.lists(
 )
 
 
-class Offline(BulkProducer):
+class Offline(BatchProducer):
     """As KafkaProducer's constructor leaves it, but for the network: nobody takes what lies in it."""
 
     def __init__(self, **more: Any) -> None:
@@ -79,9 +79,9 @@ def written(batch: Any) -> list[tuple[Any, ...]]:
 
 
 @given(records, st.sampled_from([100, 400, 100_000]))
-def test_the_same_batches_as_by_turns(sent: list[Outgoing], batch_size: int) -> None:
+def test_the_same_batches_as_by_turns(sent: list[ProducerRecord], batch_size: int) -> None:
     bulk, by_turns = producing(batch_size=batch_size), producing(batch_size=batch_size)
-    acks = bulk.send_all(TOPIC, sent)
+    acks = bulk.send_batch(TOPIC, sent)
     for record in sent:
         by_turns.send(TOPIC, *record)
     assert found(bulk) == found(by_turns)
@@ -96,17 +96,17 @@ def test_the_same_batches_as_by_turns(sent: list[Outgoing], batch_size: int) -> 
 
 def test_a_second_call_goes_on_where_the_first_one_ended() -> None:
     producer = producing()
-    one, other = Outgoing(b"1", None, [], 1), Outgoing(b"2", None, [], 1)
-    producer.send_all(TOPIC, [one])
+    one, other = ProducerRecord(b"1", None, [], 1), ProducerRecord(b"2", None, [], 1)
+    producer.send_batch(TOPIC, [one])
     producer.send(TOPIC, b"between", None, [], 1)
-    producer.send_all(TOPIC, [other])
+    producer.send_batch(TOPIC, [other])
     assert [[record[3] for record in batch] for batch in found(producer)[1]] == [[b"1", b"between", b"2"]]
 
 
 def test_what_has_no_key_goes_where_there_is_a_leader() -> None:
     random.seed(1)
     producer = producing()
-    producer.send_all(TOPIC, [Outgoing(b"v", None, [])] * 50)
+    producer.send_batch(TOPIC, [ProducerRecord(b"v", None, [])] * 50)
     assert {number: len(queue[0]) > 10 for number, queue in found(producer).items()} == {0: True, 5: True}
 
 
@@ -114,27 +114,27 @@ def test_the_sender_is_told_of_new_and_of_full_batches() -> None:
     producer = producing(batch_size=1_000)
     woken: list[int] = []
     producer._sender = SimpleNamespace(wakeup=lambda: woken.append(1))
-    small = Outgoing(b"v", None, [], 1)
-    producer.send_all(TOPIC, [small])
+    small = ProducerRecord(b"v", None, [], 1)
+    producer.send_batch(TOPIC, [small])
     assert len(woken) == 1
-    producer.send_all(TOPIC, [small])
+    producer.send_batch(TOPIC, [small])
     assert len(woken) == 1
-    producer.send_all(TOPIC, [small] * 1_000)
+    producer.send_batch(TOPIC, [small] * 1_000)
     assert len(woken) == 2
-    producer.send_all(TOPIC, [small, Outgoing(b"v", None, [], 2)])
+    producer.send_batch(TOPIC, [small, ProducerRecord(b"v", None, [], 2)])
     assert len(woken) == 3
 
 
 def test_nothing_is_sent_of_what_cannot_be_sent_as_a_whole() -> None:
     producer = producing(max_request_size=1_000)
-    good = Outgoing(b"v", b"k", [])
+    good = ProducerRecord(b"v", b"k", [])
     with pytest.raises(MessageSizeTooLargeError):
-        producer.send_all(TOPIC, [good, Outgoing(b"v" * 1_000, b"k", [])])
+        producer.send_batch(TOPIC, [good, ProducerRecord(b"v" * 1_000, b"k", [])])
     with pytest.raises(ValueError, match="no partition 3"):
-        producer.send_all(TOPIC, [good, good._replace(partition=3)])
+        producer.send_batch(TOPIC, [good, good._replace(partition=3)])
     producer._metadata.partitions_for_topic = lambda topic: set()
     with pytest.raises(KafkaTimeoutError):
-        producer.send_all(TOPIC, [good])
+        producer.send_batch(TOPIC, [good])
     assert found(producer) == {}
 
 
@@ -143,7 +143,7 @@ def test_a_closed_producer_takes_nothing() -> None:
     for closed in (producer, producer._accumulator):
         closed._closed = True
         with pytest.raises(IllegalStateError):
-            producer.send_all(TOPIC, [Outgoing(b"v", b"k", [])])
+            producer.send_batch(TOPIC, [ProducerRecord(b"v", b"k", [])])
         closed._closed = False
     assert producer._accumulator._appends_in_progress.get() == 0
     assert found(producer) == {}
@@ -156,12 +156,14 @@ def test_a_partition_is_in_the_transaction_before_its_records_are_there() -> Non
         is_transactional=lambda: True,
         maybe_add_partition_to_transaction=lambda partition: seen.append((partition, len(batches(producer)))),
     )
-    producer.send_all(TOPIC, [Outgoing(b"v", None, [], 5), Outgoing(b"v", None, [], 0), Outgoing(b"v", None, [], 5)])
+    producer.send_batch(
+        TOPIC, [ProducerRecord(b"v", None, [], 5), ProducerRecord(b"v", None, [], 0), ProducerRecord(b"v", None, [], 5)]
+    )
     assert seen == [(TopicPartition(TOPIC, 5), 0), (TopicPartition(TOPIC, 0), 1)]
 
 
 def sent(producer: Any, count: int) -> tuple[list[Ack], Any]:
-    acks = producer.send_all(TOPIC, [Outgoing(b"%d" % number, None, [], 1) for number in range(count)])
+    acks = producer.send_batch(TOPIC, [ProducerRecord(b"%d" % number, None, [], 1) for number in range(count)])
     [batch] = batches(producer)[1]
     return acks, batch
 

@@ -7,16 +7,16 @@ from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, 
 
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
 from labelstream.workers.stream.batch import Item
-from labelstream.workers.stream.producer.produced_batch import Shipment, acknowledged
+from labelstream.workers.stream.producer.produced_batch import ProducedBatch, acknowledged
 from labelstream.workers.stream.producer.send_errors import not_taken, stream_error
 from tests.unit.workers.stream.test_pipeline import Ack, record
 
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 
 
-def shipment(*sent: tuple[int, bytes | None, bool]) -> Shipment:
+def shipment(*sent: tuple[int, bytes | None, bool]) -> ProducedBatch:
     """Offset, key, and whether the broker has it."""
-    made, progress = Shipment(SimpleNamespace(items=[])), SimpleNamespace()  # type: ignore[arg-type]
+    made, progress = ProducedBatch(SimpleNamespace(items=[])), SimpleNamespace()  # type: ignore[arg-type]
     for offset, key, taken in sent:
         ack: Any = Ack()
         if taken:
@@ -27,7 +27,7 @@ def shipment(*sent: tuple[int, bytes | None, bool]) -> Shipment:
     return made
 
 
-def offsets(*shipments: Shipment, same_partition: bool = False) -> list[int]:
+def offsets(*shipments: ProducedBatch, same_partition: bool = False) -> list[int]:
     return sorted(offset for _, (_, _, offset) in acknowledged(shipments, same_partition))
 
 

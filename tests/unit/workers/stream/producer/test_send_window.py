@@ -16,7 +16,14 @@ from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.producer import destinations
 from labelstream.workers.stream.producer import send_window as flow
 from labelstream.workers.stream.producer.destinations import Destinations
-from labelstream.workers.stream.producer.send_window import FIRST_BYTES, LEAST_BYTES, MOST_BYTES, SLOW_S, Flow, Throttle
+from labelstream.workers.stream.producer.send_window import (
+    FIRST_BYTES,
+    MAX_BYTES,
+    MIN_BYTES,
+    SLOW_S,
+    SendWindow,
+    Throttle,
+)
 from tests.unit.workers.stream.delivery.test_exactly_once import Bench as Transactions
 from tests.unit.workers.stream.delivery.test_exactly_once import PaperProducer
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
@@ -27,7 +34,7 @@ SETTINGS = PipelineSettings(input="in", output="out", dead_letter="dlq", model="
 
 class TestFlow:
     @staticmethod
-    def fill(flow: Flow, clock: Clock, took_s: float, more_s: float = 0.0) -> None:
+    def fill(flow: SendWindow, clock: Clock, took_s: float, more_s: float = 0.0) -> None:
         """All that there is room for goes out at once, and is acknowledged."""
         sent_at, size = clock.now, flow.limit
         flow.sent(size)
@@ -38,17 +45,17 @@ class TestFlow:
 
     def test_a_quick_topic_soon_has_all_that_is_ever_on_its_way(self) -> None:
         clock = Clock()
-        flow = Flow(clock)
+        flow = SendWindow(clock)
         assert flow.room() == FIRST_BYTES
         for _ in range(8):
             self.fill(flow, clock, 0.01)
-        assert flow.room() == MOST_BYTES
+        assert flow.room() == MAX_BYTES
         self.fill(flow, clock, 0.01)
-        assert flow.room() == MOST_BYTES
+        assert flow.room() == MAX_BYTES
 
     def test_little_that_is_quick_says_nothing_of_much(self) -> None:
         clock = Clock()
-        flow = Flow(clock)
+        flow = SendWindow(clock)
         for _ in range(8):
             flow.sent(1_000)
             flow.took(clock.now)
@@ -58,13 +65,13 @@ class TestFlow:
     @pytest.mark.parametrize(("took_s", "more_s"), [(2 * SLOW_S, 0.0), (0.0, 2 * SLOW_S)])
     def test_what_takes_twice_as_long_is_halved(self, took_s: float, more_s: float) -> None:
         clock = Clock()
-        flow = Flow(clock)
+        flow = SendWindow(clock)
         self.fill(flow, clock, took_s, more_s)
         assert flow.limit == FIRST_BYTES // 2
 
     def test_what_was_sent_together_is_one_sign(self) -> None:
         clock = Clock()
-        flow = Flow(clock)
+        flow = SendWindow(clock)
         sent_at = clock.now
         clock.now += 2 * SLOW_S
         for _ in range(10):
@@ -73,13 +80,13 @@ class TestFlow:
 
     def test_it_never_ends(self) -> None:
         clock = Clock()
-        flow = Flow(clock)
+        flow = SendWindow(clock)
         for _ in range(20):
             flow.overdue()
-        assert flow.room() == LEAST_BYTES
+        assert flow.room() == MIN_BYTES
 
     def test_pieces_are_no_smaller_than_half_of_what_may_be_on_its_way(self) -> None:
-        flow = Flow(Clock())
+        flow = SendWindow(Clock())
         flow.sent(FIRST_BYTES // 2 + 1)
         assert flow.room() == 0
         flow.done(1)
@@ -171,7 +178,7 @@ def test_what_was_taken_away_before_stays_out_of_both_parts() -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little is on its way at any time."""
     monkeypatch.setattr(flow, "FIRST_BYTES", 4_000)
-    monkeypatch.setattr(flow, "MOST_BYTES", 4_000)
+    monkeypatch.setattr(flow, "MAX_BYTES", 4_000)
 
 
 @pytest.mark.usefixtures("small")
@@ -183,7 +190,7 @@ def test_what_is_unacknowledged_stays_below_its_bound_and_polls_pause(request: p
         bench.feed(*[message("a", id=number) for number in range(20)], first=20 * number)
     bench.turn_until(lambda: len(bench.producer.acks) >= 4)
     for _ in range(30):
-        bench.pipeline.turn(True)
+        bench.pipeline.run_once(True)
     unacknowledged = sum(len(value) for _, value, *_ in bench.producer.sent)
     assert 2_000 < unacknowledged <= 4_000
     assert bench.source.polls[-3:] == [True] * 3
@@ -230,8 +237,8 @@ def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smal
     bench = Transactions(commit_timeout_s=0.3)
     request.addfinalizer(bench.classifier.close)
     lost = bench.broker.producers[0]
-    original: Callable[..., Any] = lost.send_all
-    original_of = PaperProducer.send_all
+    original: Callable[..., Any] = lost.send_batch
+    original_of = PaperProducer.send_batch
 
     def never_acknowledged(topic: str, records: Any) -> Any:
         return [SimpleNamespace(is_done=False, add_both=lambda call: None) for _ in original(topic, records)]

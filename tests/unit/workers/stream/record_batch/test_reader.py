@@ -16,8 +16,8 @@ from kafka.record import MemoryRecords
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
-from labelstream.workers.stream.flow_control.poll_budget import Room
-from labelstream.workers.stream.record_batch.limits import MOST_HEADER_BYTES, MOST_HEADERS
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
+from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
@@ -31,7 +31,7 @@ LIE = framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"sho
 def read(log: bytes, at: int = 0, limit: int = MIB, **more: Any) -> tuple[list[ConsumerRecord], int]:
     """The records, and the offset that is fetched next. Nothing may halt."""
     corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, Room, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
+    records = _GuardedRecords(corrupt, PollBudget, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
     found: list[ConsumerRecord] = []
     while records:
         found += records.take(3)
@@ -308,8 +308,8 @@ def test_whatever_byte_of_an_old_set_is_another(codec: int, magic: int, data: st
 @pytest.mark.parametrize(
     ("number", "content"),
     [
-        (MOST_HEADERS + 1, b""),
-        (1, bytes(MOST_HEADER_BYTES)),
+        (MAX_HEADERS + 1, b""),
+        (1, bytes(MAX_HEADER_BYTES)),
         (300_000, None),
     ],
 )
@@ -326,9 +326,9 @@ def test_headers_that_are_too_many_are_counted_and_not_read(number: int, content
 
 
 def test_as_many_headers_as_there_may_be_are_read() -> None:
-    headers = [(b"n", bytes(MOST_HEADER_BYTES // MOST_HEADERS - 5))] * MOST_HEADERS
+    headers = [(b"n", bytes(MAX_HEADER_BYTES // MAX_HEADERS - 5))] * MAX_HEADERS
     (found,) = between([record(0, b"v", headers=headers)], 1)
-    assert len(found.headers) == MOST_HEADERS
+    assert len(found.headers) == MAX_HEADERS
 
 
 def test_readers_of_whole_records_get_all_headers() -> None:

@@ -8,38 +8,38 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from labelstream.workers.errors import Refused, StreamError
+from labelstream.workers.errors import CommandRefused, StreamError
 from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.flow_control.failure_window import Breaker
+from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
-from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, Answer, Commands
-from labelstream.workers.stream.supervision.stall_detector import StallWatch, Standing, Watch
+from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, CommandAnswer, Commands
+from labelstream.workers.stream.supervision.stall_detector import StallDetector, Standing, Watch
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 
 class TestBreaker:
     def test_it_needs_a_sample_and_a_share(self) -> None:
-        breaker = Breaker(BreakerSettings(min_messages=100), Clock())
+        breaker = FailureRateWindow(BreakerSettings(min_messages=100), Clock())
         assert breaker.admits(99, 99)
         assert not breaker.admits(1, 1)
         assert breaker.tripped
-        breaker = Breaker(BreakerSettings(min_messages=100), Clock())
+        breaker = FailureRateWindow(BreakerSettings(min_messages=100), Clock())
         assert breaker.admits(60, 0)
         assert breaker.admits(60, 60)
         assert not breaker.admits(10, 10)
 
     def test_what_is_old_does_not_count(self) -> None:
         clock = Clock()
-        breaker = Breaker(BreakerSettings(min_messages=100, window_s=60), clock)
+        breaker = FailureRateWindow(BreakerSettings(min_messages=100, window_s=60), clock)
         assert breaker.admits(99, 99)
         clock.now += 61
         assert breaker.admits(99, 99)
 
     def test_good_ones_pass_whatever_went_before(self) -> None:
         clock = Clock()
-        breaker = Breaker(BreakerSettings(min_messages=10), clock)
+        breaker = FailureRateWindow(BreakerSettings(min_messages=10), clock)
         assert breaker.admits(100, 0)
         clock.now += 30
         assert breaker.admits(90, 90)
@@ -48,7 +48,7 @@ class TestBreaker:
         assert not breaker.admits(5, 5)
 
     def test_a_reset_lasts_for_a_sample(self) -> None:
-        breaker = Breaker(BreakerSettings(min_messages=10), Clock())
+        breaker = FailureRateWindow(BreakerSettings(min_messages=10), Clock())
         assert not breaker.admits(10, 10)
         breaker.reset(grace=10)
         assert breaker.admits(9, 9)
@@ -56,21 +56,21 @@ class TestBreaker:
         assert not breaker.admits(1, 1)
 
     def test_once_tripped_no_sample_is_needed_until_something_passes(self) -> None:
-        breaker = Breaker(BreakerSettings(min_messages=10), Clock())
+        breaker = FailureRateWindow(BreakerSettings(min_messages=10), Clock())
         assert not breaker.admits(10, 10)
         assert not breaker.admits(1, 1)
         assert breaker.admits(1, 0)
         assert breaker.admits(1, 1)
 
     def test_it_can_be_turned_off(self) -> None:
-        assert Breaker(BreakerSettings(max_share=1, min_messages=1), Clock()).admits(1_000, 1_000)
-        assert not Breaker(BreakerSettings(max_share=0, min_messages=1), Clock()).admits(1_000, 1)
+        assert FailureRateWindow(BreakerSettings(max_share=1, min_messages=1), Clock()).admits(1_000, 1_000)
+        assert not FailureRateWindow(BreakerSettings(max_share=0, min_messages=1), Clock()).admits(1_000, 1)
 
 
 class TestStalls:
     def test_only_who_has_something_to_do_stalls(self) -> None:
         clock = Clock()
-        watch = StallWatch(300, clock)
+        watch = StallDetector(300, clock)
 
         def look(*standings: Standing) -> list[str]:
             return watch.stalled(standings)
@@ -88,7 +88,7 @@ class TestStalls:
 
     def test_what_moves_does_not_stall(self) -> None:
         clock = Clock()
-        watch = StallWatch(10, clock)
+        watch = StallDetector(10, clock)
         for done in range(100):
             clock.now += 9
             assert watch.stalled([Standing("t:0", done, behind=True)]) == []
@@ -101,7 +101,7 @@ class TestWatch:
         gate = SimpleNamespace(held=None, alarm="paused: all of them")
         vars(gate).update(pipeline.pop("gate", {}))
         source: Any = SimpleNamespace(
-            ownership=SimpleNamespace(held=lambda: [progress]),
+            assignment=SimpleNamespace(held=lambda: [progress]),
             behind=lambda progress: 4,
             halted=lambda: pipeline.pop("halted", {}),
         )
@@ -176,7 +176,7 @@ class TestCommands:
         commands.obey(self.saying(None))
         assert not answer.done()
         commands.obey(self.saying("gone on"))
-        assert answer.result(0) == Answer("done", "gone on")
+        assert answer.result(0) == CommandAnswer("done", "gone on")
         commands.obey(self.saying("again?"))
 
     def test_one_that_is_too_late_is_not_obeyed(self) -> None:
@@ -193,10 +193,10 @@ class TestCommands:
             answer = commands.take(self.COMMAND, 30)
 
             def refuse(command: object, ours: bool = ours) -> str | None:
-                raise Refused("no", ours)
+                raise CommandRefused("no", ours)
 
             commands.obey(refuse)
-            assert answer.result(0) == Answer(status, "no")  # type: ignore[arg-type]
+            assert answer.result(0) == CommandAnswer(status, "no")  # type: ignore[arg-type]
 
     def test_the_end_answers_all(self) -> None:
         commands = Commands(Clock())

@@ -2,25 +2,25 @@
 
 import pytest
 
-from labelstream.workers.stream.supervision import restart_backoff as restarts
-from labelstream.workers.stream.supervision.restart_backoff import Restarts
+from labelstream.workers.stream.supervision import restart_backoff
+from labelstream.workers.stream.supervision.restart_backoff import RestartBackoff
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(restarts.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(restart_backoff.time, "monotonic", lambda: now[0])
     return now
 
 
-def run(restarts_: Restarts, clock: list[float], lasts_s: float, delivers: int) -> float:
+def run(restarts_: RestartBackoff, clock: list[float], lasts_s: float, delivers: int) -> float:
     restarts_.began(0)
     clock[0] += lasts_s
     return restarts_.ended(delivers)
 
 
 def test_pauses_double_up_to_half_a_minute(clock: list[float]) -> None:
-    fresh = Restarts()
+    fresh = RestartBackoff()
     assert [run(fresh, clock, 1, 0) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
 
 
@@ -28,15 +28,15 @@ def test_pauses_double_up_to_half_a_minute(clock: list[float]) -> None:
 def test_only_a_long_run_that_delivered_begins_anew(
     clock: list[float], lasts_s: float, delivers: int, pause_s: float
 ) -> None:
-    tried = Restarts()
+    tried = RestartBackoff()
     for _ in range(2):
         run(tried, clock, 1, 0)
     assert run(tried, clock, lasts_s, delivers) == pause_s
 
 
 def test_too_many_in_a_row_are_counted_until_a_run_has_partitions(clock: list[float]) -> None:
-    tried = Restarts()
-    for _ in range(restarts.MOST_IN_ROW):
+    tried = RestartBackoff()
+    for _ in range(restart_backoff.MAX_IN_ROW):
         run(tried, clock, 1, 0)
     assert not tried.too_many()
     run(tried, clock, 1, 0)

@@ -16,16 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.backends.openvino import backend as openvino_backend
-from labelstream.workers.engine.backends.openvino import cache, conversion
+from labelstream.workers.engine.backends.openvino import cache, conversion, parity_check, quantization, selection
 from labelstream.workers.engine.backends.openvino import loader as openvino_loading
-from labelstream.workers.engine.backends.openvino import parity_check as verifying
-from labelstream.workers.engine.backends.openvino import quantization as quantizing
-from labelstream.workers.engine.backends.openvino import selection as choice
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
 from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batching import PaddedBatch
-from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
@@ -40,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Each test has a cache of its own, and `auto` is what it is for users."""
     folder = tmp_path_factory.mktemp("kept")
     monkeypatch.setattr(cache, "cached_assets_path", lambda *_, **__: folder)
-    monkeypatch.setattr(loading, "takes_openvino", choice.takes_openvino)
+    monkeypatch.setattr(loader, "takes_openvino", selection.takes_openvino)
     return folder
 
 
@@ -66,7 +63,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("the weights are loaded")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loading, "_load_model", loaded)
+        patch.setattr(loader, "_load_model", loaded)
         yield
 
 
@@ -78,7 +75,7 @@ def test_auto_takes_it_on_a_cpu(model_folder: Folders) -> None:
 def test_without_the_package_torch_runs_the_model(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(choice, "missing_package", lambda *names: names[-1])
+    monkeypatch.setattr(selection, "missing_package", lambda *names: names[-1])
     with caplog.at_level(logging.INFO):
         assert isinstance(load(str(model_folder("bert")), options())[1], TorchBackend)
     assert 'pip install "labelstream[openvino]"' in caplog.text
@@ -95,8 +92,8 @@ def test_what_cannot_be_is_refused(model_folder: Folders) -> None:
     gpu = torch.device("cuda")
     for more, named in (({"backend": "openvino"}, "backend openvino"), ({"quantize": "int8"}, "quantize int8")):
         with pytest.raises(ModelError, match=f"{named} is for CPUs, and the device is cuda; set device to cpu"):
-            choice.takes_openvino("m", ModelOptions(**more), gpu)
-    assert not choice.takes_openvino("m", ModelOptions(), gpu)
+            selection.takes_openvino("m", ModelOptions(**more), gpu)
+    assert not selection.takes_openvino("m", ModelOptions(), gpu)
 
 
 @pytest.mark.parametrize("how", ["raises", "differs", "another shape"])
@@ -195,10 +192,10 @@ def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path
 
 
 def test_int8_makes_no_number_of_nan(model_folder: Folders, tmp_path: Path) -> None:
-    quantizing._check_weights(_converted(model_folder("distilbert")))
+    quantization._check_weights(_converted(model_folder("distilbert")))
     folder = _with_nan(model_folder("distilbert"), tmp_path, 1)
     with pytest.raises(ValueError, match="holds NaN"):
-        quantizing.quantize(_converted(folder), load(str(folder), options(backend="torch"))[0], REQUESTS, (), 0)
+        quantization.quantize(_converted(folder), load(str(folder), options(backend="torch"))[0], REQUESTS, (), 0)
 
 
 def _with_nan(folder: Path, tmp_path: Path, token: int) -> Path:
@@ -247,7 +244,7 @@ def test_the_comparison_with_torch_has_type_ids(model_folder: Folders, monkeypat
         given.append(int(found["token_type_ids"].max()))
         return found
 
-    monkeypatch.setattr(verifying, "arrays", seen)
+    monkeypatch.setattr(parity_check, "arrays", seen)
     load(str(model_folder("bert")), options())
     assert given == [0, 1, 1]
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelstream.workers.engine.backends.pytorch.attention_blocks import BLOCK, blocks_of, count_blocks
-from labelstream.workers.engine.backends.pytorch.buckets import MOST_TOKENS, Shapes, fill_up, layout_of
+from labelstream.workers.engine.backends.pytorch.buckets import MAX_TOKENS, ShapeBuckets, fill_up, layout_of
 
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 
@@ -28,10 +28,10 @@ def test_blocks_are_all_queries_once_each_with_the_keys_of_its_sequence(lengths:
 @given(lengths=LENGTHS, budget=st.sampled_from([16, 500, 4_096, 16_384, 100_000]))
 @settings(deadline=None)
 def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: np.ndarray, budget: int) -> None:
-    shapes, tokens, blocks = Shapes(budget), int(lengths.sum()), count_blocks(lengths)
+    shapes, tokens, blocks = ShapeBuckets(budget), int(lengths.sum()), count_blocks(lengths)
     shape = shapes.fitting(tokens, blocks)
     if shape is None:
-        assert tokens > min(budget, MOST_TOKENS) or 16 * tokens > budget
+        assert tokens > min(budget, MAX_TOKENS) or 16 * tokens > budget
         return
     assert shape in shapes.all()
     assert tokens <= shape.tokens <= max(64, 4 * tokens)
@@ -42,22 +42,22 @@ def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: n
 
 
 def test_there_are_few_shapes_the_largest_first() -> None:
-    every = Shapes(16_384).all()
+    every = ShapeBuckets(16_384).all()
     assert len(every) == len(set(every)) == 4 + 3 * 16
     assert every[0] == (16_384, 16_384 // 4 + 16)
     assert every == sorted(every, reverse=True)
-    assert Shapes(1_000_000).all()[0].tokens == MOST_TOKENS
+    assert ShapeBuckets(1_000_000).all()[0].tokens == MAX_TOKENS
 
 
 def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
-    assert Shapes(16_384).fitting(16_300, 580) == (16_384, 16_384 // 24 + 16)
-    assert Shapes(16_384).fitting(16_300, 1_200) == (16_384, 16_384 // 10 + 16)
-    assert Shapes(16_384).fitting(16_385, 580) is None
-    assert Shapes(16_384).fitting(16_000, 5_000) is None  # texts of three tokens
-    assert Shapes(16_384).fitting(3_000, 1_000) == (4_096, 4_096 // 4 + 16)
-    assert Shapes(16_384).fitting(51, 17) == (64, 64 // 4 + 16)
-    assert Shapes(16_384).fitting(300, 250) == (1_024, 1_024 // 4 + 16)
-    assert Shapes(16_384).fitting(300, 300) is None  # each of one token
+    assert ShapeBuckets(16_384).fitting(16_300, 580) == (16_384, 16_384 // 24 + 16)
+    assert ShapeBuckets(16_384).fitting(16_300, 1_200) == (16_384, 16_384 // 10 + 16)
+    assert ShapeBuckets(16_384).fitting(16_385, 580) is None
+    assert ShapeBuckets(16_384).fitting(16_000, 5_000) is None  # texts of three tokens
+    assert ShapeBuckets(16_384).fitting(3_000, 1_000) == (4_096, 4_096 // 4 + 16)
+    assert ShapeBuckets(16_384).fitting(51, 17) == (64, 64 // 4 + 16)
+    assert ShapeBuckets(16_384).fitting(300, 250) == (1_024, 1_024 // 4 + 16)
+    assert ShapeBuckets(16_384).fitting(300, 300) is None  # each of one token
 
 
 @pytest.mark.parametrize("typed", [False, True])
@@ -66,7 +66,7 @@ def test_what_fills_a_shape_up_is_of_no_sequence_of_the_batch(typed: bool) -> No
     arrays = {"ids": np.arange(5, 105), "positions": np.arange(100), "rows": np.array([3, 70, 99]), "lengths": lengths}
     if typed:
         arrays["type_ids"] = np.ones(100, np.int64)
-    shape = Shapes(4_096).fitting(100, 4)
+    shape = ShapeBuckets(4_096).fitting(100, 4)
     assert shape is not None
     filled = fill_up(arrays, shape, 1, 2)
     laid = layout_of(lengths)
@@ -89,7 +89,7 @@ def test_no_key_is_read_behind_the_last_token(lengths: np.ndarray) -> None:
     """Of sequences without tokens too, for which the kernel is told of one key."""
     tokens = int(lengths.sum())
     arrays = {name: np.zeros(tokens, np.int64) for name in ("ids", "positions")}
-    shape = Shapes(MOST_TOKENS).fitting(tokens, count_blocks(lengths))
+    shape = ShapeBuckets(MAX_TOKENS).fitting(tokens, count_blocks(lengths))
     if shape is None:
         return
     filled = fill_up({**arrays, "rows": np.zeros(len(lengths), np.int64), "lengths": lengths}, shape, 0, 0)

@@ -10,7 +10,7 @@ import torch
 
 from labelstream.workers.classifier import Embedding, Prediction, Request
 from labelstream.workers.engine.backends.pytorch import cuda_graphs as graphs_module
-from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaRecorder, Graphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, CudaRecorder, recorder_for
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference import predictor as predictor_module
 from labelstream.workers.errors import ModelError
@@ -33,7 +33,7 @@ def load(folder: Path, budget: int = 256, **options: Any) -> Engine:
 
 def test_a_recording_is_replayed_on_what_lies_there_now() -> None:
     recorder, x = Recorder(), torch.tensor([1.0, 2.0, 3.0])
-    graphs = Graphs(recorder)
+    graphs = CudaGraphs(recorder)
     graphs.record("a", lambda: x * 2.0)
     first = graphs.replay("a", 2)
     x.add_(1)

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from labelstream.workers.engine.backends.pytorch.fused_gelu import LinearGelu, fuse_gelu
-from labelstream.workers.engine.loading import loader as loading
+from labelstream.workers.engine.loading import loader
 from tests.models import FAMILIES, build
 
 Folders = Callable[[str], Path]
@@ -61,7 +61,7 @@ def test_a_gpu_gets_it_in_half_precision_and_never_cudnns_attention(
     before = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:
-        loading._prepare(model, torch.device(device))
+        loader._prepare(model, torch.device(device))
         assert torch.backends.cuda.cudnn_sdp_enabled() is cudnn
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)

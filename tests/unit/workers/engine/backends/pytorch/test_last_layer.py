@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, TargetLogits
-from labelstream.workers.engine.backends.pytorch.last_layer import LastLayer, narrow
+from labelstream.workers.engine.backends.pytorch.last_layer import LastLayer, prune_last_layer
 from labelstream.workers.engine.engine import Engine
 from tests.models import FAMILIES, build
 from tests.unit.workers.engine.support import unpadded_on_a_cpu
@@ -30,7 +30,7 @@ def loaded(folder: Path, **options: Any) -> Any:
 def test_families_that_are_known_are_narrowed_and_others_stay(model_folder: Folders, family: str) -> None:
     model = loaded(model_folder(family))
     whole = copy.deepcopy(model)
-    assert narrow(model) is (family in KNOWN)
+    assert prune_last_layer(model) is (family in KNOWN)
     assert any(isinstance(module, LastLayer) for module in model.modules()) is (family in KNOWN)
     ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(1))
     mask = (torch.arange(9) < torch.tensor([9, 7, 1, 2])[:, None]).long()
@@ -46,7 +46,7 @@ def test_families_that_are_known_are_narrowed_and_others_stay(model_folder: Fold
 def test_other_tokens_than_the_first(model_folder: Folders, family: str) -> None:
     model = loaded(model_folder(family))
     whole = copy.deepcopy(model)
-    narrow(model)
+    prune_last_layer(model)
     ids = torch.randint(5, 60, (3, 6), generator=torch.Generator().manual_seed(2))
     mask = (torch.arange(6) < torch.tensor([6, 3, 4])[:, None]).long()
     asked = torch.tensor([5, 0, 2])
@@ -57,7 +57,7 @@ def test_other_tokens_than_the_first(model_folder: Folders, family: str) -> None
 
 
 def test_attention_that_is_not_torchs_stays_whole(model_folder: Folders) -> None:
-    assert not narrow(loaded(model_folder("bert"), attn_implementation="eager"))
+    assert not prune_last_layer(loaded(model_folder("bert"), attn_implementation="eager"))
 
 
 @pytest.mark.parametrize("what", ["decoder", "causal", "no layers"])
@@ -66,7 +66,7 @@ def test_what_is_no_encoder_stays_whole(tmp_path: Path, what: str) -> None:
     model = loaded(build(tmp_path / "model", "bert", **settings))
     if what == "causal":  # whatever the config says
         model.base_model.encoder.layer[-1].attention.self.is_causal = True
-    assert not narrow(model)
+    assert not prune_last_layer(model)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -86,7 +86,7 @@ def test_a_layer_that_gives_something_else_stays_whole(
 
     layer.forward = another
     with caplog.at_level(logging.WARNING):
-        assert not narrow(model)
+        assert not prune_last_layer(model)
     assert model.base_model.encoder.layer[-1] is layer
     reason = "TypeError: another signature" if what == "raises" else "it gives something else"
     assert f"the last layer of this bert is not the one that is known, and runs for all tokens: {reason}" in caplog.text
@@ -128,5 +128,5 @@ def test_camembert_is_roberta() -> None:
     ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
         expected = model(ids).logits
-        assert narrow(model)
+        assert prune_last_layer(model)
         assert model(ids).logits == pytest.approx(expected, abs=1e-5)

@@ -13,13 +13,13 @@ import transformers
 
 from labelstream.workers.classifier import Embedding, Prediction, Request
 from labelstream.workers.engine.backends.pytorch import backend as torch_backend
-from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import layout_of
-from labelstream.workers.engine.backends.pytorch.heads import Reading
+from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference.batching import PackedBatch, PaddedBatch
+from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
 from tests.models import FAMILIES, TEXTS, build
 from tests.unit.workers.engine.support import unpadded_on_a_cpu
 from tests.unit.workers.engine.tasks.test_fill_mask import assert_same, masked
@@ -118,7 +118,7 @@ def test_a_model_that_answers_differently_without_padding_is_padded(
             raise RuntimeError("no kernel image")
         return torch.full_like(arguments[0], float("nan")) if what == "nan" else arguments[0]
 
-    monkeypatch.setattr(varlen, "_one_by_one", broken)
+    monkeypatch.setattr(varlen_attention, "_one_by_one", broken)
     folder = model_folder("electra")
     with caplog.at_level(logging.WARNING), unpadded_on_a_cpu(), Engine.load(str(folder), top_k=None, **PLAIN) as engine:
         assert not engine._predictor.packs
@@ -132,12 +132,12 @@ def test_a_mask_or_a_bias_is_never_dropped() -> None:
     layout = laid_out([3])
     for mask, more in ((torch.ones(1, 1, 1, 3), {}), (None, {"position_bias": q})):
         with pytest.raises(ValueError, match="neither a mask nor a bias"):
-            varlen.attend(torch.nn.Identity(), q, q, q, mask, layout=layout, **more)
+            varlen_attention.attend(torch.nn.Identity(), q, q, q, mask, layout=layout, **more)
 
 
-def laid_out(lengths: list[int]) -> varlen.Layout:
+def laid_out(lengths: list[int]) -> varlen_attention.Layout:
     arrays = layout_of(np.array(lengths))
-    return varlen.Layout(**{name: torch.from_numpy(values).int() for name, values in arrays.items()})
+    return varlen_attention.Layout(**{name: torch.from_numpy(values).int() for name, values in arrays.items()})
 
 
 def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,16 +160,16 @@ def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: 
         given.append((bias, most_q, more, len(ends) == len(starts)))
         return (plain(q[0], k[0], v[0], ends, starts, seqlen_k, scale)[None],)
 
-    plain = varlen._one_by_one
+    plain = varlen_attention._one_by_one
     query, key, value = (torch.randn(1, 2, 150, 8, generator=torch.Generator().manual_seed(i)) for i in range(3))
     layout = laid_out([100, 1, 49])
-    expected = varlen.attend(torch.nn.Identity(), query, key, value, None, layout=layout)[0]
-    once = varlen.attend_once(query[:, :, [0, 100, 101]], key, value, layout, 8**-0.5)
+    expected = varlen_attention.attend(torch.nn.Identity(), query, key, value, None, layout=layout)[0]
+    once = varlen_attention.attend_once(query[:, :, [0, 100, 101]], key, value, layout, 8**-0.5)
     monkeypatch.setattr(torch.ops.aten, "_efficient_attention_forward", kernel)
     on_gpu = (OnGpu(one) for one in (query, key, value))
-    assert torch.equal(varlen.attend(torch.nn.Identity(), *on_gpu, None, layout=layout)[0], expected)
+    assert torch.equal(varlen_attention.attend(torch.nn.Identity(), *on_gpu, None, layout=layout)[0], expected)
     on_gpu = (OnGpu(one) for one in (query[:, :, [0, 100, 101]], key, value))
-    assert torch.equal(varlen.attend_once(*on_gpu, layout, 8**-0.5), once)
+    assert torch.equal(varlen_attention.attend_once(*on_gpu, layout, 8**-0.5), once)
     assert given == [(None, 64, (0.0, 0, False), True), (None, 1, (0.0, 0, False), True)]
     assert once[0] == pytest.approx(expected[0, [0, 100, 101]], abs=1e-6)
 
@@ -194,7 +194,7 @@ def test_no_mask_is_made_where_nothing_is_padded_even_while_a_graph_is_captured(
 
 def test_padding_tokens_in_a_text_do_not_count() -> None:
     ids = np.array([0, 1, 5, 1, 1, 7, 0, 6, 2], np.int64)  # of two sequences, 6 and 3 tokens
-    batch = PackedBatch(ids, np.array([0, 1, 2, 3, 4, 5, 0, 1, 2]), np.array([0, 6]), np.array([6, 3]), None)
+    batch = UnpaddedBatch(ids, np.array([0, 1, 2, 3, 4, 5, 0, 1, 2]), np.array([0, 6]), np.array([6, 3]), None)
     assert positions_of(batch, None).tolist() == batch.positions.tolist()
     assert positions_of(batch, 1).tolist() == [2, 1, 3, 1, 1, 4, 2, 3, 4]
     assert positions_of(batch._replace(ids=ids + 9), 1).tolist() == (batch.positions + 2).tolist()
@@ -227,7 +227,7 @@ def test_what_asks_for_another_attention_is_padded(caplog: pytest.LogCaptureFixt
     config = SimpleNamespace(model_type="bert", _attn_implementation="eager")
     model, read = SimpleNamespace(config=config), SimpleNamespace()
     with caplog.at_level(logging.INFO):
-        assert packing_for("m", model, cast(Reading, read), TaskName.TEXT_CLASSIFICATION, "mean") is None
+        assert packing_for("m", model, cast(OutputHead, read), TaskName.TEXT_CLASSIFICATION, "mean") is None
     assert "m: batches are padded: the model asks for the attention eager" in caplog.text
 
 
