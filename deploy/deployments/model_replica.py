@@ -58,7 +58,7 @@ class ModelReplica:
             sys.setswitchinterval(GPU_SWITCH_S)
         measured = device.submit(self._predictor.measure).result()
         full_tokens = min(full_tokens_for(self._predictor.max_batch_tokens), max(1, int(measured * JOINED_S)))
-        self._joiner = DynamicBatcher(
+        self._batcher = DynamicBatcher(
             device,
             self._predictor.begin,
             full_tokens,
@@ -100,7 +100,7 @@ class ModelReplica:
         self._check_revision(revision)
         if not len(packed.lengths):
             raise InferenceError("a call without sequences")
-        return await asyncio.wrap_future(self._joiner.submit(packed, top_k, trace))
+        return await asyncio.wrap_future(self._batcher.submit(packed, top_k, trace))
 
     async def classify_apart(
         self, packed: RaggedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None
@@ -114,7 +114,7 @@ class ModelReplica:
         noted = threading.Event()
         try:
             return await asyncio.wrap_future(
-                self._joiner.submit_apart(packed, top_k, self._noted(ticket, noted), trace)
+                self._batcher.submit_apart(packed, top_k, self._noted(ticket, noted), trace)
             )
         except InferenceError as error:
             if noted.is_set():
@@ -143,7 +143,7 @@ class ModelReplica:
             "revision": self._description.revision,
             "max_batch_tokens": self._predictor.max_batch_tokens,
             **self._speed,
-            **self._joiner.counts(),
+            **self._batcher.counts(),
             # With what warming up has run, and what was run again after a failure.
             "run_tokens": self._predictor.tokens,
             "run_slots": self._predictor.slots,
@@ -152,7 +152,7 @@ class ModelReplica:
 
     async def check_health(self) -> None:
         """Serve's hook: raises when the device hangs, or has failed whole batches again and again."""
-        if self._joiner.busy_for_s() > self._stuck_s:
+        if self._batcher.busy_for_s() > self._stuck_s:
             raise InferenceError(f"one batch is running for more than {self._stuck_s:.0f} s")
-        if self._joiner.failed_in_row >= MAX_FAILURES_IN_ROW:
-            raise InferenceError(f"{self._joiner.failed_in_row} batches in a row have failed as a whole")
+        if self._batcher.failed_in_row >= MAX_FAILURES_IN_ROW:
+            raise InferenceError(f"{self._batcher.failed_in_row} batches in a row have failed as a whole")

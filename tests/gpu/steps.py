@@ -255,7 +255,7 @@ def _run(made: Predictor, parts: list[RaggedSequences], ahead: int) -> None:
 
 
 def whole_process() -> dict[str, Any]:
-    """What a replica's process does: an event loop that unpickles calls as Serve would hand them over, the joiner, the
+    """What a replica's process does: an event loop that unpickles calls as Serve would hand them over, the batcher, the
     device's thread. By texts a call, by Python's switch interval, and by what Serve's own Python takes a call."""
     made, whole = product.predictor(product.BUDGET), product.texts(COUNT)
     per_calls = (512, 2_048) if CUDA else (64,)
@@ -284,7 +284,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
     before = sys.getswitchinterval()
     sys.setswitchinterval(interval)
     device = ThreadPoolExecutor(1)
-    joiner = DynamicBatcher(device, made.begin, full_tokens_for(made.max_batch_tokens), 0.005, overlaps=CUDA)
+    batcher = DynamicBatcher(device, made.begin, full_tokens_for(made.max_batch_tokens), 0.005, overlaps=CUDA)
 
     async def serve() -> None:
         room = asyncio.Semaphore(40)
@@ -294,7 +294,7 @@ def _serve(made: Predictor, blobs: list[bytes], interval: float, python_ms: floa
                 end = time.perf_counter() + python_ms / 1e3
                 while time.perf_counter() < end:
                     sum(range(50))
-                scored = await asyncio.wrap_future(joiner.submit(pickle.loads(blob), 2))
+                scored = await asyncio.wrap_future(batcher.submit(pickle.loads(blob), 2))
                 pickle.dumps(scored, protocol=5)
 
         await asyncio.gather(*map(one, blobs))

@@ -68,10 +68,10 @@ def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InM
     start: Future[None] = Future()
     with ThreadPoolExecutor(1) as device:
         device.submit(start.result)
-        joiner = DynamicBatcher(
+        batcher = DynamicBatcher(
             device, lambda packed, top_k: lambda: by_length(packed, top_k, ""), 100, 0.0, span=tracing.forward
         )
-        answers = [joiner.submit(PACKED, 1, trace) for trace in (*parents, None)]
+        answers = [batcher.submit(PACKED, 1, trace) for trace in (*parents, None)]
         start.set_result(None)
         for answer in answers:
             answer.result(10)

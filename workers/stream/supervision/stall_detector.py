@@ -63,7 +63,7 @@ class Watch:
         if now < self._look_at:
             return None
         self._look_at = now + LOOK_S
-        gate, halted = self._pipeline.gate, self._source.halted()
+        gate, halted = self._pipeline.breaker, self._source.halted()
         alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
         if gate.held is not None:
             alarms["breaker"] = f"{gate.alarm}; `labelstream resume {self._name}` lets them pass"

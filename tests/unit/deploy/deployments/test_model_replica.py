@@ -47,7 +47,7 @@ def replica() -> Iterator[Any]:
     with ThreadPoolExecutor(1) as device:
         made._description, made._predictor = description(), Predictor()
         made._notes = made._predictor
-        made._joiner = DynamicBatcher(device, made._predictor.begin, 100, 0.0)
+        made._batcher = DynamicBatcher(device, made._predictor.begin, 100, 0.0)
         yield made
 
 

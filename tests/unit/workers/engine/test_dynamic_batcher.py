@@ -51,31 +51,31 @@ def packed(*lengths: int) -> RaggedSequences:
     return RaggedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
 
 
-def busy_joiner(
+def busy_batcher(
     thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0
 ) -> tuple[DynamicBatcher, Device]:
-    """A joiner whose device is at work on a first call, and stays so until `free` is set."""
+    """A batcher whose device is at work on a first call, and stays so until `free` is set."""
     device = Device()
-    joiner = DynamicBatcher(thread, device.begin, full_tokens, max_delay_s)
-    joiner.submit(packed(1), 1)
+    batcher = DynamicBatcher(thread, device.begin, full_tokens, max_delay_s)
+    batcher.submit(packed(1), 1)
     assert device.started.wait(5)
-    return joiner, device
+    return batcher, device
 
 
 def test_all_that_waits_for_the_device_goes_together(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
-    futures = [joiner.submit(packed(2, 3), 1), joiner.submit(packed(4), 2), joiner.submit(packed(5, 6, 7), 1)]
+    batcher, device = busy_batcher(thread)
+    futures = [batcher.submit(packed(2, 3), 1), batcher.submit(packed(4), 2), batcher.submit(packed(5, 6, 7), 1)]
     device.free.set()
     answers = [future.result(5) for future in futures]
     assert device.batches == [[1], [2, 3, 4, 5, 6, 7]]
     assert [answer.label_ids.tolist() for answer in answers] == [[[0], [1]], [[0, 1]], [[1], [0], [1]]]
-    assert joiner.counts()["calls"] == 4
-    assert joiner.counts()["batches"] == 2
+    assert batcher.counts()["calls"] == 4
+    assert batcher.counts()["batches"] == 2
 
 
 def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread, full_tokens=10)
-    futures = [joiner.submit(packed(n), 1) for n in (4, 6, 5, 50, 1)]
+    batcher, device = busy_batcher(thread, full_tokens=10)
+    futures = [batcher.submit(packed(n), 1) for n in (4, 6, 5, 50, 1)]
     device.free.set()
     for future in futures:
         future.result(5)
@@ -83,7 +83,7 @@ def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
 
 
 def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
+    batcher, device = busy_batcher(thread)
     seen: list[list[list[int]]] = []
 
     @contextmanager
@@ -92,8 +92,8 @@ def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> N
         yield
         seen.append(device.batches[:])
 
-    apart = joiner.submit_apart(packed(3, 4), 1, around())
-    futures = [joiner.submit(packed(2), 1), apart, joiner.submit(packed(5), 1)]
+    apart = batcher.submit_apart(packed(3, 4), 1, around())
+    futures = [batcher.submit(packed(2), 1), apart, batcher.submit(packed(5), 1)]
     device.free.set()
     assert [len(future.result(5).label_ids) for future in futures] == [1, 2, 1]
     assert device.batches == [[1], [3, 4], [2, 5]]
@@ -101,14 +101,14 @@ def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> N
 
 
 def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
+    batcher, device = busy_batcher(thread)
 
     @contextmanager
     def around() -> Iterator[None]:
         raise InferenceError("fails on any text")
         yield
 
-    future = joiner.submit_apart(packed(3), 1, around())
+    future = batcher.submit_apart(packed(3), 1, around())
     device.free.set()
     assert str(future.exception(5)) == "fails on any text"
     assert device.batches == [[1]]
@@ -117,71 +117,71 @@ def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> 
 def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = DynamicBatcher(thread, device.begin, 100, 0.3)
-    first = joiner.submit(packed(2), 1)
+    batcher = DynamicBatcher(thread, device.begin, 100, 0.3)
+    first = batcher.submit(packed(2), 1)
     time.sleep(0.05)
-    second = joiner.submit(packed(3), 1)
+    second = batcher.submit(packed(3), 1)
     first.result(5)
     second.result(5)
     assert device.batches == [[2, 3]]
     started = time.monotonic()
-    joiner.submit(packed(100), 1).result(5)
+    batcher.submit(packed(100), 1).result(5)
     assert time.monotonic() - started < 0.25  # nothing more fits, so there is nothing to wait for
 
 
 def test_who_is_always_alone_waits_for_nobody_until_there_was_company_again(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
-    joiner = DynamicBatcher(thread, device.begin, 100, max_delay_s=3_600)
+    batcher = DynamicBatcher(thread, device.begin, 100, max_delay_s=3_600)
     for _ in range(ALONE):
-        joiner.submit(packed(100), 1).result(5)  # full: it has no reason to wait
-    joiner.submit(packed(1), 1).result(5)
+        batcher.submit(packed(100), 1).result(5)  # full: it has no reason to wait
+    batcher.submit(packed(1), 1).result(5)
     device.free.clear()
     device.started.clear()
-    futures = [joiner.submit(packed(2), 1)]
+    futures = [batcher.submit(packed(2), 1)]
     assert device.started.wait(5)
-    futures += [joiner.submit(packed(length), 1) for length in (3, 4)]  # come while it is busy
+    futures += [batcher.submit(packed(length), 1) for length in (3, 4)]  # come while it is busy
     device.free.set()
     for future in futures:
         future.result(5)
-    waiting = joiner.submit(packed(5), 1)  # for the hour, were it not for the next one, which fills the batch
-    joiner.submit(packed(95), 1).result(5)
+    waiting = batcher.submit(packed(5), 1)  # for the hour, were it not for the next one, which fills the batch
+    batcher.submit(packed(95), 1).result(5)
     waiting.result(5)
     assert device.batches == [*[[100]] * ALONE, [1], [2], [3, 4], [5, 95]]
 
 
 def test_a_failed_batch_is_tried_call_by_call(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
-    good, bad, buggy = (joiner.submit(packed(n, 2), 1) for n in (3, 13, 14))
+    batcher, device = busy_batcher(thread)
+    good, bad, buggy = (batcher.submit(packed(n, 2), 1) for n in (3, 13, 14))
     device.free.set()
     assert good.result(5).label_ids.tolist() == [[1], [0]]
     assert str(bad.exception(5)) == "unlucky"
     assert type(buggy.exception(5)) is InferenceError
-    assert joiner.failed_in_row == 0
+    assert batcher.failed_in_row == 0
 
 
 def test_failures_in_a_row_are_counted(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
+    batcher, device = busy_batcher(thread)
     device.free.set()
     for expected in (1, 2, 3):
-        assert isinstance(joiner.submit(packed(13), 1).exception(5), InferenceError)
-        assert joiner.failed_in_row == expected
-    joiner.submit(packed(2), 1).result(5)
-    assert joiner.failed_in_row == 0
+        assert isinstance(batcher.submit(packed(13), 1).exception(5), InferenceError)
+        assert batcher.failed_in_row == expected
+    batcher.submit(packed(2), 1).result(5)
+    assert batcher.failed_in_row == 0
 
 
 def test_a_stuck_device_is_seen(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
+    batcher, device = busy_batcher(thread)
     time.sleep(0.05)
-    assert joiner.busy_for_s() >= 0.05
+    assert batcher.busy_for_s() >= 0.05
     device.free.set()
-    joiner.submit(packed(2), 1).result(5)
-    assert joiner.busy_for_s() == 0
+    batcher.submit(packed(2), 1).result(5)
+    assert batcher.busy_for_s() == 0
 
 
 def test_who_has_given_up_is_left_out(thread: ThreadPoolExecutor) -> None:
-    joiner, device = busy_joiner(thread)
-    given_up, kept = joiner.submit(packed(5), 1), joiner.submit(packed(6), 1)
+    batcher, device = busy_batcher(thread)
+    given_up, kept = batcher.submit(packed(5), 1), batcher.submit(packed(6), 1)
     assert given_up.cancel()
     device.free.set()
     kept.result(5)
@@ -214,15 +214,15 @@ class Overlapping:
 def overlapping(
     thread: ThreadPoolExecutor, full_tokens: int = 10, **options: Any
 ) -> tuple[DynamicBatcher, Overlapping, threading.Event]:
-    """A joiner whose thread does nothing until the event is set."""
+    """A batcher whose thread does nothing until the event is set."""
     device, start = Overlapping(), threading.Event()
     thread.submit(start.wait, 10)
     return DynamicBatcher(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
 
 
 def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_for(thread: ThreadPoolExecutor) -> None:
-    joiner, device, start = overlapping(thread)
-    futures = [joiner.submit(packed(length), 1) for length in (10, 9, 8)]
+    batcher, device, start = overlapping(thread)
+    futures = [batcher.submit(packed(length), 1) for length in (10, 9, 8)]
     device.done.release(3)
     start.set()
     assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[1]], [[0]]]
@@ -237,8 +237,8 @@ def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_f
 
 
 def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) -> None:
-    joiner, device, start = overlapping(thread)
-    first, second = joiner.submit(packed(10), 1), joiner.submit(packed(9), 1)
+    batcher, device, start = overlapping(thread)
+    first, second = batcher.submit(packed(10), 1), batcher.submit(packed(9), 1)
     assert second.cancel()
     device.done.release()
     start.set()
@@ -247,18 +247,18 @@ def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) 
 
 
 def test_nobody_waits_for_company_while_a_batch_is_on_the_device(thread: ThreadPoolExecutor) -> None:
-    joiner, device, start = overlapping(thread)
-    futures = [joiner.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
+    batcher, device, start = overlapping(thread)
+    futures = [batcher.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
     device.done.release(2)
     start.set()
     assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[0]]]
 
 
 def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -> None:
-    joiner, device, start = overlapping(thread)
-    first = joiner.submit(packed(10), 1)
-    apart = joiner.submit_apart(packed(3), 1, nullcontext())
-    last = joiner.submit(packed(11), 1)
+    batcher, device, start = overlapping(thread)
+    first = batcher.submit(packed(10), 1)
+    apart = batcher.submit_apart(packed(3), 1, nullcontext())
+    last = batcher.submit(packed(11), 1)
     device.done.release(3)
     start.set()
     for future in (first, apart, last):
@@ -268,8 +268,8 @@ def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -
 
 @pytest.mark.parametrize("unlucky", [13, 14])
 def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecutor, unlucky: int) -> None:
-    joiner, device, start = overlapping(thread, full_tokens=20)
-    bad, good, after = (joiner.submit(packed(length), 1) for length in (unlucky, 4, 18))
+    batcher, device, start = overlapping(thread, full_tokens=20)
+    bad, good, after = (batcher.submit(packed(length), 1) for length in (unlucky, 4, 18))
     device.done.release(9)
     start.set()
     assert isinstance(bad.exception(5), InferenceError)
@@ -277,7 +277,7 @@ def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecuto
     assert after.result(5).label_ids.tolist() == [[0]]
     again = [step for step in device.steps if step[1] in ([unlucky], [4])]
     assert [length for step, (length,) in again if step == "begin"] == [unlucky, 4]  # together, and then each alone
-    assert joiner.counts()["failed_batches"] == 0  # that is where all of its calls have failed
+    assert batcher.counts()["failed_batches"] == 0  # that is where all of its calls have failed
 
 
 class SecondFails:
@@ -298,30 +298,30 @@ class SecondFails:
 
 @pytest.mark.parametrize("where", ["begin", "end"])
 def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExecutor, where: str) -> None:
-    joiner, device, start = overlapping(thread, span=SecondFails(where))
-    first, second = joiner.submit(packed(10), 1), joiner.submit(packed(11), 1)
+    batcher, device, start = overlapping(thread, span=SecondFails(where))
+    first, second = batcher.submit(packed(10), 1), batcher.submit(packed(11), 1)
     device.done.release(2)
     start.set()
     assert first.result(5).label_ids.tolist() == [[0]]
     assert str(second.exception(5)) == "a bug: RuntimeError('no tracing')"
-    assert joiner.busy_for_s() == 0
+    assert batcher.busy_for_s() == 0
 
 
 def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
-    joiner, device, start = overlapping(thread)
-    futures = [joiner.submit(packed(length), 1) for length in (10, 9, 8)]
+    batcher, device, start = overlapping(thread)
+    futures = [batcher.submit(packed(length), 1) for length in (10, 9, 8)]
     began = time.monotonic()
     start.set()
     while ("wait", [10]) not in device.steps:
         time.sleep(0.001)
     for _ in futures:
         time.sleep(0.05)
-        assert joiner.busy_for_s() > 0
+        assert batcher.busy_for_s() > 0
         device.done.release()
     for future in futures:
         future.result(5)
-    assert 0.1 < joiner.counts()["busy_s"] <= time.monotonic() - began
-    assert joiner.busy_for_s() == 0
+    assert 0.1 < batcher.counts()["busy_s"] <= time.monotonic() - began
+    assert batcher.busy_for_s() == 0
 
 
 def test_each_batch_has_a_span_until_its_answers_are_there(thread: ThreadPoolExecutor) -> None:
@@ -335,8 +335,8 @@ def test_each_batch_has_a_span_until_its_answers_are_there(thread: ThreadPoolExe
         made.append((traces, sequences, tokens))
         return Kept()
 
-    joiner, device, start = overlapping(thread, full_tokens=15, span=span)
-    futures = [joiner.submit(packed(4, 5), 1, "one"), joiner.submit(packed(6), 1)]
+    batcher, device, start = overlapping(thread, full_tokens=15, span=span)
+    futures = [batcher.submit(packed(4, 5), 1, "one"), batcher.submit(packed(6), 1)]
     device.done.release()
     start.set()
     for future in futures:
@@ -355,8 +355,8 @@ from labelstream.workers.engine.dynamic_batcher import Joiner
 from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
 scored = ScoredSequences(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {{}})
 with ThreadPoolExecutor(1) as device:
-    joiner = Joiner(device, lambda packed, top_k: lambda: scored, 100, 0.0)
-    answer = joiner.submit(PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32)), 1).result(10)
+    batcher = Joiner(device, lambda packed, top_k: lambda: scored, 100, 0.0)
+    answer = batcher.submit(PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32)), 1).result(10)
 assert answer.scores.tolist() == [[1.0]]
 print(sorted(name for name in {ABSENT!r} if sys.modules[name] is not None))
 """
