@@ -89,9 +89,9 @@ class ModelCall:
 class MicroBatch:
     """Items in the order of their input, their calls, and how far each partition is done when all is sent.
 
-    `ends`: each partition in it with the offset of its last record; `sizes`: with how many records. `polled_at`:
-    monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of it is
-    acknowledged, or committed. `weight`: of all its records. `admitted`: it may be shipped, for good.
+    `last_offsets`: each partition in it with the offset of its last record; `records_by_partition`: how many there are.
+    `polled_at`: monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of
+    it is acknowledged, or committed. `weight`: of all its records. `passed_breaker`: it may be sent, for good.
     `values`: of its results, where these are encoded already.
     """
 
@@ -99,15 +99,21 @@ class MicroBatch:
         self,
         items: list[Item],
         calls: list[ModelCall],
-        ends: list[tuple[PartitionProgress, int]],
-        sizes: Counter[int],
+        last_offsets: list[tuple[PartitionProgress, int]],
+        records_by_partition: Counter[int],
         polled_at: float,
         span: Span = INVALID_SPAN,
         weight: int = 0,
     ) -> None:
-        self.items, self.calls, self.ends, self.sizes, self.span = items, calls, ends, sizes, span
+        self.items, self.calls, self.last_offsets, self.records_by_partition, self.span = (
+            items,
+            calls,
+            last_offsets,
+            records_by_partition,
+            span,
+        )
         self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
-        self.weight, self.admitted = weight, False
+        self.weight, self.passed_breaker = weight, False
         self._answers: list[Outcome | None] | None = None
         self.values: list[bytes | None] = []
 
@@ -127,13 +133,13 @@ class MicroBatch:
         )
 
     def _part(self, items: list[Item], answers: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
-        mine = {progress.partition for progress, _ in self.ends}
+        mine = {progress.partition for progress, _ in self.last_offsets}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
-        ends = [end for partition, end in last.items() if partition in mine]
-        sizes = Counter(item.record.partition for item in items)
-        part = MicroBatch(items, [], ends, sizes, self.polled_at, span, weight)
+        last_offsets = [end for partition, end in last.items() if partition in mine]
+        records_by_partition = Counter(item.record.partition for item in items)
+        part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight)
         part.received_at, part.answered_at = self.received_at, self.answered_at
-        part.admitted, part._answers = self.admitted, answers
+        part.passed_breaker, part._answers = self.passed_breaker, answers
         return part
 
     def answers(self) -> list[Outcome | None]:

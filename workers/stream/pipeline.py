@@ -1,7 +1,7 @@
 """The way of the data through one worker, from one consumer to one producer, for as long as both live.
 
-One thread does all of it, turn by turn: ship what is answered, settle what is acknowledged, commit, poll, decode,
-submit. A second thread for the shipping gained nothing under the GIL. Micro-batches are shipped in the order of their
+One thread does all of it, turn by turn: produce what is answered, settle what is acknowledged, commit, poll, decode,
+submit. A second thread for producing gained nothing under the GIL. Micro-batches are produced in the order of their
 submission; at most `max_in_flight` of them, and `limits.max_in_flight_bytes`, are anywhere between poll and
 acknowledgement. With `auto` as many wait for answers as keep the models' replicas busy: those that are answered, and
 wait for their turn behind one that is not, keep no replica busy.
@@ -11,9 +11,8 @@ import logging
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from itertools import islice
 
 from kafka.structs import TopicPartition
 
@@ -30,17 +29,14 @@ from labelstream.workers.stream.flow_control.batch_sizer import BatchSizer
 from labelstream.workers.stream.flow_control.circuit_breaker import CircuitBreaker
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.flow_control.poll_budget import Budget, PollBudget
-from labelstream.workers.stream.producer.produced_batch import ProducedBatch
+from labelstream.workers.stream.flow_control.poll_timer import BUSY_WAIT_S, PollTimer
+from labelstream.workers.stream.in_flight import InFlight
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
-# Between two polls while something is in flight, by what the first one brought: nothing, or less than it was asked for.
-# A poll takes a millisecond, and the threads that carry a call or a result on its way wait for it under the GIL.
-BUSY_WAIT_S, PARTIAL_WAIT_S = 0.02, 0.005
-PAUSED_WAIT_S = 0.05
-SHIP_S = 1.0  # of one turn: where each record waits for its acknowledgement, a micro-batch takes many turns
+PRODUCE_S = 1.0  # of one turn: where each record waits for its acknowledgement, a micro-batch takes many turns
 
 
 class Pipeline:
@@ -68,12 +64,11 @@ class Pipeline:
         self._budget, self._room = Budget(settings.limits.max_in_flight_bytes), PollBudget()
         self._decode = decoder(settings)
         self._skipped_reasons = _skipped_reasons(settings)
-        self._in_flight: deque[MicroBatch] = deque()  # in the order of their submission: first the shipped ones
-        self._shipped: deque[ProducedBatch] = deque()
+        self._in_flight = InFlight()
+        self._poll_timer = PollTimer()
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
-        self._polled_at = self._answered_at = self._failed_at = time.monotonic()
-        self._pause_s = 0.0  # before the next poll
+        self._answered_at = self._failed_at = time.monotonic()
 
     def set_target_in_flight(self, calls: int) -> None:
         """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
@@ -81,21 +76,14 @@ class Pipeline:
             self._batch_sizer.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
     def run_once(self, accept: bool) -> None:
-        """One turn of the loop: ship, settle and commit, and take in what there is room for (with `accept`).
+        """One turn of the loop; with `accept` it takes in what there is room for.
 
         Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
         """
         self._wake.clear()  # first: what wakes us from here on is for the next turn
-        self._ship()
+        self._produce()
         self._settle()
-        void = self._delivery.commit_when_due()
-        if void is not None:
-            unshipped = list(self._in_flight)[len(self._shipped) :]
-            self._in_flight = deque([*void, *unshipped])
-            self._shipped.clear()
-        elif self._handing_over():
-            self._wake.wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
-        else:
+        if self._commit():
             self._submit(self._poll(accept))
 
     def drained(self) -> bool:
@@ -104,7 +92,7 @@ class Pipeline:
 
     def finished(self) -> bool:
         """Is nothing in flight but what the breaker holds back?"""
-        return self.drained() or (self.breaker.held is not None and not self._shipped)
+        return self.drained() or (self.breaker.held is not None and not self._in_flight.produced())
 
     def flush(self) -> bool:
         """Commit what is done. False as long as something is left: turn, and call again."""
@@ -127,7 +115,7 @@ class Pipeline:
         A refusal is an answer as well: a model that is away, or dies of a record, is not cured by another worker. Nor
         is a topic that takes nothing: another worker would only send what it has taken a second time.
         """
-        oldest = next((batch for batch in tuple(self._in_flight) if not batch.answered()), None)
+        oldest = next((batch for batch in self._in_flight if not batch.answered()), None)
         if oldest is None or self.paused():
             return 0.0
         return time.monotonic() - max(self._since(oldest), self._failed_at, self._progressed_at(oldest))
@@ -135,9 +123,9 @@ class Pipeline:
     def awaited(self) -> dict[str, float]:
         """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
         now, awaited = time.monotonic(), {}
-        if self._shipped and (topic := self._shipped[0].awaited()):
-            awaited[f"topic {topic}"] = now - self._shipped[0].sent_at
-        if not self.paused() and (batch := self._next_to_ship()) is not None:
+        if (produced := self._in_flight.oldest_produced()) and (topic := produced.awaited()):
+            awaited[f"topic {topic}"] = now - produced.sent_at
+        if not self.paused() and (batch := self._in_flight.next_to_produce()) is not None:
             silent_s = now - max(self._since(batch), self._answered_at, self._progressed_at(batch))
             awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
         return awaited
@@ -162,42 +150,37 @@ class Pipeline:
 
     def in_flight(self) -> Counter[int]:
         """Messages between poll and acknowledgement, by partition."""
-        found: Counter[int] = Counter()
-        for batch in tuple(self._in_flight):
-            found.update(batch.sizes)
-        return found
+        return self._in_flight.records_by_partition()
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may.
 
         First goes what is there to be sent, then its acknowledgement, then the next poll.
         """
-        shipping = self._to_be_shipped()
-        if shipping and time.monotonic() - self._polled_at < SHIP_S:  # then a poll keeps the membership alive
+        producing, timer = self._may_produce(), self._poll_timer
+        if producing and time.monotonic() - timer.polled_at < PRODUCE_S:  # then a poll keeps the membership alive
             return []
-        paused = shipping or not accept or self._full() or self.paused() or not self._may_read()
-        wait_s = self._polled_at + (PAUSED_WAIT_S if paused else self._pause_s) - time.monotonic()
+        paused = producing or not accept or self._full() or self.paused() or not self._may_read()
+        wait_s = timer.wait_s(paused)
         if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
-            if not self._to_be_shipped():
-                self._pause_s = 0.0
+            if not self._may_produce():
+                timer.skip_wait()
             return []
         waits = accept and not self._in_flight
-        most = self._batch_sizer.next_size()
+        limit = self._batch_sizer.next_size()
         self._room = self._budget.room(self._bytes())
-        polled = self._source.poll(POLL_MS if waits else 0, paused, most, self._room)
+        polled = self._source.poll(POLL_MS if waits else 0, paused, limit, self._room)
         count = sum(len(records) for _, records in polled)
-        self._polled_at = time.monotonic()
-        full = paused or count >= most or (count > 0 and self._room.full)
-        self._pause_s = 0.0 if full else PARTIAL_WAIT_S if count else BUSY_WAIT_S
+        timer.polled(count, full=paused or count >= limit or (count > 0 and self._room.full))
         return polled
 
     def _may_read(self) -> bool:
         """What may kill the worker comes alone: with nothing in flight, and all that is done committed."""
         return not self._source.alone() or (not self._in_flight and self._delivery.flush())
 
-    def _to_be_shipped(self) -> bool:
-        """Would `_ship` send something now?"""
-        batch = self._next_to_ship()
+    def _may_produce(self) -> bool:
+        """Would `_produce` send something now?"""
+        batch = self._in_flight.next_to_produce()
         return (
             batch is not None
             and batch is not self.breaker.held
@@ -205,19 +188,14 @@ class Pipeline:
             and self._delivery.ready_for(batch)
         )
 
-    def _next_to_ship(self) -> MicroBatch | None:
-        """The oldest that is not sent yet."""
-        return self._in_flight[len(self._shipped)] if len(self._shipped) < len(self._in_flight) else None
-
     def _full(self) -> bool:
         if len(self._in_flight) >= self._settings.most_in_flight or self._budget.spent(self._bytes()):
             return True
-        unshipped = islice(self._in_flight, len(self._shipped), None)
-        return sum(not batch.answered() for batch in unshipped) >= self._batch_sizer.max_in_flight
+        return self._in_flight.unanswered() >= self._batch_sizer.max_in_flight
 
     def _bytes(self) -> int:
         """What records between poll and acknowledgement, or commit, weigh."""
-        return sum(batch.weight for batch in self._in_flight) + self._delivery.kept()
+        return self._in_flight.weight() + self._delivery.kept()
 
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
@@ -227,6 +205,17 @@ class Pipeline:
     def _progressed_at(batch: MicroBatch) -> float:
         return max((call.progressed_at for call in batch.calls), default=-math.inf)
 
+    def _commit(self) -> bool:
+        """Commit when it is time. False where nothing may be polled: something goes again first, or is handed over."""
+        void = self._delivery.commit_when_due()
+        if void is not None:
+            self._in_flight.produce_again(void)
+            return False
+        if self._handing_over():
+            self._wake.wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
+            return False
+        return True
+
     def _handing_over(self) -> bool:
         """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""
         leaving_s = self._source.assignment.leaving_s()
@@ -234,7 +223,7 @@ class Pipeline:
             return False
         if leaving_s < self._settings.rebalance_drain_s:
             # What the breaker holds back is the next owner's.
-            moving = list(self._in_flight)[: None if self.breaker.held is None else len(self._shipped)]
+            moving = self._in_flight if self.breaker.held is None else self._in_flight.produced()
             if any(progress.leaving for batch in moving for progress, _ in batch.last_offsets):
                 return True
             if not self._delivery.flush():
@@ -252,49 +241,47 @@ class Pipeline:
             for progress, records in polled
             for item in make_items(records, progress, self._decode, settings.model, self._skipped_reasons)
         ]
-        ends = [(progress, records[-1].offset) for progress, records in polled]
-        sizes = Counter({progress.partition.partition: len(records) for progress, records in polled})
+        last_offsets = [(progress, records[-1].offset) for progress, records in polled]
+        records_by_partition = Counter({progress.partition.partition: len(records) for progress, records in polled})
         headers = (record.headers for _, records in polled for record in records)
         span = tracing.micro_batch(settings.input, headers, len(items))
         with tracing.within(span):
             calls = make_calls(items, self._classifiers)
-        batch = MicroBatch(items, calls, ends, sizes, self._polled_at, span, self._room.taken)
-        self._budget.turned(self._room, batch.received_at - self._polled_at)
+        batch = MicroBatch(
+            items, calls, last_offsets, records_by_partition, self._poll_timer.polled_at, span, self._room.taken
+        )
+        self._budget.turned(self._room, batch.received_at - batch.polled_at)
         for call in batch.calls:
             call.when_done(self._wake.set)
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
-        self._stats.received(batch.sizes, unknown)
-        self._in_flight.append(batch)
+        self._stats.received(batch.records_by_partition, unknown)
+        self._in_flight.submitted(batch)
         self._failpoint("mid_inference")
 
-    def _ship(self) -> None:
-        until = time.monotonic() + SHIP_S
-        while (batch := self._next_to_ship()) is not None and time.monotonic() < until:
+    def _produce(self) -> None:
+        until = time.monotonic() + PRODUCE_S
+        while (batch := self._in_flight.next_to_produce()) is not None and time.monotonic() < until:
             answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
             if not all(answered):
                 return
             if not self._delivery.ready_for(batch):
                 return
             batch.note_answered()
-            if batch is not self.breaker.held and not batch.admitted:
+            if batch is not self.breaker.held and not batch.passed_breaker:
                 self._answered_at = time.monotonic()
                 self._batch_sizer.shipped(len(batch.items), self._since(batch))
             if not self.breaker.passes(batch):
                 return
             self._source.beginning.caution.go_on()
-            shipment = self._delivery.ship(batch)
-            self._in_flight[len(self._shipped)] = shipment.batch
-            self._shipped.append(shipment)
-            if shipment.rest is not None:
-                self._in_flight.insert(len(self._shipped), shipment.rest)
-            shipment.on_last_ack(self._wake.set)
+            produced = self._delivery.ship(batch)
+            self._in_flight.was_produced(produced)
+            produced.on_last_ack(self._wake.set)
             self._failpoint("after_send")
 
     def _settle(self) -> None:
         try:
-            while self._shipped and self._shipped[0].settle():
-                self._in_flight.popleft()
-                self._delivery.settled(self._shipped.popleft())
+            while (produced := self._in_flight.settle()) is not None:
+                self._delivery.settled(produced)
         except RecordRefused as error:
             self._delivery.refused(error)
         except StreamError as error:

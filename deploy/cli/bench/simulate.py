@@ -139,7 +139,7 @@ def _show_one(outcomes: "dict[str, Outcome]", goal: "Goal") -> None:
         )
     console = out()
     console.print(table)
-    console.print(f"the least that could do: {next(iter(outcomes.values())).least_gpu_hours:.2f} GPU-hours")
+    console.print(f"the least that could do: {next(iter(outcomes.values())).min_gpu_hours:.2f} GPU-hours")
     for name in ("lag", "age_s", "replicas"):
         most = max(float(getattr(outcome, name).max()) for outcome in outcomes.values())
         for way, outcome in outcomes.items():

@@ -38,17 +38,17 @@ class CircuitBreaker:
 
     def passes(self, batch: MicroBatch) -> bool:
         """May `batch`, all of whose calls are answered, be shipped? Never waits."""
-        if batch.admitted:
+        if batch.passed_breaker:
             return True
         if batch is self.held:
             if not self._is_repaired(batch):
                 return False
             self._release(grace=0)
         messages, failed = of_the_models(batch)
-        batch.admitted = self._breaker.admits(messages, failed.total())
-        if not batch.admitted:
+        batch.passed_breaker = self._breaker.admits(messages, failed.total())
+        if not batch.passed_breaker:
             self._hold(batch, messages, failed)
-        return batch.admitted
+        return batch.passed_breaker
 
     def resume(self) -> int | None:
         """An operator's word: what is held passes as it is, and so does at least one sample behind it.
@@ -57,7 +57,7 @@ class CircuitBreaker:
         """
         if self.held is None:
             return None
-        self.held.admitted = True
+        self.held.passed_breaker = True
         messages = len(self.held.items)
         self._release(grace=self._settings.min_messages)
         return messages

@@ -396,7 +396,7 @@ def test_the_next_attempt_knows_what_the_last_one_found(benches: Callable[..., B
 def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.PARTIAL_WAIT_S", 10)
     bench = benches()
     bench.classifier.gate.clear()
     bench.producer.hold = True
@@ -426,8 +426,8 @@ def test_what_is_answered_by_the_end_of_a_poll_goes_before_the_next_one(benches:
 def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings_something(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstream.workers.stream.pipeline.BUSY_WAIT_S", 10)
-    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.BUSY_WAIT_S", 10)
+    monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.PARTIAL_WAIT_S", 10)
     bench = benches(max_poll_records=2)
     bench.classifier.gate.clear()
     bench.feed(message("a"), message("b"))
@@ -435,7 +435,7 @@ def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings
     for _ in range(2):
         bench.pipeline.run_once(True)
     assert bench.source.waiting == []
-    monkeypatch.setattr("labelstream.workers.stream.pipeline.PARTIAL_WAIT_S", 0.01)
+    monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.PARTIAL_WAIT_S", 0.01)
     other = benches()
     other.classifier.gate.clear()
     other.feed(message("a"))

@@ -109,7 +109,7 @@ class TestDestinations:
     @staticmethod
     def batch(*numbers: int, revoked: bool = False) -> Any:
         return SimpleNamespace(
-            ends=[(PartitionProgress(TopicPartition("in", number), revoked=revoked), 0) for number in numbers]
+            last_offsets=[(PartitionProgress(TopicPartition("in", number), revoked=revoked), 0) for number in numbers]
         )
 
     @staticmethod
@@ -157,13 +157,13 @@ def test_a_micro_batch_in_two_is_as_far_as_the_whole() -> None:
     items = [Item(record(offset, b"{}"), first) for offset in (5, 6)]
     items += [Item(record(offset, b"{}")._replace(partition=1), second) for offset in (8, 9)]
     batch = MicroBatch(items, [], [(first, 6), (second, 9)], Counter({0: 2, 1: 2}), 1.0)
-    batch.admitted = True
+    batch.passed_breaker = True
     head, rest = batch.split(3)
-    assert (head.ends, rest.ends) == ([(first, 6), (second, 8)], [(second, 9)])
-    assert (head.sizes, rest.sizes) == (Counter({0: 2, 1: 1}), Counter({1: 1}))
+    assert (head.last_offsets, rest.last_offsets) == ([(first, 6), (second, 8)], [(second, 9)])
+    assert (head.records_by_partition, rest.records_by_partition) == (Counter({0: 2, 1: 1}), Counter({1: 1}))
     assert [*head.items, *rest.items] == items
-    assert head.admitted
-    assert rest.admitted
+    assert head.passed_breaker
+    assert rest.passed_breaker
     assert rest.received_at == batch.received_at
 
 
@@ -171,7 +171,7 @@ def test_what_was_taken_away_before_stays_out_of_both_parts() -> None:
     first, second = (PartitionProgress(TopicPartition("in", number)) for number in (0, 1))
     items = [Item(record(1, b"{}"), first), Item(record(1, b"{}")._replace(partition=1), second)]
     head, rest = MicroBatch(items, [], [(second, 1)], Counter(), 1.0).split(1)
-    assert (head.ends, rest.ends) == ([], [(second, 1)])
+    assert (head.last_offsets, rest.last_offsets) == ([], [(second, 1)])
 
 
 @pytest.fixture
@@ -243,11 +243,11 @@ def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smal
     def never_acknowledged(topic: str, records: Any) -> Any:
         return [SimpleNamespace(is_done=False, add_both=lambda call: None) for _ in original(topic, records)]
 
-    monkeypatch.setattr(lost, "send_all", never_acknowledged)
+    monkeypatch.setattr(lost, "send_batch", never_acknowledged)
     sent: list[int] = []
     monkeypatch.setattr(
         PaperProducer,
-        "send_all",
+        "send_batch",
         lambda producer, topic, records: (sent.append(len(records)), original_of(producer, topic, records))[1],
     )
     bench.feed(*[message("a") for _ in range(40)])

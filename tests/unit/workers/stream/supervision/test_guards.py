@@ -107,7 +107,7 @@ class TestWatch:
         )
         troubles = pipeline.get("troubles", {})
         run: Any = SimpleNamespace(
-            gate=gate,
+            breaker=gate,
             awaited=lambda: pipeline.get("awaited", {}),
             troubles=lambda: troubles,
             obstacles=lambda: pipeline.get("obstacles", {}),
