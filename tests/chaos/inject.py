@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.workers import failpoints
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.worker import PipelineWorker
-
-POINTS = ("after_poll", "mid_inference", "after_send", "after_send_offsets", "before_commit", "after_commit")
 
 
 class Injector:
@@ -55,7 +54,8 @@ class ChaosWorker(PipelineWorker):
 
     def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder = Path(settings.models["m"].source).parent
-        super().__init__(name, settings, classifiers, worker_id, Injector(self._folder))
+        super().__init__(name, settings, classifiers, worker_id)
+        failpoints.install(Injector(self._folder))
 
     def start(self) -> None:
         _log_to(self._folder / f"log-{os.getpid()}")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from labelstream.workers import failpoints
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
@@ -48,7 +49,8 @@ def main(folder: Path, tree: dict[str, Any], sabotage: bool) -> None:
     if sabotage:
         AtLeastOnce.ship = commit_before_acknowledging  # type: ignore[method-assign]
         AtLeastOnce.settled = lambda delivery, shipment: None  # type: ignore[method-assign]
-    worker = PipelineWorker("p", load_settings(tree), {"m": FakeClassifier()}, "lone", Injector(folder))
+    failpoints.install(Injector(folder))
+    worker = PipelineWorker("p", load_settings(tree), {"m": FakeClassifier()}, "lone")
     worker.start()
     while True:
         worker.check()

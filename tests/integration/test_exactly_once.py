@@ -74,7 +74,7 @@ def test_a_new_producer_writes_the_end_of_a_transaction_into_all_that_it_may_eve
     make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000], "an-id")
     written = [topics.output, topics.dead_letter]
     for made in (1, 2):
-        TransactionalProducer(make, "g", settings.pipelines["p"], lambda point: None).close(5)
+        TransactionalProducer(make, "g", settings.pipelines["p"]).close(5)
         assert set(ends(kafka.bootstrap, written)) == {made}
     assert set(ends(kafka.bootstrap, [topics.input])) == {0}
     assert committed(kafka.bootstrap, "g", topics.input) == dict.fromkeys(range(4), -1001)
@@ -123,7 +123,7 @@ def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, cap
 
     def end_as(transactional_id: str) -> None:
         ended.append(transactional_id)
-        TransactionalProducer(partial(make, transactional_id), "g", pipeline, lambda point: None).close(0)
+        TransactionalProducer(partial(make, transactional_id), "g", pipeline).close(0)
 
     hanging = HangingTransactions(config, kafka, pipeline, "g", end_as)
     alive = make("g-alive")

@@ -12,12 +12,12 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers import tracing
+from labelstream.workers import failpoints, tracing
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
@@ -40,10 +40,7 @@ PRODUCE_S = 1.0  # of one turn: where each record waits for its acknowledgement,
 
 
 class Pipeline:
-    """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers.
-
-    `failpoint` is told the names of the points that the stream passes: tests end the process there.
-    """
+    """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers."""
 
     def __init__(
         self,
@@ -52,11 +49,9 @@ class Pipeline:
         delivery: Delivery,
         classifiers: Mapping[str, Classifier],
         stats: Stats,
-        failpoint: Callable[[str], None] = lambda point: None,
         breaker: FailureRateWindow | None = None,
     ) -> None:
         self._settings, self._source, self._delivery, self._classifiers = settings, source, delivery, classifiers
-        self._failpoint = failpoint
         self._stats = stats
         self.breaker = CircuitBreaker(settings.breaker, breaker or FailureRateWindow(settings.breaker), classifiers)
         first = FIRST_IN_FLIGHT if settings.max_in_flight == "auto" else settings.max_in_flight
@@ -234,7 +229,7 @@ class Pipeline:
     def _submit(self, polled: Polled) -> None:
         if not polled:
             return
-        self._failpoint("after_poll")
+        failpoints.passed(failpoints.AFTER_POLL)
         settings = self._settings
         items = [
             item
@@ -256,7 +251,7 @@ class Pipeline:
         unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
         self._stats.received(batch.records_by_partition, unknown)
         self._in_flight.submitted(batch)
-        self._failpoint("mid_inference")
+        failpoints.passed(failpoints.MID_INFERENCE)
 
     def _produce(self) -> None:
         until = time.monotonic() + PRODUCE_S
@@ -276,7 +271,7 @@ class Pipeline:
             produced = self._delivery.ship(batch)
             self._in_flight.was_produced(produced)
             produced.on_last_ack(self._wake.set)
-            self._failpoint("after_send")
+            failpoints.passed(failpoints.AFTER_SEND)
 
     def _settle(self) -> None:
         try:

@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -46,10 +46,7 @@ CLOSE_MS = 5_000
 
 
 class PipelineWorker:
-    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close.
-
-    `failpoint` is told the names of the points that the stream passes: tests end the process there.
-    """
+    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close."""
 
     def __init__(
         self,
@@ -57,11 +54,10 @@ class PipelineWorker:
         settings: Settings,
         classifiers: Mapping[str, Classifier],
         worker_id: str,
-        failpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._name, self._settings, self._classifiers = name, settings, classifiers
         self._pipeline_settings = settings.pipelines[name]
-        self._id, self._failpoint = worker_id, failpoint
+        self._id = worker_id
         # Of this process, whatever is started anew in it. Fencing between workers comes from the group's generation; a
         # fixed id would make two clusters in one group fence each other without end.
         self._transactional_id = f"{settings.group_id(name)}-{uuid.uuid4().hex}"
@@ -246,7 +242,6 @@ class PipelineWorker:
                 delivery,
                 self._classifiers,
                 self._stats,
-                self._failpoint,
                 self._breaker,
             )
             if self._calls is not None:
@@ -266,16 +261,14 @@ class PipelineWorker:
         make = partial(
             make_transactional_producer, self._config, self._settings.kafka, self._limits.sizes(), transactional_id
         )
-        return TransactionalProducer(
-            make, self._settings.group_id(self._name), self._pipeline_settings, self._failpoint
-        )
+        return TransactionalProducer(make, self._settings.group_id(self._name), self._pipeline_settings)
 
     def _make_delivery(self, source: RecordSource, producer: IdempotentProducer | TransactionalProducer) -> Delivery:
         kafka, settings, stats = self._settings.kafka, self._pipeline_settings, self._stats
         sink = ResultSink(self._name, settings, producer, self._limits)
         if isinstance(producer, TransactionalProducer):
             return ExactlyOnce(settings, source, sink, producer, stats, kafka.transaction_timeout_ms / 1000)
-        return AtLeastOnce(settings, source, sink, stats, self._failpoint)
+        return AtLeastOnce(settings, source, sink, stats)
 
     def _forget_pipeline(self) -> None:
         self._pipeline = None

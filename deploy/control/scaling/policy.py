@@ -117,13 +117,13 @@ class Policy:
         """A worker keeps so many calls in flight, as far as its CPU goes, and each partition is one worker's: more
         replicas would idle.
         """
-        failpoint = 0
+        reach = 0
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
             most = min(rules.bounds.most, max(1, len(found.lag)))
             fed = math.inf if found.worker_per_s is None else math.ceil(found.worker_per_s * cost / speed)
-            failpoint += min(most, _holding(found)) * min(rules.calls, fed)
-        return min(wanted, max(1, int(failpoint))) if wanted else 0
+            reach += min(most, _holding(found)) * min(rules.calls, fed)
+        return min(wanted, max(1, int(reach))) if wanted else 0
 
     def _workers(self, seen: Estimate, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
         state, rules = self._pipelines[name], self._rules.pipelines[name]

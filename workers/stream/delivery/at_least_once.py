@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from labelstream.workers import failpoints
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import MicroBatch
@@ -32,9 +33,8 @@ class AtLeastOnce:
         source: RecordSource,
         sink: ResultSink,
         stats: Stats,
-        failpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
-        self._source, self._sink, self._stats, self._failpoint = source, sink, stats, failpoint
+        self._source, self._sink, self._stats = source, sink, stats
         self._interval_s = settings.commit_interval_ms / 1000
         self._next_commit = time.monotonic()
         self._shipped: deque[ProducedBatch] = deque()
@@ -81,9 +81,9 @@ class AtLeastOnce:
 
     def commit_when_due(self) -> list[MicroBatch] | None:
         if time.monotonic() >= self._next_commit:
-            self._failpoint("before_commit")
+            failpoints.passed(failpoints.BEFORE_COMMIT)
             self._source.commit()
-            self._failpoint("after_commit")
+            failpoints.passed(failpoints.AFTER_COMMIT)
             self._next_commit = time.monotonic() + self._interval_s
         # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
         if not self._refused or any(shipment.awaited() for shipment in self._shipped):

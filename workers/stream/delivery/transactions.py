@@ -35,6 +35,7 @@ from kafka.errors import (
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
+from labelstream.workers import failpoints
 from labelstream.workers.errors import Fenced, StartError, StreamError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
@@ -51,7 +52,6 @@ FENCING_API = (2, 5)
 ABORT_S = 5.0
 RENEW_S = 1.0
 PASSING = (KafkaTimeoutError, KafkaConnectionError, RetriableError)  # the brokers are away, or busy with the abort
-Reach = Callable[[str], None]
 
 
 def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, transactional_id: str) -> None:
@@ -89,15 +89,12 @@ class Aborted(Exception):
 class TransactionalProducer(BrokersView):
     """Transactions of one transactional id, one at a time, begun by the first `send` or `commit`.
 
-    `make`: a producer with that id. `group`: the consumer group whose offsets it commits. `failpoint` is told the
-    names of the points that a commit passes.
+    `make`: a producer with that id. `group`: the consumer group whose offsets it commits.
     Raises `StreamError` when transactions cannot be initialised.
     """
 
-    def __init__(
-        self, make: Callable[[], BatchProducer], group: str, settings: PipelineSettings, failpoint: Reach
-    ) -> None:
-        self._make, self._group, self._settings, self._failpoint = make, group, settings, failpoint
+    def __init__(self, make: Callable[[], BatchProducer], group: str, settings: PipelineSettings) -> None:
+        self._make, self._group, self._settings = make, group, settings
         self._begun = False
         self._closed = threading.Event()
         self._renewed: Future[None] | None = None
@@ -226,10 +223,10 @@ class TransactionalProducer(BrokersView):
                 if not isinstance(error, CommitFailedError):  # that is another generation of the group
                     logger.warning("a transaction could not take its offsets (%s: %s)", type(error).__name__, error)
                 raise Aborted from None
-            self._failpoint("after_send_offsets")
-            self._failpoint("before_commit")
+            failpoints.passed(failpoints.AFTER_SEND_OFFSETS)
+            failpoints.passed(failpoints.BEFORE_COMMIT)
             producer.commit_transaction()
-            self._failpoint("after_commit")
+            failpoints.passed(failpoints.AFTER_COMMIT)
             if identity(producer) != started_as:
                 raise StreamError("the producer's epoch changed during a commit: its outcome is unknown")
             outcome.set_result(None)

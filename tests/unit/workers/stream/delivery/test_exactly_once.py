@@ -17,6 +17,7 @@ from kafka.errors import (
 )
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore
 
+from labelstream.workers import failpoints
 from labelstream.workers.errors import Fenced
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
@@ -162,8 +163,7 @@ class Bench:
             }
         )
         self.broker, self.source, self.stats, self.classifier = Broker(), Source(), Stats(), FakeClassifier()
-        self.points: list[str] = []
-        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings, self.points.append)
+        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings)
         sink = ResultSink("p", self.settings, self.producer, TopicLimits())
         self.delivery = ExactlyOnce(
             self.settings,
@@ -517,12 +517,15 @@ def test_stopping_aborts_what_is_open(benches: Callable[..., Bench]) -> None:
     assert bench.broker.committed == []
 
 
-def test_tests_may_stand_at_every_point_of_a_commit(benches: Callable[..., Bench]) -> None:
-    bench = benches()
-    bench.feed(message("a"))
-    bench.turn_until(bench.commits(1))
-    bench.turn_until(lambda: len(bench.points) == 3)
-    assert bench.points == ["after_send_offsets", "before_commit", "after_commit"]
+def test_a_commit_passes_its_failpoints_in_order(benches: Callable[..., Bench]) -> None:
+    bench, points = benches(), []
+    failpoints.install(points.append)
+    try:
+        bench.feed(message("a"))
+        bench.turn_until(bench.commits(1))
+    finally:
+        failpoints.install(None)
+    assert tuple(points) == failpoints.POINTS
 
 
 @pytest.mark.parametrize(
