@@ -114,7 +114,7 @@ class MicroBatch:
         )
         self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
         self.weight, self.passed_breaker = weight, False
-        self._answers: list[Outcome | None] | None = None
+        self._outcomes: list[Outcome | None] | None = None
         self.values: list[bytes | None] = []
 
     def answered(self) -> bool:
@@ -126,41 +126,45 @@ class MicroBatch:
 
         The span goes with the rest: what is sent last ends it.
         """
-        answers, taken = self.answers(), sum(weight(item.record) for item in self.items[:count])
+        outcomes, taken = self.resolve(), sum(weight(item.record) for item in self.items[:count])
         return (
-            self._part(self.items[:count], answers[:count], INVALID_SPAN, taken),
-            self._part(self.items[count:], answers[count:], self.span, self.weight - taken),
+            self._part(self.items[:count], outcomes[:count], INVALID_SPAN, taken),
+            self._part(self.items[count:], outcomes[count:], self.span, self.weight - taken),
         )
 
-    def _part(self, items: list[Item], answers: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
+    def _part(self, items: list[Item], outcomes: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
         mine = {progress.partition for progress, _ in self.last_offsets}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
         last_offsets = [end for partition, end in last.items() if partition in mine]
         records_by_partition = Counter(item.record.partition for item in items)
         part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight)
         part.received_at, part.answered_at = self.received_at, self.answered_at
-        part.passed_breaker, part._answers = self.passed_breaker, answers
+        part.passed_breaker, part._outcomes = self.passed_breaker, outcomes
         return part
 
-    def answers(self) -> list[Outcome | None]:
-        """One for each item, in order; None for a skipped one. All futures must be done.
+    def resolve(self) -> list[Outcome | None]:
+        """What each item became, in order; None for a skipped one. All futures must be done. Computed once.
 
         Raises InferenceError when a call failed, ValueError when a call's answer has another length than its
         requests: a shifted answer would be a wrong label.
         """
-        if self._answers is not None:
-            return self._answers
-        answers: list[Outcome | None] = [item.rejection for item in self.items]
-        for call in self.calls:
-            for row, answer in zip(call.rows, call.future.result(), strict=True):
-                answers[row] = answer
-        return answers
+        if self._outcomes is None:
+            outcomes: list[Outcome | None] = [item.rejection for item in self.items]
+            for call in self.calls:
+                for row, answer in zip(call.rows, call.future.result(), strict=True):
+                    outcomes[row] = answer
+            self._outcomes = outcomes
+        return self._outcomes
+
+    def ask_again(self, calls: list[ModelCall]) -> None:
+        """`calls` in place of those before: a later answer goes over an earlier one."""
+        self.calls, self._outcomes = calls, None
 
     def has_letters(self) -> bool:
         """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
         return any(
             isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
-            for item, outcome in zip(self.items, self.answers(), strict=True)
+            for item, outcome in zip(self.items, self.resolve(), strict=True)
         )
 
     def note_answered(self) -> None:
@@ -187,7 +191,7 @@ def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
     """
     answers = [
         answer
-        for item, answer in zip(batch.items, batch.answers(), strict=True)
+        for item, answer in zip(batch.items, batch.resolve(), strict=True)
         if item.message is not None and not item.progress.revoked
     ]
     refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))

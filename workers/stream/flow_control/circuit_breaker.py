@@ -88,7 +88,7 @@ class CircuitBreaker:
             if unexpected := [error for error in errors if not isinstance(error, InferenceError)]:
                 raise unexpected[0]
             if not errors:
-                batch.calls = [*self._first_calls, *probe]  # a later answer goes over an earlier one
+                batch.ask_again([*self._first_calls, *probe])
         elif self._clock() >= self._probe_at:
             self._probe = [probe for call in self._first_calls if (probe := self._again(call)) is not None]
         messages, failed = of_the_models(batch)  # less than before as well when partitions were taken away

@@ -115,12 +115,12 @@ class ResultSink:
         whole, `StreamError` when the producer cannot take a record.
         """
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
-        answers = batch.answers()
+        answers = batch.resolve()
         values = batch.values or self._encoded(batch.items, answers)
         self._alone = self.goes_alone(batch)
         batch, rest, values = self._fitting(batch, values, room)
         shipment, now_ms = ProducedBatch(batch, rest), time.time() * 1000
-        tally, answers = shipment.tally, batch.answers()
+        tally, answers = shipment.tally, batch.resolve()
         self._producer.announce(len(values))
         results: list[tuple[Item, ProducerRecord]] = []
         try:

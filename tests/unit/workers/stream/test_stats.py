@@ -52,7 +52,7 @@ def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s:
         call.done_at = None if before_s is None else time.monotonic() + before_s
     batch.note_answered()
     sent_at = time.monotonic() + wait_s
-    batch.calls = [ModelCall("m", [0], [Request("a")], Held())]  # the breaker asks again
+    batch.ask_again([ModelCall("m", [0], [Request("a")], Held())])
     batch.note_answered()
     stages = batch.stages(sent_at, sent_at + produce_s)
     assert min(stages) >= 0
