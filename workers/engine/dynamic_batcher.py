@@ -146,6 +146,15 @@ class DynamicBatcher:
         self._device.submit(self._run_apart, call)
         return call.future
 
+    def close(self, error: InferenceError) -> None:
+        """Calls that wait resolve with `error`. `device` and what it is computing are the caller's."""
+        with self._arrived:
+            dropped = list(self._waiting)
+            self._waiting.clear()
+            self._waiting_tokens = 0
+        for call in dropped:
+            call.future.set_exception(error)
+
     def busy_for_s(self) -> float:
         """How long the batch on the device is running; 0 when there is none."""
         since = self._busy_since

@@ -1,40 +1,34 @@
-"""The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done on one thread."""
+"""The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done in one process."""
 
-import logging
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
-from threading import Condition, Thread
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import Lock
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError
-
-logger = logging.getLogger(__name__)
 
 Answers = list[Answer]
 MAX_PENDING_REQUESTS = 65_536
-_JOINED_REQUESTS = 4_096
-
-
-class _Call(NamedTuple):
-    requests: Sequence[Request]
-    future: "Future[Answers]"
 
 
 class Engine:
     """Satisfies `labelstream.workers.classifier.Classifier`. Calls that wait while the model is busy go through it
-    together.
+    together. May be called from several threads, each of which tokenizes its own requests.
 
     Owns a thread; `close()` ends it, and so does leaving a `with` block.
     """
@@ -43,14 +37,24 @@ class Engine:
         """Warms the model up. Raises ModelError when it cannot answer."""
         self.description, self._backend = description, backend
         self._predictor = Predictor(description, backend, max_batch_tokens)
-        self._predictor.warm_up()
-        self._task = task_for(description)
-        self._changed = Condition()
-        self._waiting: deque[_Call] = deque()
+        # All that touches the device, on one thread: OpenMP keeps a pool per calling thread.
+        self._device = ThreadPoolExecutor(1, thread_name_prefix="labelstream-engine")
+        try:
+            self._device.submit(self._predictor.warm_up).result()
+        except BaseException:
+            self._device.shutdown()
+            raise
+        self._batcher = DynamicBatcher(
+            self._device,
+            lambda packed, width: self._predictor.begin(packed, width),
+            full_tokens_for(self._predictor.max_batch_tokens),
+            max_delay_s=0.0,
+            overlaps=self._predictor.overlaps,
+        )
+        self._task, self._tokenizing = task_for(description), Lock()
+        self._counting = Lock()
         self._pending = 0  # requests waiting or being answered
         self._closed = False
-        self._thread = Thread(target=self._work, name="labelstream-engine", daemon=True)
-        self._thread.start()
 
     @classmethod
     def load(cls, source: str, *, max_batch_tokens: int | None = None, **options: Any) -> Self:
@@ -63,18 +67,35 @@ class Engine:
         del progress  # there are no parts whose answers could be kept
         future: Future[Answers] = Future()
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
-        with self._changed:
-            if self._closed:
-                problem = "the engine is closed"
-            elif self._pending and self._pending + len(requests) > MAX_PENDING_REQUESTS:
-                problem = f"{self._pending} requests are pending; wait for some of their futures"
+        if problem := self._admit(len(requests)):
+            future.set_exception(InferenceError(problem))
+            return future
+        future.add_done_callback(lambda _: self._done(len(requests)))
+        try:
+            with self._tokenizing:
+                prepared = self._task.prepare(requests)
+            if len(prepared.packed.lengths):
+                scored = self._batcher.submit(prepared.packed, prepared.width)
+                scored.add_done_callback(partial(_answer, future, prepared, len(requests)))
             else:
-                self._pending += len(requests)
-                self._waiting.append(_Call(requests, future))
-                self._changed.notify()
-                return future
-        future.set_exception(InferenceError(problem))
+                future.set_result(prepared.answers(None))
+        except Exception as error:
+            future.set_exception(_failure(error))
         return future
+
+    def _admit(self, requests: int) -> str:
+        """Why so many more cannot be taken; empty where they are, and are pending from now on."""
+        with self._counting:
+            if self._closed:
+                return "the engine is closed"
+            if self._pending and self._pending + requests > MAX_PENDING_REQUESTS:
+                return f"{self._pending} requests are pending; wait for some of their futures"
+            self._pending += requests
+            return ""
+
+    def _done(self, requests: int) -> None:
+        with self._counting:
+            self._pending -= requests
 
     def classify(self, requests: Sequence[Request]) -> Answers:
         """Submit and wait. Raises InferenceError."""
@@ -105,14 +126,10 @@ class Engine:
 
     def close(self) -> None:
         """End the thread after what it is computing; calls still waiting resolve with InferenceError."""
-        with self._changed:
+        with self._counting:
             self._closed = True
-            dropped = list(self._waiting)
-            self._waiting.clear()
-            self._changed.notify()
-        for call in dropped:
-            call.future.set_exception(InferenceError("the engine was closed before it came to this call"))
-        self._thread.join()
+        self._batcher.close(InferenceError("the engine was closed before it came to this call"))
+        self._device.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -122,45 +139,18 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _work(self) -> None:
-        while calls := self._take():
-            count = sum(len(call.requests) for call in calls)
-            try:
-                self._answer(calls)
-            except BaseException as error:  # whatever it is: nobody may wait for ever, and the thread goes on
-                if not isinstance(error, InferenceError):
-                    logger.exception("a call failed")
-                _fail(calls, error)
-            with self._changed:
-                self._pending -= count
 
-    def _take(self) -> list[_Call]:
-        """Wait for calls and take as many as go together; none when the engine is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            calls: list[_Call] = []
-            count = 0
-            while self._waiting and (not calls or count + len(self._waiting[0].requests) <= _JOINED_REQUESTS):
-                calls.append(self._waiting.popleft())
-                count += len(calls[-1].requests)
-            return calls
-
-    def _answer(self, calls: list[_Call]) -> None:
-        requests = [request for call in calls for request in call.requests]
-        prepared = self._task.prepare(requests)
-        asked = len(prepared.packed.lengths) > 0
-        answers = prepared.answers(self._predictor.predict(prepared.packed, prepared.width) if asked else None)
-        if len(answers) != len(requests):
-            raise InferenceError(f"{len(answers)} answers for {len(requests)} requests")
-        first = 0
-        for call in calls:
-            last = first + len(call.requests)
-            call.future.set_result(answers[first:last])
-            first = last
+def _answer(future: "Future[Answers]", prepared: Prepared, count: int, scored: "Future[ScoredSequences]") -> None:
+    """Resolves `future` with what the model said of `prepared`, which `count` requests became."""
+    try:
+        answers = prepared.answers(scored.result())
+        if len(answers) != count:
+            raise InferenceError(f"{len(answers)} answers for {count} requests")
+    except Exception as error:
+        future.set_exception(_failure(error))
+    else:
+        future.set_result(answers)
 
 
-def _fail(calls: list[_Call], error: BaseException) -> None:
-    failure = error if isinstance(error, InferenceError) else InferenceError(one_line(error))
-    for call in calls:
-        if not call.future.done():
-            call.future.set_exception(failure)
+def _failure(error: Exception) -> InferenceError:
+    return error if isinstance(error, InferenceError) else InferenceError(one_line(error))

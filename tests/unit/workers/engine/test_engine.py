@@ -52,25 +52,25 @@ def test_many_callers_each_get_their_own_answers(engine: Engine) -> None:
 
 
 def test_a_crash_resolves_its_futures_and_the_engine_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    predict = engine._predictor.predict
-    monkeypatch.setattr(engine._predictor, "predict", lambda *_: 1 / 0)
+    begin = engine._predictor.begin
+    monkeypatch.setattr(engine._predictor, "begin", lambda *_: 1 / 0)
     with pytest.raises(InferenceError, match="ZeroDivisionError"):
         engine.classify([Request("good")])
-    monkeypatch.setattr(engine._predictor, "predict", predict)
+    monkeypatch.setattr(engine._predictor, "begin", begin)
     assert isinstance(engine.classify([Request("good")])[0], Prediction)
 
 
 def hold(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """Make the model wait: set when it is reached, and to be set to let it go on."""
     reached, go_on = threading.Event(), threading.Event()
-    predict = engine._predictor.predict
+    begin = engine._predictor.begin
 
     def slow(*args: Any) -> Any:
         reached.set()
         assert go_on.wait(10)
-        return predict(*args)
+        return begin(*args)
 
-    monkeypatch.setattr(engine._predictor, "predict", slow)
+    monkeypatch.setattr(engine._predictor, "begin", slow)
     return reached, go_on
 
 
