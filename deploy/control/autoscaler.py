@@ -25,7 +25,7 @@ FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # all stay as they are
 
-Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of Board.status
+Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of ControlPlane.status
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
 Fresh = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Show = Callable[[Mapping[str, Any], Fresh, Fresh], None]

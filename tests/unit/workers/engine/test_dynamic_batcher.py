@@ -352,11 +352,11 @@ sys.modules.update(dict.fromkeys({ABSENT!r}))  # an import of any fails
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
-from labelstream.workers.engine.ragged import PackedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 scored = ScoredSequences(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {{}})
 with ThreadPoolExecutor(1) as device:
     batcher = DynamicBatcher(device, lambda packed, top_k: lambda: scored, 100, 0.0)
-    answer = batcher.submit(PackedSequences(np.zeros(3, np.int32), np.array([3], np.int32)), 1).result(10)
+    answer = batcher.submit(RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32)), 1).result(10)
 assert answer.scores.tolist() == [[1.0]]
 print(sorted(name for name in {ABSENT!r} if sys.modules[name] is not None))
 """
