@@ -54,7 +54,7 @@ class DeadLetterHeaders(BaseModel):
     the input's TOPIC-PARTITION-OFFSET then.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetterHeaders")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
 
     topic: str = Field(serialization_alias="__connect.errors.topic")
     partition: str = Field(serialization_alias="__connect.errors.partition", pattern=r"^\d+$")

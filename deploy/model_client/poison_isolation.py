@@ -34,42 +34,35 @@ from labelstream.deploy.model_client.call_state import CallState, Rows, rows_of
 from labelstream.deploy.model_client.crash_budget import CrashBudget
 from labelstream.deploy.model_client.deadlines import Deadlines, Part
 from labelstream.deploy.model_client.retries import failed_as_a_whole
+from labelstream.deploy.model_client.serve_client import ServeClient
 from labelstream.deploy.model_client.suspects import Suspects
 from labelstream.workers.classifier import Fault
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
+from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.errors import FailedApart
 
 logger = logging.getLogger(__name__)
 TOGETHER_FAILURES = 2
 GROUP_SEQUENCES = 32  # about one forward on a CPU: running apart in such groups takes the innocent little longer
 
-Ask = Callable[[RaggedSequences, int, str], Awaitable[ScoredSequences]]
-AskApart = Callable[[RaggedSequences, int, str, str], Awaitable[ScoredSequences]]
 Noted = Callable[[str], Awaitable[float | None]]
-Alive = Callable[[], Awaitable[bool]]
 
 
 class PoisonIsolation:
     """Asks for sequences until each is answered or refused. Belongs to one event loop.
 
-    `ask` and `ask_apart`: `ModelReplica.classify` and `classify_apart`, which raise RayActorError where a replica died
-    with the call. `noted`: `ControlPlane.noted`. `alive`: does some replica answer? `retrying` decides which failures
-    are got over until the part is late.
+    `noted`: `ControlPlane.noted`. `retrying` decides which failures are got over until the part is late.
     """
 
     def __init__(
         self,
         model: str,
+        client: ServeClient,
         retrying: AsyncRetrying,
-        ask: Ask,
-        ask_apart: AskApart,
         noted: Noted,
-        alive: Alive,
         deadlines: Deadlines,
         deaths: CrashBudget,
     ) -> None:
-        self._model, self._retrying = model, retrying
-        self._ask, self._ask_apart, self._noted, self._alive = ask, ask_apart, noted, alive
+        self._model, self._client, self._retrying, self._noted = model, client, retrying, noted
         self._deadlines, self._deaths = deadlines, deaths
         self._suspects = Suspects()
 
@@ -90,7 +83,7 @@ class PoisonIsolation:
                     "model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked)
                 )
                 self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
-            elif not attempt.ticket and len(asked) and await self._alive():
+            elif not attempt.ticket and len(asked) and await self._client.alive():
                 self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
             raise
 
@@ -127,7 +120,7 @@ class PoisonIsolation:
         attempt.asks(rows, "")
         try:
             asked_at = asyncio.get_running_loop().time()
-            scored = await self._ask(work.take(rows), work.top_k, work.revision)
+            scored = await self._client.classify(work.take(rows), work.top_k, work.revision)
         except Exception as error:
             how = _how(error)
             if how is not None:
@@ -141,7 +134,7 @@ class PoisonIsolation:
         work, ticket = attempt.work, uuid4().hex
         attempt.asks(rows, ticket)
         try:
-            scored = await self._ask_apart(work.take(rows), work.top_k, work.revision, ticket)
+            scored = await self._client.classify_apart(work.take(rows), work.top_k, work.revision, ticket)
         except RayActorError:
             if await self._noted(ticket) is not None:
                 logger.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))

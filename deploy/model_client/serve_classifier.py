@@ -15,28 +15,20 @@ from labelstream.deploy.model_client.crash_budget import CrashBudget
 from labelstream.deploy.model_client.deadlines import Deadlines
 from labelstream.deploy.model_client.poison_isolation import Noted, PoisonIsolation
 from labelstream.deploy.model_client.retries import may_pass_later, one_line, retrying
+from labelstream.deploy.model_client.serve_client import ServeClient
+from labelstream.deploy.model_client.served_model import Model, ServedModel
 from labelstream.workers import tracing
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from labelstream.workers.engine.tasks import Task, task_for
 from labelstream.workers.engine.tasks.base import Prepared
-from labelstream.workers.errors import InferenceError, ModelChanged, StartError
+from labelstream.workers.errors import InferenceError, ModelChanged
 
 logger = logging.getLogger(__name__)
 READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
 CLOSE_TIMEOUT_S = 5.0
-ALIVE_S = 10.0  # a replica that computes answers other questions meanwhile
 PARTS_AT_ONCE = 8  # of one submit: enough to keep several replicas busy
 
 Answers = list[Answer]
-
-
-class Model(NamedTuple):
-    """A revision of the model as its callers see it; replaced as a whole when the replicas serve another one."""
-
-    description: ModelDescription
-    task: Task
 
 
 class ServeCall(NamedTuple):
@@ -67,35 +59,28 @@ class ServeClassifier:
         is_noted: Noted | None = None,
         max_tokens: int = MAX_MESSAGE_TOKENS,
     ) -> None:
-        self._name, self._call_timeout_s, self._max_tokens = name, call_timeout_s, max_tokens
-        # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
-        self._describe = handle.options(method_name="describe", _by_reference=True)
-        direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
-        self._classify = handle.options(method_name="classify", **direct)
-        self._classify_apart = handle.options(method_name="classify_apart", **direct)
-        self._retrying = retrying(name)
+        self._name, self._call_timeout_s = name, call_timeout_s
         self._loop = asyncio.new_event_loop()
+        client, retry = ServeClient(name, handle), retrying(name)
         self._deadlines, self._deaths = Deadlines(self._loop, call_timeout_s), CrashBudget(name)
         self._isolation = PoisonIsolation(
             name,
-            self._retrying,
-            partial(self._ask, self._classify),
-            partial(self._ask, self._classify_apart),
+            client,
+            retry,
             is_noted or partial(noted, handle.deployment_id.app_name),
-            self._alive,
             self._deadlines,
             self._deaths,
         )
+        self._served = ServedModel(name, client, retry, max_tokens)
         self._tokenizing = threading.Lock()  # a task takes one thread at a time
         self._changing = threading.Lock()  # guards what follows
         self._closed = False
         self._tokens = 0
         self._pending: set[Future[Answers]] = set()
-        self._describing = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
         self._thread.start()
         try:
-            self._model = asyncio.run_coroutine_threadsafe(self._first(ready_timeout_s), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._served.first(ready_timeout_s), self._loop).result()
         except BaseException:
             self.close()
             raise
@@ -103,7 +88,7 @@ class ServeClassifier:
     @property
     def description(self) -> ModelDescription:
         """Of the revision that calls are prepared for now."""
-        return self._model.description
+        return self._served.current.description
 
     @property
     def tokens(self) -> int:
@@ -131,7 +116,7 @@ class ServeClassifier:
     def _submit(self, future: "Future[Answers]", requests: Sequence[Request], progress: Progress) -> None:
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         try:
-            call, model = progress.kept, self._model
+            call, model = progress.kept, self._served.current
             if not isinstance(call, ServeCall) or call.model is not model:
                 call = progress.kept = self._prepared(model, requests, progress)
                 self._tokens += len(call.prepared.packed.ids)
@@ -201,7 +186,7 @@ class ServeClassifier:
                 await self._score(call.work)
             except ModelChanged:
                 async with asyncio.timeout(self._call_timeout_s):
-                    model = await self._renewed(call.model)
+                    model = await self._served.after(call.model)
                 # Nothing of the other revision's answers is kept.
                 call = progress.kept = self._prepared(model, requests, progress)
                 if call.work is not None:
@@ -231,21 +216,6 @@ class ServeClassifier:
         if failures:
             raise next((error for error in failures if isinstance(error, ModelChanged)), failures[0])
 
-    async def _ask(self, method: Any, packed: RaggedSequences, *args: Any) -> ScoredSequences:
-        trace = tracing.here()
-        response = method.remote(packed, *args, **({"trace": trace} if trace else {}))
-        try:
-            scored: ScoredSequences = await response
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                response.cancel()  # or a replica would work for nobody
-                raise
-            raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
-        if len(scored.scores) != len(packed.lengths):
-            raise ValueError(f"{len(scored.scores)} answers for {len(packed.lengths)} sequences")
-        return scored
-
     def _prepared(self, model: Model, requests: Sequence[Request], progress: Progress) -> ServeCall:
         with self._tokenizing:
             prepared = model.task.prepare(requests)
@@ -254,36 +224,3 @@ class ServeClassifier:
             return ServeCall(model, prepared, None)
         work = CallState(packed, prepared.width, description.revision, description.ranked, progress)
         return ServeCall(model, prepared, work)
-
-    async def _alive(self) -> bool:
-        """Does some replica answer?"""
-        try:
-            async with asyncio.timeout(ALIVE_S):
-                await self._fetch()
-        except Exception:
-            return False
-        return True
-
-    async def _renewed(self, old: Model) -> Model:
-        """The model that the replicas serve now; asked for once, however many calls noticed the change."""
-        async with self._describing:
-            if self._model is old:
-                self._model = await self._described()
-                logger.warning(
-                    "model %s: revision %s follows %s", self._name, self.description.revision, old.description.revision
-                )
-            return self._model
-
-    async def _described(self) -> Model:
-        description: ModelDescription = await self._retrying(self._fetch)
-        return Model(description, task_for(description, self._max_tokens))
-
-    async def _fetch(self) -> ModelDescription:
-        return await self._describe.remote()
-
-    async def _first(self, timeout_s: float) -> Model:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._described()
-        except TimeoutError:
-            raise StartError(f"model {self._name}: no replica is up after {timeout_s:g} s; see its status") from None

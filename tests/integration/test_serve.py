@@ -256,7 +256,7 @@ def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
 def test_a_wrong_revision_is_refused_without_harm(serving: Serving) -> None:
     with serving.connected() as classifier:
         stale = classifier.description.__class__(**{**vars(classifier.description), "revision": "older"})
-        classifier._model = classifier._model._replace(description=stale)
+        classifier._served.current = classifier._served.current._replace(description=stale)
         answer = classifier.submit([Request("good")]).result(30)[0]
         assert isinstance(answer, Prediction)
         assert answer.revision == classifier.description.revision != "older"

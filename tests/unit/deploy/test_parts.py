@@ -247,7 +247,7 @@ def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytes
         return answer
 
     context = SimpleNamespace(app_name="a", replica_id=SimpleNamespace(unique_id="r1"), deployment="pipeline-p")
-    monkeypatch.setattr("labelstream.deploy.control.control_plane.serve.get_replica_context", lambda: context)
+    monkeypatch.setattr("labelstream.deploy.control.reporter.serve.get_replica_context", lambda: context)
     reporter = Reporter("pipelines", dict, lambda name, stats: [], interval_s=60, take=take)
     try:
         command = {"id": "1", "name": "resume", "timeout_s": 20.0}

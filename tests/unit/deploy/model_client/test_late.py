@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 40
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become milliseconds: the assumed speed is high, and failures are asked again at once."""
     monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 1e5)
-    monkeypatch.setattr("labelstream.deploy.model_client.serve_classifier.ALIVE_S", 0.1)
+    monkeypatch.setattr("labelstream.deploy.model_client.serve_client.ALIVE_S", 0.1)
     monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.0)
 
 
@@ -191,7 +191,7 @@ def test_a_panic_of_native_code_is_a_failure_of_the_call_alone(monkeypatch: pyte
     with connected(FakeHandle(raising(Panic("in the replica's answer")), by_length)) as classifier:
         with pytest.raises(InferenceError, match="Panic"):
             classifier.submit([Request("a")]).result(5)
-        task = type(classifier._model.task)
+        task = type(classifier._served.current.task)
         with monkeypatch.context() as patch:
             patch.setattr(task, "prepare", lambda *_: raising(Panic("in the tokenizer"))(None, 0, ""))  # type: ignore[arg-type]
             with pytest.raises(InferenceError, match="Panic: in the tokenizer"):

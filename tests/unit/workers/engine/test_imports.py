@@ -1,5 +1,6 @@
 """The worker's process tokenizes and names labels without torch; it starts in a tenth of the time and memory."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -89,4 +90,5 @@ def test_a_whole_worker_process_never_imports_torch() -> None:
 def test_the_package_itself_imports_nothing() -> None:
     import labelstream.workers.engine
 
-    assert Path(str(labelstream.workers.engine.__file__)).read_text() == ""
+    (docstring,) = ast.parse(Path(str(labelstream.workers.engine.__file__)).read_text()).body
+    assert isinstance(docstring, ast.Expr)

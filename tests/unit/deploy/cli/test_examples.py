@@ -8,7 +8,7 @@ import yaml
 from labelstream.workers.config_file import read_config_file
 from tests.unit.deploy.cli.conftest import Run
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EXAMPLES = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
 KNOWN = {"distilbert/distilbert-base-uncased-finetuned-sst-2-english": "714eb0fa89d2f80546fda750413ed43d93601a13"}
 PATHS = [pytest.param(path, id=path.stem) for path in EXAMPLES]

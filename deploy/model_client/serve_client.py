@@ -1,0 +1,62 @@
+"""One model's Serve deployment, asked once each time: what fails is the caller's to try again."""
+
+import asyncio
+from typing import Any
+
+from labelstream.workers import tracing
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
+from labelstream.workers.errors import InferenceError
+
+ALIVE_S = 10.0  # a replica that computes answers other questions meanwhile
+
+
+class ServeClient:
+    """`handle`: of the deployment. Belongs to one event loop.
+
+    Its methods raise what Serve and the replica raise, among others RayActorError where a replica died with the call.
+    """
+
+    def __init__(self, name: str, handle: Any) -> None:
+        self._name = name
+        # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
+        self._describe = handle.options(method_name="describe", _by_reference=True)
+        direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
+        self._classify = handle.options(method_name="classify", **direct)
+        self._classify_apart = handle.options(method_name="classify_apart", **direct)
+
+    async def classify(self, packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
+        """See `ModelReplica.classify`. Raises ValueError where an answer is missing, or one too many."""
+        return await self._ask(self._classify, packed, top_k, revision)
+
+    async def classify_apart(self, packed: RaggedSequences, top_k: int, revision: str, ticket: str) -> ScoredSequences:
+        """See `ModelReplica.classify_apart`."""
+        return await self._ask(self._classify_apart, packed, top_k, revision, ticket)
+
+    async def describe(self) -> ModelDescription:
+        """Of the revision that the replica serves that answers."""
+        return await self._describe.remote()
+
+    async def alive(self) -> bool:
+        """Does some replica answer?"""
+        try:
+            async with asyncio.timeout(ALIVE_S):
+                await self.describe()
+        except Exception:
+            return False
+        return True
+
+    async def _ask(self, method: Any, packed: RaggedSequences, *args: Any) -> ScoredSequences:
+        trace = tracing.here()
+        response = method.remote(packed, *args, **({"trace": trace} if trace else {}))
+        try:
+            scored: ScoredSequences = await response
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                response.cancel()  # or a replica would work for nobody
+                raise
+            raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
+        if len(scored.scores) != len(packed.lengths):
+            raise ValueError(f"{len(scored.scores)} answers for {len(packed.lengths)} sequences")
+        return scored
