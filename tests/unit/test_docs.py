@@ -1,5 +1,6 @@
 """README and the pages of docs/: links lead somewhere, configs are accepted, the reference is complete."""
 
+import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,31 @@ def test_every_page_that_code_names_exists() -> None:
     named = {page for source in sources for page in re.findall(r"docs/[\w/-]+\.md", source)}
     assert "docs/how-to/secure.md" in named
     assert [page for page in named if not (ROOT / page).is_file()] == []
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    modules = [
+        "/" + str(path.relative_to(ROOT))
+        for part in ("workers", "deploy", "tests")
+        for path in (ROOT / part).rglob("*.py")
+    ]
+    for page in OURS:
+        named = re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8"))
+        assert [name for name in named if not any(module.endswith("/" + name) for module in modules)] == []
+
+
+def test_layout_in_readme_says_what_the_folders_say() -> None:
+    """A row that begins with dots is a folder in the one above: its sentence is the first of the folder's docstring."""
+    table = README.read_text(encoding="utf-8").split("## Project layout")[1]
+    parent, seen = "", 0
+    for folder, sentence in re.findall(r"^\| `([\w/. ]+)/` \| (.*) \|$", table, re.MULTILINE):
+        if not folder.startswith(".. "):
+            parent = folder
+            continue
+        source = (ROOT / parent / folder.removeprefix(".. ") / "__init__.py").read_text(encoding="utf-8")
+        assert (ast.get_docstring(ast.parse(source)) or "").startswith(sentence), folder
+        seen += 1
+    assert seen > 15
 
 
 def test_every_config_is_accepted() -> None:
