@@ -91,7 +91,7 @@ _REMOVED = {
 
 
 _FIXES = {
-    "extra_forbidden": ("is no setting", "remove it, or see README's table for the spelling"),
+    "extra_forbidden": ("is no setting", "remove it, or see docs/reference/configuration.md for the spelling"),
     "missing": ("is missing", "add it"),
 }
 

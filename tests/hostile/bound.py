@@ -1,4 +1,4 @@
-"""How much memory a worker may have: README's formula, with the settings of its pipeline."""
+"""How much memory a worker may have: docs/reference/configuration.md's formula, with its pipeline's settings."""
 
 from labelstream.workers.settings import Settings
 

@@ -1,4 +1,4 @@
-"""README's formula of the memory that a worker takes at most, with hostile records on a real broker."""
+"""The memory that a worker takes at most (docs/reference/configuration.md), with hostile records on a real broker."""
 
 import json
 import subprocess

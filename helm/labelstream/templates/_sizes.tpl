@@ -1,4 +1,4 @@
-{{- /* How many pods of which group: README, "How many machines". Numbers go from helper to helper as JSON. */ -}}
+{{- /* How many pods of which group: the chart's README, "How many machines". Numbers go from helper to helper as JSON. */ -}}
 
 {{- /* {"min", "max"} of `workers` or `replicas` as the config may have it: nothing, a number, a map. */ -}}
 {{- define "labelstream.range" -}}

@@ -71,7 +71,7 @@ def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
     except AuthorizationError as error:
         raise StartError(
             f"kafka: permission denied ({type(error).__name__}, {_who(kafka)}); grant the rights that "
-            "README's table of ACLs lists"
+            "docs/how-to/secure.md lists"
         ) from None
     except (KafkaTimeoutError, SaslAuthenticationFailedError) as error:
         if not _listens(servers):

@@ -148,7 +148,7 @@ def test_a_message_may_have_so_many_tokens(task: str, request_: Request, tokens:
     assert refused.order == [0, 1, 0]
 
 
-def test_what_readme_says_fits_is_answered() -> None:
+def test_longest_documented_messages_are_answered() -> None:
     """100 labels beside 512 tokens, and 32 windows of 512."""
     for description, request in (
         (replace(NLI, max_length=512), Request("good " * 999, candidate_labels=tuple(map(str, range(100))))),

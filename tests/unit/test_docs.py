@@ -1,0 +1,114 @@
+"""README and the pages of docs/: links lead somewhere, configs are accepted, the reference is complete."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from labelstream.deploy.observability.metrics.table import METRICS
+from labelstream.workers.config_file import load_settings
+
+ROOT = Path(__file__).parents[2]
+README, INDEX = ROOT / "README.md", ROOT / "docs/README.md"
+OURS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*OURS, ROOT / "helm/labelstream/README.md"]
+PIPELINE = {"input": "in", "output": "out", "dead_letter": "dead"}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@cache
+def prose(page: Path) -> str:
+    """The page without its blocks of code, in which neither links nor headings count."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def links(page: Path) -> list[str]:
+    """The targets of all links and pictures that stand outside of code."""
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", prose(page)))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the page's headings: in lower case, without punctuation, blanks as hyphens."""
+    headings = re.findall(r"^#+ +(.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    if not target.is_relative_to(ROOT) or not target.exists():
+        return True
+    return bool(anchor) and (target.suffix != ".md" or anchor not in anchors(target))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_relative_links_and_anchors_lead_somewhere(page: Path) -> None:
+    relative = [link for link in links(page) if not re.match(r"[a-z]+:", link)]
+    assert [link for link in relative if broken(page, link)] == []
+
+
+def test_readme_fits_a_page_and_shows_the_architecture() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+    assert "docs/architecture.svg" in links(README)
+
+
+@pytest.mark.parametrize("start", [README, INDEX], ids=name)
+def test_every_page_is_linked_from_readme_and_index(start: Path) -> None:
+    linked = {(start.parent / link.partition("#")[0]).resolve() for link in links(start)}
+    assert set(OURS) - {README, INDEX} - linked == set()
+
+
+def test_every_page_that_code_names_exists() -> None:
+    files = (path for part in ("workers", "deploy", "helm", "schemas", "tests") for path in (ROOT / part).rglob("*"))
+    sources = [path.read_text(encoding="utf-8") for path in files if path.suffix in {".py", ".yaml", ".tpl", ".gotmpl"}]
+    named = {page for source in sources for page in re.findall(r"docs/[\w/-]+\.md", source)}
+    assert "docs/how-to/secure.md" in named
+    assert [page for page in named if not (ROOT / page).is_file()] == []
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    modules = [
+        "/" + str(path.relative_to(ROOT))
+        for part in ("workers", "deploy", "tests")
+        for path in (ROOT / part).rglob("*.py")
+    ]
+    for page in OURS:
+        named = re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8"))
+        assert [name for name in named if not any(module.endswith("/" + name) for module in modules)] == []
+
+
+def test_layout_in_readme_says_what_the_folders_say() -> None:
+    """A row that begins with dots is a folder in the one above: its sentence is the first of the folder's docstring."""
+    table = README.read_text(encoding="utf-8").split("## Project layout")[1]
+    parent, seen = "", 0
+    for folder, sentence in re.findall(r"^\| `([\w/. ]+)/` \| (.*) \|$", table, re.MULTILINE):
+        if not folder.startswith(".. "):
+            parent = folder
+            continue
+        source = (ROOT / parent / folder.removeprefix(".. ") / "__init__.py").read_text(encoding="utf-8")
+        assert (ast.get_docstring(ast.parse(source)) or "").startswith(sentence), folder
+        seen += 1
+    assert seen > 15
+
+
+def test_every_config_is_accepted() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in OURS)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", pages, re.DOTALL | re.MULTILINE)
+    configs: list[dict[str, Any]] = [config for block in blocks if "models" in (config := yaml.safe_load(block))]
+    assert len(configs) > 3
+    for config in configs:
+        pipelines = {"p": {**PIPELINE, "model": next(iter(config["models"]))}}
+        load_settings({"kafka": {"bootstrap_servers": "h:1"}, "pipelines": pipelines, **config})
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    table = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    listed = {f"labelstream_{name}" for name in re.findall(r"`([a-z_]+)`", table)}
+    assert METRICS.keys() - listed == set()
