@@ -89,7 +89,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         _WORD_CACHE,
-        "MAX_WORD_RULES = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes "
+        "MAX_WORDS = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes "
         "another",
         "*",
         _LIMIT,
