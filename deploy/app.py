@@ -49,7 +49,7 @@ def build(args: dict[str, Any]) -> Application:
 def application(
     settings: Settings, make_worker: MakeWorker | None = None, replica: type[ModelReplica] = ModelReplica
 ) -> Application:
-    """All pipelines with their models, and the board. Raises ConfigError.
+    """All pipelines with their models, and the control plane. Raises ConfigError.
 
     `make_worker`, `replica`: in place of PipelineWorker and ModelReplica, for measurements and tests.
     """

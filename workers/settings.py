@@ -284,7 +284,7 @@ class PipelineSettings(Section):
 
 
 class LogSettings(Section):
-    """What workers, models and the board say, on stderr; `json`: an object in each line."""
+    """What workers, models and the control plane say, on stderr; `json`: an object in each line."""
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -108,7 +108,7 @@ def address() -> str:
 
 
 def status(timeout_s: float = 10.0) -> dict[str, Any]:
-    """What the board knows: see `ControlPlane.status`. Raises StartError when there is no application, or no answer."""
+    """What the control plane knows: see `ControlPlane.status`. Raises StartError where nothing answers."""
     return _ask_board("status", timeout_s)
 
 

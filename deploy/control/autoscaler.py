@@ -1,6 +1,6 @@
-"""Looks once a second, decides, and keeps what was decided: beside the board, which has the reports.
+"""Looks once a second, decides, and keeps what was decided: beside the control plane, which has the reports.
 
-A new one (the board was started anew) watches for a while before it says anything, and begins with what runs.
+A new one (the control plane was started anew) watches for a while before it says anything, and begins with what runs.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The application's root deployment: knows the latest numbers of every worker and model replica.
 
-Everybody reports to it and nobody waits for it: without a board the stream goes on, only unseen. An operator's commands
+Everybody reports to it and nobody waits for it: without it the stream goes on, only unseen. An operator's commands
 to workers lie here until the workers fetch them, each with the answer to its next report.
 
 But for one thing: what a model replica may die of is noted here beforehand. The replica's own last words come too late:
@@ -25,7 +25,7 @@ from labelstream.deploy.observability.metrics.samples import of_board
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
 
-MAX_REPORTS_PER_S = 300  # each was measured to cost the board 1.3 ms of CPU
+MAX_REPORTS_PER_S = 300  # each was measured to cost the control plane 1.3 ms of CPU
 FORGET_S = 60.0
 MAX_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
@@ -33,7 +33,7 @@ COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's
 
 
 class _Order(NamedTuple):
-    """A command under way. `until`: in the board's time."""
+    """A command under way. `until`: in the control plane's time."""
 
     command: dict[str, Any]
     until: float

@@ -26,8 +26,8 @@ TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
 
 
 class Told(NamedTuple):
-    """What the board answers to a report: `commands` to obey, each with its `id` and the seconds that it has left,
-    `timeout_s`; how many `calls` a worker keeps open; and in how many seconds it wants to hear again.
+    """What the control plane answers to a report: `commands` to obey, each with its `id` and the seconds that it has
+    left, `timeout_s`; how many `calls` a worker keeps open; and in how many seconds it wants to hear again.
     """
 
     commands: list[dict[str, Any]]
@@ -36,7 +36,7 @@ class Told(NamedTuple):
 
 
 class Notes:
-    """Notes at the board what this replica runs."""
+    """Notes at the control plane what this replica runs."""
 
     def __init__(self) -> None:
         context = serve.get_replica_context()
@@ -44,22 +44,22 @@ class Notes:
         self._note: Any = None
 
     def put(self, ticket: str | None) -> None:
-        """Waits until the board has it. Raises InferenceError when it cannot be reached."""
+        """Waits until the control plane has it. Raises InferenceError when it cannot be reached."""
         try:
             self._note = self._note or _method(self._app, "note")
             self._note.remote(self._replica, ticket).result(timeout_s=NOTE_TIMEOUT_S)
         except Exception as error:
-            raise InferenceError(f"the board cannot be reached: {type(error).__name__}") from error
+            raise InferenceError(f"the control plane cannot be reached: {type(error).__name__}") from error
 
 
 async def noted(app: str, ticket: str) -> float | None:
-    """See `ControlPlane.noted`; None where the board cannot be reached: who is not known to be at fault is not."""
+    """See `ControlPlane.noted`; None where nobody answers: without evidence a record is presumed innocent."""
     try:
         async with asyncio.timeout(NOTE_TIMEOUT_S):
             method = await asyncio.to_thread(_method, app, "noted")
             return await method.remote(ticket)
     except Exception as error:
-        logger.warning("the board cannot be reached: %s", type(error).__name__)
+        logger.warning("the control plane cannot be reached: %s", type(error).__name__)
         return None
 
 
@@ -68,10 +68,10 @@ def _method(app: str, name: str) -> Any:
 
 
 class Reporter:
-    """Sends `stats()` of the replica that makes it to the board, as often as that wants, from a thread of its own.
+    """Sends `stats()` of the replica that makes it to the control plane, as often as that asks, from its own thread.
 
     And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
-    with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever happens to the board.
+    with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever the control plane does.
     `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
     answer, a tuple of status and text. `set_target_in_flight`: gets how many calls to keep open.
     """
@@ -116,7 +116,7 @@ class Reporter:
                 self._set_target_in_flight(told.calls)
                 self._interval_s = told.every_s
             except Exception as error:
-                logger.debug("the board cannot be reached: %s", type(error).__name__)
+                logger.debug("the control plane cannot be reached: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
 
@@ -128,7 +128,7 @@ class Reporter:
         }
 
     def _pass_on(self, commands: list[dict[str, Any]]) -> None:
-        """The board repeats a command until it has our answer, also one that we have taken."""
+        """The control plane repeats a command until it has our answer, also one that we have taken."""
         if self._take is None:
             return
         self._taken = {

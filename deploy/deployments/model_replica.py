@@ -107,7 +107,7 @@ class ModelReplica:
     ) -> ScoredSequences:
         """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
 
-        Meanwhile `ticket` is on the board, to be read there should this process not live to answer, or not in time.
+        Meanwhile `ticket` is noted at the control plane, should this process not live to answer, or not in time.
         Raises FailedApart in place of InferenceError where the model answered a good text right before.
         """
         self._check_revision(revision)

@@ -5,8 +5,8 @@ waiting, so that one failure by itself says little. What was not answered, for w
 
 1. It is asked for once more as it was: replicas die, and calls are late, for other reasons.
 2. It is cut into groups, which are run one after the other, never joined with other calls, and each is noted at the
-   board while it runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A failure is
-   held against the group that was running, if any.
+   control plane while it runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A
+   failure is held against the group that was running, if any.
 3. The records of that group run alone. One that failed `MAX_ALONE` times then is refused.
 
 A failure is a replica's death, no answer in time (see `deadlines`), or a model that fails as a whole. Where no replica

@@ -45,8 +45,8 @@ class ServeClassifier:
 
     `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
     takes several calls to the replicas, for each of them, with the time that its tokens take: see `deadlines`.
-    `is_noted`: in place of what the board of the handle's application says. `max_tokens`: of all sequences that one
-    request becomes; beyond them it is refused. Waits at most `ready_timeout_s` for the model's first replica, and
+    `is_noted`: in place of what the control plane of the handle's application says. `max_tokens`: of all sequences
+    that one request becomes; beyond them it is refused. Waits at most `ready_timeout_s` for the first replica, and
     raises StartError then. Owns one thread.
     """
 

@@ -1,4 +1,4 @@
-"""Log lines of workers, models and board: for people, or as JSON for whoever collects them. Never a message's text."""
+"""Log lines: for people, or as JSON for whoever collects them. Never a message's text."""
 
 import logging
 import sys

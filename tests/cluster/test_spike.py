@@ -30,7 +30,7 @@ TOLERANCE = 0.2
 
 
 class Series:
-    """What the board shows, once a second."""
+    """What the control plane shows, once a second."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream, self._ended = stream, threading.Event()

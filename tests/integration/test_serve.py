@@ -234,7 +234,7 @@ def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) 
     def calls() -> list[int]:
         return [worker["calls"] for worker in runtime.status()["pipelines"]["fake"].values()]
 
-    wait_until(lambda: calls() == [MIN_CALLS], 30, "what the board tells the worker")
+    wait_until(lambda: calls() == [MIN_CALLS], 30, "what the control plane tells the worker")
 
 
 def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:

@@ -136,7 +136,7 @@ def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pip
 
 
 def board_us() -> float:
-    """CPU of the board's process per report of a worker, beside what it does anyway."""
+    """CPU of the control plane's process per report of a worker, beside what it does anyway."""
     report = system.fresh(runtime.status()["pipelines"]["p"])[0]
     handle: Any = serve.get_deployment_handle(BOARD, runtime.APP).options(method_name="report", _by_reference=False)
     before, started, reports = system.cpu_by_kind(set(), set(), os.getpid())["board"], time.monotonic(), 0

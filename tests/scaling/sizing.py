@@ -106,6 +106,6 @@ def ends(costs: Costs, per_gpu_s: float, report_s: float) -> dict[str, float]:
     processes_per_gpu = 1 + per_gpu_s / (costs.worker_per_s * HEADROOM)
     return {
         "one worker": costs.worker_per_s * HEADROOM / per_gpu_s,
-        "the board": report_s / (costs.board_us / 1e6) / processes_per_gpu,
+        "the control plane": report_s / (costs.board_us / 1e6) / processes_per_gpu,
         "Serve's controller": 1 / (costs.controller_us / 1e6) / processes_per_gpu,
     }

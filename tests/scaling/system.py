@@ -140,7 +140,7 @@ def threads_cpu_s() -> dict[str, float]:
 
 
 def cpu_by_kind(workers: set[int], replicas: set[int], broker: int) -> dict[str, float]:
-    """CPU seconds so far: of the broker, the workers, the replicas, the board, Serve's controller, the rest of Ray."""
+    """CPU seconds so far: of broker, workers, replicas, control plane, Serve's controller, the rest of Ray."""
     spent = {"workers": 0.0, "replicas": 0.0, "board": 0.0, "controller": 0.0, "ray": 0.0, "broker": cpu_s(broker)}
     for pid in _descendants(os.getpid()) - {broker}:
         with suppress(OSError):  # it has ended

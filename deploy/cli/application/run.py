@@ -15,7 +15,7 @@ from labelstream.workers.errors import ConfigError, StartError
 
 logger = logging.getLogger(__name__)
 LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
-PATIENCE_S = 60.0  # without an answer of the board; Serve restarts what it can meanwhile
+PATIENCE_S = 60.0  # without an answer of the control plane; Serve restarts what it can meanwhile
 
 
 def run(
@@ -120,7 +120,7 @@ def _watch(runtime: Any) -> None:
 
 
 def _ask(runtime: Any) -> dict[str, Any]:
-    """The board's answer. It may be away for a moment, when Serve restarts it."""
+    """The control plane's answer. It may be away for a moment, when Serve restarts it."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:

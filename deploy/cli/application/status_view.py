@@ -1,4 +1,4 @@
-"""The board's numbers -> what a person reads: one row per pipeline and per model. Pure; no Ray here."""
+"""The control plane's numbers -> what a person reads: one row per pipeline and per model. Pure; no Ray here."""
 
 import time
 from collections import Counter

@@ -23,7 +23,7 @@ STALE_S = 20.0
 
 
 class PublishTargetsPolicy:
-    """The board's policy: its metrics are all deployments' targets. The board itself stays as it is."""
+    """The control plane's policy: its metrics are all deployments' targets. The control plane itself stays as it is."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class PublishTargetsPolicy:
         try:
             self._keep(context)
         except Exception as error:  # whatever Serve shows: its controller has to go on
-            logger.warning("the board's targets cannot be read: %s", type(error).__name__)
+            logger.warning("the control plane's targets cannot be read: %s", type(error).__name__)
         return context.target_num_replicas, {}
 
     def _keep(self, context: AutoscalingContext) -> None:
@@ -49,7 +49,7 @@ class PublishTargetsPolicy:
 
 
 class FollowTargetsPolicy:
-    """Every other deployment's policy: what the board has told lately, else what there is."""
+    """Every other deployment's policy: what the control plane has told lately, else what there is."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

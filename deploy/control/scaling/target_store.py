@@ -1,4 +1,4 @@
-"""The board's newest targets, once per process: in Serve's controller.
+"""The control plane's newest targets, once per process: in Serve's controller.
 
 A module of its own: Serve pickles the module of a policy by value, so that what is global in it is each policy's own.
 """
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Targets(NamedTuple):
-    """`told_at`: the board's clock, only to tell newer from older. `came_at`: monotonic seconds of this process."""
+    """`told_at`: the control plane's clock, to tell newer from older. `came_at`: monotonic seconds of this process."""
 
     told_at: float
     came_at: float

@@ -29,7 +29,7 @@ class Job:
 
 
 class MortalReplica:
-    """Joins what waits, like the real one, but for what is to run apart. `note`: as the board's."""
+    """Joins what waits, like the real one, but for what is to run apart. `note`: as the control plane's."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The small parts: cores, limits, the board, errors from a deployment's message."""
+"""The small parts: cores, limits, the control plane, errors from a deployment's message."""
 
 import asyncio
 import signal
@@ -257,7 +257,7 @@ def test_a_worker_obeys_once_however_often_it_hears_a_command(monkeypatch: pytes
         assert reporter._answers() == {}
         answer.set_result(("done", "gone on"))
         assert reporter._answers() == {"1": done("gone on")}
-        reporter._pass_on([command])  # the board has not seen it yet
+        reporter._pass_on([command])  # the control plane has not seen it yet
         assert reporter._answers() == {"1": done("gone on")}
         reporter._pass_on([])
         assert reporter._answers() == {}

@@ -42,7 +42,7 @@ def test_where_each_part_ends_it_has_a_whole_core_to_do() -> None:
         found = size(COSTS, round(gpus), 6_000, 5.0)
         cores = {
             "one worker": found.messages_per_s / COSTS.worker_per_s / HEADROOM,
-            "the board": found.board_cores,
+            "the control plane": found.board_cores,
             "Serve's controller": found.controller_cores,
         }
         assert cores[part] == pytest.approx(1, rel=0.25)

@@ -80,7 +80,7 @@ def test_it_holds_while_the_brokers_are_silent() -> None:
 
 def test_it_begins_with_what_runs() -> None:
     system = System()
-    system.silent = True  # as after a start of the board anew in an outage
+    system.silent = True  # as after a start of the control plane anew in an outage
     assert system.run(100) == {"model-m": 1, "pipeline-p": 1}
 
 

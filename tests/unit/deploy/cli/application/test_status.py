@@ -1,4 +1,4 @@
-"""`labelstream status`: what it makes of the board's numbers, and how long it waits for good ones."""
+"""`labelstream status`: what it makes of the control plane's numbers, and how long it waits for good ones."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def status_of(*workers: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """board(*answers): what the board says in turn, the last one for good; an exception is raised."""
+    """board(*answers): what the control plane says in turn, the last one for good; an exception is raised."""
 
     @contextmanager
     def joined(address: str) -> Iterator[None]:

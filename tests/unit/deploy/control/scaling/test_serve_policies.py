@@ -1,4 +1,4 @@
-"""The policies in Serve's controller: they tell what the board has told, and nothing else."""
+"""The policies in Serve's controller: they tell what the control plane has told, and nothing else."""
 
 from types import SimpleNamespace
 from typing import Any
