@@ -189,6 +189,25 @@ def test_check_says_where_keys_are_needed(
     assert dead_letter.startswith(f"note: pipelines.p.dead_letter: topic {topics['dead_letter']} is compacted")
 
 
+def test_check_says_where_results_of_old_messages_would_be_deleted(
+    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
+) -> None:
+    short = {"retention.ms": "3600000"}
+    topics = {
+        "input": make_topic(config={"retention.ms": "-1"}),
+        "output": make_topic(config=short),
+        "dead_letter": make_topic(config=short),
+        "review": make_topic(config=short | {"message.timestamp.type": "LogAppendTime"}),
+    }
+    ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics))
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    [line] = [line for line in ended.stdout.decode().splitlines() if "retention.ms" in line]
+    assert line.startswith(
+        f"note: pipelines.p.output: topic {topics['output']} keeps records for 1 h (retention.ms), "
+        f"the input topic {topics['input']} for good: results of older messages"
+    )
+
+
 def test_check_finds_a_missing_topic(kafka: Broker, topic: str, write_config: Callable[..., str]) -> None:
     config = write_config(kafka.bootstrap, input=topic, output="nowhere", dead_letter="nowhere-else", source="/none")
     ended = call("check", "--connect", "-c", config)

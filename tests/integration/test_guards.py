@@ -307,6 +307,10 @@ class TestReplay:
         dry = self.replay(config, "--to-earliest", "--dry-run")
         assert (dry.returncode, dry.stderr) == (0, b"nothing was changed\n")
         assert dry.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["50", "0", "50 messages again"]
+        other = Path(config).with_name("other.yaml")
+        other.write_text(Path(config).read_text().replace(f"group_id: {topics.input}", f"group_id: {topics.output}"))
+        new = self.replay(str(other), "--to-latest", "--dry-run")
+        assert new.stdout.decode().splitlines()[1].split(maxsplit=3)[1:] == ["-", "50", "50 messages skipped"]
         unasked = self.replay(config, "--to-earliest")
         assert unasked.returncode == 2
         assert b"--yes: is missing" in unasked.stderr

@@ -95,6 +95,26 @@ def test_a_partition_of_the_output_that_is_not_there_yet_is_waited_for(
 
 
 @DELIVERIES
+def test_a_dead_letter_topic_that_is_deleted_is_waited_for(
+    kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str
+) -> None:
+    worker = start_worker(topics, delivery=delivery)
+    feed(kafka, topics, 10)
+    wait_until(lambda: worker.stats()["results_out"] == 10, 30, "the first results")
+    with kafka.admin() as admin:
+        admin.delete_topics([topics.dead_letter])
+    produce(kafka.bootstrap, topics.input, [(b"k1", b"no JSON")])
+    feed(kafka, topics, 10, first=10)
+    wait_until(lambda: topics.dead_letter in alarms(worker), 20, "the alarm")
+    kafka.create_topic(topics.dead_letter)
+    assert Counter(read_ids(kafka.bootstrap, topics.output, 20)) == dict.fromkeys(range(20), 1)
+    wait_until(lambda: not alarms(worker), 20, "the end of the alarm")
+    [letter] = read_all(kafka.bootstrap, topics.dead_letter, bool, 30)
+    assert letter.value() == b"no JSON"
+    assert worker.stats()["restarts"] == 0
+
+
+@DELIVERIES
 def test_a_broker_that_does_not_answer_for_a_while_is_waited_for(
     kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:

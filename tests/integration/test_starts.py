@@ -153,6 +153,21 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
     assert "the topic was made anew; reads 5 messages" in started(caplog)[-1]
 
 
+def test_a_topic_may_be_made_anew_without_a_pause(
+    kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The consumer learns of the deletion by what the new topic does not have."""
+    fill(kafka, topic, {0: 10})
+    source = make_source(topic, start_from="latest", on_offset_out_of_range="earliest")
+    received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
+    with kafka.admin() as admin:
+        admin.delete_topics([topic])
+    wait_until(lambda: created(kafka, topic), 20, "the topic's end")
+    fill(kafka, topic, {0: 5})
+    assert received(source, bool) == {0: [0, 1, 2, 3, 4]}
+    assert "reads 5 messages" in started(caplog)[-1]
+
+
 def created(kafka: Broker, topic: str) -> bool:
     try:
         kafka.create_topic(topic)

@@ -92,6 +92,39 @@ def _check_topics(admin: Any, name: str, pipeline: Any, remarks: Remarks) -> Non
             f"{partitions['input']} partitions: the other workers would have nothing to do"
         )
     _compare_sizes(name, pipeline, sizes, remarks)
+    if "input" in partitions and pipeline.output_timestamp == "input":
+        for key in sorted(partitions.keys() & {"output", "review"}):
+            compare_retention(admin, f"pipelines.{name}.{key}", pipeline.input, topics_of(pipeline)[key], remarks)
+
+
+def compare_retention(admin: Any, where: str, source: str, topic: str, remarks: Remarks) -> None:
+    """Results carry their input's timestamp, and a topic deletes by timestamp."""
+    from labelstream.workers.stream.broker.topics import retention_ms, topic_setting
+    from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS
+
+    kept, offered = retention_ms(admin, topic), retention_ms(admin, source)
+    if kept is None or offered is None:
+        unknown = topic if kept is None else source
+        remarks.notes.append(
+            f"{where}: retention.ms of topic {unknown} cannot be read (DESCRIBE_CONFIGS is missing); "
+            f"if topic {topic} keeps records for a shorter time than topic {source}, results of old "
+            "messages get the time of sending"
+        )
+    elif kept < offered and topic_setting(admin, topic, "message.timestamp.type") != "LogAppendTime":
+        offer = "for good" if offered >= NO_LIMIT_MS else f"for {_span(offered)}"
+        remarks.notes.append(
+            f"{where}: topic {topic} keeps records for {_span(kept)} (retention.ms), the input topic "
+            f"{source} {offer}: results of older messages would be deleted at once, and get the time "
+            "of sending instead of their message's; raise retention.ms, or set output_timestamp: now"
+        )
+
+
+def _span(milliseconds: int) -> str:
+    """In the largest unit that loses nothing."""
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if milliseconds >= size and milliseconds % size == 0:
+            return f"{milliseconds // size} {unit}"
+    return f"{milliseconds} ms"
 
 
 def _check_cleanup(admin: Any, where: str, topic: str, remarks: Remarks) -> None:

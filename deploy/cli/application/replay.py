@@ -17,17 +17,18 @@ Numbers = dict[int, int]  # offsets by partition
 
 
 class Move(NamedTuple):
-    """One partition of the input. `now` None: the group has never committed there."""
+    """One partition of the input. `now` None: the group has no offset there. `otherwise`: where it would go on."""
 
     partition: int
     now: int | None
+    otherwise: int
     then: int
 
     def effect(self) -> str:
-        if self.now is None:
-            return "-"
-        count = plural(abs(self.then - self.now), "message")
-        return f"{count} again" if self.then < self.now else f"{count} skipped" if self.then > self.now else "-"
+        count = plural(abs(self.then - self.otherwise), "message")
+        if self.then > self.otherwise:
+            return f"{count} skipped"
+        return f"{count} {'more' if self.now is None else 'again'}" if self.then < self.otherwise else "-"
 
 
 def replay(
@@ -68,7 +69,7 @@ def replay(
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         _require_stopped(admin, pipeline, group)
         target: Any = wanted or time_ms or ("latest" if to_latest else "earliest")
-        moves = _moves(admin, topic, group, target)
+        moves = _moves(admin, settings.pipelines[pipeline], group, target)
         _show(topic, moves)
         changed = {move.partition: move.then for move in moves if move.then != move.now}
         if dry_run or not changed:
@@ -111,10 +112,13 @@ def _require_stopped(admin: Any, pipeline: str, group: str) -> None:
         )
 
 
-def _moves(admin: Any, topic: str, group: str, target: Numbers | int | str) -> list[Move]:
+def _moves(admin: Any, pipeline: Any, group: str, target: Numbers | int | str) -> list[Move]:
     """`target`: offsets by partition, or one for all: milliseconds since 1970, "earliest" or "latest"."""
     from kafka.structs import TopicPartition
 
+    from labelstream.workers.stream.consumer.offset_reset import next_offset, starts_at_end
+
+    topic = pipeline.input
     found = admin.describe_topics([topic])[0]
     if found["error_code"]:
         raise StartError(f"topic {topic}: does not exist, or we may not see it")
@@ -122,32 +126,49 @@ def _moves(admin: Any, topic: str, group: str, target: Numbers | int | str) -> l
     partitions = [TopicPartition(topic, number) for number in numbers]
     committed = admin.list_group_offsets({group: partitions})[group]
     now = {partition.partition: entry.offset for partition, entry in committed.items() if entry.offset >= 0}
-    return [Move(number, now.get(number), then) for number, then in _targets(admin, partitions, target).items()]
+    at_end = starts_at_end(pipeline.start_from, now.values())
+    logs = _logs(admin, partitions)
+    return [
+        Move(number, now.get(number), next_offset(logs[number], now.get(number), at_end), then)
+        for number, then in _targets(admin, partitions, logs, target).items()
+    ]
 
 
-def _targets(admin: Any, partitions: list[Any], target: Numbers | int | str) -> Numbers:
+def _ask(admin: Any, partitions: list[Any], spec: Any) -> Numbers:
+    """`spec`: one of kafka-python's, or milliseconds since 1970; -1 where no message is as young as that."""
+    answer = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
+    return {partition.partition: found.offset for partition, found in answer.items()}
+
+
+def _logs(admin: Any, partitions: list[Any]) -> dict[int, Any]:
+    """By partition."""
     from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue]
 
-    def ask(spec: Any) -> Numbers:
-        answer = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
-        return {partition.partition: found.offset for partition, found in answer.items()}
+    from labelstream.workers.stream.consumer.offset_reset import Log
 
-    first, end = ask(OffsetSpec.EARLIEST), ask(OffsetSpec.LATEST)
+    first, end = (_ask(admin, partitions, spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+    return {number: Log(first[number], end[number]) for number in first}
+
+
+def _targets(admin: Any, partitions: list[Any], logs: dict[int, Any], target: Numbers | int | str) -> Numbers:
     if target == "earliest":
-        return first
+        return {number: log.start for number, log in logs.items()}
     if target == "latest":
-        return end
+        return {number: log.end for number, log in logs.items()}
     if isinstance(target, int):
-        return {number: found if found >= 0 else end[number] for number, found in ask(target).items()}
+        return {
+            number: found if found >= 0 else logs[number].end
+            for number, found in _ask(admin, partitions, target).items()
+        }
     assert isinstance(target, dict)
     for number, offset in target.items():
-        if number not in first:
-            raise ConfigError("--to-offset", f"there is no partition {number}", f"there are {len(first)}, from 0 on")
-        if not first[number] <= offset <= end[number]:
+        if number not in logs:
+            raise ConfigError("--to-offset", f"there is no partition {number}", f"there are {len(logs)}, from 0 on")
+        if not logs[number].start <= offset <= logs[number].end:
             raise ConfigError(
                 "--to-offset",
                 f"partition {number} has no offset {offset}",
-                f"{first[number]} is its first, {end[number]} its end",
+                f"{logs[number].start} is its first, {logs[number].end} its end",
             )
     return target
 

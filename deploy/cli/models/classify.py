@@ -82,9 +82,8 @@ def _request(text: str, top_k: int) -> Any:
 def _texts(given: list[str]) -> Iterator[str]:
     for text in given:
         if text == "-":
-            for number, line in enumerate(sys.stdin.buffer):
-                whole = line if number else line.removeprefix(BOM_UTF8)
-                read = whole.decode("utf-8", "replace").rstrip("\r\n")
+            for line in sys.stdin.buffer:
+                read = line.removeprefix(BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n")
                 if read.strip():
                     yield read
         else:

@@ -4,9 +4,12 @@ import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from labelstream.workers.errors import LabelstreamError
+from labelstream.workers.stream.codec.json_spans import members
+
+Members = list[tuple[bytes, bytes]]  # keys and values of a JSON object, as they are written
 
 
 class LineError(LabelstreamError):
@@ -36,16 +39,14 @@ class LineReader(NamedTuple):
     key_separator: str | None = None
 
     def read(self, lines: Iterable[bytes]) -> Iterator[KeyedValue]:
-        """Blank lines and the first one's byte order mark are left out, except raw ones.
+        """Blank lines and byte order marks are left out, except raw ones: files that are joined have a mark each.
 
         Raises LineError at the first line that cannot be sent.
         """
         for number, line in enumerate(lines, 1):
             line = line.removesuffix(b"\n")
             if not self.raw:
-                line = line.removesuffix(b"\r")
-                if number == 1:
-                    line = line.removeprefix(BOM_UTF8)
+                line = line.removesuffix(b"\r").removeprefix(BOM_UTF8)
                 if not line.strip():
                     continue
             yield self._read_one(number, line)
@@ -56,7 +57,7 @@ class LineReader(NamedTuple):
             head, separator, line = line.partition(self.key_separator.encode())
             if not separator:
                 raise LineError(f"line {number}: no key separator {self.key_separator!r} in it")
-            key = head
+            key, line = head, line if self.raw else line.removeprefix(BOM_UTF8)
         tree = None if self.raw and self.key_field is None else _as_object(line)
         if self.raw:
             value = line
@@ -69,21 +70,31 @@ class LineReader(NamedTuple):
         return KeyedValue(key if self.key_field is None else _key_in(number, tree, self.key_field), value)
 
 
-def _key_in(number: int, tree: dict[str, Any] | None, field: str) -> bytes:
-    found = (tree or {}).get(field)
-    if found is None or isinstance(found, dict | list):
+def _key_in(number: int, tree: Members | None, field: str) -> bytes:
+    """Of equal fields the last one, as in most parsers. Numbers stay as they are written."""
+    found, wanted = b"null", field.encode("utf-8", "surrogateescape")
+    for name, value in tree or ():
+        if _content(name) == wanted:
+            found = value
+    if found == b"null" or found[:1] in (b"{", b"["):
         raise LineError(f"line {number}: has no JSON field {field!r} that could be its key")
-    return (found if isinstance(found, str) else json.dumps(found)).encode("utf-8", "surrogatepass")
+    return _content(found) if found[:1] == b'"' else found
 
 
-def _as_object(line: bytes) -> dict[str, Any] | None:
-    if not line.lstrip().startswith(b"{"):
-        return None
+def _content(string: bytes) -> bytes:
+    """Of a string of JSON; as it is written where its bytes are no characters."""
     try:
-        tree = json.loads(line)
-    except (ValueError, RecursionError):
+        return json.loads(string, strict=False).encode("utf-8", "surrogatepass")
+    except ValueError:
+        return string[1:-1]
+
+
+def _as_object(line: bytes) -> Members | None:
+    """None: the line is no JSON object. The stream judges what stands in one, and reads a part of it alone."""
+    try:
+        return members(line)
+    except ValueError:
         return None
-    return tree if isinstance(tree, dict) else None
 
 
 def _wrapped(number: int, line: bytes) -> bytes:

@@ -1,13 +1,17 @@
 """One record of any topic -> what a person sees of it. Whatever a record holds, nothing here raises."""
 
 import json
+import re
+from codecs import BOM_UTF8
 from typing import Any
 
 from labelstream.deploy.cli.common.console import escape, escape_bytes, shorten
+from labelstream.workers.stream.codec.json_spans import check_value
 
 COLUMNS = ("label", "score", "id", "tokens", "model", "source")
 _WIDTHS = (24, 7, 24, 6, 16, 0)
 REASON = "labelstream.reason"
+_BREAKS = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[\r\n]', re.DOTALL)  # a whole string, or a line break outside of one
 
 
 def headers_of(record: Any) -> dict[str, str]:
@@ -38,12 +42,26 @@ def as_row(record: Any) -> tuple[str, ...]:
 
 
 def as_json_line(record: Any) -> bytes:
-    """The value on one line: untouched, unless it has line breaks; an empty line for none."""
+    """The value on one line: untouched but for line breaks; an empty line for none.
+
+    Line breaks between the parts of a JSON text become spaces; a value that is no JSON becomes a string of JSON.
+    """
     value: bytes = record.value or b""
-    if b"\n" not in value and b"\r" not in value:
+    if not _has_breaks(value):
         return value
-    tree = parsed(value)
-    return json.dumps(value.decode("utf-8", "backslashreplace") if tree is None else tree, ensure_ascii=True).encode()
+    line = _BREAKS.sub(lambda found: found[1] or b" ", value)
+    try:
+        check_value(line.removeprefix(BOM_UTF8))
+    except ValueError:
+        pass
+    else:
+        if not _has_breaks(line):  # in a string, where JSON has none
+            return line
+    return json.dumps(value.decode("utf-8", "backslashreplace")).encode()
+
+
+def _has_breaks(value: bytes) -> bool:
+    return b"\n" in value or b"\r" in value
 
 
 def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = _WIDTHS) -> str:
@@ -55,26 +73,39 @@ def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = _WIDTHS) -> str:
 def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
     """Label and score, or what stands for them in the results of other tasks; None: it is no result."""
     if "label" in tree and "score" in tree:
-        return str(tree["label"]), tree["score"]
+        return _scalar(tree["label"]), tree["score"]
     if isinstance(vector := tree.get("embedding"), list):
         return f"({len(vector)} numbers)", None
     masks = tree.get("masks")
     best = [fills[0] for fills in masks if isinstance(fills, list) and fills] if isinstance(masks, list) else []
     if best and all(isinstance(fill, dict) for fill in best):
-        return ", ".join(str(fill.get("token")) for fill in best), best[0].get("score")
+        return ", ".join(_scalar(fill.get("token")) for fill in best), best[0].get("score")
     return None
 
 
 def _result(tree: dict[str, Any], label: str, score: Any) -> tuple[str, ...]:
     source = tree["source"]
     return (
-        escape(label),
-        f"{score:.4f}" if isinstance(score, int | float) else "-" if score is None else "?",
-        "-" if tree.get("id") is None else shorten(escape(str(tree["id"])), 60),
-        f"{tree.get('tokens', '?')}{'+' if tree.get('truncated') else ''}"[:12],
-        escape(str(tree.get("model", "-"))),
-        escape(f"{source.get('topic')}:{source.get('partition')}:{source.get('offset')}"),
+        label,
+        _score(score),
+        "-" if tree.get("id") is None else shorten(_scalar(tree["id"]), 60),
+        f"{_scalar(tree.get('tokens'))}{'+' if tree.get('truncated') else ''}"[:12],
+        _scalar(tree.get("model", "-")),
+        ":".join(_scalar(source.get(part)) for part in ("topic", "partition", "offset")),
     )
+
+
+def _scalar(value: Any) -> str:
+    """A string, number or boolean, safe for a terminal; "?" for all else, which no result of ours has there."""
+    return escape(str(value)) if isinstance(value, str | int | float) else "?"
+
+
+def _score(value: Any) -> str:
+    """Four decimals, "-" for null; "?" for what is no number, or larger than any float."""
+    try:
+        return f"{value:.4f}" if isinstance(value, int | float) else "-" if value is None else "?"
+    except OverflowError:
+        return "?"
 
 
 def _dead_letter(headers: dict[str, str]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from labelstream.workers.engine.loading.device import device_for, dtype_for
 from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.loading.labels import check_mappings
 from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.engine.tokenization.special_tokens import LARGEST_TYPE
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -201,7 +202,8 @@ def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: 
 
 def _type_vocab_size(config: Any) -> int | None:
     """None where the model has no table of type ids, which DeBERTa writes as 0."""
-    return getattr(config, "type_vocab_size", None) or None
+    size = getattr(config, "type_vocab_size", None)
+    return min(size, LARGEST_TYPE) if size else None
 
 
 def _position_limit(model: PreTrainedModel) -> int | None:

@@ -9,6 +9,8 @@ from tokenizers import Encoding, Tokenizer
 from labelstream.workers.errors import ModelError
 
 ID_BYTES = 4  # of an int32
+# Type ids are bytes. It stands for all larger ones as well, and so for none that a model has a place for.
+LARGEST_TYPE = 255
 _PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))
 
 
@@ -65,8 +67,9 @@ def frames(tokenizer: Tokenizer) -> tuple[SpecialTokensTemplate, SpecialTokensTe
     for first, second in _PROBES:
         for frame, texts in ((single, (first,)), (pair, (first, second))):
             encoding = tokenizer.encode(first, texts[1] if len(texts) == 2 else None)
+            types = bytes(map(_type_of, encoding.type_ids))
             contents = [int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
-            if frame.wrap(contents) != int32_bytes(encoding.ids) or frame.types(contents) != bytes(encoding.type_ids):
+            if frame.wrap(contents) != int32_bytes(encoding.ids) or frame.types(contents) != types:
                 raise ModelError(
                     "the tokenizer's post-processor does more than put special tokens around the texts, which is not "
                     "supported; use a model with a template such as '[CLS] $A [SEP]'"
@@ -83,13 +86,17 @@ def _frame_of(encoding: Encoding, count: int) -> SpecialTokensTemplate:
     for token, kind, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
         if sequence is None:
             ids[gap].append(token)
-            gap_types[gap].append(kind)
+            gap_types[gap].append(_type_of(kind))
         else:
             gap = sequence + 1
-            content_types[sequence] = kind
+            content_types[sequence] = _type_of(kind)
     return SpecialTokensTemplate(
         tuple(int32_bytes(part) for part in ids),
         tuple(bytes(part) for part in gap_types),
         tuple(content_types),
         sum(map(len, ids)),
     )
+
+
+def _type_of(kind: int) -> int:
+    return min(kind, LARGEST_TYPE)

@@ -15,7 +15,7 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, PipelineSettings
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.broker.group_permission import check_group
-from labelstream.workers.stream.codec.timestamps import Window
+from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 
 logger = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
@@ -110,6 +110,14 @@ def is_compacted(admin: KafkaAdminClient, topic: str) -> bool | None:
     return None if value is None else "compact" in value
 
 
+def retention_ms(admin: KafkaAdminClient, topic: str) -> int | None:
+    """The age at which the topic deletes a record; NO_LIMIT_MS where age deletes none, None where it is unknown."""
+    policy, value = (topic_setting(admin, topic, name) for name in ("cleanup.policy", "retention.ms"))
+    if policy is None or value is None:
+        return None
+    return NO_LIMIT_MS if int(value) < 0 or "delete" not in policy else int(value)
+
+
 def topic_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
     """One of the topic's settings; None where the broker does not let us read it."""
     try:
@@ -150,9 +158,7 @@ def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> To
 
 def _window(admin: KafkaAdminClient, topic: str) -> Window:
     """Which timestamps the topic takes, and does not delete at once."""
-    before = [topic_setting(admin, topic, "message.timestamp.before.max.ms")]
-    if "delete" in (topic_setting(admin, topic, "cleanup.policy") or ""):
-        before.append(topic_setting(admin, topic, "retention.ms"))
+    before = [topic_setting(admin, topic, "message.timestamp.before.max.ms"), retention_ms(admin, topic)]
     after = topic_setting(admin, topic, "message.timestamp.after.max.ms")
     limits = [Window(before_ms=int(value)) for value in before if value is not None and int(value) >= 0]
     if after is not None:

@@ -5,6 +5,7 @@ What is not read is not judged: numbers of any size, NaN, equal keys, any depth 
 
 import json
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -20,7 +21,10 @@ _FIELDS = frozenset(TextMessage.model_fields)
 MAX_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
+# Python converts no integer of more digits. Group 1: a string, or a number that it converts.
+_DIGITS = re.compile(rb'("(?:[^"\\]++|\\.)*+"|[0-9]{1,4300}+(?![0-9]))|[0-9]++', re.DOTALL)
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
+_MARKS = {BOM_UTF32_LE: "UTF-32", BOM_UTF16_LE: "UTF-16", BOM_UTF16_BE: "UTF-16"}  # the second one begins the first
 _FRAME_BYTES = 5  # a schema registry's: 0x00 and four of an id
 
 
@@ -72,13 +76,15 @@ def text_alone(text: str) -> TextMessage:
 def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
     """Whatever says that the bytes are of another encoding; None where they are UTF-8."""
     if len(value) >= _FRAME_BYTES and value[0] == 0:
+        if value.startswith(BOM_UTF32_BE):
+            return DecodeError(Reason.INVALID_ENCODING, "UTF-32, not UTF-8")
         problem = "a schema registry's framing (0x00 and a schema id) stands before the value: "
         return DecodeError(Reason.UNSUPPORTED_ENCODING, f"{problem}configure the producer for plain JSON or text")
     try:
         value.decode("utf-8")
     except UnicodeDecodeError as error:
-        if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return DecodeError(Reason.INVALID_ENCODING, "UTF-16, not UTF-8")
+        if (other := next((name for mark, name in _MARKS.items() if value.startswith(mark)), None)) is not None:
+            return DecodeError(Reason.INVALID_ENCODING, f"{other}, not UTF-8")
         return DecodeError(Reason.INVALID_ENCODING, f"{where}not UTF-8 at byte {error.start}")
     return None
 
@@ -125,7 +131,7 @@ def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
         elif key in tree:
             raise DecodeError(Reason.INVALID_MESSAGE, f"duplicate key {key}")
         else:
-            read = _read(text, key)
+            read = _read_metadata(text) if key == "metadata" else _read(text, key)
             tree[key] = Verbatim(text.decode()) if key == "metadata" and type(read) is dict else read
     return tree
 
@@ -191,6 +197,14 @@ def _read(text: bytes, key: str) -> Any:
     except ValueError:
         raise _explain(text, problem, f"{key}: ") from None
     raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are no numbers of JSON")
+
+
+def _read_metadata(text: bytes) -> Any:
+    """Comes back as it came, whatever its numbers are: long ones are left out, and the rest is judged."""
+    try:
+        return _parse(text)
+    except ValueError:
+        return _read(_DIGITS.sub(lambda found: found[1] or b"1", text), "metadata")
 
 
 def _explained(value: bytes, problem: str, error: ValueError) -> DecodeError:

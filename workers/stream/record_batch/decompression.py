@@ -60,11 +60,17 @@ def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
 
 
 def _snappy(data: bytes, limit: int) -> Iterator[bytes]:
+    """One block, or what snappy-java's SnappyInputStream reads."""
     if not data.startswith(XERIAL):
         yield _snappy_block(data, limit)
         return
     at = XERIAL_HEADER_BYTES
-    while at < len(data):
+    while at + 4 <= len(data):  # as in snappy-java, which reads neither fewer bytes nor what follows half a magic
+        if data.startswith(XERIAL[:4], at):  # streams may stand one behind the other
+            if not data.startswith(XERIAL, at):
+                return
+            at += XERIAL_HEADER_BYTES
+            continue
         size = int.from_bytes(data[at : at + 4], signed=True)
         if size < 0 or at + 4 + size > len(data):
             raise EOFError

@@ -79,7 +79,8 @@ def test_classify_arguments(run: Run, model: str) -> None:
 
 
 def test_classify_lines_of_stdin_as_json(run: Run, model: str, stdin: Callable[[bytes], None]) -> None:
-    stdin(b"\xef\xbb\xbf" + 'good\r\n\n \nÄrger \\ "quoted"\n\xff\n'.encode("latin-1"))
+    mark = b"\xef\xbb\xbf"  # of each of two files
+    stdin(mark + b"good\r\n\n \n" + mark + 'Ärger \\ "quoted"\n\xff\n'.encode("latin-1"))
     ended = run("classify", "-", "--json", "--model", model)
     answers = [json.loads(line) for line in ended.out.splitlines()]
     assert [answer["text"] for answer in answers] == ["good", '\ufffdrger \\ "quoted"', "\ufffd"]

@@ -136,6 +136,16 @@ def test_replay_asks_no_broker_what_it_can_tell_itself(
 
 
 def test_what_a_replay_does() -> None:
-    assert Move(0, 50, 20).effect() == "30 messages again"
-    assert Move(0, 20, 21).effect() == "1 message skipped"
-    assert Move(0, 20, 20).effect() == Move(0, None, 20).effect() == "-"
+    assert Move(0, 50, 50, 20).effect() == "30 messages again"
+    assert Move(0, 20, 20, 21).effect() == "1 message skipped"
+    assert Move(0, 20, 20, 20).effect() == "-"
+
+
+def test_what_a_replay_does_to_a_group_without_an_offset() -> None:
+    assert Move(0, None, 0, 100).effect() == "100 messages skipped"
+    assert Move(0, None, 100, 0).effect() == "100 messages more"
+    assert Move(0, None, 20, 20).effect() == "-"
+
+
+def test_messages_that_retention_took_are_not_skipped_once_more() -> None:
+    assert Move(0, 10, 30, 35).effect() == "5 messages skipped"

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
-from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.classifier import Fault, RecordError, Request
 from labelstream.workers.engine.description import Activation, ModelDescription, ZeroShot
 from labelstream.workers.engine.inference.backend import done_already
 from labelstream.workers.engine.inference.batching import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.ragged import RaggedSequences
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError, ModelError
 from tests.models import make_tokenizer
 
@@ -264,6 +265,26 @@ def test_the_first_texts_have_a_pair_where_the_model_takes_one(
     given.clear()
     Predictor(replace(DESCRIPTION, task="feature-extraction", dimensions=5), backend).warm_up()
     assert max(given) == 0
+
+
+@pytest.mark.parametrize("kind", [2, 255, 256, 70_000])
+def test_a_pairs_type_ids_may_be_of_any_size(kind: int, caplog: pytest.LogCaptureFixture) -> None:
+    typed = make_tokenizer("bert").backend_tokenizer
+    specials = [(name, typed.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    typed.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair=f"[CLS] $A [SEP] $B:{kind} [SEP]:{kind}", special_tokens=specials
+    )
+    description = replace(DESCRIPTION, tokenizer_json=typed.to_str())
+    backend = FakeBackend(
+        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < 2 else AssertionError()
+    )
+    predictor = Predictor(description, backend)
+    predictor.warm_up()
+    assert "each message with a text_pair will be" in caplog.text
+    packed, _ = TextTokenizer(description).encode([Request("good"), Request("good", text_pair="bad")])
+    scored = predictor.predict(packed, 1)
+    assert list(scored.errors) == [1]
+    assert "type_vocab_size in config.json is 2" in scored.errors[1].message
 
 
 def test_a_model_that_takes_none_of_its_tasks_texts_is_an_error_at_start() -> None:

@@ -187,6 +187,11 @@ def test_the_table_of_type_ids_bounds_what_the_model_is_given(
     assert load(str(model_folder(family)), ModelOptions(device="cpu"))[1].type_vocab_size == size
 
 
+def test_a_table_of_more_type_ids_than_a_byte_tells_apart_is_used_up_to_there(tmp_path: Path) -> None:
+    folder = build(tmp_path / "model", "bert", type_vocab_size=300)
+    assert load(str(folder), ModelOptions(device="cpu"))[1].type_vocab_size == 255
+
+
 def test_unknown_options_are_refused(copied: Path) -> None:
     assert "use auto, cpu or cuda" in refusal_of(copied, device="tpu")
     assert "use auto, float32" in refusal(copied, dtype="int8")

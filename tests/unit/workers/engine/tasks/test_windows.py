@@ -157,6 +157,12 @@ def test_a_window_that_fails_is_its_messages_fault_alone() -> None:
         aggregate(scored._replace(label_ids=None, scores=np.zeros((0, 2), np.float32)), [], 2, "mean")
 
 
+def test_no_more_windows_are_made_than_are_asked_for() -> None:
+    """With a step of one token, half a million tokens are half a million windows."""
+    assert spans(500_000, 64, 63, 33) == [(first, first + 64) for first in range(33)]
+    assert spans(500_000, 1, 200, 1) == [(0, 1)]
+
+
 def test_too_many_windows_are_cut_and_say_so(model_folder: Folders) -> None:
     with Engine.load(str(model_folder("bert")), long_text="windows", stride=0, max_windows=2, **PLAIN) as engine:
         answers = engine.classify([Request("good " * 124), Request("good " * 125), Request("good", "bad " * 500)])

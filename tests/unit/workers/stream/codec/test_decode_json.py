@@ -119,6 +119,14 @@ def test_a_byte_order_mark_is_no_part_of_the_value(more: dict[str, Any]) -> None
     assert decoder(pipeline(format="text"))(b"\xef\xbb\xbfgood").text == "good"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("more", [{}, {"text_field": "text"}, {"format": "text"}])
+def test_other_encodings_are_told_by_their_marks(encoding: str, more: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError, match=rf"^{encoding[:6].upper()}, not UTF-8$") as caught:
+        decoder(pipeline(**more))('\ufeff{"text":"good"}'.encode(encoding))
+    assert caught.value.reason is Reason.INVALID_ENCODING
+
+
 @pytest.mark.parametrize("payload", [b"", b"good", b"\x1agood", b"\0\x0a\x04good"])
 @pytest.mark.parametrize("number", [b"\0\0\0\7", b"\0\0\0\xc8", b"\1\2\3\4"])
 def test_a_registrys_framing_is_no_text(payload: bytes, number: bytes) -> None:
@@ -139,6 +147,8 @@ DIGITS = [
     "12345678901234567890.123",
     "1e999",
     "9" * 400,
+    "9" * 5_000,
+    "-0." + "1" * 5_000 + "e-" + "9" * 5_000,
 ]
 
 
@@ -162,8 +172,9 @@ def test_metadata_keeps_its_digits(number: str, value: str) -> None:
     assert found == metadata
 
 
-def test_an_id_keeps_its_digits() -> None:
-    assert decode(b'{"text":"a","id":12345678901234567890123}').id == 12345678901234567890123
+@pytest.mark.parametrize("digits", ["12345678901234567890123", "9" * 4_300])
+def test_an_id_keeps_its_digits(digits: str) -> None:
+    assert str(decode(b'{"text":"a","id":-%s}' % digits.encode()).id) == f"-{digits}"
 
 
 TEXTS = st.text(st.characters(codec="utf-8"))

@@ -80,7 +80,7 @@ def test_what_is_odd_but_allowed() -> None:
         ],
         6,
         timestamp=-7,
-        attributes=0x7F80,
+        attributes=0x7FC0,
     )
     assert [(kept.key, kept.value) for kept in found] == [
         (None, None),
@@ -187,6 +187,15 @@ def test_a_batch_beyond_the_limit(codec: int) -> None:
 def test_a_batch_within_the_limit(codec: int) -> None:
     value = bytes(MIB - 100)
     assert reasons(between([record(0, value)], 1, codec=codec)) == [value]
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0", b"\0\0\0", b"\x82SNA" + bytes(20)])
+def test_snappy_streams_that_stand_one_behind_the_other(behind: bytes) -> None:
+    """As snappy-java reads them: a header in mid-stream is skipped, and what begins like one ends the data."""
+    records = [record(place, b"%07d" % place * 2_000) for place in range(4)]
+    packed = b"".join(ENCODE[2](part) for part in (b"".join(records[:2]), b"", b"".join(records[2:])))
+    found = between([], 4, count=4, codec=2, packed=packed + behind)
+    assert reasons(found) == [b"%07d" % place * 2_000 for place in range(4)]
 
 
 def test_a_snappy_block_that_claims_gigabytes() -> None:

@@ -1,0 +1,88 @@
+"""Records like results, whatever stands in their fields, and values with line breaks."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelstream.deploy.cli.common.console import escape
+from labelstream.deploy.cli.topics.record_view import as_json_line, as_row, columns_of
+
+RESULT: dict[str, Any] = {
+    "label": "GOOD",
+    "score": 0.5,
+    "id": "a",
+    "tokens": 9,
+    "truncated": False,
+    "model": "m",
+    "source": {"topic": "in", "partition": 2, "offset": 40},
+}
+ODD = st.one_of(
+    st.sampled_from([10**400, "\x1b[8m", "a\nb"]),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.recursive(st.just("a\nb"), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=3),
+)
+SHARED = {name: ODD for name in RESULT if name not in ("label", "score", "source")} | {
+    "source": st.fixed_dictionaries({}, optional=dict.fromkeys(RESULT["source"], ODD)),
+}
+FILLS = st.lists(st.fixed_dictionaries({"token": ODD, "score": ODD}) | ODD, min_size=1, max_size=3)
+RESULT_LIKE = st.one_of(
+    st.fixed_dictionaries({**SHARED, "label": ODD, "score": ODD}),
+    st.fixed_dictionaries({**SHARED, "masks": st.lists(FILLS | ODD, max_size=3) | ODD}),
+    st.fixed_dictionaries({**SHARED, "embedding": st.lists(ODD, max_size=3) | ODD}),
+    st.fixed_dictionaries({}, optional={**SHARED, "source": ODD, "label": ODD, "score": ODD, "masks": ODD}),
+)
+
+
+def record(value: bytes) -> Any:
+    return SimpleNamespace(value=value, headers=(), key=None, topic="t", partition=1, offset=7)
+
+
+def row(**fields: Any) -> tuple[str, ...]:
+    return as_row(record(json.dumps(RESULT | fields).encode()))
+
+
+@given(RESULT_LIKE)
+def test_whatever_stands_in_a_result_is_shown_on_one_line(tree: dict[str, Any]) -> None:
+    shown = as_row(record(json.dumps(tree).encode()))
+    assert all(cell == escape(cell) for cell in shown)
+    columns_of(shown).encode()
+
+
+@pytest.mark.parametrize("score", [10**400, -(10**400), "0.5", [0.5], {}])
+def test_a_score_that_is_no_number_of_ours(score: Any) -> None:
+    assert row(score=score)[:2] == ("GOOD", "?")
+    shared = {name: value for name, value in RESULT.items() if name not in ("label", "score")}
+    tree = {**shared, "masks": [[{"token": "yes", "token_id": 7, "score": score}]]}
+    assert as_row(record(json.dumps(tree).encode()))[:2] == ("yes", "?")
+
+
+def test_no_field_controls_the_terminal() -> None:
+    hidden = "\x1b[8m"
+    shown = row(label=hidden, id=hidden, tokens=hidden, model=hidden, source={"topic": hidden, "offset": "a\nb"})
+    assert shown == ("\\x1b[8m", "0.5000", "\\x1b[8m", "\\x1b[8m", "\\x1b[8m", "\\x1b[8m:?:a\\nb")
+    assert row(label=["x"], tokens={"a": 1})[0::3] == ("?", "?")
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (b'{"a":{\n"n":1.10,"b":12345678901234567890.123}}', b'{"a":{ "n":1.10,"b":12345678901234567890.123}}'),
+        (b'{"k":1,\r\n"k":2}\n', b'{"k":1,  "k":2} '),
+        (b'{"a":\n%s}' % (b"9" * 5_000), b'{"a": %s}' % (b"9" * 5_000)),
+        (b"[" * 20_000 + b"\n" + b"]" * 20_000, b"[" * 20_000 + b" " + b"]" * 20_000),
+        (b'\xef\xbb\xbf{\n"a":"\\n\\"\xc3\xa4"}', b'\xef\xbb\xbf{ "a":"\\n\\"\xc3\xa4"}'),
+        (b'{"a":"b\nc"}', b'"{\\"a\\":\\"b\\nc\\"}"'),
+        (b'{"a":\n1', b'"{\\"a\\":\\n1"'),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_value_with_line_breaks_stays_as_it_is_otherwise(value: bytes, line: bytes) -> None:
+    assert as_json_line(record(value)) == line
