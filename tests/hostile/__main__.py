@@ -66,7 +66,7 @@ def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
     phase("hostile", options.seconds, load, reader, memory)
     ended = time.time()
     load.close()
-    finished = wait_until(lambda: left(bootstrap) == 0, DRAIN_S, "the last commit")
+    finished = drain(bootstrap, reader)
     drained_s = time.time() - ended
     time.sleep(SETTLE_S)
     in_place = restarts_in_place()
@@ -108,6 +108,15 @@ def phase(name: str, seconds: float, load: Load, reader: Reader, memory: Memory)
         time.sleep(min(TELL_S, rest))
         newest = {who: round(samples[-1].rss_mib) for who, samples in list(memory.samples.items())}
         print(f"  {name}: {len(load.expected)} sent, {len(reader.seen)} answered; MiB {newest}", flush=True)
+
+
+def drain(bootstrap: str, reader: Reader) -> bool:
+    """Wait until all is committed, for as long as answers come: records that kill replicas take minutes to be found."""
+    seen = -1
+    while seen != (seen := len(reader.seen)):
+        if wait_until(lambda: left(bootstrap) == 0, DRAIN_S, "the last commit"):
+            return True
+    return False
 
 
 def restarts_in_place() -> int | None:

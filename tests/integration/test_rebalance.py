@@ -130,7 +130,9 @@ def test_a_worker_under_pressure_gives_up_partitions_and_drains(
 def test_two_workers_stop_at_once(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
     """Each one's leaving is a rebalance for the other, in the middle of its drain."""
     topics = Topics(make_topic(4), make_topic(4), make_topic())
-    produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(20_000)])
+    for partition in range(4):  # none of them empty: each worker has enough to do
+        records = [(None, b'{"text":"ab","id":%d}' % i) for i in range(partition, 20_000, 4)]
+        produce(kafka.bootstrap, topics.input, records, partition=partition)
     group = f"pair-{uuid.uuid4().hex[:8]}"
     workers = [
         start_worker(topics, FakeClassifier(slowly), f"w{i}", group_id=group, max_poll_records=50) for i in range(2)
