@@ -1,16 +1,22 @@
 # Two commands for a fresh clone: `make demo` and `make test`. Each sets up what it needs by itself.
 SHELL := /bin/bash
-PYTHON := .venv/bin/python
-LABELSTREAM := .venv/bin/labelstream
+# Everything in VENV runs by `python -m`: the path in a script's first line may not have a space.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
+PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
-.PHONY: help demo test lint unit integration bench bench-scaling chaos simulate test-cluster test-helm test-monitoring \
-	test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short hostile soak \
-	helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
+.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-scaling chaos simulate test-cluster \
+	test-helm test-monitoring test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
+	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
 	@echo "make test                      everything: lint, types, unit, integration on a real Kafka and a real Ray"
+	@echo "make test-pythons [PYTHONS=\"3.12 3.13\"]  lint, types and unit tests on each Python that the package is for"
+	@echo "make coverage                  the unit tests with the lines and branches that they run, of which a floor is asked"
+	@echo "make dist                      sdist and wheel in dist/, installed and tried in a venv of its own"
 	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
 	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
 	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
@@ -39,11 +45,15 @@ test: lint unit fuzz-short integration
 lint: venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check -q .
-	PYTHONPATH=.venv/links .venv/bin/lint-imports
-	.venv/bin/pyright
+	PYTHONPATH=$(VENV)/links $(PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	$(PYTHON) -m pyright --pythonpath $(PYTHON) $(TYPES_OF:%=--pythonversion %)
 
 unit: venv
 	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile
+
+# Not a part of `unit`, which it makes slower. The floor is in coverage.ini.
+coverage: venv
+	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile --cov --cov-config=tests/unit/coverage.ini --cov-report=term
 
 # Those that need Kafka alone mostly wait: two of them at once. A Ray has the machine to itself.
 integration: venv kafka-jars kcat
@@ -62,39 +72,53 @@ fuzz-short: venv
 # SECONDS of the hostile stream; starting and the calm minute before it take two more.
 hostile: venv kafka-jars
 	@exec $(PYTHON) -m tests.hostile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CALM),--calm $(CALM)) \
-		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 soak: venv kafka-jars
 	@exec $(PYTHON) -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(MODE),--mode $(MODE)) \
-		$(if $(JSON),--json $(JSON))
+		$(if $(JSON),--json "$(JSON)")
 
 bench: venv kafka-jars
-	$(PYTHON) -m tests.bench $(if $(JSON),--json $(JSON))
+	$(PYTHON) -m tests.bench $(if $(JSON),--json "$(JSON)")
 
 bench-scaling: venv kafka-jars
-	$(PYTHON) -m tests.scaling $(if $(JSON),--json $(JSON))
+	$(PYTHON) -m tests.scaling $(if $(JSON),--json "$(JSON)")
 
 chaos: venv kafka-jars
 	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \
-		$(if $(MODE),--mode $(MODE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json $(JSON))
+		$(if $(MODE),--mode $(MODE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json "$(JSON)")
 
-venv: .venv/.stamp
+# Lint and unit tests on each of PYTHONS, in a venv for each. All are looked for before the first is tested.
+test-pythons: venv
+	@for version in $(PYTHONS); do .ci/find-python $$version > /dev/null || exit 1; done
+	@for version in $(PYTHONS); do echo "Python $$version"; \
+		$(MAKE) lint unit VENV=.venv-$$version BASE_PYTHON="$$(.ci/find-python $$version)" TYPES_OF=$$version \
+		|| exit 1; done
+
+# The wheel comes from the sdist, which so has all that a build needs.
+dist: venv
+	rm -rf dist build
+	$(PYTHON) -m uv build -q --python $(PYTHON) -b .ci/constraints.txt -o dist
+	$(PYTHON) -m pytest tests/dist
+
+venv: $(VENV)/.stamp
 
 # uv installs the CUDA build of torch in 20 s and shares its files between checkouts.
-.venv/.stamp: pyproject.toml .ci/constraints.txt
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
-	@test -x $(PYTHON) || python3 -m venv .venv || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
+BASE_PYTHON ?= python3
+$(VENV)/.stamp: pyproject.toml .ci/constraints.txt
+	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
+	@test -x $(PYTHON) || "$(BASE_PYTHON)" -m venv $(VENV) || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m pip install -q --disable-pip-version-check uv
-	.venv/bin/uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
+	$(PYTHON) -m uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
 	@# import-linter and pyright read folders: these are ours under the names that they are installed with.
-	@mkdir -p .venv/links/labelstream
-	@cd .venv/links/labelstream && ln -sfn ../../../workers/public/__init__.py __init__.py && \
+	@mkdir -p $(VENV)/links/labelstream
+	@cd $(VENV)/links/labelstream && ln -sfn ../../../workers/public/__init__.py __init__.py && \
 		for part in workers deploy schemas; do ln -sfn ../../../$$part $$part; done
 	@touch $@
 
 # Newest versions of everything, pinned for the tests. Names and versions only: no registry's address.
 lock:
-	.venv/bin/uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml \
+	$(PYTHON) -m uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml \
 		-o .ci/constraints.txt
 
 schemas: venv
@@ -105,7 +129,7 @@ kafka-jars: .kafka/.stamp
 .kafka/.stamp: tests/kafka/pom.xml
 	@command -v mvn > /dev/null || { echo "Maven fetches Kafka: apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }
 	rm -rf .kafka
-	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/jars
+	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/.kafka/jars"
 	@touch $@
 
 kafka-3.9-jars: .kafka-3.9/.stamp
@@ -113,7 +137,7 @@ kafka-3.9-jars: .kafka-3.9/.stamp
 .kafka-3.9/.stamp: tests/kafka/pom-3.9.xml
 	@command -v mvn > /dev/null || { echo "Maven fetches Kafka: apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }
 	rm -rf .kafka-3.9
-	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka-3.9/jars
+	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/.kafka-3.9/jars"
 	@touch $@
 
 # What the guarantees rest on, against the oldest Kafka that they are promised for. SHORT=1: a minute of it.
@@ -149,7 +173,7 @@ test-deploy-files: venv kafka-jars .tools/deploycheck
 
 .tools/deploycheck: $(wildcard tests/deploy_files/deploycheck/*)
 	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }
-	cd tests/deploy_files/deploycheck && go build -o $(CURDIR)/$@ .
+	cd tests/deploy_files/deploycheck && go build -o "$(CURDIR)/$@" .
 
 # Changes are made in memory, in forked processes; nothing is written.
 test-mutations: venv
@@ -165,7 +189,7 @@ helm-tools: .helm-tools/.stamp
 .helm-tools/.stamp: tests/helm/validate/go.mod tests/helm/validate/go.sum $(wildcard tests/helm/validate/*.go)
 	@command -v go > /dev/null || { echo "Helm is built with Go 1.26 or newer: see go.dev/doc/install" >&2; exit 1; }
 	mkdir -p .helm-tools
-	go -C tests/helm/validate build -o $(CURDIR)/.helm-tools/ . \
+	go -C tests/helm/validate build -o "$(CURDIR)/.helm-tools/" . \
 		helm.sh/helm/v4/cmd/helm github.com/norwoodj/helm-docs/cmd/helm-docs
 	folder=$$(go -C / mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
@@ -177,16 +201,16 @@ test-gpu:
 	$(PYTHON) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
 first-gpu:
-	$(PYTHON) tests/gpu/first.py --out $(or $(OUT),tests/gpu)
+	$(PYTHON) tests/gpu/first.py --out "$(or $(OUT),tests/gpu)"
 
 helm-docs: helm-tools
 	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning
 
 simulate: venv
-	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT)) $(if $(JSON),--json $(JSON))
+	@exec $(LABELSTREAM) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot "$(PLOT)") $(if $(JSON),--json "$(JSON)")
 
 kafka: venv kafka-jars
 	@exec $(PYTHON) -m tests.kafka --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf .venv .kafka .kafka-3.9 .tools .helm-tools build *.egg-info
+	rm -rf .venv .venv-* .kafka .kafka-3.9 .tools .helm-tools build dist *.egg-info

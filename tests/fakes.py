@@ -3,11 +3,14 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
-from labelstream.workers.classifier import Fault, Prediction, Progress, RecordError, Request
+from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.errors import InferenceError
 
 REVISION = "fake-1"
+# For a Kafka client that never connects. Any: the types that pyright knows of kafka-python are of an older client.
+UNREACHABLE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "api_version": (2, 5), "bootstrap_timeout_ms": 100}
 
 
 def predict(request: Request) -> Prediction | RecordError:
@@ -34,7 +37,7 @@ class FakeClassifier:
     `paused`: its trouble, until it is resumed.
     """
 
-    def __init__(self, answer: Callable[[Request], Prediction | RecordError] = predict, threads: int = 2) -> None:
+    def __init__(self, answer: Callable[[Request], Answer] = predict, threads: int = 2) -> None:
         self.calls: list[int] = []
         self.progresses: list[Progress | None] = []
         self.gate = threading.Event()
@@ -45,9 +48,7 @@ class FakeClassifier:
         self._pool = ThreadPoolExecutor(threads)
         self._lock = threading.Lock()
 
-    def submit(
-        self, requests: Sequence[Request], progress: Progress | None = None
-    ) -> Future[list[Prediction | RecordError]]:
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> Future[list[Answer]]:
         self.calls.append(len(requests))
         self.progresses.append(progress)
         return self._pool.submit(self._classify, list(requests))
@@ -63,7 +64,7 @@ class FakeClassifier:
         self.gate.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _classify(self, requests: list[Request]) -> list[Prediction | RecordError]:
+    def _classify(self, requests: list[Request]) -> list[Answer]:
         self.gate.wait()
         with self._lock:
             failing = self.fail_next > 0

@@ -67,11 +67,7 @@ def make_model(folder: Path, shape: dict[str, Any]) -> Path:
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = transformers.DistilBertTokenizer(vocab=vocab, do_lower_case=True, model_max_length=512)
     config = transformers.DistilBertConfig(
-        vocab_size=VOCABULARY,
-        num_labels=2,
-        id2label={0: "NEGATIVE", 1: "POSITIVE"},
-        label2id={"NEGATIVE": 0, "POSITIVE": 1},
-        **shape,
+        vocab_size=VOCABULARY, id2label={0: "NEGATIVE", 1: "POSITIVE"}, label2id={"NEGATIVE": 0, "POSITIVE": 1}, **shape
     )
     torch.manual_seed(0)
     model = transformers.DistilBertForSequenceClassification(config)

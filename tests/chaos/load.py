@@ -82,7 +82,10 @@ class Load:
             if error is not None:
                 self._failures.append(str(error))
                 return
-            place = (message.partition(), message.offset())
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            place = partition, offset
             self.expected[place] = expected._replace(key=key)
             self.produced_at[place] = message.timestamp()[1] / 1000
 

@@ -47,7 +47,7 @@ class Watch:
         while not self._ended.is_set():
             for message in consumer.consume(500, timeout=0.1):
                 if not message.error():
-                    source = json.loads(message.value())["source"]
+                    source = json.loads(message.value() or b"")["source"]
                     self.results += 1
                     self._newest[source["partition"]] = max(
                         self._newest[source["partition"]], source["timestamp_ms"] / 1000
@@ -100,13 +100,14 @@ def read_everything(bootstrap: str) -> tuple[list[Estimate], dict[tuple[int, int
             ended = False
             while not ended:
                 for message in consumer.consume(1000, timeout=1):
-                    if not message.error():
+                    error = message.error()
+                    if error is None:
                         seen.append(_seen(message))
                         classified[seen[-1].source].append(message.timestamp()[1] / 1000)
-                    elif message.error().code() == -191:  # _PARTITION_EOF
+                    elif error.code() == -191:  # _PARTITION_EOF
                         ended = True
                     else:
-                        raise KafkaException(message.error())
+                        raise KafkaException(error)
     consumer.close()
     return seen, classified
 

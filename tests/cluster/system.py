@@ -204,7 +204,7 @@ class Stream:
         while not self._ended.is_set():
             for message in consumer.consume(500, timeout=0.1):
                 if not message.error():
-                    number = json.loads(message.value())["id"]
+                    number = json.loads(message.value() or b"")["id"]
                     self.results[number] = self.results.get(number, 0) + 1
                     self.gaps.append(self.now() - last)
                     last = self.now()

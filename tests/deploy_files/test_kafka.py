@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.deploy_files.conftest import ROOT, deploycheck
-from tests.kafka.broker import free_port
+from tests.kafka.broker import Broker, free_port
 from tests.kafka.install import java_command
 from tests.kafka.settings import JAVA_FLAGS
 
@@ -98,7 +97,7 @@ def wait_until_ready(bootstrap: str, process: subprocess.Popen[bytes], log: Path
     deadline = time.monotonic() + START_S
     while True:
         try:
-            KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=5_000).close()
+            Broker(bootstrap).admin().close()
             return
         except KafkaError:
             assert process.poll() is None, log.read_text()
@@ -117,7 +116,7 @@ def test_the_topics_are_created(services: dict[str, Any], broker: tuple[Path, di
     for _ in range(2):  # `up` again finds them
         subprocess.run(command, env={**os.environ, **service["environment"]}, check=True, timeout=START_S)
     for listener in ("9092", "19092"):
-        with KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{ports[listener]}") as admin:
+        with Broker(f"127.0.0.1:{ports[listener]}").admin() as admin:
             assert set(admin.list_topics()) == {"feedback.raw", "feedback.labels", "feedback.dlq"}
             described = admin.describe_topics(["feedback.raw"])
             assert len(described[0]["partitions"]) == 6

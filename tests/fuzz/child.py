@@ -30,7 +30,7 @@ HOW = settings(
     max_examples=EXAMPLES,
     database=None,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=tuple(HealthCheck.__members__.values()),
     phases=[Phase.generate, Phase.shrink],
 )
 
@@ -43,7 +43,7 @@ def main(name: str, seconds: float, seed: int, folder: Path) -> int:
     if atheris is None:
         from tests.fuzz.targets import BYTES, DRAWN, Drawn
     else:
-        with atheris.instrument_imports(include=LED_BY):
+        with atheris.instrument_imports(include=LED_BY):  # pyright: ignore[reportAttributeAccessIssue]
             from tests.fuzz.targets import BYTES, DRAWN, Drawn
     if name in DRAWN:
         return drawn(DRAWN[name], seconds, seed)

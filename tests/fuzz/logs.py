@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.record import MemoryRecords
 from kafka.record.util import calc_crc32c, decode_varint
+from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords

@@ -46,7 +46,7 @@ def _product(tokens: int, k: int, out: int, gelu: bool) -> str:
     if not gelu:
         return cell
     apart = device_ms(lambda: F.gelu(F.linear(x, w, bias)))
-    inside = device_ms(lambda: torch._addmm_activation(bias, x, w.t(), use_gelu=True))
+    inside = device_ms(lambda: torch._addmm_activation(bias, x, w.t(), use_gelu=True))  # pyright: ignore[reportPrivateImportUsage]
     return f"{cell}, GELU apart {apart * 1e3:.0f} us, inside {inside * 1e3:.0f} us"
 
 
@@ -77,7 +77,8 @@ def attention() -> dict[str, Any]:
         "one query: Triton 16x64": lambda: triton_attention(one, k, v, b.row_first, b.row_last, size, 16, 64),
     }
     with torch.inference_mode():
-        expected = attend(none, *(heads(x.float()).cpu() for x in (q, k, v)), None, layout=layout)[0].reshape(q.shape)
+        on_cpu = [heads(x.float()).cpu() for x in (q, k, v)]
+        expected = attend(none, on_cpu[0], on_cpu[1], on_cpu[2], None, layout=layout)[0].reshape(q.shape)
     lines, found = [], {}
     for name, run in ways.items():
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from labelstream.workers.engine.backends.pytorch import varlen_attention as varlen
+from labelstream.workers.engine.backends.pytorch import varlen_attention
 from tests.gpu.material import Batch
 
 try:
@@ -138,7 +138,7 @@ def _plain(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, q_ends: torch.Tensor, ends: torch.Tensor, size: int
 ) -> torch.Tensor:
     shaped = (one.unflatten(-1, (-1, size)) for one in (q, k, v))
-    return varlen._one_by_one(*shaped, q_ends, ends[:-1], ends.diff(), size**-0.5).flatten(1)
+    return varlen_attention._one_by_one(*shaped, q_ends, ends[:-1], ends.diff(), size**-0.5).flatten(1)
 
 
 class Fused:

@@ -165,7 +165,7 @@ def cudnn() -> dict[str, Any]:
 
 def launching() -> dict[str, Any]:
     """Python's time to launch a forward: what one that is shorter waits for, and what Python's lock is held for."""
-    made = product.predictor(product.BUDGET)
+    recording: Any = product.predictor(product.BUDGET)._backend
     _, eager = product.backend()
     small = product.as_batch(first(product.texts(16), 4))
     full = product.as_batch(up_to(product.texts(COUNT), product.BUDGET))
@@ -174,7 +174,7 @@ def launching() -> dict[str, Any]:
     if eager.packs:
         for name, batch in (("4 texts", small), ("a full batch", full)):
             ways[f"{name}, launched"] = lambda batch=batch: eager.packed_logits(batch)
-            ways[f"{name}, recorded"] = lambda batch=batch: made._backend.packed_logits(batch)
+            ways[f"{name}, recorded"] = lambda batch=batch: recording.packed_logits(batch)
     ways["scores of 512 texts"] = lambda: score(logits, Activation.SOFTMAX, 2)
     found = {name: tried(lambda run=run: round(launch_ms(run), 3)) for name, run in ways.items()}
     table(("launching", "CPU ms"), list(found.items()))
@@ -186,7 +186,8 @@ def profile() -> dict[str, Any]:
     if not CUDA:
         return {}
     made, batch = product.predictor(product.BUDGET), product.as_batch(up_to(product.texts(COUNT), product.BUDGET))
-    run = lambda: made._backend.packed_logits(batch)  # noqa: E731
+    backend: Any = made._backend
+    run = lambda: backend.packed_logits(batch)  # noqa: E731
     for _ in range(3):
         run()
     sync()

@@ -142,14 +142,14 @@ def test_attention_in_blocks_is_that_of_the_plain_steps(size: int, dtype: torch.
         on_cpu = varlen_attention.Layout(**laid)
         on_gpu = varlen_attention.Layout(**{name: values.cuda() for name, values in laid.items()})
         none, rows = torch.nn.Identity(), on_cpu.starts[:-1].long()
-        cuda = [one.to("cuda", dtype) for one in (q, k, v)]
+        on_q, on_k, on_v = (one.to("cuda", dtype) for one in (q, k, v))
         pairs = (
             (
-                varlen_attention.attend(none, *cuda, None, layout=on_gpu)[0],
+                varlen_attention.attend(none, on_q, on_k, on_v, None, layout=on_gpu)[0],
                 varlen_attention.attend(none, q, k, v, None, layout=on_cpu)[0],
             ),
             (
-                varlen_attention.attend_once(cuda[0][:, :, rows.cuda()], *cuda[1:], on_gpu, size**-0.5),
+                varlen_attention.attend_once(on_q[:, :, rows.cuda()], on_k, on_v, on_gpu, size**-0.5),
                 varlen_attention.attend_once(q[:, :, rows], k, v, on_cpu, size**-0.5),
             ),
         )
@@ -167,10 +167,10 @@ def test_a_sequence_knows_nothing_of_its_neighbours() -> None:
     none, ends = torch.nn.Identity(), np.cumsum(lengths)
     before = varlen_attention.attend(none, q, k, v, None, layout=layout)[0]
     for start, end in zip(ends - lengths, ends, strict=True):
-        poisoned = [one.clone() for one in (q, k, v)]
+        poisoned = bad_q, bad_k, bad_v = q.clone(), k.clone(), v.clone()
         for one in poisoned:
             one[:, :, :start] = one[:, :, end:] = float("nan")
-        found = varlen_attention.attend(none, *poisoned, None, layout=layout)[0]
+        found = varlen_attention.attend(none, bad_q, bad_k, bad_v, None, layout=layout)[0]
         assert torch.equal(found[:, start:end], before[:, start:end])
 
 
@@ -179,7 +179,8 @@ def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answer
     backend: Any = under_test._backend
     recorded = len(ShapeBuckets(4_096).all())
     assert len(backend._graphs) == recorded > 10
-    launched._backend._shapes = None  # it knows of no recording
+    uses: Any = launched._backend
+    uses._shapes = None  # it knows of no recording
     for count in (1, 2, 7, 40, 300, 2_000):
         packed = texts(count)
         expected = by_label(launched.predict(packed, 3))

@@ -59,7 +59,7 @@ def settings_for(bootstrap: str, folder: Path) -> Settings:
 
 def build(folder: Path) -> None:
     """The models `m` and `f`."""
-    sizes = {"max_position_embeddings": LENGTH}
+    sizes: dict[str, Any] = {"max_position_embeddings": LENGTH}
     made = models.build(folder / "m", model_max_length=LENGTH, **sizes)
     models.build(folder / "f", "bert", model_max_length=LENGTH, architecture="ForMaskedLM", **sizes)
     # By a class of its own transformers would make the tokenizer anew, from its vocabulary.

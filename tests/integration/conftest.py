@@ -77,9 +77,9 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
         kafka: Any = None,
         **pipeline: Any,
     ) -> PipelineWorker:
-        bootstrap = bootstrap or request.getfixturevalue("kafka").bootstrap
+        address: str = bootstrap or request.getfixturevalue("kafka").bootstrap
         classifier = classifier or FakeClassifier()
-        worker = PipelineWorker("p", settings_for(bootstrap, topics, kafka, **pipeline), {"m": classifier}, worker_id)
+        worker = PipelineWorker("p", settings_for(address, topics, kafka, **pipeline), {"m": classifier}, worker_id)
         running.append((worker, classifier))
         worker.start()
         return worker

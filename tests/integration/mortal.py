@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from typing import Any
 
-from labelstream.workers.classifier import Prediction, Progress, RecordError, Request
+from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.crash_isolation import suspects
 from labelstream.workers.stream.worker import PipelineWorker
@@ -25,15 +25,13 @@ SLOW_S = 0.2
 class Mortal(FakeClassifier):
     """Dies in the stream's own thread, as in native code that tokenizes."""
 
-    def submit(
-        self, requests: Sequence[Request], progress: Progress | None = None
-    ) -> Future[list[Prediction | RecordError]]:
+    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> Future[list[Answer]]:
         if any(DEADLY in request.text for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().submit(requests, progress)
 
 
-def slowly(request: Request) -> Prediction | RecordError:
+def slowly(request: Request) -> Answer:
     if SLOW in request.text:
         time.sleep(SLOW_S)
     return predict(request)

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from kafka import TopicPartition as KafkaPartition
+from kafka.structs import TopicPartition as KafkaPartition
 
 from labelstream.deploy.control.autoscaler import _backlog
 from labelstream.workers.errors import StreamError

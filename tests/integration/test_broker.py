@@ -15,8 +15,9 @@ from typing import Any
 import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, TopicAuthorizationFailedError
+from kafka.structs import TopicPartition
 
 from tests.kafka import Broker, BrokerError, KafkaBroker
 from tests.kafka.broker import free_port
@@ -144,17 +145,16 @@ def test_a_user_may_do_what_was_granted_and_no_more(guarded: KafkaBroker, mechan
 def test_a_wrong_password_is_refused(guarded: KafkaBroker, mechanism: str) -> None:
     # Asked through librdkafka: kafka-python only times out, as it drops the refusal when the connection's end follows.
     errors: list[confluent_kafka.KafkaError] = []
-    client = AdminClient(
-        {
-            "bootstrap.servers": guarded.bootstrap,
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": mechanism,
-            "sasl.username": "writer",
-            "sasl.password": "wrong",
-            "error_cb": errors.append,
-            "log_level": 0,
-        }
-    )
+    config: dict[str, Any] = {
+        "bootstrap.servers": guarded.bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": mechanism,
+        "sasl.username": "writer",
+        "sasl.password": "wrong",
+        "error_cb": errors.append,
+        "log_level": 0,
+    }
+    client = AdminClient(config)
     assert until(lambda: client.poll(0.1) >= 0 and bool(errors))
     assert errors[0].code() == confluent_kafka.KafkaError._AUTHENTICATION
     with pytest.raises(KafkaTimeoutError):

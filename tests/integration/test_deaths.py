@@ -99,7 +99,7 @@ def notes_by_confluent(kafka: Broker, topics: list[str]) -> list[str]:
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topics[0]})
     try:
         places = [TopicPartition(topics[0], number) for number in range(PARTITIONS)]
-        return [place.metadata for place in consumer.committed(places, timeout=10)]
+        return [place.metadata or "" for place in consumer.committed(places, timeout=10)]
     finally:
         consumer.close()
 

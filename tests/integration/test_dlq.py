@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from confluent_kafka import Producer
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.codec import zstd_encode
 from kafka.errors import KafkaTimeoutError
+from kafka.structs import TopicPartition
 
 from labelstream.deploy.cli.main import main
 from labelstream.workers.classifier import Fault, RecordError
@@ -93,7 +94,7 @@ def letter(
 def bury(kafka: Broker, topic: str, letters: list[DeadLetter]) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
     for kept in letters:
-        producer.produce(topic, **({"partition": 0} | kept))
+        producer.produce(topic, **{"partition": 0, **kept})
     assert producer.flush(20) == 0
 
 

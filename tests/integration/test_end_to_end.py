@@ -169,7 +169,7 @@ def results_so_far(bootstrap: str, topic: str) -> int:
 def assert_equal_to_pipeline(results: list[dict[str, Any]], model: Path) -> None:
     """Labels and scores are those of transformers' own pipeline on the same texts."""
     sample = results[:: max(1, len(results) // 300)]
-    pipeline = transformers.pipeline("text-classification", model=str(model), device="cpu", top_k=None)
+    pipeline: Any = transformers.pipeline("text-classification", model=str(model), device="cpu", top_k=None)
     expected = pipeline([texts(r["id"] + 1)[-1] for r in sample], truncation=True, batch_size=1)
     for result, scores in zip(sample, expected, strict=True):
         ours = {entry["label"]: entry["score"] for entry in result["scores"]}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import kafka as kafka_python
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from kafka.structs import TopicPartition as KafkaPartition
 
 from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions, _offsets_partition
@@ -91,7 +91,7 @@ def open_in(broker: Broker, partition: Any) -> list[int]:
 
 def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
     """A transaction in partition 0 of `topic` that its coordinator takes for closed."""
-    producer, partition = make(), kafka_python.TopicPartition(topic, 0)
+    producer, partition = make(), KafkaPartition(topic, 0)
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(topic, b"{}", partition=0).get(10)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.supervision.commands import CommandAnswer
@@ -26,7 +26,7 @@ DELIVERIES = ("at_least_once", "exactly_once")
 HEADER_BYTES = 61
 
 
-def batches(log: bytes) -> list[tuple[int, int, int]]:
+def batches(log: bytes | bytearray) -> list[tuple[int, int, int]]:
     """Where each batch in a partition's log file begins, with its first and its last offset."""
     found, at = [], 0
     while at + HEADER_BYTES <= len(log) and (length := int.from_bytes(log[at + 8 : at + 12])):

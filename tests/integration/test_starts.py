@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from labelstream.workers.stream import worker as worker_module
 from labelstream.workers.stream.consumer.assignment import as_kafka

@@ -57,7 +57,8 @@ def classify(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) ->
 
 
 def pipeline_of(engine: Engine, task: str = "text-classification") -> Any:
-    return transformers.pipeline(task, engine.description.source, dtype=torch.float32, device="cpu")
+    make: Any = transformers.pipeline
+    return make(task, engine.description.source, dtype=torch.float32, device="cpu")
 
 
 def scores_of(result: dict[str, Any]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 from kafka.admin import ACLResourcePatternType as PatternType
 from kafka.errors import KafkaError
-from kafka.protocol.admin import AlterClientQuotasRequest
+from kafka.protocol.admin import AlterClientQuotasRequest  # pyright: ignore[reportAttributeAccessIssue]
 
 from . import guard
 from .install import java_command
@@ -47,9 +48,12 @@ class Broker:
             raise ValueError("this broker has no users")
         return {"bootstrap_servers": self.bootstrap} | more
 
-    def admin(self) -> KafkaAdminClient:
-        """A new admin client with every right; the caller closes it (it is a context manager)."""
-        return KafkaAdminClient(**self.client_config(), bootstrap_timeout_ms=10_000)
+    def admin(self) -> Any:
+        """A new KafkaAdminClient with every right; the caller closes it (it is a context manager).
+
+        Any: the types that pyright knows of kafka-python are of an older client.
+        """
+        return KafkaAdminClient(**self.client_config(bootstrap_timeout_ms=10_000))
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Creates a topic and returns when every partition has a leader; raises kafka's error if it exists."""
@@ -292,7 +296,7 @@ class KafkaBroker(Broker):
             # By the bare port first: a client's first failures would make it back off, and log.
             if _accepts(self.port):
                 try:
-                    with KafkaAdminClient(**config) as admin:
+                    with closing(KafkaAdminClient(**config)) as admin:
                         admin.describe_cluster()
                     return
                 except KafkaError:

@@ -26,6 +26,12 @@ NULL_PER_S = 16_000  # more than one worker does
 SIZES = (1, 4, 16, 64, 256, 1_000)
 
 
+def numbers(point: str) -> tuple[int, int]:
+    """Of replicas and of workers."""
+    replicas, workers = map(int, point.split("x"))
+    return replicas, workers
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
@@ -44,9 +50,7 @@ def main() -> None:
         "was measured on a GPU, if anything was, else 10,000",
     )
     options = parser.parse_args()
-    wanted, beside = (
-        [tuple(map(int, point.split("x"))) for point in listed] for listed in (options.points, options.beside)
-    )
+    wanted, beside = ([numbers(point) for point in listed] for listed in (options.points, options.beside))
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
         load = Load(broker, Path(folder))
         with system.ray_with_replicas(system.settings_for(broker.bootstrap, TOPICS, load.fixed, 16, 4)):

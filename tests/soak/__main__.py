@@ -139,7 +139,7 @@ def read(bootstrap: str, topics: Topics, count: int, tally: Tally) -> None:
                     raise KafkaException(message.error())
                 if message.topic() == topics.dead_letter:
                     raise RuntimeError("a dead letter, of a message that is good")
-                tally.add(message.value())
+                tally.add(message.value() or b"")
                 since = tally.last_at = time.monotonic()
     finally:
         consumer.close()

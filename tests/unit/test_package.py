@@ -1,5 +1,6 @@
 """The package as it is installed: all of the folders' packages, under names that meet nobody else's."""
 
+import importlib.resources
 import subprocess
 import sys
 import tomllib
@@ -27,3 +28,8 @@ def test_what_lies_in_the_folder_of_a_command_is_not_imported(tmp_path: Path, ar
     command = [str(Path(sys.executable).with_name("labelstream")), *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_type_checkers_are_told_that_it_is_typed() -> None:
+    """The marker of PEP 561, where the package is imported from. `make dist` looks for it in the wheel."""
+    assert (importlib.resources.files("labelstream") / "py.typed").is_file()

@@ -113,18 +113,20 @@ def test_message_is_strict_and_keeps_unknown_fields_aside() -> None:
 
 
 def test_dead_letter_headers_fit_their_schema() -> None:
-    letter = DeadLetterHeaders(
-        topic="t",
-        partition="0",
-        offset="1",
-        stage=Stage.DECODE,
-        class_name="c",
-        exception_class_name="e",
-        exception_message="m",
-        reason=Reason.INVALID_JSON,
-        attempts="1",
-        model="",
-        version="1",
+    letter = DeadLetterHeaders.model_validate(
+        {
+            "topic": "t",
+            "partition": "0",
+            "offset": "1",
+            "stage": Stage.DECODE,
+            "class_name": "c",
+            "exception_class_name": "e",
+            "exception_message": "m",
+            "reason": Reason.INVALID_JSON,
+            "attempts": "1",
+            "model": "",
+            "version": "1",
+        }
     )
     headers = {name: value.decode() for name, value in letter.headers()}
     jsonschema.validate(headers, json_schema("dead-letter"))

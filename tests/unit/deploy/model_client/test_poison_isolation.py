@@ -13,7 +13,7 @@ from labelstream.deploy.model_client.call_state import CallState, rows_of
 from labelstream.deploy.model_client.poison_isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Suspects, Suspicion
-from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 from tests.unit.deploy.fakes import FakeHandle, by_length
@@ -42,7 +42,7 @@ def innocent(i: int) -> str:
     return " ".join("abc"[(i // 3**k) % 3] for k in range(1 + i % 30))
 
 
-def check(texts: Sequence[str], answers: Sequence[Prediction | RecordError]) -> None:
+def check(texts: Sequence[str], answers: Sequence[Answer]) -> None:
     for text, answer in zip(texts, answers, strict=True):
         if "d" in text:
             assert isinstance(answer, RecordError)

@@ -17,7 +17,7 @@ from ray.serve.exceptions import BackPressureError
 
 from labelstream.deploy.model_client.deadlines import Deadlines
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
+from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
@@ -41,7 +41,7 @@ def connect() -> Iterator[Connect]:
         classifier.close()
 
 
-def labels_of(answers: list[Prediction | RecordError]) -> list[str]:
+def labels_of(answers: list[Answer]) -> list[str]:
     return [answer.labels[0] for answer in answers if isinstance(answer, Prediction)]
 
 

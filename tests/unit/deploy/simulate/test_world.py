@@ -1,6 +1,7 @@
 """The simulated cluster loses nothing, keeps its limits, and its others decide as the originals do."""
 
 import math
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, 
                 at += 1
                 recent = [(then, value) for then, value in [*recent, (at, ongoing)] if then >= at - 30]
                 average = sum(value for _, value in recent) / len(recent)
-                patch.setattr(autoscaling_policy.time, "time", lambda now=at: now)
+                patch.setattr(time, "time", lambda now=at: now)
                 context: Any = SimpleNamespace(
                     current_num_replicas=wanted,
                     target_num_replicas=wanted,

@@ -51,6 +51,11 @@ def packed(*lengths: int) -> RaggedSequences:
     return RaggedSequences(np.zeros(sum(lengths), np.int32), np.array(lengths, np.int32))
 
 
+def labels_of(answer: ScoredSequences) -> list[list[int]]:
+    assert answer.label_ids is not None
+    return answer.label_ids.tolist()
+
+
 def busy_batcher(
     thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0
 ) -> tuple[DynamicBatcher, Device]:
@@ -68,7 +73,7 @@ def test_all_that_waits_for_the_device_goes_together(thread: ThreadPoolExecutor)
     device.free.set()
     answers = [future.result(5) for future in futures]
     assert device.batches == [[1], [2, 3, 4, 5, 6, 7]]
-    assert [answer.label_ids.tolist() for answer in answers] == [[[0], [1]], [[0, 1]], [[1], [0], [1]]]
+    assert [labels_of(answer) for answer in answers] == [[[0], [1]], [[0, 1]], [[1], [0], [1]]]
     assert batcher.counts()["calls"] == 4
     assert batcher.counts()["batches"] == 2
 
@@ -95,7 +100,7 @@ def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> N
     apart = batcher.submit_apart(packed(3, 4), 1, around())
     futures = [batcher.submit(packed(2), 1), apart, batcher.submit(packed(5), 1)]
     device.free.set()
-    assert [len(future.result(5).label_ids) for future in futures] == [1, 2, 1]
+    assert [len(labels_of(future.result(5))) for future in futures] == [1, 2, 1]
     assert device.batches == [[1], [3, 4], [2, 5]]
     assert seen == [[[1]], [[1], [3, 4]]]
 
@@ -154,7 +159,7 @@ def test_a_failed_batch_is_tried_call_by_call(thread: ThreadPoolExecutor) -> Non
     batcher, device = busy_batcher(thread)
     good, bad, buggy = (batcher.submit(packed(n, 2), 1) for n in (3, 13, 14))
     device.free.set()
-    assert good.result(5).label_ids.tolist() == [[1], [0]]
+    assert labels_of(good.result(5)) == [[1], [0]]
     assert str(bad.exception(5)) == "unlucky"
     assert type(buggy.exception(5)) is InferenceError
     assert batcher.failed_in_row == 0
@@ -225,7 +230,7 @@ def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_f
     futures = [batcher.submit(packed(length), 1) for length in (10, 9, 8)]
     device.done.release(3)
     start.set()
-    assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[1]], [[0]]]
+    assert [labels_of(future.result(5)) for future in futures] == [[[0]], [[1]], [[0]]]
     assert device.steps == [
         ("begin", [10]),
         ("begin", [9]),
@@ -242,7 +247,7 @@ def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) 
     assert second.cancel()
     device.done.release()
     start.set()
-    assert first.result(5).label_ids.tolist() == [[0]]
+    assert labels_of(first.result(5)) == [[0]]
     assert device.steps == [("begin", [10]), ("wait", [10])]
 
 
@@ -251,7 +256,7 @@ def test_nobody_waits_for_company_while_a_batch_is_on_the_device(thread: ThreadP
     futures = [batcher.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
     device.done.release(2)
     start.set()
-    assert [future.result(5).label_ids.tolist() for future in futures] == [[[0]], [[0]]]
+    assert [labels_of(future.result(5)) for future in futures] == [[[0]], [[0]]]
 
 
 def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -> None:
@@ -273,8 +278,8 @@ def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecuto
     device.done.release(9)
     start.set()
     assert isinstance(bad.exception(5), InferenceError)
-    assert good.result(5).label_ids.tolist() == [[0]]
-    assert after.result(5).label_ids.tolist() == [[0]]
+    assert labels_of(good.result(5)) == [[0]]
+    assert labels_of(after.result(5)) == [[0]]
     again = [step for step in device.steps if step[1] in ([unlucky], [4])]
     assert [length for step, (length,) in again if step == "begin"] == [unlucky, 4]  # together, and then each alone
     assert batcher.counts()["failed_batches"] == 0  # that is where all of its calls have failed
@@ -302,7 +307,7 @@ def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExe
     first, second = batcher.submit(packed(10), 1), batcher.submit(packed(11), 1)
     device.done.release(2)
     start.set()
-    assert first.result(5).label_ids.tolist() == [[0]]
+    assert labels_of(first.result(5)) == [[0]]
     assert str(second.exception(5)) == "a bug: RuntimeError('no tracing')"
     assert batcher.busy_for_s() == 0
 

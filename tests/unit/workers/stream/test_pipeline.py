@@ -11,10 +11,10 @@ from typing import Any
 from weakref import ref
 
 import pytest
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.future import Future
+from kafka.structs import TopicPartition
 
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import StreamError

@@ -49,9 +49,8 @@ def test_no_text_comes_twice(tmp_path: Path) -> None:
 
 def test_flops_are_those_of_the_linear_layers_and_of_attention() -> None:
     width, hidden, layers, labels = 32, 64, 2, 3
-    config = transformers.DistilBertConfig(
-        vocab_size=50, dim=width, hidden_dim=hidden, n_layers=layers, n_heads=4, num_labels=labels
-    )
+    config = transformers.DistilBertConfig(vocab_size=50, dim=width, hidden_dim=hidden, n_layers=layers, n_heads=4)
+    config.num_labels = labels
     model = transformers.DistilBertForSequenceClassification(config).eval()
     lengths = np.array([5, 17, 200], np.int32)
     per_token = 2 * layers * (4 * width * width + 2 * width * hidden)

@@ -29,7 +29,7 @@ def pipeline(
     workers: int = 1,
 ) -> PipelineEstimate:
     lags = dict.fromkeys(range(24), lag // 24) if isinstance(lag, int) else lag
-    return PipelineEstimate(arrival, trend, lags, 0.0, {"m": COST}, worker_per_s, workers, stale)
+    return PipelineEstimate(arrival, trend, lags, {}, {"m": COST}, worker_per_s, workers, stale)
 
 
 def seen(at: float, found: PipelineEstimate, replicas: int = 1, speed: float | None = SPEED) -> Estimate:

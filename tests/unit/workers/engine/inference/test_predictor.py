@@ -59,6 +59,9 @@ class FakeBackend:
     def mark(self) -> Callable[[], None]:
         return done_already
 
+    def memory(self) -> dict[str, int]:
+        return {}
+
     def free_memory(self) -> None:
         self.freed += 1
 
@@ -84,6 +87,7 @@ def on_poison(batch: PaddedBatch) -> Exception | None:
 def test_answers_are_in_the_order_of_the_input(lengths: list[int], budget: int, top_k: int) -> None:
     packed = pack([200 + i] * n for i, n in enumerate(lengths))
     scored = Predictor(DESCRIPTION, FakeBackend(), budget).predict(packed, top_k)
+    assert scored.label_ids is not None
     assert scored.label_ids.shape == scored.scores.shape == (len(lengths), min(top_k, 5))
     assert scored.label_ids.dtype == np.int32
     assert scored.scores.dtype == np.float32

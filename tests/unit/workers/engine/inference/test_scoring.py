@@ -19,6 +19,7 @@ def test_large_logits_of_either_sign_are_no_trouble() -> None:
 def test_equal_scores_give_the_lower_id_first() -> None:
     # All saturate to 1.0: the pipeline sorts scores, not logits.
     scored = score(torch.tensor([[40.0, 50.0, 30.0, -1.0] * 20]), Activation.SIGMOID, 80)
+    assert scored.label_ids is not None
     ids = [i for i in range(80) if i % 4 != 3] + [i for i in range(80) if i % 4 == 3]
     assert scored.label_ids[0].tolist() == ids
 
@@ -26,6 +27,7 @@ def test_equal_scores_give_the_lower_id_first() -> None:
 def test_scores_are_float32_also_of_half_logits() -> None:
     scored = score(torch.tensor([[1.0, 2.0, 0.5]], dtype=torch.bfloat16), Activation.SOFTMAX, 2)
     assert scored.scores.dtype is torch.float32
+    assert scored.label_ids is not None
     assert scored.label_ids.dtype is torch.int32
     expected = np.exp([2.0, 1.0]) / np.exp([1.0, 2.0, 0.5]).sum()
     assert scored.scores[0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)

@@ -83,7 +83,8 @@ def test_windows_that_make_no_sense_are_refused() -> None:
 def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: str | None, side: str, keep: str) -> None:
     tokenizer = make_tokenizer("bert")
     tokenizer.truncation_side = side
-    config = transformers.BertConfig(num_labels=2)
+    config = transformers.BertConfig()
+    config.num_labels = 2
     assert describe("m", "r", ModelOptions(truncate=wanted), config, tokenizer, 64).keep == keep
 
 

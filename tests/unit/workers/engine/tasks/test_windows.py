@@ -207,6 +207,8 @@ def test_a_setting_says_what_is_kept(model_folder: Folders, family: str, keep: K
     frame, pair = tokenizer.single, tokenizer.pair
     for first, second in ((long, other), (long + "\u00e9", other), (long, "good")):
         whole, rest = tokenizer.contents([first, second])
+        assert isinstance(whole, bytes)
+        assert isinstance(rest, bytes)
         packed, truncated = tokenizer.encode([Request(first), Request(first, second)])
         assert packed.lengths.tolist() == [24, 24]
         assert truncated == [True, True]

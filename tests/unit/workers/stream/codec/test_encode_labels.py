@@ -46,7 +46,7 @@ def record(partition: int = 3, offset: int = 4711, timestamp: Any = 179522900012
 
 
 def message(own_id: str | int | None = None, metadata: Verbatim | dict[str, Any] | None = None) -> TextMessage:
-    return TextMessage(text="good", id=own_id, metadata=metadata)
+    return TextMessage.model_validate({"text": "good", "id": own_id, "metadata": metadata})
 
 
 def by_schema(of: ConsumerRecord, sent: TextMessage, model: str, answer: Prediction, now: datetime) -> bytes:
@@ -66,7 +66,7 @@ def by_schema(of: ConsumerRecord, sent: TextMessage, model: str, answer: Predict
                 "offset": of.offset,  # type: ignore[arg-type]
                 "timestamp_ms": of.timestamp,
             },
-            metadata=sent.metadata,
+            metadata=sent.metadata,  # type: ignore[arg-type]
             classified_at=now,
             label=answer.labels[0],
             score=answer.scores[0],

@@ -33,6 +33,7 @@ def test_what_is_a_time(timestamp_ms: int, sound: bool) -> None:
 
 def test_what_a_refusal_tells_is_what_the_next_record_goes_by() -> None:
     told = window_told_by(InvalidTimestampError(f"Timestamp 5 .. should be within [{NOW - 70}, {NOW + 30}]"), NOW)
+    assert told is not None
     assert told == Window(70, 30)
     assert [told.takes(NOW + shift, NOW) for shift in (-71, -70, 0, 30, 31)] == [False, True, True, True, False]
     assert window_told_by(InvalidTimestampError("no"), NOW) == NOTHING

@@ -1,7 +1,7 @@
 """Never an offset whose result is not acknowledged, and never one of an assignment that is over."""
 
 import pytest
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment, as_kafka

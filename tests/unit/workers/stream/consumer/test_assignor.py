@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka import TopicPartition
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.assignor import Assignor
 
@@ -21,7 +21,9 @@ Claims = dict[str, set[int]]
 def member(name: str, numbers: set[int], generation: int = 1) -> Assignor:
     """One that was assigned `numbers`."""
     assignor = Assignor()
-    assignor.on_assignment(ConsumerProtocolAssignment(1, [("in", sorted(numbers))], b""), generation)
+    made: Any = ConsumerProtocolAssignment  # the types that pyright knows of kafka-python are of an older client
+    on_assignment: Any = assignor.on_assignment
+    on_assignment(made(1, [("in", sorted(numbers))], b""), generation)
     return assignor
 
 
@@ -31,7 +33,8 @@ def rebalance(members: dict[str, Assignor]) -> Claims:
     assigned = next(iter(members.values())).assign(CLUSTER, joined)
     found: Claims = defaultdict(set)
     for name, assignment in assigned.items():
-        members[name].on_assignment(assignment, 2)
+        on_assignment: Any = members[name].on_assignment
+        on_assignment(assignment, 2)
         found[name] = {partition.partition for partition in assignment.partitions()}
     return found
 

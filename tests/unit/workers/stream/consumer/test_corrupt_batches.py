@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.consumer.fetcher import CompletedFetch
 from kafka.protocol.consumer import FetchResponse
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
+from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
 from tests import raw_batches as raw
+from tests.fakes import UNREACHABLE
 
 A = TopicPartition("t", 0)
 MAGIC_AT, PER_BATCH = 16, 5
@@ -26,7 +28,7 @@ def batch(first: int, compression: int = 0) -> bytes:
     return first.to_bytes(8) + bytes(builder.buffer())[8:]  # a broker's job, outside of the checksum
 
 
-def read(log: bytes) -> tuple[list[int], int, dict[TopicPartition, CorruptBatch]]:
+def read(log: bytes | bytearray) -> tuple[list[int], int, dict[TopicPartition, CorruptBatch]]:
     """The offsets that come out, the offset that is fetched next, and what is corrupt."""
     corrupt: dict[TopicPartition, CorruptBatch] = {}
     records = _GuardedRecords(corrupt, PollBudget, 1 << 20, 0, A, MemoryRecords(log))
@@ -89,7 +91,7 @@ B = TopicPartition("t", 1)
 @pytest.fixture
 def consumer() -> Iterator[Any]:
     """Of both partitions, at their start; never connected."""
-    consumer: Any = KafkaConsumer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    consumer: Any = KafkaConsumer(**UNREACHABLE)
     consumer.assign([A, B])
     for partition in (A, B):
         consumer.seek(partition, 0)

@@ -4,27 +4,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.coordinator.base import Generation
-from kafka.structs import MemberState  # pyright: ignore[reportAttributeAccessIssue]
+from kafka.structs import (
+    MemberState,  # pyright: ignore[reportAttributeAccessIssue]
+    TopicPartition,
+)
 
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
+from tests.fakes import UNREACHABLE
 
 A = TopicPartition("in", 0)
+
+
+PIPELINE = PipelineSettings.model_validate({"input": "in", "output": "out", "dead_letter": "dead", "model": "m"})
 
 
 @pytest.fixture
 def consumer() -> Iterator[Any]:
     """Never connected; its polls bring nothing."""
-    consumer: Any = KafkaConsumer(
-        bootstrap_servers="127.0.0.1:1",
-        api_version=(2, 5),
-        bootstrap_timeout_ms=100,
-        group_id="g",
-        enable_auto_commit=False,
-    )
+    consumer: Any = KafkaConsumer(**UNREACHABLE, group_id="g", enable_auto_commit=False)
     poll, consumer.poll = consumer.poll, lambda **_: {}
     yield consumer
     consumer.poll = poll
@@ -34,7 +35,7 @@ def consumer() -> Iterator[Any]:
 @pytest.fixture
 def source(consumer: Any) -> RecordSource:
     """Its consumer is in a group, and holds A."""
-    source = RecordSource(consumer, PipelineSettings(input="in", output="out", dead_letter="dead", model="m"))
+    source = RecordSource(consumer, PIPELINE)
     source.assignment.on_partitions_assigned({A})
     joined(consumer)
     return source

@@ -11,7 +11,7 @@ from labelstream.workers.stream.delivery import hanging_transactions
 from labelstream.workers.stream.delivery.hanging_transactions import OFFSETS, HangingTransactions
 
 OUT = TopicPartition("out", 0)
-PIPELINE = PipelineSettings(input="in", output="out", dead_letter="dead", model="m")
+PIPELINE = PipelineSettings.model_validate({"input": "in", "output": "out", "dead_letter": "dead", "model": "m"})
 
 
 class Producer(NamedTuple):

@@ -62,7 +62,7 @@ def test_a_turn_gets_more_as_long_as_it_is_short_and_more_is_there() -> None:
 
 @pytest.mark.parametrize("s_per_mib", [0.3, 2.0, 20.0])
 def test_a_turn_soon_takes_a_second_whatever_the_texts_are(s_per_mib: float) -> None:
-    budget = Budget(1 << 30)
+    budget, seconds = Budget(1 << 30), 0.0
     for _ in range(20):
         room = fill(budget.room(0), 1_000)
         seconds = room.taken / MIB * s_per_mib

@@ -18,6 +18,7 @@ from labelstream.workers.stream.producer.producers import (
     linger,
     rest_while_paused,
 )
+from tests.fakes import UNREACHABLE
 
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
@@ -41,7 +42,7 @@ def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
 
 
 def test_the_client_still_has_what_ending_it_takes() -> None:
-    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    producer = KafkaProducer(**UNREACHABLE)
     sender: Any = producer._sender  # type: ignore[attr-defined]
     assert callable(sender.force_close)
     assert producer._closed is False  # type: ignore[attr-defined]
@@ -50,7 +51,7 @@ def test_the_client_still_has_what_ending_it_takes() -> None:
 
 
 def test_the_client_looks_at_the_linger_each_time() -> None:
-    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    producer = KafkaProducer(**UNREACHABLE)
     records: Any = producer._accumulator  # type: ignore[attr-defined]
     cluster = SimpleNamespace(leader_for_partition=lambda partition: 0)
     linger(producer, 10_000)
@@ -64,7 +65,7 @@ def test_the_client_looks_at_the_linger_each_time() -> None:
 
 def test_nobody_spins_while_a_broker_takes_nothing() -> None:
     """Hazard: the client has no delay for a connection that is paused, and looks again and again."""
-    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    producer = KafkaProducer(**UNREACHABLE)
     sender: Any = producer._sender  # type: ignore[attr-defined]
     connection = SimpleNamespace(connected=True, paused={"throttle"}, close=lambda: None)
     sender._client._manager._conns[7] = connection
@@ -80,7 +81,7 @@ def test_nobody_spins_while_a_broker_takes_nothing() -> None:
 
 def test_what_is_on_its_way_when_a_record_is_refused_is_the_brokers_to_answer() -> None:
     """Hazard: the client fails it at once, the broker takes it all the same, and it would be sent twice."""
-    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", api_version=(2, 5), bootstrap_timeout_ms=100)
+    producer = KafkaProducer(**UNREACHABLE)
     let_the_broker_answer(producer)
     sender: Any = producer._sender  # type: ignore[attr-defined]
     records: Any = producer._accumulator  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.batch import Item, MicroBatch
@@ -29,7 +29,9 @@ from tests.unit.workers.stream.delivery.test_exactly_once import PaperProducer
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 from tests.unit.workers.stream.test_pipeline import A, Bench, message, record
 
-SETTINGS = PipelineSettings(input="in", output="out", dead_letter="dlq", model="m", output_partition="same")
+SETTINGS = PipelineSettings.model_validate(
+    {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "output_partition": "same"}
+)
 
 
 class TestFlow:

@@ -9,10 +9,10 @@ import lz4.frame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
+from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
@@ -214,7 +214,7 @@ def marker(first: int, key: bytes | None, count: int = 1) -> bytes:
 @pytest.mark.parametrize("key", [b"\0\0\0\0", b"\0\x09\0\0more", b"\0", b"", None], ids=str)
 def test_control_batches(key: bytes | None) -> None:
     """Whatever the marker looks like, compacted away or of a later version: it ends what was aborted, and no more."""
-    said = {"attributes": TRANSACTIONAL, "producer": 7}
+    said: dict[str, Any] = {"attributes": TRANSACTIONAL, "producer": 7}
     log = batch([record(0, b"aborted")], 0, **said) + marker(1, key) + batch([record(0, b"committed")], 2, **said)
     aborted = [SimpleNamespace(first_offset=0, producer_id=7)]
     found, position = read(log, isolation_level=IsolationLevel.READ_COMMITTED, aborted_transactions=aborted)

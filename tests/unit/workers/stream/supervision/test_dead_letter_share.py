@@ -49,9 +49,7 @@ def test_it_is_over_when_the_window_is() -> None:
     bench.send(invalid_json=100)
     for _ in range(119):
         assert bench.look()
-    for _ in range(3):
-        last = bench.look()
-    assert last == ""
+    assert [bench.look() for _ in range(3)][-1] == ""
 
 
 def test_one_is_never() -> None:

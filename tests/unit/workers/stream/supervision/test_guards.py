@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import CommandRefused, StreamError
 from labelstream.workers.settings import BreakerSettings

@@ -90,9 +90,12 @@ def test_what_cannot_be_is_refused(model_folder: Folders) -> None:
     assert "quantize 'int4' is unknown" in refusal(folder, quantize="int4")
     assert "quantize int8 is OpenVINO's; set backend" in refusal(folder, quantize="int8", backend="torch")
     gpu = torch.device("cuda")
-    for more, named in (({"backend": "openvino"}, "backend openvino"), ({"quantize": "int8"}, "quantize int8")):
+    for asked, named in (
+        (ModelOptions(backend="openvino"), "backend openvino"),
+        (ModelOptions(quantize="int8"), "quantize int8"),
+    ):
         with pytest.raises(ModelError, match=f"{named} is for CPUs, and the device is cuda; set device to cpu"):
-            selection.takes_openvino("m", ModelOptions(**more), gpu)
+            selection.takes_openvino("m", asked, gpu)
     assert not selection.takes_openvino("m", ModelOptions(), gpu)
 
 

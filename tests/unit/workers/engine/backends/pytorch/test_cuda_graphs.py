@@ -168,8 +168,8 @@ class _Capture(_nothing):
     def __enter__(self) -> None:
         self._cuda.current = "capture"
 
-    def __exit__(self, kind: Any, *error: Any) -> None:
-        if kind is None:
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
             self._cuda.current = "default"
 
 

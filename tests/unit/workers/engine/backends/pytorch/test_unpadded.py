@@ -83,10 +83,11 @@ def test_windows_and_labels_equal_those_with_padding(model_folder: Folders, tmp_
     nli = build(tmp_path / "nli", "roberta", labels=("contradiction", "neutral", "entailment"))
     long = [Request("good bad " * 90), Request("not so " * 50), Request("good")]
     labelled = [Request(text, candidate_labels=("good", "bad", "a bit of both")) for text in TEXTS]
-    for folder, options, requests in (
+    given: list[tuple[Path, dict[str, Any], list[Request]]] = [
         (model_folder("bert"), {"long_text": "windows", "top_k": None}, long),
         (nli, {"task": "zero-shot-classification"}, labelled),
-    ):
+    ]
+    for folder, options, requests in given:
         with load(folder, **options) as engine, load(folder, 64, **options) as small:
             answers = [engine.classify(requests), small.classify(requests)]
         with Engine.load(str(folder), **PLAIN, **options) as engine:
@@ -130,7 +131,11 @@ def test_a_model_that_answers_differently_without_padding_is_padded(
 def test_a_mask_or_a_bias_is_never_dropped() -> None:
     q = torch.zeros(1, 2, 3, 4)
     layout = laid_out([3])
-    for mask, more in ((torch.ones(1, 1, 1, 3), {}), (None, {"position_bias": q})):
+    given: list[tuple[torch.Tensor | None, dict[str, Any]]] = [
+        (torch.ones(1, 1, 1, 3), {}),
+        (None, {"position_bias": q}),
+    ]
+    for mask, more in given:
         with pytest.raises(ValueError, match="neither a mask nor a bias"):
             varlen_attention.attend(torch.nn.Identity(), q, q, q, mask, layout=layout, **more)
 
@@ -166,10 +171,10 @@ def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: 
     expected = varlen_attention.attend(torch.nn.Identity(), query, key, value, None, layout=layout)[0]
     once = varlen_attention.attend_once(query[:, :, [0, 100, 101]], key, value, layout, 8**-0.5)
     monkeypatch.setattr(torch.ops.aten, "_efficient_attention_forward", kernel)
-    on_gpu = (OnGpu(one) for one in (query, key, value))
-    assert torch.equal(varlen_attention.attend(torch.nn.Identity(), *on_gpu, None, layout=layout)[0], expected)
-    on_gpu = (OnGpu(one) for one in (query[:, :, [0, 100, 101]], key, value))
-    assert torch.equal(varlen_attention.attend_once(*on_gpu, layout, 8**-0.5), once)
+    q, k, v = (cast(torch.Tensor, OnGpu(one)) for one in (query, key, value))
+    assert torch.equal(varlen_attention.attend(torch.nn.Identity(), q, k, v, None, layout=layout)[0], expected)
+    few = cast(torch.Tensor, OnGpu(query[:, :, [0, 100, 101]]))
+    assert torch.equal(varlen_attention.attend_once(few, k, v, layout, 8**-0.5), once)
     assert given == [(None, 64, (0.0, 0, False), True), (None, 1, (0.0, 0, False), True)]
     assert once[0] == pytest.approx(expected[0, [0, 100, 101]], abs=1e-6)
 
