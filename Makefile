@@ -79,10 +79,10 @@ soak: venv kafka-jars
 		$(if $(JSON),--json "$(JSON)")
 
 bench: venv kafka-jars
-	$(PYTHON) -m tests.bench $(if $(JSON),--json "$(JSON)")
+	$(PYTHON) -m tests.benchmarks.throughput $(if $(JSON),--json "$(JSON)")
 
 bench-scaling: venv kafka-jars
-	$(PYTHON) -m tests.scaling $(if $(JSON),--json "$(JSON)")
+	$(PYTHON) -m tests.benchmarks.scaling $(if $(JSON),--json "$(JSON)")
 
 chaos: venv kafka-jars
 	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \

@@ -1,7 +1,7 @@
 """Which replica a call goes to: the one that has the fewest of this caller's calls.
 
 Serve's own router looks at two random replicas. With two or three calls per replica in flight that leaves some of them
-without any while others have a queue: see the comparison in `python -m tests.scaling`. It also goes by what a replica
+without any while others have a queue: see the comparison in `make bench-scaling`. It also goes by what a replica
 last said of its queue, others' calls included, for up to ten seconds: with several workers, replicas that are idle
 again are passed over. And it prefers replicas of the caller's own node, which would keep a GPU beside a worker busy and
 others idle. Each worker spreads its own calls evenly, and so they are spread evenly all together.

@@ -12,10 +12,10 @@ from labelstream.deploy.cluster.runtime import APP, ray_for
 from labelstream.deploy.cluster.runtime import deploy as deploy_application
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings import Settings
-from tests import models
 from tests.chaos import inject
 from tests.chaos.proxy import in_front_of
 from tests.kafka import KafkaBroker
+from tests.support import models
 
 PARTITIONS, WORKERS, REPLICAS = 6, 3, 2
 INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"

@@ -23,7 +23,7 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings
 from tests.kafka import Broker
-from tests.unit.deploy import fakes
+from tests.support import fake_handle as fakes
 
 PER_TEXT_S = 0.004
 HASTY_S = 10.0

@@ -8,8 +8,8 @@ from labelstream.deploy.bench.suites import engine, serving, stream
 from labelstream.deploy.cli.bench import view
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.stats import Stages
-from tests import models
 from tests.kafka import Broker
+from tests.support import models
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, run, running, settings_for
-from tests.integration.streams import wait_until
 from tests.kafka import Broker
+from tests.support.streams import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

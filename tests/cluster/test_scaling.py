@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.scaling import system
+from tests.benchmarks.scaling.measure import TOPICS, Load, points
 from tests.kafka import KafkaBroker
-from tests.scaling import system
-from tests.scaling.measure import TOPICS, Load, points
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.measured]
 REPLICAS = (1, 4, 16)

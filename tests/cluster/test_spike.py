@@ -17,8 +17,8 @@ from labelstream.deploy.simulate.world import Cluster, Outcome, run
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
 from tests.cluster.system import Stream, Topics, cluster_of, running, settings_for
-from tests.integration.streams import wait_until
 from tests.kafka import Broker
+from tests.support.streams import wait_until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.measured]
 # Slow replicas: nine processes that start at once take two cores, and the worker is to have its share of them.

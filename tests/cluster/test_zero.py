@@ -9,8 +9,8 @@ from ray import serve
 import labelstream.deploy.app
 from labelstream.deploy.cluster import runtime
 from tests.cluster.system import HastyBoard, Stream, Topics, cluster_of, running, settings_for
-from tests.integration.streams import wait_until
 from tests.kafka import Broker
+from tests.support.streams import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -15,7 +15,7 @@ from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _G
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.unread import Unread
-from tests.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
+from tests.support.raw_batches import ENCODE, batch, framed, message, message_set, record, sized, varint
 
 LIMIT = 1 << 20
 TIGHT = 5_000  # bytes of one poll: two small records, and the third one waits for the next poll

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from labelstream.workers.engine.ragged import RaggedSequences
-from tests.bench.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
+from tests.benchmarks.throughput.material import LONGEST, MEAN_TOKENS, SIGMA, VOCABULARY
 
-_FIRST_WORD = 5  # below are the special tokens of `tests.bench.material`'s vocabulary
+_FIRST_WORD = 5  # below are the special tokens of `tests.benchmarks.throughput.material`'s vocabulary
 
 
 def make_ids(count: int, seed: int = 1, vocabulary: int = VOCABULARY, longest: int = LONGEST) -> RaggedSequences:
-    """`count` sequences of 32 tokens on average, log-normal, as `tests.bench.material.make_texts` has them."""
+    """`count` sequences of 32 tokens on average, log-normal, as `make bench` has them."""
     rng = np.random.default_rng(seed)
     drawn = rng.lognormal(np.log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA, count)
     lengths = np.clip(drawn.round(), 3, longest).astype(np.int32)

@@ -14,10 +14,10 @@ from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS,
 from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import RaggedSequences
-from tests.bench.material import BASE, VOCABULARY, make_model
+from tests.benchmarks.throughput.material import BASE, VOCABULARY, make_model
 from tests.gpu.clock import CUDA, DEVICE
 from tests.gpu.material import make_ids
-from tests.models import scale_weights
+from tests.support.models import scale_weights
 
 BUDGET = DEFAULT_BATCH_TOKENS["cuda"] if CUDA else 256
 _SMALL = {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 128}

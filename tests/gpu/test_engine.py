@@ -26,7 +26,7 @@ from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, 
 from labelstream.workers.errors import ModelError
 from tests.gpu.material import make_ids
 from tests.gpu.uninstalled import python_path
-from tests.models import FAMILIES, build, scale_weights
+from tests.support.models import FAMILIES, build, scale_weights
 
 pytestmark = pytest.mark.gpu
 

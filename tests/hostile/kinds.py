@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from tests.raw_batches import Headers, batch, bomb, record
+from tests.support.raw_batches import Headers, batch, bomb, record
 
 BOMB_MIB = 200
 LONG_BYTES = 900_000  # below limits.max_message_bytes

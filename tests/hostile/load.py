@@ -13,7 +13,7 @@ from labelstream.workers.classifier import MaskFill, Prediction, Request
 from labelstream.workers.engine.engine import Engine
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, Sent, kills, message
 from tests.hostile.system import INPUT, PARTITIONS
-from tests.raw_batches import send_at
+from tests.support.raw_batches import send_at
 
 TopicPartitionOffset = tuple[int, int]  # an input's partition and offset
 TEXTS = 300

@@ -17,11 +17,11 @@ from labelstream.deploy.cluster import runtime
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.settings import ModelSettings, Settings
-from tests import models
 from tests.chaos import inject
 from tests.chaos.system import is_alive
 from tests.hostile.kinds import KILLS, RAISES
 from tests.kafka import KafkaBroker
+from tests.support import models
 
 PARTITIONS, WORKERS, REPLICAS = 4, 2, 2
 INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"

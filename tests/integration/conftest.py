@@ -12,9 +12,9 @@ from labelstream.workers.stream.broker.connection import connected_config
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.worker import PipelineWorker
-from tests.fakes import FakeClassifier
-from tests.integration.streams import Topics, settings_for
 from tests.kafka import Broker, KafkaBroker
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, settings_for
 
 MakeTopic = Callable[..., str]
 StartWorker = Callable[..., PipelineWorker]

@@ -13,11 +13,11 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker import backlog
 from labelstream.workers.stream.broker.backlog import BacklogProbe, Standing
-from tests.fakes import FakeClassifier
 from tests.integration.conftest import MakeTopic, StartWorker
-from tests.integration.streams import Topics, produce, read_results, settings_for, wait_until
 from tests.kafka import Broker
 from tests.kafka.broker import free_port
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, produce, read_results, settings_for, wait_until
 
 VALUE = json.dumps({"text": "some text"}).encode()
 

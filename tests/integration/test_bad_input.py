@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from labelstream.workers.classifier import Prediction
-from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import (
+from tests.kafka import Broker
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import (
     Topics,
     committed,
     produce,
@@ -19,7 +20,6 @@ from tests.integration.streams import (
     read_results,
     wait_until,
 )
-from tests.kafka import Broker
 
 GOOD = b'{"text":"a good neighbour"}'
 ROWS: dict[str, tuple[bytes, str]] = {

@@ -13,8 +13,8 @@ from labelstream.workers.stream.producer.batch_producer import BatchProducer
 from labelstream.workers.stream.producer.client import make_producer
 from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import MakeTopic
-from tests.integration.streams import Topics, read_all, settings_for, wait_until
 from tests.kafka import Broker
+from tests.support.streams import Topics, read_all, settings_for, wait_until
 
 COUNT = 2_000
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from labelstream.workers.classifier import Prediction, Request
-from tests.chaos.lone import settings_of
+from tests.chaos.single_worker import settings_of
 from tests.chaos.verify import Estimate, Expected, Findings, verify
-from tests.fakes import predict
-from tests.integration.streams import committed, produce, read_all, wait_until
 from tests.kafka import Broker
+from tests.support.fakes import predict
+from tests.support.streams import committed, produce, read_all, wait_until
 
 COUNT = 3_000
 KILLS = 2
@@ -26,7 +26,9 @@ KILLS = 2
 @contextmanager
 def lone_worker(folder: Path, tree: dict[str, Any], *options: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker in a process of its own, killed at the end."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.chaos.lone", str(folder), json.dumps(tree), *options])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos.single_worker", str(folder), json.dumps(tree), *options]
+    )
     try:
         yield process
     finally:

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from confluent_kafka import Producer
 
-from tests.integration.streams import produce, read_all
 from tests.kafka import Broker, KafkaBroker
-from tests.models import build
+from tests.support.models import build
+from tests.support.streams import produce, read_all
 
 ROOT = Path(__file__).parents[2]
 LABELSTREAM = [sys.executable, "-m", "labelstream.deploy.cli"]

@@ -17,16 +17,16 @@ from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessI
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream import worker as worker_module
 from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
-from tests.chaos.lone import settings_of
-from tests.fakes import FakeClassifier
+from tests.chaos.single_worker import settings_of
 from tests.integration.conftest import StartWorker
-from tests.integration.mortal import DEADLY, SLOW, live
-from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
+from tests.integration.crashing_worker import DEADLY, SLOW, live
 from tests.kafka import Broker
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, committed, produce, read_all, read_letters, wait_until
 
 PARTITIONS = 4
 NURSERY = multiprocessing.get_context("forkserver")  # all that a life imports is imported once
-NURSERY.set_forkserver_preload(["tests.integration.mortal"])
+NURSERY.set_forkserver_preload(["tests.integration.crashing_worker"])
 BOTH = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 
 

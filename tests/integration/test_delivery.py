@@ -10,8 +10,8 @@ import pytest
 
 from labelstream.workers.errors import StartError
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, committed, produce, read_ids, read_results, wait_until
 from tests.kafka import Broker, KafkaBroker
+from tests.support.streams import Topics, committed, produce, read_ids, read_results, wait_until
 
 PARTITIONS = 4
 

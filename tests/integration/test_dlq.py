@@ -26,11 +26,11 @@ from labelstream.workers.classifier import Fault, RecordError
 from labelstream.workers.stream.broker.bounded_reader import make_reader, read_up_to
 from labelstream.workers.stream.codec.encode import omission
 from labelstream.workers.stream.dlq import redrive
-from tests import raw_batches as raw
-from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeTopic, StartWorker
-from tests.integration.streams import Topics, produce, read_all, read_letters, settings_for
 from tests.kafka import Broker
+from tests.support import raw_batches as raw
+from tests.support.fakes import FakeClassifier, predict
+from tests.support.streams import Topics, produce, read_all, read_letters, settings_for
 
 ROOT = Path(__file__).parents[2]
 Ended = tuple[int, list[str], list[str]]  # exit code, lines of stdout, lines of stderr

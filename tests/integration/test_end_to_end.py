@@ -19,9 +19,9 @@ import transformers
 import yaml
 
 from labelstream.schemas.export import json_schema
-from tests.integration.streams import Topics, committed, produce, read_all, read_until_complete, wait_until
 from tests.kafka import Broker
-from tests.models import TEXTS, build
+from tests.support.models import TEXTS, build
+from tests.support.streams import Topics, committed, produce, read_all, read_until_complete, wait_until
 
 PARTITIONS = 6
 pytestmark = pytest.mark.ray

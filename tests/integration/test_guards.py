@@ -15,12 +15,12 @@ from kafka.structs import TopicPartition
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.supervision.commands import CommandAnswer
 from labelstream.workers.stream.worker import PipelineWorker
-from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, committed, produce, read_letters, read_results, wait_until
 from tests.integration.test_cli import call
 from tests.integration.test_delivery import messages
 from tests.kafka import KafkaBroker
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, committed, produce, read_letters, read_results, wait_until
 
 DELIVERIES = ("at_least_once", "exactly_once")
 HEADER_BYTES = 61

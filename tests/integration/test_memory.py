@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests import raw_batches as raw
 from tests.integration.conftest import MakeTopic
-from tests.integration.frugal import Standing
-from tests.integration.streams import Topics, read_letters, read_results
+from tests.integration.worker_memory import Standing
 from tests.kafka import Broker
+from tests.support import raw_batches as raw
+from tests.support.streams import Topics, read_letters, read_results
 
 MIB = 1 << 20
 MESSAGE = MIB - 2_000  # with its metadata a result fits as well
@@ -64,7 +64,7 @@ def frugal(bootstrap: str, topics: Topics, **pipeline: object) -> "Iterator[subp
             }
         },
     }
-    command = [sys.executable, "-m", "tests.integration.frugal", json.dumps(settings)]
+    command = [sys.executable, "-m", "tests.integration.worker_memory", json.dumps(settings)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield child

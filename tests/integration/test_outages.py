@@ -11,8 +11,8 @@ from confluent_kafka import Producer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.proxy import PRODUCE, Proxy, in_front_of
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, produce, read_ids, wait_until
 from tests.kafka import KafkaBroker
+from tests.support.streams import Topics, produce, read_ids, wait_until
 
 TIMEOUTS = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 4_000, "transaction_timeout_ms": 6_000}
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])

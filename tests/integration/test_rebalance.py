@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from labelstream.workers.classifier import Prediction, RecordError, Request
 from labelstream.workers.stream.consumer.source import RecordSource
-from tests.fakes import FakeClassifier, predict
 from tests.integration.conftest import MakeSource, StartWorker
-from tests.integration.streams import Topics, committed, produce, read_ids, wait_until
 from tests.kafka import Broker
+from tests.support.fakes import FakeClassifier, predict
+from tests.support.streams import Topics, committed, produce, read_ids, wait_until
 
 
 def poll_until(

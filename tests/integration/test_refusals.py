@@ -18,11 +18,11 @@ from confluent_kafka.admin import (
 
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.errors import StartError
-from tests.fakes import FakeClassifier
 from tests.integration.conftest import StartWorker
-from tests.integration.streams import Topics, committed, produce, read_all, read_letters, wait_until
 from tests.kafka import Broker
 from tests.kafka.install import VERSION
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, committed, produce, read_all, read_letters, wait_until
 
 MakeTopic = Callable[..., str]
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])

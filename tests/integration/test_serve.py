@@ -34,16 +34,16 @@ from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, 
 from labelstream.workers.errors import InferenceError, ModelError
 from labelstream.workers.settings import ModelSettings, Range, Settings
 from labelstream.workers.stream.worker import PipelineWorker
-from tests import models
-from tests.integration.streams import Topics, committed, produce, read_results, wait_until
 from tests.kafka import Broker
-from tests.unit.deploy import fakes
+from tests.support import fake_handle as fakes
+from tests.support import models
+from tests.support.streams import Topics, committed, produce, read_results, wait_until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
 MAX_DELAY_MS = 300
 HEAVY = ("torch", "transformers", "openvino", "nncf")
-POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.unit.deploy.fakes
+POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.support.fake_handle
 # So that Ray's processes of this run are known by their environment.
 MARK = f"LABELSTREAM_TEST_{uuid.uuid4().hex}"
 for _module in (sys.modules[__name__], fakes):

@@ -12,8 +12,8 @@ import pytest
 
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.integration.conftest import MakeTopic, StartWorker
-from tests.integration.streams import Topics, produce, read_all, read_ids, wait_until
 from tests.kafka import Broker, KafkaBroker
+from tests.support.streams import Topics, produce, read_all, read_ids, wait_until
 
 DELIVERIES = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 TIMEOUTS = {

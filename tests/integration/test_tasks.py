@@ -13,9 +13,9 @@ import transformers
 from labelstream.schemas.export import json_schema
 from labelstream.workers.engine.engine import Engine
 from tests.integration.conftest import MakeTopic, StartWorker
-from tests.integration.streams import Topics, produce, read_letters, read_results, wait_until
 from tests.kafka import Broker
-from tests.models import TEXTS, build
+from tests.support.models import TEXTS, build
+from tests.support.streams import Topics, produce, read_letters, read_results, wait_until
 
 MakeEngine = Callable[..., Engine]
 INTENTS = ("refund", "delivery", "praise")

@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from labelstream.deploy.observability.metrics.table import METRICS
-from tests.integration.streams import produce, read_results, wait_until
 from tests.kafka import KafkaBroker
-from tests.models import build
 from tests.monitoring.collector import Collector
 from tests.monitoring.prometheus import Prometheus, free_port
+from tests.support.models import build
+from tests.support.streams import produce, read_results, wait_until
 
 DASHBOARD = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
 START_S, SHOWN_S = 240.0, 60.0

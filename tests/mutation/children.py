@@ -54,7 +54,7 @@ def prepare() -> None:
     """Import what takes seconds, and have hypothesis neither search long nor at random."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.chdir(ROOT)
-    models: Any = importlib.import_module("tests.models")
+    models: Any = importlib.import_module("tests.support.models")
     transformers: Any = importlib.import_module("transformers")
     for family in models.FAMILIES:
         name, _ = models._ARCHITECTURES[family]

@@ -17,11 +17,11 @@ from labelstream.deploy.bench.harness.topics import settings_for, topics_of
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.settings import KafkaSettings
-from tests import models
-from tests.bench.material import make_texts
+from tests.benchmarks.throughput.material import make_texts
 from tests.kafka import KafkaBroker
 from tests.soak.memory import Memory, slope
 from tests.soak.tally import Tally
+from tests.support import models
 
 PARTITIONS = 4
 AHEAD = 100_000  # messages that wait at most: a backlog for the worker, not for the disk

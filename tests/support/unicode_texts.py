@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tests.models import TEXTS
+from tests.support.models import TEXTS
 
 _SCRIPTS = (
     "abcdefghijklmnopqrstuvwxyz",

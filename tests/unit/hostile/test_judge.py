@@ -11,7 +11,7 @@ from labelstream.workers.config_file import load_settings
 from tests.hostile.bound import worker_mib
 from tests.hostile.judge import Estimate, judge, latencies, outcomes, share_of
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, dead, kills
-from tests.raw_batches import bomb
+from tests.support.raw_batches import bomb
 
 GOOD = Good(b'{"text":"good"}', "POSITIVE", 0.75)
 INPUTS = {(0, 0): GOOD.sent(), (0, 1): dead("garbage", "invalid_json"), (1, 0): GOOD.sent()}

@@ -17,7 +17,7 @@ from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
-from tests.unit.deploy.fakes import by_length
+from tests.support.fake_handle import by_length
 from tests.unit.workers.stream.test_pipeline import Bench, benches, message
 
 __all__ = ["benches"]  # the fixture

@@ -20,7 +20,7 @@ from labelstream.deploy.bench.measures.timing import percentiles, timed
 from labelstream.deploy.bench.suites import serving, stream
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.settings import KafkaSettings
-from tests.unit.deploy.fakes import description
+from tests.support.fake_handle import description
 
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 

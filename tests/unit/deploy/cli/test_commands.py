@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.schemas.export import FOLDER
-from tests.models import LABELS, build
+from tests.support.models import LABELS, build
 from tests.unit.deploy.cli.conftest import Run
 
 COMMANDS = (

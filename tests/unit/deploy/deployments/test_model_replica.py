@@ -15,7 +15,7 @@ from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged
-from tests.unit.deploy.fakes import by_length, description
+from tests.support.fake_handle import by_length, description
 
 PACKED = RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
 

@@ -16,8 +16,8 @@ from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Susp
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
-from tests.unit.deploy.fakes import FakeHandle, by_length
-from tests.unit.deploy.mortal import MortalHandle
+from tests.support.crashing_replica import MortalHandle
+from tests.support.fake_handle import FakeHandle, by_length
 from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 MAX_DEATHS = TOGETHER_FAILURES + 1 + MAX_ALONE  # of one poison record

@@ -21,8 +21,8 @@ from labelstream.workers.classifier import Answer, Fault, Prediction, RecordErro
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
-from tests.models import build
-from tests.unit.deploy.fakes import FakeHandle, by_length, description, hanging, raising
+from tests.support.fake_handle import FakeHandle, by_length, description, hanging, raising
+from tests.support.models import build
 
 Connect = Callable[..., ServeClassifier]
 

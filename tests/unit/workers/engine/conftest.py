@@ -10,7 +10,7 @@ import torch
 
 from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.options import ModelOptions
-from tests.models import build, scale_weights
+from tests.support.models import build, scale_weights
 
 
 @pytest.fixture(scope="session", autouse=True)

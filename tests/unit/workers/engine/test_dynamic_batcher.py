@@ -15,7 +15,7 @@ import pytest
 from labelstream.workers.engine.dynamic_batcher import ALONE, DynamicBatcher, Span, no_span
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
-from tests.unit.deploy.fakes import by_length
+from tests.support.fake_handle import by_length
 
 
 class Device:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 
 SCRIPT = """
 import sys
@@ -31,7 +31,7 @@ from confluent_kafka import Consumer, Producer
 from ray import serve
 from labelstream.deploy.control import control_plane
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
-from tests.unit.deploy.fakes import FakeHandle, description
+from tests.support.fake_handle import FakeHandle, description
 
 context = Some(app_name="app", deployment="pipeline-p", replica_id=Some(unique_id="r"))
 serve.get_replica_context = lambda: context

@@ -10,7 +10,7 @@ import transformers
 
 from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.engine.engine import Engine
-from tests.models import FAMILIES, TEXTS, build
+from tests.support.models import FAMILIES, TEXTS, build
 
 ODD_TEXTS = (
     "",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
-from tests.models import FAMILIES
+from tests.support.models import FAMILIES
 from tests.support.unicode_texts import MANY_SCRIPTS, SPECIALS
 from tests.unit.workers.engine.test_parity import BACKENDS, assert_equal
 

@@ -30,7 +30,7 @@ from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.record_batch.limits import MAX_KEY_BYTES, RECORD_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
 from labelstream.workers.stream.stats import Stats
-from tests.fakes import FakeClassifier
+from tests.support.fakes import FakeClassifier
 
 A = TopicPartition("in", 0)
 

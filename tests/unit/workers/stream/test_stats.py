@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.stream.batch import MicroBatch, ModelCall
-from tests.fakes import predict
+from tests.support.fakes import predict
 from tests.unit.workers.stream.test_pipeline import Bench, message
 
 HELD_S = 0.05

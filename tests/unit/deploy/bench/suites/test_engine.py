@@ -16,8 +16,8 @@ from labelstream.deploy.cli.main import app
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
 from labelstream.workers.errors import ConfigError
-from tests.models import FAMILIES, TEXTS, build, make_tokenizer
-from tests.unit.deploy.fakes import description as described
+from tests.support.fake_handle import description as described
+from tests.support.models import FAMILIES, TEXTS, build, make_tokenizer
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
-from tests.hub import COMMIT, Hub, serving
+from tests.support.fake_hub import COMMIT, Hub, serving
 from tests.unit.deploy.cli.conftest import Run
 
 NAME = "acme/sentiment"

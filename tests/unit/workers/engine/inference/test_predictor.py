@@ -19,7 +19,7 @@ from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import InferenceError, ModelError
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 
 POISON, NAN, VOCAB = 390, 391, 400
 DESCRIPTION = ModelDescription(

@@ -10,7 +10,7 @@ from labelstream.workers.engine.description import Activation, Keep, Mask, Model
 from labelstream.workers.engine.loading.describe import activation_of, describe
 from labelstream.workers.engine.options import HYPOTHESIS_TEMPLATE, ModelOptions
 from labelstream.workers.errors import ModelError
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 
 NLI = ("contradiction", "neutral", "entailment")
 

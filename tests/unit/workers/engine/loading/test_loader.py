@@ -20,7 +20,7 @@ from labelstream.workers.engine.loading.describe import activation_of
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
-from tests.models import MAX_LENGTH, build, edit_config
+from tests.support.models import MAX_LENGTH, build, edit_config
 
 Folders = Callable[[str], Path]
 

@@ -15,7 +15,7 @@ from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tokenization import word_cache
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.engine.tokenization.word_rules import words_of
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 
 BERT = make_tokenizer("bert").backend_tokenizer.to_str()
 PLAIN = ModelDescription("m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 24, 2, BERT)

@@ -16,7 +16,7 @@ from labelstream.workers.classifier import Fault, MaskFill, RecordError, Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, concatenate, split
 from labelstream.workers.errors import InferenceError, ModelError
-from tests.models import FAMILIES, TEXTS, build
+from tests.support.models import FAMILIES, TEXTS, build
 from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
 
 OPTIONS: dict[str, Any] = {"task": "fill-mask", "device": "cpu", "dtype": "float32"}

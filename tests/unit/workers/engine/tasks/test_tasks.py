@@ -14,7 +14,7 @@ from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.engine.tasks.postprocess import predictions
 from labelstream.workers.errors import ModelError
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 
 DESCRIPTION = ModelDescription(
     "m",

@@ -14,7 +14,7 @@ from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.errors import ModelError
-from tests.models import TEXTS, build
+from tests.support.models import TEXTS, build
 
 LABELS = ("a", "b", "c", "d")
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}

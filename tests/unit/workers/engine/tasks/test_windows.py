@@ -22,7 +22,7 @@ from labelstream.workers.engine.tasks.windows import aggregate, spans
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 from labelstream.workers.errors import ModelError
-from tests.models import TEXTS, build
+from tests.support.models import TEXTS, build
 
 LONG = (" ".join(TEXTS), "good " * 63, "good " * 300, TEXTS[0], "x" * 500, "[SEP] " + TEXTS[1] * 9, "bad")
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32", "top_k": None}

@@ -16,7 +16,7 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks import zero_shot
 from labelstream.workers.errors import ModelError
-from tests.models import FAMILIES, TEXTS, build
+from tests.support.models import FAMILIES, TEXTS, build
 from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
 
 NLI = ("contradiction", "neutral", "entailment")

@@ -17,7 +17,7 @@ from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 from labelstream.workers.engine.tokenization.word_cache import MAX_WORD_CHARS, Uncacheable, WordCache
 from labelstream.workers.engine.tokenization.word_rules import words_of
 from labelstream.workers.errors import ModelError
-from tests.models import FAMILIES, TEXTS, make_tokenizer
+from tests.support.models import FAMILIES, TEXTS, make_tokenizer
 
 
 def describe(tokenizer: Any, max_length: int = 24, side: str = "right") -> ModelDescription:

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
 from labelstream.workers.engine.tokenization.word_rules import words_of
-from tests.models import make_tokenizer
+from tests.support.models import make_tokenizer
 from tests.support.unicode_texts import MANY_SCRIPTS
 
 METASPACE = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")

@@ -13,8 +13,8 @@ from kafka.structs import TopicPartition
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, Fetching, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
-from tests import raw_batches as raw
-from tests.fakes import UNREACHABLE
+from tests.support import raw_batches as raw
+from tests.support.fakes import UNREACHABLE
 
 A = TopicPartition("t", 0)
 MAGIC_AT, PER_BATCH = 16, 5

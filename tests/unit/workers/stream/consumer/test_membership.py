@@ -14,7 +14,7 @@ from kafka.structs import (
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.source import RecordSource
-from tests.fakes import UNREACHABLE
+from tests.support.fakes import UNREACHABLE
 
 A = TopicPartition("in", 0)
 

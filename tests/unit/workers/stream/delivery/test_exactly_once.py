@@ -28,7 +28,7 @@ from labelstream.workers.stream.delivery.transactions import TransactionalProduc
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
-from tests.fakes import FakeClassifier
+from tests.support.fakes import FakeClassifier
 from tests.unit.workers.stream.test_pipeline import A, Ack, FakeSource, NetClient, message, record
 
 # Initialised, and cleared of offsets that a broker may have kept of aborted transactions.

@@ -12,7 +12,7 @@ from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
-from tests.fakes import FakeClassifier, predict
+from tests.support.fakes import FakeClassifier, predict
 from tests.unit.workers.stream.test_pipeline import A, Bench, message
 
 POISON, GOOD, BROKEN = message("poison"), message("good"), b"{"

@@ -18,7 +18,7 @@ from labelstream.workers.stream.producer.producers import (
     linger,
     rest_while_paused,
 )
-from tests.fakes import UNREACHABLE
+from tests.support.fakes import UNREACHABLE
 
 
 def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:

@@ -20,7 +20,7 @@ from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
-from tests.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
+from tests.support.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
 
 MIB = 1 << 20
 CODECS = (1, 2, 3, 4)

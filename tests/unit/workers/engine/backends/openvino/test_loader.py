@@ -26,7 +26,7 @@ from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
-from tests.models import TEXTS, build, with_typed_pairs
+from tests.support.models import TEXTS, build, with_typed_pairs
 
 Folders = Callable[[str], Path]
 REQUESTS = [Request(text) for text in TEXTS]

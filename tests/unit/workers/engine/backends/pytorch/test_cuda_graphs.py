@@ -14,8 +14,8 @@ from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, 
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference import predictor as predictor_module
 from labelstream.workers.errors import ModelError
-from tests.models import TEXTS
-from tests.unit.workers.engine.support import Recorder, unpadded_on_a_cpu
+from tests.support.models import TEXTS
+from tests.support.recorder import Recorder, unpadded_on_a_cpu
 from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 
 Folders = Callable[[str], Path]

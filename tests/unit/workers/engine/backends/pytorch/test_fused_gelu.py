@@ -12,7 +12,7 @@ import transformers
 
 from labelstream.workers.engine.backends.pytorch.fused_gelu import LinearGelu, fuse_gelu
 from labelstream.workers.engine.loading import loader
-from tests.models import FAMILIES, build
+from tests.support.models import FAMILIES, build
 
 Folders = Callable[[str], Path]
 

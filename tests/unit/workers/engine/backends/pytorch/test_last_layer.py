@@ -14,8 +14,8 @@ import transformers
 from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, TargetLogits
 from labelstream.workers.engine.backends.pytorch.last_layer import LastLayer, prune_last_layer
 from labelstream.workers.engine.engine import Engine
-from tests.models import FAMILIES, build
-from tests.unit.workers.engine.support import unpadded_on_a_cpu
+from tests.support.models import FAMILIES, build
+from tests.support.recorder import unpadded_on_a_cpu
 
 KNOWN = ("distilbert", "bert", "roberta", "xlm-roberta", "electra")
 Folders = Callable[[str], Path]

@@ -20,8 +20,8 @@ from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, po
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
-from tests.models import FAMILIES, TEXTS, build
-from tests.unit.workers.engine.support import unpadded_on_a_cpu
+from tests.support.models import FAMILIES, TEXTS, build
+from tests.support.recorder import unpadded_on_a_cpu
 from tests.unit.workers.engine.tasks.test_fill_mask import assert_same, masked
 from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 

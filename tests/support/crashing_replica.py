@@ -7,7 +7,7 @@ from typing import Any
 from ray.exceptions import ActorUnavailableError
 
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
-from tests.unit.deploy.fakes import FakeHandle, by_length
+from tests.support.fake_handle import FakeHandle, by_length
 
 POISON_ID = 6  # of the word "d"
 

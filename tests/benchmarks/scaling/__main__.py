@@ -1,4 +1,4 @@
-"""`python -m tests.scaling [--json FILE]`: throughput with 1 to 16 replicas, and what each part costs per message."""
+"""`python -m tests.benchmarks.scaling [--json FILE]`: throughput by replicas, and what each part costs a message."""
 
 import argparse
 import json
@@ -15,10 +15,10 @@ import labelstream.deploy.app
 from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.control.control_plane import report_s
 from labelstream.deploy.control.reporter import MAX_REPORT_S
+from tests.benchmarks.scaling import system
+from tests.benchmarks.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
+from tests.benchmarks.scaling.sizing import Costs, PerGpu, ends, per_gpu, size
 from tests.kafka import KafkaBroker
-from tests.scaling import system
-from tests.scaling.measure import TOPICS, Load, Point, board_us, costs_of, measure, points
-from tests.scaling.sizing import Costs, PerGpu, ends, per_gpu, size
 
 POINTS = ("1x1", "2x1", "4x1", "8x1", "16x1", "16x4")  # replicas x workers
 BESIDE = ("16x1",)

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
-from tests.unit.deploy.fakes import FakeHandle, by_length, description, forever
+from tests.support.fake_handle import FakeHandle, by_length, description, forever
 
 
 class SlowHandle(FakeHandle):

@@ -23,8 +23,8 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.settings import ModelSettings, Settings
 from labelstream.workers.stream.worker import PipelineWorker
-from tests.bench.material import MEAN_TOKENS
-from tests.unit.deploy import fakes
+from tests.benchmarks.throughput.material import MEAN_TOKENS
+from tests.support import fake_handle as fakes
 
 FORWARD_TOKENS, FORWARD_S = 1_024, 0.16
 PER_REPLICA = FORWARD_TOKENS / MEAN_TOKENS / FORWARD_S

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scaling.sizing import ASSUMED_PER_GPU_S, HEADROOM, Costs, ends, per_gpu, size
+from tests.benchmarks.scaling.sizing import ASSUMED_PER_GPU_S, HEADROOM, Costs, ends, per_gpu, size
 
 COSTS = Costs(
     worker_us=80,

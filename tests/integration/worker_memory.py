@@ -1,7 +1,7 @@
 """A worker in a process of its own, which tells how much memory it has taken.
 
-`python -m tests.integration.frugal SETTINGS`: of the pipeline `p`, as JSON. Its model answers nothing until a line
-comes on stdin. Prints a `Standing` as JSON before it reads anything, then four times a second, until it is ended.
+`python -m tests.integration.worker_memory SETTINGS`: of the pipeline `p`, as JSON. Its model answers nothing until a
+line comes on stdin. Prints a `Standing` as JSON before it reads anything, then four times a second, until it is ended.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.worker import PipelineWorker
-from tests.fakes import FakeClassifier
+from tests.support.fakes import FakeClassifier
 
 KIB = 1024
 

@@ -1,4 +1,4 @@
-"""One worker without Ray, as a process to be killed: `python -m tests.chaos.lone FOLDER CONFIG-AS-JSON [sabotage]`."""
+"""One worker without Ray, to be killed: `python -m tests.chaos.single_worker FOLDER CONFIG-AS-JSON [sabotage]`."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.producer.sink import ProducedBatch
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.inject import Injector
-from tests.fakes import FakeClassifier
+from tests.support.fakes import FakeClassifier
 
 
 def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.crash_isolation import suspects
 from labelstream.workers.stream.worker import PipelineWorker
-from tests.fakes import FakeClassifier, predict
+from tests.support.fakes import FakeClassifier, predict
 
 DEADLY, SLOW = "DEADLY", "SLOW"
 SLOW_S = 0.2

@@ -11,7 +11,7 @@ NIC_GBIT_S = 10.0
 COPIES = 3  # of each message, on as many brokers
 PARTITIONS_PER_WORKER = 2  # so that they spread evenly, also over one worker more or less
 ASSUMED_PER_GPU_S = 10_000.0
-MEASURED = Path(__file__).parents[1] / "gpu" / "first.json"
+MEASURED = Path(__file__).parents[2] / "gpu" / "first.json"
 
 
 class Costs(NamedTuple):

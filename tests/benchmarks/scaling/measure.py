@@ -12,10 +12,10 @@ from ray import serve
 
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.names import BOARD
-from tests.bench.material import TINY, make_model, make_texts
+from tests.benchmarks.scaling import system
+from tests.benchmarks.scaling.sizing import Costs
+from tests.benchmarks.throughput.material import TINY, make_model, make_texts
 from tests.kafka import KafkaBroker
-from tests.scaling import system
-from tests.scaling.sizing import Costs
 
 PARTITIONS = 16
 TOPICS = ("in", "out", "dead")

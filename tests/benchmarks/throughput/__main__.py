@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--json FILE] [--rounds N]`: topic to topic beside the engine alone and the textbook loop."""
+"""`python -m tests.benchmarks.throughput`: topic to topic beside the engine alone and the textbook loop."""
 
 import argparse
 import json
@@ -32,8 +32,8 @@ from labelstream.deploy.names import Topics
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.settings import KafkaSettings
-from tests.bench import material
-from tests.bench.textbook import ServeBatch
+from tests.benchmarks.throughput import material
+from tests.benchmarks.throughput.consumer_loop import ServeBatch
 from tests.kafka import KafkaBroker
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower

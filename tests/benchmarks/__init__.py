@@ -1,0 +1,1 @@
+"""Measurements that need the tests' broker or a Ray of their own."""

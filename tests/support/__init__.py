@@ -1,0 +1,1 @@
+"""What tests share: fakes, models, helpers on a real broker."""
