@@ -10,10 +10,18 @@ import pytest
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
 from labelstream.workers.stream.broker.connection import client_config
 from tests.integration.conftest import MakeTopic, StartWorker
-from tests.integration.test_guards import DELIVERIES, batches
 from tests.kafka import Broker, KafkaBroker
 from tests.support import raw_batches as raw
-from tests.support.streams import Topics, committed, read_letters, read_results, settings_for, wait_until
+from tests.support.streams import (
+    DELIVERIES,
+    Topics,
+    batches,
+    committed,
+    read_letters,
+    read_results,
+    settings_for,
+    wait_until,
+)
 
 MIB = 1 << 20
 GOOD = b'{"text": "a good neighbour"}'

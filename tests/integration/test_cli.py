@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,16 +15,11 @@ import yaml
 from confluent_kafka import Producer
 
 from tests.kafka import Broker, KafkaBroker
+from tests.support.command import LABELSTREAM, ROOT, call
 from tests.support.models import build
 from tests.support.streams import produce, read_all
 
-ROOT = Path(__file__).parents[2]
-LABELSTREAM = [sys.executable, "-m", "labelstream.deploy.cli"]
 MakeTopic = Callable[..., str]
-
-
-def call(*arguments: str, stdin: bytes = b"", timeout_s: float = 60) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*LABELSTREAM, *arguments], cwd=ROOT, input=stdin, capture_output=True, timeout=timeout_s)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -1,8 +1,7 @@
 """Nothing lost, order kept, offsets never ahead of their results: on a real broker, with a fake model."""
 
-import json
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,29 +10,18 @@ import pytest
 from labelstream.workers.errors import StartError
 from tests.integration.conftest import StartWorker
 from tests.kafka import Broker, KafkaBroker
-from tests.support.streams import Topics, committed, produce, read_ids, read_results, wait_until
-
-PARTITIONS = 4
-
-
-def make_topics(make_topic: Callable[..., str]) -> Topics:
-    return Topics(make_topic(PARTITIONS), make_topic(PARTITIONS), make_topic())
-
-
-def messages(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"key-%d" % (i % 50), json.dumps({"text": f"text {i}", "id": i}).encode()) for i in range(first, first + count)
-    ]
-
-
-def assert_order(results: list[dict[str, Any]]) -> None:
-    """Within an input partition the first copies of the results come in the order of their offsets."""
-    seen: dict[int, list[int]] = defaultdict(list)
-    for result in results:
-        offset = result["source"]["offset"]
-        if offset not in seen[result["source"]["partition"]]:
-            seen[result["source"]["partition"]].append(offset)
-    assert all(offsets == sorted(offsets) for offsets in seen.values())
+from tests.support.streams import (
+    PARTITIONS,
+    Topics,
+    assert_order,
+    committed,
+    make_topics,
+    messages,
+    produce,
+    read_ids,
+    read_results,
+    wait_until,
+)
 
 
 def test_all_come_out_once_in_order_with_their_offsets(

@@ -17,9 +17,19 @@ from labelstream.workers.stream.delivery.transactions import TransactionalProduc
 from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import end
 from tests.integration.conftest import StartWorker
-from tests.integration.test_delivery import assert_order, make_topics, messages
 from tests.kafka import Broker, KafkaBroker
-from tests.support.streams import Topics, committed, produce, read_all, read_letters, settings_for, wait_until
+from tests.support.streams import (
+    Topics,
+    assert_order,
+    committed,
+    make_topics,
+    messages,
+    produce,
+    read_all,
+    read_letters,
+    settings_for,
+    wait_until,
+)
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 

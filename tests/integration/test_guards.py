@@ -16,24 +16,21 @@ from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.supervision.commands import CommandAnswer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.integration.conftest import StartWorker
-from tests.integration.test_cli import call
-from tests.integration.test_delivery import messages
 from tests.kafka import KafkaBroker
+from tests.support.command import call
 from tests.support.fakes import FakeClassifier
-from tests.support.streams import Topics, committed, produce, read_letters, read_results, wait_until
-
-DELIVERIES = ("at_least_once", "exactly_once")
-HEADER_BYTES = 61
-
-
-def batches(log: bytes | bytearray) -> list[tuple[int, int, int]]:
-    """Where each batch in a partition's log file begins, with its first and its last offset."""
-    found, at = [], 0
-    while at + HEADER_BYTES <= len(log) and (length := int.from_bytes(log[at + 8 : at + 12])):
-        first = int.from_bytes(log[at : at + 8])
-        found.append((at, first, first + int.from_bytes(log[at + 23 : at + 27])))
-        at += 12 + length
-    return found
+from tests.support.streams import (
+    DELIVERIES,
+    HEADER_BYTES,
+    Topics,
+    batches,
+    committed,
+    messages,
+    produce,
+    read_letters,
+    read_results,
+    wait_until,
+)
 
 
 def corrupt(data: Path, topic: str, partition: int, offset: int) -> tuple[int, int]:
@@ -55,11 +52,11 @@ def skip(worker: PipelineWorker, topic: str, partition: int, offset: int) -> Com
     return order(worker, name="skip", topic=topic, partition=partition, offset=offset)
 
 
-SplitPoints = dict[str, tuple[int, int]]
+Places = dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, SplitPoints]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Places]]:
     """A broker of our own. A topic for each way of delivery has a corrupt batch in the middle of partition 0.
 
     They have 2 partitions with 600 messages each; the places are the batches' first and last offsets.
@@ -80,7 +77,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBrok
 
 
 @pytest.fixture
-def broker(broken: tuple[KafkaBroker, SplitPoints]) -> KafkaBroker:
+def broker(broken: tuple[KafkaBroker, Places]) -> KafkaBroker:
     return broken[0]
 
 
@@ -96,7 +93,7 @@ def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
-    broken: tuple[KafkaBroker, SplitPoints], topics: Topics, start_worker: StartWorker, delivery: str
+    broken: tuple[KafkaBroker, Places], topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
     broker, (first, last) = broken[0], broken[1][delivery]
     topic, out = delivery, topics.output

@@ -6,45 +6,16 @@ import uuid
 from collections.abc import Callable
 
 from labelstream.workers.classifier import Prediction, RecordError, Request
-from labelstream.workers.stream.consumer.source import RecordSource
 from tests.integration.conftest import MakeSource, StartWorker
 from tests.kafka import Broker
 from tests.support.fakes import FakeClassifier, predict
-from tests.support.streams import Topics, committed, produce, read_ids, wait_until
-
-
-def poll_until(
-    sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False, timeout_s: float = 30.0
-) -> None:
-    """Poll each of them from a thread of its own, as workers do, until the condition holds."""
-    ended = threading.Event()
-
-    def turn(source: RecordSource) -> None:
-        while not ended.is_set():
-            source.assignment.let_go()
-            source.poll(0 if paused else 20, paused)
-            time.sleep(0.05 if paused else 0)
-
-    threads = [threading.Thread(target=turn, args=[source]) for source in sources]
-    for thread in threads:
-        thread.start()
-    try:
-        wait_until(condition, timeout_s, "the rebalance")
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+from tests.support.streams import Topics, committed, poll_until, produce, read_ids, spread, wait_until
 
 
 def slowly(request: Request) -> Prediction | RecordError:
     """So slowly that a second worker joins before the first one is through."""
     time.sleep(0.001)
     return predict(request)
-
-
-def spread(sources: list[RecordSource]) -> list[int]:
-    """How many partitions each one holds."""
-    return sorted(len(source.assignment.held()) for source in sources)
 
 
 def test_new_partitions_reach_a_group_whose_members_are_slow(

@@ -11,10 +11,8 @@ from labelstream.workers.stream import worker as worker_module
 from labelstream.workers.stream.consumer.assignment import as_kafka
 from labelstream.workers.stream.consumer.source import RecordSource
 from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
-from tests.integration.test_delivery import messages
-from tests.integration.test_rebalance import poll_until, spread
 from tests.kafka import Broker
-from tests.support.streams import Topics, committed, produce, read_ids, wait_until
+from tests.support.streams import Topics, committed, messages, poll_until, produce, read_ids, spread, wait_until
 
 NONE = -1001  # librdkafka's word for no offset
 

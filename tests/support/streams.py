@@ -1,7 +1,9 @@
 """What the integration tests share: settings for topics of their own, producing, reading back."""
 
 import json
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings import Settings
+from labelstream.workers.stream.consumer.source import RecordSource
 
 Record = tuple[bytes | None, bytes | None]  # key, value
 
@@ -139,3 +142,70 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen in {timeout_s:.0f} s"
         time.sleep(0.05)
+
+
+PARTITIONS = 4
+
+
+def make_topics(make_topic: Callable[..., str]) -> Topics:
+    return Topics(make_topic(PARTITIONS), make_topic(PARTITIONS), make_topic())
+
+
+def messages(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"key-%d" % (i % 50), json.dumps({"text": f"text {i}", "id": i}).encode()) for i in range(first, first + count)
+    ]
+
+
+def assert_order(results: list[dict[str, Any]]) -> None:
+    """Within an input partition the first copies of the results come in the order of their offsets."""
+    seen: dict[int, list[int]] = defaultdict(list)
+    for result in results:
+        offset = result["source"]["offset"]
+        if offset not in seen[result["source"]["partition"]]:
+            seen[result["source"]["partition"]].append(offset)
+    assert all(offsets == sorted(offsets) for offsets in seen.values())
+
+
+def poll_until(
+    sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False, timeout_s: float = 30.0
+) -> None:
+    """Poll each of them from a thread of its own, as workers do, until the condition holds."""
+    ended = threading.Event()
+
+    def turn(source: RecordSource) -> None:
+        while not ended.is_set():
+            source.assignment.let_go()
+            source.poll(0 if paused else 20, paused)
+            time.sleep(0.05 if paused else 0)
+
+    threads = [threading.Thread(target=turn, args=[source]) for source in sources]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(condition, timeout_s, "the rebalance")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def spread(sources: list[RecordSource]) -> list[int]:
+    """How many partitions each one holds."""
+    return sorted(len(source.assignment.held()) for source in sources)
+
+
+DELIVERIES = ("at_least_once", "exactly_once")
+
+
+HEADER_BYTES = 61
+
+
+def batches(log: bytes | bytearray) -> list[tuple[int, int, int]]:
+    """Where each batch in a partition's log file begins, with its first and its last offset."""
+    found, at = [], 0
+    while at + HEADER_BYTES <= len(log) and (length := int.from_bytes(log[at + 8 : at + 12])):
+        first = int.from_bytes(log[at : at + 8])
+        found.append((at, first, first + int.from_bytes(log[at + 23 : at + 27])))
+        at += 12 + length
+    return found

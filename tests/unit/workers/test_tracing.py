@@ -18,9 +18,8 @@ from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
 from tests.support.fake_handle import by_length
-from tests.unit.workers.stream.test_pipeline import Bench, benches, message
+from tests.support.pipeline_bench import Bench, message
 
-__all__ = ["benches"]  # the fixture
 ONE, TWO = (f"00-{number:032x}-{number:016x}-01" for number in (1, 2))
 PACKED = RaggedSequences(np.zeros(3, np.int32), np.array([3], np.int32))
 

@@ -76,3 +76,12 @@ def stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     yield give
     for file in opened:
         file.close()
+
+
+def fails(ended: Ended, code: int, *parts: str) -> None:
+    assert ended.code == code, ended
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("labelstream: ")
+    for part in parts:
+        assert part in lines[0]

@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from labelstream.workers.stream.broker import connection
-from tests.unit.deploy.cli.conftest import Ended, Run
+from tests.unit.deploy.cli.conftest import Run, fails
 
 WriteConfig = Callable[..., str]
-
-
-def fails(ended: Ended, code: int, *parts: str) -> None:
-    assert ended.code == code, ended
-    lines = ended.err.splitlines()
-    assert len(lines) == 1, ended.err
-    assert lines[0].startswith("labelstream: ")
-    for part in parts:
-        assert part in lines[0]
 
 
 def test_a_missing_config_file(run: Run, tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
-from tests.support.crashing_replica import MortalHandle
+from tests.support.crashing_replica import MortalHandle, innocent
 from tests.support.fake_handle import FakeHandle, by_length, description, raising
 from tests.support.slow_replica import SlowHandle
-from tests.unit.deploy.model_client.test_poison_isolation import innocent
 
 POISON_ID = 6  # of the word "d"
 TIMEOUT_S = 0.2

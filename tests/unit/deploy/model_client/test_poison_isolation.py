@@ -16,9 +16,9 @@ from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Susp
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
-from tests.support.crashing_replica import MortalHandle
+from tests.support.clock import Clock
+from tests.support.crashing_replica import MortalHandle, innocent
 from tests.support.fake_handle import FakeHandle, by_length
-from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
 
 MAX_DEATHS = TOGETHER_FAILURES + 1 + MAX_ALONE  # of one poison record
 CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MAX_DEATHS)
@@ -35,11 +35,6 @@ def _no_pauses() -> Iterator[None]:
 def connected(handle: FakeHandle, call_timeout_s: float = 30.0) -> Iterator[ServeClassifier]:
     with closing(ServeClassifier("m", handle, call_timeout_s, is_noted=handle.noted)) as classifier:
         yield classifier
-
-
-def innocent(i: int) -> str:
-    """Texts of 1 to 30 words, nearly all different."""
-    return " ".join("abc"[(i // 3**k) % 3] for k in range(1 + i % 30))
 
 
 def check(texts: Sequence[str], answers: Sequence[Answer]) -> None:

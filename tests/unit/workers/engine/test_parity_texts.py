@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
 from tests.support.models import FAMILIES
+from tests.support.parity import BACKENDS, assert_equal
 from tests.support.unicode_texts import MANY_SCRIPTS, SPECIALS
-from tests.unit.workers.engine.test_parity import BACKENDS, assert_equal
 
 BOTH = st.tuples(MANY_SCRIPTS, st.one_of(st.none(), st.just(""), MANY_SCRIPTS)).map(lambda texts: Request(*texts))
 ODD = (

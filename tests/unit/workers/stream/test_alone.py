@@ -6,7 +6,7 @@ import pytest
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.rejection import Rejection
-from tests.unit.workers.stream.test_pipeline import A, Bench, message
+from tests.support.pipeline_bench import A, Bench, message
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.stream.batch import MicroBatch, ModelCall
 from tests.support.fakes import predict
-from tests.unit.workers.stream.test_pipeline import Bench, message
+from tests.support.pipeline_bench import Bench, message
 
 HELD_S = 0.05
 times = st.floats(0, 10, allow_nan=False)

@@ -11,8 +11,7 @@ import pytest
 from labelstream.deploy.cli.application.replay import Move
 from labelstream.deploy.cli.common import process_group
 from labelstream.deploy.cluster import runtime
-from tests.unit.deploy.cli.conftest import Run
-from tests.unit.deploy.cli.test_main import fails
+from tests.unit.deploy.cli.conftest import Run, fails
 
 Told = list[tuple[str, str, dict[str, Any]]]
 MakeBoard = Callable[..., Told]

@@ -17,8 +17,7 @@ from labelstream.deploy.cli.dlq.view import as_entry, as_export, as_row, in_full
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 from labelstream.workers.stream.record_batch.unread import header_name
-from tests.unit.deploy.cli.conftest import Run
-from tests.unit.deploy.cli.test_main import fails
+from tests.unit.deploy.cli.conftest import Run, fails
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BYTES = st.one_of(st.none(), st.binary(max_size=30))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from labelstream.deploy.cli.topics.line_format import KeyedValue, LineError, LineFormat, LineReader
-from tests.unit.workers.stream.codec.test_decode_json import UNREAD
+from tests.support.decoding import UNREAD
 
 MARK = b"\xef\xbb\xbf"
 

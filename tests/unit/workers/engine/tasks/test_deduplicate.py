@@ -15,7 +15,7 @@ from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.engine.tasks.deduplicate import Deduplicating
-from tests.unit.workers.engine.tasks.test_tasks import DESCRIPTION
+from tests.support.descriptions import DESCRIPTION
 
 NLI = replace(
     DESCRIPTION,

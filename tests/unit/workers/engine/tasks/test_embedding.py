@@ -18,7 +18,7 @@ from labelstream.workers.engine.backends.pytorch.heads import Pooled
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.tasks.embedding import shortest
 from tests.support.models import FAMILIES, TEXTS, build
-from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
+from tests.support.parity import BACKENDS, ODD_TEXTS
 
 OPTIONS: dict[str, Any] = {"task": "feature-extraction", "device": "cpu", "dtype": "float32"}
 Folders = Callable[[str], Path]

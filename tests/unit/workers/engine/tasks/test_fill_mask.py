@@ -1,14 +1,11 @@
 """Filling masks: the oracle is transformers' own pipeline, for one mask in a text and for several."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +13,10 @@ from labelstream.workers.classifier import Fault, MaskFill, RecordError, Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, concatenate, split
 from labelstream.workers.errors import InferenceError, ModelError
+from tests.support.fill_mask import OPTIONS, assert_same, masked, oracle
 from tests.support.models import FAMILIES, TEXTS, build
-from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
+from tests.support.parity import BACKENDS, ODD_TEXTS
 
-OPTIONS: dict[str, Any] = {"task": "fill-mask", "device": "cpu", "dtype": "float32"}
 Folders = Callable[[str], Path]
 Calm = Callable[[Path], Path]
 
@@ -28,35 +25,6 @@ Calm = Callable[[Path], Path]
 def bert(folders: Folders) -> Iterator[Engine]:
     with Engine.load(str(folders("bert")), **OPTIONS) as engine:
         yield engine
-
-
-@cache
-def oracle(folder: Path) -> Any:
-    return transformers.pipeline("fill-mask", str(folder), dtype=torch.float32, device="cpu")
-
-
-def expected(folder: Path, text: str, top_k: int = 5) -> list[list[dict[str, Any]]]:
-    """The pipeline's answer, for each mask of `text`."""
-    found = oracle(folder)(text, top_k=top_k, tokenizer_kwargs={"truncation": True})
-    return found if isinstance(found[0], list) else [found]
-
-
-def assert_same(folder: Path, texts: Sequence[str], answers: Sequence[Any], within: float = 1e-5) -> None:
-    for text, answer in zip(texts, answers, strict=True):
-        assert isinstance(answer, MaskFill), answer
-        wanted = expected(folder, text)
-        assert len(answer.masks) == len(wanted)
-        for fills, best in zip(answer.masks, wanted, strict=True):
-            assert [fill.score for fill in fills] == pytest.approx([entry["score"] for entry in best], abs=within)
-            if within < 1e-4:
-                assert [(fill.token_id, fill.token) for fill in fills] == [(e["token"], e["token_str"]) for e in best]
-
-
-def masked(text: str, mask: str) -> str:
-    """Its middle word is masked; of every third text the first one as well."""
-    words = text.split() or [""]
-    words[len(words) // 2] = mask
-    return " ".join([mask, *words] if len(text) % 3 == 0 else words)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -8,24 +8,14 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from labelstream.workers.classifier import Embedding, Fault, Fill, MaskFill, Prediction, RecordError, Request
-from labelstream.workers.engine.description import Activation, Mask, ModelDescription, ZeroShot
+from labelstream.workers.engine.description import Activation, Mask, ZeroShot
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.engine.tasks.postprocess import predictions
 from labelstream.workers.errors import ModelError
-from tests.support.models import make_tokenizer
+from tests.support.descriptions import DESCRIPTION
 
-DESCRIPTION = ModelDescription(
-    "m",
-    "rev",
-    "text-classification",
-    ("a", "b", "c"),
-    Activation.SOFTMAX,
-    16,
-    2,
-    make_tokenizer("bert").backend_tokenizer.to_str(),
-)
 TASK = task_for(DESCRIPTION)
 
 

@@ -17,7 +17,7 @@ from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks import zero_shot
 from labelstream.workers.errors import ModelError
 from tests.support.models import FAMILIES, TEXTS, build
-from tests.unit.workers.engine.test_parity import BACKENDS, ODD_TEXTS
+from tests.support.parity import BACKENDS, ODD_TEXTS
 
 NLI = ("contradiction", "neutral", "entailment")
 LABELS = ("delivery", "quality of the zips", "price", "the colour!", "{}", "%s", "caf\u00e9", "\U0001f600")

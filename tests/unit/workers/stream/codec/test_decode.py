@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.rejection import DecodeError
-
-
-def pipeline(**more: Any) -> PipelineSettings:
-    return PipelineSettings(**{"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", **more})
-
-
-decode = decoder(pipeline(models=["other"]))
+from tests.support.decoding import decode, pipeline
 
 BAD = [
     (b'{"text":"\xff"}', Reason.INVALID_ENCODING),

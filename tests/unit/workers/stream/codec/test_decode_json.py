@@ -17,24 +17,7 @@ from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.decode_json import MAX_UNKNOWN
 from labelstream.workers.stream.codec.json_spans import members
 from labelstream.workers.stream.codec.rejection import DecodeError
-from tests.unit.workers.stream.codec.test_decode import decode, pipeline
-
-UNREAD = [
-    b"12345678901234567890",
-    b"9" * 5_000,
-    b"1e999",
-    b"NaN",
-    b"[-Infinity, 1]",
-    b'{"k":1,"k":{"k":NaN,"k":2}}',
-    b"-0.0e-3",
-    b'"\\ud800"',
-    b'"\xff"',
-    b'"a\nb"',
-    b"[" * 3_000 + b"]" * 3_000,
-    b'{"a":' * 3_000 + b"[]" + b"}" * 3_000,
-    b"{}",
-    b'[ {"a" : [ ] , "b":{ } } , "}]\\"", null , true,false ]',
-]
+from tests.support.decoding import UNREAD, decode, pipeline
 
 
 @pytest.mark.parametrize("unread", UNREAD, ids=lambda value: value[:20])

@@ -7,10 +7,9 @@ import pytest
 from kafka.errors import InvalidRecordError, InvalidTimestampError
 
 from labelstream.workers.stream.codec.timestamps import DAY_MS, NOTHING, YEAR_2000_MS, Window, is_sound, window_told_by
-from tests.unit.workers.stream.test_pipeline import Bench, benches, message, record
+from tests.support.pipeline_bench import Bench, message, record
 
 NOW = 1_800_000_000_000
-__all__ = ["benches"]
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,7 @@
 import pytest
 
 from labelstream.workers.stream.flow_control.batch_sizer import BATCH_S, FIRST_RECORDS, BatchSizer
-
-
-class Clock:
-    """Stands in for time.monotonic."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

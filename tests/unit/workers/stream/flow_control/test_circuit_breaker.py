@@ -13,7 +13,7 @@ from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.sink import ResultSink
 from tests.support.fakes import FakeClassifier, predict
-from tests.unit.workers.stream.test_pipeline import A, Bench, message
+from tests.support.pipeline_bench import A, Bench, message
 
 POISON, GOOD, BROKEN = message("poison"), message("good"), b"{"
 LIMITS = {"max_share": 0.5, "min_messages": 4, "probe_s": 1_000}

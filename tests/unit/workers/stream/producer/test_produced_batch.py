@@ -9,7 +9,7 @@ from labelstream.workers.errors import Fenced, RecordRefused, StreamError
 from labelstream.workers.stream.batch import Item
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch, acknowledged
 from labelstream.workers.stream.producer.send_errors import not_taken, stream_error
-from tests.unit.workers.stream.test_pipeline import Ack, record
+from tests.support.pipeline_bench import Ack, record
 
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 

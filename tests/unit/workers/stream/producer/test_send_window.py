@@ -24,10 +24,10 @@ from labelstream.workers.stream.producer.send_window import (
     SendWindow,
     Throttle,
 )
-from tests.unit.workers.stream.delivery.test_exactly_once import Bench as Transactions
-from tests.unit.workers.stream.delivery.test_exactly_once import PaperProducer
-from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
-from tests.unit.workers.stream.test_pipeline import A, Bench, message, record
+from tests.support.clock import Clock
+from tests.support.pipeline_bench import A, Bench, message, record
+from tests.support.transactions_bench import Bench as Transactions
+from tests.support.transactions_bench import PaperProducer
 
 SETTINGS = PipelineSettings.model_validate(
     {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "output_partition": "same"}

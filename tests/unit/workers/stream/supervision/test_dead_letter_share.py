@@ -5,7 +5,7 @@ from collections import Counter
 from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.stats import Stages, Stats, Tally
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
-from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
+from tests.support.clock import Clock
 
 
 class Bench:

@@ -16,7 +16,7 @@ from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
 from labelstream.workers.stream.supervision.commands import STOPPED, TOO_LATE, CommandAnswer, Commands
 from labelstream.workers.stream.supervision.stall_detector import StallDetector, Standing, Watch
-from tests.unit.workers.stream.flow_control.test_batch_sizer import Clock
+from tests.support.clock import Clock
 
 
 class TestBreaker:

@@ -15,8 +15,8 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference import predictor as predictor_module
 from labelstream.workers.errors import ModelError
 from tests.support.models import TEXTS
+from tests.support.parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.support.recorder import Recorder, unpadded_on_a_cpu
-from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 
 Folders = Callable[[str], Path]
 

@@ -20,10 +20,10 @@ from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, po
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
+from tests.support.fill_mask import assert_same, masked
 from tests.support.models import FAMILIES, TEXTS, build
+from tests.support.parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 from tests.support.recorder import unpadded_on_a_cpu
-from tests.unit.workers.engine.tasks.test_fill_mask import assert_same, masked
-from tests.unit.workers.engine.test_parity import ODD_TEXTS, PAIRS, assert_equal, oracle
 
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")

@@ -1,0 +1,208 @@
+"""A pipeline without a broker: fake source and producer, a fake model, and turns of its loop."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from itertools import takewhile
+from types import SimpleNamespace
+from typing import Any
+
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import MessageSizeTooLargeError
+from kafka.future import Future
+from kafka.structs import TopicPartition
+
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.settings import MAX_IN_FLIGHT_BYTES, PipelineSettings
+from labelstream.workers.stream.broker.topics import TopicLimits
+from labelstream.workers.stream.consumer.assignment import PartitionAssignment
+from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
+from labelstream.workers.stream.flow_control.poll_budget import PollBudget
+from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.producer.producers import IdempotentProducer
+from labelstream.workers.stream.producer.sink import ResultSink
+from labelstream.workers.stream.record_batch.limits import weight
+from labelstream.workers.stream.stats import Stats
+from tests.support.fakes import FakeClassifier
+
+A = TopicPartition("in", 0)
+
+
+def record(offset: int, value: bytes | None, key: bytes | None = b"k", headers: Any = ()) -> ConsumerRecord:
+    sizes = len(key or b""), len(value or b""), sum(len(name) + len(content or b"") for name, content in headers)
+    return ConsumerRecord("in", 0, 0, offset, int(time.time() * 1000), 0, key, value, list(headers), None, *sizes)
+
+
+class FakeSource:
+    """Stands in for RecordSource: polls what the test put in."""
+
+    def __init__(self) -> None:
+        self.assignment = PartitionAssignment()
+        self.assignment.on_partitions_assigned([A])
+        self.beginning = SimpleNamespace(let_go=self.assignment.let_go, caution=SimpleNamespace(go_on=lambda: None))
+        self.suspects = False
+        self.waiting: list[list[ConsumerRecord]] = []
+        self.polls: list[bool] = []
+        self.timeouts_ms: list[int] = []
+        self.commits: list[dict[TopicPartition, int]] = []
+
+    def poll(self, timeout_ms: int, paused: bool, max_records: int, room: PollBudget) -> Any:
+        self.polls.append(paused)
+        self.timeouts_ms.append(timeout_ms)
+        if paused or not self.waiting:
+            return []
+        records = list(takewhile(lambda record: room.takes(weight(record)), self.waiting[0]))
+        self.waiting[0] = self.waiting[0][len(records) :]
+        if not self.waiting[0]:
+            del self.waiting[0]
+        if not records:
+            return []
+        progress = self.assignment.get(A)
+        assert progress is not None
+        progress.receive(records[0].offset, records[-1].offset)
+        return [(progress, records)]
+
+    def joining(self) -> bool:
+        return False
+
+    def alone(self) -> bool:
+        return self.suspects
+
+    def commit(self) -> None:
+        offsets = self.assignment.committable()
+        if offsets:
+            self.commits.append(offsets)
+            self.assignment.committed(offsets)
+
+    def commit_and_wait(self, timeout_ms: int) -> bool:
+        self.commit()
+        return True
+
+
+class Ack(Future):
+    """Stands in for FutureRecordMetadata."""
+
+    def get(self, timeout: float) -> None:
+        if self.failed():
+            raise self.exception
+
+
+class NetClient:
+    """Stands in for what a producer reaches the brokers by. `throttle_ms`: how long these take nothing."""
+
+    def __init__(self) -> None:
+        self.cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(node_id=0)])
+        self._manager = SimpleNamespace(_conns={})
+        self.throttle_ms = 0.0
+
+    def throttle_delay(self, node_id: int) -> float:
+        return self.throttle_ms
+
+    def connection_delay(self, node_id: int) -> float:
+        return 0.0
+
+
+class FakeProducer:
+    """Stands in for KafkaProducer: keeps what is sent, acknowledges at once or when the test says so."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]], int | None]] = []
+        self.acks: list[Ack] = []
+        self.hold = self.broken = False
+        self._accumulator = SimpleNamespace(config={}, abort_undrained_batches=None)
+        self._sender: Any = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False, _client=NetClient())
+        self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
+        self.too_large: Callable[[str, bytes], bool] = lambda topic, value: False
+
+    def send(
+        self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None, timestamp_ms: int | None
+    ) -> Ack:
+        self.sent.append((topic, value, key, headers, partition))
+        ack = Ack()
+        self.acks.append(ack)
+        self.broken = self.broken or self.too_large(topic, value)
+        if self.broken:  # as kafka-python's idempotent producer: every later record fails with the same error
+            ack.failure(MessageSizeTooLargeError())
+        elif not self.hold:
+            ack.success(None)
+        return ack
+
+    def send_batch(self, topic: str, records: Any) -> list[Ack]:
+        return [self.send(topic, *record) for record in records]
+
+    def close(self, timeout: float) -> None:
+        self.broken = False
+
+    def results(self) -> list[dict[str, Any]]:
+        return [json.loads(value) for topic, value, *_ in self.sent if topic == "out"]
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The results that are acknowledged."""
+        return [
+            json.loads(value)
+            for (topic, value, *_), ack in zip(self.sent, self.acks, strict=True)
+            if topic == "out" and ack.is_done and not ack.failed()
+        ]
+
+    def letters(self) -> list[dict[str, str]]:
+        return [
+            {k: v.decode() for k, v in headers} | {"value": value.decode("latin-1")}
+            for topic, value, _, headers, _ in self.sent
+            if topic == "dlq"
+        ]
+
+
+class Bench:
+    """One pipeline and everything around it."""
+
+    def __init__(
+        self,
+        classifiers: Mapping[str, Classifier] | None = None,
+        limits: TopicLimits | None = None,
+        careful: int = 0,
+        max_bytes: int = MAX_IN_FLIGHT_BYTES,
+        **more: Any,
+    ) -> None:
+        bytes_ = {"max_in_flight_bytes": max_bytes, "max_batch_bytes": max_bytes}
+        self.settings = PipelineSettings(
+            **{
+                "input": "in",
+                "output": "out",
+                "dead_letter": "dlq",
+                "model": "m",
+                "commit_interval_ms": 10,
+                "limits": bytes_,
+                **more,
+            }
+        )
+        self.classifier = FakeClassifier()
+        self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
+        producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
+        sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
+        sink.be_careful(careful)
+        delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
+        self.pipeline = Pipeline(
+            self.settings,
+            self.source,
+            delivery,  # type: ignore[arg-type]
+            classifiers or {"m": self.classifier},
+            self.stats,
+        )
+
+    def feed(self, *values: bytes | None, first: int = 0) -> None:
+        self.source.waiting.append([record(first + i, value) for i, value in enumerate(values)])
+
+    def turn_until(self, condition: Callable[[], bool], accept: bool = True) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "nothing happened for 10 s"
+            self.pipeline.run_once(accept)
+            time.sleep(0.002)
+
+    def run_dry(self) -> None:
+        self.turn_until(lambda: not self.source.waiting and self.pipeline.drained())
+        self.turn_until(lambda: not self.source.assignment.committable())
+
+
+def message(text: str, **more: Any) -> bytes:
+    return json.dumps({"text": text, **more}).encode()

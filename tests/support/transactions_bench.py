@@ -1,0 +1,197 @@
+"""A pipeline with transactions and without a broker: what a transaction holds stands on paper."""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from kafka.errors import (
+    MessageSizeTooLargeError,
+)
+
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.broker.topics import TopicLimits
+from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer
+from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.producer.sink import ResultSink
+from labelstream.workers.stream.stats import Stats
+from tests.support.fakes import FakeClassifier
+from tests.support.pipeline_bench import Ack, FakeSource, NetClient, record
+
+# Initialised, and cleared of offsets that a broker may have kept of aborted transactions.
+BEGINNING = ["init", "begin", "clear", "abort"]
+
+
+MEMBER = SimpleNamespace(generation_id=3, member_id="me")
+
+
+class Broker:
+    """What became of all producers: committed and aborted transactions, each with its values and offsets."""
+
+    def __init__(self) -> None:
+        self.producers: list[PaperProducer] = []
+        self.committed: list[tuple[list[bytes], dict[Any, int]]] = []
+        self.calls: list[str] = []
+        self.fail_ack: Exception | None = None
+        self.fail_offsets: list[Exception] = []
+        self.fail_commit: list[Exception] = []
+        self.too_large: Callable[[bytes], bool] = lambda value: False
+        self.on_commit: Callable[[PaperProducer], None] = lambda producer: None
+
+    def connect(self) -> Any:
+        self.producers.append(PaperProducer(self, len(self.producers)))
+        return self.producers[-1]
+
+
+class PaperProducer:
+    """Stands in for KafkaProducer with a transactional id."""
+
+    def __init__(self, broker: Broker, epoch: int) -> None:
+        self._broker = broker
+        self.added: list[Any] = []
+        self._transaction_manager = SimpleNamespace(
+            producer_id_and_epoch=SimpleNamespace(producer_id=7, epoch=-1),
+            maybe_add_partition_to_transaction=self.added.append,
+        )
+        self._epoch = epoch
+        self._sender = SimpleNamespace(join=lambda timeout: None, is_alive=lambda: False, _client=NetClient())
+        self._metadata = SimpleNamespace(partitions_for_topic=lambda topic: {0, 1})
+        self.values: list[bytes] = []
+        self.offsets: dict[Any, int] = {}
+        self.closed = self.broken = False
+
+    def _call(self, name: str) -> None:
+        assert not self.closed, f"{name} on a producer that was thrown away"
+        self._broker.calls.append(name)
+
+    def init_transactions(self) -> None:
+        self._call("init")
+        self._transaction_manager.producer_id_and_epoch.epoch = self._epoch
+
+    def partitions_for(self, topic: str) -> set[int]:
+        return {0, 1}
+
+    def begin_transaction(self) -> None:
+        self._call("begin")
+        self.values, self.offsets = [], {}
+
+    def send(
+        self, topic: str, value: bytes, key: bytes | None, headers: Any, partition: int | None, timestamp_ms: int | None
+    ) -> Ack:
+        self._call("send")
+        ack = Ack()
+        if self._broker.too_large(value):
+            self.broken = True
+        if self.broken:
+            ack.failure(MessageSizeTooLargeError())
+        elif self._broker.fail_ack is not None:
+            ack.failure(self._broker.fail_ack)
+            self._broker.fail_ack = None
+        else:
+            self.values.append(value)
+            ack.success(None)
+        return ack
+
+    def send_batch(self, topic: str, records: Any) -> list[Ack]:
+        return [self.send(topic, *record) for record in records]
+
+    def send_offsets_to_transaction(self, offsets: Any, membership: Any) -> None:
+        if membership is not MEMBER:
+            self._call("clear")
+            assert [tuple(partition) for partition in self.added] == [("out", 0), ("out", 1), ("dlq", 0), ("dlq", 1)]
+            return
+        self._call("offsets")
+        if self._broker.fail_offsets:
+            raise self._broker.fail_offsets.pop(0)
+        self.offsets = {partition: offset.offset for partition, offset in offsets.items()}
+
+    def commit_transaction(self) -> None:
+        self._call("commit")
+        self._broker.on_commit(self)
+        if self._broker.fail_commit:
+            raise self._broker.fail_commit.pop(0)
+        self._broker.committed.append((self.values, self.offsets))
+
+    def abort_transaction(self) -> None:
+        self._call("abort")
+
+    def close(self, timeout: float) -> None:
+        self.closed = True
+
+
+class Source(FakeSource):
+    """Knows a group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.member: Any = MEMBER
+        self.when_asked: Callable[[], None] = lambda: None
+        self.group: dict[Any, int] | None = {}
+
+    def committed(self, partitions: Any) -> dict[Any, int] | None:
+        return self.group
+
+    def membership(self) -> Any:
+        self.when_asked()
+        return self.member
+
+
+class Bench:
+    """One pipeline with transactions of 10 ms."""
+
+    def __init__(self, commit_timeout_s: float = 5.0, **more: Any) -> None:
+        self.settings = PipelineSettings(
+            **{
+                "input": "in",
+                "output": "out",
+                "dead_letter": "dlq",
+                "model": "m",
+                "delivery": "exactly_once",
+                "transaction_interval_ms": 10,
+                **more,
+            }
+        )
+        self.broker, self.source, self.stats, self.classifier = Broker(), Source(), Stats(), FakeClassifier()
+        self.producer = TransactionalProducer(self.broker.connect, "g", self.settings)
+        sink = ResultSink("p", self.settings, self.producer, TopicLimits())
+        self.delivery = ExactlyOnce(
+            self.settings,
+            self.source,
+            sink,
+            self.producer,
+            self.stats,  # type: ignore[arg-type]
+            commit_timeout_s,
+        )
+        self.pipeline = Pipeline(
+            self.settings,
+            self.source,
+            self.delivery,  # type: ignore[arg-type]
+            {"m": self.classifier},
+            self.stats,
+        )
+
+    def feed(self, *values: bytes, first: int = 0) -> None:
+        self.source.waiting.append([record(first + i, value) for i, value in enumerate(values)])
+
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "nothing happened for 10 s"
+            self.pipeline.run_once(True)
+            time.sleep(0.002)
+
+    def turn_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.pipeline.run_once(True)
+
+    def commits(self, count: int) -> Callable[[], bool]:
+        """So many transactions are committed, and the pipeline knows it."""
+        return lambda: self.stats.snapshot()["transactions"] == count
+
+    def offsets(self) -> list[dict[Any, int]]:
+        return [offsets for _, offsets in self.broker.committed]
+
+    def texts(self) -> list[int]:
+        return [len(values) for values, _ in self.broker.committed]
