@@ -15,7 +15,7 @@ class Expected(NamedTuple):
     score: float = 0.0
 
 
-class Estimate(NamedTuple):
+class Seen(NamedTuple):
     """One committed record of the output or dead-letter topic (`label` None), and the input it says it is of."""
 
     topic: str
@@ -54,7 +54,7 @@ class Findings(NamedTuple):
 
 def verify(
     inputs: Mapping[TopicPartitionOffset, Expected],
-    seen: Sequence[Estimate],
+    seen: Sequence[Seen],
     samples: Iterable[Sample],
     tolerance: float = 1e-3,
 ) -> Findings:
@@ -76,13 +76,13 @@ def verify(
     )
 
 
-def _right(expected: Expected, record: Estimate, tolerance: float) -> bool:
+def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
     return (expected.label, expected.key) == (record.label, record.key) and (
         abs(expected.score - record.score) <= tolerance
     )
 
 
-def _misordered(seen: Sequence[Estimate]) -> list[TopicPartitionOffset]:
+def _misordered(seen: Sequence[Seen]) -> list[TopicPartitionOffset]:
     """Of each input partition and key, the first copies must come in the order of their offsets, in each topic."""
     last: dict[tuple[str, int, bytes], int] = defaultdict(lambda: -1)
     known: set[TopicPartitionOffset] = set()
@@ -99,8 +99,8 @@ def _misordered(seen: Sequence[Estimate]) -> list[TopicPartitionOffset]:
     return wrong
 
 
-def _early(seen: Sequence[Estimate], samples: Iterable[Sample]) -> list[TopicPartitionOffset]:
-    copies: dict[TopicPartitionOffset, list[Estimate]] = defaultdict(
+def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[TopicPartitionOffset]:
+    copies: dict[TopicPartitionOffset, list[Seen]] = defaultdict(
         list
     )  # of a null key they may lie in several partitions
     for record in seen:

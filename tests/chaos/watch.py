@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.chaos.system import DEAD_LETTER, GROUP, INPUT, OUTPUT, PARTITIONS
-from tests.chaos.verify import Estimate, Sample
+from tests.chaos.verify import Sample, Seen
 
 QUIET = {
     "log_level": 0,
@@ -89,9 +89,9 @@ def committed_now(bootstrap: str) -> int:
         consumer.close()
 
 
-def read_everything(bootstrap: str) -> tuple[list[Estimate], dict[tuple[int, int], list[float]]]:
+def read_everything(bootstrap: str) -> tuple[list[Seen], dict[tuple[int, int], list[float]]]:
     """All committed records of output and dead-letter topic, each partition in order; and when each was classified."""
-    seen: list[Estimate] = []
+    seen: list[Seen] = []
     classified: dict[tuple[int, int], list[float]] = defaultdict(list)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True, **QUIET})
     for topic, partitions in ((OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
@@ -112,12 +112,12 @@ def read_everything(bootstrap: str) -> tuple[list[Estimate], dict[tuple[int, int
     return seen, classified
 
 
-def _seen(message: Any) -> Estimate:
+def _seen(message: Any) -> Seen:
     place = message.topic(), message.partition(), message.offset()
     if message.topic() == DEAD_LETTER:
         headers = {name: value.decode() for name, value in message.headers()}
         source = (int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"]))
-        return Estimate(*place, source, message.key(), None)
+        return Seen(*place, source, message.key(), None)
     result = json.loads(message.value())
     source = (result["source"]["partition"], result["source"]["offset"])
-    return Estimate(*place, source, message.key(), result["label"], result["score"])
+    return Seen(*place, source, message.key(), result["label"], result["score"])

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOYCHECK = ROOT / ".tools" / "deploycheck"
 
 
-class CommandRefused(Exception):
+class Refused(Exception):
     """deploycheck found the file to be wrong; the text is what it said."""
 
 
@@ -22,7 +22,7 @@ def deploycheck(*arguments: str | Path, environment: dict[str, str] | None = Non
     command = [str(DEPLOYCHECK), *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment or {})
     if ended.returncode:
-        raise CommandRefused(ended.stderr.strip())
+        raise Refused(ended.stderr.strip())
     return json.loads(ended.stdout)
 
 

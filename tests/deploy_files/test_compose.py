@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy_files.conftest import ROOT, CommandRefused, deploycheck
+from tests.deploy_files.conftest import ROOT, Refused, deploycheck
 
 DEPLOY = ROOT / "deploy"
 COMPOSE, GPU = DEPLOY / "compose.yaml", DEPLOY / "compose.gpu.yaml"
@@ -52,7 +52,7 @@ def test_another_config_and_its_topics_come_from_the_environment() -> None:
     ],
 )
 def test_compose_would_refuse(changed: Change, old: str, new: str, problem: str) -> None:
-    with pytest.raises(CommandRefused, match=problem):
+    with pytest.raises(Refused, match=problem):
         deploycheck("compose", changed(COMPOSE, old, new))
 
 
@@ -62,5 +62,5 @@ def test_prometheus_accepts_its_config() -> None:
 
 def test_prometheus_would_refuse(changed: Change) -> None:
     wrong = changed(DEPLOY / "monitoring" / "prometheus.yaml", "scrape_interval", "scrape_intervall")
-    with pytest.raises(CommandRefused, match="scrape_intervall"):
+    with pytest.raises(Refused, match="scrape_intervall"):
         deploycheck("prometheus", wrong)

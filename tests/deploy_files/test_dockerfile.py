@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy_files.conftest import ROOT, CommandRefused, deploycheck
+from tests.deploy_files.conftest import ROOT, Refused, deploycheck
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 Change = Callable[[Path, str, str], Path]
@@ -48,7 +48,7 @@ def test_with_models_in_it_nothing_asks_the_hub() -> None:
     ],
 )
 def test_buildkit_would_refuse(changed: Change, old: str, new: str, problem: str) -> None:
-    with pytest.raises(CommandRefused, match=problem):
+    with pytest.raises(Refused, match=problem):
         deploycheck("dockerfile", changed(DOCKERFILE, old, new), ROOT)
 
 

@@ -10,7 +10,7 @@ TopicPartitionOffset = tuple[int, int]
 TOLERANCE = 1e-3
 
 
-class Estimate(NamedTuple):
+class Seen(NamedTuple):
     """One committed record: a dead letter with `reason`, or a result, and the input that it says it is of."""
 
     place: TopicPartitionOffset
@@ -37,7 +37,7 @@ class Findings(NamedTuple):
         return not any((*self[:5], self.unknown))
 
 
-def judge(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Estimate]) -> Findings:
+def judge(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Seen]) -> Findings:
     """Every input has one outcome, which is one of those that may come of it."""
     copies = Counter(record.place for record in seen)
     found = Findings(*(Counter() for _ in range(5)), unknown=sum(place not in inputs for place in copies))
@@ -52,7 +52,7 @@ def judge(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Estima
     return found
 
 
-def _judge_one(expected: Expected, record: Estimate, found: Findings) -> None:
+def _judge_one(expected: Expected, record: Seen, found: Findings) -> None:
     if record.reason:
         if record.reason not in expected.reasons:
             into = found.others if _innocent(expected) else found.unexpected
@@ -67,7 +67,7 @@ def _innocent(expected: Expected) -> bool:
     return expected.answered and not expected.reasons
 
 
-def outcomes(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Estimate]) -> dict[str, dict[str, int]]:
+def outcomes(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
     """Of each kind of input, how many had which reason, or were answered; for people."""
     counts: dict[str, Counter[str]] = {}
     for record in seen:
@@ -78,7 +78,7 @@ def outcomes(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Est
 
 def latencies(
     inputs: Mapping[TopicPartitionOffset, Expected],
-    seen: Sequence[Estimate],
+    seen: Sequence[Seen],
     read_at: Sequence[float],
     produced_at: Mapping[TopicPartitionOffset, float],
     since: float,

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.hostile.judge import Estimate
+from tests.hostile.judge import Seen
 from tests.hostile.system import DEAD_LETTER, GROUP, INPUT, OUTPUT, PARTITIONS
 
 QUIET = {"log_level": 0, "enable.auto.commit": False, "auto.offset.reset": "error"}
@@ -18,7 +18,7 @@ class Reader:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap, self._ended = bootstrap, threading.Event()
-        self.seen: list[Estimate] = []
+        self.seen: list[Seen] = []
         self.read_at: list[float] = []
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
@@ -44,17 +44,17 @@ class Reader:
         consumer.close()
 
 
-def _seen(found: Any) -> Estimate:
+def _seen(found: Any) -> Seen:
     if found.topic() == DEAD_LETTER:
         headers = dict(found.headers())
         place = int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"])
-        return Estimate(place, reason=headers["labelstream.reason"].decode())
+        return Seen(place, reason=headers["labelstream.reason"].decode())
     result = json.loads(found.value())
     place = result["source"]["partition"], result["source"]["offset"]
     if "masks" in result:
         best = result["masks"][0][0] if result["masks"] and result["masks"][0] else {"token": "", "score": 0.0}
-        return Estimate(place, label=best["token"], score=best["score"])
-    return Estimate(place, label=result["label"], score=result["score"])
+        return Seen(place, label=best["token"], score=best["score"])
+    return Seen(place, label=result["label"], score=result["score"])
 
 
 def left(bootstrap: str) -> int | None:

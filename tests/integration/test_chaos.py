@@ -14,7 +14,7 @@ import pytest
 
 from labelstream.workers.classifier import Prediction, Request
 from tests.chaos.single_worker import settings_of
-from tests.chaos.verify import Estimate, Expected, Findings, verify
+from tests.chaos.verify import Expected, Findings, Seen, verify
 from tests.kafka import Broker
 from tests.support.fakes import predict
 from tests.support.streams import committed, produce, read_all, wait_until
@@ -66,9 +66,7 @@ def compare(bootstrap: str, topics: list[str]) -> Findings:
         result = json.loads(message.value())
         source = (result["source"]["partition"], result["source"]["offset"])
         seen.append(
-            Estimate(
-                "out", message.partition(), message.offset(), source, message.key(), result["label"], result["score"]
-            )
+            Seen("out", message.partition(), message.offset(), source, message.key(), result["label"], result["score"])
         )
     return verify(inputs, sorted(seen, key=lambda record: (record.partition, record.offset)), [])
 

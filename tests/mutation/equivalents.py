@@ -202,14 +202,8 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         _LAST,
-        "asked: torch.Tensor | None = None, cu_seq_lens_q: torch.Tensor | None = None, max_length_q: int = 0,",
-        "0 -> 1",
-        "it comes along with cu_seq_lens_q",
-    ),
-    (
-        _LAST,
         "attended, _ = sdpa_attention_forward(",
-        "sdpa_attention_forward( parts.attention, query, key, value, mask, scaling=parts.attention.scaling) -> "
+        "sdpa_attention_forward( parts.attention, query, key, value, mask, scaling=parts.attention.scaling ) -> "
         "sdpa_attention_forward(parts.attention, query, key, value, mask)",
         "all these families scale as torch does",
     ),
@@ -232,16 +226,4 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "on a CPU",
     ),
     (f"{_TASKS}/fill_mask.py", "ones = split(packed, 1, 1)", "*", "each sequence is a part by itself in any case"),
-    (
-        f"{_TASKS}/fill_mask.py",
-        "masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))",
-        "ids[row][:top_k] -> ids[row][:]",
-        "map ends with the shorter one",
-    ),
-    (
-        f"{_TASKS}/fill_mask.py",
-        "masks = tuple(tuple(map(self._fill, ids[row][:top_k], scores[row][:top_k])) for row in range(first, last))",
-        "scores[row][:top_k] -> scores[row][:]",
-        "map ends with the shorter one",
-    ),
 )

@@ -117,6 +117,7 @@ class DynamicBatcher:
         self._arrived = threading.Condition()
         self._waiting: deque[Call] = deque()
         self._waiting_tokens = 0
+        self._closed: InferenceError | None = None
         self._alone = 0  # batches of one call in a row
         self._open: _Batch | None = None  # its answers have not been waited for
         self._busy_since: float | None = None
@@ -131,11 +132,14 @@ class DynamicBatcher:
         """The `top_k` best labels of each sequence (at least one); InferenceError when the model fails as a whole."""
         call = Call(packed, top_k, time.monotonic(), Future(), trace=trace)
         with self._arrived:
+            if self._closed is not None:
+                call.future.set_exception(self._closed)
+                return call.future
             self._waiting.append(call)
             self._waiting_tokens += len(packed.ids)
             self._arrived.notify()
-        # One run per call: each takes what is there, and finds nothing where an earlier one has taken it along.
-        self._device.submit(self._run_waiting)
+            # One run per call: each takes what is there, and finds nothing where an earlier one has taken it along.
+            self._device.submit(self._run_waiting)
         return call.future
 
     def submit_apart(
@@ -147,13 +151,17 @@ class DynamicBatcher:
         return call.future
 
     def close(self, error: InferenceError) -> None:
-        """Calls that wait resolve with `error`. `device` and what it is computing are the caller's."""
+        """Calls that wait, and later ones, resolve with `error`. To be called before `device` is shut down."""
         with self._arrived:
+            if self._closed is not None:
+                return
+            self._closed = error
             dropped = list(self._waiting)
             self._waiting.clear()
             self._waiting_tokens = 0
+            self._device.submit(self._end_open)  # no other run comes for it
         for call in dropped:
-            call.future.set_exception(error)
+            _settle(call, error)
 
     def busy_for_s(self) -> float:
         """How long the batch on the device is running; 0 when there is none."""
@@ -226,10 +234,7 @@ class DynamicBatcher:
         self._failed_in_row = self._failed_in_row + 1 if failed else 0
         self._count(batch, started, failed)
         for call, answer in zip(batch.calls, answers, strict=True):
-            if isinstance(answer, Exception):
-                call.future.set_exception(answer)
-            else:
-                call.future.set_result(answer)
+            _settle(call, answer)
 
     def _take(self) -> list[Call]:
         with self._arrived:
@@ -299,7 +304,18 @@ def _resolve(calls: list[Call], error: BaseException) -> None:
     """Whatever it is: nobody may wait for ever, and the thread goes on."""
     logger.error("a bug beside a batch of %d calls: %r", len(calls), error)
     for call in calls:
-        call.future.set_exception(_plain(error))
+        _settle(call, _plain(error))
+
+
+def _settle(call: Call, answer: Answer) -> None:
+    """What a callback of one caller raises is nobody else's."""
+    try:
+        if isinstance(answer, Exception):
+            call.future.set_exception(answer)
+        else:
+            call.future.set_result(answer)
+    except BaseException:
+        logger.exception("a callback of a call failed")
 
 
 def _plain(error: BaseException) -> InferenceError:

@@ -1,7 +1,8 @@
 """The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done in one process."""
 
+import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -11,6 +12,7 @@ import torch
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.device_thread import DeviceThread
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
@@ -22,6 +24,7 @@ from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError
 
+logger = logging.getLogger(__name__)
 Answers = list[Answer]
 MAX_PENDING_REQUESTS = 65_536
 
@@ -37,13 +40,8 @@ class Engine:
         """Warms the model up. Raises ModelError when it cannot answer."""
         self.description, self._backend = description, backend
         self._predictor = Predictor(description, backend, max_batch_tokens)
-        # All that touches the device, on one thread: OpenMP keeps a pool per calling thread.
-        self._device = ThreadPoolExecutor(1, thread_name_prefix="labelstream-engine")
-        try:
-            self._device.submit(self._predictor.warm_up).result()
-        except BaseException:
-            self._device.shutdown()
-            raise
+        self._predictor.warm_up()
+        self._device = DeviceThread("labelstream-engine")
         self._batcher = DynamicBatcher(
             self._device,
             lambda packed, width: self._predictor.begin(packed, width),
@@ -79,8 +77,10 @@ class Engine:
                 scored.add_done_callback(partial(_answer, future, prepared, len(requests)))
             else:
                 future.set_result(prepared.answers(None))
-        except Exception as error:
+        except BaseException as error:  # native code's panics are no Exceptions
             future.set_exception(_failure(error))
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         return future
 
     def _admit(self, requests: int) -> str:
@@ -146,11 +146,14 @@ def _answer(future: "Future[Answers]", prepared: Prepared, count: int, scored: "
         answers = prepared.answers(scored.result())
         if len(answers) != count:
             raise InferenceError(f"{len(answers)} answers for {count} requests")
-    except Exception as error:
+    except BaseException as error:  # native code's panics are no Exceptions
         future.set_exception(_failure(error))
     else:
         future.set_result(answers)
 
 
-def _failure(error: Exception) -> InferenceError:
-    return error if isinstance(error, InferenceError) else InferenceError(one_line(error))
+def _failure(error: BaseException) -> InferenceError:
+    if isinstance(error, InferenceError):
+        return error
+    logger.error("a call failed", exc_info=error)
+    return InferenceError(one_line(error))

@@ -154,7 +154,7 @@ def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
     """One message at a time: from its timestamp to its result, the forward that it took, and what is between them.
 
     `worker_ms`: of the way the part in the worker, from the poll that brings the message to the acknowledgement of its
-    result; `stages_ms`: its parts, as in `labelstream.workers.stream.stages`.
+    result; `stages_ms`: its parts, as in `labelstream.workers.stream.stats`.
     """
     rng = random.Random(3)  # noqa: S311
     found: Rounds = defaultdict(list)

@@ -22,9 +22,14 @@ def headers_of(record: Any) -> dict[str, str]:
 def parsed(value: bytes | None) -> Any:
     """The value's JSON, None when it is none."""
     try:
-        return json.loads(value) if value else None
+        return json.loads(value, parse_int=_integer) if value else None
     except (ValueError, RecursionError):
         return None
+
+
+def _integer(digits: str) -> int | float:
+    """One that Python takes to be too long, as in metadata, is shown as no number here."""
+    return int(digits) if len(digits) < 4_300 else float("nan")
 
 
 def as_row(record: Any) -> tuple[str, ...]:
@@ -49,12 +54,12 @@ def as_json_line(record: Any) -> bytes:
     value: bytes = record.value or b""
     if not _has_breaks(value):
         return value
-    line = _BREAKS.sub(lambda found: found[1] or b" ", value)
     try:
-        check_value(line.removeprefix(BOM_UTF8))
+        check_value(value.removeprefix(BOM_UTF8))
     except ValueError:
         pass
-    else:
+    else:  # each string ends, or the search for its end would begin anew at each of its quotes
+        line = _BREAKS.sub(lambda found: found[1] or b" ", value)
         if not _has_breaks(line):  # in a string, where JSON has none
             return line
     return json.dumps(value.decode("utf-8", "backslashreplace")).encode()

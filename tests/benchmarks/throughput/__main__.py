@@ -33,7 +33,7 @@ from labelstream.workers.classifier import Request
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.settings import KafkaSettings
 from tests.benchmarks.throughput import material
-from tests.benchmarks.throughput.consumer_loop import ServeBatch
+from tests.benchmarks.throughput.consumer_loop import ConsumerLoop
 from tests.kafka import KafkaBroker
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the replica has it: the engine alone shall not be slower
@@ -86,7 +86,7 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
     produce(broker.bootstrap, "textbook", texts[:few])
     engine = Engine.load(model)
     requests = [Request(text) for text in texts]
-    textbook = ServeBatch(model, broker.bootstrap)
+    textbook = ConsumerLoop(model, broker.bootstrap)
 
     def engine_alone() -> float:
         started = time.perf_counter()

@@ -9,7 +9,7 @@ import transformers
 from kafka import KafkaConsumer, KafkaProducer
 
 
-class ServeBatch:
+class ConsumerLoop:
     """`batch_size` 1: one message, one call; above: what a poll of that many gives, in one call."""
 
     def __init__(self, model: str, bootstrap: str) -> None:

@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, schedule
-from tests.chaos.verify import Estimate, Expected, Findings, Sample, TopicPartitionOffset, verify
+from tests.chaos.verify import Expected, Findings, Sample, Seen, TopicPartitionOffset, verify
 
 
-def world(count: int = 60) -> tuple[dict[TopicPartitionOffset, Expected], list[Estimate]]:
+def world(count: int = 60) -> tuple[dict[TopicPartitionOffset, Expected], list[Seen]]:
     """Two input partitions, three keys, every tenth a dead letter, all delivered once and in order."""
     inputs: dict[TopicPartitionOffset, Expected] = {}
-    seen: list[Estimate] = []
+    seen: list[Seen] = []
     ends: Counter[tuple[str, int]] = Counter()
     for number in range(count):
         place, key = (number % 2, number // 2), b"key-%d" % (number % 3)
         label = None if number % 10 == 9 else "GOOD"
         inputs[place] = Expected(key, label, 0.5 if label else 0.0)
         where = ("out", number % 3) if label else ("dead", 0)
-        seen.append(Estimate(*where, ends[where], place, key, label, 0.5 if label else 0.0))
+        seen.append(Seen(*where, ends[where], place, key, label, 0.5 if label else 0.0))
         ends[where] += 1
     return inputs, seen
 
@@ -32,23 +32,23 @@ def test_all_is_well() -> None:
     assert not any(verify(inputs, seen, [sample]).summary().values())
 
 
-def _lost(seen: list[Estimate], at: int) -> list[Estimate]:
+def _lost(seen: list[Seen], at: int) -> list[Seen]:
     return seen[:at] + seen[at + 1 :]
 
 
-def _doubled(seen: list[Estimate], at: int) -> list[Estimate]:
+def _doubled(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen, seen[at]]
 
 
-def _wrong_label(seen: list[Estimate], at: int) -> list[Estimate]:
+def _wrong_label(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen[:at], seen[at]._replace(label="BAD"), *seen[at + 1 :]]
 
 
-def _wrong_score(seen: list[Estimate], at: int) -> list[Estimate]:
+def _wrong_score(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen[:at], seen[at]._replace(score=0.9), *seen[at + 1 :]]
 
 
-def _wrong_key(seen: list[Estimate], at: int) -> list[Estimate]:
+def _wrong_key(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen[:at], seen[at]._replace(key=b"another"), *seen[at + 1 :]]
 
 
@@ -64,7 +64,7 @@ def _wrong_key(seen: list[Estimate], at: int) -> list[Estimate]:
 )
 @settings(max_examples=30)
 @given(at=st.integers(0, 59))
-def test_each_fault_is_named(spoil: Callable[[list[Estimate], int], list[Estimate]], named: str, at: int) -> None:
+def test_each_fault_is_named(spoil: Callable[[list[Seen], int], list[Seen]], named: str, at: int) -> None:
     inputs, seen = world()
     found = verify(inputs, spoil(seen, at), [])
     assert {name for name, count in found.summary().items() if count} == {named}

@@ -9,16 +9,16 @@ from kafka.record import MemoryRecords
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.config_file import load_settings
 from tests.hostile.bound import worker_mib
-from tests.hostile.judge import Estimate, judge, latencies, outcomes, share_of
+from tests.hostile.judge import Seen, judge, latencies, outcomes, share_of
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, dead, kills
 from tests.support.raw_batches import bomb
 
 GOOD = Good(b'{"text":"good"}', "POSITIVE", 0.75)
 INPUTS = {(0, 0): GOOD.sent(), (0, 1): dead("garbage", "invalid_json"), (1, 0): GOOD.sent()}
 RIGHT = [
-    Estimate((0, 0), label="POSITIVE", score=0.7501),
-    Estimate((0, 1), reason="invalid_json"),
-    Estimate((1, 0), label="POSITIVE", score=0.75),
+    Seen((0, 0), label="POSITIVE", score=0.7501),
+    Seen((0, 1), reason="invalid_json"),
+    Seen((1, 0), label="POSITIVE", score=0.75),
 ]
 
 
@@ -33,14 +33,14 @@ def test_a_right_run_has_nothing_to_tell() -> None:
     [
         (RIGHT[:2], "lost", {"good": 1}),
         ([*RIGHT, RIGHT[2]], "twice", {"good": 1}),
-        ([*RIGHT[:2], Estimate((1, 0), label="NEGATIVE", score=0.75)], "wrong", {"good": 1}),
-        ([*RIGHT[:2], Estimate((1, 0), label="POSITIVE", score=0.5)], "wrong", {"good": 1}),
-        ([*RIGHT[:2], Estimate((1, 0), reason="crashes_model")], "others", {"good: crashes_model": 1}),
-        ([RIGHT[0], RIGHT[2], Estimate((0, 1), reason="too_large")], "unexpected", {"garbage: too_large": 1}),
-        ([RIGHT[0], RIGHT[2], Estimate((0, 1), label="POSITIVE")], "unexpected", {"garbage: answered": 1}),
+        ([*RIGHT[:2], Seen((1, 0), label="NEGATIVE", score=0.75)], "wrong", {"good": 1}),
+        ([*RIGHT[:2], Seen((1, 0), label="POSITIVE", score=0.5)], "wrong", {"good": 1}),
+        ([*RIGHT[:2], Seen((1, 0), reason="crashes_model")], "others", {"good: crashes_model": 1}),
+        ([RIGHT[0], RIGHT[2], Seen((0, 1), reason="too_large")], "unexpected", {"garbage: too_large": 1}),
+        ([RIGHT[0], RIGHT[2], Seen((0, 1), label="POSITIVE")], "unexpected", {"garbage: answered": 1}),
     ],
 )
-def test_what_is_wrong_is_found(seen: list[Estimate], name: str, what: dict[str, int]) -> None:
+def test_what_is_wrong_is_found(seen: list[Seen], name: str, what: dict[str, int]) -> None:
     findings = judge(INPUTS, seen)
     assert not findings.nothing()
     assert {
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_found(seen: list[Estimate], name: str, what: dict[str,
 
 
 def test_an_answer_to_nobody_is_found() -> None:
-    findings = judge(INPUTS, [*RIGHT, Estimate((7, 7), reason="invalid_json")])
+    findings = judge(INPUTS, [*RIGHT, Seen((7, 7), reason="invalid_json")])
     assert findings.unknown == 1
     assert not findings.nothing()
 

@@ -23,6 +23,7 @@ _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
 # Python converts no integer of more digits. Group 1: a string, or a number that it converts.
 _DIGITS = re.compile(rb'("(?:[^"\\]++|\\.)*+"|[0-9]{1,4300}+(?![0-9]))|[0-9]++', re.DOTALL)
+_POSITION = re.compile(r" at line \d+ column \d+")
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
 _MARKS = {BOM_UTF32_LE: "UTF-32", BOM_UTF16_LE: "UTF-16", BOM_UTF16_BE: "UTF-16"}  # the second one begins the first
 _FRAME_BYTES = 5  # a schema registry's: 0x00 and four of an id
@@ -204,7 +205,13 @@ def _read_metadata(text: bytes) -> Any:
     try:
         return _parse(text)
     except ValueError:
-        return _read(_DIGITS.sub(lambda found: found[1] or b"1", text), "metadata")
+        shorter = _DIGITS.sub(lambda found: found[1] or b"1", text)
+    try:
+        return _read(shorter, "metadata")
+    except DecodeError as error:
+        if shorter == text:
+            raise
+        raise DecodeError(error.reason, _POSITION.sub("", error.message)) from None  # a place in the shorter one
 
 
 def _explained(value: bytes, problem: str, error: ValueError) -> DecodeError:

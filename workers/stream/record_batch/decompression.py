@@ -70,6 +70,8 @@ def _snappy(data: bytes, limit: int) -> Iterator[bytes]:
             if not data.startswith(XERIAL, at):
                 return
             at += XERIAL_HEADER_BYTES
+            if at > len(data):
+                raise EOFError
             continue
         size = int.from_bytes(data[at : at + 4], signed=True)
         if size < 0 or at + 4 + size > len(data):

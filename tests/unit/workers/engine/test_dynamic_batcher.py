@@ -371,3 +371,33 @@ def test_it_runs_where_there_is_little_more_than_numpy() -> None:
     command = [sys.executable, "-W", "error", "-c", ALONE_WITH_NUMPY]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_closing_ends_the_batch_on_the_device_and_resolves_what_waits(thread: ThreadPoolExecutor) -> None:
+    begun, taken, free = threading.Event(), threading.Event(), threading.Event()
+
+    def begin(sequences: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
+        begun.set()
+        assert taken.wait(10)
+        scored = by_length(sequences, top_k, "")
+
+        def answers() -> ScoredSequences:
+            assert free.wait(10)
+            return scored
+
+        return answers
+
+    batcher = DynamicBatcher(thread, begin, 2, 0.0, overlaps=True)
+    first = batcher.submit(packed(2), 1)
+    assert begun.wait(10)
+    second = batcher.submit(packed(2), 1)  # the first one's batch stays open for it
+    closing = threading.Thread(target=batcher.close, args=(InferenceError("closed"),))
+    closing.start()
+    closing.join(10)
+    taken.set()
+    free.set()
+    assert labels_of(first.result(10)) == [[0]]
+    for future in (second, batcher.submit(packed(2), 1)):
+        with pytest.raises(InferenceError, match="closed"):
+            future.result(10)
+    batcher.close(InferenceError("again"))

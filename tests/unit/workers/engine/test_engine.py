@@ -100,3 +100,31 @@ def test_the_queue_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -
         refused.result(0)
     go_on.set()
     assert isinstance(running.result(10)[0], Prediction)
+
+
+class Panic(BaseException):
+    """As pyo3's PanicException, with which tokenizers end."""
+
+
+def test_a_panic_of_native_code_resolves_its_call_and_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: Any) -> Any:
+        raise Panic
+
+    prepare = engine._task.prepare
+    monkeypatch.setattr(engine._task, "prepare", panic)
+    with pytest.raises(InferenceError, match="Panic"):
+        engine.submit([Request("good")]).result(10)
+    monkeypatch.setattr(engine._task, "prepare", prepare)
+    reached, go_on = hold(engine, monkeypatch)
+    running = engine.submit([Request("good")])
+    assert reached.wait(10)
+    first, second = engine.submit([Request("bad")]), engine.submit([Request("not bad")])
+    first.add_done_callback(panic)
+    go_on.set()
+    assert all(isinstance(future.result(10)[0], Prediction) for future in (running, first, second))
+    assert engine._pending == 0
+
+
+def test_what_the_device_computes_keeps_no_process_alive(engine: Engine) -> None:
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "labelstream-engine"]
+    assert thread.daemon

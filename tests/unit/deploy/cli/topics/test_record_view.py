@@ -86,3 +86,13 @@ def test_no_field_controls_the_terminal() -> None:
 )
 def test_a_value_with_line_breaks_stays_as_it_is_otherwise(value: bytes, line: bytes) -> None:
     assert as_json_line(record(value)) == line
+
+
+def test_a_string_without_an_end_is_read_once() -> None:
+    value = b'\n"' + b'\\"' * 300_000
+    assert json.loads(as_json_line(record(value))) == value.decode()
+
+
+def test_a_result_with_a_long_integer_in_its_metadata_is_a_row() -> None:
+    value = json.dumps(RESULT).replace('"tokens"', '"metadata": {"n": %s}, "tokens"' % ("7" * 5_000)).encode()
+    assert as_row(record(value))[:2] == ("GOOD", "0.5000")

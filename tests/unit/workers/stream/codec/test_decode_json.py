@@ -155,6 +155,12 @@ def test_metadata_keeps_its_digits(number: str, value: str) -> None:
     assert found == metadata
 
 
+def test_what_is_wrong_with_metadata_of_long_integers_has_no_wrong_place() -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(b'{"text":"a","metadata":{"a":%s,"a":1}}' % (b"7" * 5_000))
+    assert str(caught.value) == "metadata: duplicate key"
+
+
 @pytest.mark.parametrize("digits", ["12345678901234567890123", "9" * 4_300])
 def test_an_id_keeps_its_digits(digits: str) -> None:
     assert str(decode(b'{"text":"a","id":-%s}' % digits.encode()).id) == f"-{digits}"

@@ -17,6 +17,7 @@ from kafka.structs import TopicPartition
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
 from labelstream.workers.stream.flow_control.poll_budget import PollBudget
+from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
@@ -196,6 +197,12 @@ def test_snappy_streams_that_stand_one_behind_the_other(behind: bytes) -> None:
     packed = b"".join(ENCODE[2](part) for part in (b"".join(records[:2]), b"", b"".join(records[2:])))
     found = between([], 4, count=4, codec=2, packed=packed + behind)
     assert reasons(found) == [b"%07d" % place * 2_000 for place in range(4)]
+
+
+@pytest.mark.parametrize("length", [8, 15])
+def test_a_snappy_stream_behind_another_whose_header_is_cut(length: int) -> None:
+    found = inflate(2, ENCODE[2](b"value") + ENCODE[2](b"")[:length], MIB)
+    assert (found.data, found.reason) == (b"value", Reason.INVALID_RECORD)
 
 
 def test_a_snappy_block_that_claims_gigabytes() -> None:

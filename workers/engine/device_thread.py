@@ -1,0 +1,54 @@
+"""The one thread that touches the device."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+_Job = Callable[[], None]
+
+
+class DeviceThread(Executor):
+    """Runs what is submitted, one after the other. Its thread is a daemon: what hangs keeps no process alive.
+
+    `ThreadPoolExecutor` waits for its threads when the interpreter ends, however long they take.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closing = Lock()
+        self._closed = False
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Raises RuntimeError after `shutdown`."""
+        future: Future[Any] = Future()
+
+        def job() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # the thread goes on, whatever it is
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the thread has ended")
+            self._jobs.put(job)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End after all that is submitted. `cancel_futures`: of no effect."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        if wait:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
