@@ -86,7 +86,7 @@ def test_masks_and_means_in_recorded_shapes(folders: Folders) -> None:
 
 
 def test_a_vocabulary_is_not_recorded(folders: Folders, monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
-    monkeypatch.setattr(predictor_module, "_MOST_RECORDED_OUTPUTS", 50)
+    monkeypatch.setattr(predictor_module, "_MAX_RECORDED_OUTPUTS", 50)
     with load(folders("bert"), task="fill-mask") as engine:
         engine.classify([Request("good [MASK]")])
     assert recorder.calls == 0
