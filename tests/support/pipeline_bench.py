@@ -206,3 +206,13 @@ class Bench:
 
 def message(text: str, **more: Any) -> bytes:
     return json.dumps({"text": text, **more}).encode()
+
+
+def run_dry(bench: Bench) -> None:
+    """Without waiting for a commit."""
+    bench.turn_until(lambda: not bench.source.waiting and bench.pipeline.drained())
+
+
+def turns(bench: Bench, times: int = 20) -> None:
+    for _ in range(times):
+        bench.pipeline.run_once(True)

@@ -12,11 +12,10 @@ from labelstream.deploy.model_client import deadlines, retries
 from labelstream.deploy.model_client.call_state import CallState, rows_of
 from labelstream.deploy.model_client.poison_isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Suspects, Suspicion
+from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
-from tests.support.clock import Clock
 from tests.support.crashing_replica import MortalHandle, innocent
 from tests.support.fake_handle import FakeHandle, by_length
 
@@ -179,29 +178,3 @@ def test_an_answer_of_another_shape_is_none() -> None:
             work.put(rows_of([0, 1]), wrong)
     with pytest.raises(ValueError, match="3 of 3 sequences have no answer"):
         work.answer()
-
-
-def test_what_depends_on_the_machine_is_forgiven_after_a_while_and_a_death_is_not() -> None:
-    clock = Clock()
-    suspects = Suspects(clock=clock)
-    for content, how in ((b"late", Fault.TIMED_OUT), (b"deadly", Fault.CRASHES_MODEL)):
-        for _ in range(MAX_ALONE):
-            suspects.failed([content], how, running=True)
-    clock.now += FORGIVEN_S - 1
-    assert suspects.of(b"late").refusal() is not None
-    clock.now += 2
-    assert suspects.of(b"late") == Suspicion()
-    assert suspects.of(b"deadly").refusal() is not None
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    suspects = Suspects(most=3, clock=lambda: 0.0)
-    suspects.failed([b"1", b"2", b"3"], Fault.TIMED_OUT, running=False)
-    suspects.failed([b"1"], Fault.TIMED_OUT, running=True)
-    suspects.failed([b"4"], Fault.TIMED_OUT, running=False)
-    assert [suspects.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
-        Suspicion(2, True, (Fault.TIMED_OUT,)),
-        Suspicion(),
-        Suspicion(1),
-        Suspicion(1),
-    ]

@@ -7,7 +7,11 @@ from ray.serve import exceptions as serve_errors
 from ray.serve._private.common import DeploymentID
 
 from labelstream.deploy.model_client.retries import may_pass_later
-from labelstream.workers.errors import InferenceError, ModelChanged
+from labelstream.workers.classifier import Fault
+from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
+from tests.support.crashing_replica import innocent
+from tests.support.fake_handle import FakeHandle, by_length, raising
+from tests.support.slow_model import check, connected, holds_poison, insist, whole_failure
 
 
 def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
@@ -74,3 +78,28 @@ def test_what_would_only_happen_again_is_not(error: Exception) -> None:
 
 def test_a_model_that_fails_as_a_whole_is_tried_again() -> None:
     assert may_pass_later(raised_there(InferenceError("the model fails on any text")))
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_record_on_which_the_model_fails_as_a_whole_is_refused_alone() -> None:
+    class Broken(FakeHandle):
+        def invoke(self, method: str, *args: object) -> object:
+            if method != "describe" and holds_poison(args[0]):  # type: ignore[arg-type]
+                raise whole_failure(InferenceError("the device") if method == "classify" else FailedApart("the device"))
+            return super().invoke(method, *args)
+
+    texts = [innocent(i) for i in range(40)]
+    texts[7] = "d"
+    with connected(Broken(), 10.0) as classifier:
+        answers, failed = insist(classifier, texts)
+    check(texts, answers, Fault.INFERENCE_FAILED)
+    assert failed == 0
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_model_that_fails_on_any_text_makes_nobody_a_dead_letter() -> None:
+    fails = raising(whole_failure(InferenceError("the model fails on any text")))
+    handle = FakeHandle(*[fails] * 30, by_length)
+    with connected(handle, 10.0) as classifier:
+        answers, _ = insist(classifier, ["a", "a b"])
+    check(["a", "a b"], answers, Fault.INFERENCE_FAILED)

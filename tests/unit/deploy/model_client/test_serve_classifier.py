@@ -23,6 +23,10 @@ from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError, ModelChanged, StartError
 from tests.support.fake_handle import FakeHandle, by_length, description, hanging, raising
 from tests.support.models import build
+from tests.support.slow_model import (
+    connected,
+    insist,
+)
 
 Connect = Callable[..., ServeClassifier]
 
@@ -239,3 +243,20 @@ def test_a_worker_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Panic(BaseException):
+    """As pyo3's PanicException."""
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_panic_of_native_code_is_a_failure_of_the_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected(FakeHandle(raising(Panic("in the replica's answer")), by_length)) as classifier:
+        with pytest.raises(InferenceError, match="Panic"):
+            classifier.submit([Request("a")]).result(5)
+        task = type(classifier._served.current.task)
+        with monkeypatch.context() as patch:
+            patch.setattr(task, "prepare", lambda *_: raising(Panic("in the tokenizer"))(None, 0, ""))  # type: ignore[arg-type]
+            with pytest.raises(InferenceError, match="Panic: in the tokenizer"):
+                classifier.submit([Request("a")]).result(5)
+        assert insist(classifier, ["a"], most=1)[1] == 0

@@ -1,5 +1,6 @@
 """Where a micro-batch's time goes: the parts add up, and each is what it says."""
 
+import json
 import math
 import time
 from collections import Counter
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.stream.batch import MicroBatch, ModelCall
+from labelstream.workers.stream.stats import MAX_LABELS, OTHER, Stages, Stats, Tally
 from tests.support.fakes import predict
+from tests.support.metric_samples import worker_stats
 from tests.support.pipeline_bench import Bench, message
 
 HELD_S = 0.05
@@ -112,3 +115,23 @@ def test_what_is_done_in_time_waits_for_its_turn_and_no_more_for_the_model() -> 
     batch.note_answered()
     assert batch.received_at <= batch.answered_at <= answered_by
     assert batch.stages(time.monotonic(), time.monotonic()).wait >= HELD_S
+
+
+def test_labels_are_bounded() -> None:
+    stats = Stats()
+    for number in range(3 * MAX_LABELS):
+        tally = Tally()
+        tally.labels["m", f"label {number}"] += 1
+        stats.sent(tally, Stages(0, 0, 0, 0))
+    labels = stats.snapshot()["labels"]["m"]
+    assert len(labels) == MAX_LABELS + 1
+    assert labels[OTHER] == 2 * MAX_LABELS
+
+
+def test_a_workers_numbers_are_plain_data() -> None:
+    assert json.loads(json.dumps(worker_stats()))["by_partition"]["3"] == {
+        "in": 4,
+        "results": 1,
+        "skipped": 0,
+        "dead_letters": {"empty_text": 2},
+    }

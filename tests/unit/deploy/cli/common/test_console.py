@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from labelstream.deploy.cli.common.console import stops_on_signals
+from labelstream.deploy.cli.common.console import escape, escape_bytes, stops_on_signals
 
 
 class _Told:
@@ -57,3 +57,8 @@ def test_other_errors_that_cannot_be_raised_are_shown_as_ever(monkeypatch: pytes
         del told
     assert reference() is None
     assert [unraisable.exc_type for unraisable in shown] == [ValueError]
+
+
+def test_escapes() -> None:
+    assert escape("a\u202eb\x9b\n\ud800é😀") == "a\\u202eb\\x9b\\n\\ud800é😀"
+    assert escape_bytes(b"\xffa\x00") == "\\xffa\\x00"

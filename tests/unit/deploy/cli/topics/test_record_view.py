@@ -41,10 +41,6 @@ RESULT_LIKE = st.one_of(
 )
 
 
-def record(value: bytes) -> Any:
-    return SimpleNamespace(value=value, headers=(), key=None, topic="t", partition=1, offset=7)
-
-
 def row(**fields: Any) -> tuple[str, ...]:
     return as_row(record(json.dumps(RESULT | fields).encode()))
 
@@ -96,3 +92,64 @@ def test_a_string_without_an_end_is_read_once() -> None:
 def test_a_result_with_a_long_integer_in_its_metadata_is_a_row() -> None:
     value = json.dumps(RESULT).replace('"tokens"', '"metadata": {"n": %s}, "tokens"' % ("7" * 5_000)).encode()
     assert as_row(record(value))[:2] == ("GOOD", "0.5000")
+
+
+def record(value: bytes | None, headers: Any = (), key: bytes | None = None) -> Any:
+    return SimpleNamespace(value=value, headers=headers, key=key, topic="t", partition=1, offset=7)
+
+
+class TestRecords:
+    RESULT: dict[str, Any] = {  # noqa: RUF012
+        "label": "GOOD",
+        "score": 0.91234,
+        "id": "a\x1b[2J",
+        "tokens": 9,
+        "truncated": True,
+        "model": "m",
+        "source": {"topic": "in", "partition": 2, "offset": 40},
+    }
+
+    def test_a_result(self) -> None:
+        row = as_row(record(json.dumps(self.RESULT).encode()))
+        assert row == ("GOOD", "0.9123", "a\\x1b[2J", "9+", "m", "in:2:40")
+
+    def test_results_of_other_tasks(self) -> None:
+        shared = {name: self.RESULT[name] for name in ("tokens", "truncated", "model", "source")}
+        fills = [
+            [{"token": token, "token_id": 7, "score": 0.5}, {"token": "no", "token_id": 8, "score": 0.25}]
+            for token in ("yes", "##\x1b")
+        ]
+        row = as_row(record(json.dumps({**shared, "masks": fills}).encode()))
+        assert row[:3] == ("yes, ##\\x1b", "0.5000", "-")
+        row = as_row(record(json.dumps({**shared, "embedding": [0.5, 1.5]}).encode()))
+        assert row[:3] == ("(2 numbers)", "-", "-")
+        for broken in ({"masks": [3]}, {"masks": [[]]}, {"masks": 3}, {"embedding": 3}, {"masks": [[3]]}):
+            assert as_row(record(json.dumps({**shared, **broken}).encode()))[0] == "-"
+
+    def test_a_dead_letter_with_its_reason(self) -> None:
+        headers = [
+            ("labelstream.reason", b"invalid_json"),
+            ("labelstream.model", b""),
+            ("__connect.errors.topic", b"in"),
+            ("__connect.errors.partition", b"0"),
+            ("__connect.errors.offset", b"3"),
+            ("__connect.errors.exception.message", b"cut\x07 off"),
+        ]
+        row = as_row(record(b"\xff{", headers))
+        assert row == ("! invalid_json", "-", "-", "-", "-", "in:0:3 cut\\x07 off")
+
+    @given(st.one_of(st.none(), st.binary()), st.lists(st.tuples(st.text(), st.one_of(st.none(), st.binary()))))
+    def test_whatever_it_holds_it_is_shown_on_one_line(self, value: bytes | None, headers: Any) -> None:
+        for found in (headers, [*headers, ("labelstream.reason", value)]):
+            shown = columns_of(as_row(record(value, found, value)))
+            assert shown.isprintable() or shown == escape(shown)
+            assert "\n" not in shown
+            shown.encode()
+        assert b"\n" not in as_json_line(record(value))
+
+    def test_json_lines(self) -> None:
+        assert as_json_line(record(b'{"a":  1}')) == b'{"a":  1}'
+        assert as_json_line(record(b"\xff")) == b"\xff"
+        assert json.loads(as_json_line(record(b'{"a":\n1}'))) == {"a": 1}
+        assert json.loads(as_json_line(record(b"not\njson\xff"))) == "not\njson\\xff"
+        assert as_json_line(record(None)) == b""

@@ -1,6 +1,7 @@
 """Embeddings: the oracle is the mean, or the first, of the vectors that transformers' own pipeline gives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,10 @@ from hypothesis.extra import numpy as npst
 from labelstream.workers.classifier import Embedding, Fault, RecordError, Request
 from labelstream.workers.engine.backends.pytorch.heads import Pooled
 from labelstream.workers.engine.engine import Engine
+from labelstream.workers.engine.ragged import ScoredSequences
+from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.embedding import shortest
+from tests.support.descriptions import DESCRIPTION
 from tests.support.models import FAMILIES, TEXTS, build
 from tests.support.parity import BACKENDS, ODD_TEXTS
 
@@ -100,3 +104,24 @@ def test_pooling_is_in_float32_and_by_any_mask() -> None:
         assert found.double() == pytest.approx(expected, abs=1e-5)
     assert read({"hidden": hidden}, None).dtype is torch.float32
     assert read({"hidden": hidden}, None).double() == pytest.approx(hidden.double().mean(1), abs=1e-5)
+
+
+def test_a_vector_that_there_is_not_is_an_error() -> None:
+    task = task_for(replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False))
+    boom = RecordError(Fault.INFERENCE_FAILED, "boom")
+    scored = ScoredSequences(None, np.array([[1.0, 2.0], [np.nan, np.nan]], np.float32), {1: boom})
+    good, bad = task.prepare([Request("good"), Request("bad")]).answers(scored)
+    assert isinstance(good, Embedding)
+    assert bad == boom
+
+
+def test_a_vector_of_length_zero_stays_so() -> None:
+    description = replace(DESCRIPTION, task="feature-extraction", labels=(), ranked=False, dimensions=2, normalize=True)
+    error = RecordError(Fault.INFERENCE_FAILED, "x")
+    prepared = task_for(description).prepare([Request("good"), Request("bad"), Request("x " * 99)])
+    assert prepared.width == 2
+    vectors = ScoredSequences(None, np.array([[0, 0], [3, 4], [np.nan, 1]], np.float32), {2: error})
+    zero, five, failed = prepared.answers(vectors)
+    assert (zero, failed) == (Embedding((0.0, 0.0), 3, False, "rev"), error)
+    assert isinstance(five, Embedding)
+    assert five.vector == pytest.approx((0.6, 0.8))

@@ -1,6 +1,7 @@
 """Filling masks: the oracle is transformers' own pipeline, for one mask in a text and for several."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.classifier import Fault, MaskFill, RecordError, Request
+from labelstream.workers.classifier import Fault, Fill, MaskFill, RecordError, Request
+from labelstream.workers.engine.description import Mask
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.ragged import RaggedSequences, concatenate, split
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate, split
+from labelstream.workers.engine.tasks import task_for
+from labelstream.workers.engine.tasks.fill_mask import _places
 from labelstream.workers.errors import InferenceError, ModelError
+from tests.support.descriptions import DESCRIPTION
 from tests.support.fill_mask import OPTIONS, assert_same, masked, oracle
 from tests.support.models import FAMILIES, TEXTS, build
 from tests.support.parity import BACKENDS, ODD_TEXTS
+from tests.support.task_descriptions import FILLS
 
 Folders = Callable[[str], Path]
 Calm = Callable[[Path], Path]
@@ -116,3 +122,51 @@ def test_a_model_without_the_head_is_refused(tmp_path: Path) -> None:
     folder = build(tmp_path / "classifier")
     with pytest.raises(ModelError, match="is not a masked language model; its head would be random"):
         Engine.load(str(folder), **OPTIONS)
+
+
+def test_masks_times_top_k_are_bounded() -> None:
+    task = task_for(FILLS)
+    requests = [Request("[MASK]" * 20, top_k=500), Request("[MASK]" * 20, top_k=501), Request("[MASK] good", top_k=501)]
+    prepared = task.prepare(requests)
+    assert prepared.rejected == {
+        1: RecordError(Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; 10000 are the most")
+    }
+    assert prepared.packed.targets is not None
+    assert prepared.packed.targets.tolist() == [*range(1, 21), 1]
+    assert prepared.packed.lengths.tolist() == [22] * 20 + [4]
+    own = task_for(replace(FILLS, top_k=501)).prepare([requests[1]._replace(top_k=None)])
+    assert not own.rejected
+
+
+def test_fills_of_nothing_need_no_model() -> None:
+    task = task_for(replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4)))
+    prepared = task.prepare([Request("no mask")])
+    (error,) = prepared.answers(None)
+    assert isinstance(error, RecordError)
+
+
+def test_a_mask_may_be_the_first_token() -> None:
+    packed = RaggedSequences(np.array([4, 5, 4, 6, 7, 4], np.int32), np.array([2, 2, 2], np.int32))
+    rows, targets = _places(packed, 4)
+    assert (rows.tolist(), targets.tolist()) == ([0, 1, 2], [0, 0, 1])
+
+
+def test_fills_of_other_masks_are_refused() -> None:
+    description = replace(DESCRIPTION, task="fill-mask", labels=tuple("abcdefgh"), mask=Mask("[MASK]", 4))
+    error = RecordError(Fault.INFERENCE_FAILED, "x")
+    prepared = task_for(description).prepare([Request("[MASK] [MASK]", top_k=1), Request("[MASK]")])
+    assert prepared.width == 2
+    assert prepared.packed.targets is not None
+    assert prepared.packed.targets.tolist() == [1, 2, 1]
+    scored = ScoredSequences(np.array([[1, 2], [3, 4], [5, 6]], np.int32), np.ones((3, 2), np.float32), {})
+    first, second = prepared.answers(scored)
+    assert first == MaskFill(((Fill("b", 1, 1.0),), (Fill("d", 3, 1.0),)), 8, False, "rev")
+    assert second == MaskFill(((Fill("f", 5, 1.0), Fill("g", 6, 1.0)),), 3, False, "rev")
+    assert prepared.answers(scored._replace(errors={1: error}))[0] == error
+    for wrong in (
+        scored._replace(label_ids=None),
+        scored._replace(scores=scored.scores[:2]),
+        ScoredSequences(np.zeros((2, 2), np.int32), np.ones((2, 2), np.float32), {}),
+    ):
+        with pytest.raises(ValueError, match="answers for 3 masks"):
+            prepared.answers(wrong)

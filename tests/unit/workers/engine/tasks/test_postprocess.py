@@ -6,6 +6,7 @@ import pytest
 from labelstream.workers.classifier import Fault, Prediction, RecordError
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks.postprocess import by_label, predictions
+from tests.support.scored import scored_of
 
 SCORED = ScoredSequences(np.array([[1, 0, 2], [2, 1, 0]], np.int32), np.array([[3, 2, 1], [6, 5, 4]], np.float32), {})
 
@@ -61,3 +62,10 @@ def test_ranked_and_plain_scores_are_not_mistaken_for_each_other() -> None:
             by_label(scored, labels)
     with pytest.raises(ValueError, match="not ranked"):
         predictions(plain, "abc", [7, 8], [False, True], [1, 1], "r")
+
+
+def test_rows_that_fail_are_record_errors() -> None:
+    boom = RecordError(Fault.INFERENCE_FAILED, "boom", attempts=7)
+    answers = predictions(scored_of(3, 2, {1: boom}), "abc", [3] * 3, [False, False, True], [2] * 3, "rev")
+    assert answers[1] == boom
+    assert answers[2] == Prediction(("c", "a"), (0.5, 0.25), 3, True, "rev")

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from kafka.errors import (
     KafkaTimeoutError,
     ProducerFencedError,
 )
-from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore
+from kafka.structs import (
+    TopicPartition,
+)
 
 from labelstream.workers import failpoints
 from labelstream.workers.errors import Fenced
-from labelstream.workers.stream.consumer.assignment import PartitionAssignment
-from labelstream.workers.stream.consumer.source import RecordSource
 from tests.support.pipeline_bench import A, Ack, message, record
 from tests.support.transactions_bench import BEGINNING, MEMBER, Bench, PaperProducer
 
@@ -342,16 +341,3 @@ def test_a_commit_passes_its_failpoints_in_order(benches: Callable[..., Bench]) 
     finally:
         failpoints.install(None)
     assert tuple(points) == failpoints.POINTS
-
-
-@pytest.mark.parametrize(
-    ("generation", "member", "fenced"),
-    [(-1, "", False), (-1, "me", False), (3, "", False), (0, "me", True), (3, "me", True)],
-)
-def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: str, fenced: bool) -> None:
-    """Hazard: after being kicked out the client's metadata has generation -1, which a broker takes without a check."""
-    source = RecordSource.__new__(RecordSource)
-    metadata = ConsumerGroupMetadata(group_id="g", generation_id=generation, member_id=member)
-    source._consumer = SimpleNamespace(group_metadata=lambda: metadata)
-    source.assignment, source._membership = PartitionAssignment(), SimpleNamespace(losses=0)  # type: ignore[assignment]
-    assert source.membership() is (metadata if fenced else None)

@@ -1,10 +1,16 @@
 """How many bytes a poll may bring in."""
 
+import time
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.stream.flow_control.poll_budget import FIRST_TURN_BYTES, MAX_TURN_BYTES, Budget, PollBudget
+from tests.support.fakes import FakeClassifier
+from tests.support.pipeline_bench import Bench, message
 
 MIB = 1 << 20
 
@@ -68,3 +74,22 @@ def test_a_turn_soon_takes_a_second_whatever_the_texts_are(s_per_mib: float) -> 
         seconds = room.taken / MIB * s_per_mib
         budget.turned(room, seconds)
     assert 0.4 <= seconds <= 1.0
+
+
+def test_polls_follow_what_a_turn_can_do(benches: Callable[..., Bench]) -> None:
+    """Where tokenizing takes 10 ms for 1 KB, the micro-batch of 1 MiB that comes first is the only one of its kind."""
+    bench = benches(max_in_flight=1)
+    sizes: list[int] = []
+
+    class Slow(FakeClassifier):
+        def submit(self, requests: Any, progress: Any = None) -> Any:
+            sizes.append(len(requests))
+            time.sleep(0.02 * len(requests))
+            return super().submit(requests, progress)
+
+    bench.pipeline._classifiers = {"m": Slow()}
+    bench.feed(*(message("x" * 10_000) for _ in range(300)))
+    bench.run_dry()
+    bench.pipeline._classifiers["m"].close()
+    assert sizes[0] > 80
+    assert max(sizes[1:]) <= 50 + 1

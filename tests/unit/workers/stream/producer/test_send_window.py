@@ -2,20 +2,10 @@
 does.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
-from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import Item, MicroBatch
-from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.producer import destinations
 from labelstream.workers.stream.producer import send_window as flow
-from labelstream.workers.stream.producer.destinations import Destinations
 from labelstream.workers.stream.producer.send_window import (
     FIRST_BYTES,
     MAX_BYTES,
@@ -25,9 +15,8 @@ from labelstream.workers.stream.producer.send_window import (
     Throttle,
 )
 from tests.support.clock import Clock
-from tests.support.pipeline_bench import A, Bench, message, record
+from tests.support.pipeline_bench import A, Bench, message
 from tests.support.transactions_bench import Bench as Transactions
-from tests.support.transactions_bench import PaperProducer
 
 SETTINGS = PipelineSettings.model_validate(
     {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "output_partition": "same"}
@@ -107,75 +96,6 @@ def test_a_quota_is_told_until_it_has_been_calm_for_a_while() -> None:
     assert throttle.told() == {}
 
 
-class TestDestinations:
-    @staticmethod
-    def batch(*numbers: int, revoked: bool = False) -> Any:
-        return SimpleNamespace(
-            last_offsets=[(PartitionProgress(TopicPartition("in", number), revoked=revoked), 0) for number in numbers]
-        )
-
-    @staticmethod
-    def made(
-        known: dict[str, set[int]], settings: PipelineSettings = SETTINGS
-    ) -> tuple[Destinations, list[Any], Clock]:
-        asked: list[Any] = []
-        clock = Clock()
-        producer: Any = SimpleNamespace(partitions=lambda topic: known.get(topic, set()), look_for=asked.append)
-        return Destinations(settings, producer, clock), asked, clock
-
-    def test_a_partition_that_is_missing_is_looked_for_and_told(self) -> None:
-        known = {"out": {0, 1}, "dlq": {0}}
-        found, asked, clock = self.made(known)
-        assert found.ready_for(self.batch(0, 1))
-        assert not found.ready_for(self.batch(1, 2, 4))
-        assert (asked, found.lacking()) == ([["out", "dlq"]], {})  # it may be known in a moment
-        clock.now += destinations.TELL_S + 0.1
-        assert not found.ready_for(self.batch(1, 2, 4))
-        text = found.lacking()["destination"]
-        assert "topic out has no partition 2, 4 " in text
-        assert "--alter --topic out --partitions 5" in text
-        assert len(asked) == 2
-        known["out"] = set(range(5))
-        assert found.ready_for(self.batch(1, 2, 4))
-        assert found.lacking() == {}
-
-    def test_what_was_taken_away_needs_no_partition(self) -> None:
-        found, _, _ = self.made({"out": {0}, "dlq": {0}})
-        assert found.ready_for(self.batch(3, revoked=True))
-
-    def test_by_key_every_partition_will_do(self) -> None:
-        found, _, _ = self.made({"out": {0}, "dlq": {0}}, SETTINGS.model_copy(update={"output_partition": "key"}))
-        assert found.ready_for(self.batch(3))
-
-    def test_a_topic_that_is_gone_is_waited_for(self) -> None:
-        found, _, clock = self.made({"out": {0}})
-        assert not found.ready_for(self.batch(0))
-        clock.now += destinations.TELL_S + 0.1
-        assert "no topic dlq" in found.lacking()["destination"]
-
-
-def test_a_micro_batch_in_two_is_as_far_as_the_whole() -> None:
-    first, second = (PartitionProgress(TopicPartition("in", number)) for number in (0, 1))
-    items = [Item(record(offset, b"{}"), first) for offset in (5, 6)]
-    items += [Item(record(offset, b"{}")._replace(partition=1), second) for offset in (8, 9)]
-    batch = MicroBatch(items, [], [(first, 6), (second, 9)], Counter({0: 2, 1: 2}), 1.0)
-    batch.passed_breaker = True
-    head, rest = batch.split(3)
-    assert (head.last_offsets, rest.last_offsets) == ([(first, 6), (second, 8)], [(second, 9)])
-    assert (head.records_by_partition, rest.records_by_partition) == (Counter({0: 2, 1: 1}), Counter({1: 1}))
-    assert [*head.items, *rest.items] == items
-    assert head.passed_breaker
-    assert rest.passed_breaker
-    assert rest.received_at == batch.received_at
-
-
-def test_what_was_taken_away_before_stays_out_of_both_parts() -> None:
-    first, second = (PartitionProgress(TopicPartition("in", number)) for number in (0, 1))
-    items = [Item(record(1, b"{}"), first), Item(record(1, b"{}")._replace(partition=1), second)]
-    head, rest = MicroBatch(items, [], [(second, 1)], Counter(), 1.0).split(1)
-    assert (head.last_offsets, rest.last_offsets) == ([], [(second, 1)])
-
-
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little is on its way at any time."""
@@ -231,31 +151,3 @@ def test_no_transaction_begins_while_the_brokers_take_nothing(request: pytest.Fi
     assert "throttle" in bench.pipeline.obstacles()
     client.throttle_ms = 0
     bench.turn_until(bench.commits(1))
-
-
-def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smaller_ones(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = Transactions(commit_timeout_s=0.3)
-    request.addfinalizer(bench.classifier.close)
-    lost = bench.broker.producers[0]
-    original: Callable[..., Any] = lost.send_batch
-    original_of = PaperProducer.send_batch
-
-    def never_acknowledged(topic: str, records: Any) -> Any:
-        return [SimpleNamespace(is_done=False, add_both=lambda call: None) for _ in original(topic, records)]
-
-    monkeypatch.setattr(lost, "send_batch", never_acknowledged)
-    sent: list[int] = []
-    monkeypatch.setattr(
-        PaperProducer,
-        "send_batch",
-        lambda producer, topic, records: (sent.append(len(records)), original_of(producer, topic, records))[1],
-    )
-    bench.feed(*[message("a") for _ in range(40)])
-    bench.turn_until(lambda: "did not acknowledge 40 messages" in bench.pipeline.obstacles().get("transaction", ""))
-    bench.turn_until(lambda: sum(bench.texts()) == 40)
-    assert lost.closed
-    assert 1 <= sent[0] < 40 // 2
-    assert sum(sent) == 40
-    assert sum(bench.classifier.calls) == 40  # classified once

@@ -1,40 +1,16 @@
 """What one message may cost, and whose fault it is when its text cannot be read."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.description import Activation, Mask, ModelDescription, Windows, ZeroShot
-from labelstream.workers.engine.ragged import ScoredSequences
+from labelstream.workers.classifier import Fault, RecordError, Request
+from labelstream.workers.engine.description import ModelDescription, Windows
 from labelstream.workers.engine.tasks import task_for
-from labelstream.workers.engine.tokenization import word_cache
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
-from labelstream.workers.engine.tokenization.word_rules import words_of
-from tests.support.models import make_tokenizer
-
-BERT = make_tokenizer("bert").backend_tokenizer.to_str()
-PLAIN = ModelDescription("m", "rev", "text-classification", ("a", "b", "c"), Activation.SOFTMAX, 24, 2, BERT)
-FILLS = replace(PLAIN, task="fill-mask", labels=tuple(f"t{i}" for i in range(4_000)), mask=Mask("[MASK]", 4))
-NLI = replace(
-    PLAIN,
-    task="zero-shot-classification",
-    labels=("no", "yes", "?"),
-    ranked=False,
-    zero_shot=ZeroShot(1, 0, ("x", "y", "z")),
-)
-EMBEDDING = replace(PLAIN, task="feature-extraction", labels=(), ranked=False, dimensions=2)
-TASKS = {
-    "classification": PLAIN,
-    "windows": replace(PLAIN, windows=Windows(2, "mean", 3)),
-    "zero-shot": NLI,
-    "embedding": EMBEDDING,
-    "fill-mask": FILLS,
-}
+from tests.support.task_descriptions import NLI, PLAIN, TASKS
 
 
 def panicking(description: ModelDescription) -> ModelDescription:
@@ -155,58 +131,3 @@ def test_longest_documented_messages_are_answered() -> None:
         (replace(PLAIN, max_length=512, windows=Windows(128, "mean", 32)), Request("good " * 99_999)),
     ):
         assert not task_for(description).prepare([request]).rejected
-
-
-def test_one_message_does_not_make_all_answers_wide() -> None:
-    many = Request("[MASK]", top_k=1_001)
-    prepared = task_for(FILLS).prepare([Request("[MASK]"), many, Request("[MASK]", top_k=1_000)])
-    assert prepared.width == 1_000
-    assert prepared.rejected == {
-        1: RecordError(Fault.INVALID_MESSAGE, "top_k is 1001; 1000 is the most of a model with 4000 labels")
-    }
-    own = task_for(replace(FILLS, top_k=2_000)).prepare([many._replace(top_k=2_000)])  # the operator asks for as many
-    assert (own.width, own.rejected) == (2_000, {})
-    few = task_for(PLAIN).prepare([many._replace(text="good")])  # all labels that there are
-    assert (few.width, few.rejected) == (3, {})
-
-
-def test_masks_times_top_k_are_bounded() -> None:
-    task = task_for(FILLS)
-    requests = [Request("[MASK]" * 20, top_k=500), Request("[MASK]" * 20, top_k=501), Request("[MASK] good", top_k=501)]
-    prepared = task.prepare(requests)
-    assert prepared.rejected == {
-        1: RecordError(Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; 10000 are the most")
-    }
-    assert prepared.packed.targets is not None
-    assert prepared.packed.targets.tolist() == [*range(1, 21), 1]
-    assert prepared.packed.lengths.tolist() == [22] * 20 + [4]
-    own = task_for(replace(FILLS, top_k=501)).prepare([requests[1]._replace(top_k=None)])
-    assert not own.rejected
-
-
-def test_answers_stand_beside_what_is_refused() -> None:
-    task = task_for(NLI, 30)
-    labels = ("a", "b", "c")
-    prepared = task.prepare(
-        [
-            Request(text, candidate_labels=some)
-            for text, some in (("good", labels[:1]), ("good " * 9, labels), ("bad", labels[1:2]))
-        ]
-    )
-    first, second, third = prepared.answers(ScoredSequences(None, np.zeros((2, 3), np.float32), {}))
-    assert isinstance(first, Prediction)
-    assert isinstance(second, RecordError)
-    assert isinstance(third, Prediction)
-    assert (first.labels, second.fault, third.labels) == (("a",), Fault.TOO_LARGE, ("b",))
-
-
-@pytest.mark.parametrize("shape", [lambda i: f"{i:064d}", lambda i: f"w{i}"])
-def test_the_word_cache_is_bounded_in_bytes(shape: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_cache, "MAX_BYTES", 10_000)
-    words: Any = words_of(make_tokenizer("roberta").backend_tokenizer)
-    cache = words._others
-    for i in range(500):
-        assert words.ids(f"a {shape(i)}")
-        assert sum(len(word) + len(ids) for word, ids in cache.items()) < 10_500
-    assert len(cache) + len(cache._old) > 20
-    assert cache._bytes <= 10_500

@@ -1,0 +1,35 @@
+"""What a worker and the control plane report, as metrics are made of."""
+
+from typing import Any
+
+from labelstream.deploy.observability.metrics.samples import Sample, of_board
+from labelstream.workers.stream.stats import Stages, Stats, Tally
+
+
+def worker_stats() -> dict[str, Any]:
+    stats, tally = Stats(), Tally(abstained=1, latencies_ms=[3.0, 40.0, 1e9])
+    tally.results.update({0: 2, 3: 1})
+    tally.dead_letters.update({(3, "empty_text"): 2})
+    tally.labels.update({("m", "POSITIVE"): 2, ("m", "(abstained)"): 1})
+    stats.received({0: 2, 3: 4}, 1)  # type: ignore[arg-type]
+    stats.sent(tally, Stages(0.001, 0.03, 0.0, 0.004))
+    stats.retried("m")
+    stats.took("commit_s", 0.02)
+    return {
+        **stats.snapshot(),
+        "partitions": {0: (0, 2), 3: (1, 5)},
+        "in_flight_by_partition": {3: 1},
+        "tokens": {"m": 90},
+        "cpu_s": 1.5,
+    }
+
+
+def board_samples() -> list[Sample]:
+    backlog = {
+        "stale": False,
+        "arrival_per_s": 3.0,
+        "tokens": {"m": 70},
+        "by_partition": {0: {"lag": 2, "oldest_s": 1}},
+    }
+    status = {"backlog": {"p": backlog}, "targets": {"model-m": 2}}
+    return list(of_board(status, {"p": {"r": {"state": "running", "alarms": ["a", "b"]}}, "q": {}}, {"m": {}}))

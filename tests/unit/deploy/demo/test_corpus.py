@@ -1,0 +1,14 @@
+"""The sentences that the demo's model is measured on, beside those that it learns from."""
+
+from labelstream.deploy.demo.corpus import LABELS, normalised
+from labelstream.deploy.demo.make_model import HANDWRITTEN, read_sentences, training_corpus
+
+
+def test_hand_written_sentences_are_balanced_and_unseen() -> None:
+    sentences = read_sentences(HANDWRITTEN)
+    labels = [label for _, label in sentences]
+    assert len({normalised(text) for text, _ in sentences}) == len(sentences) >= 100
+    assert set(labels) == set(LABELS)
+    assert labels.count("POSITIVE") * 2 == len(labels)
+    seen = {normalised(text) for text, _ in training_corpus()}
+    assert [text for text, _ in sentences if normalised(text) in seen] == []

@@ -1,0 +1,67 @@
+"""What is answered outlasts every attempt at the call."""
+
+import pytest
+
+from labelstream.deploy.model_client import deadlines
+from labelstream.workers.classifier import Fault, Prediction
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
+from labelstream.workers.errors import ModelChanged
+from tests.support.crashing_replica import innocent
+from tests.support.fake_handle import FakeHandle, by_length, description, raising
+from tests.support.slow_model import TIMEOUT_S, check, connected, insist, whole_failure
+from tests.support.slow_replica import SlowHandle
+
+
+@pytest.mark.usefixtures("fast")
+def test_work_that_takes_much_longer_than_a_call_may_is_done_once_and_in_one_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten times `call_timeout_s` of work: with eight parts of it at once, each would be late."""
+    tokens_per_s = 20_000
+    handle = SlowHandle(lambda packed: len(packed.ids) / tokens_per_s)
+    texts = [f"{innocent(i)} {'a b c ' * 10}" for i in range(1_000)]
+    monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 2_000.0)
+    monkeypatch.setattr(deadlines, "PART_S", TIMEOUT_S)
+    with connected(handle) as classifier:
+        answers, failed = insist(classifier, texts, most=1)
+        needed = classifier.tokens
+    check(texts, answers, Fault.TIMED_OUT)
+    assert needed > 10 * TIMEOUT_S * tokens_per_s
+    assert sum(tokens for tokens, _ in handle.ran) == needed
+    assert failed == 0
+
+
+@pytest.mark.usefixtures("fast")
+def test_what_is_answered_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines.Deadlines, "part_tokens", lambda _: 30)
+    texts = [f"{innocent(i)} c" for i in range(29)]
+    handle = FakeHandle(by_length, by_length, raising(TypeError("a bug")), by_length)
+    with connected(handle, 10.0) as classifier:
+        answers, failed = insist(classifier, texts)
+        tokens = classifier.tokens
+    check(texts, answers, Fault.TIMED_OUT)
+    assert failed == 1
+    asked = [len(packed.ids) for packed, _, _ in handle.calls]
+    assert sum(asked) - asked[2] == tokens == sum(len(text.split()) + 2 for text in texts)
+
+
+@pytest.mark.usefixtures("fast")
+def test_answers_of_another_revision_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines.Deadlines, "part_tokens", lambda _: 30)
+    served = ["one"]
+    texts = [f"{innocent(i)} c" for i in range(29)]
+
+    def answer(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
+        if revision != served[0]:
+            raise whole_failure(ModelChanged("another"))  # type: ignore[misc]
+        if len(handle.calls) == 3:
+            served[0] = "two"
+        return by_length(packed, top_k, revision)
+
+    handle = FakeHandle(answer, describe=lambda: description(served[0]))
+    with connected(handle, 10.0) as classifier:
+        answers, _ = insist(classifier, texts)
+    assert {answer.revision for answer in answers if isinstance(answer, Prediction)} == {"two"}
+    check(texts, answers, Fault.TIMED_OUT)
+    needed = sum(len(text.split()) + 2 for text in texts)
+    assert sum(len(packed.ids) for packed, _, revision in handle.calls if revision == "two") == needed

@@ -1,0 +1,12 @@
+"""The published JSON Schemas are the code's."""
+
+import jsonschema
+import pytest
+
+from labelstream.schemas.export import FOLDER, MODELS, json_schema, render
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_files_do_not_drift(name: str) -> None:
+    assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == render(name), "run make schemas"
+    jsonschema.Draft202012Validator.check_schema(json_schema(name))

@@ -1,0 +1,38 @@
+"""A transaction that cannot end is aborted, and sent again."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.pipeline_bench import message
+from tests.support.transactions_bench import Bench, PaperProducer
+
+
+def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smaller_ones(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(commit_timeout_s=0.3)
+    request.addfinalizer(bench.classifier.close)
+    lost = bench.broker.producers[0]
+    original: Callable[..., Any] = lost.send_batch
+    original_of = PaperProducer.send_batch
+
+    def never_acknowledged(topic: str, records: Any) -> Any:
+        return [SimpleNamespace(is_done=False, add_both=lambda call: None) for _ in original(topic, records)]
+
+    monkeypatch.setattr(lost, "send_batch", never_acknowledged)
+    sent: list[int] = []
+    monkeypatch.setattr(
+        PaperProducer,
+        "send_batch",
+        lambda producer, topic, records: (sent.append(len(records)), original_of(producer, topic, records))[1],
+    )
+    bench.feed(*[message("a") for _ in range(40)])
+    bench.turn_until(lambda: "did not acknowledge 40 messages" in bench.pipeline.obstacles().get("transaction", ""))
+    bench.turn_until(lambda: sum(bench.texts()) == 40)
+    assert lost.closed
+    assert 1 <= sent[0] < 40 // 2
+    assert sum(sent) == 40
+    assert sum(bench.classifier.calls) == 40  # classified once

@@ -1,0 +1,26 @@
+"""Alarms in the log."""
+
+import logging
+
+import pytest
+
+from labelstream.workers.stream.stats import Stats
+from labelstream.workers.stream.supervision.alerts import Alarms
+
+
+def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    stats = Stats()
+    alarms = Alarms("p", stats)
+    with caplog.at_level(logging.WARNING, "labelstream.workers.stream.supervision.alerts"):
+        for seconds in range(3):
+            alarms.update("watch", {"a": f"silent for {seconds} s"})
+        alarms.update("check", {"b": "stuck"})
+        assert alarms.texts() == ["silent for 0 s", "stuck"]
+        alarms.update("watch", {})
+        assert alarms.texts() == ["stuck"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "pipeline p: alarm: silent for 0 s",
+        "pipeline p: alarm: stuck",
+        "pipeline p: alarm is over: silent for 0 s",
+    ]
+    assert stats.snapshot()["alarms_raised"] == 2

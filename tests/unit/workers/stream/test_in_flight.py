@@ -1,0 +1,72 @@
+"""Micro-batches in flight: in order, counted where they wait for answers, bounded in bytes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
+from tests.support.fakes import FakeClassifier
+from tests.support.pipeline_bench import Bench, message
+
+
+def test_order_survives_answers_out_of_order(benches: Callable[..., Bench]) -> None:
+    slow, fast = FakeClassifier(), FakeClassifier()
+    slow.gate.clear()
+    bench = benches(classifiers={"m": slow, "other": fast}, models=["other"])
+    bench.feed(message("a"), message("b", model="other"))
+    bench.feed(message("c", model="other"), first=2)
+    bench.turn_until(lambda: not bench.source.waiting)
+    for _ in range(10):
+        bench.pipeline.run_once(True)
+    assert bench.producer.sent == []
+    slow.gate.set()
+    bench.run_dry()
+    assert [r["source"]["offset"] for r in bench.producer.results()] == [0, 1, 2]
+    assert [r["model"] for r in bench.producer.results()] == ["m", "other", "other"]
+    slow.close()
+    fast.close()
+
+
+def test_what_waits_for_its_turn_keeps_no_replica_busy(benches: Callable[..., Bench]) -> None:
+    slow, fast = FakeClassifier(), FakeClassifier()
+    slow.gate.clear()
+    bench = benches(classifiers={"m": slow, "other": fast}, models=["other"])
+    bench.pipeline.set_target_in_flight(2)
+    bench.feed(message("a"))
+    for i in range(1, 100):
+        bench.feed(message("b", model="other"), first=i)
+    bench.turn_until(lambda: bench.pipeline.in_flight().total() == 64)  # of which one is not answered
+    for _ in range(10):
+        bench.pipeline.run_once(True)
+    assert bench.pipeline.in_flight().total() == 64
+    slow.gate.set()
+    bench.run_dry()
+    assert [result["source"]["offset"] for result in bench.producer.results()] == list(range(100))
+    slow.close()
+    fast.close()
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+def test_what_is_in_flight_has_a_limit_in_bytes(benches: Callable[..., Bench], size: int) -> None:
+    """One record larger than that passes alone."""
+    bench = benches(max_bytes=1 << 20, max_in_flight=64, max_poll_records=3)
+    bench.classifier.gate.clear()
+    bench.producer.hold = True
+    values = [message("x" * size, id=number) for number in range(21)]
+    bench.feed(*values)
+    fit = max(1, (1 << 20) // (len(values[-1]) + 1 + RECORD_BYTES))
+    for _ in range(20):
+        bench.pipeline.run_once(True)
+    assert bench.pipeline.in_flight().total() == fit
+    bench.classifier.gate.set()
+    bench.turn_until(lambda: len(bench.producer.acks) == fit)
+    for _ in range(5):
+        bench.pipeline.run_once(True)
+    assert len(bench.source.waiting[0]) == 21 - fit  # answered is not acknowledged
+    bench.producer.hold = False
+    for ack in bench.producer.acks:
+        ack.success(None)
+    bench.run_dry()
+    letters = 21 if size > 1 << 20 else 0  # which is more than limits.max_message_bytes as well
+    assert len(bench.producer.letters()) == letters
+    assert [result["id"] for result in bench.producer.results()] == list(range(21 - letters))
