@@ -1,1 +1,1 @@
-"""What `labelstream bench` measures. Imports torch: only when it is asked for."""
+"""What `labelstream bench` measures; to be imported only when it is asked for, as it imports torch."""

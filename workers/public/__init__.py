@@ -1,5 +1,2 @@
-"""Labelstream: text classification from Kafka to Kafka, on Ray Serve.
-
-The parts are `labelstream.workers` (stream and engine), `labelstream.deploy` (the Serve application and the command)
-and `labelstream.schemas` (the payloads).
-"""
+"""Labelstream: text classification from Kafka to Kafka, on Ray Serve; `labelstream.workers` holds the stream and the
+engine, `labelstream.deploy` the Serve application and the command, `labelstream.schemas` the payloads."""

@@ -1,8 +1,4 @@
-"""What each task makes of a request, and of the model's answers. No torch.
-
-A task turns requests into sequences, one or several each, and the labels' scores of these sequences into answers. What
-runs between the two, batching, Serve and the model, is the same for all.
-"""
+"""What each task makes of a request, and of the model's answers."""
 
 from collections.abc import Callable
 

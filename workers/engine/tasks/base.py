@@ -1,4 +1,8 @@
-"""Requests that a task has made sequences of, those that it has refused, and the way back to answers. No torch."""
+"""Requests that a task has made sequences of, those that it has refused, and the way back to answers. No torch.
+
+A task turns requests into sequences, one or several each, and the labels' scores of these sequences into answers. What
+runs between the two, batching, Serve and the model, is the same for all.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
