@@ -174,7 +174,7 @@ def test_a_sequence_knows_nothing_of_its_neighbours() -> None:
         assert torch.equal(found[:, start:end], before[:, start:end])
 
 
-def test_everything_is_recorded_at_the_start_and_replays_are_the_launched_answers(folder: Folder) -> None:
+def test_graphs_are_recorded_at_start_and_replay_equals_launch(folder: Folder) -> None:
     under_test, launched = (predictor(folder("bert"), 4_096, device="cuda", dtype="bfloat16") for _ in range(2))
     backend: Any = under_test._backend
     recorded = len(ShapeBuckets(4_096).all())

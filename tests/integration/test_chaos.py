@@ -76,9 +76,7 @@ def topics(make_topic: Callable[..., str]) -> list[str]:
     return [make_topic(3), make_topic(3), make_topic()]
 
 
-def test_the_verifier_finds_the_loss_of_a_worker_that_commits_before_acknowledging(
-    kafka: Broker, tmp_path: Path, topics: list[str]
-) -> None:
+def test_verifier_finds_loss_of_early_commit(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
     found = killed_again_and_again(kafka, tmp_path, topics, "at_least_once", "sabotage")
     assert found.lost
 

@@ -106,7 +106,7 @@ def notes_by_confluent(kafka: Broker, topics: list[str]) -> list[str]:
 
 @BOTH
 @pytest.mark.timeout(180)
-def test_a_record_that_kills_the_worker_is_a_dead_letter_and_all_others_are_answered(
+def test_worker_killing_record_alone_is_dead_lettered(
     kafka: Broker, topics: list[str], delivery: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     texts = [f"text {i}" for i in range(1_200)]
@@ -138,7 +138,7 @@ def test_a_record_that_kills_the_worker_is_a_dead_letter_and_all_others_are_answ
     assert notes(kafka, topics) == [""] * PARTITIONS, "an end in order leaves nothing behind"
 
 
-def test_an_end_in_order_with_a_record_in_flight_accuses_nobody_unless_the_loop_was_held_up(
+def test_orderly_stop_suspects_record_only_after_loop_stall(
     kafka: Broker, topics: list[str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits for a model is not at fault; what holds the loop makes Serve end the worker."""

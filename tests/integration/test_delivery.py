@@ -73,7 +73,7 @@ def test_workers_come_and_go_and_nothing_is_lost(
     wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == count, 30, "commit")
 
 
-def test_start_from_latest_survives_a_restart_before_the_first_message(
+def test_start_from_latest_keeps_start_over_restart(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)

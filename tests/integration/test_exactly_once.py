@@ -75,9 +75,7 @@ def test_workers_come_and_go_without_duplicates(
     assert ids_of(kafka.bootstrap, topics.output, count) == Counter(range(count))
 
 
-def test_a_new_producer_writes_the_end_of_a_transaction_into_all_that_it_may_ever_write_to(
-    kafka: Broker, make_topic: Callable[..., str]
-) -> None:
+def test_new_producer_writes_abort_marker_to_every_output(kafka: Broker, make_topic: Callable[..., str]) -> None:
     """What a killed broker has forgotten of an earlier one of the same id ends there; see transactions.py."""
     topics = make_topics(make_topic)
     settings = settings_for(kafka.bootstrap, topics, **EXACTLY)

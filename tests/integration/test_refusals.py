@@ -171,7 +171,7 @@ def timestamps(broker: Broker, topic: str, count: int) -> dict[int, int]:
 
 @DELIVERIES
 @KNOWN
-def test_results_carry_their_inputs_timestamp_where_the_topic_takes_it(
+def test_result_has_input_timestamp_if_topic_takes_it(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
 ) -> None:
     topics = Topics(make_topic(config={"message.timestamp.after.max.ms": "999999999999"}), make_topic(), make_topic())
@@ -193,7 +193,7 @@ def test_results_carry_their_inputs_timestamp_where_the_topic_takes_it(
     assert stats["latency_ms"]["p99"] < 3_700_000
 
 
-def test_results_have_the_time_of_sending_where_it_is_asked_for_or_the_input_is_past_retention(
+def test_result_has_send_time_if_set_or_input_past_retention(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
 ) -> None:
     now_ms = int(time.time() * 1000)

@@ -392,7 +392,7 @@ def slow(serving: Serving) -> Any:
     return serve.get_deployment_handle("model-slow", "slow")
 
 
-def test_a_slow_model_answers_all_but_the_record_that_takes_too_long_alone(slow: Any) -> None:
+def test_slow_model_refuses_only_record_too_slow_alone(slow: Any) -> None:
     different = [" ".join("abc"[i // 3**place % 3] for place in range(6)) for i in range(180)]
     long = [Request(f"{text} {'a b c d ' * 12}") for text in different]  # five seconds of one replica
     texts = [*different[:30], "d d"]

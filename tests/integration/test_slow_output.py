@@ -76,7 +76,7 @@ def test_a_produce_quota_makes_the_stream_slow_and_nothing_else(
 
 
 @DELIVERIES
-def test_a_partition_of_the_output_that_is_not_there_yet_is_waited_for(
+def test_missing_output_partition_is_waited_for(
     kafka: Broker, topics: Topics, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
 ) -> None:
     topics = Topics(topics.input, make_topic(1), topics.dead_letter)

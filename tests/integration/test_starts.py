@@ -84,9 +84,7 @@ def test_an_added_partition_begins_at_its_beginning(
     ]
 
 
-def test_a_new_group_starts_everywhere_at_the_end_whoever_joins_when(
-    kafka: Broker, make_topic: MakeTopic, make_source: MakeSource
-) -> None:
+def test_new_group_starts_every_partition_at_end(kafka: Broker, make_topic: MakeTopic, make_source: MakeSource) -> None:
     """One decides for all: what the others find committed would tell them that the group is not new."""
     topic = make_topic(4)
     fill(kafka, topic, dict.fromkeys(range(4), 10))

@@ -143,7 +143,7 @@ def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
     assert "a good text" not in text
 
 
-def test_a_messages_trace_is_linked_to_its_micro_batch_and_that_leads_to_the_device(run: Run) -> None:
+def test_trace_links_message_to_micro_batch_and_forward(run: Run) -> None:
     """Each process sends its spans when it likes."""
 
     def deployments() -> set[str]:

@@ -93,7 +93,7 @@ def test_what_sizes_are_made_from_is_there(found: dict[str, Any]) -> None:
     assert "gpu" not in found["machine"]["found"]  # so that a CPU's figure is never taken for a GPU's
 
 
-def test_a_step_that_is_not_there_is_an_error_and_nothing_of_the_folders_is_lost(tmp_path: Path) -> None:
+def test_unknown_step_is_error_and_keeps_folders(tmp_path: Path) -> None:
     for name in ("tests", "model", "triton"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "kept").touch()

@@ -40,7 +40,7 @@ def test_a_python_that_is_there_is_found() -> None:
     assert said.stdout.startswith(f"Python {version}.")
 
 
-def test_of_a_python_that_is_missing_the_error_says_what_to_install() -> None:
+def test_missing_python_error_says_what_to_install() -> None:
     done = find_python("3.99")
     assert (done.returncode, done.stdout) == (1, "")
     assert "pyenv install 3.99, or apt-get install python3.99-venv" in done.stderr

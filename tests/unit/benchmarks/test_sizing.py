@@ -55,7 +55,7 @@ def steps(gpu: Any = "NVIDIA H100 80GB HBM3", texts_per_s: Any = 41_234.5) -> di
     }
 
 
-def test_what_was_measured_on_a_gpu_is_taken_with_the_name_of_the_card(tmp_path: Path) -> None:
+def test_per_gpu_rate_is_measured_one_with_card_name(tmp_path: Path) -> None:
     path = tmp_path / "first.json"
     path.write_text(json.dumps(steps()))
     found = per_gpu(None, path)

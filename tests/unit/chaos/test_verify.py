@@ -72,7 +72,7 @@ def test_each_fault_is_named(spoil: Callable[[list[Seen], int], list[Seen]], nam
     assert list(places) == [seen[at].source]
 
 
-def test_another_order_within_a_key_is_named_and_another_one_between_keys_is_not() -> None:
+def test_verify_names_misorder_within_key_only() -> None:
     inputs, seen = world()
     later = [i for i, record in enumerate(seen) if record.source[0] == 0 and record.key == seen[0].key and record.label]
     swapped = list(seen)

@@ -58,7 +58,7 @@ def test_there_are_not_more_links_than_the_sdk_takes(spans: InMemorySpanExporter
     assert len(spans.get_finished_spans()[0].links) == tracing.MAX_LINKS
 
 
-def test_what_the_device_runs_is_linked_to_all_calls_that_were_joined(spans: InMemorySpanExporter) -> None:
+def test_forward_span_links_to_every_batched_call(spans: InMemorySpanExporter) -> None:
     callers = [tracing.call("m", 1) for _ in range(2)]
     parents = []
     for caller in callers:
@@ -88,7 +88,7 @@ def test_a_call_that_is_not_traced_runs_without_a_span(spans: InMemorySpanExport
     assert tracing.here() is None
 
 
-def test_a_micro_batch_ends_when_it_is_acknowledged_and_its_attempts_are_its_children(
+def test_micro_batch_span_ends_on_ack_with_attempts_as_children(
     spans: InMemorySpanExporter, benches: Callable[..., Bench]
 ) -> None:
     bench = benches()

@@ -49,7 +49,7 @@ def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) 
     assert asyncio.run(play()) == [None, 5.0, 5.0, 0.0]
 
 
-def test_a_worker_hears_how_many_calls_keep_the_replicas_busy_and_how_often_to_report(
+def test_report_returns_target_calls_and_report_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(board_module, "MAX_REPORTS_PER_S", 4)
@@ -88,7 +88,7 @@ class Operator:
         return task
 
 
-def test_a_command_reaches_all_workers_of_its_pipeline_until_they_have_answered() -> None:
+def test_command_reaches_every_worker_until_answered() -> None:
     async def play() -> None:
         operator = Operator()
         for replica, name in (("r1", "p"), ("r2", "p"), ("r3", "q")):

@@ -71,9 +71,7 @@ def test_auto_is_what_the_cluster_has(cluster: Any, node: Any, report: Any, reso
 
 
 @pytest.mark.parametrize(("node", "report"), [(IN_GROUP, None), (IN_GROUP, READ_ONLY), (NODE, OLDER), (NODE, STARTING)])
-def test_a_cluster_that_adds_nodes_by_itself_is_not_asked_for_gpus_that_may_yet_come(
-    cluster: Any, node: Any, report: Any
-) -> None:
+def test_autoscaling_cluster_without_gpu_needs_num_gpus(cluster: Any, node: Any, report: Any) -> None:
     cluster(node, report, CPU=4.0)
     with pytest.raises(ConfigError) as error:
         gpus.num_gpus("m", spec())
@@ -115,9 +113,7 @@ def test_a_replica_whose_gpu_torch_does_not_see_does_not_start(
         ModelReplica._load(spec(source="owner/m"), 1)
 
 
-def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
-    monkeypatch: pytest.MonkeyPatch, reserved: Any
-) -> None:
+def test_check_reserved_passes_with_gpu_seen_or_none_reserved(monkeypatch: pytest.MonkeyPatch, reserved: Any) -> None:
     torch_with(monkeypatch, "12.8", sees=True)
     reserved(GPU=1.0)
     gpus.check_reserved("m")
@@ -126,7 +122,7 @@ def test_a_replica_has_what_it_was_promised_or_was_promised_nothing(
     gpus.check_reserved("m")
 
 
-def test_torch_is_not_imported_before_the_replica_has_said_how_many_threads_it_may_use() -> None:
+def test_app_does_not_import_torch_before_threads_are_set() -> None:
     script = (
         "import sys, labelstream.deploy.app\n"
         "from labelstream.deploy.deployments import gpus, model_replica\n"

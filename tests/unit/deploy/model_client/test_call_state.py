@@ -13,7 +13,7 @@ from tests.support.slow_replica import SlowHandle
 
 
 @pytest.mark.usefixtures("fast")
-def test_work_that_takes_much_longer_than_a_call_may_is_done_once_and_in_one_attempt(
+def test_work_longer_than_timeout_is_done_once_in_one_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ten times `call_timeout_s` of work: with eight parts of it at once, each would be late."""

@@ -148,7 +148,7 @@ def test_a_part_that_runs_by_itself_has_its_time_from_when_it_runs() -> None:
     play(scene)
 
 
-def test_after_a_late_part_the_speed_is_found_anew_and_never_raised_by_it() -> None:
+def test_late_part_resets_speed_and_never_raises_it() -> None:
     async def scene(deadlines: Deadlines) -> None:
         for _ in range(200):
             await part(deadlines, 30_000, 0.01)

@@ -66,7 +66,7 @@ def test_the_next_call_goes_where_one_has_ended() -> None:
     routed(replicas, act)
 
 
-def test_each_caller_spreads_its_own_calls_whatever_it_last_heard_of_others() -> None:
+def test_caller_spreads_own_calls_despite_stale_queue_lengths() -> None:
     replicas = [Replica("quiet"), Replica("was busy", 5)]
 
     async def act(router: LeastOutstandingRequests) -> Counter[str]:

@@ -107,7 +107,7 @@ def test_a_death_for_other_reasons_is_got_over_in_one_call() -> None:
     assert handle.asked == 2
 
 
-def test_calls_that_end_before_the_replicas_are_back_still_find_the_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poison_found_across_call_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 1e6)
     handle = MortalHandle(replicas=1, restart_s=0.4)
     texts = [innocent(i) for i in range(40)]
@@ -133,7 +133,7 @@ def test_replicas_that_die_of_anything_blame_nobody() -> None:
     assert handle.deaths > MAX_DEATHS
 
 
-def test_what_the_model_refuses_was_attempted_when_replicas_died_with_it_too() -> None:
+def test_refused_record_counts_attempts_of_dead_replicas() -> None:
     refused = RecordError(Fault.INFERENCE_FAILED, "ValueError", 2)
 
     def score(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:

@@ -81,7 +81,7 @@ def test_a_model_that_fails_as_a_whole_is_tried_again() -> None:
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_record_on_which_the_model_fails_as_a_whole_is_refused_alone() -> None:
+def test_record_that_fails_whole_model_is_refused_alone() -> None:
     class Broken(FakeHandle):
         def invoke(self, method: str, *args: object) -> object:
             if method != "describe" and holds_poison(args[0]):  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_one_call_carries_a_whole_micro_batch(connect: Connect) -> None:
     assert handle.calls[0][1:] == (2, "one")
 
 
-def test_a_message_of_too_many_tokens_is_refused_and_its_neighbours_are_answered(connect: Connect) -> None:
+def test_message_of_too_many_tokens_is_refused_alone(connect: Connect) -> None:
     handle = FakeHandle()
     answers = connect(handle, max_tokens=4).submit([Request("a b"), Request("a b c"), Request("a")]).result(5)
     assert answers[1] == RecordError(Fault.TOO_LARGE, "5 tokens in 1 sequence; limits.max_tokens_per_message is 4")

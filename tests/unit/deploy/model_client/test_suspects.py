@@ -18,7 +18,7 @@ from tests.support.slow_model import (
 from tests.support.slow_replica import SlowHandle
 
 
-def test_what_depends_on_the_machine_is_forgiven_after_a_while_and_a_death_is_not() -> None:
+def test_timeout_is_forgiven_after_a_while_and_crash_is_not() -> None:
     clock = Clock()
     suspects = Suspects(clock=clock)
     for content, how in ((b"late", Fault.TIMED_OUT), (b"deadly", Fault.CRASHES_MODEL)):

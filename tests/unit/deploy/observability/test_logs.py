@@ -51,7 +51,7 @@ def test_what_failed_comes_along(lines: Callable[[], str]) -> None:
     assert "ValueError: why" in json.loads(lines())["exc_info"]
 
 
-def test_the_level_is_ours_alone_and_setting_up_again_does_not_double(lines: Callable[[], str]) -> None:
+def test_set_up_twice_sets_own_level_and_logs_once(lines: Callable[[], str]) -> None:
     for _ in range(2):
         logs.set_up(LogSettings(level="warning"))
     logging.getLogger("labelstream.workers").info("not this")

@@ -134,7 +134,7 @@ def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecuto
     assert time.monotonic() - started < 0.25  # nothing more fits, so there is nothing to wait for
 
 
-def test_who_is_always_alone_waits_for_nobody_until_there_was_company_again(thread: ThreadPoolExecutor) -> None:
+def test_batcher_skips_delay_after_unbatched_calls(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
     batcher = DynamicBatcher(thread, device.begin, 100, max_delay_s=3_600)
@@ -225,7 +225,7 @@ def overlapping(
     return DynamicBatcher(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
 
 
-def test_the_next_batch_begins_before_the_answers_of_the_one_before_are_waited_for(thread: ThreadPoolExecutor) -> None:
+def test_next_batch_begins_before_previous_is_awaited(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
     futures = [batcher.submit(packed(length), 1) for length in (10, 9, 8)]
     device.done.release(3)

@@ -19,7 +19,7 @@ from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
 from tests.support.pipeline_bench import A, Bench, message, record, run_dry
 
 
-def test_a_condemned_record_is_a_dead_letter_that_nobody_has_looked_into(bench: Bench) -> None:
+def test_condemned_record_is_dead_lettered_undecoded(bench: Bench) -> None:
     progress = bench.source.assignment.get(A)
     assert progress is not None
     progress.condemned = Rejection(Reason.CRASHES_WORKER, Stage.CLASSIFY, "WorkerDeath", "3 workers died", 5)
@@ -125,7 +125,7 @@ def test_a_shifted_answer_never_becomes_a_label(benches: Callable[..., Bench]) -
         ),
     ],
 )
-def test_a_key_or_headers_that_are_too_large_are_a_dead_letter_that_says_so(
+def test_oversized_key_or_headers_are_dead_lettered(
     benches: Callable[..., Bench], more: dict[str, Any], problem: str
 ) -> None:
     bench = benches()

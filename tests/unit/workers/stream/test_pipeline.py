@@ -90,7 +90,7 @@ def test_an_answer_and_its_acknowledgement_go_before_the_next_poll(
     assert bench.source.timeouts_ms == [POLL_MS, POLL_MS]
 
 
-def test_what_is_answered_by_the_end_of_a_poll_goes_before_the_next_one(benches: Callable[..., Bench]) -> None:
+def test_answered_batch_is_produced_before_next_poll(benches: Callable[..., Bench]) -> None:
     bench = benches()
     bench.feed(message("a"))
     bench.pipeline.run_once(True)
@@ -133,7 +133,7 @@ def test_results_of_a_partition_that_was_lost_are_dropped(benches: Callable[...,
     assert bench.source.assignment.committable() == {}
 
 
-def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_the_next_poll(
+def test_revoked_partition_drains_before_next_poll(
     benches: Callable[..., Bench],
 ) -> None:
     bench = benches()
@@ -151,7 +151,7 @@ def test_what_is_in_flight_of_a_partition_that_is_taken_away_is_finished_before_
     assert bench.source.commits == [{A: 0}, {A: 1}]
 
 
-def test_a_partition_that_is_taken_away_is_let_go_when_the_time_is_up(benches: Callable[..., Bench]) -> None:
+def test_revoked_partition_is_released_after_drain_timeout(benches: Callable[..., Bench]) -> None:
     bench = benches(rebalance_drain_s=0.2)
     bench.classifier.gate.clear()
     bench.feed(message("a"))
@@ -178,7 +178,7 @@ def test_a_model_that_never_answers_keeps_the_loop_turning(benches: Callable[...
     assert not bench.pipeline.drained()
 
 
-def test_a_suspect_is_not_read_while_anything_is_in_flight_or_not_committed(bench: Bench) -> None:
+def test_suspect_is_not_read_before_in_flight_is_committed(bench: Bench) -> None:
     bench.classifier.gate.clear()
     bench.feed(message("a"))
     bench.turn_until(lambda: bool(bench.pipeline.in_flight()))

@@ -102,7 +102,7 @@ def test_each_part_is_what_it_says() -> None:
     assert found["produce"]["sum"] >= 4 * HELD_S
 
 
-def test_what_is_done_in_time_waits_for_its_turn_and_no_more_for_the_model() -> None:
+def test_answered_batch_counts_as_waiting_for_turn() -> None:
     """Sums of the other parts have no upper bound here: the machine may be busy. The order of the stamps is certain."""
     slow, fast = Held(), Held()
     calls = [ModelCall("m", [0], [Request("a")], slow), ModelCall("other", [1], [Request("b")], fast)]

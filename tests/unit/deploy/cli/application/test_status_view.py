@@ -66,7 +66,7 @@ class TestStatus:
         assert status_view.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
         assert len(status_view.cells(seen)) == len(status_view.PIPELINE_COLUMNS)
 
-    def test_a_table_has_a_row_for_each_pipeline_and_its_problems_if_asked_for(self) -> None:
+    def test_table_has_row_per_pipeline_and_optional_problems(self) -> None:
         pipelines = status_view.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
 
         def rows(with_problems: bool) -> list[list[str]]:

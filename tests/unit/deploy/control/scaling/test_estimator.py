@@ -40,7 +40,7 @@ def test_partitions_that_are_new_have_not_just_arrived() -> None:
     assert found.arrival_per_s == pytest.approx(10)
 
 
-def test_what_came_while_no_broker_answered_is_spread_over_that_time() -> None:
+def test_arrivals_during_outage_are_averaged_over_it() -> None:
     gone = [readings(at, None) for at in range(1, 60)]
     found = see_all(readings(0, {0: 0}), *gone, readings(60, {0: 6_000}, {0: 6_000})).pipelines["p"]
     assert found.arrival_per_s == pytest.approx(100)
@@ -94,7 +94,7 @@ def test_only_full_batches_show_that_a_replica_has_become_slower() -> None:
     assert speed(*busy, *working(60, 60, 2_000, 1_000, done)) == pytest.approx(2_000, rel=0.05)
 
 
-def test_before_it_has_had_to_a_replica_can_do_what_it_found_of_itself() -> None:
+def test_initial_capacity_is_startup_measurement() -> None:
     assert speed(readings(0, {0: 0}, replicas={"a": ReplicaCounts(0, 0.0, measured=700.0)})) == 700
 
 

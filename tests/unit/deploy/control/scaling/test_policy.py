@@ -59,7 +59,7 @@ def test_a_backlog_is_gone_in_time() -> None:
     assert needed <= left / 30_000 + 2
 
 
-def test_no_more_are_asked_for_while_those_asked_for_are_on_their_way() -> None:
+def test_policy_asks_no_more_while_replicas_are_starting() -> None:
     made, most = Policy(rules(), {"model-m": 2}), list[int]()
     for at in range(50):
         backlog = 1_200_000 + 3_000 * at  # 5,000/s come, 2,000/s are done
@@ -122,7 +122,7 @@ def test_an_unknown_speed_asks_for_one_to_measure() -> None:
     assert Policy(rules(), {"model-m": 4}).decide(seen(0, pipeline(lag=10**6), 4, speed=None)).models["m"] == 4
 
 
-def test_more_replicas_than_the_partitions_can_feed_are_not_asked_for() -> None:
+def test_policy_caps_replicas_at_what_partitions_feed() -> None:
     skewed = pipeline(arrival=2_000, lag={0: 3_000_000, **dict.fromkeys(range(1, 24), 100)})
     decision = settled(skewed)
     assert decision.models["m"] <= 8  # 2 workers' 4 calls each: that partition's, and one for the rest
@@ -192,7 +192,7 @@ def test_two_pipelines_share_a_model() -> None:
     assert Policy(both, {"model-m": 1}).decide(what).models["m"] == 9
 
 
-def test_more_replicas_than_the_workers_cores_can_feed_are_not_asked_for() -> None:
+def test_policy_caps_replicas_at_what_worker_cores_feed() -> None:
     """One partition's worker does 5,000 messages/s, which is what five replicas do, however many calls it may hold."""
     skewed = pipeline(arrival=2_000, lag={0: 3_000_000, **dict.fromkeys(range(1, 24), 100)}, worker_per_s=5_000)
     made, decision = Policy(rules(calls=64), {"model-m": 1}), None

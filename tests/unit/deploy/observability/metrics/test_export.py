@@ -29,7 +29,7 @@ class Recorded:
             self._values[key] = value + (self._values.get(key, 0) if self._kind == "counter" else 0)
 
 
-def test_counters_grow_by_the_difference_and_are_there_before_they_do() -> None:
+def test_counter_starts_at_zero_and_grows_by_difference() -> None:
     found = Recorded()
     exporter = Exporter(found.make)
     for value in (0, 3, 3, 10):

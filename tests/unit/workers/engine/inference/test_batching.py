@@ -104,7 +104,7 @@ def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
 
 @given(lengths=LENGTHS, budget=st.integers(1, 2_000))
 @settings(deadline=None, derandomize=True)
-def test_a_plan_without_padding_covers_each_row_once_within_the_budget(lengths: list[int], budget: int) -> None:
+def test_unpadded_plan_covers_each_row_once_within_budget(lengths: list[int], budget: int) -> None:
     batches = plan_packed(np.array(lengths, np.int32), budget)
     assert [row for batch in batches for row in batch.tolist()] == list(range(len(lengths)))
     sums = [sum(lengths[row] for row in batch) for batch in batches]

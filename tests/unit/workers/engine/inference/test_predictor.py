@@ -291,7 +291,7 @@ def test_a_pairs_type_ids_may_be_of_any_size(kind: int, caplog: pytest.LogCaptur
     assert "type_vocab_size in config.json is 2" in scored.errors[1].message
 
 
-def test_a_model_that_takes_none_of_its_tasks_texts_is_an_error_at_start() -> None:
+def test_predictor_refuses_model_that_takes_no_text() -> None:
     backend = FakeBackend()
     backend.type_vocab_size = 1
     zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))

@@ -33,7 +33,7 @@ def test_scores_are_float32_also_of_half_logits() -> None:
     assert scored.scores[0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_all_scores_come_in_the_order_of_the_ids_where_they_are_not_ranked() -> None:
+def test_unranked_scores_are_in_label_order() -> None:
     scored = score(torch.tensor([[1.0, 3.0, 2.0]]), Activation.NONE, None)
     assert scored.label_ids is None
     assert scored.scores.tolist() == [[1.0, 3.0, 2.0]]

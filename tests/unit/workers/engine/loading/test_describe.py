@@ -215,7 +215,7 @@ def test_a_label2id_that_is_wrong_is_named(label2id: Any, problem: str) -> None:
         labelled(ENTAILS, label2id, "zero-shot-classification")
 
 
-def test_whatever_fails_while_a_model_is_described_is_the_models_error() -> None:
+def test_describe_failure_is_model_error() -> None:
     config: Any = SimpleNamespace(id2label={0: "a", "x": "b"}, num_labels=2, problem_type=None)
     for broken in (SimpleNamespace(), config):
         with pytest.raises(ModelError, match=r"m: its config\.json and tokenizer cannot be read .* save"):

@@ -187,7 +187,7 @@ def test_the_table_of_type_ids_bounds_what_the_model_is_given(
     assert load(str(model_folder(family)), ModelOptions(device="cpu"))[1].type_vocab_size == size
 
 
-def test_a_table_of_more_type_ids_than_a_byte_tells_apart_is_used_up_to_there(tmp_path: Path) -> None:
+def test_type_vocab_larger_than_a_byte_is_capped(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", type_vocab_size=300)
     assert load(str(folder), ModelOptions(device="cpu"))[1].type_vocab_size == 255
 

@@ -79,7 +79,7 @@ def test_nothing_left_to_run_needs_no_model() -> None:
     assert isinstance(error, RecordError)
 
 
-def test_a_text_without_a_token_is_refused_where_no_special_tokens_are_added() -> None:
+def test_text_without_tokens_is_refused() -> None:
     bare = Tokenizer(models.WordLevel({"good": 0, "?": 1}, unk_token="?"))
     bare.pre_tokenizer = pre_tokenizers.Whitespace()
     description = replace(DESCRIPTION, tokenizer_json=bare.to_str())

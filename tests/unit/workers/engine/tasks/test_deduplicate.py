@@ -64,7 +64,7 @@ def ask(task: Deduplicating, asked: Sequence[Request]) -> list[Answer]:
 
 
 @given(st.lists(requests))
-def test_each_different_request_is_asked_once_and_every_one_is_answered(asked: list[Request]) -> None:
+def test_duplicate_requests_run_once_and_are_all_answered(asked: list[Request]) -> None:
     echo = Echo()
     assert ask(Deduplicating(echo), asked) == [echoed(request) for request in asked]
     assert echo.asked == list(dict.fromkeys(asked))

@@ -61,7 +61,7 @@ def test_any_text(folders: Folders, bert: Engine, parts: list[str]) -> None:
         assert_same(folders("bert"), [text], [answer])
 
 
-def test_each_request_gets_its_own_number_of_tokens_and_its_own_refusal(bert: Engine) -> None:
+def test_each_request_gets_its_own_top_k_and_refusal(bert: Engine) -> None:
     requests = [
         Request("a [MASK]", top_k=2),
         Request("no mask"),

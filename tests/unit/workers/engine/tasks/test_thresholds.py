@@ -81,7 +81,7 @@ def test_what_is_accepted_is_what_reaches_the_threshold(scores: list[float], thr
     assert set(decided.accepted or ()) == reached <= set(decided.labels)
 
 
-def test_a_model_of_independent_labels_accepts_by_the_scores_of_all(tmp_path: Path) -> None:
+def test_multi_label_accepts_by_all_scores(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", labels=LABELS, problem_type="multi_label_classification")
     requests = [Request(text) for text in TEXTS]
     with Engine.load(str(folder), top_k=None, **PLAIN) as engine:

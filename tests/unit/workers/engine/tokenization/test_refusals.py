@@ -72,7 +72,7 @@ def test_what_ends_the_program_goes_through(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("task", ["zero-shot", "fill-mask"])
-def test_nothing_is_read_twice_for_a_neighbour_that_is_not_answered(task: str) -> None:
+def test_rejected_request_does_not_retokenize_neighbours(task: str) -> None:
     made = task_for(TASKS[task])
     spy = asked(made)
     bad = Request("no mask") if task == "fill-mask" else Request("good", candidate_labels=("x " * 30,))

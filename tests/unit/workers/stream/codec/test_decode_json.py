@@ -228,7 +228,7 @@ NAMES = b",".join(b'"%d":{}' % number for number in range(30_000))
     ],
     ids=["list", "keys", "unknown", "odd", "deep", "wide"],
 )
-def test_what_is_held_of_a_message_is_a_small_multiple_of_its_bytes(value: bytes) -> None:
+def test_decoded_message_memory_is_bounded_by_its_bytes(value: bytes) -> None:
     """A tree of metadata or of unknown fields takes 15 to 27 times its bytes, a text in Python 4 times at most."""
     assert held_of(value) < 4.1 * len(value) + 10_000
 

@@ -150,7 +150,7 @@ def test_what_the_schema_refuses_is_refused(wrong: dict[str, Any]) -> None:
     encode_result("p", record(), message(), "m", GOOD, NOW)
 
 
-def test_a_time_without_a_zone_is_refused_and_so_is_a_record_without_a_time() -> None:
+def test_encode_refuses_naive_time_and_missing_timestamp() -> None:
     with pytest.raises(ValueError, match="timezone"):
         encode_result("p", record(), message(), "m", GOOD, NOW.replace(tzinfo=None))
     with pytest.raises(TypeError):

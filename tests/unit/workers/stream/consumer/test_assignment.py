@@ -25,7 +25,7 @@ def test_only_what_is_done_is_committable() -> None:
     assert owned.committable() == {A: 20}
 
 
-def test_a_partition_that_is_taken_away_may_be_finished_until_it_is_let_go() -> None:
+def test_revoked_partition_may_finish_until_released() -> None:
     owned = PartitionAssignment()
     owned.on_partitions_assigned([A, B])
     progress = owned.get(A)

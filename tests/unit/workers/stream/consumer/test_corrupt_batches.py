@@ -119,7 +119,7 @@ def taken(consumer: Any, most: int = 100) -> dict[TopicPartition, list[int]]:
     return {partition: [record.offset for record in found] for partition, found in records.items()}
 
 
-def test_a_partition_that_was_paused_in_mid_batch_goes_on_while_others_flow(consumer: Any) -> None:
+def test_partition_paused_in_mid_batch_resumes_beside_others(consumer: Any) -> None:
     """Hazard: what is left of its batch waits for an empty slot, in which the other's spent records stay."""
     Fetching(consumer)
     fetched(consumer, A, 0)

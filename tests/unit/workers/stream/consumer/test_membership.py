@@ -47,9 +47,7 @@ def joined(consumer: Any) -> None:
     consumer._coordinator._joined_subscription = {"in"}
 
 
-def test_what_was_held_before_the_membership_was_lost_may_not_be_held_after_it(
-    source: RecordSource, consumer: Any
-) -> None:
+def test_pre_loss_assignment_is_stale_after_rejoin(source: RecordSource, consumer: Any) -> None:
     """Hazard: a member that is counted out while it joins again is not told, and goes on where it stood."""
     source.poll(0, paused=False)
     consumer._coordinator.reset_generation()
@@ -58,7 +56,7 @@ def test_what_was_held_before_the_membership_was_lost_may_not_be_held_after_it(
         source.poll(0, paused=False)
 
 
-def test_a_lost_membership_that_was_told_is_over_with_the_next_assignment(source: RecordSource, consumer: Any) -> None:
+def test_reported_membership_loss_ends_with_next_assignment(source: RecordSource, consumer: Any) -> None:
     consumer._coordinator.reset_generation()
     source.assignment.on_partitions_lost({A})
     source.assignment.on_partitions_assigned({A})
@@ -72,7 +70,7 @@ def test_while_it_joins_again_nothing_is_decided(source: RecordSource, consumer:
     assert source.poll(0, paused=False) == []
 
 
-def test_nothing_of_before_is_committed_in_a_generation_that_came_after(source: RecordSource, consumer: Any) -> None:
+def test_old_progress_is_not_committed_in_new_generation(source: RecordSource, consumer: Any) -> None:
     """Hazard: a join that is under way has its new generation already, while what is held is still the old."""
     coordinator = consumer._coordinator
     coordinator._generation = Generation(1, "me", "cooperative-sticky")

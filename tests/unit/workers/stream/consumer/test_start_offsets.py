@@ -74,7 +74,7 @@ def test_the_others_wait_for_it() -> None:
 
 
 @pytest.mark.parametrize("start_from", ["earliest", "latest"])
-def test_one_offset_in_the_topic_is_enough_to_start_at_the_beginning(start_from: str) -> None:
+def test_one_committed_offset_starts_others_at_beginning(start_from: str) -> None:
     group = Group({P2}, {P0: 55})
     assert starting(group, start_from).begin([P2]) == {P2: 40}
     assert group.offsets == {P0: 55, P2: 40}

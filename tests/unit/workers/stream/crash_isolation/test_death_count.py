@@ -36,7 +36,7 @@ def test_what_others_have_written_tells_nothing(text: str) -> None:
     assert read(text) == ("", CrashHistory())
 
 
-def test_what_is_read_never_asks_for_more_than_a_worker_has_in_flight() -> None:
+def test_read_note_is_capped_at_free_records() -> None:
     assert read("labelstream:1;by=ab;lives=1;records=999999999;alone=0")[1].records == FREE_RECORDS
 
 

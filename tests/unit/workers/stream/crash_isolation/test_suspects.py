@@ -154,7 +154,7 @@ def test_whoever_kills_is_found_and_nobody_else_is_buried(partitions: int, recor
     assert world.answered == world.all_records() - poison
 
 
-def test_one_culprit_among_eight_suspects_costs_few_lives_and_the_others_get_on_meanwhile() -> None:
+def test_one_culprit_of_eight_costs_few_deaths_and_others_progress() -> None:
     world = World(8, 2_000, {(5, 3)})
     with dies():
         live(Worker(world))
@@ -213,7 +213,7 @@ def test_an_end_in_order_accuses_nobody(turns: int, lost: int, answer: bool) -> 
         assert world.evidence(partition.partition) == (evidence if now == offset else CrashHistory())
 
 
-def test_a_stream_that_is_started_anew_in_the_same_process_is_no_death() -> None:
+def test_stream_restart_in_same_process_is_no_death() -> None:
     world, lives = World(1, 500, {(0, 5)}), Lives()
     with dies():
         live(Worker(world))
@@ -239,7 +239,7 @@ def test_nothing_is_read_before_it_is_noted() -> None:
     live(worker)
 
 
-def test_a_suspect_whose_records_do_not_come_holds_nobody_back_for_long() -> None:
+def test_silent_suspect_does_not_hold_others_back() -> None:
     world = World(2, 400, {(1, 5)})
     with dies():
         live(Worker(world))
@@ -259,7 +259,7 @@ def test_a_suspect_whose_records_do_not_come_holds_nobody_back_for_long() -> Non
     assert world.answered == world.all_records()
 
 
-def test_a_record_that_waits_for_the_model_is_not_accused_until_it_goes_on() -> None:
+def test_record_waiting_for_model_is_not_suspected() -> None:
     world = World(1, 50, {(0, 0)})
     for _ in range(2):
         with dies():
@@ -276,7 +276,7 @@ def test_a_record_that_waits_for_the_model_is_not_accused_until_it_goes_on() -> 
     assert world.evidence() == CrashHistory(3, 1, 1)
 
 
-def test_what_is_told_of_a_record_that_is_gone_is_not_told_of_the_next_one() -> None:
+def test_verdict_of_deleted_record_spares_next_record() -> None:
     world = World(1, 50, {(0, 0)})
     for _ in range(5):
         with dies():

@@ -9,7 +9,7 @@ from labelstream.workers.errors import StreamError
 from tests.support.pipeline_bench import A, Bench, message, run_dry, turns
 
 
-def test_the_first_progress_of_a_noted_partition_is_committed_at_once(bench: Bench) -> None:
+def test_first_progress_of_noted_partition_commits_at_once(bench: Bench) -> None:
     turns(bench, 1)  # with the first commit of the interval
     progress = bench.source.assignment.get(A)
     assert progress is not None

@@ -58,7 +58,7 @@ def test_a_transaction_ends_by_count_too(benches: Callable[..., Bench]) -> None:
     assert bench.offsets() == [{A: 2}]
 
 
-def test_a_transaction_ends_by_bytes_too_and_what_waits_for_its_commit_is_in_flight(
+def test_transaction_ends_by_bytes_and_uncommitted_is_in_flight(
     benches: Callable[..., Bench],
 ) -> None:
     """The limit is 1 MiB, and a message has 200 KB: the third is over the half of it."""
@@ -185,9 +185,7 @@ def test_of_lost_partitions_nothing_is_waited_for(benches: Callable[..., Bench])
 
 
 @pytest.mark.parametrize("took_effect", [True, False])
-def test_of_a_commit_without_an_end_the_groups_offsets_tell_what_became_of_it(
-    benches: Callable[..., Bench], took_effect: bool
-) -> None:
+def test_group_offsets_tell_outcome_of_commit_timeout(benches: Callable[..., Bench], took_effect: bool) -> None:
     """Hazard: commit_transaction waits without a limit, and its outcome is unknown then."""
     bench = benches(commit_timeout_s=0.2)
     stuck, asked = threading.Event(), []
@@ -212,7 +210,7 @@ def test_of_a_commit_without_an_end_the_groups_offsets_tell_what_became_of_it(
     assert [producer.closed for producer in bench.broker.producers] == [True, False]
 
 
-def test_as_long_as_the_groups_offsets_are_not_told_nothing_goes_on(benches: Callable[..., Bench]) -> None:
+def test_unknown_commit_outcome_stops_progress(benches: Callable[..., Bench]) -> None:
     bench = benches()
     bench.source.group, bench.broker.fail_commit = None, [KafkaError("who knows")]
     bench.feed(message("a"))
@@ -280,7 +278,7 @@ def test_lost_partitions_are_not_sent_again(benches: Callable[..., Bench]) -> No
     assert bench.broker.committed == []
 
 
-def test_partitions_that_are_taken_away_are_committed_before_the_next_poll(benches: Callable[..., Bench]) -> None:
+def test_revoked_partition_commits_before_next_poll(benches: Callable[..., Bench]) -> None:
     bench = benches(transaction_interval_ms=60_000)
     bench.feed(message("a"))
     bench.turn_until(lambda: "send" in bench.broker.calls)
@@ -309,7 +307,7 @@ def test_a_fenced_send_is_no_ordinary_failure(benches: Callable[..., Bench]) -> 
         bench.turn_for(1)
 
 
-def test_a_result_that_the_broker_refuses_becomes_a_dead_letter_in_a_transaction_of_its_neighbours(
+def test_oversized_result_is_dead_lettered_in_same_transaction(
     benches: Callable[..., Bench],
 ) -> None:
     bench = benches()

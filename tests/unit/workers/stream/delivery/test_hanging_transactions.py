@@ -83,7 +83,7 @@ def closed(transactional_id: str = "g-1", state: str = "CompleteAbort", producer
     return Listing(transactional_id, producer_id, Named(state))
 
 
-def test_what_is_open_though_its_coordinator_has_closed_it_is_ended(look: Any, ended: list[str]) -> None:
+def test_hanging_transaction_closed_at_coordinator_is_ended(look: Any, ended: list[str]) -> None:
     admin = FakeAdmin([[Producer(7, 5), Producer(8, -1)]], [closed(), closed("g-2", producer_id=8)])
     assert look(admin).end() == ended == ["g-1"]
 

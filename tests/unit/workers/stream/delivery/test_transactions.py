@@ -10,7 +10,7 @@ from tests.support.pipeline_bench import message
 from tests.support.transactions_bench import Bench, PaperProducer
 
 
-def test_a_transaction_that_cannot_end_in_time_is_aborted_and_sent_again_in_smaller_ones(
+def test_unacknowledged_transaction_is_aborted_and_resent_smaller(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(commit_timeout_s=0.3)

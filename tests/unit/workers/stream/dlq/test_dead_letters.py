@@ -81,7 +81,7 @@ def test_a_key_of_ours_does_not_come_back() -> None:
 
 
 @pytest.mark.parametrize("max_bytes", [0, 1 << 20])
-def test_a_record_that_could_not_be_read_goes_to_a_compacted_topic_too(max_bytes: int) -> None:
+def test_unreadable_record_fits_compacted_dead_letter_topic(max_bytes: int) -> None:
     unread = record(Unread(Reason.INVALID_RECORD, "its lengths lie"), key=None)
     found = encode_dead_letter(unread, REJECTION, max_bytes, keyed=True)
     assert (found.key, found.value) == (b"in-1-7", b"")

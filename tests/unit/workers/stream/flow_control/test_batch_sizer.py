@@ -47,7 +47,7 @@ def test_what_is_in_flight_fits_the_drain(clock: Clock) -> None:
     assert 10 * size / 100 <= 2.5
 
 
-def test_more_in_flight_makes_micro_batches_smaller_where_the_drain_is_short(clock: Clock) -> None:
+def test_batch_size_shrinks_with_in_flight_under_short_drain(clock: Clock) -> None:
     pace = BatchSizer(512, max_in_flight=4, in_flight_s=15)
     assert run(pace, clock, per_s=200) == 400
     pace.max_in_flight = 60

@@ -115,7 +115,7 @@ def test_the_breakers_time_is_not_the_models(make: Callable[..., Bench]) -> None
     assert bench.stats.snapshot()["stages"]["wait"]["sum"] >= 0.05
 
 
-def test_what_would_trip_the_breaker_is_not_sent_and_nothing_behind_it_is(make: Callable[..., Bench]) -> None:
+def test_open_breaker_holds_batch_and_successors(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.feed(GOOD)
     bench.feed(POISON, POISON, POISON, GOOD, first=1)
@@ -212,7 +212,7 @@ def test_a_stop_does_not_wait_for_what_is_held(make: Callable[..., Bench]) -> No
     assert done(bench) == 1
 
 
-def test_partitions_that_are_taken_away_do_not_wait_for_what_is_held(make: Callable[..., Bench]) -> None:
+def test_revoked_partition_does_not_wait_for_held_batch(make: Callable[..., Bench]) -> None:
     bench = make(rebalance_drain_s=100)
     bench.feed(GOOD)
     bench.feed(*[POISON] * 4, first=1)

@@ -29,7 +29,7 @@ def test_what_does_not_fit_waits_with_all_that_follows_it() -> None:
     assert (room.taken, room.full) == (10, True)
 
 
-def test_a_first_record_may_weigh_more_than_the_turn_but_not_than_the_budget() -> None:
+def test_first_record_may_exceed_turn_but_not_budget() -> None:
     budget = Budget(64 * MIB)
     room = budget.room(in_flight=4 * MIB)
     assert room.takes(60 * MIB)

@@ -9,9 +9,7 @@ from labelstream.workers.stream.pipeline import POLL_MS
 from tests.support.pipeline_bench import Bench, message
 
 
-def test_the_next_poll_follows_at_once_on_a_full_one_and_soon_on_any_that_brings_something(
-    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_poll_delay_depends_on_last_poll_size(benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.BUSY_WAIT_S", 10)
     monkeypatch.setattr("labelstream.workers.stream.flow_control.poll_timer.PARTIAL_WAIT_S", 10)
     bench = benches(max_poll_records=2)

@@ -149,7 +149,7 @@ def test_a_closed_producer_takes_nothing() -> None:
     assert found(producer) == {}
 
 
-def test_a_partition_is_in_the_transaction_before_its_records_are_there() -> None:
+def test_partition_joins_transaction_before_its_records() -> None:
     producer = producing()
     seen: list[tuple[TopicPartition, int]] = []
     producer._transaction_manager = SimpleNamespace(

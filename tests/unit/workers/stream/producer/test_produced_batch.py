@@ -31,7 +31,7 @@ def offsets(*shipments: ProducedBatch, same_partition: bool = False) -> list[int
     return sorted(offset for _, (_, _, offset) in acknowledged(shipments, same_partition))
 
 
-def test_what_was_taken_behind_a_refused_record_of_its_key_goes_again() -> None:
+def test_records_behind_refused_one_of_same_key_are_resent() -> None:
     first = shipment((0, b"a", True), (1, b"b", False), (2, None, False), (3, b"a", True))
     second = shipment((4, b"b", True), (5, b"c", True), (6, None, True))
     assert offsets(first, second) == [0, 3, 5, 6]

@@ -21,7 +21,7 @@ from labelstream.workers.stream.producer.producers import (
 from tests.support.fakes import UNREACHABLE
 
 
-def test_a_producer_that_cannot_be_closed_in_order_is_ended_by_force() -> None:
+def test_producer_is_force_closed_after_failed_close() -> None:
     """Hazard: close raises when records are left after its timeout, and its thread goes on sending them."""
     forced, joined = threading.Event(), []
 
@@ -79,7 +79,7 @@ def test_nobody_spins_while_a_broker_takes_nothing() -> None:
     end(producer, 0)
 
 
-def test_what_is_on_its_way_when_a_record_is_refused_is_the_brokers_to_answer() -> None:
+def test_in_flight_batch_awaits_broker_after_refused_record() -> None:
     """Hazard: the client fails it at once, the broker takes it all the same, and it would be sent twice."""
     producer = KafkaProducer(**UNREACHABLE)
     let_the_broker_answer(producer)

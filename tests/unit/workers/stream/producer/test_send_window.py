@@ -104,7 +104,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_what_is_unacknowledged_stays_below_its_bound_and_polls_pause(request: pytest.FixtureRequest) -> None:
+def test_unacknowledged_bytes_stay_bounded_and_polls_pause(request: pytest.FixtureRequest) -> None:
     bench = Bench(max_in_flight=4)
     request.addfinalizer(bench.classifier.close)
     bench.producer.hold = True
@@ -130,7 +130,7 @@ def acknowledge(bench: Bench) -> bool:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_transaction_is_no_larger_than_what_the_brokers_take_in_a_moment(request: pytest.FixtureRequest) -> None:
+def test_transaction_is_no_larger_than_send_window(request: pytest.FixtureRequest) -> None:
     bench = Transactions(transaction_interval_ms=60_000)
     request.addfinalizer(bench.classifier.close)
     bench.feed(*[message("a") for _ in range(40)])

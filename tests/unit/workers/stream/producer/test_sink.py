@@ -18,7 +18,7 @@ def test_a_result_too_large_is_a_dead_letter(benches: Callable[..., Bench]) -> N
     assert bench.source.commits[-1] == {A: 2}
 
 
-def test_what_the_broker_refuses_is_sent_again_record_by_record_and_its_neighbours_with_it(
+def test_refused_record_is_resent_one_by_one_with_neighbours(
     benches: Callable[..., Bench],
 ) -> None:
     bench = benches()

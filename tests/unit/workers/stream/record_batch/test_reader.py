@@ -147,7 +147,7 @@ def test_a_record_whose_lengths_lie_costs_itself_alone(lie: bytes, codec: int) -
 
 
 @pytest.mark.parametrize("rest", [b"", b"\xff", varint(-3), varint(5_000) + b"x"])
-def test_a_batch_that_cannot_be_read_on_is_so_many_records_as_it_counts(rest: bytes) -> None:
+def test_unreadable_batch_rest_is_as_many_records_as_counted(rest: bytes) -> None:
     found = between([record(0, b"zero"), rest], 4, count=4)
     assert reasons(found) == [b"zero", *[Reason.INVALID_RECORD] * 3]
 
@@ -282,7 +282,7 @@ def test_an_old_message_that_lies_costs_itself_alone() -> None:
     assert reasons(found) == [b"0", Reason.INVALID_RECORD, Reason.INVALID_RECORD, b"3"]
 
 
-def test_an_old_set_that_cannot_be_read_is_all_offsets_up_to_its_own() -> None:
+def test_unreadable_legacy_set_is_all_offsets_up_to_its_own() -> None:
     log = message(10, b"no gzip", attributes=1) + message_set([message(0, bytes(2 * MIB))], 12, 1) + batch(AFTER, 13)
     found, position = read(log, at=8)
     assert [(kept.offset, reason) for kept, reason in zip(found, reasons(found), strict=True)] == [

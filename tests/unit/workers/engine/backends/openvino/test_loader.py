@@ -224,9 +224,7 @@ def test_ids_outside_of_its_table_do_not_crash_it(model_folder: Folders) -> None
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_a_pair_whose_type_ids_the_model_has_no_place_for_is_a_record_error(
-    tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_pair_beyond_type_vocab_is_record_error(tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture) -> None:
     folder = with_typed_pairs(build(tmp_path / "model", "roberta"))
     requests = [Request("good"), Request("good", text_pair="not bad"), Request("fine")]
     with Engine.load(str(folder), device="cpu", dtype="float32", backend=backend) as engine:

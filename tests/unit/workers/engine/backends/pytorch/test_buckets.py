@@ -10,7 +10,7 @@ LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 
 
 @given(lengths=LENGTHS)
-def test_blocks_are_all_queries_once_each_with_the_keys_of_its_sequence(lengths: np.ndarray) -> None:
+def test_blocks_cover_each_query_once_with_its_keys(lengths: np.ndarray) -> None:
     blocks = blocks_of(lengths)
     assert len(blocks.key_counts) == count_blocks(lengths) == len(blocks.query_ends) - 1 == len(blocks.key_starts) - 1
     assert blocks.query_ends[0] == 0
@@ -27,7 +27,7 @@ def test_blocks_are_all_queries_once_each_with_the_keys_of_its_sequence(lengths:
 
 @given(lengths=LENGTHS, budget=st.sampled_from([16, 500, 4_096, 16_384, 100_000]))
 @settings(deadline=None)
-def test_a_batch_runs_in_a_shape_that_is_recorded_and_not_much_larger(lengths: np.ndarray, budget: int) -> None:
+def test_fitting_shape_is_recorded_and_little_larger(lengths: np.ndarray, budget: int) -> None:
     shapes, tokens, blocks = ShapeBuckets(budget), int(lengths.sum()), count_blocks(lengths)
     shape = shapes.fitting(tokens, blocks)
     if shape is None:

@@ -55,9 +55,7 @@ def test_recorded_shapes_answer_as_the_pipeline_does(model_folder: Folders, reco
         assert recorder.replays >= before + 4
 
 
-def test_everything_is_recorded_before_the_first_call_and_nothing_after(
-    model_folder: Folders, recorder: Recorder
-) -> None:
+def test_all_graphs_are_recorded_before_first_call(model_folder: Folders, recorder: Recorder) -> None:
     with load(model_folder("bert"), top_k=None) as engine:
         recorded = recorder.calls
         assert recorded == 3  # of 64, 128 and 256 tokens

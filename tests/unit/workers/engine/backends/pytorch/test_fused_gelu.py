@@ -54,7 +54,7 @@ def test_what_gives_something_else_stays(
     ("device", "dtype", "fused", "cudnn"),
     [("cuda", torch.bfloat16, 2, False), ("cuda", torch.float32, 0, False), ("cpu", torch.float32, 0, True)],
 )
-def test_a_gpu_gets_it_in_half_precision_and_never_cudnns_attention(
+def test_gpu_in_half_precision_fuses_gelu_without_cudnn_sdp(
     model_folder: Folders, device: str, dtype: torch.dtype, fused: int, cudnn: bool
 ) -> None:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"), dtype=dtype)

@@ -111,7 +111,7 @@ def test_a_family_with_a_bias_by_distance_is_padded_and_says_so(
 
 
 @pytest.mark.parametrize("what", ["wrong", "raises", "nan"])
-def test_a_model_that_answers_differently_without_padding_is_padded(
+def test_model_that_differs_unpadded_is_padded(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     def broken(*arguments: Any) -> torch.Tensor:
@@ -189,7 +189,7 @@ class OnGpu:
         return self._tensor.transpose(*dims)
 
 
-def test_no_mask_is_made_where_nothing_is_padded_even_while_a_graph_is_captured(
+def test_no_mask_is_made_without_padding_even_in_graph_capture(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *_: True)  # as under capture
@@ -237,7 +237,7 @@ def test_what_asks_for_another_attention_is_padded(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("family", WITHOUT)
-def test_a_sequence_shifted_by_one_token_is_noticed_in_half_precision(
+def test_self_check_notices_shift_by_one_token_in_half(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     def shifted(lengths: np.ndarray) -> dict[str, np.ndarray]:
