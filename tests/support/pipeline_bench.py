@@ -183,7 +183,7 @@ class Bench:
         delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
         self.pipeline = Pipeline(
             self.settings,
-            self.source,
+            self.source,  # type: ignore[arg-type]
             delivery,  # type: ignore[arg-type]
             classifiers or {"m": self.classifier},
             self.stats,

@@ -157,7 +157,7 @@ class Bench:
         sink = ResultSink("p", self.settings, self.producer, TopicLimits())
         self.delivery = ExactlyOnce(
             self.settings,
-            self.source,
+            self.source,  # type: ignore[arg-type]
             sink,
             self.producer,
             self.stats,  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ class Bench:
         )
         self.pipeline = Pipeline(
             self.settings,
-            self.source,
+            self.source,  # type: ignore[arg-type]
             self.delivery,  # type: ignore[arg-type]
             {"m": self.classifier},
             self.stats,
