@@ -1,1 +1,1 @@
-"""How a worker calls a model, retries, and isolates a poison record."""
+"""How a worker calls a model, retries, and finds the record that kills replicas."""

@@ -1,1 +1,1 @@
-"""One worker, its loop, and what travels in it."""
+"""One worker, its loop and its restarts (`worker.py`), and what travels in it."""

@@ -1,1 +1,1 @@
-"""Bytes to messages, answers to bytes; no Kafka client."""
+"""Bytes to messages, or the reason why not (`decode*.py`); answers and dead letters to records (`encode*.py`)."""

@@ -1,4 +1,4 @@
-"""Why a record gets no result, told by whoever finds out."""
+"""The types of a refusal; its reason is chosen in decode.py, decode_json.py and stream/batch.py."""
 
 from typing import NamedTuple
 

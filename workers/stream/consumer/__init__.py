@@ -1,1 +1,1 @@
-"""Records in: which partitions are ours, where reading starts, and how far each is done."""
+"""Records in, offsets out: which partitions are ours, where reading starts, and the commit of what is done."""

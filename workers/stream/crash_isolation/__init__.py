@@ -1,1 +1,1 @@
-"""Records that may have killed earlier workers are found, and then refused."""
+"""Finds the record that kills workers, and refuses it."""

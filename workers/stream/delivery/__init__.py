@@ -1,1 +1,1 @@
-"""When what was produced counts as done: at least once or exactly once."""
+"""When what was produced counts as done and its offsets are committed: at least once or exactly once."""

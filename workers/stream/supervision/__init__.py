@@ -1,1 +1,1 @@
-"""Is the worker healthy, what does an operator want, when does it restart?"""
+"""For the worker's loop: is it healthy, what does an operator want, how long to wait before a restart?"""
