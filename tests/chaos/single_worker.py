@@ -8,8 +8,8 @@ from typing import Any
 
 from labelstream.workers import failpoints
 from labelstream.workers.config_file import load_settings
-from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.sink import ProducedBatch
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.chaos.inject import Injector

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import islice
 
-from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 
 

@@ -21,7 +21,6 @@ from labelstream.workers import failpoints, tracing
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import MicroBatch, ModelCall, make_calls, make_items
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery.base import Delivery
@@ -31,6 +30,7 @@ from labelstream.workers.stream.flow_control.failure_window import FailureRateWi
 from labelstream.workers.stream.flow_control.poll_budget import Budget, PollBudget
 from labelstream.workers.stream.flow_control.poll_timer import BUSY_WAIT_S, PollTimer
 from labelstream.workers.stream.in_flight import InFlight
+from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, make_calls, make_items
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from labelstream.workers import failpoints
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
 from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink

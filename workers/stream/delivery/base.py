@@ -6,7 +6,7 @@ from typing import Protocol
 
 from labelstream.workers import tracing
 from labelstream.workers.errors import RecordRefused, StreamError
-from labelstream.workers.stream.batch import MicroBatch
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 from labelstream.workers.stream.stats import Stats
 

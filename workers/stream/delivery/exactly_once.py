@@ -7,11 +7,11 @@ from concurrent.futures import Future
 
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.consumer.assignment import Offsets, PartitionProgress
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
 from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
 from labelstream.workers.stream.producer.sink import ResultSink

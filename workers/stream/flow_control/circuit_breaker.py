@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import BreakerSettings
-from labelstream.workers.stream.batch import MicroBatch, ModelCall, of_the_models
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
+from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, of_the_models
 
 
 class CircuitBreaker:

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import MicroBatch
 from labelstream.workers.stream.broker.topics import written_topics
+from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.producers import Producer
 
 TELL_S = 3.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from labelstream.workers.errors import RecordRefused, StreamError
-from labelstream.workers.stream.batch import Item, MicroBatch
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.stats import Tally

@@ -16,11 +16,11 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from labelstream.workers.classifier import Answered, Prediction, RecordError
 from labelstream.workers.errors import RecordRefused
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import Item, MicroBatch, Outcome, refused
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
 from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, encode_result, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_sound
+from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome, refused
 from labelstream.workers.stream.producer.destinations import Destinations
 from labelstream.workers.stream.producer.produced_batch import (
     DeadLetterRefused,

@@ -6,11 +6,11 @@ import time
 from kafka.errors import KafkaError
 
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.batch import Item
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import window_told_by
+from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.produced_batch import TopicPartitionOffset, place_of
 from labelstream.workers.stream.producer.send_errors import for_its_key, keyless, not_taken
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.workers.classifier import Answer, Progress, Request
-from labelstream.workers.stream.batch import MicroBatch, ModelCall
+from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall
 from labelstream.workers.stream.stats import MAX_LABELS, OTHER, Stages, Stats, Tally
 from tests.support.fakes import predict
 from tests.support.metric_samples import worker_stats

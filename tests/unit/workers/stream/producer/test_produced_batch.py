@@ -6,7 +6,7 @@ from typing import Any
 from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, KafkaTimeoutError, ProducerFencedError
 
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.stream.batch import Item
+from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch, acknowledged
 from labelstream.workers.stream.producer.send_errors import not_taken, stream_error
 from tests.support.pipeline_bench import Ack, record

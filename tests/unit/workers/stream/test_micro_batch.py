@@ -11,9 +11,9 @@ import pytest
 from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason, Stage
-from labelstream.workers.stream.batch import Item, MicroBatch
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.record_batch.limits import MAX_KEY_BYTES
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
 from tests.support.pipeline_bench import A, Bench, message, record, run_dry
@@ -95,7 +95,7 @@ def test_the_next_attempt_knows_what_the_last_one_found(benches: Callable[..., B
 def test_a_failed_call_is_asked_again_and_is_no_dead_letter(
     benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelstream.workers.stream.batch.RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("labelstream.workers.stream.micro_batch.RETRY_FIRST_S", 0.01)
     bench = benches()
     bench.classifier.fail_next = 3
     bench.feed(message("a"), message("b"))
