@@ -51,7 +51,7 @@ lint: venv
 unit: venv
 	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile
 
-# Not a part of `unit`, which it makes slower. The floor is in coverage.ini.
+# The floor is in tests/unit/coverage.ini.
 coverage: venv
 	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile --cov --cov-config=tests/unit/coverage.ini --cov-report=term
 
