@@ -18,7 +18,7 @@ from rich.table import Table
 from tests.chaos.faults import KINDS, NotInjected, schedule
 from tests.chaos.load import Load
 from tests.chaos.system import TRANSACTION_S, System, wait_until
-from tests.chaos.verify import Findings, TopicPartitionOffset, verify
+from tests.chaos.verify import Findings, PartitionOffset, verify
 from tests.chaos.watch import Watch, committed_now, read_everything
 
 RECOVERY_S = 120.0
@@ -60,7 +60,7 @@ def main() -> int:
 
 def run(
     system: System, seed: int, messages: int, faults: int, only: list[str] | None = None
-) -> tuple[list[Injected], Findings, dict[TopicPartitionOffset, float]]:
+) -> tuple[list[Injected], Findings, dict[PartitionOffset, float]]:
     """All faults under load, then the rest of the messages in peace, then the verdict.
 
     Also when each input that something is wrong with was produced, or classified for the second time.
@@ -113,7 +113,7 @@ def summary(
     options: argparse.Namespace,
     injected: list[Injected],
     findings: Findings,
-    when: dict[TopicPartitionOffset, float],
+    when: dict[PartitionOffset, float],
     seconds: float,
 ) -> dict[str, Any]:
     """Plain data: the verdict, and per kind of fault what came of it."""

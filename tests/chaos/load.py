@@ -11,7 +11,7 @@ from confluent_kafka import Message, Producer
 from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.engine.engine import Engine
 from tests.chaos.system import INPUT
-from tests.chaos.verify import Expected, TopicPartitionOffset
+from tests.chaos.verify import Expected, PartitionOffset
 
 TEXTS, KEYS = 400, 150
 TRICKLE_PER_S = 20.0
@@ -26,8 +26,8 @@ class Load:
 
     def __init__(self, bootstrap: str, model: Path, count: int, seed: int) -> None:
         self._count, self._random = count, random.Random(seed)
-        self.expected: dict[TopicPartitionOffset, Expected] = {}
-        self.produced_at: dict[TopicPartitionOffset, float] = {}
+        self.expected: dict[PartitionOffset, Expected] = {}
+        self.produced_at: dict[PartitionOffset, float] = {}
         self._answers = _answers(model, self._random)
         self._producer = Producer(
             {

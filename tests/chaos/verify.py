@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-TopicPartitionOffset = tuple[int, int]  # an input's partition and offset
+PartitionOffset = tuple[int, int]  # an input's partition and offset
 
 
 class Expected(NamedTuple):
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
     topic: str
     partition: int
     offset: int
-    source: TopicPartitionOffset
+    source: PartitionOffset
     key: bytes | None
     label: str | None
     score: float = 0.0
@@ -37,12 +37,12 @@ class Sample(NamedTuple):
 class Findings(NamedTuple):
     """The inputs that something is wrong with. `early`: an offset was committed before the result was in the log."""
 
-    lost: list[TopicPartitionOffset]
-    duplicated: Counter[TopicPartitionOffset]
-    misordered: list[TopicPartitionOffset]
-    wrong: list[TopicPartitionOffset]
-    unknown: list[TopicPartitionOffset]
-    early: list[TopicPartitionOffset]
+    lost: list[PartitionOffset]
+    duplicated: Counter[PartitionOffset]
+    misordered: list[PartitionOffset]
+    wrong: list[PartitionOffset]
+    unknown: list[PartitionOffset]
+    early: list[PartitionOffset]
 
     def summary(self) -> dict[str, int]:
         """How many of each."""
@@ -53,7 +53,7 @@ class Findings(NamedTuple):
 
 
 def verify(
-    inputs: Mapping[TopicPartitionOffset, Expected],
+    inputs: Mapping[PartitionOffset, Expected],
     seen: Sequence[Seen],
     samples: Iterable[Sample],
     tolerance: float = 1e-3,
@@ -82,11 +82,11 @@ def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
     )
 
 
-def _misordered(seen: Sequence[Seen]) -> list[TopicPartitionOffset]:
+def _misordered(seen: Sequence[Seen]) -> list[PartitionOffset]:
     """Of each input partition and key, the first copies must come in the order of their offsets, in each topic."""
     last: dict[tuple[str, int, bytes], int] = defaultdict(lambda: -1)
-    known: set[TopicPartitionOffset] = set()
-    wrong: list[TopicPartitionOffset] = []
+    known: set[PartitionOffset] = set()
+    wrong: list[PartitionOffset] = []
     for record in seen:
         if record.key is None or record.source in known:  # null keys spread over the partitions
             continue
@@ -99,17 +99,15 @@ def _misordered(seen: Sequence[Seen]) -> list[TopicPartitionOffset]:
     return wrong
 
 
-def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[TopicPartitionOffset]:
-    copies: dict[TopicPartitionOffset, list[Seen]] = defaultdict(
-        list
-    )  # of a null key they may lie in several partitions
+def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[PartitionOffset]:
+    copies: dict[PartitionOffset, list[Seen]] = defaultdict(list)  # of a null key they may lie in several partitions
     for record in seen:
         copies[record.source].append(record)
-    by_partition: dict[int, list[TopicPartitionOffset]] = defaultdict(list)
+    by_partition: dict[int, list[PartitionOffset]] = defaultdict(list)
     for place in sorted(copies):
         by_partition[place[0]].append(place)
     checked: Counter[int] = Counter()  # what a sample has shown to be in the log stays there
-    early: set[TopicPartitionOffset] = set()
+    early: set[PartitionOffset] = set()
     for sample in samples:
         for partition, committed in sample.committed.items():
             places = by_partition[partition]

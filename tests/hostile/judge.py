@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from tests.hostile.kinds import Expected
 
-TopicPartitionOffset = tuple[int, int]
+PartitionOffset = tuple[int, int]
 TOLERANCE = 1e-3
 
 
 class Seen(NamedTuple):
     """One committed record: a dead letter with `reason`, or a result, and the input that it says it is of."""
 
-    place: TopicPartitionOffset
+    place: PartitionOffset
     reason: str = ""
     label: str = ""
     score: float = 0.0
@@ -37,7 +37,7 @@ class Findings(NamedTuple):
         return not any((*self[:5], self.unknown))
 
 
-def judge(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Seen]) -> Findings:
+def judge(inputs: Mapping[PartitionOffset, Expected], seen: Sequence[Seen]) -> Findings:
     """Every input has one outcome, which is one of those that may come of it."""
     copies = Counter(record.place for record in seen)
     found = Findings(*(Counter() for _ in range(5)), unknown=sum(place not in inputs for place in copies))
@@ -67,7 +67,7 @@ def _innocent(expected: Expected) -> bool:
     return expected.answered and not expected.reasons
 
 
-def outcomes(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
+def outcomes(inputs: Mapping[PartitionOffset, Expected], seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
     """Of each kind of input, how many had which reason, or were answered; for people."""
     counts: dict[str, Counter[str]] = {}
     for record in seen:
@@ -77,15 +77,15 @@ def outcomes(inputs: Mapping[TopicPartitionOffset, Expected], seen: Sequence[See
 
 
 def latencies(
-    inputs: Mapping[TopicPartitionOffset, Expected],
+    inputs: Mapping[PartitionOffset, Expected],
     seen: Sequence[Seen],
     read_at: Sequence[float],
-    produced_at: Mapping[TopicPartitionOffset, float],
+    produced_at: Mapping[PartitionOffset, float],
     since: float,
     until: float,
 ) -> list[float]:
     """Sorted seconds from acknowledgement to reading the answer, of good messages produced between two times."""
-    first: dict[TopicPartitionOffset, float] = {}
+    first: dict[PartitionOffset, float] = {}
     for record, at in zip(seen, read_at, strict=False):
         first.setdefault(record.place, at)
     return sorted(

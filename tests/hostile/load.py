@@ -11,11 +11,11 @@ from confluent_kafka import Producer
 
 from labelstream.workers.classifier import MaskFill, Prediction, Request
 from labelstream.workers.engine.engine import Engine
+from tests.hostile.judge import PartitionOffset
 from tests.hostile.kinds import KINDS, Expected, Good, Plain, Raw, Sent, kills, message
 from tests.hostile.system import INPUT, PARTITIONS
 from tests.support.raw_batches import send_at
 
-TopicPartitionOffset = tuple[int, int]  # an input's partition and offset
 TEXTS = 300
 KILL_EVERY_S = 60.0
 TURN_S = 0.05
@@ -28,8 +28,8 @@ class Load:
     def __init__(self, bootstrap: str, folder: Path, per_s: float, seed: int) -> None:
         self._bootstrap, self._per_s, self._chosen = bootstrap, per_s, random.Random(seed)
         self.hostile = 0.0
-        self.expected: dict[TopicPartitionOffset, Expected] = {}
-        self.produced_at: dict[TopicPartitionOffset, float] = {}
+        self.expected: dict[PartitionOffset, Expected] = {}
+        self.produced_at: dict[PartitionOffset, float] = {}
         self.good = answers(folder, self._chosen)
         self._producer = Producer(
             {
@@ -104,7 +104,7 @@ class Load:
             self._note((partition, first + place), expected)
         return len(sent.expected)
 
-    def _note(self, place: TopicPartitionOffset, expected: Expected) -> None:
+    def _note(self, place: PartitionOffset, expected: Expected) -> None:
         self.produced_at[place] = time.time()
         self.expected[place] = expected
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, schedule
-from tests.chaos.verify import Expected, Findings, Sample, Seen, TopicPartitionOffset, verify
+from tests.chaos.verify import Expected, Findings, PartitionOffset, Sample, Seen, verify
 
 
-def world(count: int = 60) -> tuple[dict[TopicPartitionOffset, Expected], list[Seen]]:
+def world(count: int = 60) -> tuple[dict[PartitionOffset, Expected], list[Seen]]:
     """Two input partitions, three keys, every tenth a dead letter, all delivered once and in order."""
-    inputs: dict[TopicPartitionOffset, Expected] = {}
+    inputs: dict[PartitionOffset, Expected] = {}
     seen: list[Seen] = []
     ends: Counter[tuple[str, int]] = Counter()
     for number in range(count):

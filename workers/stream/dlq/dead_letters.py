@@ -23,7 +23,7 @@ from labelstream.schemas.dead_letter import (
 from labelstream.workers.stream.codec.encode import ProducerRecord, number_in, omission, own_headers
 from labelstream.workers.stream.record_batch.unread import Unread
 
-TopicPartitionOffset = tuple[int, int]  # partition and offset in the dead-letter topic
+PartitionOffset = tuple[int, int]  # partition and offset in the dead-letter topic
 
 
 class DeadLetter(NamedTuple):
@@ -59,7 +59,7 @@ class DeadLetter(NamedTuple):
         )
 
     @property
-    def place(self) -> TopicPartitionOffset:
+    def place(self) -> PartitionOffset:
         return self.record.partition, self.record.offset
 
 
@@ -80,7 +80,7 @@ class Selection:
     topic: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
-    places: frozenset[TopicPartitionOffset] = frozenset()
+    places: frozenset[PartitionOffset] = frozenset()
 
     def wants(self, letter: DeadLetter) -> bool:
         timestamp = letter.record.timestamp

@@ -15,7 +15,7 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
 from labelstream.workers.stream.codec.encode import ProducerRecord
-from labelstream.workers.stream.dlq.dead_letters import DeadLetter, TopicPartitionOffset, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, again
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
 from labelstream.workers.stream.dlq.redrive_transactions import Pair
 from labelstream.workers.stream.dlq.source_records import SourceRecords
@@ -49,7 +49,7 @@ class Report:
 
     sent: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
-    examples: dict[Refusal, list[TopicPartitionOffset]] = field(default_factory=dict)
+    examples: dict[Refusal, list[PartitionOffset]] = field(default_factory=dict)
 
     def refuse(self, refusal: Refusal, letter: DeadLetter) -> None:
         self.refused[refusal] += 1
