@@ -25,6 +25,8 @@ OF_NO_MODULE = {
     "workers/engine/test_parity.py": "compares the whole engine with transformers",
     "workers/engine/test_parity_texts.py": "compares the whole engine with transformers, for any text",
 }
+# Modules without a test of their name, each with the reason, which names the test that runs them.
+WITHOUT_TEST: dict[str, str] = {}
 
 
 def short(path: Path) -> str:
@@ -85,3 +87,11 @@ def test_test_stands_where_its_code_stands(part: str) -> None:
 
 def test_exceptions_are_of_tests_that_there_are() -> None:
     assert [place for place in OF_NO_MODULE if not (TESTS / "unit" / place).is_file()] == []
+
+
+def test_module_without_test_is_one_that_has_none() -> None:
+    for module, reason in WITHOUT_TEST.items():
+        place = ROOT / module
+        assert place.is_file(), module
+        assert not (TESTS / "unit" / module).with_name(f"test_{place.name}").exists(), f"{module} has a test by now"
+        assert any((ROOT / word.strip(",;")).exists() for word in reason.split() if "tests/" in word), reason
