@@ -1,43 +1,35 @@
 """`labelstream bench backends`: the ways to run a model on this machine's CPU."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.bench import view
+from labelstream.deploy.cli.bench.options import Count, JsonFile, MeanTokens, Model, Rounds
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import out, say
 
 
 def backends(
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="SOURCE",
-            help="A directory, or a model of the hub. Default: the demo's, which is too small to say much.",
-        ),
-    ] = str(DEMO_MODEL),
+    model: Model = str(DEMO_MODEL),
     texts: Annotated[
         Path | None, typer.Option(help="A file with one text per line, also to quantize by. Default: made-up texts.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")] = 500,
-    mean_tokens: Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")] = 32,
+    count: Count = 500,
+    mean_tokens: MeanTokens = 32,
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     quantize: Annotated[bool, typer.Option(help="OpenVINO in int8 as well.")] = True,
     others: Annotated[bool, typer.Option(help="torch.compile and, where it is installed, ONNX Runtime.")] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Alternating runs; the medians are reported.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there as well.")] = None,
+    rounds: Rounds = 5,
+    json_file: JsonFile = None,
 ) -> None:
     """torch, OpenVINO and OpenVINO in int8 on the same batches, and how often their labels are float32's."""
     from labelstream.deploy.bench.suites.backends import BackendsPlan, measure
 
     figures = measure(BackendsPlan(model, texts, count, mean_tokens, dtype, rounds, quantize, others), say)
     _show(figures)
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    view.write(figures, json_file)
 
 
 def _show(figures: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from labelstream.deploy.cli.bench import view
 from labelstream.deploy.cli.bench.backends import backends
+from labelstream.deploy.cli.bench.options import Count, Device, Dtype, JsonFile, MeanTokens, Model, Rounds, Texts
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import OptionalConfig, connect, kafka_settings
 from labelstream.deploy.cli.common.console import say, stops_on_signals
@@ -23,22 +24,6 @@ bench = typer.Typer(
     no_args_is_help=True,
 )
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="SOURCE",
-        help="A directory, or a model of the hub. Default: the demo's, which is too small to say much.",
-    ),
-]
-Texts = Annotated[Path | None, typer.Option(help="A file with one text per line. Default: made-up texts.")]
-Count = Annotated[int, typer.Option(min=1, help="How many texts are classified in a round, no two the same.")]
-MeanTokens = Annotated[int, typer.Option(min=4, help="Of made-up texts, special tokens included.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Alternating runs; the medians are reported.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there as well.")]
 Task = Annotated[str, typer.Option(help="Or zero-shot-classification.")]
 Labels = Annotated[str, typer.Option(metavar="A,B,...", help="The candidate labels of zero-shot-classification.")]
 
