@@ -17,12 +17,13 @@ from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
 from labelstream.workers.stream.codec.rejection import DecodeError, Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.flow_control.backoff import Backoff
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES, weight
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 from labelstream.workers.stream.stats import Stages
 
 Outcome = Answer | Rejection
-RETRY_FIRST_S, RETRY_MOST_S = 0.5, 15.0
+RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
 class Item(NamedTuple):
@@ -49,7 +50,7 @@ class ModelCall:
         self.future: Future[list[Answer]] = classifier.submit(requests, self._progress)
         self.retry_at: float | None = None
         self.done_at: float | None = None
-        self._pause_s = RETRY_FIRST_S / 2
+        self._backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S)
 
     def when_done(self, wake: Callable[[], None]) -> None:
         """Call `wake` when this attempt has ended, from whatever thread."""
@@ -72,9 +73,9 @@ class ModelCall:
 
     def fail(self) -> float:
         """This attempt has failed: the seconds until the next one, twice as many each time."""
-        self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
-        self.retry_at = time.monotonic() + self._pause_s
-        return self._pause_s
+        pause_s = self._backoff.next_s()
+        self.retry_at = time.monotonic() + pause_s
+        return pause_s
 
     def resubmit(self) -> None:
         """The next attempt. What was answered in earlier ones is not asked for again."""

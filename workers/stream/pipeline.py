@@ -264,7 +264,7 @@ class Pipeline:
             batch.note_answered()
             if batch is not self.breaker.held and not batch.passed_breaker:
                 self._answered_at = time.monotonic()
-                self._batch_sizer.shipped(len(batch.items), self._since(batch))
+                self._batch_sizer.answered(len(batch.items), self._since(batch))
             if not self.breaker.passes(batch):
                 return
             self._source.beginning.caution.go_on()

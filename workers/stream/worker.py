@@ -302,7 +302,7 @@ class PipelineWorker:
             self._alarms.update("watch", alarms)
         if self._state in ("starting", "restarting") and source.assignment.held():
             self._state, self._trouble = "running", None
-            self._restarts.settled()
+            self._restarts.joined()
 
 
 def _execute(pipeline: Pipeline, command: Command) -> str | None:

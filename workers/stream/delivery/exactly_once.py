@@ -11,6 +11,7 @@ from labelstream.workers.stream.consumer.assignment import Offsets, PartitionPro
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
+from labelstream.workers.stream.flow_control.backoff import Backoff
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch
 from labelstream.workers.stream.producer.send_window import SendWindow, Throttle
@@ -54,7 +55,7 @@ class ExactlyOnce:
         self._opened_at = self._closed_at = 0.0
         self._closing = self._void = self._in_doubt = False
         self._outcome: Future[None] | None = None
-        self._failure, self._begin_at, self._pause_s = "", 0.0, 0.0
+        self._failure, self._begin_at, self._backoff = "", 0.0, Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
         self._wake: Callable[[], None] = lambda: None
 
     def wake_with(self, wake: Callable[[], None]) -> None:
@@ -108,8 +109,7 @@ class ExactlyOnce:
         if not self._void:
             logger.warning("%s; the transaction is sent again", error)
             self._void, self._failure = True, str(error)
-            self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, MAX_PAUSE_S)
-            self._begin_at = time.monotonic() + self._pause_s
+            self._begin_at = time.monotonic() + self._backoff.next_s()
 
     def settled(self, shipment: ProducedBatch) -> None:
         if shipment.batch.last_offsets:
@@ -256,7 +256,8 @@ class ExactlyOnce:
         now = time.monotonic()
         self._stats.took("commit_s", now - self._closed_at)
         self._stats.took("transaction_s", now - self._opened_at)
-        self._failure, self._pause_s = "", 0.0
+        self._failure = ""
+        self._backoff.reset()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
