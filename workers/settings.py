@@ -7,8 +7,9 @@ the environment or from files, never from the YAML file itself.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
@@ -295,6 +296,14 @@ class TracingSettings(Section):
 
     endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
     sample: float = Field(default=0.01, ge=0, le=1)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _without_login(cls, endpoint: str | None) -> str | None:
+        # It goes into the actors' arguments and into the RayService, where others read it.
+        if endpoint is not None and "@" in urlsplit(endpoint).netloc:
+            raise ValueError("holds a login; give it in the environment, as OTEL_EXPORTER_OTLP_HEADERS")
+        return endpoint
 
 
 class Telemetry(Section):

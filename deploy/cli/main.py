@@ -29,6 +29,7 @@ from labelstream.deploy.cli.topics.in_memory_broker import broker
 from labelstream.deploy.cli.topics.produce import produce
 from labelstream.deploy.cli.topics.schema import schema
 from labelstream.deploy.cli.topics.tail import tail
+from labelstream.workers.core_dumps import forbid_core_dumps
 from labelstream.workers.errors import ConfigError, LabelstreamError
 
 app = typer.Typer(
@@ -81,6 +82,7 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run one command (that of the process by default) and end with SystemExit, whatever happens."""
     VERBOSITY.on = False
+    forbid_core_dumps()
     try:
         app(args=arguments)
     except LabelstreamError as error:

@@ -1,6 +1,7 @@
 """Log lines: for people, or as JSON for whoever collects them. Never a message's text."""
 
 import logging
+import re
 import sys
 
 from labelstream.workers.settings import LogSettings
@@ -12,13 +13,22 @@ class _Lines(logging.StreamHandler):
     """To stderr, which Ray keeps among its own logs."""
 
 
+class _TextFormatter(logging.Formatter):
+    """Control characters, which an error's text from outside may hold, as escapes; JSON does so by itself."""
+
+    _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", super().format(record))
+
+
 def set_up(settings: LogSettings, **place: str) -> None:
     """For this process, whoever logs in it. `place`: fields of every JSON line."""
     handler, root = _Lines(sys.stderr), logging.getLogger()
     handler.setFormatter(
         json_formatter(place)
         if settings.format == "json"
-        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        else _TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     root.handlers = [other for other in root.handlers if not isinstance(other, _Lines)] + [handler]
     logging.getLogger(OURS).setLevel(settings.level.upper())

@@ -1,13 +1,15 @@
-"""How a replica shows itself: its log lines and its spans."""
+"""How a replica shows itself: its log lines and its spans, and no core dumps."""
 
 from ray import serve
 
 from labelstream.deploy.observability import logs, tracing
+from labelstream.workers.core_dumps import forbid_core_dumps
 from labelstream.workers.settings import Telemetry
 
 
 def set_up(telemetry: Telemetry) -> None:
     """In the Serve replica's own process, before anything else. Raises ConfigError."""
+    forbid_core_dumps()
     context = serve.get_replica_context()
     place = {"deployment": context.deployment, "replica": context.replica_id.unique_id}
     logs.set_up(telemetry.logs, **place)

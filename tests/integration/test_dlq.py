@@ -158,6 +158,10 @@ def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path
     assert [entry["value"] for entry in exported] == [{"base64": "c2VjcmV0IP8b"}, ""]
     assert exported[0]["headers"][:2] == [["own", {"base64": "/g=="}], ["own", "x\n"]]
     assert dlq("export", "/no/such/file")[0] == 2
+    ours = tmp_path / "letters"
+    ours.touch(0o644)
+    assert dlq("export", str(ours))[0] == 0
+    assert ours.stat().st_mode & 0o777 == 0o600  # texts and keys, for nobody else
     assert dlq("export", str(tmp_path / "letters"), "--topic", "there")[2] == ["1 dead letter"]
     [entry] = map(json.loads, (tmp_path / "letters").read_text().splitlines())
     assert (entry["key"], entry["value"], entry["offset"]) == ("k", None, 0)

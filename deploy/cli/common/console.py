@@ -2,10 +2,10 @@
 
 import logging
 import os
-import re
 import signal
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-# C0 and C1 controls, line and paragraph separators, and what turns the direction of writing.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Controls (C0, C1), invisible formats (direction of writing, joiners, tags), surrogates, line and paragraph separators.
+_UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 _AGAIN_S = 0.1
 
@@ -67,8 +67,12 @@ def say(text: str) -> None:
 
 
 def escape(text: str) -> str:
-    """Foreign text for a terminal: control characters and lone surrogates as escapes, everything else as it is."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    """Foreign text for a terminal: what is not seen, or moves the cursor, as escapes; everything else as it is."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one.encode("unicode_escape").decode("ascii") if unicodedata.category(one) in _UNSAFE else one for one in text
+    )
 
 
 def escape_bytes(value: bytes) -> str:

@@ -1,6 +1,8 @@
 """`labelstream dlq`: look at a pipeline's dead letters, take them out, and send them back."""
 
 import json as json_
+import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -159,6 +161,14 @@ def _opened(file: str) -> Any:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         return nullcontext(sys.stdout)
     try:
-        return Path(file).open("w", encoding="utf-8")
+        return open(file, "w", encoding="utf-8", opener=_private)
     except OSError as error:
         raise ConfigError(file, f"cannot be written ({error.strerror})", "give a file, or - for stdout") from None
+
+
+def _private(file: str, flags: int) -> int:
+    """Opens `file`, which gets messages' texts and keys: for its owner alone, also where it was there before."""
+    descriptor = os.open(file, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

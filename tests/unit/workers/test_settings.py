@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from labelstream.workers.config_file import load_settings, read_config_file, secret_of, without_secrets
 from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import TracingSettings
 
 
 def tree(**pipeline: Any) -> dict[str, Any]:
@@ -204,3 +205,10 @@ def test_any_tree_is_settings_or_one_config_error(value: Any) -> None:
     for key in ("kafka", "models", "pipelines"):
         with pytest.raises(ConfigError):
             load_settings(tree() | {key: value} if not isinstance(value, dict) or value else {key: value})
+
+
+@pytest.mark.parametrize("endpoint", ["https://user:password@collector/v1/traces", "http://token@collector:4318"])
+def test_tracing_endpoint_holds_no_login(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        TracingSettings(endpoint=endpoint)
+    assert "password" not in refused.value.errors(include_input=False, include_url=False)[0]["msg"]

@@ -62,3 +62,15 @@ def test_other_errors_that_cannot_be_raised_are_shown_as_ever(monkeypatch: pytes
 def test_escapes() -> None:
     assert escape("a\u202eb\x9b\n\ud800é😀") == "a\\u202eb\\x9b\\n\\ud800é😀"
     assert escape_bytes(b"\xffa\x00") == "\\xffa\\x00"
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\u061c", "\u200b", "\u2060", "\ufeff", "\xad", "\U000e0041", "\u2028", "\u2029", "\x1b"]
+)
+def test_escape_shows_what_is_not_seen(unseen: str) -> None:
+    assert escape(f"a{unseen}b") == f"a{unseen.encode('unicode_escape').decode()}b"
+
+
+@pytest.mark.parametrize("plain", ["naïve", "日本語\u3000全角", "10\u00a0000 €", "e\u0301", "😀"])
+def test_escape_leaves_what_is_seen(plain: str) -> None:
+    assert escape(plain) == plain
