@@ -33,9 +33,9 @@ from tenacity import AsyncRetrying
 from labelstream.deploy.model_client.call_state import CallState, Rows, rows_of
 from labelstream.deploy.model_client.crash_budget import CrashBudget
 from labelstream.deploy.model_client.deadlines import Deadlines, Part
+from labelstream.deploy.model_client.failed_attempts import FailedAttempts
 from labelstream.deploy.model_client.retries import failed_as_a_whole
 from labelstream.deploy.model_client.serve_client import ServeClient
-from labelstream.deploy.model_client.suspects import Suspects
 from labelstream.workers.classifier import Fault
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.errors import FailedApart
@@ -64,7 +64,7 @@ class PoisonIsolation:
     ) -> None:
         self._model, self._client, self._retrying, self._noted = model, client, retrying, noted
         self._deadlines, self._deaths = deadlines, deaths
-        self._suspects = Suspects()
+        self._failed_attempts = FailedAttempts()
 
     async def score(self, work: CallState, rows: Rows) -> None:
         """Put an answer for each of `rows` into `work`; `errors` has what the model does not get through, too.
@@ -82,9 +82,9 @@ class PoisonIsolation:
                 logger.warning(
                     "model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked)
                 )
-                self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
+                self._failed_attempts.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
             elif not attempt.ticket and len(asked) and await self._client.alive():
-                self._suspects.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
+                self._failed_attempts.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
             raise
 
     async def _try(self, attempt: "_Attempt") -> None:
@@ -96,13 +96,13 @@ class PoisonIsolation:
 
     def _sort(self, work: CallState, left: Rows) -> tuple[Rows, list[Rows]]:
         """The rows to ask for in one call, and the groups to be run apart. Refuses those that enough speaks against."""
-        if not self._suspects:
+        if not self._failed_attempts:
             return left, []
         together: list[int] = []
         among: list[int] = []
         alone: list[list[int]] = []
         for row, content in zip(left.tolist(), work.contents(left), strict=True):
-            suspicion = self._suspects.of(content)
+            suspicion = self._failed_attempts.of(content)
             if (error := suspicion.refusal()) is not None:
                 work.refuse(row, error)
             elif suspicion.narrowed:
@@ -124,7 +124,7 @@ class PoisonIsolation:
         except Exception as error:
             how = _how(error)
             if how is not None:
-                self._suspects.failed(work.contents(rows), how, running=False)
+                self._failed_attempts.failed(work.contents(rows), how, running=False)
             raise
         self._pass(work, rows, scored)
         self._deadlines.answered(attempt.part, asked_at)
@@ -139,23 +139,23 @@ class PoisonIsolation:
             if await self._noted(ticket) is not None:
                 logger.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
                 self._deaths.died()
-                self._suspects.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
+                self._failed_attempts.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
             attempt.asks(rows_of([]), "")  # it runs no more, whatever time is left of the part's
             raise
         except FailedApart:
-            self._suspects.failed(work.contents(rows), Fault.INFERENCE_FAILED, running=True)
+            self._failed_attempts.failed(work.contents(rows), Fault.INFERENCE_FAILED, running=True)
             raise
         self._pass(work, rows, scored)
         self._deadlines.answered(attempt.part, None)
 
     def _pass(self, work: CallState, rows: Rows, scored: ScoredSequences) -> None:
         """`rows` are innocent of what failed with them. What the model refuses of them was attempted then, too."""
-        if self._suspects:
+        if self._failed_attempts:
             contents = work.contents(rows)
             for row, error in scored.errors.items():
-                failures = self._suspects.of(contents[row]).failures
+                failures = self._failed_attempts.of(contents[row]).failures
                 scored.errors[row] = error._replace(attempts=error.attempts + failures)
-            self._suspects.passed(contents)
+            self._failed_attempts.passed(contents)
         work.put(rows, scored)
 
 

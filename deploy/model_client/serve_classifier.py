@@ -200,15 +200,15 @@ class ServeClassifier:
         """Ask for what has no answer yet, in parts. After a failure no more are sent, but all under way are waited for:
         what they bring is kept.
         """
-        left, most = work.left(), max_sequences(work.top_k)
-        if work.first(left, most, self._deadlines.part_tokens()) == len(left):
+        left, max_rows = work.left(), max_sequences(work.top_k)
+        if work.first(left, max_rows, self._deadlines.part_tokens()) == len(left):
             await self._isolation.score(work, left)  # nearly always, and without a task of its own
             return
         running: set[asyncio.Task[None]] = set()
         failures: list[BaseException] = []
         while running or (len(left) and not failures):
             while len(left) and not failures and len(running) < PARTS_AT_ONCE:
-                count = work.first(left, most, self._deadlines.part_tokens())
+                count = work.first(left, max_rows, self._deadlines.part_tokens())
                 part, left = left[:count], left[count:]
                 running.add(asyncio.create_task(self._isolation.score(work, part)))
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

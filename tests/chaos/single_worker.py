@@ -42,13 +42,13 @@ def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> Pro
     for progress, offset in batch.last_offsets:
         progress.finish(offset)
     delivery._source.commit_and_wait(5_000)
-    return delivery._sink.ship(batch)
+    return delivery._sink.produce(batch)
 
 
 def main(folder: Path, tree: dict[str, Any], sabotage: bool) -> None:
     if sabotage:
-        AtLeastOnce.ship = commit_before_acknowledging  # type: ignore[method-assign]
-        AtLeastOnce.settled = lambda delivery, shipment: None  # type: ignore[method-assign]
+        AtLeastOnce.produce = commit_before_acknowledging  # type: ignore[method-assign]
+        AtLeastOnce.acknowledged = lambda delivery, produced: None  # type: ignore[method-assign]
     failpoints.install(Injector(folder))
     worker = PipelineWorker("p", load_settings(tree), {"m": FakeClassifier()}, "lone")
     worker.start()

@@ -22,9 +22,9 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.control.control_plane import ControlPlane
 from labelstream.deploy.control.scaling.concurrency import MIN_CALLS
 from labelstream.deploy.deployments.model_replica import ModelReplica
+from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
 from labelstream.deploy.model_client.poison_isolation import TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.deploy.names import BOARD
 from labelstream.workers.classifier import Answer, Classifier, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.config_file import load_settings

@@ -159,7 +159,7 @@ class Bench:
         self,
         classifiers: Mapping[str, Classifier] | None = None,
         limits: TopicLimits | None = None,
-        careful: int = 0,
+        one_by_one: int = 0,
         max_bytes: int = MAX_IN_FLIGHT_BYTES,
         **more: Any,
     ) -> None:
@@ -179,7 +179,7 @@ class Bench:
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
         sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
-        sink.be_careful(careful)
+        sink.send_one_by_one(one_by_one)
         delivery = AtLeastOnce(self.settings, self.source, sink, self.stats)  # type: ignore[arg-type]
         self.pipeline = Pipeline(
             self.settings,

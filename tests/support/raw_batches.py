@@ -52,11 +52,11 @@ def batch(
     codec: int = 0,
     attributes: int = 0,
     timestamp: int = NOW_MS,
-    most: int | None = None,
+    max_timestamp: int | None = None,
     producer: int = -1,
     packed: bytes | None = None,
 ) -> bytes:
-    """Of format v2, with the right checksum. `most`: its greatest timestamp; `packed`: in the place of `records`."""
+    """Of format v2, with the right checksum. `max_timestamp`: of its records; `packed`: in the place of `records`."""
     if packed is None:
         packed = b"".join(records)
         packed = ENCODE[codec](packed) if codec else packed
@@ -68,7 +68,7 @@ def batch(
             attributes | codec,
             last_delta,
             timestamp,
-            timestamp if most is None else most,
+            timestamp if max_timestamp is None else max_timestamp,
             producer,
             -1 if producer < 0 else 0,
             -1,

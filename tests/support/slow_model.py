@@ -5,8 +5,8 @@ from contextlib import closing, contextmanager
 
 from ray.exceptions import RayTaskError
 
+from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences
 from labelstream.workers.errors import InferenceError

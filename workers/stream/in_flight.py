@@ -44,17 +44,17 @@ class InFlight:
         if produced.rest is not None:
             self._batches.insert(len(self._produced), produced.rest)
 
-    def settle(self) -> ProducedBatch | None:
-        """Takes out the oldest one where all of it is acknowledged. Raises as `ProducedBatch.settle`."""
-        if not self._produced or not self._produced[0].settle():
+    def take_acknowledged(self) -> ProducedBatch | None:
+        """Takes out the oldest one where all of it is acknowledged. Raises as `ProducedBatch.poll_acks`."""
+        if not self._produced or not self._produced[0].poll_acks():
             return None
         self._batches.popleft()
         return self._produced.popleft()
 
-    def produce_again(self, void: list[MicroBatch]) -> None:
-        """All that was produced and not committed is void: `void` in its place, before any other."""
+    def produce_again(self, aborted: list[MicroBatch]) -> None:
+        """All that was produced and not committed is aborted: `aborted`, which go before any other."""
         waiting = list(self._batches)[len(self._produced) :]
-        self._batches = deque([*void, *waiting])
+        self._batches = deque([*aborted, *waiting])
         self._produced.clear()
 
     def unanswered(self) -> int:

@@ -161,7 +161,7 @@ class MicroBatch:
         """`calls` in place of those before: a later answer goes over an earlier one."""
         self.calls, self._outcomes = calls, None
 
-    def has_letters(self) -> bool:
+    def has_dead_letters(self) -> bool:
         """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
         return any(
             isinstance(outcome, Rejection | RecordError) and not item.progress.revoked

@@ -1,6 +1,6 @@
 """The way of the data through one worker, from one consumer to one producer, for as long as both live.
 
-One thread does all of it, turn by turn: produce what is answered, settle what is acknowledged, commit, poll, decode,
+One thread does all of it, turn by turn: produce what is answered, poll acknowledgements, commit, poll, decode,
 submit. A second thread for producing gained nothing under the GIL. Micro-batches are produced in the order of their
 submission; at most `max_in_flight` of them, and `limits.max_in_flight_bytes`, are anywhere between poll and
 acknowledgement. With `auto` as many wait for answers as keep the models' replicas busy: those that are answered, and
@@ -77,7 +77,7 @@ class Pipeline:
         """
         self._wake.clear()  # first: what wakes us from here on is for the next turn
         self._produce()
-        self._settle()
+        self._poll_acks()
         if self._commit():
             self._submit(self._poll(accept))
 
@@ -118,7 +118,7 @@ class Pipeline:
     def awaited(self) -> dict[str, float]:
         """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
         now, awaited = time.monotonic(), {}
-        if (produced := self._in_flight.oldest_produced()) and (topic := produced.awaited()):
+        if (produced := self._in_flight.oldest_produced()) and (topic := produced.unacknowledged_topic()):
             awaited[f"topic {topic}"] = now - produced.sent_at
         if not self.paused() and (batch := self._in_flight.next_to_produce()) is not None:
             silent_s = now - max(self._since(batch), self._answered_at, self._progressed_at(batch))
@@ -190,7 +190,7 @@ class Pipeline:
 
     def _bytes(self) -> int:
         """What records between poll and acknowledgement, or commit, weigh."""
-        return self._in_flight.weight() + self._delivery.kept()
+        return self._in_flight.weight() + self._delivery.uncommitted_bytes()
 
     def _since(self, batch: MicroBatch) -> float:
         """Since when it could have been under way."""
@@ -202,9 +202,9 @@ class Pipeline:
 
     def _commit(self) -> bool:
         """Commit when it is time. False where nothing may be polled: something goes again first, or is handed over."""
-        void = self._delivery.commit_when_due()
-        if void is not None:
-            self._in_flight.produce_again(void)
+        aborted = self._delivery.commit_when_due()
+        if aborted is not None:
+            self._in_flight.produce_again(aborted)
             return False
         if self._handing_over():
             self._wake.wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
@@ -268,15 +268,15 @@ class Pipeline:
             if not self.breaker.passes(batch):
                 return
             self._source.beginning.caution.go_on()
-            produced = self._delivery.ship(batch)
+            produced = self._delivery.produce(batch)
             self._in_flight.was_produced(produced)
             produced.on_last_ack(self._wake.set)
             failpoints.passed(failpoints.AFTER_SEND)
 
-    def _settle(self) -> None:
+    def _poll_acks(self) -> None:
         try:
-            while (produced := self._in_flight.settle()) is not None:
-                self._delivery.settled(produced)
+            while (produced := self._in_flight.take_acknowledged()) is not None:
+                self._delivery.acknowledged(produced)
         except RecordRefused as error:
             self._delivery.refused(error)
         except StreamError as error:

@@ -67,14 +67,14 @@ class Accounting:
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
         self._error: BaseException | None = None
 
-    def claim(self, window: int, most: int, timeout_s: float) -> int:
-        """Leave to send so many more messages, at most `most`: never more than `window` are under way.
+    def claim(self, window: int, max_messages: int, timeout_s: float) -> int:
+        """Leave to send so many more messages, at most `max_messages`: never more than `window` are under way.
 
         Waits up to `timeout_s` for room; 0 when there was none.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._claimed - self._answers < window, timeout_s)
-            count = max(0, min(most, window - (self._claimed - self._answers)))
+            count = max(0, min(max_messages, window - (self._claimed - self._answers)))
             self._claimed += count
             return count
 

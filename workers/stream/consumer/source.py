@@ -122,12 +122,12 @@ class RecordSource:
 
     def _let_read(self, assigned: set[TopicPartition], max_records: int | None) -> int | None:
         """Pause all but what may be read now, and tell how many records that may be; None: as many as usual."""
-        readable, most = self.beginning.caution.readable()
+        readable, max_readable = self.beginning.caution.readable()
         readable = (readable & assigned) - self.halted().keys()
         stopped = self._consumer.paused()
         self._consumer.pause(*(assigned - readable - stopped))
         self._consumer.resume(*(readable & stopped))
-        return most if max_records is None else min(max_records, most or max_records)
+        return max_readable if max_records is None else min(max_records, max_readable or max_records)
 
     def _outlived(self) -> bool:
         """Do we hold anything from before the membership was lost? Until a join is through, that may be so."""

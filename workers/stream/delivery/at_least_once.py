@@ -37,39 +37,39 @@ class AtLeastOnce:
         self._source, self._sink, self._stats = source, sink, stats
         self._interval_s = settings.commit_interval_ms / 1000
         self._next_commit = time.monotonic()
-        self._shipped: deque[ProducedBatch] = deque()
+        self._produced: deque[ProducedBatch] = deque()
         self._refused = False
-        self._flow, self._throttle = SendWindow(), Throttle(settings, sink.throttled_s)
+        self._window, self._throttle = SendWindow(), Throttle(settings, sink.throttled_s)
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         pass  # nothing here happens by itself
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        if self._refused or self._flow.room() == 0 or not self._sink.ready_for(batch):
+        if self._refused or self._window.room() == 0 or not self._sink.ready_for(batch):
             return False
         # A refusal breaks the producer, and with it what is not acknowledged.
-        return not (self._sink.goes_alone(batch) and any(shipment.awaited() for shipment in self._shipped))
+        return not (self._sink.goes_one_by_one(batch) and self._awaits_acks())
 
-    def ship(self, batch: MicroBatch) -> ProducedBatch:
+    def produce(self, batch: MicroBatch) -> ProducedBatch:
         try:
-            shipment = self._sink.ship(batch, self._flow.room())
+            produced = self._sink.produce(batch, self._window.room())
         except DeadLetterRefused as error:
-            self._keep(error.shipment)
+            self._commit_produced(error.produced)
             raise
-        self._flow.sent(shipment.size)
-        self._shipped.append(shipment)
-        return shipment
+        self._window.sent(produced.size)
+        self._produced.append(produced)
+        return produced
 
     def obstacles(self) -> dict[str, str]:
         return self._sink.lacking() | self._throttle.told()
 
-    def settled(self, shipment: ProducedBatch) -> None:
-        self._shipped.popleft()
-        self._flow.took(shipment.sent_at)
-        self._flow.done(shipment.size)
-        if any(progress.note for progress, _ in shipment.batch.last_offsets):
+    def acknowledged(self, produced: ProducedBatch) -> None:
+        self._produced.popleft()
+        self._window.took(produced.sent_at)
+        self._window.done(produced.size)
+        if any(progress.note for progress, _ in produced.batch.last_offsets):
             self._next_commit = 0.0  # the next worker shall not suspect what has passed
-        account(shipment, self._stats)
+        account(produced, self._stats)
 
     def refused(self, error: RecordRefused) -> None:
         if not self._refused:
@@ -86,25 +86,28 @@ class AtLeastOnce:
             failpoints.passed(failpoints.AFTER_COMMIT)
             self._next_commit = time.monotonic() + self._interval_s
         # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
-        if not self._refused or any(shipment.awaited() for shipment in self._shipped):
+        if not self._refused or self._awaits_acks():
             return None
-        void = list(self._shipped)
-        self._flow.done(sum(shipment.size for shipment in void))
-        self._shipped.clear()
+        aborted = list(self._produced)
+        self._window.done(sum(produced.size for produced in aborted))
+        self._produced.clear()
         self._refused = False
-        self._sink.send_again(void)
-        return [shipment.batch for shipment in void]
+        self._sink.send_again(aborted)
+        return [produced.batch for produced in aborted]
 
-    def kept(self) -> int:
+    def uncommitted_bytes(self) -> int:
         return 0
 
     def flush(self) -> bool:
         return self._source.commit_and_wait(COMMIT_MS)
 
-    def _keep(self, last: ProducedBatch) -> None:
+    def _awaits_acks(self) -> bool:
+        return any(produced.unacknowledged_topic() for produced in self._produced)
+
+    def _commit_produced(self, last: ProducedBatch) -> None:
         """Commit all that was sent before a dead letter that nobody takes, so that no new start repeats it."""
-        for shipment in (*self._shipped, last):
-            if not shipment.settle():
+        for produced in (*self._produced, last):
+            if not produced.poll_acks():
                 return
-            account(shipment, self._stats)
+            account(produced, self._stats)
         self._source.commit_and_wait(COMMIT_MS)

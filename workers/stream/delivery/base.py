@@ -19,56 +19,56 @@ class Delivery(Protocol):
         ...
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        """May this one be shipped now? Never waits."""
+        """May this one be produced now? Never waits."""
         ...
 
-    def ship(self, batch: MicroBatch) -> ProducedBatch:
-        """Send what `batch` became, or the head of it that there is room for; shipments are settled in this order."""
+    def produce(self, batch: MicroBatch) -> ProducedBatch:
+        """Send what `batch` became, or the head of it that there is room for. Acknowledgements count in this order."""
         ...
 
     def obstacles(self) -> dict[str, str]:
         """What keeps the output from taking all that it could: texts for a person, by what they are about."""
         ...
 
-    def settled(self, shipment: ProducedBatch) -> None:
+    def acknowledged(self, produced: ProducedBatch) -> None:
         """Every record of it is acknowledged."""
         ...
 
     def refused(self, error: RecordRefused) -> None:
-        """The broker refused a record of what was shipped for itself: all of it is void, see `commit_when_due`.
+        """The broker refused a record for itself: all that was produced is sent again, see `commit_when_due`.
 
         May be called again for the same refusal.
         """
         ...
 
     def failed(self, error: StreamError) -> None:
-        """A record of what was shipped failed with `error`: raises it, or all of it is void, see `commit_when_due`."""
+        """A record failed with `error`: raises it, or all that was produced is sent again, see `commit_when_due`."""
         ...
 
     def commit_when_due(self) -> list[MicroBatch] | None:
         """Commit when it is time. Never waits.
 
-        Where all that was sent since the last commit is void: its micro-batches, to be shipped again in this order
-        before any other; no shipment that was handed out before may be settled then. None otherwise.
+        Where all that was sent since the last commit is aborted: its micro-batches, to be produced again in this order
+        before any other. No `ProducedBatch` that was handed out before may be acknowledged then. None otherwise.
         `AtLeastOnce` does not send a second time what the broker has taken of them.
         """
         ...
 
-    def kept(self) -> int:
-        """What the micro-batches weigh that are settled and wait for their commit."""
+    def uncommitted_bytes(self) -> int:
+        """Of the micro-batches that are acknowledged and wait for their commit."""
         ...
 
     def flush(self) -> bool:
-        """Commit all that is settled, as soon as possible. False as long as something is left: turn and call again."""
+        """Commit all that is acknowledged, soon. False as long as something is left: turn and call again."""
         ...
 
 
-def account(shipment: ProducedBatch, stats: Stats) -> None:
+def account(produced: ProducedBatch, stats: Stats) -> None:
     """What was sent counts: it is acknowledged, and where it is part of a transaction, committed."""
-    for progress, offset in shipment.batch.last_offsets:
+    for progress, offset in produced.batch.last_offsets:
         progress.finish(offset)
     now = time.monotonic()
-    waited_ms = (now - shipment.sent_at) * 1000
-    shipment.tally.latencies_ms = [latency + waited_ms for latency in shipment.tally.latencies_ms]
-    stats.sent(shipment.tally, shipment.batch.stages(shipment.sent_at, now))
-    tracing.end(shipment.batch.span)
+    waited_ms = (now - produced.sent_at) * 1000
+    produced.tally.latencies_ms = [latency + waited_ms for latency in produced.tally.latencies_ms]
+    stats.sent(produced.tally, produced.batch.stages(produced.sent_at, now))
+    tracing.end(produced.batch.span)

@@ -27,10 +27,10 @@ class ExactlyOnce:
     """Satisfies `Delivery`. A transaction is open from its first micro-batch until its commit.
 
     It closes after `transaction_interval_ms`, `transaction_max_messages`, half of `limits.max_in_flight_bytes`, or with
-    as many bytes as the brokers take in a moment; then nothing is shipped until everything in it is acknowledged and it
-    is committed. When a partition in it was taken away before that, it is aborted, and what it holds of the partitions
-    that stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as unknown.
-    `producer` is the one that `sink` sends with.
+    as many bytes as the brokers take in a moment; then nothing is produced until everything in it is acknowledged and
+    it is committed. When a partition in it was taken away before that, it is aborted, and what it holds of the
+    partitions that stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as
+    unknown. `producer` is the one that `sink` sends with.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class ExactlyOnce:
         self._interval_s = settings.transaction_interval_ms / 1000
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
         self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
-        self._shipped: list[MicroBatch] = []
-        self._settled: list[ProducedBatch] = []
+        self._produced: list[MicroBatch] = []
+        self._acknowledged: list[ProducedBatch] = []
         self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit that is under way
         self._messages = self._bytes = self._size = 0
-        self._flow, self._throttle = SendWindow(), Throttle(settings, producer.throttled_s)
+        self._window, self._throttle = SendWindow(), Throttle(settings, producer.throttled_s)
         self._opened_at = self._closed_at = 0.0
-        self._closing = self._void = self._in_doubt = False
+        self._closing = self._must_abort = self._in_doubt = False
         self._outcome: Future[None] | None = None
         self._failure, self._begin_at, self._backoff = "", 0.0, Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
         self._wake: Callable[[], None] = lambda: None
@@ -62,43 +62,43 @@ class ExactlyOnce:
         self._wake = wake
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        if self._closing or self._void or not self._producer.ready() or self._flow.room() == 0:
+        if self._closing or self._must_abort or not self._producer.ready() or self._window.room() == 0:
             return False
         if time.monotonic() < self._begin_at:
             return False
         # Not in an open transaction either: the time until the brokers take something again would be its own.
         return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
 
-    def ship(self, batch: MicroBatch) -> ProducedBatch:
-        # What was taken away already would make this transaction void as well, and the next one, for ever.
+    def produce(self, batch: MicroBatch) -> ProducedBatch:
+        # What was taken away already would abort this transaction as well, and the next one, for ever.
         batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
         if not batch.last_offsets:
             return ProducedBatch(batch)
-        if not self._shipped:
+        if not self._produced:
             self._opened_at = time.monotonic()
         try:
-            shipment = self._sink.ship(batch, self._flow.room())
+            produced = self._sink.produce(batch, self._window.room())
         except (Fenced, DeadLetterRefused):
             raise
         except (Aborted, StreamError) as error:
-            shipment = ProducedBatch(batch)  # void like all the others
-            self._shipped.append(batch)
+            produced = ProducedBatch(batch)  # aborted like all the others
+            self._produced.append(batch)
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
-            if shipment.batch.last_offsets:  # else all of this head was taken away: it is settled by itself
-                self._shipped.append(shipment.batch)
-            self._flow.sent(shipment.size)
-            self._size += shipment.size
-        self._messages += len(shipment.batch.items)
-        self._bytes += shipment.batch.weight
-        return shipment
+            if produced.batch.last_offsets:  # else all of this head was taken away: there is nothing to commit
+                self._produced.append(produced.batch)
+            self._window.sent(produced.size)
+            self._size += produced.size
+        self._messages += len(produced.batch.items)
+        self._bytes += produced.batch.weight
+        return produced
 
     def obstacles(self) -> dict[str, str]:
         failing = {"transaction": f"{self._failure}; the transaction is sent again"} if self._failure else {}
         return failing | self._sink.lacking() | self._throttle.told()
 
     def refused(self, error: RecordRefused) -> None:
-        if not self._void:
+        if not self._must_abort:
             logger.warning("%s; the transaction is sent again record by record", error)
             self._send_again()
 
@@ -106,38 +106,38 @@ class ExactlyOnce:
         if isinstance(error, Fenced):
             raise error
         # Nothing is lost or taken twice: what was not asked to commit never does, once a new producer has the id.
-        if not self._void:
+        if not self._must_abort:
             logger.warning("%s; the transaction is sent again", error)
-            self._void, self._failure = True, str(error)
+            self._must_abort, self._failure = True, str(error)
             self._begin_at = time.monotonic() + self._backoff.next_s()
 
-    def settled(self, shipment: ProducedBatch) -> None:
-        if shipment.batch.last_offsets:
-            self._settled.append(shipment)
-            self._flow.took(shipment.sent_at, self._throttle.left_s())
+    def acknowledged(self, produced: ProducedBatch) -> None:
+        if produced.batch.last_offsets:
+            self._acknowledged.append(produced)
+            self._window.took(produced.sent_at, self._throttle.left_s())
 
     def commit_when_due(self) -> list[MicroBatch] | None:
-        if not self._shipped:
+        if not self._produced:
             return None
         if self._in_doubt:
             return self._look_up()
         if self._outcome is not None:
             return self._conclude(self._outcome)
-        if self._void or any(progress.revoked for batch in self._shipped for progress, _ in batch.last_offsets):
+        if self._must_abort or any(progress.revoked for batch in self._produced for progress, _ in batch.last_offsets):
             return self._abort()
         if not self._closing and self._is_due():
             self._close()
-        if len(self._settled) < len(self._shipped):
+        if len(self._acknowledged) < len(self._produced):
             return self._wait_for_acknowledgements()
         return self._commit() if self._closing else None
 
-    def kept(self) -> int:
-        return sum(shipment.batch.weight for shipment in self._settled)
+    def uncommitted_bytes(self) -> int:
+        return sum(produced.batch.weight for produced in self._acknowledged)
 
     def flush(self) -> bool:
-        if self._shipped and not self._closing:
+        if self._produced and not self._closing:
             self._close()
-        return not self._shipped
+        return not self._produced
 
     def _is_due(self) -> bool:
         """Because of its age or size, or because all that would be added to it now had to wait."""
@@ -145,7 +145,7 @@ class ExactlyOnce:
             time.monotonic() >= self._opened_at + self._interval_s
             or self._messages >= self._max_messages
             or self._bytes >= self._max_bytes
-            or self._flow.room() == 0
+            or self._window.room() == 0
             or self._throttle.left_s() > 0
         )
 
@@ -163,23 +163,23 @@ class ExactlyOnce:
             f"messages ({self._size} bytes) in {open_s:.0f} s"
         )
         logger.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
-        self._flow.overdue()
+        self._window.overdue()
         return self._abort()
 
     def _send_again(self) -> None:
-        self._sink.be_careful(len(self._shipped))
-        self._void = True
+        self._sink.send_one_by_one(len(self._produced))
+        self._must_abort = True
 
     def _abort(self) -> list[MicroBatch]:
-        """End the open transaction without effect: its micro-batches, to be shipped again."""
-        void = self._shipped
+        """End the open transaction without effect: its micro-batches, to be produced again."""
+        aborted = self._produced
         for progress, note, prior in self._notes:
             progress.note, progress.prior = note, prior
         logger.info("a transaction of %d messages is aborted and sent again", self._messages)
         self._stats.add(transactions_aborted=1)
         self._begin_anew()
         self._producer.abort()
-        return void
+        return aborted
 
     def _close(self) -> None:
         self._closing, self._closed_at = True, time.monotonic()
@@ -187,7 +187,7 @@ class ExactlyOnce:
     def _commit(self) -> list[MicroBatch] | None:
         # First the membership, then what is held: see RecordSource.membership.
         membership = self._source.membership()
-        if any(progress.revoked for batch in self._shipped for progress, _ in batch.last_offsets):
+        if any(progress.revoked for batch in self._produced for progress, _ in batch.last_offsets):
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
             return self._abort() if self._overdue_s() else None
@@ -198,7 +198,7 @@ class ExactlyOnce:
 
     def _hold_notes(self) -> None:
         """The transaction's offsets may stand from now on: to take a note back would move the group behind them."""
-        progresses = {progress for batch in self._shipped for progress, _ in batch.last_offsets}
+        progresses = {progress for batch in self._produced for progress, _ in batch.last_offsets}
         self._notes = [(progress, progress.note, progress.prior) for progress in progresses]
         for progress in progresses:
             progress.note = progress.prior = ""
@@ -206,7 +206,7 @@ class ExactlyOnce:
     def _offsets(self) -> Offsets:
         return {
             progress.partition: offset + 1
-            for batch in self._shipped
+            for batch in self._produced
             for progress, offset in batch.last_offsets
             if not progress.revoked
         }
@@ -235,7 +235,7 @@ class ExactlyOnce:
         self._producer.abort()
 
     def _look_up(self) -> list[MicroBatch] | None:
-        """Where the transaction in doubt was not committed: its micro-batches, to be shipped again."""
+        """Where the transaction in doubt was not committed: its micro-batches, to be produced again."""
         if not self._producer.ready():
             return None
         ours = self._offsets()
@@ -250,8 +250,8 @@ class ExactlyOnce:
     def _committed(self) -> None:
         self._producer.committed()
         self._source.assignment.committed(self._offsets())
-        for shipment in self._settled:
-            account(shipment, self._stats)
+        for produced in self._acknowledged:
+            account(produced, self._stats)
         self._stats.add(transactions=1)
         now = time.monotonic()
         self._stats.took("commit_s", now - self._closed_at)
@@ -261,8 +261,8 @@ class ExactlyOnce:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._flow.done(self._size)
-        self._shipped, self._settled, self._notes = [], [], []
+        self._window.done(self._size)
+        self._produced, self._acknowledged, self._notes = [], [], []
         self._messages = self._bytes = self._size = 0
-        self._closing = self._void = self._in_doubt = False
+        self._closing = self._must_abort = self._in_doubt = False
         self._outcome = None

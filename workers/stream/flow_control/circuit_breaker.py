@@ -37,7 +37,7 @@ class CircuitBreaker:
         self._probe_at = 0.0
 
     def passes(self, batch: MicroBatch) -> bool:
-        """May `batch`, all of whose calls are answered, be shipped? Never waits."""
+        """May `batch`, all of whose calls are answered, be produced? Never waits."""
         if batch.passed_breaker:
             return True
         if batch is self.held:

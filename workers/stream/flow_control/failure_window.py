@@ -1,4 +1,4 @@
-"""Do models fail too many of the messages that they are asked about? Pure: told of micro-batches before they ship."""
+"""Do models fail too many of the messages that they are asked about? Pure: told of each before it is produced."""
 
 import time
 from collections import deque
@@ -17,7 +17,7 @@ class FailureRateWindow:
         self.tripped = False
 
     def admits(self, messages: int, dead: int) -> bool:
-        """May `messages` be shipped, of which `dead` become dead letters by the model's fault? They count then.
+        """May `messages` be produced, of which `dead` become dead letters by the model's fault? They count then.
 
         A micro-batch that is within the limit itself always may, whatever went before it.
         """

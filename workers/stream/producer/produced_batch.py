@@ -34,7 +34,7 @@ class ProducedBatch:
         self.first_dead: dict[tuple[int, str], int] = {}
         self.sent_at = time.monotonic()
         self.sent: list[Sent] = []
-        self._settled = 0
+        self._acknowledged = 0
         self._refusal: RecordRefused | None = None
 
     def expect(self, topic: str, items: Iterable[Item], acks: Iterable[Acknowledgement], size: int) -> None:
@@ -42,13 +42,13 @@ class ProducedBatch:
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
-    def broken_off(self, refusal: RecordRefused) -> None:
-        """Not all of it could be sent: an earlier record's refusal has broken the producer. `settle` raises it."""
+    def cut_short(self, refusal: RecordRefused) -> None:
+        """Not all of it could be sent: an earlier record's refusal has broken the producer. `poll_acks` raises it."""
         self._refusal = refusal
 
-    def awaited(self) -> str | None:
+    def unacknowledged_topic(self) -> str | None:
         """The topic of the first record that is not acknowledged; None when all are."""
-        return next((sent.topic for sent in self.sent[self._settled :] if not sent.ack.is_done), None)
+        return next((sent.topic for sent in self.sent[self._acknowledged :] if not sent.ack.is_done), None)
 
     def on_last_ack(self, wake: Callable[[], None]) -> None:
         """Call `wake` when the last record's acknowledgement is there; others may still be missing."""
@@ -57,31 +57,31 @@ class ProducedBatch:
         else:
             wake()
 
-    def settle(self) -> bool:
+    def poll_acks(self) -> bool:
         """Is every record acknowledged? Never blocks.
 
         Raises `RecordRefused` when the broker refused a record for itself, `Fenced` or `StreamError` for any other
-        refusal: nothing of this shipment may be committed then.
+        refusal: nothing of this batch may be committed then.
         """
-        while self._settled < len(self.sent):
-            ack = self.sent[self._settled].ack
+        while self._acknowledged < len(self.sent):
+            ack = self.sent[self._acknowledged].ack
             if not ack.is_done:
                 return False
             if ack.failed():
                 raise stream_error("a record was not acknowledged", ack.exception)
-            self._settled += 1
+            self._acknowledged += 1
         if self._refusal is not None:
             raise self._refusal
         return True
 
 
 class DeadLetterRefused(StreamError):
-    """The dead-letter topic takes `item`'s dead letter in no form. `shipment`: what was sent before it, as a whole."""
+    """The dead-letter topic takes `item`'s dead letter in no form. `produced`: what was sent before it, as a whole."""
 
-    def __init__(self, text: str, shipment: ProducedBatch, item: Item) -> None:
+    def __init__(self, text: str, produced: ProducedBatch, item: Item) -> None:
         super().__init__(text)
-        self.shipment = shipment
-        batch = shipment.batch
+        self.produced = produced
+        batch = produced.batch
         before = batch.items[: next(at for at, other in enumerate(batch.items) if other is item)]
         ends = {other.progress.partition: (other.progress, other.record.offset) for other in before}
         batch.last_offsets = list(ends.values())
@@ -92,7 +92,9 @@ def place_of(item: Item) -> TopicPartitionOffset:
     return item.record.topic, item.record.partition, item.record.offset
 
 
-def acknowledged(shipments: Iterable[ProducedBatch], same_partition: bool) -> set[tuple[str, TopicPartitionOffset]]:
+def acknowledged(
+    produced_batches: Iterable[ProducedBatch], same_partition: bool
+) -> set[tuple[str, TopicPartitionOffset]]:
     """The topic and input record of all that need not be sent again; every acknowledgement must be there.
 
     What the broker has taken behind a failed record of its key, or with `same_partition` of its partition, is not
@@ -100,7 +102,7 @@ def acknowledged(shipments: Iterable[ProducedBatch], same_partition: bool) -> se
     """
     failed: set[tuple[str, object]] = set()
     taken: set[tuple[str, TopicPartitionOffset]] = set()
-    for sent in (sent for shipment in shipments for sent in shipment.sent):
+    for sent in (sent for produced in produced_batches for sent in produced.sent):
         lane = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
         if sent.ack.failed():
             failed.add(lane)

@@ -1,7 +1,7 @@
 """Results and dead letters out.
 
-`ResultSink.ship` sends what one micro-batch became. The `ProducedBatch` it returns is settled when the broker has
-acknowledged every record of it; only then may offsets advance.
+`ResultSink.produce` sends what one micro-batch became. Only when the broker has acknowledged every record of the
+`ProducedBatch` that it returns may offsets advance.
 """
 
 import logging
@@ -36,11 +36,11 @@ from labelstream.workers.stream.producer.topic_limits import Acceptance
 from labelstream.workers.stream.stats import ABSTAINED, OTHER
 
 logger = logging.getLogger(__name__)
-CAREFUL_ACK_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning
+ACK_TIMEOUT_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning
 
 
-class _Late(NamedTuple):
-    """A record whose acknowledgement did not come soon, while careful."""
+class _LateAck(NamedTuple):
+    """A record that was sent alone, and whose acknowledgement did not come soon."""
 
     ack: Any
     topic: str
@@ -51,10 +51,10 @@ class _Late(NamedTuple):
 class ResultSink:
     """Owns `producer`. Used by one thread.
 
-    While careful, micro-batches are shipped item by item, each acknowledged before the next. A producer is beyond
-    repair once the broker has refused a record for itself, and fails every other record in it: only alone can the one
-    at fault be told from its neighbours. So are those with dead letters until the dead-letter topic has taken one:
-    where it takes none the stream ends, and what was sent behind them would come out again with each new start.
+    After a refusal, micro-batches are sent one by one: each record is acknowledged before the next is sent. A producer
+    is beyond repair once the broker has refused a record for itself, and fails every other record in it: only alone can
+    the one at fault be told from its neighbours. So are those with dead letters until the dead-letter topic has taken
+    one: where it takes none the stream ends, and what was sent behind them would come out again with each new start.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ResultSink:
         settings: PipelineSettings,
         producer: Producer,
         limits: TopicLimits,
-        ack_timeout_s: float = CAREFUL_ACK_S,
+        ack_timeout_s: float = ACK_TIMEOUT_S,
     ) -> None:
         self._name, self._settings, self._producer, self._ack_timeout_s = name, settings, producer, ack_timeout_s
         self._cloudevents = settings.headers == "cloudevents"
@@ -71,9 +71,9 @@ class ResultSink:
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
         self._acceptance = Acceptance(name, settings, limits)
         self._destinations = Destinations(settings, producer)
-        self._careful = 0
-        self._alone = self._letters_taken = False
-        self._late: _Late | None = None
+        self._batches_one_by_one = 0
+        self._one_by_one = self._dead_letters_accepted = False
+        self._late: _LateAck | None = None
         self._taken: set[tuple[str, TopicPartitionOffset]] = (
             set()
         )  # what the broker has of micro-batches that are sent again
@@ -83,44 +83,44 @@ class ResultSink:
         return self._destinations.lacking()
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        """May it be shipped? Its topics and partitions are there, and while careful all before it is acknowledged."""
+        """May it be produced? Its topics and partitions are there, and one by one, all before is acknowledged."""
         late = self._late is not None and not self._late.ack.is_done
         return not late and self._destinations.ready_for(batch)
 
-    def goes_alone(self, batch: MicroBatch) -> bool:
-        """Is it sent item by item? While careful, and until the dead-letter topic is known to take dead letters."""
-        return self._careful > 0 or (not self._letters_taken and batch.has_letters())
+    def goes_one_by_one(self, batch: MicroBatch) -> bool:
+        """Is each record sent alone? After a refusal, and until the dead-letter topic has taken a dead letter."""
+        return self._batches_one_by_one > 0 or (not self._dead_letters_accepted and batch.has_dead_letters())
 
-    def be_careful(self, micro_batches: int) -> None:
+    def send_one_by_one(self, micro_batches: int) -> None:
         """From now on, for so many of them."""
         late, self._late = self._late, None
         if late is not None and late.ack.is_done and isinstance(late.ack.exception, OWN):
             self._acceptance.refused(late.topic, late.item, late.record, late.ack.exception)
-        self._careful = micro_batches
+        self._batches_one_by_one = micro_batches
 
-    def send_again(self, shipments: Sequence[ProducedBatch]) -> None:
-        """Their micro-batches will be shipped again, carefully: what the broker does not have of them, in order.
+    def send_again(self, produced_batches: Sequence[ProducedBatch]) -> None:
+        """Their micro-batches will be produced again, one by one: what the broker does not have of them, in order.
 
         Every acknowledgement must be there. Begins with a new producer.
         """
-        self._taken |= acknowledged(shipments, self._same_partition)
+        self._taken |= acknowledged(produced_batches, self._same_partition)
         self._producer.refused()
-        self.be_careful(self._careful + len(shipments))
+        self.send_one_by_one(self._batches_one_by_one + len(produced_batches))
 
-    def ship(self, batch: MicroBatch, room: int = MAX_BYTES) -> ProducedBatch:
+    def produce(self, batch: MicroBatch, room: int = MAX_BYTES) -> ProducedBatch:
         """Send one record for each item of `batch`; its calls must be answered. Results go last, in order.
 
-        What takes more than `room` bytes is the shipment's rest, but for the first item. Items of partitions that were
+        What takes more than `room` bytes is the batch's rest, but for the first item. Items of partitions that were
         taken away are dropped: their next owner does them again. Raises `InferenceError` when a call failed as a
         whole, `StreamError` when the producer cannot take a record.
         """
         # All are encoded before the first is sent: 10% less CPU than by turns, which keep nothing in the caches.
         answers = batch.resolve()
         values = batch.values or self._encoded(batch.items, answers)
-        self._alone = self.goes_alone(batch)
+        self._one_by_one = self.goes_one_by_one(batch)
         batch, rest, values = self._fitting(batch, values, room)
-        shipment, now_ms = ProducedBatch(batch, rest), time.time() * 1000
-        tally, answers = shipment.tally, batch.resolve()
+        produced, now_ms = ProducedBatch(batch, rest), time.time() * 1000
+        tally, answers = produced.tally, batch.resolve()
         self._producer.announce(len(values))
         results: list[tuple[Item, ProducerRecord]] = []
         try:
@@ -134,24 +134,24 @@ class ResultSink:
                     rejection = _rejection(answer, item.model)
                 else:
                     result = self._outgoing(item, answer, value)
-                    rejection = self._ship_result(shipment, item, answer, result)
+                    rejection = self._produce_result(produced, item, answer, result)
                     if rejection is None:
                         results.append((item, self._acceptance.in_time(result)))
-                        self._count_retimed(shipment, item, results[-1][1])
+                        self._count_retimed(produced, item, results[-1][1])
                 if rejection is not None:
-                    self._bury(shipment, item, rejection)
+                    self._send_dead_letter(produced, item, rejection)
                 if is_sound(item.record.timestamp, now_ms):
                     tally.latencies_ms.append(now_ms - item.record.timestamp)
-            if results and not self._alone:
-                self._send_all(shipment, results)
+            if results and not self._one_by_one:
+                self._send_all(produced, results)
         except RecordRefused as error:
-            shipment.broken_off(error)
+            produced.cut_short(error)
         if rest is None:
-            self._careful = max(0, self._careful - 1)
-        if not self._careful:
+            self._batches_one_by_one = max(0, self._batches_one_by_one - 1)
+        if not self._batches_one_by_one:
             self._taken.clear()
-        self._log_dead_letters(shipment)
-        return shipment
+        self._log_dead_letters(produced)
+        return produced
 
     def throttled_s(self) -> float:
         """For how long yet a broker takes nothing from us, because of a quota."""
@@ -175,7 +175,7 @@ class ResultSink:
         self, batch: MicroBatch, values: list[bytes | None], room: int
     ) -> tuple[MicroBatch, MicroBatch | None, list[bytes | None]]:
         """As much at the head of `batch` as there is room for, at least one item; the rest of it; the head's values."""
-        count = 1 if self._alone else self._count(batch, values, room // 2 if self._settings.review else room)
+        count = 1 if self._one_by_one else self._count(batch, values, room // 2 if self._settings.review else room)
         if count >= len(values):
             return batch, None, values
         head, rest = batch.split(count)
@@ -204,10 +204,10 @@ class ResultSink:
             record.timestamp if self._input_timestamp else None,
         )
 
-    def _ship_result(
-        self, shipment: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
+    def _produce_result(
+        self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
     ) -> Rejection | None:
-        """To the review topic, where it has to go there as well, and while careful to the output topic.
+        """To the review topic, where it has to go there as well, and while one by one to the output topic.
 
         Returns what it is instead when one of them does not take it.
         """
@@ -215,22 +215,22 @@ class ResultSink:
         output, review = self._settings.output, self._settings.review if abstained else None
         if rejection := takes.obstacle(item, result, review):
             return rejection
-        while review is not None and not self._send(shipment, review, takes.to_review(review, item, result), item):
+        while review is not None and not self._send(produced, review, takes.to_review(review, item, result), item):
             if rejection := takes.obstacle(item, result, review):
                 return rejection
-        while self._alone and not self._send(shipment, output, takes.in_time(result), item):
+        while self._one_by_one and not self._send(produced, output, takes.in_time(result), item):
             if rejection := takes.obstacle(item, result, review):
                 return rejection
-        shipment.tally.results[record.partition] += 1
-        shipment.tally.abstained += abstained
+        produced.tally.results[record.partition] += 1
+        produced.tally.abstained += abstained
         if isinstance(answer, Prediction):
-            shipment.tally.labels[item.model, _label(item, answer)] += 1
+            produced.tally.labels[item.model, _label(item, answer)] += 1
         return None
 
-    def _count_retimed(self, shipment: ProducedBatch, item: Item, result: ProducerRecord) -> None:
+    def _count_retimed(self, produced: ProducedBatch, item: Item, result: ProducerRecord) -> None:
         if not self._input_timestamp or result.timestamp_ms is not None:
             return
-        shipment.tally.retimed += 1
+        produced.tally.retimed += 1
         if not self._said_retimed:
             self._said_retimed = True
             logger.warning(
@@ -242,39 +242,39 @@ class ResultSink:
                 item.record.timestamp,
             )
 
-    def _bury(self, shipment: ProducedBatch, item: Item, rejection: Rejection) -> None:
+    def _send_dead_letter(self, produced: ProducedBatch, item: Item, rejection: Rejection) -> None:
         """Send the record to the dead-letter topic, with as much of it as the topic takes.
 
         Raises `DeadLetterRefused` when the topic takes it in no form.
         """
         topic = self._settings.dead_letter
         while letter := self._acceptance.dead_letter(item, rejection):
-            if self._send(shipment, topic, letter, item):
+            if self._send(produced, topic, letter, item):
                 break
         else:
-            raise DeadLetterRefused(self._acceptance.why_no_dead_letter(item), shipment, item)
+            raise DeadLetterRefused(self._acceptance.why_no_dead_letter(item), produced, item)
         kind = item.record.partition, rejection.reason.value
-        shipment.tally.dead_letters[kind] += 1
-        shipment.first_dead.setdefault(kind, item.record.offset)
+        produced.tally.dead_letters[kind] += 1
+        produced.first_dead.setdefault(kind, item.record.offset)
 
-    def _send(self, shipment: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
+    def _send(self, produced: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
         """False: the broker refused it for itself, which is known only of what is sent alone."""
         what = topic, place_of(item)
         if what in self._taken:
             return True
         try:
             ack = self._producer.send(topic, record)
-            if self._alone and not self._answered(ack):
-                self._late = _Late(ack, topic, item, record)
-            elif self._alone and topic == self._settings.dead_letter:
-                self._letters_taken = True
+            if self._one_by_one and not self._answered(ack):
+                self._late = _LateAck(ack, topic, item, record)
+            elif self._one_by_one and topic == self._settings.dead_letter:
+                self._dead_letters_accepted = True
         except KafkaError as error:
-            if not (self._alone and isinstance(error, OWN)):
+            if not (self._one_by_one and isinstance(error, OWN)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
             self._acceptance.refused(topic, item, record, error)
             self._producer.refused()
             return False
-        shipment.expect(topic, [item], [ack], record.size())
+        produced.expect(topic, [item], [ack], record.size())
         return True
 
     def _answered(self, ack: Any) -> bool:
@@ -287,20 +287,20 @@ class ResultSink:
             return False
         return True
 
-    def _send_all(self, shipment: ProducedBatch, results: list[tuple[Item, ProducerRecord]]) -> None:
+    def _send_all(self, produced: ProducedBatch, results: list[tuple[Item, ProducerRecord]]) -> None:
         topic = self._settings.output
         try:
             acks = self._producer.send_batch(topic, [result for _, result in results])
         except KafkaError as error:
             raise stream_error(f"topic {topic} cannot be written", error) from error
-        shipment.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
+        produced.expect(topic, [item for item, _ in results], acks, sum(result.size() for _, result in results))
 
-    def _log_dead_letters(self, shipment: ProducedBatch) -> None:
-        for (partition, reason), offset in shipment.first_dead.items():
+    def _log_dead_letters(self, produced: ProducedBatch) -> None:
+        for (partition, reason), offset in produced.first_dead.items():
             logger.info(
                 "pipeline %s: %d dead letters (%s), the first of %s:%d:%d",
                 self._name,
-                shipment.tally.dead_letters[partition, reason],
+                produced.tally.dead_letters[partition, reason],
                 reason,
                 self._settings.input,
                 partition,

@@ -39,6 +39,6 @@ def unread(offset: int, batch: Any, reason: Reason, problem: str) -> Record:
     return Record(offset, timestamp, batch.timestamp_type, None, Unread(reason, problem), [], 0)
 
 
-def placed(claimed: int, previous: int, most: int) -> int:
-    """A record's offset: what it says, where that is possible behind `previous` and up to `most`; else the next one."""
-    return claimed if previous < claimed <= most else previous + 1
+def placed(claimed: int, previous: int, max_offset: int) -> int:
+    """A record's offset: what it says, where that is behind `previous` and up to `max_offset`; else the next one."""
+    return claimed if previous < claimed <= max_offset else previous + 1

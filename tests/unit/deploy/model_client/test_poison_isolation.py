@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from labelstream.deploy.model_client import deadlines, retries
 from labelstream.deploy.model_client.call_state import CallState, rows_of
+from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
 from labelstream.deploy.model_client.poison_isolation import GROUP_SEQUENCES, TOGETHER_FAILURES
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
-from labelstream.deploy.model_client.suspects import MAX_ALONE
 from labelstream.workers.classifier import Answer, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
@@ -70,7 +70,7 @@ def test_only_the_poison_is_refused(
         for texts, future in zip(calls, futures, strict=True):
             check(texts, future.result(30))
         killers = [text for texts in calls for text in texts if "d" in text]
-        assert len(classifier._isolation._suspects) == len(set(killers))  # nothing is held against anybody else
+        assert len(classifier._isolation._failed_attempts) == len(set(killers))  # nothing is held against anybody else
     assert handle.deaths <= MAX_DEATHS * len(killers) + mute
 
 
@@ -103,7 +103,7 @@ def test_a_death_for_other_reasons_is_got_over_in_one_call() -> None:
     texts = [innocent(i) for i in range(100)]
     with connected(handle) as classifier:
         check(texts, classifier.submit([Request(text) for text in texts]).result(30))
-        assert len(classifier._isolation._suspects) == 0  # nothing is held against those that passed
+        assert len(classifier._isolation._failed_attempts) == 0  # nothing is held against those that passed
     assert handle.asked == 2
 
 

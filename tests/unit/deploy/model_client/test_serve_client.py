@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelstream.deploy.model_client.suspects import MAX_ALONE
+from labelstream.deploy.model_client.failed_attempts import MAX_ALONE
 from labelstream.workers.classifier import Fault, Progress, Request
 from labelstream.workers.errors import InferenceError
 from tests.support.crashing_replica import innocent
@@ -25,7 +25,7 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
             with pytest.raises(InferenceError, match="no answer within"):
                 classifier.submit([Request(text) for text in texts], progress).result(30)
         if gone:
-            assert len(classifier._isolation._suspects) == 0
+            assert len(classifier._isolation._failed_attempts) == 0
             handle.away = False
         else:
             assert handle._device is not None
@@ -33,4 +33,4 @@ def test_a_model_that_is_away_makes_nobody_a_dead_letter(gone: bool) -> None:
             handle._seconds = lambda packed: 0.001
         answers, _ = insist(classifier, texts)
     check(texts, answers, Fault.TIMED_OUT)
-    assert len(classifier._isolation._suspects) == 0
+    assert len(classifier._isolation._failed_attempts) == 0

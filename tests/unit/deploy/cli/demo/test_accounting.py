@@ -13,14 +13,14 @@ from labelstream.deploy.cli.demo.accounting import Accounting
 class TestLedger:
     def test_every_message_is_counted_once(self) -> None:
         ledger = Accounting()
-        assert ledger.claim(window=3, most=10, timeout_s=0) == 3
-        assert ledger.claim(window=3, most=10, timeout_s=0) == 0
+        assert ledger.claim(window=3, max_messages=10, timeout_s=0) == 3
+        assert ledger.claim(window=3, max_messages=10, timeout_s=0) == 0
         for partition, offset in ((0, 0), (1, 0), (0, 1)):
             ledger.sent(partition, offset)
         assert ledger.result(0, 1, latency_ms=5)
         assert ledger.dead_letter(1, 0, "empty_text")
         assert not ledger.result(0, 1, latency_ms=6)
-        assert ledger.claim(window=3, most=1, timeout_s=0) == 1
+        assert ledger.claim(window=3, max_messages=1, timeout_s=0) == 1
         totals = ledger.totals()
         assert (totals.sent, totals.results, totals.duplicates, totals.missing) == (3, 1, 1, 1)
         assert (totals.accounted, totals.unexpected, totals.p50_ms) == (2, 0, 5)

@@ -114,8 +114,8 @@ def fetched(consumer: Any, partition: TopicPartition, first: int) -> None:
     consumer._fetcher._completed_fetches.append(CompletedFetch(partition, first, 11, data, aggregator))
 
 
-def taken(consumer: Any, most: int = 100) -> dict[TopicPartition, list[int]]:
-    records, _ = consumer._fetcher.fetched_records(most)
+def taken(consumer: Any, max_records: int = 100) -> dict[TopicPartition, list[int]]:
+    records, _ = consumer._fetcher.fetched_records(max_records)
     return {partition: [record.offset for record in found] for partition, found in records.items()}
 
 
@@ -123,7 +123,7 @@ def test_partition_paused_in_mid_batch_resumes_beside_others(consumer: Any) -> N
     """Hazard: what is left of its batch waits for an empty slot, in which the other's spent records stay."""
     Fetching(consumer)
     fetched(consumer, A, 0)
-    assert taken(consumer, most=2) == {A: [0, 1]}
+    assert taken(consumer, max_records=2) == {A: [0, 1]}
     consumer.pause(A)
     fetched(consumer, B, 0)
     assert taken(consumer) == {B: [0, 1, 2, 3, 4]}
@@ -132,9 +132,11 @@ def test_partition_paused_in_mid_batch_resumes_beside_others(consumer: Any) -> N
     assert A in consumer._fetcher._fetchable_partitions()
 
 
-def poll(consumer: Any, fetching: Fetching, room: PollBudget, most: int = 100) -> dict[TopicPartition, list[int]]:
+def poll(
+    consumer: Any, fetching: Fetching, room: PollBudget, max_records: int = 100
+) -> dict[TopicPartition, list[int]]:
     fetching.room = room
-    return taken(consumer, most)
+    return taken(consumer, max_records)
 
 
 ONE = RECORD_BYTES + len(b"value 0") - 2  # neither key nor headers
@@ -151,7 +153,7 @@ def test_what_finds_no_room_stays_in_what_was_fetched(consumer: Any) -> None:
     assert fetching.position(A) == 2
     assert A not in consumer._fetcher._fetchable_partitions()
     assert poll(consumer, fetching, PollBudget(4 * ONE, 0)) == {A: [2, 3, 4], B: [0]}
-    assert poll(consumer, fetching, PollBudget(), most=2) == {B: [1, 2]}
+    assert poll(consumer, fetching, PollBudget(), max_records=2) == {B: [1, 2]}
     assert poll(consumer, fetching, PollBudget()) == {B: [3, 4]}
     assert (fetching.position(A), fetching.position(B)) == (5, 5)
     assert poll(consumer, fetching, PollBudget()) == {}

@@ -80,9 +80,9 @@ class Worker:
         self.caution.take_back([*self.assignment.held(), *self.assignment.leaving()])
 
     def _take(self) -> None:
-        partitions, most = self.caution.readable()
-        assert most is None or (len(partitions) == 1 and not self.in_flight) or not partitions
-        share, batch = most or FIRST_RECORDS // max(1, len(partitions)), []
+        partitions, max_records = self.caution.readable()
+        assert max_records is None or (len(partitions) == 1 and not self.in_flight) or not partitions
+        share, batch = max_records or FIRST_RECORDS // max(1, len(partitions)), []
         for partition in sorted(partitions - self.silent):
             progress = self.assignment.get(partition)
             assert progress is not None
@@ -132,15 +132,15 @@ def live(worker: Worker, turns: int = 100_000) -> None:
     raise AssertionError("makes no progress")
 
 
-def lives_lost(world: World, most: int) -> int:
+def lives_lost(world: World, max_lost: int) -> int:
     """How many workers die until one gets through."""
-    for lost in range(most + 1):
+    for lost in range(max_lost + 1):
         try:
             live(Worker(world))
         except Died:
             continue
         return lost
-    raise AssertionError(f"more than {most} lives lost")
+    raise AssertionError(f"more than {max_lost} lives lost")
 
 
 @given(partitions=st.integers(1, 8), records=st.integers(1, 600), seed=st.integers(0, 10**6), count=st.integers(0, 3))
@@ -149,7 +149,7 @@ def test_whoever_kills_is_found_and_nobody_else_is_buried(partitions: int, recor
     chance = random.Random(seed)
     poison = {(chance.randrange(partitions), chance.randrange(records)) for _ in range(count)}
     world = World(partitions, records, poison)
-    lives_lost(world, most=7 * len(poison))
+    lives_lost(world, max_lost=7 * len(poison))
     assert world.buried == poison
     assert world.answered == world.all_records() - poison
 
@@ -165,7 +165,7 @@ def test_one_culprit_of_eight_costs_few_deaths_and_others_progress() -> None:
     assert [bool(world.evidence(number)) for number in range(8)] == [number == 5 for number in range(8)]
     assert all(world.group[TopicPartition("in", number)][0] >= 256 for number in range(8) if number != 5)
     assert world.evidence(5)[1:] == (1, 1)
-    assert lives_lost(world, most=8) == MAX_ALONE - 1
+    assert lives_lost(world, max_lost=8) == MAX_ALONE - 1
     assert world.buried == {(5, 3)}
 
 
@@ -178,7 +178,7 @@ def test_kills_that_are_no_records_fault_bury_nothing(seed: int, kills: int) -> 
         worker = Worker(world)
         for _ in range(chance.randrange(int(PROOF_S / TURN_S))):
             worker.turn(answer=chance.random() < 0.02)
-    lives_lost(world, most=0)
+    lives_lost(world, max_lost=0)
     assert world.answered == world.all_records()
     assert not world.buried
 
@@ -192,7 +192,7 @@ def test_kills_while_a_model_is_away_bury_nothing(seed: int) -> None:
         for _ in range(int(chance.uniform(PROOF_S + WAITING_S + 1, 60) / TURN_S)):
             worker.turn(answer=False)
     assert world.evidence().alone == 0
-    lives_lost(world, most=0)
+    lives_lost(world, max_lost=0)
     assert not world.buried
 
 
@@ -287,8 +287,8 @@ def test_verdict_of_deleted_record_spares_next_record() -> None:
     worker.turn(answer=False)  # begins
     world.now += PROOF_S
     assert worker.caution.alone()
-    partitions, most = worker.caution.readable()
-    assert (len(partitions), most) == (1, 1)
+    partitions, max_records = worker.caution.readable()
+    assert (len(partitions), max_records) == (1, 1)
     assert worker.caution.received(7, 1)
     [progress] = worker.assignment.held()
     assert progress.condemned is None

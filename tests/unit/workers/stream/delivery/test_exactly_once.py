@@ -69,7 +69,7 @@ def test_transaction_ends_by_bytes_and_uncommitted_is_in_flight(
     )
     bench.feed(message("x" * 200_000), message("x" * 200_000))
     bench.turn_until(lambda: bench.broker.calls.count("send") == 2 and bench.pipeline.drained())
-    assert bench.delivery.kept() > 400_000
+    assert bench.delivery.uncommitted_bytes() > 400_000
     bench.feed(message("x" * 900_000), first=2)  # finds no room behind the two
     bench.turn_for(0.05)
     assert len(bench.source.waiting) == 1
@@ -77,7 +77,7 @@ def test_transaction_ends_by_bytes_and_uncommitted_is_in_flight(
     bench.feed(message("x" * 200_000), message("x" * 800_000), first=2)
     bench.turn_until(bench.commits(1))
     assert bench.offsets() == [{A: 3}]
-    assert bench.delivery.kept() == 0
+    assert bench.delivery.uncommitted_bytes() == 0
     bench.turn_until(bench.commits(2))
     assert bench.offsets()[1] == {A: 4}
 
@@ -155,9 +155,9 @@ def test_a_note_is_not_taken_back_while_its_offset_may_be_passed(benches: Callab
     monitored: list[tuple[str, str]] = []
 
     def aborted() -> Any:
-        void = abort()
+        aborted = abort()
         monitored.append((progress.note, progress.prior))
-        return void
+        return aborted
 
     bench.delivery._abort = aborted  # type: ignore[method-assign]
     bench.broker.on_commit = commit

@@ -14,7 +14,7 @@ from tests.support.pipeline_bench import Ack, record
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 
 
-def shipment(*sent: tuple[int, bytes | None, bool]) -> ProducedBatch:
+def produced(*sent: tuple[int, bytes | None, bool]) -> ProducedBatch:
     """Offset, key, and whether the broker has it."""
     made, progress = ProducedBatch(SimpleNamespace(items=[])), SimpleNamespace()  # type: ignore[arg-type]
     for offset, key, taken in sent:
@@ -27,13 +27,13 @@ def shipment(*sent: tuple[int, bytes | None, bool]) -> ProducedBatch:
     return made
 
 
-def offsets(*shipments: ProducedBatch, same_partition: bool = False) -> list[int]:
-    return sorted(offset for _, (_, _, offset) in acknowledged(shipments, same_partition))
+def offsets(*produced_batches: ProducedBatch, same_partition: bool = False) -> list[int]:
+    return sorted(offset for _, (_, _, offset) in acknowledged(produced_batches, same_partition))
 
 
 def test_records_behind_refused_one_of_same_key_are_resent() -> None:
-    first = shipment((0, b"a", True), (1, b"b", False), (2, None, False), (3, b"a", True))
-    second = shipment((4, b"b", True), (5, b"c", True), (6, None, True))
+    first = produced((0, b"a", True), (1, b"b", False), (2, None, False), (3, b"a", True))
+    second = produced((4, b"b", True), (5, b"c", True), (6, None, True))
     assert offsets(first, second) == [0, 3, 5, 6]
     assert offsets(first, second, same_partition=True) == [0]
     assert offsets() == []

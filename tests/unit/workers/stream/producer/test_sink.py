@@ -31,7 +31,7 @@ def test_refused_record_is_resent_one_by_one_with_neighbours(
 
 
 def test_record_by_record_only_the_one_at_fault_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
-    bench = benches(careful=1)
+    bench = benches(one_by_one=1)
     bench.producer.too_large = lambda topic, value: len(value) > 1_000
     bench.feed(message("a"), message("b", metadata={"m": "x" * 2_000}), message("c"))
     bench.run_dry()

@@ -100,7 +100,7 @@ def test_a_timestamp_beyond_64_bits_begins_anew_as_in_java() -> None:
 
 
 def test_the_time_of_the_log() -> None:
-    (found,) = between([record(0, b"v", delta_ms=9)], 1, attributes=0x08, most=77)
+    (found,) = between([record(0, b"v", delta_ms=9)], 1, attributes=0x08, max_timestamp=77)
     assert (found.timestamp, found.timestamp_type) == (77, 1)
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from labelstream.deploy.model_client.suspects import FORGIVEN_S, MAX_ALONE, Suspects, Suspicion
+from labelstream.deploy.model_client.failed_attempts import FORGIVEN_S, MAX_ALONE, FailedAttempts, Suspicion
 from labelstream.workers.classifier import Fault
 from tests.support.clock import Clock
 from tests.support.crashing_replica import innocent
@@ -20,23 +20,23 @@ from tests.support.slow_replica import SlowHandle
 
 def test_timeout_is_forgiven_after_a_while_and_crash_is_not() -> None:
     clock = Clock()
-    suspects = Suspects(clock=clock)
+    attempts = FailedAttempts(clock=clock)
     for content, how in ((b"late", Fault.TIMED_OUT), (b"deadly", Fault.CRASHES_MODEL)):
         for _ in range(MAX_ALONE):
-            suspects.failed([content], how, running=True)
+            attempts.failed([content], how, running=True)
     clock.now += FORGIVEN_S - 1
-    assert suspects.of(b"late").refusal() is not None
+    assert attempts.of(b"late").refusal() is not None
     clock.now += 2
-    assert suspects.of(b"late") == Suspicion()
-    assert suspects.of(b"deadly").refusal() is not None
+    assert attempts.of(b"late") == Suspicion()
+    assert attempts.of(b"deadly").refusal() is not None
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    suspects = Suspects(most=3, clock=lambda: 0.0)
-    suspects.failed([b"1", b"2", b"3"], Fault.TIMED_OUT, running=False)
-    suspects.failed([b"1"], Fault.TIMED_OUT, running=True)
-    suspects.failed([b"4"], Fault.TIMED_OUT, running=False)
-    assert [suspects.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
+    attempts = FailedAttempts(max_contents=3, clock=lambda: 0.0)
+    attempts.failed([b"1", b"2", b"3"], Fault.TIMED_OUT, running=False)
+    attempts.failed([b"1"], Fault.TIMED_OUT, running=True)
+    attempts.failed([b"4"], Fault.TIMED_OUT, running=False)
+    assert [attempts.of(b"%d" % i) for i in (1, 2, 3, 4)] == [
         Suspicion(2, True, (Fault.TIMED_OUT,)),
         Suspicion(),
         Suspicion(1),

@@ -36,11 +36,11 @@ class Suspicion(NamedTuple):
         return RecordError(self.alone[-1], f"it ran alone {len(self.alone)} times: {counts}", self.failures)
 
 
-class Suspects:
-    """Knows at most `most` contents; those longest untouched are forgotten."""
+class FailedAttempts:
+    """Knows at most `max_contents` contents; those longest untouched are forgotten."""
 
-    def __init__(self, most: int = MAX_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = most, clock
+    def __init__(self, max_contents: int = MAX_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_contents, self._clock = max_contents, clock
         self._known: OrderedDict[bytes, Suspicion] = OrderedDict()
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Suspects:
             if running and len(contents) == 1:
                 alone = (*alone, how)
             self._known[content] = Suspicion(failures + 1, narrowed or running, alone, self._clock())
-        while len(self._known) > self._most:
+        while len(self._known) > self._max_contents:
             self._known.popitem(last=False)
 
     def passed(self, contents: Sequence[bytes]) -> None:
