@@ -72,3 +72,27 @@ class FakeClassifier:
         if failing:
             raise InferenceError("no replica")
         return [self._answer(request) for request in requests]
+
+
+class HeldClassifier:
+    """Satisfies Classifier; answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[list[Answer]]] = []
+
+    def submit(self, requests: Any, progress: Progress | None = None) -> Future[list[Answer]]:
+        self.futures.append(Future())
+        return self.futures[-1]
+
+    def trouble(self) -> str:
+        return ""
+
+    def resume(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def answer(self) -> None:
+        """The latest call."""
+        self.futures[-1].set_result([predict(Request("a"))])

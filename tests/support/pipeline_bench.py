@@ -161,6 +161,8 @@ class Bench:
         limits: TopicLimits | None = None,
         one_by_one: int = 0,
         max_bytes: int = MAX_IN_FLIGHT_BYTES,
+        classifier: FakeClassifier | None = None,
+        clock: Callable[[], float] = time.monotonic,
         **more: Any,
     ) -> None:
         bytes_ = {"max_in_flight_bytes": max_bytes, "max_batch_bytes": max_bytes}
@@ -175,7 +177,7 @@ class Bench:
                 **more,
             }
         )
-        self.classifier = FakeClassifier()
+        self.classifier = classifier or FakeClassifier()
         self.source, self.producer, self.stats = FakeSource(), FakeProducer(), Stats()
         producer = IdempotentProducer(lambda: self.producer)  # type: ignore[arg-type,return-value]
         sink = ResultSink("p", self.settings, producer, limits or TopicLimits())
@@ -187,6 +189,7 @@ class Bench:
             delivery,  # type: ignore[arg-type]
             classifiers or {"m": self.classifier},
             self.stats,
+            clock=clock,
         )
 
     def feed(self, *values: bytes | None, first: int = 0) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import NamedTuple
@@ -15,11 +15,10 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import MODEL_FAULTS, Answer, Classifier, Progress, RecordError, Request
-from labelstream.workers.stream.codec.rejection import DecodeError, Rejection
+from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.flow_control.backoff import Backoff
-from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES, weight
-from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
+from labelstream.workers.stream.record_batch.limits import weight
 from labelstream.workers.stream.stats import Stages
 
 Outcome = Answer | Rejection
@@ -43,8 +42,15 @@ class ModelCall:
     `done_at` when this attempt ends, a moment after its future says so, where `when_done` was called for it.
     """
 
-    def __init__(self, model: str, rows: list[int], requests: list[Request], classifier: Classifier) -> None:
-        self.model, self.rows, self.requests, self._classifier = model, rows, requests, classifier
+    def __init__(
+        self,
+        model: str,
+        rows: list[int],
+        requests: list[Request],
+        classifier: Classifier,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model, self.rows, self.requests, self._classifier, self._clock = model, rows, requests, classifier, clock
         self._context = copy_context()  # whose span the next attempts belong to as well
         self._progress = Progress()
         self.future: Future[list[Answer]] = classifier.submit(requests, self._progress)
@@ -74,7 +80,7 @@ class ModelCall:
     def fail(self) -> float:
         """This attempt has failed: the seconds until the next one, twice as many each time."""
         pause_s = self._backoff.next_s()
-        self.retry_at = time.monotonic() + pause_s
+        self.retry_at = self._clock() + pause_s
         return pause_s
 
     def resubmit(self) -> None:
@@ -83,7 +89,7 @@ class ModelCall:
         self.future = self._context.run(self._classifier.submit, self.requests, self._progress)
 
     def _done(self, wake: Callable[[], None]) -> None:
-        self.done_at = time.monotonic()
+        self.done_at = self._clock()
         wake()
 
 
@@ -105,16 +111,12 @@ class MicroBatch:
         polled_at: float,
         span: Span = INVALID_SPAN,
         weight: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.items, self.calls, self.last_offsets, self.records_by_partition, self.span = (
-            items,
-            calls,
-            last_offsets,
-            records_by_partition,
-            span,
-        )
-        self.polled_at, self.received_at, self.answered_at = polled_at, time.monotonic(), math.inf
-        self.weight, self.passed_breaker = weight, False
+        self.items, self.calls, self.last_offsets = items, calls, last_offsets
+        self.records_by_partition, self.weight, self.span, self._clock = records_by_partition, weight, span, clock
+        self.polled_at, self.received_at, self.answered_at = polled_at, clock(), math.inf
+        self.passed_breaker = False
         self._outcomes: list[Outcome | None] | None = None
         self.values: list[bytes | None] = []
 
@@ -138,7 +140,7 @@ class MicroBatch:
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
         last_offsets = [end for partition, end in last.items() if partition in mine]
         records_by_partition = Counter(item.record.partition for item in items)
-        part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight)
+        part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight, self._clock)
         part.received_at, part.answered_at = self.received_at, self.answered_at
         part.passed_breaker, part._outcomes = self.passed_breaker, outcomes
         return part
@@ -161,6 +163,10 @@ class MicroBatch:
         """`calls` in place of those before: a later answer goes over an earlier one."""
         self.calls, self._outcomes = calls, None
 
+    def unknown_fields(self) -> int:
+        """How many fields of its messages nobody knows."""
+        return sum(len(item.message.model_extra or ()) for item in self.items if item.message is not None)
+
     def has_dead_letters(self) -> bool:
         """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
         return any(
@@ -171,7 +177,7 @@ class MicroBatch:
     def note_answered(self) -> None:
         """All answers are there; when the last one came is noted the first time: the breaker may ask again."""
         if self.answered_at == math.inf:
-            now = time.monotonic()
+            now = self._clock()
             done = (now if call.done_at is None else call.done_at for call in self.calls)
             self.answered_at = max([self.received_at, *done])
 
@@ -198,66 +204,6 @@ def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
     refused = Counter(answer.fault for answer in answers if isinstance(answer, RecordError))
     failed = Counter({fault.value: count for fault, count in refused.items() if fault in MODEL_FAULTS})
     return len(answers) - refused.total() + failed.total(), failed
-
-
-def make_items(
-    records: list[ConsumerRecord],
-    progress: PartitionProgress,
-    decode: Callable[[bytes], TextMessage],
-    default_model: str,
-    skipped_reasons: frozenset[Reason],
-) -> list[Item]:
-    """Decode one partition's records. A record whose fault is in `skipped_reasons` becomes a skipped item."""
-    if progress.condemned is not None:
-        return [Item(record, progress, rejection=progress.condemned) for record in records]
-    items: list[Item] = []
-    for record in records:
-        try:
-            if type(record.value) is Unread:
-                raise DecodeError(record.value.reason, record.value.problem)
-            if record.value is None:
-                raise DecodeError(Reason.TOMBSTONE, "the record has no value")
-            if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES:
-                raise _oversized(record)
-            message = decode(record.value)
-            items.append(Item(record, progress, message, message.model or default_model))
-        except DecodeError as error:
-            rejection = None if error.reason in skipped_reasons else error.rejection()
-            items.append(Item(record, progress, rejection=rejection))
-    return items
-
-
-def _oversized(record: ConsumerRecord) -> DecodeError:
-    headers = record.headers
-    if isinstance(headers, HeadersLeftOut):
-        return DecodeError(
-            Reason.TOO_LARGE,
-            f"{headers.number} headers in {headers.size} bytes; "
-            f"{MAX_HEADERS} in {MAX_HEADER_BYTES} bytes are taken at most",
-        )
-    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MAX_KEY_BYTES} are taken at most")
-
-
-def make_calls(items: list[Item], classifiers: Mapping[str, Classifier]) -> list[ModelCall]:
-    """One call for each model that the items name."""
-    rows: dict[str, list[int]] = {}
-    requests: dict[str, list[Request]] = {}
-    for row, item in enumerate(items):
-        message = item.message
-        if message is None:
-            continue
-        labels = message.candidate_labels
-        request = Request(
-            message.text,
-            message.text_pair,
-            message.top_k,
-            None if labels is None else tuple(labels),
-            message.hypothesis_template,
-            message.multi_label,
-        )
-        rows.setdefault(item.model, []).append(row)
-        requests.setdefault(item.model, []).append(request)
-    return [ModelCall(model, rows[model], requests[model], classifiers[model]) for model in rows]
 
 
 def refused(error: RecordError, model: str) -> Rejection:

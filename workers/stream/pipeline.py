@@ -7,40 +7,39 @@ acknowledgement. With `auto` as many wait for answers as keep the models' replic
 wait for their turn behind one that is not, keep no replica busy.
 """
 
-import logging
-import math
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kafka.structs import TopicPartition
 
-from labelstream.schemas.dead_letter import Reason
-from labelstream.workers import failpoints, tracing
+from labelstream.workers import failpoints
 from labelstream.workers.classifier import Classifier
-from labelstream.workers.errors import InferenceError, RecordRefused, StreamError
+from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.batch_factory import BatchFactory
+from labelstream.workers.stream.call_retries import CallRetries
 from labelstream.workers.stream.consumer.source import Polled, RecordSource
 from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.flow_control.batch_sizer import BatchSizer
 from labelstream.workers.stream.flow_control.circuit_breaker import CircuitBreaker
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
-from labelstream.workers.stream.flow_control.poll_budget import Budget, PollBudget
+from labelstream.workers.stream.flow_control.poll_budget import ByteBudget, PollBudget
 from labelstream.workers.stream.flow_control.poll_timer import BUSY_WAIT_S, PollTimer
 from labelstream.workers.stream.in_flight import InFlight
-from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, make_calls, make_items
+from labelstream.workers.stream.monitor import PipelineMonitor
 from labelstream.workers.stream.stats import Stats
 
-logger = logging.getLogger(__name__)
 POLL_MS = 100
 FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
 PRODUCE_S = 1.0  # of one turn: where each record waits for its acknowledgement, a micro-batch takes many turns
 
 
 class Pipeline:
-    """One run. Neither source nor sink nor classifiers are closed here. One calling thread, but for the numbers."""
+    """One run, by one calling thread. Neither source nor sink nor classifiers are closed here.
+
+    `monitor`: what it waits for; `breaker`: of this run, by the numbers of `failures`.
+    """
 
     def __init__(
         self,
@@ -49,21 +48,22 @@ class Pipeline:
         delivery: Delivery,
         classifiers: Mapping[str, Classifier],
         stats: Stats,
-        breaker: FailureRateWindow | None = None,
+        failures: FailureRateWindow | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._source, self._delivery, self._classifiers = settings, source, delivery, classifiers
-        self._stats = stats
-        self.breaker = CircuitBreaker(settings.breaker, breaker or FailureRateWindow(settings.breaker), classifiers)
+        self._stats, self._clock = stats, clock
         first = FIRST_IN_FLIGHT if settings.max_in_flight == "auto" else settings.max_in_flight
-        self._batch_sizer = BatchSizer(settings.max_poll_records, first, _in_flight_s(settings))
-        self._budget, self._room = Budget(settings.limits.max_in_flight_bytes), PollBudget()
-        self._decode = decoder(settings)
-        self._skipped_reasons = _skipped_reasons(settings)
-        self._in_flight = InFlight()
-        self._poll_timer = PollTimer()
+        self._batch_sizer = BatchSizer(settings.max_poll_records, first, _in_flight_s(settings), clock)
+        self._budget, self._poll_budget = ByteBudget(settings.limits.max_in_flight_bytes), PollBudget()
+        self._poll_timer = PollTimer(clock)
+        self._batches, self._in_flight = BatchFactory(settings, classifiers, clock), InFlight()
         self._wake = threading.Event()
         delivery.wake_with(self._wake.set)
-        self._answered_at = self._failed_at = time.monotonic()
+        self._retries = CallRetries(stats, self._wake.set, clock)
+        failures = failures or FailureRateWindow(settings.breaker, clock)
+        self.breaker = CircuitBreaker(settings.breaker, failures, classifiers, clock)
+        self.monitor = PipelineMonitor(self._in_flight, self.breaker, self._retries, classifiers, delivery, clock)
 
     def set_target_in_flight(self, calls: int) -> None:
         """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
@@ -104,48 +104,11 @@ class Pipeline:
             return None
         return self._source.skip(progress, offset)
 
-    def oldest_s(self) -> float:
-        """How long the oldest micro-batch without an answer has had none, in seconds; 0 without any, or while paused.
-
-        A refusal is an answer as well: a model that is away, or dies of a record, is not cured by another worker. Nor
-        is a topic that takes nothing: another worker would only send what it has taken a second time.
-        """
-        oldest = next((batch for batch in self._in_flight if not batch.answered()), None)
-        if oldest is None or self.paused():
-            return 0.0
-        return time.monotonic() - max(self._since(oldest), self._failed_at, self._progressed_at(oldest))
-
-    def awaited(self) -> dict[str, float]:
-        """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
-        now, awaited = time.monotonic(), {}
-        if (produced := self._in_flight.oldest_produced()) and (topic := produced.unacknowledged_topic()):
-            awaited[f"topic {topic}"] = now - produced.sent_at
-        if not self.paused() and (batch := self._in_flight.next_to_produce()) is not None:
-            silent_s = now - max(self._since(batch), self._answered_at, self._progressed_at(batch))
-            awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
-        return awaited
-
-    def obstacles(self) -> dict[str, str]:
-        """See `Delivery.obstacles`."""
-        return self._delivery.obstacles()
-
-    def troubles(self) -> dict[str, str]:
-        """Why a model should be given nothing more now, by its name; nothing is polled for so long."""
-        return {name: text for name, classifier in self._classifiers.items() if (text := classifier.trouble())}
-
-    def paused(self) -> bool:
-        """Until something is repaired, or an operator has a word."""
-        return self.breaker.held is not None or bool(self.troubles())
-
     def resume(self) -> int | None:
-        """An operator's word: whatever it is paused for, it goes on. How many messages were held; None: no pause."""
+        """An operator's word: whatever paused it, it goes on. How many messages were held; None: it was not paused."""
         resumed = [classifier.resume() for classifier in self._classifiers.values()]
         held = self.breaker.resume()
         return 0 if held is None and any(resumed) else held
-
-    def in_flight(self) -> Counter[int]:
-        """Messages between poll and acknowledgement, by partition."""
-        return self._in_flight.records_by_partition()
 
     def _poll(self, accept: bool) -> Polled:
         """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may.
@@ -153,9 +116,9 @@ class Pipeline:
         First goes what is there to be sent, then its acknowledgement, then the next poll.
         """
         producing, timer = self._may_produce(), self._poll_timer
-        if producing and time.monotonic() - timer.polled_at < PRODUCE_S:  # then a poll keeps the membership alive
+        if producing and self._clock() - timer.polled_at < PRODUCE_S:  # then a poll keeps the membership alive
             return []
-        paused = producing or not accept or self._full() or self.paused() or not self._may_read()
+        paused = producing or not accept or self._full() or self.monitor.paused() or not self._may_read()
         wait_s = timer.wait_s(paused)
         if wait_s > 0 and (self._in_flight or paused) and not self._source.joining() and self._wake.wait(wait_s):
             if not self._may_produce():
@@ -163,10 +126,10 @@ class Pipeline:
             return []
         waits = accept and not self._in_flight
         limit = self._batch_sizer.next_size()
-        self._room = self._budget.room(self._bytes())
-        polled = self._source.poll(POLL_MS if waits else 0, paused, limit, self._room)
+        self._poll_budget = self._budget.next_poll(self._bytes())
+        polled = self._source.poll(POLL_MS if waits else 0, paused, limit, self._poll_budget)
         count = sum(len(records) for _, records in polled)
-        timer.polled(count, full=paused or count >= limit or (count > 0 and self._room.full))
+        timer.polled(count, full=paused or count >= limit or (count > 0 and self._poll_budget.full))
         return polled
 
     def _may_read(self) -> bool:
@@ -191,14 +154,6 @@ class Pipeline:
     def _bytes(self) -> int:
         """What records between poll and acknowledgement, or commit, weigh."""
         return self._in_flight.weight() + self._delivery.uncommitted_bytes()
-
-    def _since(self, batch: MicroBatch) -> float:
-        """Since when it could have been under way."""
-        return max(batch.received_at, self.breaker.released_at)
-
-    @staticmethod
-    def _progressed_at(batch: MicroBatch) -> float:
-        return max((call.progressed_at for call in batch.calls), default=-math.inf)
 
     def _commit(self) -> bool:
         """Commit when it is time. False where nothing may be polled: something goes again first, or is handed over."""
@@ -230,41 +185,24 @@ class Pipeline:
         if not polled:
             return
         failpoints.passed(failpoints.AFTER_POLL)
-        settings = self._settings
-        items = [
-            item
-            for progress, records in polled
-            for item in make_items(records, progress, self._decode, settings.model, self._skipped_reasons)
-        ]
-        last_offsets = [(progress, records[-1].offset) for progress, records in polled]
-        records_by_partition = Counter({progress.partition.partition: len(records) for progress, records in polled})
-        headers = (record.headers for _, records in polled for record in records)
-        span = tracing.micro_batch(settings.input, headers, len(items))
-        with tracing.within(span):
-            calls = make_calls(items, self._classifiers)
-        batch = MicroBatch(
-            items, calls, last_offsets, records_by_partition, self._poll_timer.polled_at, span, self._room.taken
-        )
-        self._budget.turned(self._room, batch.received_at - batch.polled_at)
+        batch = self._batches.make(polled, self._poll_timer.polled_at, self._poll_budget.taken)
+        self._budget.observe(self._poll_budget, batch.received_at - batch.polled_at)
         for call in batch.calls:
             call.when_done(self._wake.set)
-        unknown = sum(len(item.message.model_extra or ()) for item in items if item.message is not None)
-        self._stats.received(batch.records_by_partition, unknown)
+        self._stats.received(batch.records_by_partition, batch.unknown_fields())
         self._in_flight.submitted(batch)
         failpoints.passed(failpoints.MID_INFERENCE)
 
     def _produce(self) -> None:
-        until = time.monotonic() + PRODUCE_S
-        while (batch := self._in_flight.next_to_produce()) is not None and time.monotonic() < until:
-            answered = [self._answered(call) for call in batch.calls]  # each one, so that all that failed are retried
-            if not all(answered):
-                return
-            if not self._delivery.ready_for(batch):
+        until = self._clock() + PRODUCE_S
+        while (batch := self._in_flight.next_to_produce()) is not None and self._clock() < until:
+            answered = [self._retries.answered(call) for call in batch.calls]  # each, so that all that failed go again
+            if not all(answered) or not self._delivery.ready_for(batch):
                 return
             batch.note_answered()
             if batch is not self.breaker.held and not batch.passed_breaker:
-                self._answered_at = time.monotonic()
-                self._batch_sizer.answered(len(batch.items), self._since(batch))
+                self.monitor.answered()
+                self._batch_sizer.answered(len(batch.items), self.breaker.under_way_since(batch))
             if not self.breaker.passes(batch):
                 return
             self._source.beginning.caution.go_on()
@@ -282,35 +220,8 @@ class Pipeline:
         except StreamError as error:
             self._delivery.failed(error)
 
-    def _answered(self, call: ModelCall) -> bool:
-        """Is the answer there? An infrastructure error is never a record's fault: it is asked again, for good."""
-        if not call.future.done():
-            return False
-        error = call.future.exception()
-        if error is None:
-            return True
-        if not isinstance(error, InferenceError):
-            raise error
-        if call.retry_at is None:
-            pause_s = call.fail()
-            self._failed_at = time.monotonic()
-            logger.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
-            self._stats.retried(call.model)
-        elif time.monotonic() >= call.retry_at:
-            call.resubmit()
-            call.when_done(self._wake.set)
-        return False
-
 
 def _in_flight_s(settings: PipelineSettings) -> float:
     """What all in flight may take, so that a stop and an orderly rebalance have time for it."""
     rebalance_s = settings.rebalance_drain_s or float("inf")  # 0: nobody waits for it
     return min(settings.drain_timeout_s / 2, 0.8 * rebalance_s)
-
-
-def _skipped_reasons(settings: PipelineSettings) -> frozenset[Reason]:
-    skipped = {
-        Reason.TOMBSTONE: settings.on_tombstone == "skip",
-        Reason.EMPTY_TEXT: settings.on_empty_text == "skip",
-    }
-    return frozenset(reason for reason, skip in skipped.items() if skip)

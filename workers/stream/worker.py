@@ -113,7 +113,7 @@ class PipelineWorker:
         self._alarms.update("check", loop)
         if idle_s > LOOP_STALL_S and self._trouble is None:
             raise StreamError(f"pipeline {self._name}: its loop has not turned for {idle_s:.0f} s")
-        oldest_s = self._pipeline.oldest_s() if self._pipeline else 0.0
+        oldest_s = self._pipeline.monitor.oldest_s() if self._pipeline else 0.0
         if oldest_s > self._stall_s:
             raise StreamError(
                 f"pipeline {self._name}: messages are in flight for {oldest_s:.0f} s "
@@ -147,10 +147,10 @@ class PipelineWorker:
     def stats(self) -> dict[str, Any]:
         """Plain numbers and names, for people and dashboards."""
         pipeline = self._pipeline
-        in_flight = pipeline.in_flight() if pipeline else Counter()
+        in_flight = pipeline.monitor.in_flight() if pipeline else Counter()
         return {
             "worker": self._id,
-            "state": "paused" if self._state == "running" and pipeline and pipeline.paused() else self._state,
+            "state": "paused" if self._state == "running" and pipeline and pipeline.monitor.paused() else self._state,
             "alarms": self._alarms.texts(),
             "trouble": str(self._trouble) if self._trouble else None,
             "lag": sum(lag for lag, _ in self._backlog.values()),
@@ -248,7 +248,9 @@ class PipelineWorker:
                 pipeline.set_target_in_flight(self._calls)
             stack.callback(self._forget_pipeline)
             dead_share = DeadLetterShare(self._pipeline_settings.breaker, self._stats)
-            self._watch = Watch(self._name, pipeline, source, dead_share, self._pipeline_settings.stall_timeout_s)
+            self._watch = Watch(
+                self._name, pipeline.monitor, source, dead_share, self._pipeline_settings.stall_timeout_s
+            )
             self._turn_until_stopped(pipeline, source)
 
     def _make_producer(self) -> IdempotentProducer | TransactionalProducer:

@@ -50,6 +50,10 @@ class CircuitBreaker:
             self._hold(batch, messages, failed)
         return batch.passed_breaker
 
+    def under_way_since(self, batch: MicroBatch) -> float:
+        """Since when `batch` could have been answered or shipped, in monotonic seconds."""
+        return max(batch.received_at, self.released_at)
+
     def resume(self) -> int | None:
         """An operator's word: what is held passes as it is, and so does at least one sample behind it.
 
@@ -101,4 +105,4 @@ class CircuitBreaker:
         if not refused:
             return None
         rows, requests = [call.rows[at] for at in refused], [call.requests[at] for at in refused]
-        return ModelCall(call.model, rows, requests, self._classifiers[call.model])
+        return ModelCall(call.model, rows, requests, self._classifiers[call.model], self._clock)

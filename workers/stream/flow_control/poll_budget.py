@@ -11,43 +11,43 @@ FIRST_TURN_BYTES, MAX_TURN_BYTES = 1024 * 1024, 8 * 1024 * 1024
 
 
 class PollBudget:
-    """What one poll may bring, of all partitions together: `most`, but its first record may weigh `first`.
+    """What one poll may bring, of all partitions together: `max_bytes`, but its first record may weigh `first`.
 
     `taken`: what it has brought; `full`: something was left for a later poll.
     """
 
-    def __init__(self, most: float = math.inf, first: float = math.inf) -> None:
-        self._most, self._first = most, first
+    def __init__(self, max_bytes: float = math.inf, first: float = math.inf) -> None:
+        self._max_bytes, self._first = max_bytes, first
         self.taken, self.full = 0, False
 
     def takes(self, weight: int) -> bool:
         """Takes a record of this weight in, or nothing more from there on."""
-        if self.taken + weight > (self._most if self.taken else max(self._most, self._first)):
+        if self.taken + weight > (self._max_bytes if self.taken else max(self._max_bytes, self._first)):
             self.full = True
             return False
         self.taken += weight
         return True
 
 
-class Budget:
+class ByteBudget:
     """`limits.max_in_flight_bytes`, and what a turn of the loop can do."""
 
     def __init__(self, max_in_flight_bytes: int) -> None:
-        self._most = max_in_flight_bytes
+        self._max_bytes = max_in_flight_bytes
         self._turn_bytes = FIRST_TURN_BYTES
 
     def spent(self, in_flight: int) -> bool:
-        """Is there no room at all?"""
-        return in_flight >= self._most
+        """Is nothing left of it?"""
+        return in_flight >= self._max_bytes
 
-    def room(self, in_flight: int) -> PollBudget:
-        """For the next poll. Where nothing is in flight it takes one record of any weight: the stream must go on."""
-        left = self._most - in_flight
+    def next_poll(self, in_flight: int) -> PollBudget:
+        """Where nothing is in flight it takes one record of any weight: the stream must go on."""
+        left = self._max_bytes - in_flight
         return PollBudget(min(left, self._turn_bytes), left if in_flight else math.inf)
 
-    def turned(self, room: PollBudget, seconds: float) -> None:
+    def observe(self, poll: PollBudget, seconds: float) -> None:
         """What that poll brought took so long to decode and to tokenize: the next one gets what takes `TURN_S`."""
         if seconds > TURN_S:
-            self._turn_bytes = max(1, int(room.taken * TURN_S / seconds))
-        elif room.full and seconds < TURN_S / 2:
+            self._turn_bytes = max(1, int(poll.taken * TURN_S / seconds))
+        elif poll.full and seconds < TURN_S / 2:
             self._turn_bytes = min(MAX_TURN_BYTES, 2 * self._turn_bytes)

@@ -8,7 +8,7 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
 from labelstream.workers.stream.consumer.source import RecordSource
-from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.monitor import PipelineMonitor
 from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
 
 SILENT_S = 10.0
@@ -47,13 +47,13 @@ class Watch:
     def __init__(
         self,
         name: str,
-        pipeline: Pipeline,
+        monitor: PipelineMonitor,
         source: RecordSource,
         dead_share: DeadLetterShare,
         stall_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name, self._pipeline, self._source, self._dead_share = name, pipeline, source, dead_share
+        self._name, self._monitor, self._source, self._dead_share = name, monitor, source, dead_share
         self._stall_timeout_s, self._stalls = stall_timeout_s, StallDetector(stall_timeout_s, clock)
         self._clock, self._look_at = clock, clock()
 
@@ -63,22 +63,22 @@ class Watch:
         if now < self._look_at:
             return None
         self._look_at = now + LOOK_S
-        gate, halted = self._pipeline.breaker, self._source.halted()
+        breaker, halted = self._monitor.breaker, self._source.halted()
         alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
-        if gate.held is not None:
-            alarms["breaker"] = f"{gate.alarm}; `labelstream resume {self._name}` lets them pass"
+        if breaker.held is not None:
+            alarms["breaker"] = f"{breaker.alarm}; `labelstream resume {self._name}` lets them pass"
         if too_many := self._dead_share.alarm():
             alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
         alarms |= {
             f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
-            for model, text in self._pipeline.troubles().items()
+            for model, text in self._monitor.troubles().items()
         }
-        for owing, seconds in self._pipeline.awaited().items():
+        for owing, seconds in self._monitor.awaited().items():
             if seconds > SILENT_S:
                 what = "does not acknowledge" if owing.startswith("topic") else "gives no answer"
                 alarms[owing] = f"{owing} {what} for more than {SILENT_S:g} s; the stream waits for it"
-        alarms |= self._pipeline.obstacles()
-        for place in self._stalls.stalled(() if self._pipeline.paused() else self._standings()):
+        alarms |= self._monitor.obstacles()
+        for place in self._stalls.stalled(() if self._monitor.paused() else self._standings()):
             alarms[f"stall {place}"] = f"{place} has made no progress for more than {self._stall_timeout_s:g} s"
         return alarms
 

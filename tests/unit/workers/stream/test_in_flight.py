@@ -35,10 +35,10 @@ def test_what_waits_for_its_turn_keeps_no_replica_busy(benches: Callable[..., Be
     bench.feed(message("a"))
     for i in range(1, 100):
         bench.feed(message("b", model="other"), first=i)
-    bench.turn_until(lambda: bench.pipeline.in_flight().total() == 64)  # of which one is not answered
+    bench.turn_until(lambda: bench.pipeline.monitor.in_flight().total() == 64)  # of which one is not answered
     for _ in range(10):
         bench.pipeline.run_once(True)
-    assert bench.pipeline.in_flight().total() == 64
+    assert bench.pipeline.monitor.in_flight().total() == 64
     slow.gate.set()
     bench.run_dry()
     assert [result["source"]["offset"] for result in bench.producer.results()] == list(range(100))
@@ -57,7 +57,7 @@ def test_what_is_in_flight_has_a_limit_in_bytes(benches: Callable[..., Bench], s
     fit = max(1, (1 << 20) // (len(values[-1]) + 1 + RECORD_BYTES))
     for _ in range(20):
         bench.pipeline.run_once(True)
-    assert bench.pipeline.in_flight().total() == fit
+    assert bench.pipeline.monitor.in_flight().total() == fit
     bench.classifier.gate.set()
     bench.turn_until(lambda: len(bench.producer.acks) == fit)
     for _ in range(5):

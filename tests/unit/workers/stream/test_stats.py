@@ -4,17 +4,16 @@ import json
 import math
 import time
 from collections import Counter
-from concurrent.futures import Future
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.classifier import Answer, Progress, Request
+from labelstream.workers.classifier import Request
 from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall
 from labelstream.workers.stream.stats import MAX_LABELS, OTHER, Stages, Stats, Tally
-from tests.support.fakes import predict
+from tests.support.clock import Clock
+from tests.support.fakes import HeldClassifier
 from tests.support.metric_samples import worker_stats
 from tests.support.pipeline_bench import Bench, message
 
@@ -22,40 +21,17 @@ HELD_S = 0.05
 times = st.floats(0, 10, allow_nan=False)
 
 
-class Held:
-    """Satisfies Classifier; answers when the test says so."""
-
-    def __init__(self) -> None:
-        self.futures: list[Future[list[Answer]]] = []
-
-    def submit(self, requests: Any, progress: Progress | None = None) -> Future[list[Answer]]:
-        self.futures.append(Future())
-        return self.futures[-1]
-
-    def trouble(self) -> str:
-        return ""
-
-    def resume(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-    def answer(self) -> None:
-        self.futures[-1].set_result([predict(Request("a"))])
-
-
 @given(done=st.lists(st.none() | st.floats(-1, 0)), wait_s=times, produce_s=times)
 def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s: float, produce_s: float) -> None:
     """None: the callback of a call's future has not been called yet, though its answer was seen."""
     polled_at = time.monotonic()
-    calls = [ModelCall("m", [row], [Request("a")], Held()) for row in range(len(done))]
+    calls = [ModelCall("m", [row], [Request("a")], HeldClassifier()) for row in range(len(done))]
     batch = MicroBatch([], calls, [], Counter(), polled_at)
     for call, before_s in zip(calls, done, strict=True):
         call.done_at = None if before_s is None else time.monotonic() + before_s
     batch.note_answered()
     sent_at = time.monotonic() + wait_s
-    batch.ask_again([ModelCall("m", [0], [Request("a")], Held())])
+    batch.ask_again([ModelCall("m", [0], [Request("a")], HeldClassifier())])
     batch.note_answered()
     stages = batch.stages(sent_at, sent_at + produce_s)
     assert min(stages) >= 0
@@ -66,7 +42,7 @@ def test_the_parts_add_up_and_none_is_negative(done: list[float | None], wait_s:
 
 
 def test_an_attempt_that_fails_is_not_the_answer() -> None:
-    held, wakes = Held(), []
+    held, wakes = HeldClassifier(), []
     call = ModelCall("m", [0], [Request("a")], held)
     call.when_done(lambda: wakes.append(call.done_at))
     held.futures[0].set_exception(OSError())
@@ -80,12 +56,12 @@ def test_an_attempt_that_fails_is_not_the_answer() -> None:
 
 def test_each_part_is_what_it_says() -> None:
     """The second micro-batch is answered at once, and waits for the first one's answer; then for acknowledgements."""
-    slow, fast = Held(), Held()
+    slow, fast = HeldClassifier(), HeldClassifier()
     bench = Bench(classifiers={"m": slow, "other": fast}, models=["other"])
     bench.producer.hold = True
     bench.feed(message("a"))
     bench.feed(message("b", model="other"), first=1)
-    bench.turn_until(lambda: bench.pipeline.in_flight() == {0: 2})
+    bench.turn_until(lambda: bench.pipeline.monitor.in_flight() == {0: 2})
     fast.answer()
     time.sleep(HELD_S)
     slow.answer()
@@ -103,18 +79,20 @@ def test_each_part_is_what_it_says() -> None:
 
 
 def test_answered_batch_counts_as_waiting_for_turn() -> None:
-    """Sums of the other parts have no upper bound here: the machine may be busy. The order of the stamps is certain."""
-    slow, fast = Held(), Held()
-    calls = [ModelCall("m", [0], [Request("a")], slow), ModelCall("other", [1], [Request("b")], fast)]
-    batch = MicroBatch([], calls, [], Counter(), time.monotonic())
+    clock, slow, fast = Clock(), HeldClassifier(), HeldClassifier()
+    calls = [
+        ModelCall("m", [0], [Request("a")], slow, clock),
+        ModelCall("other", [1], [Request("b")], fast, clock),
+    ]
+    batch = MicroBatch([], calls, [], Counter(), clock.now - 1, clock=clock)
     for call, held in zip(calls, (slow, fast), strict=True):
         call.when_done(lambda: None)
+        clock.now += 2
         held.answer()
-    answered_by = time.monotonic()
-    time.sleep(HELD_S)
+    clock.now += 8
     batch.note_answered()
-    assert batch.received_at <= batch.answered_at <= answered_by
-    assert batch.stages(time.monotonic(), time.monotonic()).wait >= HELD_S
+    clock.now += 16
+    assert batch.stages(clock.now, clock.now + 32) == Stages(decode=1, classify=4, wait=24, produce=32)
 
 
 def test_labels_are_bounded() -> None:

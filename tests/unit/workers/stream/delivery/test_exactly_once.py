@@ -87,8 +87,8 @@ def test_an_expired_batch_is_never_committed_around(benches: Callable[..., Bench
     bench = benches()
     bench.broker.fail_ack = KafkaTimeoutError("expired")
     bench.feed(message("a"), message("b"))
-    bench.turn_until(lambda: bool(bench.pipeline.obstacles()))
-    assert "expired" in bench.pipeline.obstacles()["transaction"]
+    bench.turn_until(lambda: bool(bench.pipeline.monitor.obstacles()))
+    assert "expired" in bench.pipeline.monitor.obstacles()["transaction"]
     bench.turn_until(bench.commits(1))
     assert bench.broker.calls == [
         *BEGINNING,
@@ -103,7 +103,7 @@ def test_an_expired_batch_is_never_committed_around(benches: Callable[..., Bench
         "commit",
     ]
     assert bench.offsets() == [{A: 2}]
-    assert bench.pipeline.obstacles() == {}
+    assert bench.pipeline.monitor.obstacles() == {}
 
 
 def test_nothing_is_committed_before_every_acknowledgement(benches: Callable[..., Bench]) -> None:
@@ -218,7 +218,7 @@ def test_unknown_commit_outcome_stops_progress(benches: Callable[..., Bench]) ->
     bench.turn_until(lambda: len(bench.broker.producers) == 2)
     bench.turn_for(0.2)
     assert bench.broker.calls[-len(BEGINNING) :] == BEGINNING
-    assert "who knows" in bench.pipeline.obstacles()["transaction"]
+    assert "who knows" in bench.pipeline.monitor.obstacles()["transaction"]
     bench.source.group = {}
     bench.turn_until(bench.commits(1))
     assert sum(bench.texts()) <= 2

@@ -30,7 +30,9 @@ def test_unacknowledged_transaction_is_aborted_and_resent_smaller(
         lambda producer, topic, records: (sent.append(len(records)), original_of(producer, topic, records))[1],
     )
     bench.feed(*[message("a") for _ in range(40)])
-    bench.turn_until(lambda: "did not acknowledge 40 messages" in bench.pipeline.obstacles().get("transaction", ""))
+    bench.turn_until(
+        lambda: "did not acknowledge 40 messages" in bench.pipeline.monitor.obstacles().get("transaction", "")
+    )
     bench.turn_until(lambda: sum(bench.texts()) == 40)
     assert lost.closed
     assert 1 <= sent[0] < 40 // 2

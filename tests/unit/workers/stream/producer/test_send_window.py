@@ -148,6 +148,6 @@ def test_no_transaction_begins_while_the_brokers_take_nothing(request: pytest.Fi
     bench.feed(message("a"))
     bench.turn_for(0.2)
     assert "send" not in bench.broker.calls
-    assert "throttle" in bench.pipeline.obstacles()
+    assert "throttle" in bench.pipeline.monitor.obstacles()
     client.throttle_ms = 0
     bench.turn_until(bench.commits(1))

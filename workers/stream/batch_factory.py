@@ -1,0 +1,101 @@
+"""One poll's records become a micro-batch: decoded, and submitted to the models that they name."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers import tracing
+from labelstream.workers.classifier import Classifier, Request
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.rejection import DecodeError
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.consumer.source import Polled
+from labelstream.workers.stream.micro_batch import Item, MicroBatch, ModelCall
+from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_BYTES
+from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
+
+
+class BatchFactory:
+    """Of one pipeline."""
+
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        classifiers: Mapping[str, Classifier],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._classifiers, self._clock = settings, classifiers, clock
+        self._decode = decoder(settings)
+        skipped = {
+            Reason.TOMBSTONE: settings.on_tombstone == "skip",
+            Reason.EMPTY_TEXT: settings.on_empty_text == "skip",
+        }
+        self._skipped_reasons = frozenset(reason for reason, skip in skipped.items() if skip)
+
+    def make(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
+        """Decode and submit what a poll brought; of so many bytes, at `polled_at` (monotonic seconds)."""
+        items = [item for progress, records in polled for item in self._items(records, progress)]
+        last_offsets = [(progress, records[-1].offset) for progress, records in polled]
+        records_by_partition = Counter({progress.partition.partition: len(records) for progress, records in polled})
+        headers = (record.headers for _, records in polled for record in records)
+        span = tracing.micro_batch(self._settings.input, headers, len(items))
+        with tracing.within(span):
+            calls = self._calls(items)
+        return MicroBatch(items, calls, last_offsets, records_by_partition, polled_at, span, weight, self._clock)
+
+    def _items(self, records: list[ConsumerRecord], progress: PartitionProgress) -> list[Item]:
+        """Of one partition. A record whose fault is in `_skipped_reasons` becomes a skipped item."""
+        decode, default_model, skipped_reasons = self._decode, self._settings.model, self._skipped_reasons
+        if progress.condemned is not None:
+            return [Item(record, progress, rejection=progress.condemned) for record in records]
+        items: list[Item] = []
+        for record in records:
+            try:
+                if type(record.value) is Unread:
+                    raise DecodeError(record.value.reason, record.value.problem)
+                if record.value is None:
+                    raise DecodeError(Reason.TOMBSTONE, "the record has no value")
+                if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES:
+                    raise _oversized(record)
+                message = decode(record.value)
+                items.append(Item(record, progress, message, message.model or default_model))
+            except DecodeError as error:
+                rejection = None if error.reason in skipped_reasons else error.rejection()
+                items.append(Item(record, progress, rejection=rejection))
+        return items
+
+    def _calls(self, items: list[Item]) -> list[ModelCall]:
+        """One call for each model that the items name."""
+        rows: dict[str, list[int]] = {}
+        requests: dict[str, list[Request]] = {}
+        for row, item in enumerate(items):
+            message = item.message
+            if message is None:
+                continue
+            labels = message.candidate_labels
+            request = Request(
+                message.text,
+                message.text_pair,
+                message.top_k,
+                None if labels is None else tuple(labels),
+                message.hypothesis_template,
+                message.multi_label,
+            )
+            rows.setdefault(item.model, []).append(row)
+            requests.setdefault(item.model, []).append(request)
+        return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
+
+
+def _oversized(record: ConsumerRecord) -> DecodeError:
+    headers = record.headers
+    if isinstance(headers, HeadersLeftOut):
+        return DecodeError(
+            Reason.TOO_LARGE,
+            f"{headers.number} headers in {headers.size} bytes; "
+            f"{MAX_HEADERS} in {MAX_HEADER_BYTES} bytes are taken at most",
+        )
+    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MAX_KEY_BYTES} are taken at most")

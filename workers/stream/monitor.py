@@ -1,0 +1,74 @@
+"""What a running pipeline waits for, and for how long; for those who watch it."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from labelstream.workers.classifier import Classifier
+from labelstream.workers.stream.call_retries import CallRetries
+from labelstream.workers.stream.delivery.base import Delivery
+from labelstream.workers.stream.flow_control.circuit_breaker import CircuitBreaker
+from labelstream.workers.stream.in_flight import InFlight
+from labelstream.workers.stream.micro_batch import MicroBatch
+
+
+class PipelineMonitor:
+    """Of one run; changes nothing. `oldest_s`, `paused` and `in_flight` may be called from any thread."""
+
+    def __init__(
+        self,
+        in_flight: InFlight,
+        breaker: CircuitBreaker,
+        retries: CallRetries,
+        classifiers: Mapping[str, Classifier],
+        delivery: Delivery,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._in_flight, self._retries, self._classifiers, self._delivery = in_flight, retries, classifiers, delivery
+        self.breaker, self._clock = breaker, clock
+        self._answered_at = clock()
+
+    def answered(self) -> None:
+        """All answers of the micro-batch whose turn it is are there."""
+        self._answered_at = self._clock()
+
+    def oldest_s(self) -> float:
+        """How long the oldest micro-batch without an answer has had none, in seconds; 0 without any, or while paused.
+
+        A failed call counts as an answer: a new worker cannot repair a model. Nor does it count what a topic does not
+        take: a new worker would only send it a second time.
+        """
+        oldest = next((batch for batch in self._in_flight if not batch.answered()), None)
+        return 0.0 if oldest is None or self.paused() else self._silent_s(oldest, self._retries.failed_at)
+
+    def awaited(self) -> dict[str, float]:
+        """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
+        awaited: dict[str, float] = {}
+        if (produced := self._in_flight.oldest_produced()) and (topic := produced.unacknowledged_topic()):
+            awaited[f"topic {topic}"] = self._clock() - produced.sent_at
+        if not self.paused() and (batch := self._in_flight.next_to_produce()) is not None:
+            silent_s = self._silent_s(batch, self._answered_at)
+            awaited |= {f"model {call.model}": silent_s for call in batch.calls if not call.answered()}
+        return awaited
+
+    def obstacles(self) -> dict[str, str]:
+        """See `Delivery.obstacles`."""
+        return self._delivery.obstacles()
+
+    def troubles(self) -> dict[str, str]:
+        """Why a model should be given nothing more now, by its name; nothing is polled for so long."""
+        return {name: text for name, classifier in self._classifiers.items() if (text := classifier.trouble())}
+
+    def paused(self) -> bool:
+        """Until something is repaired, or an operator resumes it."""
+        return self.breaker.held is not None or bool(self.troubles())
+
+    def in_flight(self) -> Counter[int]:
+        """Messages between poll and acknowledgement, by partition."""
+        return self._in_flight.records_by_partition()
+
+    def _silent_s(self, batch: MicroBatch, otherwise_at: float) -> float:
+        """Since `batch` could be under way, a part of it was answered, or models were heard `otherwise_at`."""
+        progressed_at = max((call.progressed_at for call in batch.calls), default=-math.inf)
+        return self._clock() - max(self.breaker.under_way_since(batch), otherwise_at, progressed_at)
