@@ -143,7 +143,7 @@ def test_the_brokers_own_refusal_of_a_result(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
-    monkeypatch.setattr("labelstream.workers.stream.broker.topics.max_message_bytes", lambda admin, topic: 1_048_588)
+    monkeypatch.setattr("labelstream.workers.stream.broker.topics.TopicSettings.max_message_bytes", lambda _: None)
     topics = topics_of(make_topic, output={"max.message.bytes": "3000"}, dead_letter={"max.message.bytes": "3000"})
     noise = random.Random(1).randbytes(6_000).hex()  # lz4 must not make it fit
     large = json.dumps({"text": "a", "metadata": {"m": noise}}).encode()

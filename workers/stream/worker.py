@@ -18,7 +18,7 @@ from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import CommandRefused, Fenced, LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
-from labelstream.workers.stream.broker.topics import check_topics
+from labelstream.workers.stream.broker.topic_check import check_topics
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory

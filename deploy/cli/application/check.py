@@ -32,17 +32,17 @@ def check(
     if not connect:
         typer.echo("The config is valid. --connect also checks brokers, topics, permissions and models.")
         return
-    from labelstream.deploy.cli.application.preflight import Remarks, check_kafka, check_models
+    from labelstream.deploy.cli.application.preflight import kafka_findings, model_findings
 
-    logging.getLogger("labelstream.workers").setLevel(logging.ERROR)  # what they would log comes as a remark
-    remarks = Remarks()
-    check_kafka(settings, remarks)
-    check_models(settings, remarks)
-    for text in remarks.notes:
-        typer.echo(f"note: {escape(text)}")
-    for text in remarks.problems:
-        say(f"problem: {escape(text)}")
-    if remarks.problems:
+    logging.getLogger("labelstream.workers").setLevel(logging.ERROR)  # what they would log comes as a finding
+    findings = kafka_findings(settings) + model_findings(settings)
+    problems = [finding for finding in findings if finding.is_problem]
+    for finding in findings:
+        if finding not in problems:
+            typer.echo(f"note: {escape(str(finding))}")
+    for finding in problems:
+        say(f"problem: {escape(str(finding))}")
+    if problems:
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")
 

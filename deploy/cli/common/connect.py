@@ -11,7 +11,6 @@ from labelstream.workers.errors import ConfigError, StartError
 
 PARTITIONS = 4  # of a demo's or a benchmark's topic
 DEFAULT_BOOTSTRAP = "localhost:9092"
-UNKNOWN_TOPIC, NOT_ALLOWED = 3, 29
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The config file (YAML).")]
 OptionalConfig = Annotated[
@@ -77,19 +76,14 @@ def require_topic(broker: Broker, topic: str, right: str) -> None:
     from kafka import KafkaAdminClient
 
     from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
+    from labelstream.workers.stream.broker.topics import access_problem
 
     if is_in_memory(broker.config):
         return
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
-        found = admin.describe_topics([topic])[0]
-    allowed = found.get("authorized_operations")
-    if found["error_code"] == NOT_ALLOWED or (not found["error_code"] and allowed is not None and right not in allowed):
-        raise StartError(f"topic {topic}: no permission to {right.lower()} it; grant {right} on it")
-    if found["error_code"] == UNKNOWN_TOPIC:
-        raise StartError(
-            f"topic {topic}: does not exist at {broker.settings.bootstrap_servers}; create it, for "
-            f"example with kafka-topics.sh --create --topic {topic}"
-        )
+        problem = access_problem(admin.describe_topics([topic])[0], right)
+    if problem is not None:
+        raise StartError(problem)
 
 
 @contextmanager

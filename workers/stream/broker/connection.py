@@ -18,6 +18,7 @@ from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 
+CLIENT_ID = "labelstream"
 BOOTSTRAP_TIMEOUT_MS = 10_000
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
 IN_MEMORY_CLUSTER, IN_MEMORY_API = "mockCluster", (2, 3)
@@ -30,7 +31,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
     key_password = secret_of(security.key_password, security.key_password_file, "kafka.security.key_password_file")
     config: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
-        "client_id": "labelstream",
+        "client_id": CLIENT_ID,
         "security_protocol": security.protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
         "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,

@@ -1,27 +1,32 @@
-"""Are a pipeline's topics there, may we use them, and how large may a record be? Asked before the stream starts."""
+"""A pipeline's topics: their names, what the broker tells of each, and what those take that are written to."""
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, for_code
 
-from labelstream.workers.errors import StartError
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
-from labelstream.workers.stream.broker.group_permission import check_group
+from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 
 logger = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
-MIN_LETTER_BYTES = 2_000
+MIN_LETTER_BYTES = 2_000  # of a dead letter without its value
+SETTINGS = (
+    "max.message.bytes",
+    "cleanup.policy",
+    "retention.ms",
+    "message.timestamp.type",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.after.max.ms",
+)
 
 
 class TopicLimits(NamedTuple):
@@ -41,37 +46,6 @@ class TopicLimits(NamedTuple):
         return self.output, self.dead_letter, self.review
 
 
-def check_topics(
-    config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings, group: str
-) -> TopicLimits:
-    """Raises `StartError` naming the key when a topic is missing, or it or the group cannot serve its purpose.
-
-    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's defaults are
-    assumed; a record that the broker then refuses is a dead letter all the same.
-    """
-    if is_in_memory(config):
-        with translate_kafka_errors(kafka):
-            make_in_memory(config, topics_of(pipeline).values())
-        return TopicLimits()
-    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
-        partitions = {
-            key: _partitions(admin, f"pipelines.{name}.{key}", topic) for key, topic in topics_of(pipeline).items()
-        }
-        if pipeline.output_partition == "same" and partitions["output"] < partitions["input"]:
-            # Topics grow in any order while the stream runs as well: what is missing is waited for.
-            logger.warning(
-                "pipelines.%s.output_partition: same needs as many partitions in %s (%d) as in %s (%d); the "
-                "stream waits for the missing ones when it comes to them; add partitions",
-                name,
-                pipeline.output,
-                partitions["output"],
-                pipeline.input,
-                partitions["input"],
-            )
-        check_group(admin, f"pipelines.{name}.group_id", group)
-        return _limits(admin, f"pipelines.{name}", pipeline)
-
-
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
     """Its topics by their keys in the config, the input first."""
     topics = {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
@@ -83,51 +57,63 @@ def written_topics(pipeline: PipelineSettings) -> list[str]:
     return list(topics_of(pipeline).values())[1:]
 
 
-def _partitions(admin: KafkaAdminClient, key: str, topic: str) -> int:
-    """How many partitions the topic has. Raises `StartError` when it is missing or we may not do what `key` needs."""
-    found = admin.describe_topics([topic])[0]
-    needed = "READ" if key.endswith(".input") else "WRITE"
+def access_problem(found: Mapping[str, Any], right: str) -> str | None:
+    """Why we cannot use a topic as `describe_topics` tells of it; None where we can. `right`: READ or WRITE."""
+    topic, code = found["name"], found["error_code"]
     allowed = found["authorized_operations"]  # None where the broker does not tell
-    if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (allowed is not None and needed not in allowed):
-        raise StartError(f"{key}: no permission to {needed.lower()} topic {topic}; grant {needed} and DESCRIBE on it")
-    if found["error_code"]:
-        raise StartError(
-            f"{key}: topic {topic} does not exist; create it, for example with "
+    if code == UNKNOWN_TOPIC:
+        return (
+            f"topic {topic} does not exist; create it, for example with "
             f"kafka-topics.sh --create --topic {topic} --partitions 6"
         )
-    return len(found["partitions"])
+    if code == TOPIC_AUTHORIZATION_FAILED:  # also where there is no such topic
+        return f"no permission to see topic {topic}; create it if it is missing, and grant {right} on it"
+    if code:
+        return f"topic {topic} cannot be used ({for_code(code).__name__}); look at the brokers' logs"
+    if allowed is not None and right not in allowed:
+        return f"no permission to {right.lower()} topic {topic}; grant {right} on it"
+    return None
 
 
-def max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
-    """The topic's `max.message.bytes`; None where the broker does not let us read it."""
-    value = topic_setting(admin, topic, "max.message.bytes")
-    return None if value is None else int(value)
+class TopicSettings(dict[str, str]):
+    """A topic's own settings, read once; empty where the broker does not let us read them."""
 
+    @classmethod
+    def read(cls, admin: Any, topic: str) -> Self:
+        try:
+            # Pyright knows an older client. Without the filter only what differs from the default is told.
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic, list(SETTINGS))  # pyright: ignore
+            answer = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+            return cls({name: str(told["value"]) for name, told in answer.items() if told["value"] is not None})
+        except (KafkaError, LookupError, TypeError) as error:
+            logger.info("the settings of topic %s are unknown (%s)", topic, type(error).__name__)
+            return cls()
 
-def is_compacted(admin: KafkaAdminClient, topic: str) -> bool | None:
-    """Does the topic take no record without a key? None where the broker does not let us read it."""
-    value = topic_setting(admin, topic, "cleanup.policy")
-    return None if value is None else "compact" in value
+    def number(self, name: str) -> int | None:
+        return int(self[name]) if name in self else None
 
+    def max_message_bytes(self) -> int | None:
+        return self.number("max.message.bytes")
 
-def retention_ms(admin: KafkaAdminClient, topic: str) -> int | None:
-    """The age at which the topic deletes a record; NO_LIMIT_MS where age deletes none, None where it is unknown."""
-    policy, value = (topic_setting(admin, topic, name) for name in ("cleanup.policy", "retention.ms"))
-    if policy is None or value is None:
-        return None
-    return NO_LIMIT_MS if int(value) < 0 or "delete" not in policy else int(value)
+    def is_compacted(self) -> bool:
+        """Does the topic take no record without a key, as far as is known?"""
+        return "compact" in self.get("cleanup.policy", "")
 
+    def retention_ms(self) -> int | None:
+        """The age at which the topic deletes a record; NO_LIMIT_MS where age deletes none, None where it is unknown."""
+        policy, kept_ms = self.get("cleanup.policy"), self.number("retention.ms")
+        if policy is None or kept_ms is None:
+            return None
+        return NO_LIMIT_MS if kept_ms < 0 or "delete" not in policy else kept_ms
 
-def topic_setting(admin: KafkaAdminClient, topic: str, name: str) -> str | None:
-    """One of the topic's settings; None where the broker does not let us read it."""
-    try:
-        # Pyright knows an older client. Without the filter only what differs from the default is told.
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, [name])  # pyright: ignore
-        answer: Any = admin.describe_configs([resource], config_filter="all")  # pyright: ignore
-        return str(answer["topic"][topic][name]["value"])
-    except (KafkaError, LookupError, TypeError) as error:
-        logger.info("%s of %s is unknown (%s)", name, topic, type(error).__name__)
-        return None
+    def window(self) -> Window:
+        """Which timestamps the topic takes, and does not delete at once."""
+        before = (self.number("message.timestamp.before.max.ms"), self.retention_ms())
+        after = self.number("message.timestamp.after.max.ms")
+        limits = [Window(before_ms=limit) for limit in before if limit is not None and limit >= 0]
+        if after is not None:
+            limits.append(Window(after_ms=after))
+        return reduce(Window.within, limits, Window())
 
 
 def make_in_memory(config: dict[str, Any], topics: Iterable[str]) -> None:
@@ -135,32 +121,3 @@ def make_in_memory(config: dict[str, Any], topics: Iterable[str]) -> None:
     with closing(KafkaProducer(**config)) as producer:
         for topic in topics:
             producer.partitions_for(topic)
-
-
-def _limits(admin: KafkaAdminClient, key: str, pipeline: PipelineSettings) -> TopicLimits:
-    topics = written_topics(pipeline)
-    known = [max_message_bytes(admin, topic) for topic in topics]
-    sizes = [DEFAULT_MAX_BYTES if size is None else size for size in known]
-    keyed = frozenset(topic for topic in topics if is_compacted(admin, topic))
-    window = Window()
-    if pipeline.output_timestamp == "input":
-        for topic in topics:
-            window = window if topic == pipeline.dead_letter else window.within(_window(admin, topic))
-    limits = TopicLimits(*sizes, keyed=keyed, window=window)
-    if limits.dead_letter < MIN_LETTER_BYTES:
-        raise StartError(
-            f"{key}.dead_letter: topic {pipeline.dead_letter} takes {limits.dead_letter} bytes a message, "
-            f"less than a dead letter's headers have; raise its max.message.bytes to at least "
-            f"{MIN_LETTER_BYTES}"
-        )
-    return limits
-
-
-def _window(admin: KafkaAdminClient, topic: str) -> Window:
-    """Which timestamps the topic takes, and does not delete at once."""
-    before = [topic_setting(admin, topic, "message.timestamp.before.max.ms"), retention_ms(admin, topic)]
-    after = topic_setting(admin, topic, "message.timestamp.after.max.ms")
-    limits = [Window(before_ms=int(value)) for value in before if value is not None and int(value) >= 0]
-    if after is not None:
-        limits.append(Window(after_ms=int(after)))
-    return reduce(Window.within, limits, Window())

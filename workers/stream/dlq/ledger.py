@@ -19,7 +19,7 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of, read_up_to
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
-from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, topic_setting
+from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, TopicSettings
 
 
 class RedriveLedger:
@@ -73,7 +73,7 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
                 f"topic {topic}: no permission to use it as the ledger of redrives; grant READ, WRITE and "
                 "DESCRIBE_CONFIGS on it"
             )
-        policy = topic_setting(admin, topic, "cleanup.policy")
+        policy = TopicSettings.read(admin, topic).get("cleanup.policy")
     if policy is None:
         raise StartError(f"topic {topic}: no permission to see whether it is compacted; grant DESCRIBE_CONFIGS on it")
     if policy != "compact":

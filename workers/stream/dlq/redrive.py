@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from labelstream.schemas.dead_letter import UNREAD
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
-from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, max_message_bytes
+from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, TopicSettings
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, again
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
@@ -62,7 +62,9 @@ def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, ho
     """Raises StartError. `topic` must exist."""
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         partitions = len(admin.describe_topics([topic])[0]["partitions"])
-        return Target(topic, partitions, max_message_bytes(admin, topic) or DEFAULT_MAX_BYTES, home)
+        return Target(
+            topic, partitions, TopicSettings.read(admin, topic).max_message_bytes() or DEFAULT_MAX_BYTES, home
+        )
 
 
 def redrive(

@@ -1,0 +1,162 @@
+"""May a pipeline use its topics and its group, and what do they mean for its results? Asked before it starts."""
+
+import logging
+from contextlib import closing
+from logging import INFO, WARNING
+from typing import Any
+
+from kafka import KafkaAdminClient
+
+from labelstream.workers.errors import StartError
+from labelstream.workers.settings import KafkaSettings, PipelineSettings
+from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
+from labelstream.workers.stream.broker.finding import Finding
+from labelstream.workers.stream.broker.group_check import group_findings
+from labelstream.workers.stream.broker.topics import (
+    DEFAULT_MAX_BYTES,
+    MIN_LETTER_BYTES,
+    TopicLimits,
+    TopicSettings,
+    access_problem,
+    make_in_memory,
+    topics_of,
+)
+from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
+
+logger = logging.getLogger(__name__)
+
+
+def check_topics(
+    config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings, group: str
+) -> TopicLimits:
+    """Raises `StartError` for the first finding that keeps a worker from starting; the others are logged.
+
+    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's defaults are
+    assumed; a record that the broker then refuses is a dead letter all the same.
+    """
+    if is_in_memory(config):
+        with translate_kafka_errors(kafka):
+            make_in_memory(config, topics_of(pipeline).values())
+        return TopicLimits()
+    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
+        check = TopicCheck(admin, name, pipeline, group)
+    for finding in check.findings:
+        if finding.level == logging.ERROR:
+            raise StartError(str(finding))
+        logger.log(finding.level, "%s", finding)
+    return check.limits()
+
+
+class TopicCheck:
+    """Asks the brokers once, by `admin`, a KafkaAdminClient. Raises kafka's own errors.
+
+    `findings`: all of them, of the topics as they stand in the config, then of the group.
+    """
+
+    def __init__(self, admin: Any, name: str, pipeline: PipelineSettings, group: str) -> None:
+        self._key, self._pipeline, self._topics = f"pipelines.{name}", pipeline, topics_of(pipeline)
+        self.findings: list[Finding] = []
+        described = {found["name"]: found for found in admin.describe_topics(list(self._topics.values()))}
+        self._partitions: dict[str, int] = {}
+        self._settings = {key: TopicSettings() for key in self._topics}
+        for key, topic in self._topics.items():
+            self._look(admin, key, described[topic])
+        self._check_partitions()
+        self._check_sizes()
+        for key in list(self._topics)[1:]:
+            self._check_cleanup(key)
+        if pipeline.output_timestamp == "input":
+            for key in sorted(self._topics.keys() & {"output", "review"}):
+                self._check_retention(key)
+        self.findings += group_findings(admin, f"{self._key}.group_id", group)
+
+    def limits(self) -> TopicLimits:
+        """What the topics take that are written to."""
+        written = {key: settings for key, settings in self._settings.items() if key != "input"}
+        window = Window()
+        if self._pipeline.output_timestamp == "input":
+            for key in written.keys() - {"dead_letter"}:
+                window = window.within(written[key].window())
+        return TopicLimits(
+            *(settings.max_message_bytes() or DEFAULT_MAX_BYTES for settings in written.values()),
+            keyed=frozenset(self._topics[key] for key, settings in written.items() if settings.is_compacted()),
+            window=window,
+        )
+
+    def _look(self, admin: Any, key: str, found: dict[str, Any]) -> None:
+        """At one topic by itself."""
+        topic, right = self._topics[key], "READ" if key == "input" else "WRITE"
+        if not found["error_code"]:
+            self._partitions[key] = len(found["partitions"])
+            self._settings[key] = TopicSettings.read(admin, topic)
+        if problem := access_problem(found, right):
+            self._add(key, problem)
+        elif found["authorized_operations"] is None:
+            self._add(key, f"the broker does not tell whether we may {right.lower()} topic {topic}", INFO)
+        if not found["error_code"] and not self._settings[key]:
+            text = f"the settings of topic {topic} cannot be read (DESCRIBE_CONFIGS is missing): Kafka's default of"
+            self._add(
+                key, f"{text} max.message.bytes is assumed, cleanup.policy and retention.ms are not looked at", INFO
+            )
+
+    def _add(self, key: str, text: str, level: int = logging.ERROR) -> None:
+        self.findings.append(Finding(f"{self._key}.{key}", text, level))
+
+    def _check_partitions(self) -> None:
+        read, written = self._partitions.get("input", 0), self._partitions.get("output", 1 << 30)
+        if self._pipeline.output_partition == "same" and written < read:
+            # Topics grow in any order while the stream runs as well: a worker waits for what is missing.
+            text = (
+                f"same needs as many partitions in {self._pipeline.output} ({written}) as in {self._pipeline.input} "
+                f"({read}); the stream waits for the missing ones when it comes to them; add partitions"
+            )
+            self._add("output_partition", text, WARNING)
+        if 0 < read < self._pipeline.workers.max:
+            text = (
+                f"{self._pipeline.workers.max}, but topic {self._pipeline.input} has only {read} partitions: the other "
+                "workers would have nothing to do"
+            )
+            self._add("workers", text, INFO)
+
+    def _check_sizes(self) -> None:
+        """Dead letters hold the whole input record, so their topic should take what the input topic takes."""
+        taken, offered = (self._settings[key].max_message_bytes() or 0 for key in ("dead_letter", "input"))
+        says = f"topic {self._pipeline.dead_letter} takes {taken} bytes a message"
+        if 0 < taken < MIN_LETTER_BYTES:
+            text = f"{says}, less than a dead letter's headers have; raise its max.message.bytes to {MIN_LETTER_BYTES}"
+            self._add("dead_letter", f"{text} at least")
+        elif 0 < taken < offered:
+            text = f"{says}, the input topic {offered}: the values of larger dead letters would be left out; raise its"
+            self._add("dead_letter", f"{text} max.message.bytes", INFO)
+
+    def _check_cleanup(self, key: str) -> None:
+        """A compacted topic takes no record without a key, and keeps one record of each key."""
+        if self._settings[key].is_compacted():
+            means = "each message without a key becomes a dead letter"
+            text = (
+                f"topic {self._topics[key]} is compacted (cleanup.policy): it keeps the last record of each key, and "
+                f"{means if key == 'output' else 'a record without a key gets one of ours'}; give all messages keys of "
+                "their own, or set cleanup.policy=delete"
+            )
+            self._add(key, text, INFO)
+
+    def _check_retention(self, key: str) -> None:
+        """Results carry their input's timestamp, and a topic deletes by timestamp."""
+        kept_ms, offered_ms = self._settings[key].retention_ms(), self._settings["input"].retention_ms()
+        own_time = self._settings[key].get("message.timestamp.type") == "LogAppendTime"
+        if kept_ms is not None and offered_ms is not None and kept_ms < offered_ms and not own_time:
+            offer = "for good" if offered_ms >= NO_LIMIT_MS else f"for {_span(offered_ms)}"
+            text = (
+                f"topic {self._topics[key]} keeps records for {_span(kept_ms)} (retention.ms), the input topic "
+                f"{self._pipeline.input} {offer}: results of older messages would be deleted at once, and get the time "
+                "of sending instead of their message's; raise retention.ms, or set output_timestamp: now"
+            )
+            self._add(key, text, INFO)
+
+
+def _span(milliseconds: int) -> str:
+    """In the largest unit that loses nothing."""
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if milliseconds >= size and milliseconds % size == 0:
+            return f"{milliseconds // size} {unit}"
+    return f"{milliseconds} ms"
