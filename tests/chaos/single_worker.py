@@ -41,7 +41,7 @@ def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> Pro
     """A lie: what is only about to be sent counts as done, and its offsets are committed."""
     for progress, offset in batch.last_offsets:
         progress.finish(offset)
-    delivery._source.commit_and_wait(5_000)
+    delivery._source.committer.commit_and_wait(5_000)
     return delivery._sink.produce(batch)
 
 

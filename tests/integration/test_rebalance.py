@@ -57,17 +57,17 @@ def test_what_is_handed_over_can_be_committed_first(
     while sum(received.values()) < 400 and time.monotonic() < deadline:
         for progress, records in giving.poll(100, False):
             received[progress.partition.partition] = records[-1].offset + 1
-    held = {progress.partition.partition: progress for progress in giving.assignment.held()}
+    held = {progress.partition.partition: progress for progress in giving.assignment.assigned()}
     polling = threading.Thread(target=poll_until, args=[[getting], lambda: spread([getting]) == [2]])
     polling.start()
-    while giving.assignment.leaving_s() is None and time.monotonic() < deadline:
+    while giving.assignment.revoking_s() is None and time.monotonic() < deadline:
         giving.poll(2_000, True)  # long enough for the join that would follow
-    leaving = [progress for progress in held.values() if progress.leaving]
+    leaving = [progress for progress in held.values() if progress.revoking]
     for progress in leaving:
         progress.finish(progress.received - 1)
-    assert giving.commit_and_wait(5_000)
+    assert giving.committer.commit_and_wait(5_000)
     assert spread([getting]) == [0]
-    giving.assignment.let_go()
+    giving.assignment.release()
     poll_until([giving], lambda: not polling.is_alive())
     done = committed(kafka.bootstrap, topic, topic)
     assert {p.partition.partition: done[p.partition.partition] for p in leaving} == {

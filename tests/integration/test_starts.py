@@ -25,7 +25,7 @@ def received(
     deadline = time.monotonic() + timeout_s
     while not until(found):
         assert time.monotonic() < deadline, found
-        source.assignment.let_go()
+        source.assignment.release()
         for progress, records in source.poll(100, False):
             found.setdefault(progress.partition.partition, []).extend(record.offset for record in records)
     return found

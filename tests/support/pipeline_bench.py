@@ -39,7 +39,10 @@ class FakeSource:
     def __init__(self) -> None:
         self.assignment = PartitionAssignment()
         self.assignment.on_partitions_assigned([A])
-        self.beginning = SimpleNamespace(let_go=self.assignment.let_go, caution=SimpleNamespace(go_on=lambda: None))
+        self.partition_hold = SimpleNamespace(
+            release=self.assignment.release, suspects=SimpleNamespace(go_on=lambda: None)
+        )
+        self.committer = self  # as RecordSource has one
         self.suspects = False
         self.waiting: list[list[ConsumerRecord]] = []
         self.polls: list[bool] = []

@@ -175,7 +175,7 @@ def poll_until(
 
     def turn(source: RecordSource) -> None:
         while not ended.is_set():
-            source.assignment.let_go()
+            source.assignment.release()
             source.poll(0 if paused else 20, paused)
             time.sleep(0.05 if paused else 0)
 
@@ -192,7 +192,7 @@ def poll_until(
 
 def spread(sources: list[RecordSource]) -> list[int]:
     """How many partitions each one holds."""
-    return sorted(len(source.assignment.held()) for source in sources)
+    return sorted(len(source.assignment.assigned()) for source in sources)
 
 
 DELIVERIES = ("at_least_once", "exactly_once")

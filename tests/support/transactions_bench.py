@@ -132,7 +132,7 @@ class Source(FakeSource):
     def committed(self, partitions: Any) -> dict[Any, int] | None:
         return self.group
 
-    def membership(self) -> Any:
+    def group_metadata(self) -> Any:
         self.when_asked()
         return self.member
 

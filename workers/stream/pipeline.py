@@ -99,10 +99,10 @@ class Pipeline:
         None as long as something before them is in flight or not committed: turn, and call again. Raises
         `CommandRefused` with the reason why not.
         """
-        progress = self._source.to_be_skipped(partition, offset)
+        progress = self._source.corrupt_skip.check(partition, offset)
         if any(progress is other for batch in self._in_flight for other, _ in batch.last_offsets) or not self.flush():
             return None
-        return self._source.skip(progress, offset)
+        return self._source.corrupt_skip.skip(progress, offset)
 
     def resume(self) -> int | None:
         """An operator's word: whatever paused it, it goes on. How many messages were held; None: it was not paused."""
@@ -167,18 +167,18 @@ class Pipeline:
         return True
 
     def _handing_over(self) -> bool:
-        """Is there still something of leaving partitions to finish, and time for it? Lets go of them otherwise."""
-        leaving_s = self._source.assignment.leaving_s()
-        if leaving_s is None:
+        """Is there still something of revoked partitions to finish, and time for it? Releases them otherwise."""
+        revoking_s = self._source.assignment.revoking_s()
+        if revoking_s is None:
             return False
-        if leaving_s < self._settings.rebalance_drain_s:
+        if revoking_s < self._settings.rebalance_drain_s:
             # What the breaker holds back is the next owner's.
             moving = self._in_flight if self.breaker.held is None else self._in_flight.produced()
-            if any(progress.leaving for batch in moving for progress, _ in batch.last_offsets):
+            if any(progress.revoking for batch in moving for progress, _ in batch.last_offsets):
                 return True
             if not self._delivery.flush():
                 return True
-        self._source.beginning.let_go()
+        self._source.partition_hold.release()
         return False
 
     def _submit(self, polled: Polled) -> None:
@@ -205,7 +205,7 @@ class Pipeline:
                 self._batch_sizer.answered(len(batch.items), self.breaker.under_way_since(batch))
             if not self.breaker.passes(batch):
                 return
-            self._source.beginning.caution.go_on()
+            self._source.partition_hold.suspects.go_on()
             produced = self._delivery.produce(batch)
             self._in_flight.was_produced(produced)
             produced.on_last_ack(self._wake.set)

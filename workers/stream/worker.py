@@ -234,7 +234,7 @@ class PipelineWorker:
                 raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
             source = RecordSource(consumer, self._pipeline_settings, self._stats, self._history, self._lives)
             stack.callback(source.close, CLOSE_MS)
-            stack.push(source.beginning.on_exit)
+            stack.push(source.partition_hold.on_exit)
             delivery = self._make_delivery(source, producer)
             self._pipeline = pipeline = Pipeline(
                 self._pipeline_settings,
@@ -292,17 +292,17 @@ class PipelineWorker:
                 break
             pipeline.run_once(accept=False)
         if drained or not self._stalled:  # else what is in flight is to blame
-            source.beginning.take_back()
+            source.partition_hold.take_back()
         self._state = "drained" if drained else "stopped with messages in flight"
 
     def _turned(self, source: RecordSource) -> None:
         self._stalled = self._stalled or time.monotonic() - self._turned_at > LOOP_STALL_S
         self._turned_at = time.monotonic()
-        self._backlog = source.backlog()
+        self._backlog = source.lag.by_partition()
         alarms = self._watch.look()
         if alarms is not None:
             self._alarms.update("watch", alarms)
-        if self._state in ("starting", "restarting") and source.assignment.held():
+        if self._state in ("starting", "restarting") and source.assignment.assigned():
             self._state, self._trouble = "running", None
             self._restarts.joined()
 

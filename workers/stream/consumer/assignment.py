@@ -1,9 +1,9 @@
 """Which partitions are ours, and how far each is done: never an offset whose result is not acknowledged.
 
 A `PartitionProgress` lives as long as one assignment. When the group takes a partition away in order, its progress is
-`leaving`: what is in flight may still be finished, because the next owner gets it only after our next poll. Then, or at
-once when the membership was lost, it is revoked, so that late results find out. When the partition comes back it gets a
-new one, and nothing old can be committed for it.
+`revoking`: what is in flight may still be finished, because the next owner gets it only after our next poll. Then, or
+at once when the membership was lost, it is revoked, so that late results find out. A partition that comes back gets
+a new one, and nothing old can be committed for it.
 """
 
 import threading
@@ -48,7 +48,7 @@ class PartitionProgress:
     received: int = -1
     done: int = -1
     committed: int = -1
-    leaving: bool = False
+    revoking: bool = False
     losses: int = 0
     revoked: bool = False
     halted: CorruptBatch | None = None
@@ -92,12 +92,16 @@ class PartitionAssignment(ConsumerRebalanceListener):
     how often the membership was lost until now.
     """
 
-    def __init__(self, on_assigned: Callable[[Collection[TopicPartition]], int] = lambda assigned: 0) -> None:
-        self._on_assigned = on_assigned
+    def __init__(
+        self,
+        on_assigned: Callable[[Collection[TopicPartition]], int] = lambda assigned: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._on_assigned, self._clock = on_assigned, clock
         self._lock = threading.Lock()
         self._held: dict[TopicPartition, PartitionProgress] = {}
-        self._leaving: dict[TopicPartition, PartitionProgress] = {}
-        self._leaving_since = 0.0
+        self._revoking: dict[TopicPartition, PartitionProgress] = {}
+        self._revoking_since = 0.0
         self.rebalances = 0
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -108,16 +112,16 @@ class PartitionAssignment(ConsumerRebalanceListener):
             for partition in revoked:
                 progress = self._held.pop(partition, None)
                 if progress is not None:
-                    progress.leaving = True
-                    self._leaving[partition] = progress
-            self._leaving_since = time.monotonic()
+                    progress.revoking = True
+                    self._revoking[partition] = progress
+            self._revoking_since = self._clock()
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         # The broker has given them away already: a commit would be refused.
         with self._lock:
             self.rebalances += 1
             for partition in lost:
-                for progresses in (self._held, self._leaving):
+                for progresses in (self._held, self._revoking):
                     if (progress := progresses.pop(partition, None)) is not None:
                         progress.revoked = True
 
@@ -129,55 +133,55 @@ class PartitionAssignment(ConsumerRebalanceListener):
             for partition in assigned:
                 self._held[partition] = PartitionProgress(partition, losses=losses)
 
-    def leaving_s(self) -> float | None:
-        """How long ago partitions were taken away that were not let go yet, in seconds; None without any."""
+    def revoking_s(self) -> float | None:
+        """How long ago partitions were taken away that were not released yet, in seconds; None without any."""
         with self._lock:
-            return time.monotonic() - self._leaving_since if self._leaving else None
+            return self._clock() - self._revoking_since if self._revoking else None
 
-    def outlived(self, losses: int) -> bool:
+    def is_stale(self, losses: int) -> bool:
         """Do we hold anything from before the membership was lost for the last time?"""
         with self._lock:
-            return any(progress.losses != losses for progress in (*self._held.values(), *self._leaving.values()))
+            return any(progress.losses != losses for progress in (*self._held.values(), *self._revoking.values()))
 
-    def let_go(self) -> None:
-        """Whatever is still in flight of leaving partitions is their next owner's to do."""
+    def release(self) -> None:
+        """Whatever is still in flight of partitions that are being revoked is their next owner's to do."""
         with self._lock:
-            for progress in self._leaving.values():
+            for progress in self._revoking.values():
                 progress.revoked = True
-            self._leaving.clear()
+            self._revoking.clear()
 
     def get(self, partition: TopicPartition) -> PartitionProgress | None:
         """The progress of a partition that we hold, else None."""
         with self._lock:
             return self._held.get(partition)
 
-    def held(self) -> list[PartitionProgress]:
-        """What we hold, without what is leaving."""
+    def assigned(self) -> list[PartitionProgress]:
+        """What we hold, without what is being revoked."""
         with self._lock:
             return list(self._held.values())
 
-    def leaving(self) -> list[PartitionProgress]:
-        """What is leaving and was not let go yet."""
+    def revoking(self) -> list[PartitionProgress]:
+        """What is being revoked and was not released yet."""
         with self._lock:
-            return list(self._leaving.values())
+            return list(self._revoking.values())
 
     def notes(self) -> dict[TopicPartition, str]:
         """The metadata of offsets that are not passed yet."""
         with self._lock:
-            ours = [*self._held.values(), *self._leaving.values()]
+            ours = [*self._held.values(), *self._revoking.values()]
         return {progress.partition: progress.note for progress in ours if progress.note}
 
     def committable(self) -> Offsets:
         """What is done and not yet committed."""
         with self._lock:
-            ours = [*self._held.values(), *self._leaving.values()]
+            ours = [*self._held.values(), *self._revoking.values()]
         return {p.partition: p.done for p in ours if p.done > p.committed}
 
     def committed(self, offsets: Offsets) -> None:
         """The broker has accepted `offsets`."""
         with self._lock:
             for partition, offset in offsets.items():
-                progress = self._held.get(partition) or self._leaving.get(partition)
+                progress = self._held.get(partition) or self._revoking.get(partition)
                 if progress is not None:
                     progress.committed = max(progress.committed, offset)
 
@@ -185,6 +189,6 @@ class PartitionAssignment(ConsumerRebalanceListener):
         """The broker has accepted offsets with their metadata; nothing was in flight of them."""
         with self._lock:
             for partition, (offset, note) in notes.items():
-                progress = self._held.get(partition) or self._leaving.get(partition)
+                progress = self._held.get(partition) or self._revoking.get(partition)
                 if progress is not None:
                     progress.committed, progress.note = offset, note

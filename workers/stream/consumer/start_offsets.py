@@ -9,21 +9,21 @@ the group's generation fences the commit, so that there are never two who decide
 """
 
 import logging
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.errors import CommitFailedError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 from kafka.structs import TopicPartition
 
+from labelstream.workers.errors import OffsetOutOfRange, StreamError
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka, log_fields
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.offset_reset import (
     Log,
-    StartFrom,
     is_harmless,
     jump_effect,
     next_offset,
@@ -56,8 +56,12 @@ class StartOffsets:
     def begin(self, missing: Collection[TopicPartition]) -> Offsets:
         """Let partitions of ours that have no offset begin. The offsets that were committed, of others' as well.
 
-        Empty when it is not decided yet: poll, then try again. Raises kafka's own errors.
+        Empty when it is not decided yet: poll, then try again. Raises `StreamError`.
         """
+        with _stream_error():
+            return self._begin(missing)
+
+    def _begin(self, missing: Collection[TopicPartition]) -> Offsets:
         numbers = self._consumer.partitions_for_topic(self._settings.input)
         places = sorted({*missing, *(TopicPartition(self._settings.input, number) for number in numbers)})
         try:
@@ -81,11 +85,21 @@ class StartOffsets:
         self._history.seen = True
         return offsets
 
-    def jump(self, lost: Offsets, policy: StartFrom) -> Offsets:
-        """Let partitions of ours whose offsets `lost` are not in their logs go on where `policy` says.
+    def jump(self, lost: Offsets) -> Offsets:
+        """Let partitions of ours whose offsets `lost` are not in their logs go on as `on_offset_out_of_range` says.
 
-        The offsets that were committed; empty: poll, then try again. Raises kafka's own errors.
+        The offsets that were committed; empty: poll, then try again. Raises `OffsetOutOfRange`, or `StreamError`.
         """
+        if self._settings.on_offset_out_of_range == "fail":
+            where = ", ".join(f"{place.topic}:{place.partition}:{offset}" for place, offset in lost.items())
+            raise OffsetOutOfRange(
+                f"{where} is no longer in the log: messages were deleted before they were "
+                "classified; set the group's offset with `labelstream replay`, then start again"
+            )
+        with _stream_error():
+            return self._jump(lost, self._settings.on_offset_out_of_range)
+
+    def _jump(self, lost: Offsets, policy: str) -> Offsets:
         logs, at_end = self._logs(lost), policy == "latest"
         offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
         if not self._go_on(offsets, lost):
@@ -133,6 +147,14 @@ class StartOffsets:
                 "the group is new: the worker that holds %s:%d decides where it starts", first.topic, first.partition
             )
         self._waiting = True
+
+
+@contextmanager
+def _stream_error() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
 
 
 def _tell_start(place: TopicPartition, found: Log, offset: int, at_end: bool, why: str) -> None:

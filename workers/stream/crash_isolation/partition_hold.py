@@ -33,7 +33,7 @@ class PartitionHold:
     ) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._membership, self._fetching, self._assignment = membership, fetching, assignment
-        self.caution = SuspectRecords(assignment, lives, self._note, behind)
+        self.suspects = SuspectRecords(assignment, lives, self._note, behind)
 
     def hold(self, partitions: Collection[TopicPartition]) -> None:
         """New partitions are not read in the poll that brings them. From whatever thread."""
@@ -45,14 +45,14 @@ class PartitionHold:
         """Find out how earlier workers of new partitions ended; to be called after each poll."""
         fresh = {
             progress.partition: (progress, position)
-            for progress in self.caution.fresh()
+            for progress in self.suspects.fresh()
             if (position := self._fetching.position(progress.partition)) is not None
         }
         if not fresh or self._membership.joining():
             return
         try:
             found = self._membership.notes(fresh, REQUEST_MS)
-            suspects = [place for place, (_, text) in found.items() if self.caution.evidence(place, text)]
+            suspects = [place for place, (_, text) in found.items() if self.suspects.evidence(place, text)]
             ends = self._consumer.end_offsets(suspects, timeout_ms=REQUEST_MS) if suspects else {}
         except KafkaTimeoutError:
             logger.info("how earlier workers ended cannot be read yet")
@@ -61,17 +61,17 @@ class PartitionHold:
             raise StreamError(f"no committed offsets ({type(error).__name__}: {error})") from error
         for place, (progress, position) in fresh.items():
             offset, text = found.get(place, (position, ""))
-            self.caution.begin(progress, offset, text, max(0, ends.get(place, 0) - offset))
+            self.suspects.begin(progress, offset, text, max(0, ends.get(place, 0) - offset))
 
-    def let_go(self) -> None:
-        """What is leaving is the next owner's now, which shall not take us for dead."""
-        self.caution.take_back(self._assignment.leaving())
-        self._assignment.let_go()
+    def release(self) -> None:
+        """What is being revoked is the next owner's now, which shall not take us for dead."""
+        self.suspects.take_back(self._assignment.revoking())
+        self._assignment.release()
 
     def take_back(self) -> None:
         """The worker ends in order: its next life shall not take it for dead. Raises nothing."""
         try:
-            self.caution.take_back([*self._assignment.held(), *self._assignment.leaving()])
+            self.suspects.take_back([*self._assignment.assigned(), *self._assignment.revoking()])
         except StreamError as error:
             logger.info("the notes of this worker could not be taken back (%s)", error)
 
@@ -82,7 +82,7 @@ class PartitionHold:
 
     def _note(self, notes: Notes) -> bool:
         """Commit offsets that were committed before, with other metadata. False when a rebalance is in the way."""
-        if self._assignment.outlived(self._membership.losses):
+        if self._assignment.is_stale(self._membership.losses):
             return False
         offsets = {partition: offset for partition, (offset, _) in notes.items()}
         texts = {partition: text for partition, (_, text) in notes.items()}

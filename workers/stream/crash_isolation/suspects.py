@@ -85,7 +85,7 @@ class SuspectRecords:
 
     def fresh(self) -> list[PartitionProgress]:
         """Held partitions that have not begun."""
-        held = self._assignment.held()
+        held = self._assignment.assigned()
         self._cases = {progress: case for progress in held if (case := self._cases.get(progress)) is not None}
         return [progress for progress in held if progress not in self._cases]
 

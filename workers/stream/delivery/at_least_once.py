@@ -82,7 +82,7 @@ class AtLeastOnce:
     def commit_when_due(self) -> list[MicroBatch] | None:
         if time.monotonic() >= self._next_commit:
             failpoints.passed(failpoints.BEFORE_COMMIT)
-            self._source.commit()
+            self._source.committer.commit()
             failpoints.passed(failpoints.AFTER_COMMIT)
             self._next_commit = time.monotonic() + self._interval_s
         # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
@@ -99,7 +99,7 @@ class AtLeastOnce:
         return 0
 
     def flush(self) -> bool:
-        return self._source.commit_and_wait(COMMIT_MS)
+        return self._source.committer.commit_and_wait(COMMIT_MS)
 
     def _awaits_acks(self) -> bool:
         return any(produced.unacknowledged_topic() for produced in self._produced)
@@ -110,4 +110,4 @@ class AtLeastOnce:
             if not produced.poll_acks():
                 return
             account(produced, self._stats)
-        self._source.commit_and_wait(COMMIT_MS)
+        self._source.committer.commit_and_wait(COMMIT_MS)

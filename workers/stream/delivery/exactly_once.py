@@ -185,8 +185,8 @@ class ExactlyOnce:
         self._closing, self._closed_at = True, time.monotonic()
 
     def _commit(self) -> list[MicroBatch] | None:
-        # First the membership, then what is held: see RecordSource.membership.
-        membership = self._source.membership()
+        # First the membership, then what is held: see OffsetCommitter.group_metadata.
+        membership = self._source.committer.group_metadata()
         if any(progress.revoked for batch in self._produced for progress, _ in batch.last_offsets):
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
@@ -239,7 +239,7 @@ class ExactlyOnce:
         if not self._producer.ready():
             return None
         ours = self._offsets()
-        found = self._source.committed(ours)
+        found = self._source.committer.committed(ours)
         if found is None:
             return None
         if ours and all(found.get(partition, -1) >= offset for partition, offset in ours.items()):

@@ -84,8 +84,8 @@ class Watch:
 
     def _standings(self) -> list[Standing]:
         return [
-            Standing(_place(progress.partition), progress.done, self._source.behind(progress) != 0)
-            for progress in self._source.assignment.held()
+            Standing(_place(progress.partition), progress.done, self._source.lag.behind(progress) != 0)
+            for progress in self._source.assignment.assigned()
             if progress.halted is None
         ]
 

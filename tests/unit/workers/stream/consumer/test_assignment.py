@@ -32,23 +32,23 @@ def test_revoked_partition_may_finish_until_released() -> None:
     assert progress is not None
     progress.receive(0, 9)
     progress.finish(4)
-    assert owned.leaving_s() is None
+    assert owned.revoking_s() is None
     owned.on_partitions_revoked({A})
-    assert owned.leaving_s() is not None
+    assert owned.revoking_s() is not None
     assert owned.get(A) is None
     assert owned.get(B) is not None
     assert not progress.revoked
     progress.finish(7)
     assert owned.committable() == {A: 8}
     owned.committed({A: 8})
-    owned.let_go()
+    owned.release()
     assert progress.revoked
-    assert owned.leaving_s() is None
+    assert owned.revoking_s() is None
     progress.finish(9)
     assert owned.committable() == {}
 
 
-def test_what_is_lost_while_it_is_leaving_is_lost() -> None:
+def test_partition_lost_while_revoking_is_lost() -> None:
     owned = PartitionAssignment()
     owned.on_partitions_assigned([A])
     progress = owned.get(A)
@@ -57,7 +57,7 @@ def test_what_is_lost_while_it_is_leaving_is_lost() -> None:
     owned.on_partitions_revoked({A})
     owned.on_partitions_lost({A})
     assert progress.revoked
-    assert owned.leaving_s() is None
+    assert owned.revoking_s() is None
     progress.finish(9)
     assert owned.committable() == {}
 

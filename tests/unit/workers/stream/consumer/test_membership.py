@@ -74,9 +74,9 @@ def test_old_progress_is_not_committed_in_new_generation(source: RecordSource, c
     """Hazard: a join that is under way has its new generation already, while what is held is still the old."""
     coordinator = consumer._coordinator
     coordinator._generation = Generation(1, "me", "cooperative-sticky")
-    assert source.membership().generation_id == 1
+    assert source.committer.group_metadata().generation_id == 1
     coordinator.reset_generation()
-    assert source.membership() is None
+    assert source.committer.group_metadata() is None
     coordinator._generation = Generation(3, "me again", "cooperative-sticky")
     coordinator.rejoin_needed = True
     progress = source.assignment.get(A)
@@ -84,12 +84,12 @@ def test_old_progress_is_not_committed_in_new_generation(source: RecordSource, c
     progress.receive(0, 9)
     progress.finish(9)
     consumer.commit = consumer.commit_async = lambda *_, **__: pytest.fail("committed")
-    assert source.membership() is None
-    source.commit()
-    assert source.commit_and_wait(100) is False
+    assert source.committer.group_metadata() is None
+    source.committer.commit()
+    assert source.committer.commit_and_wait(100) is False
     source.assignment.on_partitions_lost({A})
     source.assignment.on_partitions_assigned({A})
-    assert source.membership().generation_id == 3
+    assert source.committer.group_metadata().generation_id == 3
 
 
 def test_a_new_assignment_asks_for_its_offsets_anew(source: RecordSource, consumer: Any) -> None:
@@ -115,6 +115,6 @@ def test_no_join_begins_while_something_is_handed_over(source: RecordSource, con
     consumer._coordinator.request_rejoin()
     assert not source.joining()
     assert not consumer._coordinator.need_rejoin()
-    source.assignment.let_go()
+    source.assignment.release()
     assert source.joining()
     assert consumer._coordinator.need_rejoin()

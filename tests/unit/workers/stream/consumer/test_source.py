@@ -1,24 +1,184 @@
-"""Which membership offsets are committed under."""
+"""What a poll reads, what it leaves alone, and what ends the stream: on a consumer that a test plays."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from kafka.structs import (
-    ConsumerGroupMetadata,  # pyright: ignore
-)
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import TopicPartition
 
-from labelstream.workers.stream.consumer.assignment import PartitionAssignment
-from labelstream.workers.stream.consumer.source import RecordSource
+from labelstream.workers.errors import OffsetOutOfRange, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.source import JOIN_MS, RecordSource
+from labelstream.workers.stream.stats import Stats
+from tests.support.pipeline_bench import record
+
+A, B = TopicPartition("in", 0), TopicPartition("in", 1)
 
 
-@pytest.mark.parametrize(
-    ("generation", "member", "fenced"),
-    [(-1, "", False), (-1, "me", False), (3, "", False), (0, "me", True), (3, "me", True)],
-)
-def test_only_a_member_of_a_generation_can_be_fenced(generation: int, member: str, fenced: bool) -> None:
-    """Hazard: after being kicked out the client's metadata has generation -1, which a broker takes without a check."""
-    source = RecordSource.__new__(RecordSource)
-    metadata = ConsumerGroupMetadata(group_id="g", generation_id=generation, member_id=member)
-    source._consumer = SimpleNamespace(group_metadata=lambda: metadata)
-    source.assignment, source._membership = PartitionAssignment(), SimpleNamespace(losses=0)  # type: ignore[assignment]
-    assert source.membership() is (metadata if fenced else None)
+class Consumer:
+    """Stands in for KafkaConsumer, whose logs hold 40..99. `polled`: what the next poll brings, or raises."""
+
+    def __init__(self) -> None:
+        self.polled: Any = {}
+        self.timeouts_ms: list[int] = []
+        self.stopped: set[TopicPartition] = set()
+        self.sought: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, int] = {}
+        self.joining = False
+        self._coordinator = SimpleNamespace(
+            state=None,
+            _assignors={},
+            _offset_fetch_futures={},
+            reset_generation=lambda: None,
+            need_rejoin=lambda: self.joining,
+            fetch_committed_offsets=lambda partitions, timeout_ms: {},
+        )
+        self._fetcher = SimpleNamespace(fetched_records=None, _append=None, _parse_fetched_data=None)
+        self._subscription = SimpleNamespace(assignment={})
+
+    def hold(self, source: RecordSource, *partitions: TopicPartition) -> None:
+        position = SimpleNamespace(position=SimpleNamespace(offset=40))
+        self._subscription.assignment = dict.fromkeys(partitions, position)
+        source.assignment.on_partitions_assigned(partitions)
+        source.poll(0, paused=False)  # in which they begin
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        assert topics == ["in"]
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._subscription.assignment)
+
+    def paused(self) -> set[TopicPartition]:
+        return set(self.stopped)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.stopped |= set(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.stopped -= set(partitions)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.sought[partition] = offset
+
+    def poll(self, timeout_ms: int, max_records: int | None) -> Any:
+        self.timeouts_ms.append(timeout_ms)
+        polled, self.polled = self.polled, {}
+        if isinstance(polled, Exception):
+            raise polled
+        return polled
+
+    def commit(self, offsets: dict[TopicPartition, Any], timeout_ms: int) -> None:
+        self.committed |= {partition: entry.offset for partition, entry in offsets.items()}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0, 1}
+
+    def beginning_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 40)
+
+    def end_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 100)
+
+
+class Bench:
+    def __init__(self, **more: Any) -> None:
+        fixed = {"input": "in", "output": "out", "dead_letter": "dead", "model": "m"}
+        self.stats, self.consumer = Stats(), Consumer()
+        consumer: Any = self.consumer
+        self.source = RecordSource(consumer, PipelineSettings.model_validate(fixed | more), self.stats)
+
+
+def records(first: int, last: int) -> list[ConsumerRecord]:
+    return [record(offset, b"{}") for offset in range(first, last + 1)]
+
+
+def test_poll_brings_records_with_the_progress_of_their_partition() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A)
+    bench.consumer.polled = {A: records(40, 42)}
+    [(progress, found)] = bench.source.poll(10, paused=False)
+    assert [record.offset for record in found] == [40, 41, 42]
+    assert (progress.partition, progress.done, progress.received) == (A, 40, 43)
+
+
+def test_poll_drops_records_of_a_partition_taken_away_meanwhile() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A, B)
+    bench.source.assignment.on_partitions_lost({B})
+    bench.consumer.polled = {A: records(40, 40), B: records(40, 41)}
+    assert [progress.partition for progress, _ in bench.source.poll(0, paused=False)] == [A]
+
+
+def test_paused_poll_reads_nothing_and_goes_on_after_it() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A, B)
+    bench.source.poll(0, paused=True)
+    assert bench.consumer.stopped == {A, B}
+    bench.source.poll(0, paused=False)
+    assert bench.consumer.stopped == set()
+
+
+def test_partition_with_a_corrupt_batch_is_halted_alone() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A, B)
+    corrupt = CorruptBatch(40, 50, "CorruptRecordError")
+    bench.source._fetching.corrupt[A] = corrupt
+    bench.source.poll(0, paused=False)
+    assert bench.source.halted() == {A: corrupt}
+    bench.source.poll(0, paused=False)
+    assert bench.consumer.stopped == {A}
+
+
+def test_poll_while_joining_gives_the_join_time() -> None:
+    bench = Bench()
+    bench.consumer.hold(bench.source, A)
+    bench.consumer.joining = True
+    assert bench.source.joining()
+    bench.source.poll(0, paused=False)
+    assert bench.consumer.timeouts_ms[-1] == JOIN_MS
+
+
+def test_partition_without_an_offset_begins_and_is_committed() -> None:
+    bench = Bench()
+    bench.consumer.polled = NoOffsetForPartitionError([A])
+    assert bench.source.poll(0, paused=False) == []
+    assert (bench.consumer.committed, bench.consumer.sought) == ({A: 40}, {A: 40})
+
+
+def test_offset_out_of_range_ends_the_stream_by_default() -> None:
+    bench = Bench()
+    bench.consumer.polled = OffsetOutOfRangeError({A: 10})
+    with pytest.raises(OffsetOutOfRange, match="in:0:10 is no longer in the log"):
+        bench.source.poll(0, paused=False)
+    assert bench.consumer.committed == {}
+
+
+@pytest.mark.parametrize(("policy", "offset"), [("earliest", 40), ("latest", 100)])
+def test_offset_out_of_range_goes_on_by_policy_and_counts(policy: str, offset: int) -> None:
+    bench = Bench(on_offset_out_of_range=policy)
+    bench.consumer.polled = OffsetOutOfRangeError({A: 10})
+    assert bench.source.poll(0, paused=False) == []
+    assert (bench.consumer.committed, bench.consumer.sought) == ({A: offset}, {A: offset})
+    assert bench.stats.snapshot()["offset_jumps"] == 1
+
+
+def test_poll_that_fails_ends_the_stream() -> None:
+    bench = Bench()
+    bench.consumer.polled = KafkaError("whatever it is")
+    with pytest.raises(StreamError, match=r"poll failed \(KafkaError: .*whatever it is"):
+        bench.source.poll(0, paused=False)
+
+
+def test_start_offset_that_cannot_be_committed_ends_the_stream() -> None:
+    bench = Bench()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise KafkaError("not allowed")
+
+    bench.consumer.commit = refuse  # type: ignore[method-assign]
+    bench.consumer.polled = NoOffsetForPartitionError([A])
+    with pytest.raises(StreamError, match=r"no start offset \(KafkaError: .*not allowed"):
+        bench.source.poll(0, paused=False)

@@ -49,9 +49,9 @@ class Group:
         self.sought[partition] = offset
 
 
-def starting(group: Any, start_from: str = "latest", seen: bool = False) -> StartOffsets:
+def starting(group: Any, start_from: str = "latest", seen: bool = False, **more: Any) -> StartOffsets:
     settings = PipelineSettings.model_validate(
-        {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from}
+        {"input": "in", "output": "out", "dead_letter": "dead", "model": "m", "start_from": start_from, **more}
     )
     return StartOffsets(group, settings, group, GroupHistory(seen))
 
@@ -98,10 +98,10 @@ def test_a_group_that_had_offsets_is_not_new() -> None:
 def test_what_is_not_committed_is_not_decided() -> None:
     group = Group({P0}, {})
     group.commit_error = CommitFailedError()
-    made = starting(group)
+    made = starting(group, on_offset_out_of_range="earliest")
     assert made.begin([P0]) == {}
     assert group.sought == {}
-    assert made.jump({P0: 10}, "earliest") == {}
+    assert made.jump({P0: 10}) == {}
     assert group.sought == {}
     group.commit_error = None
     assert made.begin([P0]) == {P0: 100, P1: 100, P2: 100}  # as new as before

@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(self, world: World, lives: Lives | None = None) -> None:
         self.world, self.assignment = world, PartitionAssignment()
-        self.caution = SuspectRecords(self.assignment, lives or Lives(), self._note, self._behind, lambda: world.now)
+        self.suspects = SuspectRecords(self.assignment, lives or Lives(), self._note, self._behind, lambda: world.now)
         self.assignment.on_partitions_assigned(world.logs)
         self.silent: set[TopicPartition] = set()
         self.in_flight: list[list[tuple[PartitionProgress, int, int]]] = []
@@ -63,12 +63,12 @@ class Worker:
     def turn(self, answer: bool = True) -> None:
         """Take what may be taken, and answer the oldest micro-batch, with `answer`."""
         self.world.now += TURN_S
-        for progress in self.caution.fresh():
+        for progress in self.suspects.fresh():
             offset, text = self.world.group[progress.partition]
-            self.caution.begin(progress, offset, text, self.world.logs[progress.partition] - offset)
-        if self.caution.alone():
+            self.suspects.begin(progress, offset, text, self.world.logs[progress.partition] - offset)
+        if self.suspects.alone():
             if self.in_flight:
-                self.caution.wait()
+                self.suspects.wait()
             else:
                 self._take()
         elif len(self.in_flight) < IN_FLIGHT:
@@ -77,10 +77,10 @@ class Worker:
             self._answer(self.in_flight.pop(0))
 
     def end_in_order(self) -> None:
-        self.caution.take_back([*self.assignment.held(), *self.assignment.leaving()])
+        self.suspects.take_back([*self.assignment.assigned(), *self.assignment.revoking()])
 
     def _take(self) -> None:
-        partitions, max_records = self.caution.readable()
+        partitions, max_records = self.suspects.readable()
         assert max_records is None or (len(partitions) == 1 and not self.in_flight) or not partitions
         share, batch = max_records or FIRST_RECORDS // max(1, len(partitions)), []
         for partition in sorted(partitions - self.silent):
@@ -88,7 +88,7 @@ class Worker:
             assert progress is not None
             first = max(progress.received, progress.committed)
             records = min(share, self.world.logs[partition] - first)
-            if records and self.caution.received(first, records):
+            if records and self.suspects.received(first, records):
                 progress.receive(first, first + records - 1)
                 batch.append((progress, first, records))
         if batch:
@@ -99,7 +99,7 @@ class Worker:
                     raise Died
 
     def _answer(self, batch: list[tuple[PartitionProgress, int, int]]) -> None:
-        self.caution.go_on()
+        self.suspects.go_on()
         for progress, first, records in batch:
             places = {(progress.partition.partition, first + at) for at in range(records)}
             (self.world.buried if progress.condemned is not None else self.world.answered).update(places)
@@ -223,7 +223,7 @@ def test_stream_restart_in_same_process_is_no_death() -> None:
     assert world.evidence() == CrashHistory(2, 16, 0)
     worker = Worker(world, Lives())
     worker.turn(answer=False)
-    assert worker.caution.readable()[1] in (1, None)
+    assert worker.suspects.readable()[1] in (1, None)
 
 
 def test_nothing_is_read_before_it_is_noted() -> None:
@@ -272,7 +272,7 @@ def test_record_waiting_for_model_is_not_suspected() -> None:
     for _ in range(int(WAITING_S / TURN_S) + 2):
         worker.turn(answer=False)
     assert world.evidence() == CrashHistory(2, 16, 0)
-    worker.caution.go_on()
+    worker.suspects.go_on()
     assert world.evidence() == CrashHistory(3, 1, 1)
 
 
@@ -286,11 +286,11 @@ def test_verdict_of_deleted_record_spares_next_record() -> None:
     worker = Worker(world)
     worker.turn(answer=False)  # begins
     world.now += PROOF_S
-    assert worker.caution.alone()
-    partitions, max_records = worker.caution.readable()
+    assert worker.suspects.alone()
+    partitions, max_records = worker.suspects.readable()
     assert (len(partitions), max_records) == (1, 1)
-    assert worker.caution.received(7, 1)
-    [progress] = worker.assignment.held()
+    assert worker.suspects.received(7, 1)
+    [progress] = worker.assignment.assigned()
     assert progress.condemned is None
     assert world.group[progress.partition][0] == 7
     assert world.evidence().alone == 1

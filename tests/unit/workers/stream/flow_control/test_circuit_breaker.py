@@ -56,7 +56,7 @@ class FakeTransactions:
 def exactly_once(bench: Bench, clock: Callable[[], float]) -> None:
     producer: Any = FakeTransactions(bench)
     source: Any = bench.source
-    source.membership = lambda: "member"
+    source.group_metadata = lambda: "member"
     sink = ResultSink("p", bench.settings, producer, TopicLimits())
     delivery = ExactlyOnce(bench.settings, source, sink, producer, bench.stats, 30)
     bench.pipeline = Pipeline(bench.settings, source, delivery, {"m": bench.classifier}, bench.stats, clock=clock)

@@ -44,8 +44,8 @@ class TestWatch:
         gate = SimpleNamespace(held=None, alarm="paused: all of them")
         vars(gate).update(pipeline.pop("gate", {}))
         source: Any = SimpleNamespace(
-            assignment=SimpleNamespace(held=lambda: [progress]),
-            behind=lambda progress: 4,
+            assignment=SimpleNamespace(assigned=lambda: [progress]),
+            lag=SimpleNamespace(behind=lambda progress: 4),
             halted=lambda: pipeline.pop("halted", {}),
         )
         troubles = pipeline.get("troubles", {})
