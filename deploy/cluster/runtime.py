@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,9 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from labelstream.deploy.app import STOP_MARGIN_S, application
+from labelstream.deploy.cluster.join import check_installed, join
+from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
+from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
 from labelstream.deploy.control.control_plane import COMMAND_S
@@ -30,16 +32,16 @@ from labelstream.workers.settings import Settings
 logger = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
-CONNECT_TIMEOUT_S = 10.0
 HANDLES_S = 5.0
 OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descriptions
 
 
 @contextmanager
 def ray_for(settings: Settings, address: str | None = None, metrics_port: int | None = None) -> Iterator[None]:
-    """Ray with Serve, without HTTP: a new one on loopback for as long as the context lasts, or the one at `address`.
+    """Ray with Serve, without HTTP: a new one for as long as the context lasts, or the one at `address`.
 
-    `metrics_port`: where a new one shows its metrics to a Prometheus, on all interfaces, as Ray has it; None: nowhere.
+    A new one is on loopback alone, with a token of its own, where `use_run_folder` has prepared this process.
+    `metrics_port`: where its metrics are shown to a Prometheus, on all interfaces; None: nowhere.
 
     At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
     Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
@@ -47,10 +49,21 @@ def ray_for(settings: Settings, address: str | None = None, metrics_port: int | 
     can be started.
     """
     _quiet()
-    if address is None:
-        _start_local(settings, metrics_port)
-    else:
-        _connect(address)
+    with metrics_endpoint(metrics_port) as show_metrics:
+        if address is None:
+            _start_local(settings, metrics_port is not None)
+            show_metrics(f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics")
+        else:
+            join(address)
+        with _serve(settings, address is None):
+            if address is not None:
+                check_installed()
+            yield
+
+
+@contextmanager
+def _serve(settings: Settings, local: bool) -> Iterator[None]:
+    """Serve on the Ray that we are connected to. At the end we leave it, a local one behind its pipelines' drain."""
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
     with handling((signal.SIGTERM,), interrupt):
         try:
@@ -60,7 +73,7 @@ def ray_for(settings: Settings, address: str | None = None, metrics_port: int | 
         finally:
             with handling((signal.SIGINT, signal.SIGTERM), Patience()):
                 try:
-                    if address is None:
+                    if local:
                         drain(settings)
                 finally:
                     _leave()  # everything in it ends at once, Serve as well: nothing holds anything any more
@@ -93,9 +106,9 @@ def deploy(
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """The Ray at `address`, with what runs there; nothing is started or ended. Raises StartError when none answers."""
+    """The Ray at `address`, with what runs there; nothing is started or ended. Raises StartError like `join`."""
     _quiet()
-    _connect(address)
+    join(address)
     try:
         yield
     finally:
@@ -183,32 +196,20 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _start_local(settings: Settings, metrics_port: int | None) -> None:
+def _start_local(settings: Settings, collects_metrics: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    _check_free(metrics_port)
+    bypass_proxies()
     try:
-        _init_local(settings, metrics_port)
+        _init_local(settings, collects_metrics)
     except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
         ray.shutdown()
         try:
-            _init_local(settings, metrics_port)
+            _init_local(settings, collects_metrics)
         except Exception as error:
             raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
 
 
-def _check_free(port: int | None) -> None:
-    """Ray would start without its metrics, and say nothing. Raises StartError."""
-    if port is None:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise StartError(f"port {port} for metrics is not free ({error.strerror}): give another one") from None
-
-
-def _init_local(settings: Settings, metrics_port: int | None) -> None:
+def _init_local(settings: Settings, collects_metrics: bool) -> None:
     ray.init(
         address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
         num_cpus=max(usable_cores(), _reserved_cpus(settings)),
@@ -218,23 +219,9 @@ def _init_local(settings: Settings, metrics_port: int | None) -> None:
         configure_logging=False,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
-        _metrics_export_port=metrics_port,
         # Ray would open a port of its own choice, to whoever reaches this machine.
-        _system_config={"enable_metrics_collection": metrics_port is not None},
+        _system_config={"enable_metrics_collection": collects_metrics},
     )
-
-
-def _connect(address: str) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if host and port.isdigit():  # ray.init itself would try for minutes
-            socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
-        ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
-    except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
-        raise StartError(
-            f"no Ray cluster answers at {address}: {last_line(str(error))}; where it asks for a token "
-            "(Ray's log above says so), set RAY_AUTH_MODE=token"
-        ) from None
 
 
 def _reserved_cpus(settings: Settings) -> int:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from labelstream.deploy.cluster import network
 from labelstream.deploy.control.autoscaler import Autoscaler
 from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S, Answers, Told
 from labelstream.deploy.control.scaling.concurrency import MIN_CALLS, calls_per_worker
@@ -57,6 +58,7 @@ class ControlPlane:
         config: dict[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        network.set_up_replica()
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from labelstream.deploy.cluster import network
 from labelstream.deploy.control.reporter import Notes, Reporter
 from labelstream.deploy.deployments.gpus import check_reserved
 from labelstream.deploy.deployments.model_options import options_of
@@ -42,6 +43,7 @@ class ModelReplica:
     """`spec`: a `ModelSettings` as a dict, `shown`: a `Telemetry`. Raises ModelError when it cannot be served."""
 
     def __init__(self, spec: dict[str, Any], shown: dict[str, Any]) -> None:
+        network.set_up_replica()
         telemetry.set_up(Telemetry(**shown))
         settings = ModelSettings(**spec)
         threads = settings.threads or usable_cores()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ray import serve
 
+from labelstream.deploy.cluster import network
 from labelstream.deploy.control.reporter import Reporter
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.observability import telemetry
@@ -50,6 +51,7 @@ class StreamWorker:
         self._worker: Worker | None = None
         self._reporter: Reporter | None = None
         self._classifiers: dict[str, ServeClassifier] = {}
+        network.set_up_replica()
         settings = load_settings(config)
         telemetry.set_up(settings.telemetry)
         max_tokens = settings.pipelines[pipeline].limits.max_tokens_per_message

@@ -103,6 +103,7 @@ def settings_for(bootstrap: str, topics: Topics, replicas: Any, workers: Any, **
 def cluster_of(gpus: list[int]) -> Iterator[Cluster]:
     """A head without GPUs, for workers and everything else, and one node with so many GPUs for each entry."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 16, "include_dashboard": False})
     try:
         for count in gpus:

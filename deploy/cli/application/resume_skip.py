@@ -12,7 +12,7 @@ from labelstream.workers.errors import ConfigError, StartError
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
 
 
-def resume(pipeline: Pipeline, address: Address = "auto") -> None:
+def resume(pipeline: Pipeline, address: Address = None) -> None:
     """Let a pipeline go on that its breaker has paused.
 
     What each worker holds goes out as it is, dead letters and all, and the breaker counts anew from there.
@@ -26,7 +26,7 @@ def skip(
     place: Annotated[
         str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Where to go on; the alarm names the offset.")
     ],
-    address: Address = "auto",
+    address: Address = None,
 ) -> None:
     """Let a partition go on behind a corrupt batch. What lies before OFFSET is left out for good."""
     topic, partition, offset = parse_topic_partition_offset(place, "TOPIC:PARTITION:OFFSET")
@@ -41,7 +41,7 @@ def skip(
     typer.echo(f"{escape(worker)}: {escape(answer['text'])}")
 
 
-def _tell(pipeline: str, command: dict[str, Any], address: str) -> dict[str, dict[str, str]]:
+def _tell(pipeline: str, command: dict[str, Any], address: str | None) -> dict[str, dict[str, str]]:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
     where = address_of(address)
     from labelstream.deploy.cluster import runtime

@@ -10,7 +10,8 @@ import typer
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
-from labelstream.deploy.cli.common.process_group import note_address, run_in_new_session
+from labelstream.deploy.cli.common.process_group import run_in_new_session
+from labelstream.deploy.cluster.run_folder import note_address, use_address
 from labelstream.workers.errors import ConfigError, StartError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A running Ray cluster (or `auto`) instead of a local Ray. The "
+            help="A running Ray cluster (or `auto`, see `status`) instead of a local Ray. The "
             "application is removed from it again at the end.",
         ),
     ] = None,
@@ -52,6 +53,8 @@ def run(
             "that Ray has a port of its own: see `ray start --metrics-export-port`",
         )
     settings = load_config(config)
+    if address is not None:
+        use_address(address)
     folder = run_in_new_session() if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():

@@ -15,7 +15,7 @@ BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
 
 def status(
-    address: Address = "auto",
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
     wait_s: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="Look again for so long, until nothing is wrong.")

@@ -9,9 +9,7 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -19,17 +17,16 @@ from typing import Annotated
 
 import typer
 
-from labelstream.workers.errors import ConfigError
+from labelstream.deploy.cluster.run_folder import make_run_folder, noted_runs, use_address, use_run, use_run_folder
+from labelstream.workers.errors import ConfigError, StartError
 
 _PR_SET_PDEATHSIG = 1
-PLACE, PREFIX, NOTE = "/tmp", "labelstream-", "address"  # noqa: S108
-CONNECT_S = 1.0
 Address = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="The Ray cluster that it runs on. `auto`: that of `labelstream run` on this "
-        "machine, or else whichever Ray finds.",
+        help="The Ray cluster that it runs on, HOST:PORT, or `auto`: RAY_ADDRESS, or the one that you have started on "
+        "this machine. Default: that of your `labelstream run` on this machine.",
     ),
 ]
 
@@ -37,10 +34,10 @@ Address = Annotated[
 def run_in_new_session() -> Path:
     """Returns in the child, with the folder. Here it ends with the child's exit code, when no process of it is left.
 
-    Ray keeps its sockets and logs in a folder that is removed with it. To be called before any thread is started.
+    Ray keeps its sockets, its logs and the run's token in a folder that is removed with it. To be called before any
+    thread is started, and before ray is imported. Raises StartError where there is no place for the folder.
     """
-    # A socket's path has at most 107 bytes, and Ray puts 70 of its own behind the folder: TMPDIR may be too long.
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)
+    folder = make_run_folder()
     sys.stdout.flush()
     sys.stderr.flush()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,14 +47,14 @@ def run_in_new_session() -> Path:
     child = os.fork()
     if child == 0:
         os.setsid()
-        os.environ["RAY_TMPDIR"] = folder
+        use_run_folder(folder)
         for number in (signal.SIGINT, signal.SIGTERM):
             # Who wants to be stopped says so with `stops_on_signals`. Behind that we are ending anyhow, and must not
             # be cut off. No SIG_IGN: Ray's processes would inherit it.
             signal.signal(number, lambda number, frame: None)
         atexit.register(shutil.rmtree, folder, True)  # should nobody be left to do it; Ray's own ending comes before
         _end_with(us)
-        return Path(folder)
+        return folder
     try:
         code = _wait_for(child)
     finally:
@@ -65,31 +62,6 @@ def run_in_new_session() -> Path:
             os.killpg(child, signal.SIGKILL)  # what a crash has left; normally nobody
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(code if code >= 0 else 128 - code)
-
-
-def note_address(folder: Path, address: str) -> None:
-    """Tell other commands of this user where the Ray in `folder` is. Ray itself keeps no note of a local one."""
-    (folder / NOTE).write_text(address)
-
-
-def noted_addresses() -> list[str]:
-    """The local Rays that this user's commands have started, and that answer: who is killed leaves a note behind."""
-    found = []
-    for note in sorted(Path(PLACE).glob(f"{PREFIX}*/{NOTE}")):
-        with suppress(OSError):  # another user's, or ended just now
-            if note.stat().st_uid == os.getuid() and _answers(address := note.read_text()):
-                found.append(address)
-    return found
-
-
-def _answers(address: str) -> bool:
-    """Does anybody listen there? They are on loopback, where that is known at once."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), CONNECT_S).close()
-    except (OSError, ValueError):  # the latter: the note is just being written
-        return False
-    return True
 
 
 def _wait_for(child: int) -> int:
@@ -113,17 +85,22 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def address_of(address: str) -> str:
-    """`auto` is the one `labelstream run` on this machine, where there is one. To be called before ray is imported."""
-    if address != "auto":
+def address_of(address: str | None) -> str:
+    """`address`, or where the one `labelstream run` of this user on this machine is. Its token comes with it.
+
+    To be called before ray is imported. Raises StartError where there is none, ConfigError where there are several.
+    """
+    if address is not None:
+        use_address(address)
         return address
-    local = noted_addresses()
-    if len(local) > 1:
-        raise ConfigError(
-            "--address", "more than one `labelstream run` is on this machine", f"name one of {', '.join(local)}"
+    runs = noted_runs()
+    if not runs:
+        raise StartError(
+            "no `labelstream run` of yours is on this machine; name the Ray cluster by --address HOST:PORT, or "
+            "--address auto for the one that Ray finds"
         )
-    if not local:
-        return "auto"
-    # A Ray that is started by `ray.init` asks for the user's token, but with an address given Ray does not show it.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    return local[0]
+    if len(runs) > 1:
+        known = ", ".join(run.address for run in runs)
+        raise ConfigError("--address", "more than one `labelstream run` is on this machine", f"name one of {known}")
+    use_run(runs[0])
+    return runs[0].address

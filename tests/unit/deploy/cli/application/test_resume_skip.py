@@ -1,28 +1,17 @@
-"""resume and skip with a board that the test plays; which Ray they mean."""
+"""resume and skip with a board that the test plays."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labelstream.deploy.cli.application.replay import Move
-from labelstream.deploy.cli.common import process_group
 from labelstream.deploy.cluster import runtime
 from tests.unit.deploy.cli.conftest import Run, fails
 
 Told = list[tuple[str, str, dict[str, Any]]]
 MakeBoard = Callable[..., Told]
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No `labelstream run` but those that the test notes in this folder."""
-    monkeypatch.setattr(process_group, "PLACE", str(tmp_path))
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    return tmp_path
 
 
 @pytest.fixture
@@ -58,62 +47,35 @@ def test_resume_tells_what_each_worker_did(run: Run, make_board: MakeBoard) -> N
 
 def test_skip_is_its_owners(run: Run, make_board: MakeBoard) -> None:
     told = make_board(r1=("absent", "in:0 is not held here"), r2=("done", "in:0 goes on at 7"), r3=None)
-    ended = run("skip", "feedback", "in:0:7")
+    ended = run("skip", "feedback", "in:0:7", "--address", "auto")
     assert (ended.code, ended.out) == (0, "r2: in:0 goes on at 7\n")
     assert told == [("auto", "feedback", {"name": "skip", "topic": "in", "partition": 0, "offset": 7})]
 
 
 def test_what_cannot_be_obeyed_says_why(run: Run, make_board: MakeBoard) -> None:
     make_board(r1=("absent", "-"), r2=("refused", "in:0 is not halted"))
-    fails(run("skip", "feedback", "in:0:7"), 1, "r2: in:0 is not halted")
+    fails(run("skip", "feedback", "in:0:7", "--address", "ray:1"), 1, "r2: in:0 is not halted")
     make_board(r1=("absent", "-"))
-    fails(run("skip", "feedback", "in:0:7"), 1, "no worker of pipeline feedback holds in:0")
+    fails(run("skip", "feedback", "in:0:7", "--address", "ray:1"), 1, "no worker of pipeline feedback holds in:0")
     make_board(r1=("absent", "-"), r2=None)
-    fails(run("skip", "feedback", "in:0:7"), 1, "1 worker of pipeline feedback gave no answer within 30 s (r2)")
+    fails(
+        run("skip", "feedback", "in:0:7", "--address", "ray:1"),
+        1,
+        "1 worker of pipeline feedback gave no answer within 30 s (r2)",
+    )
     make_board(r1=None)
-    fails(run("resume", "feedback"), 1, "gave no answer")
+    fails(run("resume", "feedback", "--address", "ray:1"), 1, "gave no answer")
     make_board()
-    fails(run("resume", "feedback"), 1, "no worker of pipeline feedback reports")
+    fails(run("resume", "feedback", "--address", "ray:1"), 1, "no worker of pipeline feedback reports")
     make_board()
-    fails(run("resume", "feedbak"), 2, "there is no pipeline 'feedbak' here; known: feedback, logs")
+    fails(
+        run("resume", "feedbak", "--address", "ray:1"), 2, "there is no pipeline 'feedbak' here; known: feedback, logs"
+    )
 
 
 @pytest.mark.parametrize("place", ["in:0", "in:0:-1", "in:a:1", "in 0:1:2", "in:0:1:2", "in:0:\n1"])
 def test_a_place_that_is_none(run: Run, place: str) -> None:
     fails(run("skip", "feedback", place), 2, "is not TOPIC:PARTITION:OFFSET")
-
-
-@contextmanager
-def noted_ray(folder: Path) -> Iterator[str]:
-    """Somebody who listens on loopback, and their address, which is noted in `folder`. The note outlives them."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        folder.mkdir()
-        process_group.note_address(folder, address)
-        yield address
-
-
-def test_the_ray_of_the_one_that_runs_here(run: Run, make_board: MakeBoard, alone: Path) -> None:
-    told = make_board(r1=("done", "goes on"))
-    (alone / "labelstream-starting").mkdir()
-    with noted_ray(alone / "labelstream-one") as one, noted_ray(alone / "other"):
-        assert run("resume", "feedback").code == 0
-        assert told[-1][0] == one
-        with noted_ray(alone / "labelstream-two") as two:
-            fails(run("resume", "feedback"), 2, "--address: more than one `labelstream run`", one, two)
-
-
-def test_the_note_of_one_that_was_killed_counts_for_nothing(run: Run, make_board: MakeBoard, alone: Path) -> None:
-    told = make_board(r1=("done", "goes on"))
-    with noted_ray(alone / "labelstream-killed"):
-        pass
-    (alone / "labelstream-writing").mkdir()
-    process_group.note_address(alone / "labelstream-writing", "")
-    assert run("resume", "feedback").code == 0
-    assert told[-1][0] == "auto"
-    with noted_ray(alone / "labelstream-one") as one:
-        assert run("resume", "feedback").code == 0
-    assert told[-1][0] == one
 
 
 @pytest.mark.parametrize(

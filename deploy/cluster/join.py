@@ -1,0 +1,122 @@
+"""Joining a Ray that runs already: does one answer there, does it ask who we are, is it of our versions?"""
+
+import importlib
+import importlib.metadata
+import os
+import socket
+from typing import Any
+
+import grpc
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from labelstream.deploy.cluster.network import bypass_proxies
+from labelstream.deploy.cluster.run_folder import rays_choice
+from labelstream.deploy.cluster.serve_errors import last_line
+from labelstream.deploy.names import APP
+from labelstream.workers.errors import StartError
+
+CONNECT_TIMEOUT_S = 10.0
+VERSIONS_S = 10.0
+_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+_NO_PROXY = [("grpc.enable_http_proxy", 0)]
+
+
+def join(address: str) -> None:
+    """Connect to the Ray at `address`; `auto`: see `rays_choice`.
+
+    Raises StartError in seconds, where `ray.init` would try for minutes, or say nothing: when none answers, when it is
+    of another version, and when it asks for no token, unless RAY_AUTH_MODE=disabled says that this is meant.
+    """
+    bypass_proxies()
+    address = rays_choice() if address == "auto" else address
+    _check(address)
+    try:
+        ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
+    except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
+        if "ersion mismatch" in str(error):
+            raise StartError(f"the Ray at {address} is not like ours: {' '.join(str(error).split())}") from None
+        raise StartError(f"the Ray at {address} does not take us: {last_line(str(error))}") from None
+
+
+def check_installed() -> None:
+    """Raises StartError where a node of the cluster that we have joined has another Labelstream, or none."""
+    ours, nodes = importlib.metadata.version("labelstream"), [node for node in ray.nodes() if node["Alive"]]
+    asked = {_ask_version(node["NodeID"]): node["NodeManagerAddress"] for node in nodes}
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=VERSIONS_S)
+    for answer in done:
+        try:
+            theirs = ray.get(answer)
+        except RayError:  # the node is going
+            continue
+        if theirs != ours:
+            has = f"has Labelstream {theirs}" if theirs else "has no Labelstream"
+            raise StartError(f"node {asked[answer]} {has}, this machine {ours}: install the same everywhere")
+
+
+def _ask_version(node: str) -> Any:
+    def version() -> str:  # within: goes there by value, as nothing of ours may be there
+        import importlib.metadata
+
+        try:
+            return importlib.metadata.version("labelstream")
+        except importlib.metadata.PackageNotFoundError:
+            return ""
+
+    strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(version).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy).remote()
+
+
+def _check(address: str) -> None:
+    """Ask the Ray at `address` who it is, without our token: what answers may be anybody. Raises StartError."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise StartError(f"--address: {address!r} is not HOST:PORT")
+    mode = os.environ.get("RAY_AUTH_MODE", "").lower()
+    if address.startswith("ray://") or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        _require_listener(address, host, int(port))  # a client's server, or certificates that say who is who
+        return
+    try:
+        with grpc.insecure_channel(f"{host}:{port}", options=_NO_PROXY) as channel:
+            answer = channel.unary_unary(_ALIVE)(b"", timeout=CONNECT_TIMEOUT_S)
+    except grpc.RpcError as error:
+        _explain(address, error, mode)
+    else:
+        _check_version(address, answer)
+        if mode != "disabled":
+            raise StartError(
+                f"the Ray at {address} asks for no token, so that whoever reaches it runs code there: start it with "
+                "RAY_AUTH_MODE=token, or set RAY_AUTH_MODE=disabled here to use it all the same"
+            )
+
+
+def _explain(address: str, error: Any, mode: str) -> None:
+    """Raises StartError, unless that Ray just wants the token that we have."""
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        if mode != "token":
+            raise StartError(
+                f"the Ray at {address} asks for a token: set RAY_AUTH_MODE=token, with the token in RAY_AUTH_TOKEN, in "
+                "the file RAY_AUTH_TOKEN_PATH or in ~/.ray/auth_token"
+            )
+        return
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        raise StartError(f"no Ray cluster answers at {address}: {last_line(error.details() or '')}")
+    raise StartError(f"what answers at {address} is no Ray ({error.code().name})")
+
+
+def _check_version(address: str, answer: bytes) -> None:
+    messages: Any = importlib.import_module("ray.core.generated.gcs_service_pb2")
+    theirs = messages.CheckAliveReply.FromString(answer).ray_version
+    if theirs != ray.__version__:
+        raise StartError(
+            f"the Ray at {address} is version {theirs}, ours {ray.__version__}: install ray=={theirs} here, or this "
+            "version there"
+        )
+
+
+def _require_listener(address: str, host: str, port: int) -> None:
+    try:
+        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise StartError(f"no Ray cluster answers at {address}: {error.strerror or error}") from None

@@ -1,0 +1,170 @@
+"""The folder of a run on this machine: Ray's files, the run's token and its address, for its own user alone.
+
+Whoever has the token may run code in that Ray. So a folder that somebody else made, or may look into, does not count.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from labelstream.deploy.cluster.network import LOOPBACK, keep_on_loopback
+from labelstream.workers.errors import StartError
+
+PREFIX, ADDRESS, TOKEN = "labelstream-", "address", "token"
+RAYS_NOTE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
+# A socket's path has at most 107 bytes. Ray puts 64 of its own behind the folder, and a folder's name takes 20.
+MAX_PLACE_BYTES = 22
+MIN_FREE_BYTES = 64 << 20  # for logs; Ray takes some MB of them to start
+MAX_NOTE_BYTES = 200
+CONNECT_S = 1.0
+
+
+class Run(NamedTuple):
+    """A local Ray that a command of this user has started, and that listens."""
+
+    address: str
+    token: str
+
+
+def places() -> list[Path]:
+    """Where a run's folder may be, the first that will do: short paths, for Ray's sockets."""
+    wanted = [Path("/tmp"), *(Path(os.environ[name]) for name in ("TMPDIR", "XDG_RUNTIME_DIR") if os.environ.get(name))]  # noqa: S108
+    return [place for place in dict.fromkeys(wanted) if len(os.fsencode(place)) <= MAX_PLACE_BYTES]
+
+
+def make_run_folder() -> Path:
+    """A new folder with a token in it. Raises StartError, which tells of each place why it will not do."""
+    refused = []
+    for place in places():
+        try:
+            return _make(place)
+        except OSError as error:
+            refused.append(f"{place} ({error.strerror})")
+    raise StartError(
+        f"no place for Ray's files and sockets: {', '.join(refused)}; make {MIN_FREE_BYTES >> 20} MiB free there, or "
+        f"name another folder in TMPDIR, of at most {MAX_PLACE_BYTES} characters"
+    )
+
+
+def _make(place: Path) -> Path:
+    found = os.statvfs(place)
+    free = found.f_bavail * found.f_frsize
+    if free < MIN_FREE_BYTES:
+        raise OSError(0, f"{free >> 20} MiB free")
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    try:
+        _write(folder / TOKEN, secrets.token_hex(32))
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def use_run_folder(folder: Path) -> None:
+    """The Ray that this process starts has its files in `folder`, asks for the token there, and is on loopback alone.
+
+    To be called before ray is imported.
+    """
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ["RAY_TMPDIR"] = str(folder)
+    os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"] = "token", str(folder / TOKEN)
+    keep_on_loopback(os.environ)
+
+
+def use_run(run: Run) -> None:
+    """This process joins `run`. To be called before ray is imported."""
+    os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", run.token
+    use_address(run.address)
+
+
+def use_address(address: str) -> None:
+    """This process joins the Ray at `address`. To be called before ray is imported, which would look for a loopback
+    address at that of the machine.
+    """
+    if address.rpartition(":")[0].strip("[]") in LOOPBACK:
+        keep_on_loopback(os.environ)
+
+
+def note_address(folder: Path, address: str) -> None:
+    """Tell other commands of this user where the Ray in `folder` is. Ray itself keeps no note of a local one."""
+    _write(folder / ADDRESS, address)
+
+
+def noted_runs() -> list[Run]:
+    """The runs of this user on this machine that answer: who is killed leaves a folder behind."""
+    found = []
+    for folder in sorted(folder for place in places() for folder in place.glob(f"{PREFIX}*")):
+        with suppress(OSError, ValueError):  # another user's, ended just now, or being written
+            run = Run(*_read(folder, ADDRESS, TOKEN))
+            if _answers(run.address):
+                found.append(run)
+    return found
+
+
+def rays_choice() -> str:
+    """The cluster that Ray itself would take: RAY_ADDRESS, else the one that this user has started on this machine.
+
+    Raises StartError. Ray would take what anybody has written into its note.
+    """
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
+    try:
+        return _read(RAYS_NOTE.parent, RAYS_NOTE.name, private=False)[0].strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "unreadable"
+        raise StartError(
+            f"--address auto: there is no RAY_ADDRESS, and no Ray of yours on this machine ({RAYS_NOTE}: {reason}); "
+            "name one by HOST:PORT"
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    """As a whole: a reader finds all of it or nothing."""
+    new = path.with_suffix(".new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+    new.replace(path)
+
+
+def _read(folder: Path, *names: str, private: bool = True) -> list[str]:
+    """What stands in files of `folder`. Raises OSError where any of it is not this user's, or `folder` is not private,
+    ValueError where a file is not text. Follows no link, and looks at what it has opened, not at what a name means.
+    """
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if private:
+            _require_own(os.fstat(at), 0o077)
+        return [_read_file(at, name) for name in names]
+    finally:
+        os.close(at)
+
+
+def _read_file(folder: int, name: str) -> str:
+    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    try:
+        _require_own(os.fstat(file), 0o002)
+        return os.read(file, MAX_NOTE_BYTES).decode("ascii")
+    finally:
+        os.close(file)
+
+
+def _require_own(found: os.stat_result, forbidden: int) -> None:
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & forbidden:
+        raise PermissionError(1, "belongs to somebody else, or others may change it")
+
+
+def _answers(address: str) -> bool:
+    """Does anybody listen there? They are on loopback, where that is known at once."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
