@@ -38,7 +38,7 @@ def main() -> None:
     while True:
         worker.check()
         stats = worker.stats()
-        turn_s = max(turn_s, time.monotonic() - worker._turned_at)
+        turn_s = max(turn_s, worker._health.loop_idle_s())
         done = stats["results_out"] + sum(stats["dead_letters"].values()) + stats["skipped"]
         print(json.dumps(Standing(_peak(), stats["messages_in"], stats["in_flight"], done, turn_s)), flush=True)
         time.sleep(0.25)

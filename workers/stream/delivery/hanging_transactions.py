@@ -12,6 +12,7 @@ that it is closed (KIP-664 has the requests), and ends it as that id's next prod
 
 import logging
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable
@@ -49,6 +50,15 @@ class HangingTransactions:
         self._config, self._pipeline, self._group, self._end_as = config, pipeline, group, end_as
         self._silent_ms = kafka.transaction_timeout_ms
         self._allowed = True
+
+    def keep_ending(self, stopped: threading.Event) -> None:
+        """`end` in a thread of its own, as often as a transaction may last, until `stopped`."""
+
+        def run() -> None:
+            while not stopped.wait(self._silent_ms / 1000):
+                self.end()
+
+        threading.Thread(target=run, name=f"hanging-{self._group}", daemon=True).start()
 
     def end(self) -> list[str]:
         """End those that are found: their transactional ids. Waits for the brokers; never raises for what they say."""

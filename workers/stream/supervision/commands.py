@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple
 
+from kafka.structs import TopicPartition
+
 from labelstream.workers.errors import CommandRefused
+from labelstream.workers.stream.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -70,3 +73,17 @@ class Commands:
             return None
         logger.warning("an operator's command, %s: %s", command["name"], done)
         return CommandAnswer("done", done)
+
+
+def execute(pipeline: Pipeline, command: Command) -> str | None:
+    """What was done; None: not yet. Raises `CommandRefused`."""
+    if command["name"] == "resume":
+        held = pipeline.resume()
+        if held is None:
+            raise CommandRefused("it is not paused", ours=False)
+        return f"goes on with {held} messages that were held"
+    partition = TopicPartition(command["topic"], command["partition"])
+    skipped = pipeline.skip(partition, command["offset"])
+    if skipped is None:
+        return None
+    return f"{partition.topic}:{partition.partition} goes on at {command['offset']}, {skipped} offsets are skipped"

@@ -1,5 +1,6 @@
 """Which transactions hang: asked of a fake of the admin client; a real broker's are in the integration tests."""
 
+import threading
 from typing import Any, NamedTuple
 
 import pytest
@@ -130,3 +131,21 @@ def test_a_broker_that_does_not_answer_is_asked_again(look: Any, ended: list[str
     assert looking.end() == []
     admin.fails = None
     assert looking.end() == ended == ["g-1"]
+
+
+def test_they_are_looked_for_until_the_worker_stops(look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, waits = look(FakeAdmin([[]], [])), iter([False, False, True])
+    rounds: list[float] = []
+    monkeypatch.setattr(looking, "end", lambda: rounds.append(0))
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout == KafkaSettings(bootstrap_servers="x:1").transaction_timeout_ms / 1000
+            if next(waits):
+                self.set()
+            return self.is_set()
+
+    stopped = Stopped()
+    looking.keep_ending(stopped)
+    threading.Event.wait(stopped, 10)
+    assert len(rounds) == 2

@@ -1,0 +1,83 @@
+"""What is wrong with a running pipeline though nothing has failed; looked for by the pipeline's thread."""
+
+import time
+from collections.abc import Callable
+
+from kafka.structs import TopicPartition
+
+from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
+from labelstream.workers.stream.consumer.source import RecordSource
+from labelstream.workers.stream.monitor import PipelineMonitor
+from labelstream.workers.stream.supervision.dead_letter_share import DeadLetterShare
+from labelstream.workers.stream.supervision.stall_detector import StallDetector
+
+INTERVAL_S = 0.5
+
+
+class AlarmRules:
+    """The alarms of one run of the pipeline `name`, which is in the texts' commands.
+
+    `peers`: when it's worth an alarm that a model or a topic is silent; `partitions`: that one makes no progress.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        monitor: PipelineMonitor,
+        source: RecordSource,
+        dead_share: DeadLetterShare,
+        peers: StallDetector,
+        partitions: StallDetector,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name, self._monitor, self._source, self._dead_share = name, monitor, source, dead_share
+        self._peers, self._partitions = peers, partitions
+        self._clock, self._next_at = clock, clock()
+
+    def evaluate(self) -> dict[str, str] | None:
+        """All that is wrong now, by what it is about; None when it is not yet time to look again."""
+        now = self._clock()
+        if now < self._next_at:
+            return None
+        self._next_at = now + INTERVAL_S
+        monitor, breaker = self._monitor, self._monitor.breaker
+        halted = self._source.halted()
+        alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
+        if breaker.held is not None:
+            alarms["breaker"] = f"{breaker.alarm}; `labelstream resume {self._name}` lets them pass"
+        if too_many := self._dead_share.alarm():
+            alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
+        alarms |= {
+            f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
+            for model, text in monitor.troubles().items()
+        }
+        for peer, idle_s in monitor.awaited().items():
+            if self._peers.warns(idle_s):
+                what = "does not acknowledge" if peer.startswith("topic") else "gives no answer"
+                alarms[peer] = f"{peer} {what} for more than {self._peers.warn_s:g} s; the stream waits for it"
+        alarms |= monitor.obstacles()
+        for place, idle_s in self._partitions.idle_s({} if monitor.paused() else self._behind()).items():
+            if self._partitions.warns(idle_s):
+                alarms[f"stall {place}"] = f"{place} has made no progress for more than {self._partitions.warn_s:g} s"
+        return alarms
+
+    def _behind(self) -> dict[str, int]:
+        """How far each partition is that has something to do, or of which nobody has told yet."""
+        return {
+            _place(progress.partition): progress.done
+            for progress in self._source.assignment.assigned()
+            if progress.halted is None and self._source.lag.behind(progress) != 0
+        }
+
+    def _halt(self, partition: TopicPartition, batch: CorruptBatch) -> str:
+        place = _place(partition)
+        behind = "OFFSET" if batch.end is None else batch.end
+        where = f"from offset {batch.first} on" if batch.end is None else f"offsets {batch.first} to {batch.end - 1}"
+        return (
+            f"corrupt batch at {place}, {where} ({batch.problem}): the partition is halted; "
+            f"`labelstream skip {self._name} {place}:{behind}` goes on behind it"
+        )
+
+
+def _place(partition: TopicPartition) -> str:
+    return f"{partition.topic}:{partition.partition}"
