@@ -68,10 +68,16 @@ def application(
         BOARD,
         version,
         settings.logs,
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0} | _near_kafka(settings),
         max_ongoing_requests=1_000,
         **({"autoscaling_config": serve_policies.config(serve_policies.PublishTargetsPolicy, 1, 1)} if scaled else {}),
     ).bind(workers, config)
+
+
+def _near_kafka(settings: Settings) -> dict[str, Any]:
+    """Ray's option for those who talk to the brokers."""
+    labels = dict(settings.kafka.node_labels)
+    return {"label_selector": labels} if labels else {}
 
 
 def _scales(part: ModelSettings | PipelineSettings) -> bool:
@@ -151,7 +157,7 @@ def _pipeline(
         version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
         settings.logs,
         **_replicas(pipeline),
-        ray_actor_options={"num_cpus": 1},
+        ray_actor_options={"num_cpus": 1} | _near_kafka(settings),
         max_ongoing_requests=8,
         graceful_shutdown_timeout_s=pipeline.drain_timeout_s + STOP_MARGIN_S,
     ).bind(name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker)

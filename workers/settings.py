@@ -18,6 +18,7 @@ ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
 MAX_IN_FLIGHT = 64  # of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$")]
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -61,7 +62,10 @@ def _join_servers(value: Any) -> Any:
 
 
 class KafkaSettings(Section):
-    """Where the brokers are and how long to wait for them. `delivery_timeout_ms` is of commands, not of pipelines."""
+    """Where the brokers are and how long to wait for them. `delivery_timeout_ms` is of commands, not of pipelines.
+
+    `node_labels`: Ray's labels of the nodes that hold the secrets and reach the brokers; empty: all of them.
+    """
 
     bootstrap_servers: Annotated[
         str, BeforeValidator(_join_servers), Field(pattern=r"^[^,\s]+:\d{1,5}(,[^,\s]+:\d{1,5})*$")
@@ -73,6 +77,7 @@ class KafkaSettings(Section):
     max_poll_interval_ms: int = Field(default=300_000, ge=5_000)
     transaction_timeout_ms: int = Field(default=30_000, ge=2_000)
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
+    node_labels: dict[Label, Label] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -55,6 +55,7 @@ def ray_for(settings: Settings, address: str | None = None, metrics_port: int | 
             show_metrics(f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics")
         else:
             join(address)
+            _warn_of_labels(settings)
         with _serve(settings, address is None):
             if address is not None:
                 check_installed()
@@ -215,6 +216,7 @@ def _init_local(settings: Settings, collects_metrics: bool) -> None:
         num_cpus=max(usable_cores(), _reserved_cpus(settings)),
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
+        labels=dict(settings.kafka.node_labels),
         namespace=APP,
         configure_logging=False,
         log_to_driver=False,
@@ -222,6 +224,14 @@ def _init_local(settings: Settings, collects_metrics: bool) -> None:
         # Ray would open a port of its own choice, to whoever reaches this machine.
         _system_config={"enable_metrics_collection": collects_metrics},
     )
+
+
+def _warn_of_labels(settings: Settings) -> None:
+    """An error it is not: a node may be still to come."""
+    wanted = settings.kafka.node_labels
+    if not any(wanted.items() <= node["Labels"].items() for node in ray.nodes() if node["Alive"]):
+        pairs = ",".join(f"{key}={value}" for key, value in wanted.items())
+        logger.warning("no node has kafka.node_labels, so workers wait for one: start it with --labels %s", pairs)
 
 
 def _reserved_cpus(settings: Settings) -> int:

@@ -1,8 +1,10 @@
 """Nodes come and go, and models and configs change, in mid-stream: nothing is lost."""
 
+import re
 import time
 
 import pytest
+import ray
 
 from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, run, running, settings_for
 from tests.kafka import Broker
@@ -37,6 +39,31 @@ def test_nodes_and_upgrades_in_mid_stream(kafka: Broker) -> None:
         f"{rescaled:.1f} s; {stream.sent} messages, {sum(stream.results.values()) - stream.sent} results twice"
     )
     assert len(stream.results) == stream.sent
+
+
+def test_only_labelled_nodes_run_workers_and_control_plane(kafka: Broker) -> None:
+    topics, labels = Topics.made(kafka, "labels"), {"labelstream/kafka": "allowed"}
+    plain = settings_for(kafka.bootstrap, topics, 1, 2)
+    settings = plain.model_copy(update={"kafka": plain.kafka.model_copy(update={"node_labels": labels})})
+    with cluster_of([1]) as cluster:  # the head has CPUs, and no label
+        allowed = cluster.add_node(num_cpus=2, labels=labels).node_id
+        with running(cluster, settings):
+            stream = Stream(kafka.bootstrap, topics, 200)
+            wait_until(lambda: len(stream.results) > 200, 60, "the first results")
+            stream.close(60)
+            nodes = nodes_of_replicas()
+    assert len(stream.results) == stream.sent
+    assert nodes["pipeline-p"] == nodes["board"] == {allowed}
+    assert allowed not in nodes["model-m"]
+
+
+def nodes_of_replicas() -> dict[str, set[str]]:
+    """The nodes of each deployment's living replicas."""
+    found: dict[str, set[str]] = {}
+    for actor in ray._private.state.actors().values():
+        if actor["State"] == "ALIVE" and (name := re.match(r"SERVE_REPLICA::labelstream#([^#]+)#", actor["Name"])):
+            found.setdefault(name[1], set()).add(actor["Address"]["NodeID"])
+    return found
 
 
 def remove(cluster: object, node_id: str) -> None:

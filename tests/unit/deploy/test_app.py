@@ -57,6 +57,14 @@ def test_replicas_and_resources() -> None:
     assert found["board"].ray_actor_options["num_cpus"] == 0
 
 
+def test_only_who_talks_to_kafka_asks_for_its_nodes() -> None:
+    labels = {"labelstream/kafka": "allowed"}
+    found = deployments(app.build({**TREE, "kafka": {**TREE["kafka"], "node_labels": labels}}))
+    asked = {name for name, one in found.items() if one.ray_actor_options.get("label_selector") == labels}
+    assert asked == {"board", "pipeline-one", "pipeline-two"}
+    assert "label_selector" not in found["model-small"].ray_actor_options
+
+
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
