@@ -12,6 +12,7 @@ from labelstream.deploy import app
 from labelstream.deploy.names import APP, deployment_names
 from labelstream.workers.config_file import load_settings
 from tests.helm.rendering import EVERYTHING, LEAST, ROOT, SETTINGS, Helm, config_of, groups_of, serve_config_of
+from tests.support.pins import pins
 
 
 def set_environment_of_a_pod(helm: Helm, values: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +51,7 @@ def test_nothing_of_the_config_is_lost_or_bent(helm: Helm, values: Path) -> None
         model.pop("num_gpus", None)
     rendered["kafka"].pop("security", None)
     expected["kafka"].pop("security", None)
+    assert rendered["kafka"].pop("node_labels") == {"labelstream/kafka": "allowed"}
     assert rendered == expected
 
 
@@ -60,14 +62,16 @@ def test_the_file_of_the_local_run_is_the_same(helm: Helm, tmp_path: Path) -> No
     assert config_of(helm.objects(values, "--set-file", f"config={file}")) == config_of(helm.objects(LEAST))
 
 
-def test_tls_files_are_where_the_secret_is_mounted(helm: Helm) -> None:
-    folder = "/etc/labelstream/kafka-tls"
+def test_files_are_where_the_secrets_are_mounted(helm: Helm) -> None:
+    folder, login = "/etc/labelstream/kafka-tls", "/etc/labelstream/kafka-login"
     assert config_of(helm.objects(EVERYTHING))["kafka"]["security"] == {
         "protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "ca_file": f"{folder}/ca.crt",
         "cert_file": f"{folder}/tls.crt",
         "key_file": f"{folder}/tls.key",
+        "key_password_file": f"{login}/key_password",
+        "password_file": f"{login}/password",
     }
 
 
@@ -128,5 +132,4 @@ def test_without_the_autoscaler_all_pods_are_there(helm: Helm) -> None:
 
 def test_the_version_of_ray_is_that_of_the_tests() -> None:
     values = yaml.safe_load((ROOT / "helm" / "labelstream" / "values.yaml").read_text(encoding="utf-8"))
-    pins = (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert f"ray=={values['rayVersion']}" in pins
+    assert values["rayVersion"] == pins()["ray"]

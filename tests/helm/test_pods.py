@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ray._private.ray_constants import RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
 
-from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, cluster_of, groups_of, of_kind
+from tests.helm.rendering import CHART, EVERYTHING, LEAST, SETTINGS, Helm, cluster_of, config_of, groups_of, of_kind
 
 every_setting = pytest.mark.parametrize("values", SETTINGS, ids=lambda path: path.stem)
 
@@ -116,26 +116,64 @@ def test_ray_is_told_what_the_pods_have(helm: Helm) -> None:
     assert limits["workers"]["ephemeral-storage"] == "10Gi"
 
 
-def test_secrets_by_reference(helm: Helm) -> None:
+KAFKA_FILES = {"/etc/labelstream/kafka-tls", "/etc/labelstream/kafka-login"}
+HUB_FILES = {"/etc/labelstream/hub-token"}
+
+
+def test_pod_has_only_the_secrets_that_it_needs(helm: Helm) -> None:
     pods = helm.kuberay_makes(helm.text(EVERYTHING))["pods"]
-    for pod in pods.values():
+    found = {
+        name: {m["mountPath"] for m in pod["spec"]["containers"][0]["volumeMounts"]} & (KAFKA_FILES | HUB_FILES)
+        for name, pod in pods.items()
+    }
+    assert found == {
+        "head": KAFKA_FILES,
+        "workers": KAFKA_FILES | HUB_FILES,
+        "gpu": HUB_FILES,
+        "large": HUB_FILES,
+    }
+
+
+def test_secrets_are_files_with_the_keys_that_were_named(helm: Helm) -> None:
+    volumes = {v["name"]: v for v in helm.kuberay_makes(helm.text(EVERYTHING))["pods"]["workers"]["spec"]["volumes"]}
+    assert volumes["kafka-tls"]["secret"] == {"secretName": "kafka-tls", "defaultMode": 0o440}
+    assert volumes["kafka-login"]["projected"]["defaultMode"] == 0o440
+    assert [source["secret"] for source in volumes["kafka-login"]["projected"]["sources"]] == [
+        {"name": "kafka-key", "items": [{"key": "password", "path": "key_password"}]},
+        {"name": "kafka-login", "items": [{"key": "password", "path": "password"}]},
+    ]
+    items = [{"key": "token", "path": "token"}]
+    assert volumes["hub-token"]["secret"] == {"secretName": "hub-login", "items": items, "defaultMode": 0o440}
+
+
+def test_environment_holds_no_secret_but_rays_own(helm: Helm) -> None:
+    for name, pod in helm.kuberay_makes(helm.text(EVERYTHING))["pods"].items():
         variables = environment(pod["spec"]["containers"][0])
-        references = {
-            name: (value["secretKeyRef"]["name"], value["secretKeyRef"]["key"])
-            for name, value in variables.items()
-            if isinstance(value, dict) and "secretKeyRef" in value
-        }
-        assert references.pop("REDIS_PASSWORD", None) in (None, ("redis-login", "password"))
-        assert references == {
-            "HF_TOKEN": ("hub-login", "token"),
-            "LABELSTREAM_KAFKA__SECURITY__USERNAME": ("kafka-user", "user"),
-            "LABELSTREAM_KAFKA__SECURITY__PASSWORD": ("kafka-login", "password"),
-            "LABELSTREAM_KAFKA__SECURITY__KEY_PASSWORD": ("kafka-key", "password"),
-            "RAY_AUTH_TOKEN": ("ray-token", "auth_token"),
-        }
+        references = {key for key, value in variables.items() if isinstance(value, dict) and "secretKeyRef" in value}
+        user = {"LABELSTREAM_KAFKA__SECURITY__USERNAME"} if name in ("head", "workers") else set()
+        assert references - {"REDIS_PASSWORD"} == {"RAY_AUTH_TOKEN"} | user
         assert variables["RAY_AUTH_MODE"] == "token"
-        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        assert volumes["kafka-tls"]["secret"] == {"secretName": "kafka-tls", "defaultMode": 0o440}
+        assert variables.get("HF_TOKEN_PATH") == (None if name == "head" else "/etc/labelstream/hub-token/token")
+
+
+def test_ray_knows_which_pods_reach_kafka(helm: Helm) -> None:
+    """KubeRay hands the labels to `ray start`, and Ray's autoscaler reads them of the group."""
+    made, objects = helm.kuberay_makes(helm.text(EVERYTHING))["pods"], helm.objects(EVERYTHING)
+    told = {
+        n for n, pod in made.items() if "--labels=labelstream/kafka=allowed" in pod["spec"]["containers"][0]["args"][0]
+    }
+    assert told == {"head", "workers"}
+    (labels,) = {tuple(config_of(objects)["kafka"]["node_labels"].items())}
+    assert dict(labels) == groups_of(objects)["workers"]["labels"] == cluster_of(objects)["headGroupSpec"]["labels"]
+
+
+@every_setting
+def test_only_mounted_folders_can_be_written_to(helm: Helm, values: Path) -> None:
+    for pod in helm.kuberay_makes(helm.text(values))["pods"].values():
+        for container in containers(pod):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+        assert {"name": "tmp", "emptyDir": {"sizeLimit": "20Gi"}} in pod["spec"]["volumes"]
 
 
 def test_the_autoscaler_asks_with_the_token_too(helm: Helm) -> None:
@@ -197,14 +235,17 @@ def test_what_a_group_sets_wins(helm: Helm) -> None:
     assert cluster_of(helm.objects(EVERYTHING))["headGroupSpec"]["template"]["spec"]["priorityClassName"] == "important"
 
 
-def test_tokens_of_the_api_server_are_the_heads(helm: Helm) -> None:
-    def mounted(*arguments: str) -> list[bool]:
-        cluster = cluster_of(helm.objects(LEAST, *arguments))
-        groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-        return [group["template"]["spec"]["automountServiceAccountToken"] for group in groups]
+def test_only_the_autoscaler_has_a_token_of_the_api_server(helm: Helm) -> None:
+    folder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-    assert mounted() == [True, False, False]
-    assert mounted("--set", "autoscaler.enabled=false") == [False, False, False]
+    def holders(*arguments: str) -> set[str]:
+        pods = helm.kuberay_makes(helm.text(LEAST, *arguments))["pods"].values()
+        assert not any(pod["spec"].get("automountServiceAccountToken", True) for pod in pods)
+        mounted = [(c["name"], m["mountPath"]) for pod in pods for c in containers(pod) for m in c["volumeMounts"]]
+        return {name for name, path in mounted if path == folder}
+
+    assert holders() == {"autoscaler"}
+    assert holders("--set", "autoscaler.enabled=false") == set()
 
 
 @every_setting

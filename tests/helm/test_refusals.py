@@ -24,6 +24,14 @@ MODEL, PIPELINE, SECURITY = "config.models.sentiment", "config.pipelines.feedbac
             ("extraEnv", "LABELSTREAM_KAFKA__SECURITY__PASSWORD", "valueFrom.secretKeyRef"),
         ),
         ("extraEnv[0].name=HF_TOKEN,extraEnv[0].value=hunter2", ("extraEnv", "HF_TOKEN", "valueFrom.secretKeyRef")),
+        *(
+            (f"extraEnv[0].name={name},extraEnv[0].value=hunter2", (name, "valueFrom.secretKeyRef"))
+            for name in ("OTEL_EXPORTER_OTLP_HEADERS", "AWS_SECRET_ACCESS_KEY", "REDIS_PASS", "SSL_KEY")
+        ),
+        (
+            f"kafka.passwordSecret.name=x,{SECURITY}.protocol=SASL_SSL,{SECURITY}.password_file=/p",
+            (f"{SECURITY}.password_file", "kafka.passwordSecret.name", "remove one"),
+        ),
         (f"{SECURITY}.protocol=SASL_SSL", ("kafka.passwordSecret.name", "SASL_SSL")),
         ("kafka.passwordSecret.name=x", ("kafka.passwordSecret.name", "SASL_SSL")),
         ("modelGroups.gpu.env[0].name=HF_TOKEN,modelGroups.gpu.env[0].value=hunter2", ("HF_TOKEN", "secretKeyRef")),

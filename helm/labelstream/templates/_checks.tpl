@@ -38,7 +38,7 @@
 {{- if $group -}}{{- $all = concat $all (default list $group.env) -}}{{- end -}}
 {{- end -}}
 {{- range $all -}}
-{{- if and .value (regexMatch "(PASSWORD|TOKEN|SECRET)$" .name) -}}
+{{- if and .value (regexMatch "(PASS|PASSWD|PASSWORD|TOKEN|SECRET|_KEY|CREDENTIALS|_HEADERS)$" .name) -}}
 {{- fail (printf "extraEnv: %s is a secret; take it from one with valueFrom.secretKeyRef" .name) -}}
 {{- end -}}
 {{- end -}}

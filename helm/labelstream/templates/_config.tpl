@@ -1,5 +1,10 @@
 {{- /* The config on its way from the values to Serve. */ -}}
 
+{{- /* Ray's labels of the nodes that hold Kafka's secrets: those of `head` and `workers`. */ -}}
+{{- define "labelstream.kafkaLabels" -}}
+labelstream/kafka: allowed
+{{- end -}}
+
 {{- /* As it was given, as YAML. */ -}}
 {{- define "labelstream.given" -}}
 {{- $config := .Values.config -}}
@@ -41,6 +46,20 @@
 {{- end -}}
 {{- end -}}
 {{- $_ := set $config.kafka "security" $security -}}
+{{- end -}}
+{{- range $file, $secret := dict "password" .Values.kafka.passwordSecret "key_password" $tls.keyPasswordSecret -}}
+{{- if $secret.name -}}
+{{- $key := printf "%s_file" $file -}}
+{{- if index $security $key -}}
+{{- $value := ternary "kafka.passwordSecret.name" "kafka.tls.keyPasswordSecret.name" (eq $file "password") -}}
+{{- fail (printf "config.kafka.security.%s: comes beside %s, which sets it; remove one of the two" $key $value) -}}
+{{- end -}}
+{{- $_ := set $security $key (printf "%s/%s" (include "labelstream.secretsFolder" "kafka-login") $file) -}}
+{{- $_ := set $config.kafka "security" $security -}}
+{{- end -}}
+{{- end -}}
+{{- if not $config.kafka.node_labels -}}
+{{- $_ := set $config.kafka "node_labels" (include "labelstream.kafkaLabels" . | fromYaml) -}}
 {{- end -}}
 {{- range $name, $model := $config.models -}}
 {{- $gpus := index $model "num_gpus" -}}

@@ -36,10 +36,8 @@ priorityClassName: {{ . }}
 {{- with .group.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
-{{- with include "labelstream.volumes" .root }}
 volumes:
-  {{- . | nindent 2 }}
-{{- end }}
+  {{- include "labelstream.volumes" . | nindent 2 }}
 {{- end -}}
 
 {{- /* Of the Ray container all but its name, ports and probes. KubeRay's init container takes its security over. */ -}}
@@ -54,7 +52,7 @@ env:
   - name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
     value: {{ sub .root.Values.terminationGracePeriodSeconds 30 | quote }}
   {{- end }}
-  {{- include "labelstream.env" .root | nindent 2 }}
+  {{- include "labelstream.env" . | nindent 2 }}
   {{- with .group.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -62,10 +60,8 @@ env:
 envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with include "labelstream.volumeMounts" .root }}
 volumeMounts:
-  {{- . | nindent 2 }}
-{{- end }}
+  {{- include "labelstream.volumeMounts" . | nindent 2 }}
 resources:
   {{- $resources := merge (dict "cpu" .group.cpu "memory" .group.memory) (default dict .group.extraResources) }}
   {{- if .group.gpu }}
@@ -77,67 +73,106 @@ resources:
     {{- toYaml $resources | nindent 4 }}
 {{- end -}}
 
-{{- define "labelstream.secretEnv" -}}
-{{- if .secret.name -}}
-- name: {{ .name }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ .secret.name }}
-      key: {{ .secret.key }}
-{{- end -}}
-{{- end -}}
+{{- /* Of which pods: those that talk to Kafka, and those that load models or tokenizers. */ -}}
+{{- define "labelstream.talksToKafka" -}}{{- has .name (list "head" "workers") -}}{{- end -}}
+{{- define "labelstream.loadsModels" -}}{{- ne .name "head" -}}{{- end -}}
 
 {{- define "labelstream.env" -}}
+{{- $values := .root.Values -}}
 - name: RAY_USAGE_STATS_ENABLED
   value: "0"
-{{- if ne .Values.modelCache.kind "none" }}
+{{- if ne $values.modelCache.kind "none" }}
 - name: HF_HOME
-  value: {{ .Values.modelCache.mountPath }}
+  value: {{ $values.modelCache.mountPath }}
 {{- end }}
-{{- if .Values.hub.offline }}
+{{- if $values.hub.offline }}
 - name: HF_HUB_OFFLINE
   value: "1"
 {{- end }}
-{{- with .Values }}
-{{- range $name, $secret := dict
-  "HF_TOKEN" .hub.tokenSecret
-  "LABELSTREAM_KAFKA__SECURITY__USERNAME" .kafka.usernameSecret
-  "LABELSTREAM_KAFKA__SECURITY__PASSWORD" .kafka.passwordSecret
-  "LABELSTREAM_KAFKA__SECURITY__KEY_PASSWORD" .kafka.tls.keyPasswordSecret }}
-{{- with include "labelstream.secretEnv" (dict "name" $name "secret" $secret) }}
-{{ . }}
+{{- if and $values.hub.tokenSecret.name (eq "true" (include "labelstream.loadsModels" .)) }}
+- name: HF_TOKEN_PATH
+  value: {{ include "labelstream.secretsFolder" "hub-token" }}/token
 {{- end }}
+{{- if and $values.kafka.usernameSecret.name (eq "true" (include "labelstream.talksToKafka" .)) }}
+- name: LABELSTREAM_KAFKA__SECURITY__USERNAME
+  valueFrom:
+    secretKeyRef:
+      name: {{ $values.kafka.usernameSecret.name }}
+      key: {{ $values.kafka.usernameSecret.key }}
 {{- end }}
-{{- with .extraEnv }}
+{{- with $values.extraEnv }}
 {{ toYaml . }}
-{{- end }}
 {{- end }}
 {{- end -}}
 
-{{- define "labelstream.volumes" -}}
-{{- $volumes := list -}}
-{{- with .Values.modelCache -}}
+{{- /* Secrets are files: a file changes in a pod that runs, and no process hands it on in its environment. */ -}}
+{{- define "labelstream.secretsFolder" -}}/etc/labelstream/{{ . }}{{- end -}}
+
+{{- /* {"volumes": [..], "mounts": [..]} */ -}}
+{{- define "labelstream.storage" -}}
+{{- $values := .root.Values -}}
+{{- $readable := 288 -}}{{- /* 0440: the pod's fsGroup */ -}}
+{{- $tmp := dict "name" "tmp" "emptyDir" (ternary (dict "sizeLimit" $values.tmp.sizeLimit) dict (not (empty $values.tmp.sizeLimit))) -}}
+{{- $volumes := list $tmp -}}
+{{- $mounts := list (dict "name" "tmp" "mountPath" "/tmp") -}}
+{{- if and (eq .name "head") $values.autoscaler.enabled -}}
+{{- $volumes = append $volumes (include "labelstream.apiToken" . | fromYaml) -}}
+{{- end -}}
+{{- with $values.modelCache -}}
 {{- if eq .kind "emptyDir" -}}
 {{- $empty := ternary (dict "sizeLimit" .emptyDir.sizeLimit) dict (not (empty .emptyDir.sizeLimit)) -}}
 {{- $volumes = append $volumes (dict "name" "model-cache" "emptyDir" $empty) -}}
 {{- else if ne .kind "none" -}}
-{{- $claim := ternary (printf "%s-models" (include "labelstream.name" $)) .existingClaim (eq .kind "claim") -}}
+{{- $claim := ternary (printf "%s-models" (include "labelstream.name" $.root)) .existingClaim (eq .kind "claim") -}}
 {{- $volumes = append $volumes (dict "name" "model-cache" "persistentVolumeClaim" (dict "claimName" $claim)) -}}
 {{- end -}}
+{{- if ne .kind "none" -}}
+{{- $mounts = append $mounts (dict "name" "model-cache" "mountPath" .mountPath) -}}
 {{- end -}}
-{{- with .Values.kafka.tls.secret -}}
-{{- $volumes = append $volumes (dict "name" "kafka-tls" "secret" (dict "secretName" . "defaultMode" 288)) -}}
 {{- end -}}
-{{- with concat $volumes .Values.extraVolumes -}}{{- toYaml . -}}{{- end -}}
+{{- if eq "true" (include "labelstream.talksToKafka" .) -}}
+{{- with $values.kafka.tls -}}
+{{- if .secret -}}
+{{- $volumes = append $volumes (dict "name" "kafka-tls" "secret" (dict "secretName" .secret "defaultMode" $readable)) -}}
+{{- $mounts = append $mounts (dict "name" "kafka-tls" "mountPath" .mountPath "readOnly" true) -}}
+{{- end -}}
+{{- end -}}
+{{- $sources := list -}}
+{{- range $file, $secret := dict "password" $values.kafka.passwordSecret "key_password" $values.kafka.tls.keyPasswordSecret -}}
+{{- if $secret.name -}}
+{{- $sources = append $sources (dict "secret" (dict "name" $secret.name "items" (list (dict "key" $secret.key "path" $file)))) -}}
+{{- end -}}
+{{- end -}}
+{{- if $sources -}}
+{{- $volumes = append $volumes (dict "name" "kafka-login" "projected" (dict "sources" $sources "defaultMode" $readable)) -}}
+{{- $mounts = append $mounts (dict "name" "kafka-login" "mountPath" (include "labelstream.secretsFolder" "kafka-login") "readOnly" true) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.hub.tokenSecret -}}
+{{- if and .name (eq "true" (include "labelstream.loadsModels" $)) -}}
+{{- $items := list (dict "key" .key "path" "token") -}}
+{{- $volumes = append $volumes (dict "name" "hub-token" "secret" (dict "secretName" .name "items" $items "defaultMode" $readable)) -}}
+{{- $mounts = append $mounts (dict "name" "hub-token" "mountPath" (include "labelstream.secretsFolder" "hub-token") "readOnly" true) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "volumes" $volumes "mounts" $mounts | toJson -}}
+{{- end -}}
+
+{{- /* What Kubernetes would mount into every container of the pod. */ -}}
+{{- define "labelstream.apiToken" -}}
+name: api-token
+projected:
+  defaultMode: 288
+  sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+    - downwardAPI: {items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]}
+{{- end -}}
+
+{{- define "labelstream.volumes" -}}
+{{- toYaml (concat (include "labelstream.storage" . | fromJson).volumes .root.Values.extraVolumes) -}}
 {{- end -}}
 
 {{- define "labelstream.volumeMounts" -}}
-{{- $mounts := list -}}
-{{- if ne .Values.modelCache.kind "none" -}}
-{{- $mounts = append $mounts (dict "name" "model-cache" "mountPath" .Values.modelCache.mountPath) -}}
-{{- end -}}
-{{- if .Values.kafka.tls.secret -}}
-{{- $mounts = append $mounts (dict "name" "kafka-tls" "mountPath" .Values.kafka.tls.mountPath "readOnly" true) -}}
-{{- end -}}
-{{- with concat $mounts .Values.extraVolumeMounts -}}{{- toYaml . -}}{{- end -}}
+{{- toYaml (concat (include "labelstream.storage" . | fromJson).mounts .root.Values.extraVolumeMounts) -}}
 {{- end -}}
