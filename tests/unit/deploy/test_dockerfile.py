@@ -8,6 +8,8 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from tests.support.pins import hashed, pins
+
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,8 +25,7 @@ def lint(dockerfile: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_ray_and_the_project_are_of_the_tested_versions() -> None:
-    pinned = dict(line.split("==") for line in (ROOT / ".ci" / "constraints.txt").read_text().splitlines())
-    assert arguments()["RAY_VERSION"] == pinned["ray"]
+    assert arguments()["RAY_VERSION"] == pins()["ray"]
     major, minor = re.fullmatch(r"py(\d)(\d+)", arguments()["PYTHON"]).groups()  # type: ignore[union-attr]
     assert f"{major}.{minor}" in SpecifierSet(PROJECT["requires-python"])
 
@@ -44,3 +45,19 @@ def test_the_linter_would_say_something(tmp_path: Path) -> None:
 
 def test_nothing_is_fetched_but_by_name_and_version() -> None:
     assert "://" not in DOCKERFILE.read_text()
+
+
+def test_every_pin_has_hashes_and_no_address() -> None:
+    for name in ("constraints.txt", "uv.txt"):
+        file = ROOT / ".ci" / name
+        assert hashed(file) == set(pins(file))
+        assert "://" not in file.read_text()
+
+
+def test_torch_of_another_index_is_the_only_pin_without_hashes(tmp_path: Path) -> None:
+    (command,) = re.findall(r"sed -i -e '[^']+' constraints\.txt", DOCKERFILE.read_text())
+    (tmp_path / "constraints.txt").write_bytes((ROOT / ".ci" / "constraints.txt").read_bytes())
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    found = tmp_path / "constraints.txt"
+    assert pins(found) == pins()
+    assert hashed() - hashed(found) == {"torch"}
