@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
+from labelstream.workers.engine.description import TaskName
+from labelstream.workers.engine.options import ModelOptions
 
 ENV_PREFIX = "LABELSTREAM_"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
@@ -119,47 +121,21 @@ def _exactly(value: Any) -> Any:
     return {"min": int(value), "max": int(value)} if plain or type(value) is int else value
 
 
-_CLASSIFY, _ZERO_SHOT = "text-classification", "zero-shot-classification"
+_CLASSIFY, _ZERO_SHOT = TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT
 # What other tasks have no use for.
 _KEYS_OF_TASKS = {
     "problem_type": (_CLASSIFY,),
-    "long_text": (_CLASSIFY,),
     **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
     **dict.fromkeys(("threshold", "thresholds", "quantize"), (_CLASSIFY, _ZERO_SHOT)),
-    **dict.fromkeys(("pooling", "normalize"), ("feature-extraction",)),
-    "top_k": (_CLASSIFY, _ZERO_SHOT, "fill-mask"),
+    **dict.fromkeys(("pooling", "normalize"), (TaskName.EMBEDDING,)),
+    "top_k": (_CLASSIFY, _ZERO_SHOT, TaskName.FILL_MASK),
 }
 
 
-class ModelSettings(Section):
+class ModelSettings(ModelOptions):
     """One model: one Serve deployment, one replica per device."""
 
     source: str = Field(min_length=1)
-    revision: str | None = None
-    task: Literal["text-classification", "zero-shot-classification", "fill-mask", "feature-extraction"] = (
-        "text-classification"
-    )
-    problem_type: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "torch", "openvino"] = "auto"
-    quantize: Literal["int8"] | None = None
-    calibration_texts: Path | None = None
-    min_agreement: float = Field(default=0.99, ge=0, le=1)
-    top_k: int | None = Field(default=5, ge=1)
-    max_length: int | None = Field(default=None, ge=3)
-    long_text: Literal["truncate", "windows"] = "truncate"
-    truncate: Literal["head", "tail", "head_tail"] | None = None
-    stride: int | None = Field(default=None, ge=0)
-    aggregate: Literal["mean", "max"] = "mean"
-    max_windows: int = Field(default=32, ge=1)
-    candidate_labels: tuple[Annotated[str, Field(min_length=1, pattern=r"\S")], ...] = ()
-    hypothesis_template: str = "This example is {}."
-    multi_label: bool = False
-    threshold: float | None = Field(default=None, ge=0, le=1)
-    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-    pooling: Literal["mean", "cls"] = "mean"
-    normalize: bool = False
     max_batch_tokens: int | None = Field(default=None, ge=16)
     max_delay_ms: float = Field(default=5.0, ge=0, le=10_000)
     num_gpus: float | Literal["auto"] = "auto"
@@ -169,7 +145,7 @@ class ModelSettings(Section):
     call_timeout_s: float = Field(default=120.0, gt=0)
 
     @model_validator(mode="after")
-    def _of_its_task(self) -> Self:
+    def _of_use(self) -> Self:
         for key, tasks in _KEYS_OF_TASKS.items():
             if self.task not in tasks and getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{key} has no effect with task {self.task}: remove it, or set another task")
@@ -177,18 +153,8 @@ class ModelSettings(Section):
             raise ValueError("candidate_labels repeat: name each once")
         if self.long_text == "truncate" and (self.stride is not None or self.aggregate != "mean"):
             raise ValueError("stride and aggregate have no effect with long_text truncate: set it to windows")
-        return self
-
-    @model_validator(mode="after")
-    def _of_its_backend(self) -> Self:
         if self.quantize is None and (self.calibration_texts is not None or self.min_agreement != 0.99):
             raise ValueError("calibration_texts and min_agreement have no effect without quantize: set it to int8")
-        if self.quantize is not None and self.backend == "torch":
-            raise ValueError("quantize is OpenVINO's: set backend to auto or openvino, or remove quantize")
-        if (self.backend == "openvino" or self.quantize) and (self.device == "cuda" or self.dtype == "float16"):
-            raise ValueError(
-                "backend openvino and quantize are for CPUs: set device to cpu and dtype to auto, or backend to torch"
-            )
         return self
 
 

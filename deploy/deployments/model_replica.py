@@ -8,19 +8,18 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from labelstream.deploy.cluster import network
 from labelstream.deploy.control.reporter import Notes, Reporter
 from labelstream.deploy.deployments.gpus import check_reserved
-from labelstream.deploy.deployments.model_options import options_of
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_model
 from labelstream.workers import tracing
 from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.engine.device_thread import DeviceThread
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import FailedApart, InferenceError, ModelChanged
@@ -54,11 +53,10 @@ class ModelReplica:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: huge pages for large tensors, 5% on a CPU
         # One thread for all that touches the device, loading included: OpenMP keeps a pool per calling thread.
-        device = ThreadPoolExecutor(1, thread_name_prefix="device")
-        self._description, self._predictor = device.submit(self._load, settings, threads).result()
+        device = DeviceThread("device")
+        self._description, self._predictor, measured = device.submit(self._load, settings, threads).result()
         if self._predictor.overlaps:
             sys.setswitchinterval(GPU_SWITCH_S)
-        measured = device.submit(self._predictor.measure).result()
         full_tokens = min(full_tokens_for(self._predictor.max_batch_tokens), max(1, int(measured * JOINED_S)))
         self._batcher = DynamicBatcher(
             device,
@@ -74,18 +72,19 @@ class ModelReplica:
         self._notes = Notes()
 
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, "Predictor"]:
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, "Predictor", float]:
         import torch
 
         torch.set_num_threads(threads)
         check_reserved(settings.source)
         from labelstream.workers.engine.inference.predictor import Predictor
+        from labelstream.workers.engine.inference.warmup import measure, warm_up
         from labelstream.workers.engine.loading.loader import load
 
-        description, backend = load(settings.source, options_of(settings))
+        description, backend = load(settings.source, settings)
         predictor = Predictor(description, backend, settings.max_batch_tokens)
-        predictor.warm_up()
-        return description, predictor
+        warm_up(predictor)
+        return description, predictor, measure(predictor)
 
     def describe(self) -> ModelDescription:
         """What a caller must know to prepare its input; several MB with a large vocabulary."""

@@ -103,7 +103,7 @@ def forwards() -> dict[str, Any]:
     recorder = recorder_for(DEVICE)
     steps: list[tuple[str, Any]] = [
         ("the product, launched", eager),
-        ("the product, recorded", made._backend),
+        ("the product, recorded", made.backend),
         ("no modules, one product for q, k, v, recorded", ("by_sequence", "torch", "erf")),
         ("+ GELU inside the product", ("by_sequence", "torch", "lt")),
         ("+ residual and norm in one kernel (Triton)", ("by_sequence", "triton", "lt")),

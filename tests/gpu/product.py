@@ -8,9 +8,10 @@ import numpy as np
 import torch
 import transformers
 
+from labelstream.workers.engine.inference.batch_plan import UnpaddedBatch, pack
 from labelstream.workers.engine.inference.batch_runner import Rows
-from labelstream.workers.engine.inference.batching import UnpaddedBatch, pack
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
+from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading import loader
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import RaggedSequences
@@ -42,23 +43,23 @@ def transformers_model(dtype: torch.dtype, device: torch.device = DEVICE) -> Any
 def backend(dtype: str = "auto") -> tuple[Any, Any]:
     """Description and backend, newly loaded; nothing is recorded. A CPU runs without padding too, to try the script."""
     loader.unpadded_on = lambda device: True
-    options = ModelOptions(device=DEVICE.type, dtype=dtype if CUDA else "float32", backend="torch")
-    return loader.load(str(folder()), options)
+    options: dict[str, Any] = {"device": DEVICE.type, "dtype": dtype if CUDA else "float32", "backend": "torch"}
+    return loader.load(str(folder()), ModelOptions(**options))
 
 
 @cache
 def predictor(budget: int) -> Predictor:
     """Warmed up: everything is recorded."""
     made = Predictor(*backend(), budget)
-    made.warm_up()
+    warm_up(made)
     return made
 
 
 def padded_predictor(dtype: str = "auto") -> Predictor:
     """As for a family that cannot run without padding."""
     made = Predictor(*backend(dtype), BUDGET)
-    made._forwards.packing = None
-    made.warm_up()
+    made.runner.packing = None
+    warm_up(made)
     return made
 
 

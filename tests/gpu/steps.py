@@ -22,6 +22,7 @@ from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_tokens_for
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.inference.scoring import score
+from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, split
 from tests.gpu import product
 from tests.gpu.clock import CUDA, DEVICE, HALF, device_ms, launch_ms, seconds, sync, table, tried
@@ -77,7 +78,7 @@ def right() -> dict[str, Any]:
         def attempt() -> tuple[float, float]:
             made = product.padded_predictor(dtype) if padded else Predictor(*product.backend(dtype), budget)
             if recorded and not padded:
-                made.warm_up()
+                warm_up(made)
             return _off(by_label(made.predict(some, 2)), expected)
 
         result = tried(attempt)
@@ -123,7 +124,7 @@ def start() -> dict[str, Any]:
     description, backend = product.backend()
     loaded = time.perf_counter()
     made = Predictor(description, backend, product.BUDGET)
-    made.warm_up()
+    warm_up(made)
     ready = time.perf_counter()
     graphs = backend._graphs
     found = {
@@ -165,7 +166,7 @@ def cudnn() -> dict[str, Any]:
 
 def launching() -> dict[str, Any]:
     """Python's time to launch a forward: what one that is shorter waits for, and what Python's lock is held for."""
-    recording: Any = product.predictor(product.BUDGET)._backend
+    recording: Any = product.predictor(product.BUDGET).backend
     _, eager = product.backend()
     small = product.as_batch(first(product.texts(16), 4))
     full = product.as_batch(up_to(product.texts(COUNT), product.BUDGET))
@@ -186,7 +187,7 @@ def profile() -> dict[str, Any]:
     if not CUDA:
         return {}
     made, batch = product.predictor(product.BUDGET), product.as_batch(up_to(product.texts(COUNT), product.BUDGET))
-    backend: Any = made._backend
+    backend: Any = made.backend
     run = lambda: backend.packed_logits(batch)  # noqa: E731
     for _ in range(3):
         run()

@@ -17,9 +17,10 @@ import torch
 from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import ShapeBuckets, layout_of
 from labelstream.workers.engine.backends.pytorch.pinned_copy import PinnedCopier
+from labelstream.workers.engine.inference.batch_plan import pack, pad
 from labelstream.workers.engine.inference.batch_runner import Rows
-from labelstream.workers.engine.inference.batching import pack, pad
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
+from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
@@ -54,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 def predictor(folder: Path, budget: int | None = 2_048, **options: Any) -> Predictor:
     made = Predictor(*load(str(folder), ModelOptions(backend="torch", **options)), budget)
-    made.warm_up()
+    warm_up(made)
     return made
 
 
@@ -117,9 +118,9 @@ def test_texts_of_any_length(folder: Folder, family: str) -> None:
     """One alone, the shortest, the longest, and a padding token within a text, where RoBERTa counts otherwise."""
     cpu = predictor(folder(family), device="cpu", dtype="float32")
     gpu = predictor(folder(family), device="cuda", dtype="float32")
-    longest = cpu._description.max_length
+    longest = cpu.description.max_length
     with_padding = of_lengths(9, 5)
-    with_padding.ids[[2, 3, 10]] = cpu._backend.pad_id
+    with_padding.ids[[2, 3, 10]] = cpu.backend.pad_id
     for packed in (
         of_lengths(1),
         of_lengths(3),
@@ -176,10 +177,10 @@ def test_a_sequence_knows_nothing_of_its_neighbours() -> None:
 
 def test_graphs_are_recorded_at_start_and_replay_equals_launch(folder: Folder) -> None:
     under_test, launched = (predictor(folder("bert"), 4_096, device="cuda", dtype="bfloat16") for _ in range(2))
-    backend: Any = under_test._backend
+    backend: Any = under_test.backend
     recorded = len(ShapeBuckets(4_096).all())
     assert len(backend._graphs) == recorded > 10
-    uses: Any = launched._backend
+    uses: Any = launched.backend
     uses._shapes = None  # it knows of no recording
     for count in (1, 2, 7, 40, 300, 2_000):
         packed = texts(count)
@@ -306,7 +307,7 @@ def test_what_a_gpu_gets_by_default(folder: Folder) -> None:
     made = predictor(folder("distilbert"), None, device="auto")
     assert time.perf_counter() - started < 60
     assert made.max_batch_tokens == DEFAULT_BATCH_TOKENS["cuda"]
-    assert made._backend.dtype is (torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16)
+    assert made.backend.dtype is (torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16)
     assert made.packs
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     memory = made.memory()

@@ -6,7 +6,7 @@ _POSTPROCESS, _BATCHING, _DESCRIBE, _SPECIAL_TOKENS, _RAGGED, _HEADS, _SCORING, 
     f"workers/engine/{name}.py"
     for name in (
         "tasks/postprocess",
-        "inference/batching",
+        "inference/batch_plan",
         "loading/describe",
         "tokenization/special_tokens",
         "ragged",

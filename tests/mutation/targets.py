@@ -9,7 +9,7 @@ _NAMES = (
     "backends/pytorch/heads",
     "backends/pytorch/last_layer",
     "backends/pytorch/unpadded",
-    "inference/batching",
+    "inference/batch_plan",
     "inference/scoring",
     "loading/describe",
     "ragged",
@@ -34,7 +34,7 @@ _NAMES = (
 _TESTS = (
     "backends/pytorch/test_last_layer",
     "backends/pytorch/test_unpadded",
-    "inference/test_batching",
+    "inference/test_batch_plan",
     "inference/test_predictor",
     "inference/test_scoring",
     "loading/test_describe",

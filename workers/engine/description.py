@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from labelstream.workers.engine.options import HYPOTHESIS_TEMPLATE
+HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
 
 
 class Activation(StrEnum):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from pydantic import ValidationError
 
 from labelstream.workers.classifier import Answer, Progress, Request
 from labelstream.workers.engine.description import ModelDescription
@@ -17,12 +18,13 @@ from labelstream.workers.engine.dynamic_batcher import DynamicBatcher, full_toke
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
-from labelstream.workers.errors import InferenceError
+from labelstream.workers.errors import InferenceError, ModelError
 
 logger = logging.getLogger(__name__)
 Answers = list[Answer]
@@ -40,7 +42,7 @@ class Engine:
         """Warms the model up. Raises ModelError when it cannot answer."""
         self.description, self._backend = description, backend
         self._predictor = Predictor(description, backend, max_batch_tokens)
-        self._predictor.warm_up()
+        warm_up(self._predictor)
         self._device = DeviceThread("labelstream-engine")
         self._batcher = DynamicBatcher(
             self._device,
@@ -57,7 +59,11 @@ class Engine:
     @classmethod
     def load(cls, source: str, *, max_batch_tokens: int | None = None, **options: Any) -> Self:
         """Load and warm up; `options` are the fields of `ModelOptions`. Raises ModelError."""
-        description, backend = load(source, ModelOptions(**options))
+        try:
+            chosen = ModelOptions(**options)
+        except ValidationError as error:
+            raise ModelError(f"{source}: {_first_of(error)}") from None
+        description, backend = load(source, chosen)
         return cls(description, backend, max_batch_tokens)
 
     def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
@@ -157,3 +163,8 @@ def _failure(error: BaseException) -> InferenceError:
         return error
     logger.error("a call failed", exc_info=error)
     return InferenceError(one_line(error))
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))

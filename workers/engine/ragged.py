@@ -96,25 +96,6 @@ def select(packed: RaggedSequences, rows: NDArray[np.intp]) -> RaggedSequences:
     )
 
 
-def concatenate_scores(parts: Sequence[ScoredSequences]) -> ScoredSequences:
-    """Join the answers to `split`'s parts (at least one), all with the same k.
-
-    Raises ValueError where some are ranked and some are not.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    errors: dict[int, RecordError] = {}
-    offset = 0
-    for part in parts:
-        errors.update({offset + row: error for row, error in part.errors.items()})
-        offset += len(part.scores)
-    label_ids = [part.label_ids for part in parts if part.label_ids is not None]
-    if label_ids and len(label_ids) < len(parts):
-        raise ValueError("some of the answers are ranked and some are not")
-    scores = np.concatenate([part.scores for part in parts])
-    return ScoredSequences(np.concatenate(label_ids) if label_ids else None, scores, errors)
-
-
 def split_scores(scored: ScoredSequences, counts: Sequence[int], top_ks: Sequence[int]) -> list[ScoredSequences]:
     """Undo `concatenate`: `counts[i]` rows for part i, its `top_ks[i]` best labels each, or all where not ranked.
 

@@ -1,7 +1,6 @@
 """Is what a config names really there? Brokers, topics, permissions and models; every finding is one line."""
 
 from contextlib import closing
-from dataclasses import replace
 from logging import INFO
 from typing import Any
 
@@ -18,10 +17,9 @@ def model_findings(settings: Any) -> list[Finding]:
     for name, model in settings.models.items():
         try:
             resolve(model.source, model.revision)
-            from labelstream.deploy.deployments.model_options import options_of
             from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
 
-            load(model.source, replace(options_of(model), device="cpu", dtype="auto"))
+            load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
         except LabelstreamError as error:
             findings.append(Finding(f"models.{name}.source", one_line(error)))
     return findings

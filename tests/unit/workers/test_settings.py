@@ -92,7 +92,7 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"task": "zero-shot-classification", "problem_type": "regression"}, "problem_type has no effect"),
         ({"task": "zero-shot-classification", "candidate_labels": ["a", "a"]}, "candidate_labels repeat"),
         ({"task": "zero-shot-classification", "candidate_labels": [" "]}, "pattern"),
-        ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text has no effect"),
+        ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text windows is for task"),
         ({"task": "fill-mask", "threshold": 0.5}, "threshold has no effect with task fill-mask"),
         ({"task": "feature-extraction", "top_k": 3}, "top_k has no effect with task feature-extraction"),
         ({"pooling": "cls"}, "pooling has no effect"),

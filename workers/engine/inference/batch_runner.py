@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelstream.workers.engine.inference.backend import Backend, UnpaddedBackend
-from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
+from labelstream.workers.engine.inference.batch_plan import pack, pad, plan, plan_packed
 from labelstream.workers.engine.ragged import RaggedSequences
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class BatchRunner:
         self.tokens = self.slots = 0
 
     def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
-        """The batches of sequences of these lengths, as `batching.plan` gives them."""
+        """The batches of sequences of these lengths, as `batch_plan.plan` gives them."""
         if self.packing is not None:
             return plan_packed(lengths, max_batch_tokens)
         device = self._backend.device_type

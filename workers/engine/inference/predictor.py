@@ -1,7 +1,6 @@
 """Packed sequences -> scores: plans the batches, runs them, and finds out what is to blame when one raises."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,9 +18,9 @@ from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.scoring import Scored, score
 from labelstream.workers.engine.inference.self_check import NOT_FINITE
-from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
+from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
-from labelstream.workers.errors import InferenceError, ModelError
+from labelstream.workers.errors import InferenceError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 # did 150,000 texts/s in forwards of 8,192 tokens, 157,000 of 16,384, and 161,000 of 33,792, which take twice as long.
 DEFAULT_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
 _MIN_BATCH_TOKENS = 64
-_MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
 
 
 class _Call(NamedTuple):
@@ -54,19 +52,19 @@ class Predictor:
     """Runs `backend` within a budget of tokens a forward. One calling thread at a time.
 
     `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the device
-    runs out of memory. Padding counts, where there is any.
+    runs out of memory. Padding counts, where there is any. `good_row`: a text that every model can answer.
+    `first_rows`: what `warm_up` runs.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
-        self._description = description
-        self._backend = backend
+        self.description = description
+        self.backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
-        self._forwards = BatchRunner(backend)
+        self.runner = BatchRunner(backend)
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
         tokenizer = TextTokenizer(description)
-        self._good_row, _ = tokenizer.encode([Request("good")])
-        self._short_row, _ = tokenizer.encode([Request("good " * 30)])
-        self._first_rows = self_check.rows(description, backend, tokenizer)
+        self.good_row, _ = tokenizer.encode([Request("good")])
+        self.first_rows = self_check.rows(description, backend, tokenizer)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
@@ -87,7 +85,7 @@ class Predictor:
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
         with _as_inference_errors():
-            for batch in self._forwards.plan(packed.lengths[rows], self.max_batch_tokens):
+            for batch in self.runner.plan(packed.lengths[rows], self.max_batch_tokens):
                 self._run(call, rows[batch])
             answers = self._answers_of(call)
         return partial(self._end, answers)
@@ -96,7 +94,7 @@ class Predictor:
         """Begin to fetch what the device has computed for `call`; to be called for it, in the order of the input."""
         if not call.done:
             return partial(_collect, call, None)
-        fetched = begin_fetch([scored for _, scored in call.done], self._backend.mark)
+        fetched = begin_fetch([scored for _, scored in call.done], self.backend.mark)
         return lambda: _collect(call, fetched())
 
     def _end(self, answers: Callable[[], ScoredSequences]) -> ScoredSequences:
@@ -108,7 +106,7 @@ class Predictor:
 
     def probe(self) -> None:
         """Classify one known good row. Raises InferenceError when that fails: the model or its device is at fault."""
-        call = self._new_call(self._good_row, 1)
+        call = self._new_call(self.good_row, 1)
         try:
             self._forward(call, np.zeros(1, np.intp))
             failed = self._answers_of(call)().errors
@@ -120,93 +118,29 @@ class Predictor:
     @property
     def tokens(self) -> int:
         """Run since the start, padding not counted."""
-        return self._forwards.tokens
+        return self.runner.tokens
 
     @property
     def slots(self) -> int:
         """Run since the start, padding counted."""
-        return self._forwards.slots
+        return self.runner.slots
 
     @property
     def overlaps(self) -> bool:
         """Whether the device computes on while this thread does something else."""
-        return self._backend.device_type == "cuda"
+        return self.backend.device_type == "cuda"
 
     @property
     def packs(self) -> bool:
         """Whether batches are run without padding."""
-        return self._forwards.packing is not None
+        return self.runner.packing is not None
 
     def memory(self) -> dict[str, int]:
         """See `Backend.memory`. From any thread."""
-        return self._backend.memory()
-
-    def measure(self) -> float:
-        """Tokens per second of one full forward of short texts: what this device can do, before it has had to.
-
-        Raises InferenceError as `predict` does.
-        """
-        row = self._short_row
-        packed = concatenate([row] * max(1, self.max_batch_tokens // (len(row.ids) + 1)))
-        started = time.perf_counter()
-        self.predict(packed, 1)
-        return len(packed.ids) / (time.perf_counter() - started)
-
-    def warm_up(self) -> None:
-        """Check the model's answers to a few texts, run the shapes that matter once, the largest included, and record
-        forwards where the backend can.
-
-        Raises ModelError when the model fails on good texts, answers differently beside a longer one, or cannot be
-        recorded.
-        """
-        if self._first_rows.no_pairs is not None:
-            logger.warning(
-                "%s: each message with a text_pair will be a dead letter: %s",
-                self._description.source,
-                self._first_rows.no_pairs,
-            )
-        try:
-            self._check_first_texts()
-            self.measure()
-            if self._record():
-                self._check_first_texts()
-                self.measure()
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError(
-                f"{self._description.source}: the model fails on its first texts: {one_line(error)}"
-            ) from error
-
-    def _check_first_texts(self) -> None:
-        self_check.check(
-            self._description, self._forwards, Rows(self._first_rows.packed), self._backend.dtype, self.max_batch_tokens
-        )
-
-    def _record(self) -> bool:
-        packing = self._forwards.packing
-        if packing is None or self._description.outputs > _MAX_RECORDED_OUTPUTS:
-            return False
-        started = time.perf_counter()
-        try:
-            recorded = packing.record(self.max_batch_tokens)
-        except Exception as error:
-            fix = (
-                "lower max_batch_tokens, or leave the model more of the GPU's memory"
-                if is_out_of_memory(error)
-                else "check that torch and the driver are versions that this was tested with, or set device: cpu"
-            )
-            raise ModelError(
-                f"{self._description.source}: its forwards cannot be recorded as CUDA graphs: {one_line(error)}; {fix}"
-            ) from error
-        if recorded:
-            logger.info(
-                "%s: %d forwards recorded in %.1f s", self._description.source, recorded, time.perf_counter() - started
-            )
-        return recorded > 0
+        return self.backend.memory()
 
     def _new_call(self, packed: RaggedSequences, top_k: int) -> _Call:
-        most, ranked = self._description.outputs, self._description.ranked
+        most, ranked = self.description.outputs, self.description.ranked
         width = min(top_k, most) if ranked else most
         return _Call(Rows(packed), width, ranked, np.zeros(len(packed.lengths), np.int32), [], {})
 
@@ -221,8 +155,8 @@ class Predictor:
             raise InferenceError(f"{len(packed.ids)} ids do not fill {n} sequences; caller and model disagree")
         if packed.targets is not None and not _within(packed.targets, packed.lengths):
             raise InferenceError("targets lie outside of their sequences; caller and model disagree")
-        vocab, longest = self._backend.vocab_size, self._description.max_length
-        wrong_types = _from(self._backend.type_vocab_size, packed.type_ids)
+        vocab, longest = self.backend.vocab_size, self.description.max_length
+        wrong_types = _from(self.backend.type_vocab_size, packed.type_ids)
         if not n or (
             packed.lengths.max() <= longest
             and packed.ids.max() < vocab
@@ -237,7 +171,7 @@ class Predictor:
         if wrong_types is not None:
             of_types = call.of.any_in(wrong_types) & ~bad
             for row in np.flatnonzero(of_types).tolist():
-                call.refuse(row, self_check.outside_types(self._backend.type_vocab_size))
+                call.refuse(row, self_check.outside_types(self.backend.type_vocab_size))
             bad |= of_types
         return np.flatnonzero(~bad)
 
@@ -250,9 +184,9 @@ class Predictor:
             reason, memory = one_line(error), is_out_of_memory(error)
         # Out of the except block: the exception's frames held the batch's memory.
         if memory:
-            self._backend.free_memory()
+            self.backend.free_memory()
             if len(rows) > 1:
-                self._shrink_budget(self._forwards.slots_of(call.of.packed.lengths[rows]))
+                self._shrink_budget(self.runner.slots_of(call.of.packed.lengths[rows]))
         else:
             self.probe()
         if len(rows) == 1:
@@ -270,10 +204,10 @@ class Predictor:
 
     def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
         call.forwards[rows] += 1
-        logits = self._forwards.logits(call.of, rows)
-        if logits.shape != (len(rows), self._description.outputs):
+        logits = self.runner.logits(call.of, rows)
+        if logits.shape != (len(rows), self.description.outputs):
             raise InferenceError(f"the model gave logits of shape {tuple(logits.shape)} for {len(rows)} rows")
-        call.done.append((rows, score(logits, self._description.activation, call.width if call.ranked else None)))
+        call.done.append((rows, score(logits, self.description.activation, call.width if call.ranked else None)))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def describe(
 def _describe(
     source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
 ) -> ModelDescription:
-    task = task_of(source, options)
+    task = options.task
     zero_shot, embedding = task is TaskName.ZERO_SHOT, task is TaskName.EMBEDDING
     labels = _labels_of(source, task, config, tokenizer)
     activation = _activation(task, config, options.problem_type)
@@ -37,7 +37,7 @@ def _describe(
     return ModelDescription(
         source=source,
         revision=revision,
-        task=options.task,
+        task=task.value,
         labels=labels,
         activation=activation,
         max_length=max_length,
@@ -53,13 +53,6 @@ def _describe(
         dimensions=config.hidden_size if embedding else 0,
         normalize=options.normalize,
     )
-
-
-def task_of(source: str, options: ModelOptions) -> TaskName:
-    """Raises ModelError where there is none of this name."""
-    if options.task not in list(TaskName):
-        raise ModelError(f"{source}: task {options.task!r} is not supported; use one of {', '.join(TaskName)}")
-    return TaskName(options.task)
 
 
 def _activation(task: TaskName, config: Any, problem_type: str | None) -> Activation:
@@ -103,15 +96,13 @@ def _zero_shot(source: str, options: ModelOptions, labels: tuple[str, ...], labe
         raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
     contradiction_id = len(labels) - 1 if entailment == 0 else 0
     return ZeroShot(
-        entailment, contradiction_id, tuple(options.candidate_labels), options.hypothesis_template, options.multi_label
+        entailment, contradiction_id, options.candidate_labels, options.hypothesis_template, options.multi_label
     )
 
 
 def _windows(source: str, options: ModelOptions, max_length: int) -> Windows | None:
     if options.long_text == "truncate":
         return None
-    if options.task != TaskName.TEXT_CLASSIFICATION:
-        raise ModelError(f"{source}: long_text windows is for task text-classification only; set it to truncate")
     stride = max_length // 4 if options.stride is None else options.stride
     if stride > max_length // 2:
         raise ModelError(f"{source}: stride {stride} is more than half of max_length ({max_length}): lower it")
@@ -145,7 +136,7 @@ def _keep(wanted: str | None, truncation_side: str) -> Keep:
 def _top_k(wanted: int | None, most: int | None) -> int:
     if most is None:
         return wanted or 1_000_000  # all that a request may name
-    return most if wanted is None else max(1, min(wanted, most))
+    return most if wanted is None else min(wanted, most)
 
 
 def _labels_of(source: str, task: TaskName, config: Any, tokenizer: Any) -> tuple[str, ...]:

@@ -33,8 +33,6 @@ def name_of(dtype: torch.dtype) -> str:
 
 def device_for(source: str, wanted: str) -> torch.device:
     """`wanted`: "auto" (the GPU where there is one) | "cpu" | "cuda". Raises ModelError."""
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise ModelError(f"{source}: device {wanted!r} is unknown; use auto, cpu or cuda")
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise ModelError(f"{source}: device cuda, but torch sees no GPU; use device auto or cpu, or check the driver")
@@ -62,8 +60,6 @@ def precision_for(source: str, wanted: str, device: torch.device, *, quantized: 
         if quantized:
             return Precision(torch.float32, "what int8 leaves in floating point stays in it")
         return _auto_on_gpu(device) if device.type == "cuda" else _auto_on_cpu()
-    if wanted not in _DTYPES:
-        raise ModelError(f"{source}: dtype {wanted!r} is unknown; use auto, float32, bfloat16 or float16")
     if wanted == "float16" and device.type == "cpu":
         raise ModelError(f"{source}: dtype float16 needs a GPU; use auto, bfloat16 or float32")
     if wanted == "bfloat16" and device.type == "cuda" and _capability(device)[0] < _BFLOAT16:

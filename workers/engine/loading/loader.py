@@ -21,7 +21,7 @@ from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.loading.architectures import FAMILIES, Family
-from labelstream.workers.engine.loading.describe import describe, task_of
+from labelstream.workers.engine.loading.describe import describe
 from labelstream.workers.engine.loading.device import device_for, dtype_for
 from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.loading.labels import check_mappings
@@ -40,7 +40,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
 
     Raises ModelError for everything that cannot be served.
     """
-    task = task_of(source, options)
+    task = options.task
     device = device_for(source, options.device)
     dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)

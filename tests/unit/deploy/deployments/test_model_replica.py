@@ -78,9 +78,6 @@ class OnGpu:
     def __init__(self, overlaps: bool) -> None:
         self.overlaps = overlaps
 
-    def measure(self) -> float:
-        return 1.0
-
 
 @pytest.mark.parametrize(("gpu", "expected"), [(True, replica_module.GPU_SWITCH_S), (False, 0.005)])
 def test_threads_beside_a_gpu_hand_pythons_lock_on_sooner(
@@ -89,7 +86,7 @@ def test_threads_beside_a_gpu_hand_pythons_lock_on_sooner(
     class Loaded(ModelReplica):
         @staticmethod
         def _load(settings: Any, threads: int) -> Any:
-            return description(), OnGpu(gpu)
+            return description(), OnGpu(gpu), 1.0
 
     for name in ("Reporter", "Notes", "telemetry"):
         monkeypatch.setattr(replica_module, name, MagicMock())

@@ -10,7 +10,6 @@ from labelstream.workers.engine.ragged import (
     RaggedSequences,
     ScoredSequences,
     concatenate,
-    concatenate_scores,
     split,
     split_scores,
 )
@@ -101,17 +100,6 @@ def test_split_scores_gives_each_part_its_rows(counts: list[int], ranked: bool, 
         if part.label_ids is not None:
             assert part.label_ids.tolist() == part.scores.tolist()
         assert part.errors == {row - start: failed(row) for row in bad if start <= row < start + count}
-    joined = concatenate_scores(split_scores(scored, counts, [k] * len(counts)))
-    assert joined.scores.tolist() == ids.tolist()
-    assert (None if joined.label_ids is None else joined.label_ids.tolist()) == (ids.tolist() if ranked else None)
-    assert joined.errors == scored.errors
-
-
-def test_ranked_and_other_scores_are_never_joined() -> None:
-    rows = np.zeros((1, 2), np.int32)
-    ranked = ScoredSequences(rows, rows.astype(np.float32), {})
-    with pytest.raises(ValueError, match="some are not"):
-        concatenate_scores([ranked, ranked._replace(label_ids=None)])
 
 
 def test_split_scores_refuses_rows_that_do_not_add_up() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend, arrays
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
-from labelstream.workers.engine.inference.batching import PaddedBatch
+from labelstream.workers.engine.inference.batch_plan import PaddedBatch
 
 _PAIR_TYPES = 2  # a pair's, of a model that has no table of them
 _TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32

@@ -18,15 +18,7 @@ class Unconvertible(Exception):
 def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> bool:
     """Whether OpenVINO is to be tried for `source`. Raises ModelError where it is asked for and cannot be."""
     backend, quantize = options.backend, options.quantize
-    if backend not in ("auto", "torch", "openvino"):
-        raise ModelError(f"{source}: backend {backend!r} is unknown; use auto, torch or openvino")
-    if quantize not in (None, "int8"):
-        raise ModelError(f"{source}: quantize {quantize!r} is unknown; use int8, or remove it")
     if backend == "torch":
-        if quantize:
-            raise ModelError(
-                f"{source}: quantize {quantize} is OpenVINO's; set backend to auto or openvino, or remove quantize"
-            )
         return False
     asked = f"quantize {quantize}" if quantize else "backend openvino" if backend == "openvino" else None
     if device.type != "cpu":

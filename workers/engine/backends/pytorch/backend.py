@@ -16,7 +16,7 @@ from labelstream.workers.engine.backends.pytorch.pinned_copy import size_of, sta
 from labelstream.workers.engine.backends.pytorch.unpadded import UnpaddedFamily, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
 from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.batch_plan import PaddedBatch, UnpaddedBatch
 
 
 class TorchBackend:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelstream.workers.engine.inference.batching import Arrays
+from labelstream.workers.engine.inference.batch_plan import Arrays
 
 _BUFFERS = 16  # pinned ones in turn: so many batches may be on their way
 _MIN_VALUES = 65_536

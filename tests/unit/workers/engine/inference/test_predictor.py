@@ -1,7 +1,6 @@
 """Batches, order, and who is to blame when the model raises: tested on backends that fail on purpose."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -9,67 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers.processors import TemplateProcessing
 
-from labelstream.workers.classifier import Fault, RecordError, Request
-from labelstream.workers.engine.description import Activation, ModelDescription, ZeroShot
-from labelstream.workers.engine.inference.backend import done_already
-from labelstream.workers.engine.inference.batching import PaddedBatch
+from labelstream.workers.classifier import Fault, RecordError
+from labelstream.workers.engine.inference.batch_plan import PaddedBatch
 from labelstream.workers.engine.inference.predictor import Predictor
 from labelstream.workers.engine.ragged import RaggedSequences
-from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
-from labelstream.workers.errors import InferenceError, ModelError
-from tests.support.models import make_tokenizer
-
-POISON, NAN, VOCAB = 390, 391, 400
-DESCRIPTION = ModelDescription(
-    "m",
-    "r",
-    "text-classification",
-    tuple("abcde"),
-    Activation.NONE,
-    64,
-    5,
-    make_tokenizer("bert").backend_tokenizer.to_str(),
-)
-
-
-class FakeBackend:
-    """Logits are [first id, second id or -1, length, 0, 0]; `fails` decides per batch. Remembers shapes."""
-
-    device_type = "cpu"
-    dtype = torch.float32
-    pad_id = 0
-    vocab_size = VOCAB
-    type_vocab_size: int | None = 2
-
-    def __init__(self, fails: Callable[[PaddedBatch], Exception | None] = lambda batch: None) -> None:
-        self.fails, self.shapes, self.freed = fails, [], 0
-
-    def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        self.shapes.append(batch.ids.shape)
-        if (error := self.fails(batch)) is not None:
-            raise error
-        logits = torch.zeros(len(batch.ids), 5)
-        logits[:, 0] = torch.from_numpy(batch.ids[:, 0]).float()
-        logits[:, 2] = torch.from_numpy(batch.lengths).float()
-        logits[torch.from_numpy((batch.ids == NAN).any(1))] = float("nan")
-        return logits
-
-    def mark(self) -> Callable[[], None]:
-        return done_already
-
-    def memory(self) -> dict[str, int]:
-        return {}
-
-    def free_memory(self) -> None:
-        self.freed += 1
-
-
-def pack(rows: Iterable[list[int]]) -> RaggedSequences:
-    listed = list(rows)
-    ids = np.array([token for row in listed for token in row], np.int32)
-    return RaggedSequences(ids, np.array([len(row) for row in listed], np.int32))
+from labelstream.workers.errors import InferenceError
+from tests.support.fake_backend import DESCRIPTION, NAN, POISON, VOCAB, FakeBackend, Shifted, pack
 
 
 def failed(message: str, attempts: int = 1) -> RecordError:
@@ -251,100 +196,12 @@ def test_type_ids_outside_of_the_table_never_reach_the_device(size: int | None) 
         assert scored.scores[row, 0] == 200 + row
 
 
-@pytest.mark.parametrize(("size", "pairs"), [(1, False), (2, True), (None, True)])
-def test_the_first_texts_have_a_pair_where_the_model_takes_one(
-    size: int | None, pairs: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    given: list[int] = []
-
-    def look(batch: PaddedBatch) -> None:
-        given.append(0 if batch.type_ids is None else int(batch.type_ids.max()))
-
-    backend = FakeBackend(look)
-    backend.type_vocab_size = size
-    Predictor(DESCRIPTION, backend).warm_up()
-    assert max(given) == (1 if pairs else 0)
-    said = [record.levelname for record in caplog.records if "each message with a text_pair will be" in record.message]
-    assert said == ([] if pairs else ["WARNING"])
-    given.clear()
-    Predictor(replace(DESCRIPTION, task="feature-extraction", dimensions=5), backend).warm_up()
-    assert max(given) == 0
-
-
-@pytest.mark.parametrize("kind", [2, 255, 256, 70_000])
-def test_a_pairs_type_ids_may_be_of_any_size(kind: int, caplog: pytest.LogCaptureFixture) -> None:
-    typed = make_tokenizer("bert").backend_tokenizer
-    specials = [(name, typed.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    typed.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", pair=f"[CLS] $A [SEP] $B:{kind} [SEP]:{kind}", special_tokens=specials
-    )
-    description = replace(DESCRIPTION, tokenizer_json=typed.to_str())
-    backend = FakeBackend(
-        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < 2 else AssertionError()
-    )
-    predictor = Predictor(description, backend)
-    predictor.warm_up()
-    assert "each message with a text_pair will be" in caplog.text
-    packed, _ = TextTokenizer(description).encode([Request("good"), Request("good", text_pair="bad")])
-    scored = predictor.predict(packed, 1)
-    assert list(scored.errors) == [1]
-    assert "type_vocab_size in config.json is 2" in scored.errors[1].message
-
-
-def test_predictor_refuses_model_that_takes_no_text() -> None:
-    backend = FakeBackend()
-    backend.type_vocab_size = 1
-    zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))
-    with pytest.raises(ModelError, match=r"type_vocab_size in config.json is 1\); save the tokenizer"):
-        Predictor(zero_shot, backend)
-    backend.type_vocab_size = 2
-    Predictor(zero_shot, backend)
-    ones = make_tokenizer("bert").backend_tokenizer
-    ones.post_processor = TemplateProcessing(single="[CLS]:2 $A:0", pair="[CLS] $A $B", special_tokens=[("[CLS]", 2)])
-    with pytest.raises(ModelError, match="save the tokenizer"):
-        Predictor(replace(DESCRIPTION, tokenizer_json=ones.to_str()), backend)
-
-
 def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:
     for packed in (RaggedSequences(np.zeros(3, np.int32), np.array([2], np.int32)), pack([[1], []])):
         with pytest.raises(InferenceError, match="do not fill"):
             Predictor(DESCRIPTION, FakeBackend()).predict(packed, 1)
 
 
-class Shifted(FakeBackend):
-    """Gives one row too many."""
-
-    def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        return torch.cat([super().logits(batch), torch.zeros(1, 5)])
-
-
-class Swayed(FakeBackend):
-    """Answers by the batch's width, as a model does whose padding is not masked."""
-
-    def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        return super().logits(batch) + batch.ids.shape[1]
-
-
 def test_a_shifted_answer_is_never_taken() -> None:
     with pytest.raises(InferenceError, match="shape"):
         Predictor(DESCRIPTION, Shifted()).predict(pack([[1], [2]]), 1)
-
-
-@pytest.mark.parametrize(
-    ("backend", "message"),
-    [
-        (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
-        (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
-        (Swayed(), "answers differently when a text is padded"),
-    ],
-)
-def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        Predictor(DESCRIPTION, backend).warm_up()
-
-
-def test_warming_up_runs_the_longest_sequence_and_a_full_batch() -> None:
-    backend = FakeBackend()
-    Predictor(DESCRIPTION, backend, 512).warm_up()
-    assert max(width for _, width in backend.shapes) == 64
-    assert max(count * width for count, width in backend.shapes) > 256

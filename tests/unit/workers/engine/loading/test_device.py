@@ -75,8 +75,6 @@ def test_what_int8_leaves_is_float32_without_a_trial(cpu: Callable[[bool, float 
     cpu(True, None)
     assert device.dtype_for("m", "auto", CPU, quantized=True) is torch.float32
     assert device.dtype_for("m", "bfloat16", CPU, quantized=True) is torch.bfloat16  # and is not used
-    with pytest.raises(ModelError, match="dtype 'int4' is unknown"):
-        device.dtype_for("m", "int4", CPU, quantized=True)
 
 
 def test_the_reason_is_told_without_a_log(

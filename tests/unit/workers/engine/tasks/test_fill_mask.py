@@ -92,7 +92,7 @@ def test_each_request_gets_its_own_top_k_and_refusal(bert: Engine) -> None:
 
 
 def test_the_head_is_asked_for_the_masks_alone(bert: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: Any = bert._predictor._backend
+    read: Any = bert._predictor.backend
     shapes: list[tuple[int, ...]] = []
     head = read._read._model.cls
     hook = head.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape)))

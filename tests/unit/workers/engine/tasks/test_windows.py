@@ -116,7 +116,7 @@ def test_windows_of_many_messages_share_the_batches(model_folder: Folders) -> No
     with Engine.load(
         str(model_folder("bert")), long_text="windows", stride=10, max_batch_tokens=64 * 64, **PLAIN
     ) as engine:
-        backend: Any = engine._predictor._backend
+        backend: Any = engine._predictor.backend
         batches: list[int] = []
         logits = backend.logits
         backend.logits = lambda batch: batches.append(len(batch.ids)) or logits(batch)

@@ -19,7 +19,7 @@ from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference.batching import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.inference.batch_plan import PaddedBatch, UnpaddedBatch
 from tests.support.fill_mask import assert_same, masked
 from tests.support.models import FAMILIES, TEXTS, build
 from tests.support.parity import ODD_TEXTS, PAIRS, assert_equal, oracle

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelstream.workers.engine.inference.batching import pack, pad, plan, plan_packed
+from labelstream.workers.engine.inference.batch_plan import pack, pad, plan, plan_packed
 from labelstream.workers.engine.ragged import RaggedSequences
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)

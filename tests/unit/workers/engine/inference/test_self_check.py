@@ -1,0 +1,91 @@
+"""A few good texts before a model may answer others: what must be the same, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tokenizers.processors import TemplateProcessing
+
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.description import ZeroShot
+from labelstream.workers.engine.inference.batch_plan import PaddedBatch
+from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.inference.warmup import warm_up
+from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
+from labelstream.workers.errors import ModelError
+from tests.support.fake_backend import DESCRIPTION, FakeBackend, Shifted
+from tests.support.models import make_tokenizer
+
+
+@pytest.mark.parametrize(("size", "pairs"), [(1, False), (2, True), (None, True)])
+def test_the_first_texts_have_a_pair_where_the_model_takes_one(
+    size: int | None, pairs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: list[int] = []
+
+    def look(batch: PaddedBatch) -> None:
+        given.append(0 if batch.type_ids is None else int(batch.type_ids.max()))
+
+    backend = FakeBackend(look)
+    backend.type_vocab_size = size
+    warm_up(Predictor(DESCRIPTION, backend))
+    assert max(given) == (1 if pairs else 0)
+    said = [record.levelname for record in caplog.records if "each message with a text_pair will be" in record.message]
+    assert said == ([] if pairs else ["WARNING"])
+    given.clear()
+    warm_up(Predictor(replace(DESCRIPTION, task="feature-extraction", dimensions=5), backend))
+    assert max(given) == 0
+
+
+@pytest.mark.parametrize("kind", [2, 255, 256, 70_000])
+def test_a_pairs_type_ids_may_be_of_any_size(kind: int, caplog: pytest.LogCaptureFixture) -> None:
+    typed = make_tokenizer("bert").backend_tokenizer
+    specials = [(name, typed.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    typed.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair=f"[CLS] $A [SEP] $B:{kind} [SEP]:{kind}", special_tokens=specials
+    )
+    description = replace(DESCRIPTION, tokenizer_json=typed.to_str())
+    backend = FakeBackend(
+        lambda batch: None if batch.type_ids is None or batch.type_ids.max() < 2 else AssertionError()
+    )
+    predictor = Predictor(description, backend)
+    warm_up(predictor)
+    assert "each message with a text_pair will be" in caplog.text
+    packed, _ = TextTokenizer(description).encode([Request("good"), Request("good", text_pair="bad")])
+    scored = predictor.predict(packed, 1)
+    assert list(scored.errors) == [1]
+    assert "type_vocab_size in config.json is 2" in scored.errors[1].message
+
+
+def test_predictor_refuses_model_that_takes_no_text() -> None:
+    backend = FakeBackend()
+    backend.type_vocab_size = 1
+    zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))
+    with pytest.raises(ModelError, match=r"type_vocab_size in config.json is 1\); save the tokenizer"):
+        Predictor(zero_shot, backend)
+    backend.type_vocab_size = 2
+    Predictor(zero_shot, backend)
+    ones = make_tokenizer("bert").backend_tokenizer
+    ones.post_processor = TemplateProcessing(single="[CLS]:2 $A:0", pair="[CLS] $A $B", special_tokens=[("[CLS]", 2)])
+    with pytest.raises(ModelError, match="save the tokenizer"):
+        Predictor(replace(DESCRIPTION, tokenizer_json=ones.to_str()), backend)
+
+
+class Swayed(FakeBackend):
+    """Answers by the batch's width, as a model does whose padding is not masked."""
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        return super().logits(batch) + batch.ids.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
+        (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
+        (Swayed(), "answers differently when a text is padded"),
+    ],
+)
+def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        warm_up(Predictor(DESCRIPTION, backend))

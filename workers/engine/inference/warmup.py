@@ -1,0 +1,77 @@
+"""A model's first forwards, before there is traffic: whether its answers are right, and how fast it is."""
+
+import logging
+import time
+
+import numpy as np
+
+from labelstream.workers.engine.error_text import is_out_of_memory, one_line
+from labelstream.workers.engine.inference import self_check
+from labelstream.workers.engine.inference.batch_runner import Rows
+from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.ragged import RaggedSequences
+from labelstream.workers.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_SHORT_TOKENS = 32  # of a text such as there are many
+_MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Check the model's answers to a few texts, run a full batch, and record forwards where the backend can.
+
+    Raises ModelError when the model fails on good texts, answers differently beside a longer one, or cannot be
+    recorded.
+    """
+    source, first = predictor.description.source, predictor.first_rows
+    if first.no_pairs is not None:
+        logger.warning("%s: each message with a text_pair will be a dead letter: %s", source, first.no_pairs)
+    try:
+        _run_once(predictor)
+        if _record(predictor):
+            _run_once(predictor)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{source}: the model fails on its first texts: {one_line(error)}") from error
+
+
+def measure(predictor: Predictor) -> float:
+    """Tokens per second of one full forward of short texts: what this device can do, before it has had to.
+
+    Raises InferenceError as `Predictor.predict` does.
+    """
+    tokens = min(_SHORT_TOKENS, predictor.description.max_length)
+    count = max(1, predictor.max_batch_tokens // (tokens + 1))
+    packed = RaggedSequences(np.resize(predictor.good_row.ids, tokens * count), np.full(count, tokens, np.int32))
+    started = time.perf_counter()
+    predictor.predict(packed, 1)
+    return len(packed.ids) / (time.perf_counter() - started)
+
+
+def _run_once(predictor: Predictor) -> None:
+    rows, dtype = Rows(predictor.first_rows.packed), predictor.backend.dtype
+    self_check.check(predictor.description, predictor.runner, rows, dtype, predictor.max_batch_tokens)
+    measure(predictor)
+
+
+def _record(predictor: Predictor) -> bool:
+    packing, source = predictor.runner.packing, predictor.description.source
+    if packing is None or predictor.description.outputs > _MAX_RECORDED_OUTPUTS:
+        return False
+    started = time.perf_counter()
+    try:
+        recorded = packing.record(predictor.max_batch_tokens)
+    except Exception as error:
+        fix = (
+            "lower max_batch_tokens, or leave the model more of the GPU's memory"
+            if is_out_of_memory(error)
+            else "check that torch and the driver are versions that this was tested with, or set device: cpu"
+        )
+        raise ModelError(
+            f"{source}: its forwards cannot be recorded as CUDA graphs: {one_line(error)}; {fix}"
+        ) from error
+    if recorded:
+        logger.info("%s: %d forwards recorded in %.1f s", source, recorded, time.perf_counter() - started)
+    return recorded > 0
