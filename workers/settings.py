@@ -56,6 +56,8 @@ class SecuritySettings(Section):
             raise ValueError(f"TLS files have no effect with protocol {self.protocol}: set protocol to SSL or SASL_SSL")
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("cert_file and key_file go together")
+        if (self.key_password or self.key_password_file) and not self.key_file:
+            raise ValueError("key_password_file opens key_file: name that, or remove the password")
         return self
 
 

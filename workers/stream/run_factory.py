@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
-from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
+from labelstream.workers.stream.broker.connection import cause_of, connected_config, never_log_messages
 from labelstream.workers.stream.broker.topic_check import check_topics
 from labelstream.workers.stream.consumer.client import make_consumer
 from labelstream.workers.stream.consumer.source import RecordSource
@@ -100,7 +100,7 @@ class RunFactory:
                 stack.callback(producer.close, CLOSE_MS / 1000)
                 consumer = make_consumer(self._config, self._kafka, self._settings, self._group)
             except KafkaError as error:
-                raise StreamError(f"no connection to Kafka ({type(error).__name__}: {error})") from error
+                raise StreamError(f"no connection to Kafka: {cause_of(self._kafka, error)}") from error
             source = RecordSource(consumer, self._settings, self._stats, self._history, self._lives)
             stack.callback(source.close, CLOSE_MS)
             stack.push(source.partition_hold.on_exit)

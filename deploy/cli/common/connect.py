@@ -62,10 +62,11 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
 
 
 def connect(kafka: Any) -> Broker:
-    """Raises StartError when no broker answers."""
-    from labelstream.workers.stream.broker.connection import connected_config
+    """Raises StartError or ConfigError with the cause when no broker answers."""
+    from labelstream.workers.stream.broker.connection import config_for
+    from labelstream.workers.stream.broker.probe import reach
 
-    return Broker(kafka, connected_config(kafka))
+    return Broker(kafka, config_for(kafka, reach(kafka)))
 
 
 def require_topic(broker: Broker, topic: str, right: str) -> None:

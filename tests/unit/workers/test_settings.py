@@ -72,6 +72,7 @@ def test_wrong_pipelines_name_the_key(change: dict[str, Any], key: str, words: s
         ({"username": "u"}, "no effect with protocol PLAINTEXT"),
         ({"ca_file": "/x"}, "no effect with protocol PLAINTEXT"),
         ({"protocol": "SSL", "cert_file": "/x"}, "go together"),
+        ({"protocol": "SSL", "key_password_file": "/x"}, "key_password_file opens key_file"),
         ({"password": "hunter2"}, "secrets do not belong in the config file"),
     ],
 )

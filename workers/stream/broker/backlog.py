@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
-from labelstream.workers.errors import StartError, StreamError
+from labelstream.workers.errors import LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
 from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, lag_of, starts_at_end
@@ -50,9 +50,9 @@ class BacklogProbe:
         try:
             if self._admin is None:
                 never_log_messages()
-                self._admin = KafkaAdminClient(**connected_config(self._settings.kafka))
+                self._admin = KafkaAdminClient(**connected_config(self._settings.kafka, patience_s=0))
             return self._read(self._admin)
-        except (KafkaError, StartError, OSError) as error:
+        except (KafkaError, LabelstreamError, OSError) as error:
             self.close()
             self._again_at = time.monotonic() + AGAIN_S
             raise StreamError(f"the backlog is not known ({type(error).__name__})") from error

@@ -1,34 +1,29 @@
 """What every kafka-python client is told, and its errors in words that a person can act on."""
 
 import logging
-import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient
-from kafka.errors import (
-    AuthorizationError,
-    KafkaError,
-    KafkaTimeoutError,
-    SaslAuthenticationFailedError,
-)
+from kafka.errors import AuthorizationError, KafkaError
 
-from labelstream.workers.config_file import secret_of
-from labelstream.workers.errors import StartError
+from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.broker.probe import CLIENT_ID, Cluster, Unreachable, reach
+from labelstream.workers.stream.broker.sasl import Password
+from labelstream.workers.stream.broker.tls import RenewedContext
 
-CLIENT_ID = "labelstream"
+logger = logging.getLogger(__name__)
 BOOTSTRAP_TIMEOUT_MS = 10_000
+PATIENCE_S, AGAIN_S = 10.0, 0.3  # with a broker that is just starting
 # librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
 IN_MEMORY_CLUSTER, IN_MEMORY_API = "mockCluster", (2, 3)
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every client needs. Holds secrets: never log it."""
+    """What every client needs. Secrets and certificates are read from their files at each connection."""
     security = kafka.security
-    password = secret_of(security.password, security.password_file, "kafka.security.password_file")
-    key_password = secret_of(security.key_password, security.key_password_file, "kafka.security.key_password_file")
     config: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
         "client_id": CLIENT_ID,
@@ -36,26 +31,41 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
         "request_timeout_ms": kafka.request_timeout_ms,
         "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
         "reconnect_backoff_max_ms": 1_000,  # the default of 30 s keeps a consumer away long after the broker is back
-        "ssl_cafile": _path(security.ca_file),
-        "ssl_certfile": _path(security.cert_file),
-        "ssl_keyfile": _path(security.key_file),
-        "ssl_password": key_password,
     }
+    if "SSL" in security.protocol:
+        config["ssl_context"] = RenewedContext(security)
     if security.sasl_mechanism:
         config |= {
             "sasl_mechanism": security.sasl_mechanism,
             "sasl_plain_username": security.username,
-            "sasl_plain_password": password,
+            "sasl_plain_password": Password(security),
         }
     return config
 
 
-def connected_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """`client_config`, fitted to the broker that answers. Raises `StartError` when none does."""
-    config = client_config(kafka)
-    with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config, api_version=IN_MEMORY_API)) as admin:
-        in_memory = str(admin.describe_cluster().get("cluster_id")).startswith(IN_MEMORY_CLUSTER)
-    return config | ({"api_version": IN_MEMORY_API} if in_memory else {})
+def connected_config(kafka: KafkaSettings, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    """`client_config`, fitted to the brokers that answer within `patience_s`.
+
+    Raises `StartError` or `ConfigError` with the cause when none does; logs what is not as it should be.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            cluster = reach(kafka)
+            break
+        except Unreachable as error:
+            if time.monotonic() > deadline:
+                raise StartError(str(error)) from None
+            time.sleep(AGAIN_S)
+    for finding in cluster.findings:
+        logger.log(min(finding.level, logging.ERROR), "%s", finding)
+    return config_for(kafka, cluster)
+
+
+def config_for(kafka: KafkaSettings, cluster: Cluster) -> dict[str, Any]:
+    """`client_config`, fitted to a cluster that was reached."""
+    in_memory = cluster.id.startswith(IN_MEMORY_CLUSTER)
+    return client_config(kafka) | ({"api_version": IN_MEMORY_API} if in_memory else {})
 
 
 def is_in_memory(config: dict[str, Any]) -> bool:
@@ -66,7 +76,6 @@ def is_in_memory(config: dict[str, Any]) -> bool:
 @contextmanager
 def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
     """Turn kafka-python's errors into `StartError`s that name the key and the fix."""
-    servers, protocol = kafka.bootstrap_servers, kafka.security.protocol
     try:
         yield
     except AuthorizationError as error:
@@ -74,35 +83,19 @@ def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
             f"kafka: permission denied ({type(error).__name__}, {_who(kafka)}); grant the rights that "
             "docs/how-to/secure.md lists"
         ) from None
-    except (KafkaTimeoutError, SaslAuthenticationFailedError) as error:
-        if not _listens(servers):
-            raise StartError(f"kafka.bootstrap_servers: no broker answers at {servers}; is it running?") from None
-        # kafka-python retries a refused login until its time is up, and tells the cause to its log alone.
-        if protocol.startswith("SASL"):
-            raise StartError(
-                f"kafka.security: the broker at {servers} refuses the login; check username, password, "
-                f"sasl_mechanism, and protocol ({protocol})"
-            ) from None
-        raise StartError(
-            f"kafka.bootstrap_servers: what listens at {servers} does not answer as Kafka over "
-            f"{protocol} ({error}); check kafka.security.protocol"
-        ) from None
     except KafkaError as error:
-        raise StartError(f"kafka.bootstrap_servers: {servers}: {type(error).__name__}: {error}") from None
-    except (OSError, ValueError) as error:  # TLS files, names that do not resolve
+        raise StartError(cause_of(kafka, error)) from None
+    except (OSError, ValueError) as error:
         raise StartError(f"kafka: {type(error).__name__}: {error}") from None
 
 
-def _listens(servers: str) -> bool:
-    """Does anything take a TCP connection at one of the addresses?"""
-    for server in servers.split(","):
-        host, _, port = server.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-        except OSError:
-            continue
-        return True
-    return False
+def cause_of(kafka: KafkaSettings, error: KafkaError) -> str:
+    """Why kafka-python came to `error`, which often is nothing but a time that was up. Found by trying again."""
+    try:
+        reach(kafka)
+    except (StartError, ConfigError) as cause:
+        return str(cause)
+    return f"kafka.bootstrap_servers: {kafka.bootstrap_servers}: {type(error).__name__}: {error}"
 
 
 def never_log_messages() -> None:
@@ -114,7 +107,3 @@ def never_log_messages() -> None:
 
 def _who(kafka: KafkaSettings) -> str:
     return f"user {kafka.security.username}" if kafka.security.username else "no user is set"
-
-
-def _path(path: object) -> str | None:
-    return None if path is None else str(path)

@@ -8,8 +8,8 @@ from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessI
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CoordinatorNotAvailableError, GroupAuthorizationFailedError, KafkaError
 
-from labelstream.workers.stream.broker.connection import CLIENT_ID
 from labelstream.workers.stream.broker.finding import Finding
+from labelstream.workers.stream.broker.probe import CLIENT_ID
 
 NOBODY = "labelstream-permission-probe"
 COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # the first group ever makes the broker create a topic
@@ -53,4 +53,4 @@ def _others(key: str, found: dict[str, Any]) -> list[Finding]:
     if not others:
         return []
     text = f"group {found['group_id']} is shared with {who}: what they get is not classified; set another group_id"
-    return [Finding(key, text, logging.WARNING)]
+    return [Finding(key, text, logging.ERROR)]

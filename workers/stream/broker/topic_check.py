@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import closing
-from logging import INFO, WARNING
+from logging import CRITICAL, ERROR, INFO
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -41,7 +41,7 @@ def check_topics(
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         check = TopicCheck(admin, name, pipeline, group)
     for finding in check.findings:
-        if finding.level == logging.ERROR:
+        if finding.level == CRITICAL:
             raise StartError(str(finding))
         logger.log(finding.level, "%s", finding)
     return check.limits()
@@ -99,7 +99,7 @@ class TopicCheck:
                 key, f"{text} max.message.bytes is assumed, cleanup.policy and retention.ms are not looked at", INFO
             )
 
-    def _add(self, key: str, text: str, level: int = logging.ERROR) -> None:
+    def _add(self, key: str, text: str, level: int = CRITICAL) -> None:
         self.findings.append(Finding(f"{self._key}.{key}", text, level))
 
     def _check_partitions(self) -> None:
@@ -110,7 +110,7 @@ class TopicCheck:
                 f"same needs as many partitions in {self._pipeline.output} ({written}) as in {self._pipeline.input} "
                 f"({read}); the stream waits for the missing ones when it comes to them; add partitions"
             )
-            self._add("output_partition", text, WARNING)
+            self._add("output_partition", text, ERROR)
         if 0 < read < self._pipeline.workers.max:
             text = (
                 f"{self._pipeline.workers.max}, but topic {self._pipeline.input} has only {read} partitions: the other "

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.workers.stream.broker import connection
 from tests.unit.deploy.cli.conftest import Run, fails
 
 WriteConfig = Callable[..., str]
@@ -35,20 +34,12 @@ def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str,
     fails(run("run", "-c", write_config(old, new)), 2, *parts)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits ten seconds for a broker in a unit test."""
-    monkeypatch.setattr(connection, "BOOTSTRAP_TIMEOUT_MS", 300)
-
-
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("arguments", [("tail", "topic"), ("produce", "topic")])
 def test_a_broker_that_is_down(run: Run, stdin: Callable[[bytes], None], arguments: tuple[str, ...]) -> None:
     stdin(b"text\n")
     fails(run(*arguments, "--bootstrap", "127.0.0.1:9"), 1, "no broker answers at 127.0.0.1:9")
 
 
-@pytest.mark.usefixtures("impatient")
 def test_check_lists_all_that_is_not_there(run: Run, write_config: WriteConfig) -> None:
     ended = run("check", "--connect", "-c", write_config())
     assert ended.code == 1

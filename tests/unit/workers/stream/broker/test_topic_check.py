@@ -51,26 +51,26 @@ def test_all_findings_come_in_the_order_of_the_config() -> None:
         joining=[GroupAuthorizationFailedError],
     )
     assert found_by(admin, review="unsure") == [
-        ("pipelines.p.input", logging.ERROR, "no permission to read topic in; grant READ on it"),
+        ("pipelines.p.input", logging.CRITICAL, "no permission to read topic in; grant READ on it"),
         (
             "pipelines.p.output",
-            logging.ERROR,
+            logging.CRITICAL,
             "topic out does not exist; create it, for example with kafka-topics.sh --create --topic out --partitions 6",
         ),
-        ("pipelines.p.dead_letter", logging.ERROR, "no permission to write topic dlq; grant WRITE on it"),
+        ("pipelines.p.dead_letter", logging.CRITICAL, "no permission to write topic dlq; grant WRITE on it"),
         (
             "pipelines.p.review",
-            logging.ERROR,
+            logging.CRITICAL,
             "no permission to see topic unsure; create it if it is missing, and grant WRITE on it",
         ),
-        ("pipelines.p.group_id", logging.ERROR, "no permission to read group g; grant READ on it"),
+        ("pipelines.p.group_id", logging.CRITICAL, "no permission to read group g; grant READ on it"),
     ]
 
 
 def test_too_few_partitions_keep_nothing_from_starting() -> None:
     admin = FakeAdmin({"in": {}, "out": {}, "dlq": {}}, partitions={"in": 3, "out": 2})
     [few, idle] = found_by(admin, output_partition="same", workers=4)
-    assert few[:2] == ("pipelines.p.output_partition", logging.WARNING)
+    assert few[:2] == ("pipelines.p.output_partition", logging.ERROR)
     assert few[2].startswith("same needs as many partitions in out (2) as in in (3); ")
     assert idle[:2] == ("pipelines.p.workers", logging.INFO)
     assert idle[2].startswith("4, but topic in has only 3 partitions")
@@ -88,7 +88,11 @@ def test_unreadable_settings_are_one_note_a_topic() -> None:
 @pytest.mark.parametrize(
     ("bytes_", "level", "said"),
     [
-        (1_999, logging.ERROR, "less than a dead letter's headers have; raise its max.message.bytes to 2000 at least"),
+        (
+            1_999,
+            logging.CRITICAL,
+            "less than a dead letter's headers have; raise its max.message.bytes to 2000 at least",
+        ),
         (2_000, logging.INFO, "the input topic 1048588: the values of larger dead letters would be left out"),
         (1_048_588, None, ""),
     ],

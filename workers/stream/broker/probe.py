@@ -1,0 +1,245 @@
+"""Reaching the brokers step by step, so that what fails has its cause: name, port, TLS, Kafka, login, other brokers.
+
+kafka-python itself retries until its time is up, and tells causes to its log alone.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from logging import WARNING
+from typing import Any, NamedTuple
+
+from kafka.errors import KafkaError
+from kafka.protocol.metadata import (
+    ApiVersionsRequest,  # pyright: ignore[reportAttributeAccessIssue]
+    MetadataRequest,  # pyright: ignore[reportAttributeAccessIssue]
+)
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
+
+from labelstream.workers.errors import LabelstreamError, StartError
+from labelstream.workers.settings import KafkaSettings, SecuritySettings
+from labelstream.workers.stream.broker.finding import Finding
+from labelstream.workers.stream.broker.sasl import MECHANISMS, Password
+from labelstream.workers.stream.broker.tls import make_context, tls_problem
+
+CLIENT_ID = "labelstream"
+SERVERS, SECURITY = "kafka.bootstrap_servers", "kafka.security"
+CONNECT_S, ANSWER_S = 3.0, 5.0
+UNSUPPORTED_MECHANISM = 33
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class Unreachable(StartError):
+    """Nobody answers there now: this may pass."""
+
+
+class Address(NamedTuple):
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Cluster(NamedTuple):
+    """What the brokers tell of themselves. `findings`: what a client gets along with, for now."""
+
+    id: str
+    findings: list[Finding]
+
+
+def reach(kafka: KafkaSettings) -> Cluster:
+    """Raises `StartError` or `ConfigError` with the cause where a client would get nowhere.
+
+    One bootstrap server is enough, and one of the brokers that it names.
+    """
+    servers = [_address(server) for server in kafka.bootstrap_servers.split(",")]
+    asked = _each(partial(_ask, kafka), servers)
+    answers = [answer for answer in asked.values() if not isinstance(answer, LabelstreamError)]
+    failed = {server: answer for server, answer in asked.items() if isinstance(answer, LabelstreamError)}
+    if not answers:
+        lasting = [error for error in failed.values() if not isinstance(error, Unreachable)]
+        raise (lasting or list(failed.values()))[0]
+    findings = [Finding.of(error, WARNING) for error in failed.values()]
+    if kafka.security.protocol == "SASL_PLAINTEXT" and kafka.security.sasl_mechanism == "PLAIN":
+        text = "SASL PLAIN without TLS sends the password in the clear; set SASL_SSL, or a SCRAM mechanism"
+        findings.append(Finding(f"{SECURITY}.protocol", text, WARNING))
+    cluster, brokers = answers[0]
+    others = _each(partial(_greet, kafka), brokers.keys() - set(servers))
+    lost = [_advertised(brokers[where], where, servers[0], error) for where, error in others.items() if error]
+    if lost and len(lost) == len(brokers):
+        raise StartError(str(lost[0]))
+    return Cluster(cluster, findings + lost)
+
+
+class _Conversation:
+    """Requests and answers over one connection, one after the other."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        options: dict[str, Any] = {"client_id": CLIENT_ID, "receive_message_max_bytes": MAX_ANSWER_BYTES}
+        self._protocol = KafkaProtocol(**options)
+
+    def ask(self, request: Any) -> Any:
+        """Raises OSError, or kafka's own errors when the answer is none of Kafka's."""
+        self._protocol.send_request(request)
+        self._sock.sendall(self._protocol.send_bytes())
+        while data := self._sock.recv(65_536):
+            for _, answer in self._protocol.receive_bytes(data):
+                return answer
+        raise ConnectionResetError("the connection was closed")
+
+
+def _ask(kafka: KafkaSettings, where: Address) -> tuple[str, dict[Address, int]]:
+    """The cluster's id, and the brokers that it advertises, with their ids."""
+    with closing(_connect(where)) as plain, closing(_secured(kafka, plain, where)) as sock:
+        conversation = _Conversation(sock)
+        _identify(kafka, conversation, where)
+        if kafka.security.sasl_mechanism:
+            _log_in(kafka.security, conversation, where)
+        try:
+            answer = conversation.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False, version=4))
+        except (OSError, KafkaError) as error:
+            if kafka.security.sasl_mechanism or isinstance(error, TimeoutError):
+                raise _no_kafka(kafka, where, error) from None
+            raise StartError(
+                f"{SECURITY}.protocol: the broker at {where} ends the connection of whoever has not logged in; set "
+                f"protocol to SASL_{kafka.security.protocol}, with sasl_mechanism, username and password_file"
+            ) from None
+        if not answer.brokers:
+            raise Unreachable(f"{SERVERS}: the broker at {where} knows of no broker yet, itself included; is it new?")
+        return answer.cluster_id or "", {Address(found.host, found.port): found.node_id for found in answer.brokers}
+
+
+def _greet(kafka: KafkaSettings, where: Address) -> None:
+    """As far as the login, which is the same everywhere."""
+    with closing(_connect(where)) as plain, closing(_secured(kafka, plain, where)) as sock:
+        _identify(kafka, _Conversation(sock), where)
+
+
+def _connect(where: Address) -> socket.socket:
+    try:
+        sock = socket.create_connection(where, CONNECT_S)
+    except socket.gaierror as error:
+        raise Unreachable(f"{SERVERS}: the name {where.host} does not resolve ({error.strerror})") from None
+    except OSError as error:
+        reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        raise Unreachable(f"{SERVERS}: no broker answers at {where} ({reason}); is it running?") from None
+    sock.settimeout(ANSWER_S)
+    return sock
+
+
+def _secured(kafka: KafkaSettings, sock: socket.socket, where: Address) -> socket.socket:
+    if "SSL" not in kafka.security.protocol:
+        return sock
+    context = make_context(kafka.security)
+    try:
+        return context.wrap_socket(sock, server_hostname=where.host.rstrip("."))
+    except OSError as error:
+        problem = tls_problem(error, kafka.security, str(where)) if isinstance(error, ssl.SSLError) else None
+        if problem is None and _speaks_plainly(where):
+            other = kafka.security.protocol.replace("SASL_SSL", "SASL_PLAINTEXT").replace("SSL", "PLAINTEXT")
+            problem = StartError(f"{SECURITY}.protocol: the broker at {where} speaks no TLS; is protocol {other}?")
+        raise problem or _no_kafka(kafka, where, error) from None
+
+
+def _identify(kafka: KafkaSettings, conversation: _Conversation, where: Address) -> None:
+    """Is it a broker? With TLS 1.3 this is also where it says what it thinks of our certificate."""
+    try:
+        conversation.ask(ApiVersionsRequest(version=0))
+    except ssl.SSLError as error:
+        raise tls_problem(error, kafka.security, str(where)) or _no_kafka(kafka, where, error) from None
+    except (OSError, KafkaError, ValueError) as error:
+        if "SSL" not in kafka.security.protocol and _speaks_tls(where):
+            other = "SASL_SSL" if kafka.security.protocol.startswith("SASL") else "SSL"
+            raise StartError(
+                f"{SECURITY}.protocol: what listens at {where} speaks TLS; set protocol to {other}"
+            ) from None
+        raise _no_kafka(kafka, where, error) from None
+
+
+def _log_in(security: SecuritySettings, conversation: _Conversation, where: Address) -> None:
+    name = str(security.sasl_mechanism)
+    login = MECHANISMS[name](
+        sasl_mechanism=name, sasl_plain_username=security.username, sasl_plain_password=Password(security).read()
+    )
+    try:
+        offer = conversation.ask(SaslHandshakeRequest(mechanism=name, version=1))
+        if offer.error_code == UNSUPPORTED_MECHANISM:
+            raise StartError(
+                f"{SECURITY}.sasl_mechanism: the broker at {where} does not offer {name}; it offers "
+                f"{', '.join(sorted(offer.mechanisms))}"
+            )
+        if offer.error_code:
+            plain = security.protocol.removeprefix("SASL_")
+            raise StartError(f"{SECURITY}.protocol: the broker at {where} asks for no login; set protocol to {plain}")
+        while not login.is_done():
+            answer = conversation.ask(SaslAuthenticateRequest(login.auth_bytes(), version=0))
+            if answer.error_code:
+                raise ValueError(answer.error_message)
+            login.receive(answer.auth_bytes)
+    except (OSError, KafkaError, ValueError) as error:  # ValueError: also what the broker proves of itself is wrong
+        raise StartError(
+            f"{SECURITY}: the broker at {where} refuses the login of {security.username} by {name} ({error}); check "
+            "username and password_file, or the password in the environment"
+        ) from None
+
+
+def _speaks_plainly(where: Address) -> bool:
+    try:
+        with closing(_connect(where)) as sock:
+            _Conversation(sock).ask(ApiVersionsRequest(version=0))
+        return True
+    except (OSError, KafkaError, ValueError, StartError):
+        return False
+
+
+def _speaks_tls(where: Address) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent there
+    try:
+        with closing(_connect(where)) as sock, closing(context.wrap_socket(sock)):
+            return True
+    except (OSError, StartError):
+        return False
+
+
+def _no_kafka(kafka: KafkaSettings, where: Address, error: Exception) -> Unreachable:
+    reason = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    return Unreachable(
+        f"{SERVERS}: what listens at {where} does not answer as Kafka over {kafka.security.protocol} ({reason}); "
+        f"check the port, and {SECURITY}.protocol"
+    )
+
+
+def _advertised(broker: int, where: Address, asked: Address, error: LabelstreamError) -> Finding:
+    text = (
+        f"broker {broker} advertises {where} on the listener at {asked}, and that is of no use from here: "
+        f"{Finding.of(error).text}; set the broker's advertised.listeners to an address that its clients reach"
+    )
+    return Finding(SERVERS, text)
+
+
+def _address(server: str) -> Address:
+    host, _, port = server.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
+def _each(ask: Any, places: Iterable[Address]) -> dict[Address, Any]:
+    """What each of them gave, or which LabelstreamError it raised; all of them at once."""
+
+    def safely(where: Address) -> Any:
+        try:
+            return ask(where)
+        except LabelstreamError as error:
+            return error
+
+    listed = list(places)
+    if not listed:
+        return {}
+    with ThreadPoolExecutor(min(len(listed), 16)) as pool:
+        return dict(zip(listed, pool.map(safely, listed), strict=True))

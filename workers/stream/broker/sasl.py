@@ -1,0 +1,50 @@
+"""kafka-python's logins, with a password that is read anew for each of them."""
+
+from typing import Any
+
+from kafka.errors import KafkaConnectionError
+from kafka.net.sasl import register_sasl_mechanism
+from kafka.net.sasl.plain import SaslMechanismPlain
+from kafka.net.sasl.scram import SaslMechanismScram
+
+from labelstream.workers.config_file import secret_of
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import SecuritySettings
+
+
+class Password:
+    """In place of the text in a client's configuration. It has no text of its own that could be logged."""
+
+    def __init__(self, security: SecuritySettings) -> None:
+        self._security = security
+
+    def read(self) -> str:
+        """Raises `ConfigError` naming the key."""
+        password = secret_of(self._security.password, self._security.password_file, "kafka.security.password_file")
+        assert password is not None, "SecuritySettings has asked for one"
+        return password
+
+
+class Plain(SaslMechanismPlain):
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**_with_password(config))
+
+
+class Scram(SaslMechanismScram):
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**_with_password(config))
+
+
+def _with_password(config: dict[str, Any]) -> dict[str, Any]:
+    password = config.get("sasl_plain_password")
+    if not isinstance(password, Password):
+        return config
+    try:
+        return config | {"sasl_plain_password": password.read()}
+    except ConfigError as error:  # a file that is just being replaced is there later
+        raise KafkaConnectionError(str(error)) from error
+
+
+MECHANISMS: dict[str, type[Plain] | type[Scram]] = {"PLAIN": Plain, "SCRAM-SHA-256": Scram, "SCRAM-SHA-512": Scram}
+for name, mechanism in MECHANISMS.items():
+    register_sasl_mechanism(name, mechanism, overwrite=True)
