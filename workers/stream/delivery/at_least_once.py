@@ -48,7 +48,7 @@ class AtLeastOnce:
         if self._refused or self._window.room() == 0 or not self._sink.ready_for(batch):
             return False
         # A refusal breaks the producer, and with it what is not acknowledged.
-        return not (self._sink.goes_one_by_one(batch) and self._awaits_acks())
+        return not (self._sink.isolation.applies_to(batch) and self._awaits_acks())
 
     def produce(self, batch: MicroBatch) -> ProducedBatch:
         try:
@@ -92,7 +92,7 @@ class AtLeastOnce:
         self._window.done(sum(produced.size for produced in aborted))
         self._produced.clear()
         self._refused = False
-        self._sink.send_again(aborted)
+        self._sink.isolation.send_again(aborted)
         return [produced.batch for produced in aborted]
 
     def uncommitted_bytes(self) -> int:

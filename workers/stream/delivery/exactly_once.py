@@ -167,7 +167,7 @@ class ExactlyOnce:
         return self._abort()
 
     def _send_again(self) -> None:
-        self._sink.send_one_by_one(len(self._produced))
+        self._sink.isolation.isolate(len(self._produced))
         self._must_abort = True
 
     def _abort(self) -> list[MicroBatch]:

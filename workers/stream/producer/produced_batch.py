@@ -1,15 +1,19 @@
 """What one micro-batch sent, and what the broker said to it."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.classifier import Answered, Prediction
 from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
-from labelstream.workers.stream.stats import Tally
+from labelstream.workers.stream.stats import ABSTAINED, OTHER, Tally
 
+logger = logging.getLogger(__name__)
 TopicPartitionOffset = tuple[str, int, int]  # topic, partition and offset of an input record
 
 
@@ -31,7 +35,7 @@ class ProducedBatch:
         self.batch, self.rest = batch, rest
         self.size = 0
         self.tally = Tally()
-        self.first_dead: dict[tuple[int, str], int] = {}
+        self._first_dead: dict[tuple[int, str], int] = {}
         self.sent_at = time.monotonic()
         self.sent: list[Sent] = []
         self._acknowledged = 0
@@ -41,6 +45,33 @@ class ProducedBatch:
         """The acknowledgement of each item's record in `topic`, all of which have `size` bytes."""
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
+
+    def count_result(self, item: Item, answer: Answered) -> None:
+        """A result of the item goes out."""
+        self.tally.results[item.record.partition] += 1
+        self.tally.abstained += answer.abstained
+        if isinstance(answer, Prediction):
+            self.tally.labels[item.model, _label(item, answer)] += 1
+
+    def count_dead_letter(self, item: Item, reason: Reason) -> None:
+        """A dead letter of the item goes out."""
+        kind = item.record.partition, reason.value
+        self.tally.dead_letters[kind] += 1
+        self._first_dead.setdefault(kind, item.record.offset)
+
+    def log_dead_letters(self, pipeline: str, topic: str) -> None:
+        """A line for each reason and partition of the input `topic`."""
+        for (partition, reason), offset in self._first_dead.items():
+            logger.info(
+                "pipeline %s: %d dead letters (%s), the first of %s:%d:%d",
+                pipeline,
+                self.tally.dead_letters[partition, reason],
+                reason,
+                topic,
+                partition,
+                offset,
+                extra={"topic": topic, "partition": partition, "offset": offset, "reason": reason},
+            )
 
     def cut_short(self, refusal: RecordRefused) -> None:
         """Not all of it could be sent: an earlier record's refusal has broken the producer. `poll_acks` raises it."""
@@ -85,6 +116,14 @@ class DeadLetterRefused(StreamError):
         before = batch.items[: next(at for at, other in enumerate(batch.items) if other is item)]
         ends = {other.progress.partition: (other.progress, other.record.offset) for other in before}
         batch.last_offsets = list(ends.values())
+
+
+def _label(item: Item, answer: Prediction) -> str:
+    """The label to count. One that came with the message is the message's text, which shows nowhere."""
+    if answer.abstained:
+        return ABSTAINED
+    own = item.message is not None and item.message.candidate_labels is not None
+    return OTHER if own else answer.labels[0]
 
 
 def place_of(item: Item) -> TopicPartitionOffset:

@@ -1,29 +1,42 @@
-"""What need not be sent again after a refusal."""
+"""What a micro-batch sent: counted, acknowledged in order, and what of it need not be sent again after a refusal."""
 
-from types import SimpleNamespace
+from collections import Counter
 from typing import Any
 
-from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, KafkaTimeoutError, ProducerFencedError
+import pytest
+from kafka.errors import KafkaError
 
-from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.stream.micro_batch import Item
-from labelstream.workers.stream.producer.produced_batch import ProducedBatch, acknowledged
-from labelstream.workers.stream.producer.send_errors import not_taken, stream_error
-from tests.support.pipeline_bench import Ack, record
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import TextMessage
+from labelstream.workers.classifier import Prediction
+from labelstream.workers.errors import RecordRefused
+from labelstream.workers.stream.consumer.assignment import PartitionProgress
+from labelstream.workers.stream.micro_batch import Item, MicroBatch
+from labelstream.workers.stream.producer.produced_batch import DeadLetterRefused, ProducedBatch, acknowledged
+from labelstream.workers.stream.stats import ABSTAINED, OTHER
+from tests.support.pipeline_bench import A, Ack, record
 
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 
 
+def item(offset: int) -> Item:
+    return Item(record(offset, b"{}"), PartitionProgress(A), model="m")
+
+
+def micro_batch() -> MicroBatch:
+    return MicroBatch([], [], [], Counter(), 0.0)
+
+
 def produced(*sent: tuple[int, bytes | None, bool]) -> ProducedBatch:
     """Offset, key, and whether the broker has it."""
-    made, progress = ProducedBatch(SimpleNamespace(items=[])), SimpleNamespace()  # type: ignore[arg-type]
+    made = ProducedBatch(micro_batch())
     for offset, key, taken in sent:
         ack: Any = Ack()
         if taken:
             ack.success(None)
         else:
             ack.failure(NEIGHBOUR)
-        made.expect("out", [Item(record(offset, b"{}", key), progress)], [ack], 100)  # type: ignore[arg-type]
+        made.expect("out", [Item(record(offset, b"{}", key), PartitionProgress(A))], [ack], 100)
     return made
 
 
@@ -39,12 +52,65 @@ def test_records_behind_refused_one_of_same_key_are_resent() -> None:
     assert offsets() == []
 
 
-def test_whose_fault_a_refusal_is() -> None:
-    broken = KafkaError("the producer is in an error state", InvalidRecordError("no key"))
-    for error in (NEIGHBOUR, broken, InvalidRecordError("no"), InvalidTimestampError("no")):
-        assert type(stream_error("it", error)) is RecordRefused
-    for error in (KafkaError("else"), KafkaTimeoutError("late"), None):
-        assert type(stream_error("it", error)) is StreamError
-    assert type(stream_error("it", ProducerFencedError())) is Fenced
-    message = not_taken("out", InvalidRecordError("schema"), 5, "m").message
-    assert message == "topic out does not take the result: [Error 87] InvalidRecordError: schema"
+def test_batch_is_acknowledged_with_its_last_record() -> None:
+    made, acks = ProducedBatch(micro_batch()), [Ack(), Ack()]
+    made.expect("out", [item(0), item(1)], acks, 100)  # type: ignore[arg-type]
+    assert (made.size, made.unacknowledged_topic(), made.poll_acks()) == (100, "out", False)
+    woken: list[str] = []
+    made.on_last_ack(lambda: woken.append("now"))
+    acks[1].success(None)
+    assert (woken, made.poll_acks()) == (["now"], False)
+    acks[0].success(None)
+    assert made.poll_acks()
+    assert made.unacknowledged_topic() is None
+
+
+def test_batch_without_records_is_acknowledged_at_once() -> None:
+    made, woken = ProducedBatch(micro_batch()), list[str]()
+    made.on_last_ack(lambda: woken.append("now"))
+    assert made.poll_acks()
+    assert woken == ["now"]
+
+
+def test_refused_record_raises_when_acks_are_polled() -> None:
+    with pytest.raises(RecordRefused):
+        produced((0, b"a", True), (1, b"a", False)).poll_acks()
+
+
+def test_batch_that_was_cut_short_raises_behind_its_acks() -> None:
+    made, refusal = produced((0, b"a", True)), RecordRefused("the producer is broken")
+    made.cut_short(refusal)
+    with pytest.raises(RecordRefused, match="the producer is broken"):
+        made.poll_acks()
+
+
+def test_results_are_counted_by_partition_and_label() -> None:
+    made = ProducedBatch(micro_batch())
+    own = TextMessage.model_validate({"text": "t", "candidate_labels": ["secret", "other"]})
+    made.count_result(item(0), Prediction(("A",), (1.0,), 3, False, "r"))
+    made.count_result(item(1), Prediction(("A",), (0.2,), 3, False, "r", accepted=()))
+    made.count_result(item(2)._replace(message=own), Prediction(("secret",), (1.0,), 3, False, "r"))
+    assert (made.tally.results, made.tally.abstained) == ({0: 3}, 1)
+    assert made.tally.labels == {("m", "A"): 1, ("m", ABSTAINED): 1, ("m", OTHER): 1}
+
+
+def test_dead_letters_are_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    made = ProducedBatch(micro_batch())
+    for offset, reason in ((4, Reason.INVALID_JSON), (5, Reason.TOO_LARGE), (6, Reason.INVALID_JSON)):
+        made.count_dead_letter(item(offset), reason)
+    with caplog.at_level("INFO"):
+        made.log_dead_letters("p", "in")
+    assert [line.getMessage() for line in caplog.records] == [
+        "pipeline p: 2 dead letters (invalid_json), the first of in:0:4",
+        "pipeline p: 1 dead letters (too_large), the first of in:0:5",
+    ]
+    assert made.tally.dead_letters == {(0, "invalid_json"): 2, (0, "too_large"): 1}
+
+
+def test_refused_dead_letter_commits_what_stands_before_it() -> None:
+    progress = PartitionProgress(A)
+    items = [Item(record(offset, b"{}"), progress, model="m") for offset in (3, 4, 5)]
+    made = ProducedBatch(MicroBatch(items, [], [(progress, 5)], Counter(), 0.0))
+    error = DeadLetterRefused("in no form", made, items[2])
+    assert error.produced.batch.last_offsets == [(progress, 4)]
+    assert DeadLetterRefused("in no form", made, items[0]).produced.batch.last_offsets == []

@@ -1,13 +1,14 @@
-"""What the topics take that are written to, as far as is known, and what a record has to be for them."""
+"""What the topics take that are written to, as far as is known, and what a result has to be for them."""
 
 import logging
 import time
+from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
-from labelstream.workers.stream.codec.encode import ProducerRecord, encode_dead_letter, made_key, too_large
+from labelstream.workers.stream.codec.encode import ProducerRecord, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import window_told_by
 from labelstream.workers.stream.micro_batch import Item
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 MAX_REFUSALS = 10_000  # that are kept
 
 
-class Acceptance:
+class TopicRules:
     """Begins with the topics' settings, where they could be read, and learns from each refusal. Used by one thread."""
 
     def __init__(self, name: str, settings: PipelineSettings, limits: TopicLimits) -> None:
@@ -39,6 +40,14 @@ class Acceptance:
             if len(self._refusals) > MAX_REFUSALS:
                 del self._refusals[next(iter(self._refusals))]
 
+    def refusals(self, topic: str, item: Item) -> Sequence[KafkaError]:
+        """What `topic` said to records made of `item`, but for their keys and timestamps."""
+        return self._refusals.get((topic, place_of(item)), ())
+
+    def keyed(self, topic: str) -> bool:
+        """Does it take no record without a key?"""
+        return topic in self._keyed
+
     def obstacle(self, item: Item, result: ProducerRecord, review: str | None) -> Rejection | None:
         """Why the result cannot go out: its size, its key, or what the broker said. `review`: if it goes there."""
         output, bytes_ = self._settings.output, len(result.value or b"")
@@ -47,7 +56,7 @@ class Acceptance:
         if result.key is None and output in self._keyed:
             return keyless(output, item.model)
         for topic in (output, review) if self._refusals else ():
-            if topic is not None and (errors := self._refusals.get((topic, place_of(item)))):
+            if topic is not None and (errors := self.refusals(topic, item)):
                 return not_taken(topic, errors[-1], bytes_, item.model)
         return None
 
@@ -62,22 +71,3 @@ class Acceptance:
         """With a key of ours where the topic takes none without."""
         key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
         return self.in_time(result)._replace(key=key, partition=None)
-
-    def dead_letter(self, item: Item, rejection: Rejection) -> ProducerRecord | None:
-        """Whole at first, then without all that can be left out; None when the topic took neither."""
-        topic = self._settings.dead_letter
-        refusals = len(self._refusals.get((topic, place_of(item)), ()))
-        if refusals > 1:
-            return None
-        max_bytes = 0 if refusals else self._limits.dead_letter
-        return encode_dead_letter(item.record, rejection, max_bytes, keyed=topic in self._keyed)
-
-    def why_no_dead_letter(self, item: Item) -> str:
-        """For a person; after `dead_letter` gave None."""
-        topic, record = self._settings.dead_letter, item.record
-        error = self._refusals[topic, place_of(item)][-1]
-        return (
-            f"pipelines.{self._name}.dead_letter: topic {topic} takes the dead letter of {record.topic}:"
-            f"{record.partition}:{record.offset} in no form ({type(error).__name__}: {error}); raise its "
-            "max.message.bytes, or take away what else of its settings refuses it"
-        )
