@@ -6,6 +6,7 @@ the help must be there at once.
 """
 
 import importlib.metadata
+import io
 import logging
 import sys
 import traceback
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from labelstream.deploy.cli.application.check import check
+from labelstream.deploy.cli.application.doctor import doctor
 from labelstream.deploy.cli.application.replay import replay
 from labelstream.deploy.cli.application.resume_skip import resume, skip
 from labelstream.deploy.cli.application.run import run
@@ -46,6 +48,7 @@ for command, panel in (
     (classify, "Try it"),
     (broker, "Try it"),
     (check, "Run it"),
+    (doctor, "Run it"),
     (fetch, "Run it"),
     (simulate, "Run it"),
     (run, "Run it"),
@@ -82,6 +85,7 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run one command (that of the process by default) and end with SystemExit, whatever happens."""
     VERBOSITY.on = False
+    _print_anything()
     forbid_core_dumps()
     try:
         app(args=arguments)
@@ -92,6 +96,13 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         hint = "" if VERBOSITY.on else " (a bug; `labelstream -v ...` shows where)"
         _fail(f"{type(error).__name__}: {one_line(error)}{hint}", 1)
+
+
+def _print_anything() -> None:
+    """What the terminal's encoding lacks comes as an escape, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(text: str, code: int) -> None:

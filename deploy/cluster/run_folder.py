@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -38,25 +39,44 @@ def places() -> list[Path]:
     return [place for place in dict.fromkeys(wanted) if len(os.fsencode(place)) <= MAX_PLACE_BYTES]
 
 
+def unfit(place: Path, needed_bytes: int = MIN_FREE_BYTES) -> str | None:
+    """Why no folder with so much in it can be made in `place`; None: it can."""
+    try:
+        found = os.statvfs(place)
+    except OSError as error:
+        return error.strerror
+    free = found.f_bavail * found.f_frsize
+    if found.f_flag & os.ST_RDONLY:
+        return "read-only"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "not writable"
+    return f"{free >> 20} MiB free" if free < needed_bytes else None
+
+
 def make_run_folder() -> Path:
     """A new folder with a token in it. Raises StartError, which tells of each place why it will not do."""
-    refused = []
+    refused = {}
     for place in places():
+        reason = unfit(place)
         try:
-            return _make(place)
+            if reason is None:
+                return _make(place)
         except OSError as error:
-            refused.append(f"{place} ({error.strerror})")
-    raise StartError(
-        f"no place for Ray's files and sockets: {', '.join(refused)}; make {MIN_FREE_BYTES >> 20} MiB free there, or "
-        f"name another folder in TMPDIR, of at most {MAX_PLACE_BYTES} characters"
+            reason = error.strerror
+        refused[place] = reason
+    raise StartError(no_place(refused))
+
+
+def no_place(refused: Mapping[Path, str | None]) -> str:
+    """Each place with its reason, and what to do."""
+    tried = ", ".join(f"{place} ({why})" for place, why in refused.items())
+    return (
+        f"no place for Ray's files and sockets: {tried}: make {MIN_FREE_BYTES >> 20} MiB free in one, or name "
+        f"another in TMPDIR, of at most {MAX_PLACE_BYTES} characters"
     )
 
 
 def _make(place: Path) -> Path:
-    found = os.statvfs(place)
-    free = found.f_bavail * found.f_frsize
-    if free < MIN_FREE_BYTES:
-        raise OSError(0, f"{free >> 20} MiB free")
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     try:
         _write(folder / TOKEN, secrets.token_hex(32))

@@ -19,6 +19,7 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from labelstream.deploy.app import STOP_MARGIN_S, application
 from labelstream.deploy.cluster.join import check_installed, join
+from labelstream.deploy.cluster.machine import OBJECT_STORE_BYTES
 from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
 HANDLES_S = 5.0
-OBJECT_STORE_BYTES = 200_000_000  # it carries nothing but the models' descriptions
 
 
 @contextmanager

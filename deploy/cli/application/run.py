@@ -55,7 +55,7 @@ def run(
     settings = load_config(config)
     if address is not None:
         use_address(address)
-    folder = run_in_new_session() if address is None else None
+    folder = run_in_new_session(settings) if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:

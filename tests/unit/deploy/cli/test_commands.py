@@ -15,6 +15,7 @@ from tests.unit.deploy.cli.conftest import Run
 COMMANDS = (
     "run",
     "check",
+    "doctor",
     "produce",
     "tail",
     "dlq",

@@ -1,5 +1,8 @@
 """What goes wrong ends with one line that names what to do, and with the right exit code; never with a traceback."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,3 +81,17 @@ def test_a_bug_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("labelstream.schemas.export.render", broken)
     fails(run("schema"), 1, "AssertionError: first second (a bug")
     assert "Traceback" in run("-v", "schema").err
+
+
+SAY = """
+import typer
+from labelstream.deploy.cli.main import app, main
+app.command("say")(lambda: typer.echo("\xc4 \u2026"))
+main(["say"])
+"""
+
+
+def test_what_the_encoding_lacks_comes_as_an_escape() -> None:
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run([sys.executable, "-c", SAY], env=environment, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, b"\xc4 \\u2026\n"), ended.stderr
