@@ -26,6 +26,7 @@ PROXIES = {
     for lower in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
     for name in (lower, lower.upper())
 }
+SECRET = "hf_of-one-run"
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 as_nobody = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
 
@@ -47,7 +48,7 @@ def run(broker: InMemoryBroker, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     config.write_text(yaml.safe_dump(tree))
     elsewhere = {"RAY_ADDRESS": "127.0.0.1:9", "LC_ALL": "C", "LANG": "C"}
-    running = RunningCommand("run", "-c", str(config), environment={**PROXIES, **elsewhere})
+    running = RunningCommand("run", "-c", str(config), environment={**PROXIES, **elsewhere, "HF_TOKEN": SECRET})
     running.until("everything runs", 300)
     yield running
     running.process.send_signal(signal.SIGTERM)
@@ -83,6 +84,16 @@ def test_every_port_of_grpc_asks_for_the_token(run: RunningCommand) -> None:
                 codes.add(error.code().name)  # type: ignore[attr-defined]
     assert "UNAUTHENTICATED" in codes
     assert "OK" not in codes
+
+
+def test_processes_of_ray_have_no_secret_in_their_environment(run: RunningCommand) -> None:
+    # All but the command itself and its child.
+    rays = {process: command for process, command in run.processes().items() if "labelstream.deploy.cli" not in command}
+    assert any("ServeReplica" in command for command in rays.values())
+    for process, command in rays.items():
+        assert SECRET.encode() not in Path(f"/proc/{process}/environ").read_bytes(), command
+    (folder,) = run.folders
+    assert (Path(folder) / "hf_token_path").stat().st_mode & 0o777 == 0o600
 
 
 @as_nobody

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cluster.run_folder import make_run_folder, noted_runs, use_address, use_run, use_run_folder
+from labelstream.deploy.cluster.secret_files import move_secrets_to_files
 from labelstream.workers.errors import ConfigError, StartError
 
 _PR_SET_PDEATHSIG = 1
@@ -52,6 +53,7 @@ def run_in_new_session(settings: Any = None) -> Path:
     if child == 0:
         os.setsid()
         use_run_folder(folder)
+        move_secrets_to_files(folder)
         for number in (signal.SIGINT, signal.SIGTERM):
             # Who wants to be stopped says so with `stops_on_signals`. Behind that we are ending anyhow, and must not
             # be cut off. No SIG_IGN: Ray's processes would inherit it.
