@@ -25,10 +25,12 @@ from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
 from labelstream.deploy.control.control_plane import COMMAND_S
+from labelstream.deploy.control.reports import Outcome, Status
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import Settings
+from labelstream.workers.stream.supervision.commands import Command
 
 logger = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
@@ -121,17 +123,17 @@ def address() -> str:
     return ray.get_runtime_context().gcs_address
 
 
-def status(timeout_s: float = 10.0) -> dict[str, Any]:
+def status(timeout_s: float = 10.0) -> Status:
     """What the control plane knows: see `ControlPlane.status`. Raises StartError where nothing answers."""
     return _ask_board("status", timeout_s)
 
 
-def command(pipeline: str, order: dict[str, Any]) -> dict[str, Any]:
+def command(pipeline: str, order: Command) -> Outcome:
     """What a pipeline's workers answer to an operator: see `ControlPlane.command`. Raises StartError like `status`."""
     return _ask_board("command", COMMAND_S + 10, pipeline, order)
 
 
-def _ask_board(method: str, timeout_s: float, *arguments: Any) -> dict[str, Any]:
+def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
     if not ray.is_initialized():  # Serve would start a Ray of its own to look into
         raise StartError("not connected to Ray")
     try:

@@ -7,8 +7,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
+from labelstream.deploy.control.reports import (
+    BacklogStatus,
+    ModelReport,
+    PlacedModelReport,
+    PlacedPipelineReport,
+    Reports,
+    ScalingStatus,
+)
 from labelstream.deploy.control.scaling.estimator import Estimate, Estimator
 from labelstream.deploy.control.scaling.limits import Bounds, ModelRules, PipelineRules, Rules
 from labelstream.deploy.control.scaling.policy import Decision, Policy
@@ -17,6 +25,7 @@ from labelstream.deploy.names import by_deployment, used_models
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
+from labelstream.workers.stream.report import WorkerReport
 
 logger = logging.getLogger(__name__)
 LOOK_S = 1.0
@@ -25,10 +34,11 @@ FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
 NOTHING = Decision({}, {}, {}, {})  # all stay as they are
 
-Reports = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # as of ControlPlane.status
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
-Fresh = Mapping[str, Mapping[str, Mapping[str, Any]]]
-Show = Callable[[Mapping[str, Any], Fresh, Fresh], None]
+Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
+Show = Callable[
+    [ScalingStatus, Mapping[str, Mapping[str, WorkerReport]], Mapping[str, Mapping[str, ModelReport]]], None
+]
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -82,10 +92,10 @@ class Autoscaler:
         decision = self._decision
         return by_deployment(decision.models, decision.pipelines)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ScalingStatus:
         """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
         seen, decision = self._seen, self._decision
-        backlog = {
+        backlog: dict[str, BacklogStatus] = {
             name: {
                 "lag": found.waiting,
                 "oldest_s": round(found.oldest_s, 1),
@@ -127,8 +137,8 @@ class Autoscaler:
                 reports = self._reports()
                 self._show(
                     self.status(),
-                    {name: _fresh(reports, "pipelines", name) for name in self._rules.pipelines},
-                    {name: _fresh(reports, "models", name) for name in self._rules.models},
+                    {name: _fresh(reports["pipelines"].get(name, {})) for name in self._rules.pipelines},
+                    {name: _fresh(reports["models"].get(name, {})) for name in self._rules.models},
                 )
             except Exception:  # a bug: the replicas stay as they are, which is what no news means
                 logger.exception("the autoscaler has failed")
@@ -144,37 +154,36 @@ class Autoscaler:
         known = self._backlog if self._backlog and now - self._backlog[0] < BACKLOG_KEPT_S else None
         pipelines = {}
         for name in self._rules.pipelines:
-            workers = _fresh(reports, "pipelines", name)
+            workers = _fresh(reports["pipelines"].get(name, {}))
             backlog = _backlog(known[1][name], workers) if known and name in known[1] else None
             pipelines[name] = PipelineReadings(
                 backlog,
                 {
-                    replica: WorkerCounts(stats.get("messages_in", 0), stats.get("cpu_s", 0.0), stats.get("tokens", {}))
+                    replica: WorkerCounts(stats["messages_in"], stats["cpu_s"], stats["tokens"])
                     for replica, stats in workers.items()
                 },
             )
         models = {
             name: {
                 replica: ReplicaCounts(
-                    stats.get("tokens", 0),
-                    stats.get("busy_s", 0.0),
-                    stats.get("batches", 0),
-                    stats.get("full_tokens", 0),
-                    stats.get("measured_tokens_per_s", 0.0),
+                    stats["tokens"],
+                    stats["busy_s"],
+                    stats["batches"],
+                    stats["full_tokens"],
+                    stats["measured_tokens_per_s"],
                 )
-                for replica, stats in _fresh(reports, "models", name).items()
+                for replica, stats in _fresh(reports["models"].get(name, {})).items()
             }
             for name in self._rules.models
         }
         return Readings(now, pipelines, models)
 
 
-def _fresh(reports: Reports, kind: str, name: str) -> dict[str, Mapping[str, Any]]:
-    found = reports.get(kind, {}).get(name, {})
-    return {replica: stats for replica, stats in found.items() if stats.get("age_s", 0.0) < FRESH_S}
+def _fresh(reports: Mapping[str, Placed]) -> dict[str, Placed]:
+    return {replica: stats for replica, stats in reports.items() if stats.get("age_s", 0.0) < FRESH_S}
 
 
-def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, Mapping[str, Any]]) -> dict[int, Backlog]:
+def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, WorkerReport]) -> dict[int, Backlog]:
     """What the brokers say, made finer by who holds the partition.
 
     The group's offset is behind by what is done but not committed, and by the records that end transactions, for good.
@@ -183,7 +192,7 @@ def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, Mapping[str, A
     backlog = {}
     for partition, (end, lag) in asked.items():
         for stats in workers.values():
-            if own := stats.get("partitions", {}).get(partition):
+            if own := stats["partitions"].get(partition):
                 lag = min(lag, own[0] + max(0, end - own[1]))
         backlog[partition] = Backlog(end, lag)
     return backlog

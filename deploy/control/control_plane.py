@@ -13,11 +13,21 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from labelstream.deploy.cluster import network
 from labelstream.deploy.control.autoscaler import Autoscaler
-from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S, Answers, Told
+from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S
+from labelstream.deploy.control.reports import (
+    Answers,
+    Kind,
+    Outcome,
+    PlacedModelReport,
+    PlacedPipelineReport,
+    Reports,
+    Status,
+    Told,
+)
 from labelstream.deploy.control.scaling.concurrency import MIN_CALLS, calls_per_worker
 from labelstream.deploy.names import BOARD
 from labelstream.deploy.observability import logs
@@ -25,6 +35,7 @@ from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import of_board
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
+from labelstream.workers.stream.supervision.commands import Command
 
 MAX_REPORTS_PER_S = 300  # each was measured to cost the control plane 1.3 ms of CPU
 FORGET_S = 60.0
@@ -32,11 +43,13 @@ MAX_NOTES = 1_000
 SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
 COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
 
+Report = PlacedPipelineReport | PlacedModelReport
+
 
 class _Order(NamedTuple):
     """A command under way. `until`: in the control plane's time."""
 
-    command: dict[str, Any]
+    command: Command
     until: float
     answers: Answers
 
@@ -61,7 +74,7 @@ class ControlPlane:
         network.set_up_replica()
         self._deployments = deployments
         self._clock = clock
-        self._latest: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
+        self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
         self._notes: dict[str, tuple[str, float]] = {}  # by replica: ticket, and since when
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
@@ -80,9 +93,7 @@ class ControlPlane:
             )
             self._autoscaler.start()
 
-    async def report(
-        self, kind: str, name: str, replica: str, stats: dict[str, Any], answers: Answers | None = None
-    ) -> Told:
+    async def report(self, kind: Kind, name: str, replica: str, stats: Report, answers: Answers | None = None) -> Told:
         """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config.
 
         `answers`: to earlier commands, by their ids. Returns among others the commands that this worker has not
@@ -115,11 +126,8 @@ class ControlPlane:
         self._counted_at, self._reporters = now, len(fresh)
         self._calls = calls_per_worker(self._models_of, replicas, workers)
 
-    async def command(self, pipeline: str, command: dict[str, Any], timeout_s: float = COMMAND_S) -> dict[str, Any]:
-        """Have `pipeline`'s workers obey `command`.
-
-        {"known": the pipelines, "workers": the replicas, "answers": of those that gave one within `timeout_s`}.
-        """
+    async def command(self, pipeline: str, command: Command, timeout_s: float = COMMAND_S) -> Outcome:
+        """Have `pipeline`'s workers obey `command`; those that do not answer within `timeout_s` have no answer."""
         known = sorted(self._deployments)
         if pipeline not in self._deployments:
             return {"known": known, "workers": [], "answers": {}}
@@ -141,26 +149,28 @@ class ControlPlane:
             if kind == "pipelines" and name == pipeline and now - at < SILENT_S
         }
 
-    async def status(self) -> dict[str, Any]:
-        """{"pipelines": {name: {replica: stats}}, "models": {...}}; `age_s` is how old a replica's numbers are.
-
-        And "scaling", as `Autoscaler.status` has it. A replica that has been silent for a minute is gone and forgotten.
-        """
+    async def status(self) -> Status:
+        """All reports, and what is decided. A replica that has been silent for a minute is gone and forgotten."""
         now = self._clock()
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
-        scaling = {} if self._autoscaler is None else {"scaling": self._autoscaler.status()}
-        return {**self._reports(), **scaling}
+        status: Status = {**self._reports()}
+        if self._autoscaler is not None:
+            status["scaling"] = self._autoscaler.status()
+        return status
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """Serve's hook: how many replicas each deployment is to have, on their way to its controller."""
         return {} if self._autoscaler is None else dict(self._autoscaler.targets())
 
-    def _reports(self) -> dict[str, Any]:
+    def _reports(self) -> Reports:
         now, latest = self._clock(), dict(self._latest)
-        reports: dict[str, Any] = {"pipelines": {name: {} for name in self._deployments}, "models": {}}
+        reports: dict[str, dict[str, dict[str, object]]] = {
+            "pipelines": {name: {} for name in self._deployments},
+            "models": {},
+        }
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
             reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
-        return reports
+        return cast("Reports", reports)  # by their kinds
 
     async def note(self, replica: str, ticket: str | None) -> None:
         """`replica` is about to run what `ticket` stands for; None: it has done so and lives."""

@@ -5,34 +5,29 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
 from ray import serve
 
+from labelstream.deploy.control.reports import Answers, Kind, ModelReport, Order, PipelineReport, Place, Told
 from labelstream.deploy.names import BOARD
 from labelstream.deploy.observability.metrics.export import Exporter
 from labelstream.deploy.observability.metrics.samples import Sample
 from labelstream.workers.errors import InferenceError
+from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
 
 logger = logging.getLogger(__name__)
 REPORT_S, MAX_REPORT_S = 1.0, 5.0
 NOTE_TIMEOUT_S = 10.0
-# By replica or by command: status and text, as in labelstream.workers.stream.supervision.commands
-Answers = dict[str, dict[str, str]]
-Samples = Callable[[str, Mapping[str, Any]], Iterable[Sample]]
-TakeCommand = Callable[[dict[str, Any], float], "Future[Any]"]
+Report = TypeVar("Report", PipelineReport, ModelReport)
+TakeCommand = Callable[[Command, float], "Future[CommandAnswer]"]
 
 
-class Told(NamedTuple):
-    """What the control plane answers to a report: `commands` to obey, each with its `id` and the seconds that it has
-    left, `timeout_s`; how many `calls` a worker keeps open; and in how many seconds it wants to hear again.
-    """
-
-    commands: list[dict[str, Any]]
-    calls: int
-    every_s: float
+def replica_id() -> str:
+    """Of this replica, by Serve."""
+    return serve.get_replica_context().replica_id.unique_id
 
 
 class Notes:
@@ -67,20 +62,20 @@ def _method(app: str, name: str) -> Any:
     return serve.get_deployment_handle(BOARD, app).options(method_name=name, _by_reference=False)
 
 
-class Reporter:
+class Reporter(Generic[Report]):
     """Sends `stats()` of the replica that makes it to the control plane, as often as that asks, from its own thread.
 
-    And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats,
-    with the replica's id as `replica`. Never raises and never keeps its owner waiting, whatever the control plane does.
+    And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats.
+    Never raises and never keeps its owner waiting, whatever the control plane does.
     `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
     answer, a tuple of status and text. `set_target_in_flight`: gets how many calls to keep open.
     """
 
     def __init__(
         self,
-        kind: str,
-        stats: Callable[[], dict[str, Any]],
-        samples: Samples,
+        kind: Kind,
+        stats: Callable[[], Report],
+        samples: Callable[[str, Report], Iterable[Sample]],
         interval_s: float = REPORT_S,
         take: TakeCommand | None = None,
         exporter: Exporter | None = None,
@@ -90,10 +85,10 @@ class Reporter:
         self._app, self._replica = context.app_name, context.replica_id.unique_id
         self._kind, self._name = kind, context.deployment.partition("-")[2]
         self._stats, self._interval_s = stats, interval_s
-        self._place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
+        self._place: Place = {"replica": self._replica, "node": socket.gethostname(), "pid": os.getpid()}
         self._samples, self._exporter = samples, exporter or Exporter()
         self._take, self._set_target_in_flight = take, set_target_in_flight
-        self._taken: dict[str, Future[Any]] = {}
+        self._taken: dict[str, Future[CommandAnswer]] = {}
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
@@ -106,10 +101,11 @@ class Reporter:
         while not self._stopped.wait(self._interval_s):
             response: Any = None
             try:
-                report = {**self._place, **self._stats()}
-                self._exporter.try_to_export(self._samples(self._name, report))
+                stats = self._stats()
+                self._exporter.try_to_export(self._samples(self._name, stats))
                 if handle is None:
                     handle = _method(self._app, "report")
+                report = {**self._place, **stats}
                 response = handle.remote(self._kind, self._name, self._replica, report, self._answers())
                 told: Told = response.result(timeout_s=10 * self._interval_s)
                 self._pass_on(told.commands)
@@ -122,12 +118,12 @@ class Reporter:
 
     def _answers(self) -> Answers:
         return {
-            order_id: {"status": answer.result()[0], "text": answer.result()[1]}
+            order_id: {"status": answer.result().status, "text": answer.result().text}
             for order_id, answer in self._taken.items()
             if answer.done()
         }
 
-    def _pass_on(self, commands: list[dict[str, Any]]) -> None:
+    def _pass_on(self, commands: list[Order]) -> None:
         """The control plane repeats a command until it has our answer, also one that we have taken."""
         if self._take is None:
             return

@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from labelstream.deploy.cluster import network
-from labelstream.deploy.control.reporter import Notes, Reporter
+from labelstream.deploy.control.reporter import Notes, Reporter, replica_id
+from labelstream.deploy.control.reports import BatcherCounts, ModelReport
 from labelstream.deploy.deployments.gpus import check_reserved
 from labelstream.deploy.deployments.usable_cores import usable_cores
 from labelstream.deploy.observability import telemetry
@@ -66,9 +67,9 @@ class ModelReplica:
             overlaps=self._predictor.overlaps,
             span=tracing.forward,
         )
-        self._speed = {"full_tokens": full_tokens, "measured_tokens_per_s": round(measured, 1)}
+        self._full_tokens, self._measured = full_tokens, round(measured, 1)
         self._stuck_s = max(STUCK_S, 2 * settings.call_timeout_s)
-        self._reporter = Reporter("models", self.stats, of_model)
+        self._reporter = Reporter("models", self.stats, lambda name, stats: of_model(name, stats, replica_id()))
         self._notes = Notes()
 
     @staticmethod
@@ -137,14 +138,15 @@ class ModelReplica:
         if revision != self._description.revision:
             raise ModelChanged(f"asked for revision {revision}, serving {self._description.revision}")
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> ModelReport:
         """Plain numbers since the start, for people and dashboards."""
         return {
             "source": self._description.source,
             "revision": self._description.revision,
             "max_batch_tokens": self._predictor.max_batch_tokens,
-            **self._speed,
-            **self._batcher.counts(),
+            "full_tokens": self._full_tokens,
+            "measured_tokens_per_s": self._measured,
+            **cast("BatcherCounts", self._batcher.counts()),
             # With what warming up has run, and what was run again after a failure.
             "run_tokens": self._predictor.tokens,
             "run_slots": self._predictor.slots,

@@ -11,12 +11,15 @@ from ray import serve
 
 from labelstream.deploy.cluster import network
 from labelstream.deploy.control.reporter import Reporter
+from labelstream.deploy.control.reports import PipelineReport
 from labelstream.deploy.model_client.serve_classifier import ServeClassifier
 from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_worker
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings import Settings
+from labelstream.workers.stream.report import WorkerReport
+from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
 
 
 class Worker(Protocol):
@@ -25,8 +28,8 @@ class Worker(Protocol):
     def start(self) -> None: ...
     def check(self) -> None: ...
     def stop(self, timeout_s: float | None = None) -> bool: ...
-    def stats(self) -> dict[str, Any]: ...
-    def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[Any]": ...
+    def stats(self) -> WorkerReport: ...
+    def command(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]": ...
     def set_target_in_flight(self, calls: int) -> None: ...
 
 
@@ -49,7 +52,7 @@ class StreamWorker:
         self._stopped = False
         self._drained = True
         self._worker: Worker | None = None
-        self._reporter: Reporter | None = None
+        self._reporter: Reporter[PipelineReport] | None = None
         self._classifiers: dict[str, ServeClassifier] = {}
         network.set_up_replica()
         settings = load_settings(config)
@@ -73,7 +76,7 @@ class StreamWorker:
         )
         _calm_collector()
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> PipelineReport:
         """Plain numbers since the start, for people and dashboards."""
         assert self._worker is not None
         tokens = {name: classifier.tokens for name, classifier in self._classifiers.items()}

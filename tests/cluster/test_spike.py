@@ -44,7 +44,7 @@ class Series:
 
     def _run(self) -> None:
         while not self._ended.wait(1.0):
-            status = runtime.status()
+            status: Any = runtime.status()
             scaling, backlog = status["scaling"], status["scaling"]["backlog"].get("p", {})
             self.rows.append(
                 {
@@ -80,7 +80,7 @@ def test_a_spike_is_followed_as_simulated(kafka: Broker, monkeypatch: pytest.Mon
     with cluster_of([MOST]) as cluster, running(cluster, settings):
         stream = Stream(kafka.bootstrap, topics, BASE)
         series = Series(stream)
-        wait_until(lambda: runtime.status()["scaling"]["targets"], 60, "a decision")
+        wait_until(lambda: bool(runtime.status().get("scaling", {}).get("targets")), 60, "a decision")
         time.sleep(BEFORE_S)
         stream.per_s = SPIKE
         time.sleep(SPIKE_S)

@@ -44,7 +44,8 @@ def corrupt(data: Path, topic: str, partition: int, offset: int) -> tuple[int, i
 
 
 def order(worker: PipelineWorker, **command: Any) -> CommandAnswer:
-    answer: Future[CommandAnswer] = worker.command(command, timeout_s=20)
+    told: Any = command
+    answer: Future[CommandAnswer] = worker.command(told, timeout_s=20)
     return answer.result(25)
 
 

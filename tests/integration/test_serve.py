@@ -33,10 +33,12 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, split
 from labelstream.workers.errors import InferenceError, ModelError
 from labelstream.workers.settings import ModelSettings, Range, Settings
+from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
 from labelstream.workers.stream.worker import PipelineWorker
 from tests.kafka import Broker
 from tests.support import fake_handle as fakes
 from tests.support import models
+from tests.support.reports import worker_report
 from tests.support.streams import Topics, committed, produce, read_results, wait_until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
@@ -69,16 +71,17 @@ class FakeWorker:
         (self._folder / f"stopped-{self._id}").write_text(type(answers[0]).__name__)
         return True
 
-    def command(self, command: Mapping[str, Any], timeout_s: float) -> "Future[tuple[str, str]]":
-        answer: Future[tuple[str, str]] = Future()
-        answer.set_result(("done", f"{self._id}: {command['name']}"))
+    def command(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]":
+        answer: Future[CommandAnswer] = Future()
+        answer.set_result(CommandAnswer("done", f"{self._id}: {command['name']}"))
         return answer
 
     def set_target_in_flight(self, calls: int) -> None:
         self._calls = calls
 
-    def stats(self) -> dict[str, Any]:
-        return {"worker": self._id, "calls": self._calls, "heavy": [name for name in HEAVY if name in sys.modules]}
+    def stats(self) -> Any:
+        heavy = [name for name in HEAVY if name in sys.modules]
+        return worker_report(worker=self._id, calls=self._calls, heavy=heavy)
 
 
 def make_worker(
@@ -232,7 +235,8 @@ def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> 
 
 def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) -> None:
     def calls() -> list[int]:
-        return [worker["calls"] for worker in runtime.status()["pipelines"]["fake"].values()]
+        workers: Any = runtime.status()["pipelines"]["fake"].values()
+        return [worker["calls"] for worker in workers]
 
     wait_until(lambda: calls() == [MIN_CALLS], 30, "what the control plane tells the worker")
 
@@ -291,7 +295,7 @@ def test_messages_go_the_whole_way(serving: Serving) -> None:
 
 def test_scaling_starts_nothing_anew(serving: Serving) -> None:
     def replicas() -> dict[str, set[str]]:
-        status = runtime.status()
+        status: Any = runtime.status()
         return {name: set(found) for kind in status.values() for name, found in kind.items()}
 
     before = replicas()

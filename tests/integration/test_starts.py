@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from kafka.structs import TopicPartition
 
-from labelstream.workers.stream import worker as worker_module
+from labelstream.workers.stream import run_factory
 from labelstream.workers.stream.consumer.assignment import as_kafka
 from labelstream.workers.stream.consumer.source import RecordSource
 from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
@@ -49,9 +49,9 @@ def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:
 def test_no_message_of_an_added_partition_is_lost_with_latest(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, delivery: str
 ) -> None:
-    make = worker_module.make_consumer
+    make = run_factory.make_consumer
     monkeypatch.setattr(
-        worker_module, "make_consumer", lambda config, *more: make({**config, "metadata_max_age_ms": 1_000}, *more)
+        run_factory, "make_consumer", lambda config, *more: make({**config, "metadata_max_age_ms": 1_000}, *more)
     )
     topics = Topics(make_topic(1), make_topic(1), make_topic(1))
     produce(kafka.bootstrap, topics.input, messages(10))

@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from labelstream.deploy.bench.baselines.null_model import NullReplica
-from labelstream.deploy.bench.harness.application import processes, running, worker_stats
+from labelstream.deploy.bench.harness.application import processes, running, worker_stats_now
 from labelstream.deploy.bench.harness.topics import settings_for, topics_of
 from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
@@ -71,17 +71,17 @@ def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str
             ended.set()
             memory.close()
         load.join(60)
-        stats = worker_stats()
+        stats = worker_stats_now()
     ends = ends_of(broker.bootstrap, topics.input)
     totals = tally.totals(ends)
     slopes = {name: round(slope(samples), 1) for name, samples in memory.samples.items()}
     flat = messages < JUDGED_FROM or all(found <= MAX_SLOPE_MIB for found in slopes.values())
-    whole = sum(ends.values()) == messages and not any(totals) and not stats.get("restarts")
+    whole = sum(ends.values()) == messages and not any(totals) and not stats["restarts"]
     return {
         "mode": mode,
         "messages": sum(ends.values()),
         **totals._asdict(),
-        "restarts": stats.get("restarts"),
+        "restarts": stats["restarts"],
         "messages_per_s": round(tally.answers / (tally.last_at - started)),
         "highest_mib": {name: round(memory.highest_mib(name)) for name in slopes},
         "slope_mib_per_million": slopes,

@@ -1,5 +1,7 @@
 """Answers of workers to an operator's commands, as the control plane hands them on."""
 
+from labelstream.deploy.control.reports import Answer
 
-def done(text: str) -> dict[str, str]:
+
+def done(text: str) -> Answer:
     return {"status": "done", "text": text}

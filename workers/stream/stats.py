@@ -3,14 +3,14 @@
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from labelstream.workers.histogram import Histogram
+from labelstream.workers.stream.report import Histograms, PartitionCounts, Percentiles, StreamCounts
 
 LATENCY_SAMPLES = 2_000
 MAX_LABELS = 200  # of one model: each is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
-_COUNTS = ("unknown_fields", "restarts", "transactions", "transactions_aborted", "alarms_raised", "offset_jumps")
 
 
 class Stages(NamedTuple):
@@ -53,7 +53,7 @@ class Stats:
         self._retries: Counter[str] = Counter()
         self._sent = Tally()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_SAMPLES)
-        self._histograms = {name: Histogram() for name in ("latency_s", "commit_s", "transaction_s")}
+        self._latency_s, self._took = Histogram(), {"commit_s": Histogram(), "transaction_s": Histogram()}
         self._stages = {name: Histogram() for name in Stages._fields}
 
     def add(self, **counts: int) -> None:
@@ -82,14 +82,14 @@ class Stats:
             sent.retimed += tally.retimed
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
-            self._histograms["latency_s"].observe([latency / 1000 for latency in tally.latencies_ms])
+            self._latency_s.observe([latency / 1000 for latency in tally.latencies_ms])
             for name, seconds in stages._asdict().items():
                 self._stages[name].observe(seconds)
 
     def took(self, what: Literal["commit_s", "transaction_s"], seconds: float) -> None:
         """A commit, or a transaction from its first record to the end of its commit."""
         with self._lock:
-            self._histograms[what].observe(seconds)
+            self._took[what].observe(seconds)
 
     def delivered(self) -> int:
         """Results and dead letters that have gone out."""
@@ -101,15 +101,10 @@ class Stats:
         with self._lock:
             return self._sent.results.total(), _by_reason(self._sent.dead_letters)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Plain data: numbers by name, `dead_letters` by reason, `latency_ms` p50 and p99 of the last messages.
-
-        `by_partition`: in, results, skipped and dead letters (by reason) of each; `labels`: of each model, how often
-        which came first; `histograms`, and `stages` by name of `Stages`: as `labelstream.workers.histogram.Buckets`.
-        """
+    def snapshot(self) -> StreamCounts:
+        """Everything that is counted, of one moment."""
         with self._lock:
-            sent, latencies = self._sent, sorted(self._latencies_ms)
-            at = lambda share: round(latencies[int(share * (len(latencies) - 1))], 1)  # noqa: E731
+            sent, counts = self._sent, self._counts
             return {
                 "messages_in": self._received.total(),
                 "results_out": sent.results.total(),
@@ -117,15 +112,31 @@ class Stats:
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
                 "retries": self._retries.total(),
-                **{name: self._counts[name] for name in _COUNTS},
+                "unknown_fields": counts["unknown_fields"],
+                "restarts": counts["restarts"],
+                "transactions": counts["transactions"],
+                "transactions_aborted": counts["transactions_aborted"],
+                "alarms_raised": counts["alarms_raised"],
+                "offset_jumps": counts["offset_jumps"],
                 "dead_letters": dict(_by_reason(sent.dead_letters)),
-                "latency_ms": {"p50": at(0.5), "p99": at(0.99)} if latencies else {},
+                "latency_ms": self._percentiles(),
                 "retries_by_model": dict(self._retries),
                 "by_partition": {partition: self._of(partition) for partition in self._received},
                 "labels": self._labels(),
-                "histograms": {name: histogram.buckets() for name, histogram in self._histograms.items()},
+                "histograms": self._histograms(),
                 "stages": {name: histogram.buckets() for name, histogram in self._stages.items()},
             }
+
+    def _percentiles(self) -> Percentiles:
+        latencies = sorted(self._latencies_ms)
+        if not latencies:
+            return {}
+        p50, p99 = (round(latencies[int(share * (len(latencies) - 1))], 1) for share in (0.5, 0.99))
+        return {"p50": p50, "p99": p99}
+
+    def _histograms(self) -> Histograms:
+        commit_s, transaction_s = self._took["commit_s"].buckets(), self._took["transaction_s"].buckets()
+        return {"latency_s": self._latency_s.buckets(), "commit_s": commit_s, "transaction_s": transaction_s}
 
     def _count_labels(self, labels: Counter[tuple[str, str]]) -> None:
         known = self._sent.labels
@@ -133,7 +144,7 @@ class Stats:
             new = (model, label) not in known and sum(of == model for of, _ in known) >= MAX_LABELS
             known[model, OTHER if new else label] += count
 
-    def _of(self, partition: int) -> dict[str, Any]:
+    def _of(self, partition: int) -> PartitionCounts:
         sent = self._sent
         dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
         return {

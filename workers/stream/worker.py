@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.errors import Fenced, LabelstreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.pipeline import Pipeline
+from labelstream.workers.stream.report import State, WorkerReport
 from labelstream.workers.stream.run_factory import CLOSE_MS, Run, RunFactory
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
-from labelstream.workers.stream.supervision.commands import Command, CommandAnswer, Commands, execute
+from labelstream.workers.stream.supervision.commands import Command, CommandAnswer, Commands
+from labelstream.workers.stream.supervision.execution import execute
 from labelstream.workers.stream.supervision.health_check import HealthCheck
 from labelstream.workers.stream.supervision.restart_backoff import RestartBackoff
 from labelstream.workers.stream.supervision.stall_detector import peer_stalls
@@ -43,7 +44,7 @@ class PipelineWorker:
         self._alarms, self._commands, self._restarts = Alarms(name, self._stats), Commands(), RestartBackoff(clock)
         self._health = HealthCheck(name, peer_stalls(settings, name), self._alarms, self._restarts, clock)
         self._stopping, self._drain_until = threading.Event(), float("inf")
-        self._state = "starting"
+        self._state: State = "starting"
         self._backlog: dict[int, tuple[int, int]] = {}
         self._target_in_flight: int | None = None
         self._pipeline: Pipeline | None = None
@@ -89,7 +90,7 @@ class PipelineWorker:
             self._thread.join(timeout_s + 2 * CLOSE_MS / 1000 + 5)
         return self._state == "drained"
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> WorkerReport:
         """Plain numbers and names, for people and dashboards."""
         pipeline = self._pipeline
         in_flight = pipeline.monitor.in_flight() if pipeline else Counter()

@@ -10,6 +10,7 @@ from ray import serve
 from labelstream.deploy.app import application
 from labelstream.deploy.bench.harness.topics import MODEL
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.control.reports import ModelReport, PipelineReport, PlacedPipelineReport
 from labelstream.deploy.deployments.model_replica import ModelReplica
 from labelstream.deploy.names import APP, model_deployment, pipeline_deployment
 from labelstream.workers.errors import StartError
@@ -35,7 +36,7 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
     runtime.deploy(settings, app=application(settings, replica=replica))
     try:
         until = time.monotonic() + START_S
-        while any(worker_stats(name).get("state") != "running" for name in settings.pipelines):
+        while not all(_is_running(name) for name in settings.pipelines):
             if time.monotonic() > until:
                 raise StartError(f"a worker has got no partitions for {START_S:g} s")
             time.sleep(0.1)
@@ -44,17 +45,22 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
         runtime.undeploy(settings)
 
 
-def worker_stats(pipeline: str = "p") -> dict[str, Any]:
+def worker_stats(pipeline: str = "p") -> PlacedPipelineReport | None:
     """The latest numbers of a pipeline's one worker; at most a second old."""
-    return next(iter(runtime.status()["pipelines"].get(pipeline, {}).values()), {})
+    return next(iter(runtime.status()["pipelines"].get(pipeline, {}).values()), None)
 
 
-def worker_stats_now(pipeline: str = "p") -> dict[str, Any]:
+def _is_running(pipeline: str) -> bool:
+    stats = worker_stats(pipeline)
+    return stats is not None and stats["state"] == "running"
+
+
+def worker_stats_now(pipeline: str = "p") -> PipelineReport:
     """Of a pipeline's one worker, of this moment."""
     return _stats_now(pipeline_deployment(pipeline))
 
 
-def model_stats() -> dict[str, Any]:
+def model_stats() -> ModelReport:
     """Of the model's one replica, of this moment."""
     return _stats_now(model_deployment(MODEL))
 
@@ -65,7 +71,7 @@ def processes(pipeline: str = "p") -> Processes:
     return Processes(worker["pid"], replica["pid"])
 
 
-def _stats_now(deployment: str) -> dict[str, Any]:
+def _stats_now(deployment: str) -> Any:
     handle = serve.get_deployment_handle(deployment, APP).options(method_name="stats")
     return handle.remote().result(timeout_s=30)
 

@@ -20,6 +20,7 @@ from labelstream.deploy.cluster.runtime import ray_for
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, Settings
+from labelstream.workers.stream.report import WorkerReport
 
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
 PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
@@ -180,7 +181,7 @@ def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
     return {"messages": count, **_percentiles(found), "stages_ms": _percentiles(parts)}
 
 
-def _stages_ms(before: dict[str, Any]) -> dict[str, float]:
+def _stages_ms(before: WorkerReport) -> dict[str, float]:
     """Of the one message that has gone through the worker since it told `before`. Raises StartError."""
     until = time.monotonic() + SETTLE_S
     while (now := worker_stats_now())["results_out"] == before["results_out"]:

@@ -1,13 +1,15 @@
 """`labelstream resume` and `labelstream skip`: an operator's word to the workers of a running pipeline."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.console import escape, plural
 from labelstream.deploy.cli.common.process_group import Address, address_of
+from labelstream.deploy.control.reports import Answers
 from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.stream.supervision.commands import Command
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")]
 
@@ -30,8 +32,7 @@ def skip(
 ) -> None:
     """Let a partition go on behind a corrupt batch. What lies before OFFSET is left out for good."""
     topic, partition, offset = parse_topic_partition_offset(place, "TOPIC:PARTITION:OFFSET")
-    command = {"name": "skip", "topic": topic, "partition": partition, "offset": offset}
-    answers = _tell(pipeline, command, address)
+    answers = _tell(pipeline, {"name": "skip", "topic": topic, "partition": partition, "offset": offset}, address)
     theirs = [(worker, answer) for worker, answer in answers.items() if answer["status"] != "absent"]
     if not theirs:
         raise StartError(f"no worker of pipeline {pipeline} holds {topic}:{partition}; nothing was skipped")
@@ -41,7 +42,7 @@ def skip(
     typer.echo(f"{escape(worker)}: {escape(answer['text'])}")
 
 
-def _tell(pipeline: str, command: dict[str, Any], address: str | None) -> dict[str, dict[str, str]]:
+def _tell(pipeline: str, command: Command, address: str | None) -> Answers:
     """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
     where = address_of(address)
     from labelstream.deploy.cluster import runtime

@@ -12,6 +12,7 @@ from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.deploy.cluster.run_folder import note_address, use_address
+from labelstream.deploy.control.reports import Status
 from labelstream.workers.errors import ConfigError, StartError
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def _watch(runtime: Any) -> None:
             time.sleep(TABLE_EVERY_S)
 
 
-def _ask(runtime: Any) -> dict[str, Any]:
+def _ask(runtime: Any) -> Status:
     """The control plane's answer. It may be away for a moment, when Serve restarts it."""
     until = time.monotonic() + PATIENCE_S
     while True:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.console import escape, out
 from labelstream.deploy.cli.common.process_group import Address, address_of
+from labelstream.deploy.control.reports import Place, Status
 from labelstream.workers.errors import StartError
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
@@ -45,7 +47,7 @@ def status(
         raise typer.Exit(1)
 
 
-def _first(runtime: Any, until: float) -> dict[str, Any]:
+def _first(runtime: Any, until: float) -> Status:
     """The first answer. Raises StartError when there is none in time."""
     while True:
         try:
@@ -56,19 +58,18 @@ def _first(runtime: Any, until: float) -> dict[str, Any]:
         time.sleep(BETWEEN_S)
 
 
-def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: dict[str, Any]) -> None:
+def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: Status) -> None:
     console = out()
     console.print(view.table(pipelines))
     for model in models:
         console.print(view.model_line(model), soft_wrap=True)
-    for kind in ("pipelines", "models"):
-        for name, replicas in found[kind].items():
-            for replica, stats in replicas.items():
-                console.print(
-                    f"{kind[:-1]} {name}: {replica} on {stats.get('node', '?')}, process {stats.get('pid', '?')}",
-                    soft_wrap=True,
-                )
-    for name, reason in found.get("scaling", {}).get("reasons", {}).items():
+    kinds: dict[str, Mapping[str, Mapping[str, Place]]] = {"pipeline": found["pipelines"], "model": found["models"]}
+    for kind, reports in kinds.items():
+        for name, places in reports.items():
+            for replica, place in places.items():
+                text = f"{kind} {name}: {replica} on {place['node']}, process {place['pid']}"
+                console.print(text, soft_wrap=True)
+    for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items():
         console.print(f"{name}: {escape(reason)}", soft_wrap=True)
     for pipeline in pipelines:
         for problem in view.problems(pipeline):

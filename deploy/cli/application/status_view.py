@@ -3,10 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons
+from labelstream.deploy.control.reports import BacklogStatus, PlacedModelReport, PlacedPipelineReport, Status
 from labelstream.deploy.names import model_deployment
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 PIPELINE_COLUMNS = (
     "pipeline",
@@ -24,7 +28,7 @@ PIPELINE_COLUMNS = (
 )
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
-Replicas = Mapping[str, Mapping[str, Any]]
+Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
 
 
 class PipelineView(NamedTuple):
@@ -64,81 +68,81 @@ class StatusView:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._before: dict[tuple[str, str, str], tuple[float, float]] = {}
+        self._before: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def pipelines(self, status: Mapping[str, Any]) -> list[PipelineView]:
-        """Of `labelstream.deploy.control.control_plane.ControlPlane.status()`."""
-        scaling = status.get("scaling", {})
+    def pipelines(self, status: Status) -> list[PipelineView]:
+        scaling = status.get("scaling")
         return [
-            self._pipeline(name, replicas, scaling.get("backlog", {}).get(name, {}), scaling.get("warnings", {}))
-            for name, replicas in status.get("pipelines", {}).items()
+            self._pipeline(
+                name,
+                workers,
+                scaling["backlog"].get(name) if scaling else None,
+                scaling["warnings"].get(name) if scaling else None,
+            )
+            for name, workers in status["pipelines"].items()
         ]
 
-    def models(self, status: Mapping[str, Any]) -> list[ModelView]:
-        """Of `labelstream.deploy.control.control_plane.ControlPlane.status()`."""
-        targets = status.get("scaling", {}).get("targets", {})
+    def models(self, status: Status) -> list[ModelView]:
+        targets = status["scaling"]["targets"] if "scaling" in status else {}
         return [
             ModelView(
                 name,
                 len(replicas),
-                self._rate(f"model-{name}", replicas, "sequences"),
-                self._rate(f"model-{name}", replicas, "busy_s") / max(1, len(replicas)),
+                self._rate(f"model-{name} sequences", replicas, lambda stats: stats["sequences"]),
+                self._rate(f"model-{name} busy", replicas, lambda stats: stats["busy_s"]) / max(1, len(replicas)),
                 targets.get(model_deployment(name)),
             )
-            for name, replicas in status.get("models", {}).items()
+            for name, replicas in status["models"].items()
         ]
 
     def _pipeline(
-        self, name: str, replicas: Replicas, backlog: Mapping[str, Any], warnings: Mapping[str, str]
+        self, name: str, reports: Mapping[str, PlacedPipelineReport], backlog: BacklogStatus | None, warning: str | None
     ) -> PipelineView:
-        workers = list(replicas.values())
+        workers = list(reports.values())
         # A worker that pauses does not see the log grow: the brokers' own word comes first.
-        known = bool(backlog) and not backlog.get("stale")
+        known = None if backlog is None or backlog["stale"] else backlog
         dead: Counter[str] = Counter()
         for worker in workers:
-            dead.update(worker.get("dead_letters") or {})
-        states = Counter(str(worker.get("state", "?")) for worker in workers)
-        latencies = [worker["latency_ms"] for worker in workers if worker.get("latency_ms")]
+            dead.update(worker["dead_letters"])
+        states = Counter(worker["state"] for worker in workers)
+        latencies = [worker["latency_ms"] for worker in workers]
         return PipelineView(
             name=name,
             workers=len(workers),
             state=", ".join(state if count == len(workers) else f"{count} {state}" for state, count in states.items()),
-            in_rate=self._rate(name, replicas, "messages_in"),
-            out_rate=self._rate(name, replicas, "results_out"),
-            results=sum(int(worker.get("results_out", 0)) for worker in workers),
+            in_rate=self._rate(f"{name} in", reports, lambda stats: stats["messages_in"]),
+            out_rate=self._rate(f"{name} out", reports, lambda stats: stats["results_out"]),
+            results=sum(worker["results_out"] for worker in workers),
             dead_letters=dead,
-            lag=int(backlog["lag"]) if known else _lag_seen(workers),
-            oldest_s=float(backlog["oldest_s"]) if known else None,
-            in_flight=sum(int(worker.get("in_flight") or 0) for worker in workers),
-            p50_ms=max((latency["p50"] for latency in latencies), default=None),
-            p99_ms=max((latency["p99"] for latency in latencies), default=None),
-            troubles=tuple(sorted({str(worker["trouble"]) for worker in workers if worker.get("trouble")})),
+            lag=known["lag"] if known else _lag_seen(workers),
+            oldest_s=known["oldest_s"] if known else None,
+            in_flight=sum(worker["in_flight"] for worker in workers),
+            p50_ms=max((latency["p50"] for latency in latencies if "p50" in latency), default=None),
+            p99_ms=max((latency["p99"] for latency in latencies if "p99" in latency), default=None),
+            troubles=tuple(sorted({worker["trouble"] for worker in workers if worker["trouble"]})),
             alarms=tuple(
-                sorted(
-                    {str(alarm) for worker in workers for alarm in worker.get("alarms") or ()}
-                    | ({warnings[name]} if name in warnings else set())
-                )
+                sorted({alarm for worker in workers for alarm in worker["alarms"]} | ({warning} if warning else set()))
             ),
         )
 
-    def _rate(self, owner: str, replicas: Replicas, counter: str) -> float:
+    def _rate(self, what: str, reports: Mapping[str, Placed], counter: Callable[[Placed], float]) -> float:
         now, total = self._clock(), 0.0
-        for replica, stats in replicas.items():
-            key, value = (owner, replica, counter), float(stats.get(counter, 0))
+        for replica, stats in reports.items():
+            key, value = (what, replica), counter(stats)
             at, before = self._before.get(key, (now, value))
             # A replica's numbers are as old as its last report.
-            measured_at = now - float(stats.get("age_s", 0.0))
+            measured_at = now - stats.get("age_s", 0.0)
             if measured_at > at and value >= before:
                 total += (value - before) / (measured_at - at)
             self._before[key] = (measured_at, value)
         return total
 
 
-def _lag_seen(workers: list[Mapping[str, Any]]) -> int | None:
+def _lag_seen(workers: list[PlacedPipelineReport]) -> int | None:
     """What the workers know; None when one of them does not read: what it knew is old."""
-    if not workers or any(worker.get("state") in NOT_READING for worker in workers):
+    if not workers or any(worker["state"] in NOT_READING for worker in workers):
         return None
-    return sum(int(worker.get("lag") or 0) for worker in workers)
+    return sum(worker["lag"] for worker in workers)
 
 
 def cells(view: PipelineView) -> tuple[str, ...]:
@@ -159,7 +163,7 @@ def cells(view: PipelineView) -> tuple[str, ...]:
     )
 
 
-def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> Any:
+def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> "Table":
     """A row for each pipeline, and below it one for each of its problems, if they are asked for."""
     from rich.table import Table
     from rich.text import Text

@@ -99,7 +99,7 @@ def _wait_for_partitions(runtime: Any) -> None:
     until = time.monotonic() + STALL_S
     while True:
         workers = runtime.status()["pipelines"].get(PIPELINE, {})
-        if any(stats.get("state") == "running" for stats in workers.values()):
+        if any(stats["state"] == "running" for stats in workers.values()):
             return
         if time.monotonic() > until:
             raise StartError(f"the worker has got no partitions for {STALL_S:.0f} s; {_why(runtime)}")

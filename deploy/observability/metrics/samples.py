@@ -3,12 +3,14 @@ no Ray here."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from labelstream.deploy.control.reports import ModelReport, PipelineReport, ScalingStatus
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.histogram import Buckets
+from labelstream.workers.stream.report import PartitionCounts, WorkerReport
 
-_NOTHING: Mapping[str, Any] = {"in": 0, "results": 0, "skipped": 0, "dead_letters": {}}
+_NOTHING: PartitionCounts = {"in": 0, "results": 0, "skipped": 0, "dead_letters": {}}
 STATES = ("starting", "running", "paused", "restarting", "draining", "failed")
 
 
@@ -20,8 +22,7 @@ class Sample(NamedTuple):
     value: float | Buckets
 
 
-def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
-    """`stats`: as of `labelstream.workers.stream.worker.PipelineWorker.stats`."""
+def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
     here = {"pipeline": pipeline}
     for partition in sorted(stats["by_partition"].keys() | stats["partitions"].keys()):
         counts = stats["by_partition"].get(partition, _NOTHING)
@@ -40,8 +41,11 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
             yield Sample("labelstream_labels", {**here, "model": model, "label": label}, count)
     for model in stats["tokens"]:
         yield Sample("labelstream_retries", {**here, "model": model}, stats["retries_by_model"].get(model, 0))
-    for name in ("restarts", "unknown_fields", "offset_jumps", "alarms_raised", "results_retimed"):
-        yield Sample(f"labelstream_{name}", here, stats[name])
+    yield Sample("labelstream_restarts", here, stats["restarts"])
+    yield Sample("labelstream_unknown_fields", here, stats["unknown_fields"])
+    yield Sample("labelstream_offset_jumps", here, stats["offset_jumps"])
+    yield Sample("labelstream_alarms_raised", here, stats["alarms_raised"])
+    yield Sample("labelstream_results_retimed", here, stats["results_retimed"])
     yield Sample("labelstream_results_abstained", here, stats["abstained"])
     yield Sample("labelstream_transactions", {**here, "outcome": "committed"}, stats["transactions"])
     yield Sample("labelstream_transactions", {**here, "outcome": "aborted"}, stats["transactions_aborted"])
@@ -54,12 +58,15 @@ def of_worker(pipeline: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
     yield Sample("labelstream_transaction_seconds", here, histograms["transaction_s"])
 
 
-def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
-    """`stats`: as of `labelstream.deploy.deployments.model_replica.ModelReplica.stats`, with the id of the
-    `replica`."""
-    here, alone = {"model": model}, {"model": model, "replica": stats["replica"]}
-    for name in ("sequences", "tokens", "run_tokens", "run_slots", "calls", "batches", "failed_batches"):
-        yield Sample(f"labelstream_model_{name}", here, stats[name])
+def of_model(model: str, stats: ModelReport, replica: str) -> Iterator[Sample]:
+    here, alone = {"model": model}, {"model": model, "replica": replica}
+    yield Sample("labelstream_model_sequences", here, stats["sequences"])
+    yield Sample("labelstream_model_tokens", here, stats["tokens"])
+    yield Sample("labelstream_model_run_tokens", here, stats["run_tokens"])
+    yield Sample("labelstream_model_run_slots", here, stats["run_slots"])
+    yield Sample("labelstream_model_calls", here, stats["calls"])
+    yield Sample("labelstream_model_batches", here, stats["batches"])
+    yield Sample("labelstream_model_failed_batches", here, stats["failed_batches"])
     yield Sample("labelstream_model_busy_seconds", here, stats["busy_s"])
     histograms = stats["histograms"]
     yield Sample("labelstream_model_queue_wait_seconds", here, histograms["queue_wait_s"])
@@ -70,9 +77,12 @@ def of_model(model: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
         yield Sample("labelstream_model_memory_bytes", {**alone, "kind": kind}, size)
 
 
-def of_board(status: Mapping[str, Any], pipelines: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Sample]:
-    """`status`: as of `labelstream.deploy.control.autoscaler.Autoscaler.status`; `pipelines`, `models`: every one,
-    with its reports."""
+def of_board(
+    status: ScalingStatus,
+    pipelines: Mapping[str, Mapping[str, WorkerReport]],
+    models: Mapping[str, Mapping[str, ModelReport]],
+) -> Iterator[Sample]:
+    """`pipelines`, `models`: every one, with its reports."""
     for name, backlog in status["backlog"].items():
         here = {"pipeline": name}
         yield Sample("labelstream_backlog_stale", here, float(backlog["stale"]))
@@ -88,10 +98,10 @@ def of_board(status: Mapping[str, Any], pipelines: Mapping[str, Any], models: Ma
     for deployment, wanted in status["targets"].items():
         yield Sample("labelstream_replicas_wanted", {"deployment": deployment}, wanted)
     for name, workers in pipelines.items():
-        states = Counter(worker.get("state", "") for worker in workers.values())
+        states = Counter[str](worker["state"] for worker in workers.values())
         for state in (*STATES, *sorted(states.keys() - set(STATES))):
             yield Sample("labelstream_workers", {"pipeline": name, "state": state}, states[state])
-        alarms = {text for worker in workers.values() for text in worker.get("alarms", ())}
+        alarms = {text for worker in workers.values() for text in worker["alarms"]}
         yield Sample("labelstream_alarms", {"pipeline": name}, len(alarms))
     for name, replicas in models.items():
         yield Sample("labelstream_model_replicas", {"model": name}, len(replicas))

@@ -3,14 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Literal, NamedTuple
-
-from kafka.structs import TopicPartition
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
 from labelstream.workers.errors import CommandRefused
-from labelstream.workers.stream.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +19,15 @@ class CommandAnswer(NamedTuple):
     text: str
 
 
-Command = Mapping[str, Any]
+class Command(TypedDict):
+    """`skip` has all keys: a halted partition goes on at `offset`."""
+
+    name: Literal["resume", "skip"]
+    topic: NotRequired[str]
+    partition: NotRequired[int]
+    offset: NotRequired[int]
+
+
 TOO_LATE = CommandAnswer("refused", "the worker did not come to it in time; nothing was changed")
 STOPPED = CommandAnswer("absent", "the worker has stopped")
 
@@ -73,17 +78,3 @@ class Commands:
             return None
         logger.warning("an operator's command, %s: %s", command["name"], done)
         return CommandAnswer("done", done)
-
-
-def execute(pipeline: Pipeline, command: Command) -> str | None:
-    """What was done; None: not yet. Raises `CommandRefused`."""
-    if command["name"] == "resume":
-        held = pipeline.resume()
-        if held is None:
-            raise CommandRefused("it is not paused", ours=False)
-        return f"goes on with {held} messages that were held"
-    partition = TopicPartition(command["topic"], command["partition"])
-    skipped = pipeline.skip(partition, command["offset"])
-    if skipped is None:
-        return None
-    return f"{partition.topic}:{partition.partition} goes on at {command['offset']}, {skipped} offsets are skipped"

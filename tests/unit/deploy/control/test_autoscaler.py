@@ -6,10 +6,12 @@ import pytest
 
 from labelstream.deploy.control import autoscaler
 from labelstream.deploy.control.autoscaler import Autoscaler, _backlog
+from labelstream.deploy.control.reports import Reports
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.backlog import Standing
+from tests.support.reports import model_report, pipeline_report
 
 
 def settings(**pipeline: Any) -> Settings:
@@ -38,12 +40,12 @@ class System:
         self.now, self.silent = 0.0, False
         self.made = Autoscaler(settings(), self.reports, self.read, clock=lambda: self.now)
 
-    def reports(self) -> dict[str, Any]:
+    def reports(self) -> Reports:
         done = int(self.now * 1_000)
-        worker = {"age_s": 0.5, "messages_in": done, "cpu_s": self.now * 0.1, "tokens": {"m": done * 32}}
+        worker = pipeline_report(messages_in=done, cpu_s=self.now * 0.1, tokens={"m": done * 32})
         return {
             "pipelines": {"p": {"w": worker}},
-            "models": {"m": {"r": {"age_s": 0.5, "tokens": done * 32, "busy_s": self.now}}},
+            "models": {"m": {"r": model_report(tokens=done * 32, busy_s=self.now)}},
         }
 
     def read(self) -> dict[str, dict[int, Standing]]:
@@ -111,5 +113,5 @@ def test_a_bug_leaves_everything_as_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     ids=str,
 )
 def test_the_worker_that_holds_a_partition_knows_it_better(own: Any, lag: int) -> None:
-    workers = {"w": {"partitions": {} if own is None else {3: own}}, "other": {}}
+    workers = {"w": pipeline_report(partitions={} if own is None else {3: own}), "other": pipeline_report()}
     assert _backlog({3: Standing(100, 70)}, workers)[3].lag == lag

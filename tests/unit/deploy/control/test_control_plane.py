@@ -12,7 +12,7 @@ from tests.support.command_answers import done
 
 def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     now = [100.0]
-    board = ControlPlane({}, clock=lambda: now[0])
+    board: Any = ControlPlane({}, clock=lambda: now[0])
 
     async def play() -> None:
         await board.report("pipelines", "p", "r1", {"in": 1})
@@ -32,7 +32,7 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
 def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "MAX_NOTES", 3)
     now = [100.0]
-    board = ControlPlane({}, clock=lambda: now[0])
+    board: Any = ControlPlane({}, clock=lambda: now[0])
 
     async def play() -> list[float | None]:
         await board.note("lives", "t1")
@@ -54,7 +54,7 @@ def test_report_returns_target_calls_and_report_interval(
 ) -> None:
     monkeypatch.setattr(board_module, "MAX_REPORTS_PER_S", 4)
     now = [100.0]
-    board = ControlPlane({"p": None}, clock=lambda: now[0])
+    board: Any = ControlPlane({"p": None}, clock=lambda: now[0])
     board._models_of = {"p": ("m",)}
 
     async def play() -> None:
@@ -77,7 +77,7 @@ class Operator:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.board = ControlPlane({"p": None, "q": None}, clock=lambda: self.now)
+        self.board: Any = ControlPlane({"p": None, "q": None}, clock=lambda: self.now)
 
     async def report(self, replica: str, answers: Any = None, name: str = "p") -> list[dict[str, Any]]:
         return (await self.board.report("pipelines", name, replica, {}, answers)).commands

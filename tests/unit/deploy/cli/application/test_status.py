@@ -10,8 +10,9 @@ from labelstream.deploy.cli.application import status as look
 from labelstream.deploy.cli.main import main
 from labelstream.deploy.cluster import runtime
 from labelstream.workers.errors import StartError
+from tests.support.reports import pipeline_report
 
-RUNNING = {"state": "running", "age_s": 0.1, "results_out": 5, "lag": 0, "node": "n1", "pid": 7}
+RUNNING = pipeline_report(results_out=5)
 
 
 def status_of(*workers: dict[str, Any]) -> dict[str, Any]:

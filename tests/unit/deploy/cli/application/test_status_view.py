@@ -6,21 +6,16 @@ from typing import Any
 from rich.console import Console
 
 from labelstream.deploy.cli.application import status_view
+from tests.support.reports import model_report, pipeline_report
 
 
 class TestStatus:
     @staticmethod
-    def board(results: int, **more: Any) -> dict[str, Any]:
+    def board(results: int, **more: Any) -> Any:
         stats = {
-            "age_s": 0.0,
-            "state": "running",
-            "results_out": results,
-            "messages_in": results,
-            "lag": 3,
-            "in_flight": 2,
+            **pipeline_report(age_s=0.0, results_out=results, messages_in=results, lag=3, in_flight=2),
             "dead_letters": {"empty_text": 1},
             "latency_ms": {"p50": 4.0, "p99": 9.0},
-            "trouble": None,
             **more,
         }
         return {"pipelines": {"p": {"r1": stats, "r2": {**stats, "latency_ms": {}}}}, "models": {}}
@@ -37,12 +32,12 @@ class TestStatus:
         assert view.pipelines(self.board(5))[0].out_rate == 0
 
     def test_the_brokers_know_the_lag_better(self) -> None:
-        scaling = {
+        scaling: Any = {
             "backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}},
             "warnings": {"p": "partition 3"},
             "targets": {"model-m": 4},
         }
-        board = {**self.board(1), "models": {"m": {"r": {}}}, "scaling": scaling}
+        board: Any = {**self.board(1), "models": {"m": {"r": model_report()}}, "scaling": scaling}
         [seen] = status_view.StatusView().pipelines(board)
         assert (seen.lag, seen.oldest_s, seen.alarms) == (700, 12.3, ("partition 3",))
         assert "1 replica (4 wanted)" in status_view.model_line(status_view.StatusView().models(board)[0])
@@ -82,6 +77,7 @@ class TestStatus:
         now = [0.0]
         view = status_view.StatusView(clock=lambda: now[0])
         for sequences, busy_s in ((0, 0.0), (50, 0.5)):
-            found = view.models({"models": {"m": {"r": {"sequences": sequences, "busy_s": busy_s}}}})
+            report = model_report(age_s=0.0, sequences=sequences, busy_s=busy_s)
+            found = view.models({"pipelines": {}, "models": {"m": {"r": report}}})
             now[0] += 1.0
         assert found == [status_view.ModelView("m", 1, 50.0, 0.5)]

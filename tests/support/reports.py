@@ -1,0 +1,49 @@
+"""What workers and model replicas report, whole: a test says what matters to it."""
+
+from typing import Any
+
+from labelstream.workers.histogram import Histogram
+from labelstream.workers.stream.stats import Stats
+
+
+def worker_report(**changes: Any) -> Any:
+    """Of a worker that has just got its partitions."""
+    return {
+        **Stats().snapshot(),
+        "worker": "p-r1",
+        "state": "running",
+        "alarms": [],
+        "trouble": None,
+        "lag": 0,
+        "partitions": {},
+        "cpu_s": 0.0,
+        "in_flight": 0,
+        "in_flight_by_partition": {},
+        **changes,
+    }
+
+
+def pipeline_report(**changes: Any) -> Any:
+    """Of a worker, as the control plane has it."""
+    place = {"replica": "r1", "node": "n1", "pid": 7, "age_s": 0.1}
+    return {**worker_report(), "tokens": {}, **place, **changes}
+
+
+def model_report(**changes: Any) -> Any:
+    """Of a replica that has done nothing, as the control plane has it."""
+    numbers = ("sequences", "tokens", "calls", "batches", "failed_batches", "run_tokens", "run_slots", "full_tokens")
+    return {
+        **dict.fromkeys(numbers, 0),
+        "busy_s": 0.0,
+        "histograms": {name: Histogram().buckets() for name in ("queue_wait_s", "forward_s", "batch_tokens")},
+        "source": "a/b",
+        "revision": "r",
+        "max_batch_tokens": 1,
+        "measured_tokens_per_s": 0.0,
+        "memory_bytes": {"used": 1, "reserved": 2, "total": 3},
+        "replica": "r1",
+        "node": "n1",
+        "pid": 8,
+        "age_s": 0.1,
+        **changes,
+    }

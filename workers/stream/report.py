@@ -1,0 +1,65 @@
+"""What a worker tells of itself: plain data, as JSON has it. Counts are since the worker's start."""
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:  # numpy is more than a command needs to start
+    from labelstream.workers.histogram import Buckets
+
+
+State = Literal[
+    "starting", "running", "paused", "restarting", "draining", "drained", "failed", "stopped with messages in flight"
+]
+PartitionCounts = TypedDict(
+    "PartitionCounts", {"in": int, "results": int, "skipped": int, "dead_letters": dict[str, int]}
+)  # the latter by reason
+
+
+class Percentiles(TypedDict, total=False):
+    """Milliseconds of the last messages; empty before the first."""
+
+    p50: float
+    p99: float
+
+
+class Histograms(TypedDict):
+    latency_s: "Buckets"
+    commit_s: "Buckets"
+    transaction_s: "Buckets"
+
+
+class StreamCounts(TypedDict):
+    """What `Stats` counts: `dead_letters` by reason, `labels` of each model by which came first, `stages` by name."""
+
+    messages_in: int
+    results_out: int
+    skipped: int
+    abstained: int
+    results_retimed: int
+    retries: int
+    unknown_fields: int
+    restarts: int
+    transactions: int
+    transactions_aborted: int
+    alarms_raised: int
+    offset_jumps: int
+    dead_letters: dict[str, int]
+    latency_ms: Percentiles
+    retries_by_model: dict[str, int]
+    by_partition: dict[int, PartitionCounts]
+    labels: dict[str, dict[str, int]]
+    histograms: Histograms
+    stages: "dict[str, Buckets]"
+
+
+class WorkerReport(StreamCounts):
+    """`partitions`: lag and log's end of each. `trouble`: what ended the last run, until the next has partitions."""
+
+    worker: str
+    state: State
+    alarms: list[str]
+    trouble: str | None
+    lag: int
+    partitions: dict[int, tuple[int, int]]
+    cpu_s: float
+    in_flight: int
+    in_flight_by_partition: dict[int, int]
