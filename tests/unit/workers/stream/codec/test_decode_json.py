@@ -1,21 +1,17 @@
 """What is not read is not judged; what is read comes as it is, and what is wrong with it is said."""
 
 import gc
-import json
 import re
 import time
 import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.decode_json import MAX_UNKNOWN
-from labelstream.workers.stream.codec.json_spans import members
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.support.decoding import UNREAD, decode, pipeline
 
@@ -164,23 +160,6 @@ def test_what_is_wrong_with_metadata_of_long_integers_has_no_wrong_place() -> No
 @pytest.mark.parametrize("digits", ["12345678901234567890123", "9" * 4_300])
 def test_an_id_keeps_its_digits(digits: str) -> None:
     assert str(decode(b'{"text":"a","id":-%s}' % digits.encode()).id) == f"-{digits}"
-
-
-TEXTS = st.text(st.characters(codec="utf-8"))
-TREES = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | TEXTS,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
-    max_leaves=10,
-)
-
-
-@given(TREES, st.sampled_from([None, 2]), st.booleans())
-def test_members_are_what_json_says(tree: Any, indent: int | None, ascii_alone: bool) -> None:
-    text = json.dumps({"a": tree, "b": [tree], "c": {"d": tree}}, indent=indent, ensure_ascii=ascii_alone).encode()
-    assert {json.loads(key): json.loads(value) for key, value in members(text)} == json.loads(text)
-    for end in range(len(text)):
-        with pytest.raises(ValueError, match="something else than JSON"):
-            members(text[:end])
 
 
 @pytest.mark.parametrize(

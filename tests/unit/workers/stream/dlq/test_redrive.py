@@ -1,6 +1,5 @@
 """Which dead letters are sent, in which chunks, and what the ledger remembers of them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,38 +9,11 @@ from hypothesis import strategies as st
 from labelstream.workers.errors import StreamError
 from labelstream.workers.stream.dlq import redrive as redrive_
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter
-from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_value
+from labelstream.workers.stream.dlq.ledger import RedriveLedger
 from labelstream.workers.stream.dlq.redrive import Refusal, Report, Target, redrive
+from tests.support.dead_letters import ledger_of, letter
 
 TARGET = Target("in", 2, 10_000, "in")
-
-
-def letter(offset: int, value: bytes = b"value", topic: str = "in", partition: int = 1, **headers: bytes) -> DeadLetter:
-    record: Any = SimpleNamespace(
-        topic="dlq",
-        partition=0,
-        offset=offset,
-        timestamp=offset * 10,
-        key=None,
-        value=value,
-        headers=[
-            ("__connect.errors.topic", topic.encode()),
-            ("__connect.errors.partition", b"%d" % partition),
-            *((f"labelstream.{name}", text) for name, text in headers.items()),
-        ],
-    )
-    return DeadLetter.of(record)
-
-
-def ledger_of(*letters: DeadLetter) -> RedriveLedger:
-    ledger = RedriveLedger()
-    for found in letters:
-        ledger.take(entry(found))
-    return ledger
-
-
-def entry(found: DeadLetter) -> Any:
-    return SimpleNamespace(key=ledger_key(found.record), value=ledger_value(found.record, "in"))
 
 
 class Lost:
@@ -112,28 +84,3 @@ def test_what_is_not_committed_is_not_counted() -> None:
     with pytest.raises(StreamError):
         redrive([letter(0)], TARGET, RedriveLedger(), Lost(), fail, report, None)  # type: ignore[arg-type]
     assert report.sent == 0
-
-
-class TestLedger:
-    def test_a_letter_is_known_by_its_place_and_time(self) -> None:
-        ledger = ledger_of(letter(1))
-        assert letter(1).record in ledger
-        other = letter(1)
-        later: Any = other.record
-        later.timestamp += 1
-        assert later not in ledger
-        assert letter(2).record not in ledger
-
-    def test_a_tombstone_allows_it_again(self) -> None:
-        ledger = ledger_of(letter(1))
-        ledger.take(SimpleNamespace(key=b"dlq/0/1", value=None))  # type: ignore[arg-type]
-        assert letter(1).record not in ledger
-
-    @given(
-        st.one_of(st.none(), st.binary()),
-        st.one_of(st.none(), st.binary(), st.sampled_from([b"[" * 50_000, b'{"timestamp_ms": 1e999}'])),
-    )
-    def test_what_is_none_of_ours_is_passed_over(self, key: bytes | None, value: bytes | None) -> None:
-        ledger = ledger_of(letter(1))
-        ledger.take(SimpleNamespace(key=key, value=value))  # type: ignore[arg-type]
-        assert letter(1).record in ledger

@@ -1,59 +1,24 @@
 """Batches with the right checksum: whatever is in them, each record comes out, or has a reason of its own."""
 
 import time
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import lz4.frame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka.consumer.fetcher import ConsumerRecord
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 from kafka.structs import TopicPartition
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch, _GuardedRecords
-from labelstream.workers.stream.flow_control.poll_budget import PollBudget
-from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.limits import MAX_HEADER_BYTES, MAX_HEADERS
 from labelstream.workers.stream.record_batch.reader import UnpackedRecords, parse
-from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
-from tests.support.raw_batches import ENCODE, NOW_MS, batch, framed, message, message_set, record, sized, varint
+from labelstream.workers.stream.record_batch.unread import HeadersLeftOut
+from tests.support.batch_reading import CODECS, MIB, between, read, reasons
+from tests.support.raw_batches import batch, framed, record, sized, varint
 
-MIB = 1 << 20
-CODECS = (1, 2, 3, 4)
-BEFORE, AFTER = [record(0, b"before")], [record(0, b"after")]
 LIE = framed(b"\0" + varint(0) + varint(1) + sized(None) + varint(4_000) + b"short" + varint(0))
-
-
-def read(log: bytes, at: int = 0, limit: int = MIB, **more: Any) -> tuple[list[ConsumerRecord], int]:
-    """The records, and the offset that is fetched next. Nothing may halt."""
-    corrupt: dict[TopicPartition, CorruptBatch] = {}
-    records = _GuardedRecords(corrupt, PollBudget, limit, at, TopicPartition("t", 0), MemoryRecords(log), **more)
-    found: list[ConsumerRecord] = []
-    while records:
-        found += records.take(3)
-        assert len(found) < 10_000
-    assert not corrupt
-    return found, records.next_fetch_offset
-
-
-def between(records: Sequence[bytes], last: int, **more: Any) -> list[ConsumerRecord]:
-    """What a batch of offsets 1 to `last` becomes between two others, both of which must come out."""
-    log = batch(BEFORE, 0) + batch(records, 1, **more) + batch(AFTER, last + 1)
-    (before, *found, after), position = read(log)
-    assert (before.value, after.value) == (b"before", b"after")
-    assert [kept.offset for kept in found] == list(range(1, last + 1))
-    assert position == last + 2
-    return found
-
-
-def reasons(found: Sequence[ConsumerRecord]) -> list[Any]:
-    """The value of each, or the reason why there is none."""
-    return [kept.value.reason if isinstance(kept.value, Unread) else kept.value for kept in found]
 
 
 @pytest.mark.parametrize("name", [b"stra\xdfe", b"\xff\xfe", b"", b"\xed\xa0\x80", b"a\0b", "straße".encode()])
@@ -190,26 +155,6 @@ def test_a_batch_within_the_limit(codec: int) -> None:
     assert reasons(between([record(0, value)], 1, codec=codec)) == [value]
 
 
-@pytest.mark.parametrize("behind", [b"", b"\0", b"\0\0\0", b"\x82SNA" + bytes(20)])
-def test_snappy_streams_that_stand_one_behind_the_other(behind: bytes) -> None:
-    """As snappy-java reads them: a header in mid-stream is skipped, and what begins like one ends the data."""
-    records = [record(place, b"%07d" % place * 2_000) for place in range(4)]
-    packed = b"".join(ENCODE[2](part) for part in (b"".join(records[:2]), b"", b"".join(records[2:])))
-    found = between([], 4, count=4, codec=2, packed=packed + behind)
-    assert reasons(found) == [b"%07d" % place * 2_000 for place in range(4)]
-
-
-@pytest.mark.parametrize("length", [8, 15])
-def test_a_snappy_stream_behind_another_whose_header_is_cut(length: int) -> None:
-    found = inflate(2, ENCODE[2](b"value") + ENCODE[2](b"")[:length], MIB)
-    assert (found.data, found.reason) == (b"value", Reason.INVALID_RECORD)
-
-
-def test_a_snappy_block_that_claims_gigabytes() -> None:
-    found = between([], 1, count=1, codec=2, packed=b"\xff\xff\xff\xff\x0f" + bytes(20))
-    assert reasons(found) == [Reason.TOO_LARGE]
-
-
 CONTROL, TRANSACTIONAL = 0x20, 0x10
 
 
@@ -228,74 +173,6 @@ def test_control_batches(key: bytes | None) -> None:
     assert ([kept.value for kept in found], position) == ([b"committed"], 3)
 
 
-@pytest.mark.parametrize("magic", [0, 1])
-@pytest.mark.parametrize("codec", [1, 2, 3])
-def test_message_sets_of_the_old_formats(magic: int, codec: int) -> None:
-    inner = [message(place if magic else place + 3, b"%d" % place, b"k", magic=magic) for place in range(3)]
-    log = (
-        message(0, None, b"k", magic=magic)
-        + message(1, b"", magic=magic)
-        + message(2, b"v", magic=magic)
-        + message_set(inner, 5, codec, magic=magic)
-        + batch(AFTER, 6)
-    )
-    found, position = read(log)
-    assert [(kept.offset, kept.value) for kept in found] == [
-        (0, None),
-        (1, b""),
-        (2, b"v"),
-        (3, b"0"),
-        (4, b"1"),
-        (5, b"2"),
-        (6, b"after"),
-    ]
-    assert [kept.timestamp for kept in found[:6]] == [NOW_MS if magic else -1] * 6
-    assert position == 7
-
-
-@pytest.mark.parametrize("claimed", [(0, 1, 900), (2, 1, 0), (0, 0, 0), (7, 8, 4)])
-def test_offsets_that_an_old_message_cannot_have(claimed: tuple[int, ...]) -> None:
-    for magic in (0, 1):
-        inner = [message(offset, b"%d" % place, magic=magic) for place, offset in enumerate(claimed)]
-        found, _ = read(message_set(inner, 5, 1, magic=magic), at=3)
-        assert [(kept.offset, kept.value) for kept in found] == [(3, b"0"), (4, b"1"), (5, b"2")]
-
-
-@pytest.mark.parametrize("with_size", [True, False])
-def test_the_wrong_checksum_in_lz4_of_the_oldest_format(with_size: bool) -> None:
-    packed = bytearray(lz4.frame.compress(message(0, b"v", magic=0), store_size=with_size))
-    packed[14 if with_size else 6] ^= 0x55
-    assert reasons(read(message(0, bytes(packed), magic=0, attributes=3))[0]) == [b"v"]
-
-
-@pytest.mark.parametrize("packed", [b"", b"words", b"\x04\x22\x4d\x18", bytes(40)])
-def test_what_is_no_lz4_in_the_oldest_format(packed: bytes) -> None:
-    assert reasons(read(message(0, packed, magic=0, attributes=3))[0]) == [Reason.INVALID_RECORD]
-
-
-def test_an_old_message_that_lies_costs_itself_alone() -> None:
-    wrong = bytearray(message(1, b"value"))
-    wrong[-1] ^= 1
-    nested = message_set([message(0, b"deep")], 2, codec=1)
-    log = message_set([message(0, b"0"), bytes(wrong), nested, message(3, b"3")], 3, codec=1)
-    found, _ = read(log)
-    assert reasons(found) == [b"0", Reason.INVALID_RECORD, Reason.INVALID_RECORD, b"3"]
-
-
-def test_unreadable_legacy_set_is_all_offsets_up_to_its_own() -> None:
-    log = message(10, b"no gzip", attributes=1) + message_set([message(0, bytes(2 * MIB))], 12, 1) + batch(AFTER, 13)
-    found, position = read(log, at=8)
-    assert [(kept.offset, reason) for kept, reason in zip(found, reasons(found), strict=True)] == [
-        (8, Reason.INVALID_RECORD),
-        (9, Reason.INVALID_RECORD),
-        (10, Reason.INVALID_RECORD),
-        (11, Reason.TOO_LARGE),
-        (12, Reason.TOO_LARGE),
-        (13, b"after"),
-    ]
-    assert position == 14
-
-
 @given(st.binary(max_size=80), st.integers(1, 5), st.integers(0, 7))
 def test_whatever_is_in_a_batch_its_records_are_accounted_for(packed: bytes, count: int, codec: int) -> None:
     between([], count, count=count, codec=codec, packed=packed)
@@ -308,17 +185,6 @@ def test_whatever_byte_of_a_batch_is_another(codec: int, data: st.DataObject) ->
     packed = bytearray(batch(records, codec=codec)[61:])
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
     between([], 4, count=4, codec=codec, packed=bytes(packed))
-
-
-@given(st.integers(1, 3), st.sampled_from([0, 1]), st.data())
-def test_whatever_byte_of_an_old_set_is_another(codec: int, magic: int, data: st.DataObject) -> None:
-    inner = [message(place if magic else place + 3, b"%d" % place, b"k", magic=magic) for place in range(3)]
-    packed = bytearray(ENCODE[codec](b"".join(inner)))
-    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
-    found, position = read(message(5, bytes(packed), magic=magic, attributes=codec) + batch(AFTER, 6), at=3)
-    offsets = [kept.offset for kept in found]
-    assert (offsets[-1], position, found[-1].value) == (6, 7, b"after")
-    assert offsets == sorted(set(offsets))
 
 
 @pytest.mark.parametrize(
