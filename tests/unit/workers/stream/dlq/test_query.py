@@ -9,6 +9,7 @@ from kafka.structs import (
 )
 
 from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.dlq.dead_letters import Selection
 from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 from tests.support.dead_letters import letter
@@ -56,7 +57,7 @@ def bounds(in_memory: bool = False, **wanted: Any) -> dict[TopicPartition, tuple
     consumer: Any = Consumer()
     config: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1"}
     if in_memory:
-        config["kafka_client"] = object()
+        config["api_version"] = IN_MEMORY_API
     return bounds_of(config, KAFKA, consumer, Selection(**wanted))
 
 
@@ -73,6 +74,10 @@ def bounds(in_memory: bool = False, **wanted: Any) -> dict[TopicPartition, tuple
 )
 def test_bounds_hold_all_that_may_be_selected(wanted: Any, expected: Any) -> None:
     assert bounds(**wanted) == expected
+
+
+def test_broker_that_knows_no_times_is_read_from_the_start() -> None:
+    assert bounds(in_memory=True, since_ms=25) == {A: (0, 5)}
 
 
 def test_letters_are_found_within_the_bounds_alone() -> None:

@@ -1,0 +1,101 @@
+"""`labelstream dlq list|show|export`: which letters are printed, and how much of them."""
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.common.connect import Broker
+from labelstream.deploy.cli.dlq import commands
+from labelstream.workers.stream.dlq import ledger, query
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection
+from tests.support.dead_letters import ledger_of, letter
+from tests.unit.deploy.cli.conftest import Run, fails
+
+LETTERS = [
+    letter(1, b"secret text", reason=b"too_large"),
+    letter(2, b"\xff", reason=b"invalid_encoding"),
+    letter(3, b"third", reason=b"too_large"),
+]
+
+
+@pytest.fixture(autouse=True)
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic `dlq` holds LETTERS, of which the first one was redriven."""
+
+    @contextmanager
+    def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[None]:
+        assert (topics, from_beginning) == (["dlq"], True)
+        yield
+
+    def find(kafka: Any, consumer: Any, bounds: Any, wanted: Selection) -> Iterator[DeadLetter]:
+        return (found for found in LETTERS if wanted.wants(found))
+
+    monkeypatch.setattr(commands, "connect", lambda kafka: Broker(kafka, {}))
+    monkeypatch.setattr(commands, "require_topic", lambda broker, topic, right: None)
+    monkeypatch.setattr(commands, "reader", reader)
+    monkeypatch.setattr(query, "bounds_of", lambda config, kafka, consumer, wanted: {})
+    monkeypatch.setattr(query, "find_letters", find)
+    monkeypatch.setattr(ledger, "peek_ledger", lambda config, kafka, topic: ledger_of(LETTERS[0]))
+
+
+@pytest.fixture
+def config(write_config: Callable[..., str]) -> str:
+    return write_config()
+
+
+def test_list_tells_where_and_why_and_nothing_of_the_message(run: Run, config: str) -> None:
+    ended = run("dlq", "list", "-c", config)
+    rows = [line.split("\t") for line in ended.out.splitlines()]
+    assert [(row[0], row[2], row[5]) for row in rows] == [
+        ("0:1", "too_large", "yes"),
+        ("0:2", "invalid_encoding", "no"),
+        ("0:3", "too_large", "no"),
+    ]
+    assert "secret" not in ended.out
+    assert "3 (too_large 2, invalid_encoding 1), of which 1 redriven" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "places"),
+    [(["--reason", "too_large"], ["0:1", "0:3"]), (["--at", "0:2"], ["0:2"]), (["--limit", "1"], ["0:1"])],
+)
+def test_list_takes_what_is_selected_alone(run: Run, config: str, options: list[str], places: list[str]) -> None:
+    ended = run("dlq", "list", "-c", config, *options)
+    assert [line.split("\t")[0] for line in ended.out.splitlines()] == places
+
+
+def test_list_for_a_program_is_an_object_a_line(run: Run, config: str) -> None:
+    ended = run("dlq", "list", "-c", config, "--json")
+    entries = [json.loads(line) for line in ended.out.splitlines()]
+    assert [(entry["offset"], entry["redriven"]) for entry in entries] == [(1, True), (2, False), (3, False)]
+    assert ended.err == ""
+
+
+def test_show_prints_a_letter_in_full(run: Run, config: str) -> None:
+    ended = run("dlq", "show", "0:1", "-c", config)
+    assert ended.code == 0
+    assert "value     secret text" in ended.out.splitlines()
+    assert "redriven  yes" in ended.out.splitlines()
+
+
+def test_show_of_what_is_not_there_says_so(run: Run, config: str) -> None:
+    fails(run("dlq", "show", "0:9", "-c", config), 1, "there is no dead letter at offset 9 of partition 0")
+
+
+def test_export_is_for_its_owner_alone(run: Run, config: str, tmp_path: Path) -> None:
+    target = tmp_path / "letters.jsonl"
+    target.touch(0o644)
+    ended = run("dlq", "export", str(target), "-c", config)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    values = [json.loads(line)["value"] for line in target.read_text().splitlines()]
+    assert values == ["secret text", {"base64": "/w=="}, "third"]
+    assert "3 dead letters" in ended.err
+
+
+def test_export_to_where_nothing_can_be_written_says_so(run: Run, config: str, tmp_path: Path) -> None:
+    fails(run("dlq", "export", str(tmp_path), "-c", config), 2, "cannot be written (Is a directory); give a file")

@@ -1,0 +1,120 @@
+"""`labelstream dlq redrive`: nothing is sent before it was asked, and what was sent is told."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.common.connect import Broker
+from labelstream.deploy.cli.dlq import redrive as command
+from labelstream.workers.errors import StreamError
+from labelstream.workers.stream.broker.connection import IN_MEMORY_API
+from labelstream.workers.stream.dlq import ledger, query, redrive, redrive_transactions
+from labelstream.workers.stream.dlq.ledger import RedriveLedger
+from labelstream.workers.stream.dlq.redrive import Target
+from labelstream.workers.stream.dlq.redrive_transactions import Pair
+from tests.support.dead_letters import ledger_of, letter
+from tests.unit.deploy.cli.conftest import Ended, Run, fails
+
+LETTERS = [letter(1), letter(2), letter(3, topic="other")]
+
+
+class Brokers:
+    """A topic `dlq` with LETTERS. `redriven`: what the ledger holds; `sent`: what went out, to which topic."""
+
+    def __init__(self) -> None:
+        self.config: dict[str, Any] = {}
+        self.redriven = ledger_of(LETTERS[0])
+        self.sent: list[tuple[str, int]] = []
+        self.error: StreamError | None = None
+        self.has_ledger = False
+
+    @contextmanager
+    def redriving(
+        self, config: Any, kafka: Any, dead_letter: str, to: str, max_bytes: int
+    ) -> Iterator[tuple[Any, RedriveLedger]]:
+        assert (dead_letter, max_bytes) == ("dlq", 10_000)
+        self.to = to
+        yield self, self.redriven
+
+    def send(self, chunk: Sequence[Pair]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent += [(self.to, record.offset) for record, _ in chunk]
+
+    def ensure_ledger(self, config: Any, kafka: Any, topic: str) -> bool:
+        created, self.has_ledger = not self.has_ledger, True
+        assert topic == "dlq.redriven"
+        return created
+
+
+@pytest.fixture
+def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
+    made = Brokers()
+
+    @contextmanager
+    def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(command, "connect", lambda kafka: Broker(kafka, made.config))
+    monkeypatch.setattr(command, "require_topic", lambda broker, topic, right: None)
+    monkeypatch.setattr(command, "reader", reader)
+    monkeypatch.setattr(redrive, "describe_target", lambda config, kafka, to, home: Target(to, 2, 10_000, home))
+    monkeypatch.setattr(query, "bounds_of", lambda config, kafka, consumer, wanted: {})
+    monkeypatch.setattr(query, "find_letters", lambda kafka, consumer, bounds, wanted: iter(LETTERS))
+    monkeypatch.setattr(ledger, "peek_ledger", lambda config, kafka, topic: made.redriven)
+    monkeypatch.setattr(ledger, "ensure_ledger", made.ensure_ledger)
+    monkeypatch.setattr(redrive_transactions, "redriving", made.redriving)
+    return made
+
+
+@pytest.fixture
+def redriven(run: Run, write_config: Callable[..., str], brokers: Brokers) -> Callable[..., Ended]:
+    return lambda *options: run("dlq", "redrive", "-c", write_config(), *options)
+
+
+def test_redrive_sends_what_was_not_sent_before(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    ended = redriven("--yes")
+    assert (ended.code, brokers.sent) == (0, [("in", 2)])
+    assert ended.err.splitlines() == [
+        "created the compacted topic dlq.redriven, the ledger of redrives",
+        "1 dead letter sent to in",
+        "1 not: made of another topic's records (--to sends them) (0:3)",
+        "1 not: redriven already (0:1)",
+    ]
+
+
+def test_dry_run_sends_nothing(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    ended = redriven("--dry-run")
+    assert (ended.code, brokers.sent, brokers.has_ledger) == (0, [], False)
+    assert ended.err.splitlines()[0] == "1 dead letter would be sent to in"
+
+
+def test_another_topic_takes_letters_of_any_source(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    redriven("--yes", "--to", "repair")
+    assert brokers.sent == [("repair", 2), ("repair", 3)]
+
+
+def test_limit_is_of_what_is_sent(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    redriven("--yes", "--to", "repair", "--limit", "1")
+    assert brokers.sent == [("repair", 2)]
+
+
+def test_redrive_that_fails_tells_how_many_went_before(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    brokers.error, brokers.has_ledger = StreamError("the broker is away"), True
+    fails(redriven("--yes"), 1, "after 0 dead letters: the broker is away")
+
+
+def test_broker_without_transactions_is_refused(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+    brokers.config["api_version"] = IN_MEMORY_API
+    fails(redriven("--yes"), 1, "the in-memory broker has no real transactions")
+    assert brokers.sent == []
+
+
+def test_redrive_without_a_terminal_asks_nobody(
+    redriven: Callable[..., Ended], brokers: Brokers, stdin: Callable[[bytes], None]
+) -> None:
+    stdin(b"y\n")
+    fails(redriven(), 2, "--yes: is missing, and there is no terminal to ask on")
+    assert brokers.sent == []
