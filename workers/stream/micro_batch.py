@@ -191,7 +191,7 @@ class MicroBatch:
         )
 
 
-def of_the_models(batch: MicroBatch) -> tuple[int, Counter[str]]:
+def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
     """How many messages of an answered micro-batch are the models' to answer, and those that they fail, by reason.
 
     What is wrong with a message itself is no model's fault. Messages of partitions that were taken away do not count.

@@ -62,7 +62,7 @@ class PipelineMonitor:
 
     def paused(self) -> bool:
         """Until something is repaired, or an operator resumes it."""
-        return self.breaker.held is not None or bool(self.troubles())
+        return self.breaker.is_open or bool(self.troubles())
 
     def in_flight(self) -> Counter[int]:
         """Messages between poll and acknowledgement, by partition."""

@@ -87,7 +87,7 @@ class Pipeline:
 
     def finished(self) -> bool:
         """Is nothing in flight but what the breaker holds back?"""
-        return self.drained() or (self.breaker.held is not None and not self._in_flight.produced())
+        return self.drained() or (self.breaker.is_open and not self._in_flight.produced())
 
     def flush(self) -> bool:
         """Commit what is done. False as long as something is left: turn, and call again."""
@@ -173,7 +173,7 @@ class Pipeline:
             return False
         if revoking_s < self._settings.rebalance_drain_s:
             # What the breaker holds back is the next owner's.
-            moving = self._in_flight if self.breaker.held is None else self._in_flight.produced()
+            moving = self._in_flight.produced() if self.breaker.is_open else self._in_flight
             if any(progress.revoking for batch in moving for progress, _ in batch.last_offsets):
                 return True
             if not self._delivery.flush():

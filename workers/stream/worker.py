@@ -155,12 +155,12 @@ class PipelineWorker:
         self._health.loop_began()
         while not self._stopping.is_set():
             pipeline.run_once(accept=True)
-            self._look_after(run)
+            self._after_turn(run)
             self._commands.obey(partial(execute, pipeline))
         self._state = "draining"
         while not pipeline.finished() and self._clock() < self._drain_until:
             pipeline.run_once(accept=False)
-            self._look_after(run)
+            self._after_turn(run)
         drained = pipeline.drained()
         while not pipeline.flush():  # a transaction is to be ended, or a rebalance: by turning
             if self._clock() > self._drain_until:
@@ -171,13 +171,13 @@ class PipelineWorker:
             run.source.partition_hold.take_back()
         self._state = "drained" if drained else "stopped with messages in flight"
 
-    def _look_after(self, run: Run) -> None:
-        """After each turn of the loop."""
+    def _after_turn(self, run: Run) -> None:
+        """Tell how the loop goes, and what is wrong."""
         self._health.looped()
         self._backlog = run.source.lag.by_partition()
         alarms = run.rules.evaluate()
         if alarms is not None:
-            self._alarms.update("watch", alarms)
+            self._alarms.update("rules", alarms)
         if self._state in ("starting", "restarting") and run.source.assignment.assigned():
             self._state, self._health.trouble = "running", None
             self._restarts.joined()

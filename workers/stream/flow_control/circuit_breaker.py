@@ -11,27 +11,28 @@ from labelstream.workers.classifier import MODEL_FAULTS, Classifier, RecordError
 from labelstream.workers.errors import InferenceError
 from labelstream.workers.settings import BreakerSettings
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
-from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, of_the_models
+from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, model_failures
 
 
 class CircuitBreaker:
-    """Used by the pipeline's thread, for one run of it; `held` and `alarm` may be read from any.
+    """Used by the pipeline's thread, for one run of it; `held`, `is_open` and `alarm` may be read from any.
 
-    `held`: the micro-batch that would have tripped the breaker. It stays the same until it may pass, and nothing behind
-    it is asked about so long. `released_at`: monotonic seconds; what waited behind it has not been slow until then.
+    `held`: the micro-batch that opened the breaker. It stays the same until it may pass, and nothing behind it is asked
+    about so long. `closed_at`: monotonic seconds; what waited behind it has not been slow until then. `failures`: the
+    numbers of all runs.
     """
 
     def __init__(
         self,
         settings: BreakerSettings,
-        breaker: FailureRateWindow,
+        failures: FailureRateWindow,
         classifiers: Mapping[str, Classifier],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._breaker, self._classifiers, self._clock = settings, breaker, classifiers, clock
+        self._settings, self._failures, self._classifiers, self._clock = settings, failures, classifiers, clock
         self.held: MicroBatch | None = None
         self.alarm = ""
-        self.released_at = 0.0
+        self.closed_at = 0.0
         self._first_calls: list[ModelCall] = []
         self._probe: list[ModelCall] = []
         self._probe_at = 0.0
@@ -43,16 +44,21 @@ class CircuitBreaker:
         if batch is self.held:
             if not self._is_repaired(batch):
                 return False
-            self._release(grace=0)
-        messages, failed = of_the_models(batch)
-        batch.passed_breaker = self._breaker.admits(messages, failed.total())
+            self._close(grace=0)
+        messages, failed = model_failures(batch)
+        batch.passed_breaker = self._failures.admits(messages, failed.total())
         if not batch.passed_breaker:
-            self._hold(batch, messages, failed)
+            self._open(batch, messages, failed)
         return batch.passed_breaker
 
+    @property
+    def is_open(self) -> bool:
+        """Is a micro-batch held back?"""
+        return self.held is not None
+
     def under_way_since(self, batch: MicroBatch) -> float:
-        """Since when `batch` could have been answered or shipped, in monotonic seconds."""
-        return max(batch.received_at, self.released_at)
+        """Since when `batch` could have been answered or produced, in monotonic seconds."""
+        return max(batch.received_at, self.closed_at)
 
     def resume(self) -> int | None:
         """An operator's word: what is held passes as it is, and so does at least one sample behind it.
@@ -63,10 +69,10 @@ class CircuitBreaker:
             return None
         self.held.passed_breaker = True
         messages = len(self.held.items)
-        self._release(grace=self._settings.min_messages)
+        self._close(grace=self._settings.min_messages)
         return messages
 
-    def _hold(self, batch: MicroBatch, messages: int, failed: Counter[str]) -> None:
+    def _open(self, batch: MicroBatch, messages: int, failed: Counter[str]) -> None:
         reasons = ", ".join(f"{reason} {count}" for reason, count in failed.most_common())
         self.alarm = (
             f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and "
@@ -76,10 +82,10 @@ class CircuitBreaker:
         self.held, self._first_calls = batch, batch.calls
         self._probe_at = self._clock() + self._settings.probe_s
 
-    def _release(self, grace: int) -> None:
-        self._breaker.reset(grace)
+    def _close(self, grace: int) -> None:
+        self._failures.reset(grace)
         self.held, self._first_calls, self._probe = None, [], []
-        self.released_at = self._clock()
+        self.closed_at = self._clock()
 
     def _is_repaired(self, batch: MicroBatch) -> bool:
         """Would it pass by itself now? Asks the model again when it is time."""
@@ -95,8 +101,8 @@ class CircuitBreaker:
                 batch.ask_again([*self._first_calls, *probe])
         elif self._clock() >= self._probe_at:
             self._probe = [probe for call in self._first_calls if (probe := self._again(call)) is not None]
-        messages, failed = of_the_models(batch)  # less than before as well when partitions were taken away
-        return not self._breaker.over(messages, failed.total())
+        messages, failed = model_failures(batch)  # less than before as well when partitions were taken away
+        return not self._failures.over(messages, failed.total())
 
     def _again(self, call: ModelCall) -> ModelCall | None:
         """What the model failed of `call`, asked again."""

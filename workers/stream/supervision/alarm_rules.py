@@ -43,7 +43,7 @@ class AlarmRules:
         monitor, breaker = self._monitor, self._monitor.breaker
         halted = self._source.halted()
         alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
-        if breaker.held is not None:
+        if breaker.is_open:
             alarms["breaker"] = f"{breaker.alarm}; `labelstream resume {self._name}` lets them pass"
         if too_many := self._dead_share.alarm():
             alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"

@@ -90,7 +90,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bench]]:
 
 
 def held(bench: Bench) -> None:
-    bench.turn_until(lambda: bench.pipeline.breaker.held is not None)
+    bench.turn_until(lambda: bench.pipeline.breaker.is_open)
     for _ in range(20):
         bench.pipeline.run_once(accept=True)
 
@@ -104,7 +104,7 @@ def test_the_breakers_time_is_not_the_models(make: Callable[..., Bench]) -> None
     """Even where it has asked again before it let go."""
     bench = make(breaker={"probe_s": 0.05})
     bench.feed(POISON, POISON, POISON, POISON)
-    bench.turn_until(lambda: bench.pipeline.breaker.held is not None)
+    bench.turn_until(lambda: bench.pipeline.breaker.is_open)
     (batch,) = bench.pipeline._in_flight
     answered_at, now = batch.answered_at, time.monotonic()
     assert answered_at <= now
@@ -168,7 +168,7 @@ def test_an_operator_lets_it_pass_and_at_least_one_sample_more(make: Callable[..
     bench.feed(*[POISON] * 4, first=4)
     bench.run_dry()
     assert len(bench.producer.letters()) == 8
-    assert bench.pipeline.breaker.released_at == clock.now
+    assert bench.pipeline.breaker.closed_at == clock.now
     bench.feed(*[POISON] * 4, first=8)
     held(bench)
     assert len(bench.producer.letters()) == 8
@@ -222,7 +222,7 @@ def test_revoked_partition_does_not_wait_for_held_batch(make: Callable[..., Benc
     bench.turn_until(lambda: len(bench.source.polls) > polls)
     assert done(bench) == 1
     bench.turn_until(bench.pipeline.drained)  # the next owner's breaker has the word
-    assert bench.pipeline.breaker.held is None
+    assert not bench.pipeline.breaker.is_open
     assert len(bench.producer.sent) == 1
 
 

@@ -15,7 +15,7 @@ from tests.support.clock import Clock
 
 def look(clock: Clock, wait_s: float = 1, **pipeline: Any) -> dict[str, str] | None:
     progress = PartitionProgress(TopicPartition("t", 0), received=9, done=5)
-    breaker = SimpleNamespace(held=None, alarm="paused: all of them")
+    breaker = SimpleNamespace(is_open=False, alarm="paused: all of them")
     vars(breaker).update(pipeline.pop("breaker", {}))
     source: Any = SimpleNamespace(
         assignment=SimpleNamespace(assigned=lambda: [progress]),
@@ -28,7 +28,7 @@ def look(clock: Clock, wait_s: float = 1, **pipeline: Any) -> dict[str, str] | N
         awaited=lambda: pipeline.get("awaited", {}),
         troubles=lambda: troubles,
         obstacles=lambda: pipeline.get("obstacles", {}),
-        paused=lambda: bool(troubles) or breaker.held is not None,
+        paused=lambda: bool(troubles) or breaker.is_open,
     )
     dead_share: Any = SimpleNamespace(alarm=lambda: pipeline.get("dead", ""))
     rules = AlarmRules("p", monitor, source, dead_share, StallDetector(10), StallDetector(300, clock=clock), clock)
@@ -58,7 +58,7 @@ def test_what_keeps_the_output_from_taking_all_is_told() -> None:
 
 def test_a_stall_is_no_stall_while_the_breaker_holds() -> None:
     assert look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
-    found = look(Clock(), wait_s=301, breaker={"held": object()})
+    found = look(Clock(), wait_s=301, breaker={"is_open": True})
     assert found == {"breaker": "paused: all of them; `labelstream resume p` lets them pass"}
 
 
