@@ -10,13 +10,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from labelstream.deploy.observability import tracing as sdk
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Progress, Request
 from labelstream.workers.engine.dynamic_batcher import DynamicBatcher
 from labelstream.workers.engine.ragged import RaggedSequences
-from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import TracingSettings
 from tests.support.fake_handle import by_length
 from tests.support.pipeline_bench import Bench, message
 
@@ -105,15 +102,6 @@ def test_micro_batch_span_ends_on_ack_with_attempts_as_children(
     (span,) = spans.get_finished_spans()
     assert span.context is not None
     assert [str(parent)[:-3] for parent in seen] == [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}"]
-
-
-def test_spans_that_nobody_can_send_are_refused() -> None:
-    sdk.check(TracingSettings())
-    sdk.check(TracingSettings(endpoint="http://127.0.0.1:4318/v1/traces"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(ConfigError, match=r"tracing\.endpoint.*labelstream\[tracing\]"):
-            sdk.check(TracingSettings(endpoint="http://127.0.0.1:4318/v1/traces"))
 
 
 def test_nothing_is_traced_by_default() -> None:

@@ -1,0 +1,135 @@
+"""`labelstream demo`: its settings, what it waits for, and with what it ends."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
+from labelstream.deploy.cli.demo import command
+from labelstream.deploy.cli.demo.command import PIPELINE
+from labelstream.deploy.cli.demo.stream import topics_of
+from labelstream.workers.errors import ConfigError, ModelError, StartError
+from tests.support.reports import pipeline_report
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(command, "time", found)
+    return found
+
+
+def runtime(*states: str | None) -> Any:
+    """The worker's state at each look, the last one from then on; None: no worker reports."""
+    left = list(states)
+
+    def status() -> dict[str, Any]:
+        state = left.pop(0) if len(left) > 1 else left[0]
+        return {"pipelines": {PIPELINE: {} if state is None else {"r1": pipeline_report(state=state)}}, "models": {}}
+
+    return SimpleNamespace(status=status)
+
+
+def test_worker_with_partitions_is_waited_for(clock: Clock) -> None:
+    command._wait_for_partitions(runtime(None, "starting", "running"))
+    assert clock.now == 2 * command.REFRESH_S
+
+
+@pytest.mark.parametrize(("state", "why"), [(None, "no worker reports"), ("starting", "its workers are starting")])
+def test_worker_without_partitions_ends_it(clock: Clock, state: str | None, why: str) -> None:
+    with pytest.raises(StartError, match=f"has got no partitions for 60 s; .*{why}"):
+        command._wait_for_partitions(runtime(state))
+
+
+class Ledger:
+    """`accounted` at each look, of 10 messages."""
+
+    def __init__(self, *accounted: int) -> None:
+        self._left = list(accounted)
+        self.failure: Exception | None = None
+
+    def totals(self) -> Any:
+        accounted = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        return SimpleNamespace(accounted=accounted, missing=10 - accounted)
+
+    def raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def watch(ledger: Ledger, done: bool = True) -> list[int]:
+    shown: list[int] = []
+    read_back: Any = SimpleNamespace(recent=[])
+    command._watch(
+        runtime("running"),
+        ledger,
+        SimpleNamespace(done=done),
+        read_back,
+        lambda totals, recent: shown.append(totals.accounted),
+        60.0,
+    )
+    return shown
+
+
+def test_stream_is_watched_until_all_is_back(clock: Clock) -> None:
+    assert watch(Ledger(0, 4, 10)) == [0, 4, 10]
+
+
+def test_slow_stream_is_no_stall(clock: Clock) -> None:
+    steps = [count for count in range(11) for _ in range(int(59 / command.REFRESH_S))]
+    assert watch(Ledger(*steps))[-1] == 10
+    assert clock.now > 500
+
+
+def test_stream_that_stands_still_ends_it_with_the_workers_word(clock: Clock) -> None:
+    with pytest.raises(StartError, match="no message has come back for 60 s; feedback: running"):
+        watch(Ledger(3))
+
+
+def test_failure_of_a_thread_ends_it(clock: Clock) -> None:
+    ledger = Ledger(3)
+    ledger.failure = StartError("no broker")
+    with pytest.raises(StartError, match="no broker"):
+        watch(ledger)
+
+
+def test_settings_are_of_the_runs_own_topics() -> None:
+    topics = topics_of("abc")
+    settings = command._settings("127.0.0.1:1", str(DEMO_MODEL), topics, "group")
+    pipeline = settings.pipelines[PIPELINE]
+    assert (pipeline.input, pipeline.output, pipeline.dead_letter) == tuple(topics)
+    assert settings.group_id(PIPELINE) == "group"
+
+
+def test_environment_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
+    with pytest.raises(ConfigError, match="leads the demo away from its own broker; unset it"):
+        command._settings("127.0.0.1:1", str(DEMO_MODEL), topics_of("abc"), "group")
+
+
+def test_model_is_looked_for_before_anything_starts(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    command._check_model(str(DEMO_MODEL))
+    command._check_model("owner/name")
+    with pytest.raises(ModelError):
+        command._check_model(str(tmp_path))
+    monkeypatch.setattr(command, "DEMO_MODEL", tmp_path)
+    with pytest.raises(ModelError, match="the demo's model is not there; install again"):
+        command._check_model(str(tmp_path))
+
+
+def test_broker_that_is_named_is_taken() -> None:
+    with command._broker("host:9092") as address:
+        assert address == "host:9092"
+    with command._broker(None) as address:
+        assert address.startswith("127.0.0.1:")

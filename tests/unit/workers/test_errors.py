@@ -1,0 +1,42 @@
+"""The error tree: what may pass by itself, what a person reads, and the way through pickle."""
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from labelstream.workers import errors
+from labelstream.workers.errors import ConfigError, LabelstreamError, StreamError
+
+OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, LabelstreamError)]
+RETRIABLE = {"InferenceError", "ModelChanged", "FailedApart", "StreamError", "RecordRefused"}
+
+
+def test_retriable_is_what_passes_without_a_person() -> None:
+    assert {kind.__name__ for kind in OURS if kind.retriable} == RETRIABLE
+
+
+def test_tree_is_drawn_as_it_is() -> None:
+    drawn = re.findall(r"^[\u2502\u251c\u2514\u2500 ]*([A-Z]\w+)", str(errors.__doc__).split("\n\n")[1], re.MULTILINE)
+    assert set(drawn) == {kind.__name__ for kind in OURS}
+
+
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
+def test_error_crosses_processes_as_it_is(kind: type[LabelstreamError]) -> None:
+    error = kind("models.m", "is wrong", "mend it") if issubclass(kind, ConfigError) else kind("is wrong")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.retriable) == (kind, str(error), kind.retriable)
+
+
+def test_config_error_names_key_problem_and_fix() -> None:
+    assert str(ConfigError("kafka.x", "is no setting", "remove it")) == "kafka.x: is no setting; remove it"
+    assert str(ConfigError("kafka.x", "is no setting")) == "kafka.x: is no setting"
+    error = pickle.loads(pickle.dumps(ConfigError("a", "b", "c")))
+    assert (error.key, error.problem, error.fix) == ("a", "b", "c")
+
+
+def test_refused_command_says_whose_it_is() -> None:
+    assert errors.CommandRefused("not paused").ours
+    assert not errors.CommandRefused("not here", ours=False).ours
+    assert not issubclass(errors.CommandRefused, StreamError)

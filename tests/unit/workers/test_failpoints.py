@@ -1,0 +1,37 @@
+"""Points that tests hold, and that nobody notices otherwise."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from labelstream.workers import failpoints
+
+
+@pytest.fixture(autouse=True)
+def nobody_after() -> Iterator[None]:
+    yield
+    failpoints.install(None)
+
+
+def test_nobody_is_told_where_nothing_is_installed() -> None:
+    for point in failpoints.POINTS:
+        failpoints.passed(point)
+
+
+def test_hook_is_told_each_point_and_may_raise() -> None:
+    told: list[str] = []
+    failpoints.install(told.append)
+    for point in failpoints.POINTS:
+        failpoints.passed(point)
+    assert tuple(told) == failpoints.POINTS
+
+    def end(point: str) -> None:
+        raise SystemExit(point)
+
+    failpoints.install(end)
+    with pytest.raises(SystemExit, match="after_poll"):
+        failpoints.passed(failpoints.AFTER_POLL)
+
+
+def test_points_have_names_of_their_own() -> None:
+    assert len(set(failpoints.POINTS)) == len(failpoints.POINTS) == 6
