@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 LED_BY = [
     "labelstream.workers.stream.codec.decode",
+    "labelstream.workers.stream.codec.decode_field",
     "labelstream.workers.stream.codec.decode_json",
     "labelstream.workers.stream.codec.json_spans",
+    "labelstream.workers.stream.codec.json_values",
     "labelstream.workers.stream.record_batch.reader",
     "labelstream.workers.stream.record_batch.legacy_messages",
     "labelstream.workers.stream.record_batch.decompression",

@@ -7,7 +7,9 @@ from functools import partial
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.codec.decode_json import not_in_utf8, read_field, read_message, text_alone
+from labelstream.workers.stream.codec.decode_field import read_field, text_alone
+from labelstream.workers.stream.codec.decode_json import read_message
+from labelstream.workers.stream.codec.json_values import not_in_utf8
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 

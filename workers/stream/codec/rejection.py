@@ -1,4 +1,4 @@
-"""The types of a refusal; its reason is chosen in decode.py, decode_json.py and stream/micro_batch.py."""
+"""The types of a refusal; its reason is chosen where records are decoded, and in stream/micro_batch.py."""
 
 from typing import NamedTuple
 

@@ -1,0 +1,109 @@
+"""One value of a JSON text, read by itself; where it cannot be read, what is wrong with it in our words."""
+
+import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
+from typing import Any
+
+import jiter
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.stream.codec.json_spans import members
+from labelstream.workers.stream.codec.rejection import DecodeError
+
+_MARKS = {BOM_UTF32_LE: "UTF-32", BOM_UTF16_LE: "UTF-16", BOM_UTF16_BE: "UTF-16"}  # the second one begins the first
+_FRAME_BYTES = 5  # a schema registry's: 0x00 and four of an id
+
+
+def parse(text: bytes) -> Any:
+    """Strictly. Raises ValueError, in the parser's words."""
+    return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
+
+
+def members_of(value: bytes, problem: str) -> list[tuple[str, bytes]]:
+    """Raises DecodeError, because of `problem`, where `value` is no JSON object in its form."""
+    try:
+        return [(name_of(key), text) for key, text in members(value)]
+    except ValueError as error:
+        raise explained(value, problem, error) from None
+
+
+def name_of(key: bytes) -> str:
+    """A key that is no text has no name."""
+    try:
+        return jiter.from_json(key)
+    except ValueError:
+        return ""
+
+
+def read_value(text: bytes, key: str) -> Any:
+    """The value of the field `key`. Raises DecodeError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        problem = str(error)
+    try:
+        jiter.from_json(text, allow_inf_nan=True, catch_duplicate_keys=True)
+    except ValueError:
+        raise explain(text, problem, f"{key}: ") from None
+    raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are no numbers of JSON")
+
+
+def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
+    """Whatever says that the bytes are of another encoding; None where they are UTF-8."""
+    if len(value) >= _FRAME_BYTES and value[0] == 0:
+        if value.startswith(BOM_UTF32_BE):
+            return DecodeError(Reason.INVALID_ENCODING, "UTF-32, not UTF-8")
+        problem = "a schema registry's framing (0x00 and a schema id) stands before the value: "
+        return DecodeError(Reason.UNSUPPORTED_ENCODING, f"{problem}configure the producer for plain JSON or text")
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if (other := next((name for mark, name in _MARKS.items() if value.startswith(mark)), None)) is not None:
+            return DecodeError(Reason.INVALID_ENCODING, f"{other}, not UTF-8")
+        return DecodeError(Reason.INVALID_ENCODING, f"{where}not UTF-8 at byte {error.start}")
+    return None
+
+
+def explained(value: bytes, problem: str, error: ValueError) -> DecodeError:
+    """`problem`: the parser's, which says more than `error` where it is about the form."""
+    return explain(value, str(error) if problem.startswith("Detected duplicate key") else problem)
+
+
+def explain(value: bytes, problem: str, where: str = "") -> DecodeError:
+    """Only for a value that was refused already, so it may take its time."""
+    if (other := not_in_utf8(value, where)) is not None:
+        return other
+    if problem.startswith("Detected duplicate key"):  # jiter quotes the key: the position is enough
+        return DecodeError(Reason.INVALID_MESSAGE, f"{where}duplicate key{problem[problem.rfind(' at line') :]}")
+    if ("surrogate" in problem or "hex escape" in problem) and _has_lone_surrogate(value):
+        return DecodeError(Reason.INVALID_TEXT, f"{where}a lone surrogate escape is no text")
+    return DecodeError(Reason.INVALID_JSON, f"{where}{problem}")
+
+
+def _has_lone_surrogate(value: bytes) -> bool:
+    try:
+        json.dumps(json.loads(value), ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls it, with its article."""
+    if type(value) is str and value.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            jiter.from_json(value.encode(), allow_inf_nan=True)
+        except ValueError:
+            return "a string"
+        return "a string that holds JSON, which was encoded twice"
+    kinds = {
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a decimal number",
+    }
+    return kinds.get(type(value), "null")
