@@ -23,7 +23,8 @@ from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
 from labelstream.workers.stream.delivery.base import Delivery
 from labelstream.workers.stream.delivery.exactly_once import ExactlyOnce
 from labelstream.workers.stream.delivery.hanging_transactions import HangingTransactions
-from labelstream.workers.stream.delivery.transactions import TransactionalProducer, check_transactions
+from labelstream.workers.stream.delivery.transaction_check import check_transactions
+from labelstream.workers.stream.delivery.transactions import TransactionalProducer
 from labelstream.workers.stream.flow_control.failure_window import FailureRateWindow
 from labelstream.workers.stream.pipeline import Pipeline
 from labelstream.workers.stream.producer.client import make_producer, make_transactional_producer

@@ -30,56 +30,24 @@ from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     RetriableError,  # pyright: ignore[reportAttributeAccessIssue] (its stubs are of an older client)
-    TransactionalIdAuthorizationFailedError,
 )
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import ConsumerGroupMetadata, TopicPartition  # pyright: ignore[reportAttributeAccessIssue]
 
 from labelstream.workers import failpoints
-from labelstream.workers.errors import Fenced, StartError, StreamError
-from labelstream.workers.settings import KafkaSettings, PipelineSettings
-from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
-from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, written_topics
+from labelstream.workers.errors import Fenced, StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.broker.topics import written_topics
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement, BatchProducer
-from labelstream.workers.stream.producer.client import make_transactional_producer
 from labelstream.workers.stream.producer.producers import BrokersView, end, identity, in_time
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 logger = logging.getLogger(__name__)
-FENCING_API = (2, 5)
 ABORT_S = 5.0
 RENEW_S = 1.0
 PASSING = (KafkaTimeoutError, KafkaConnectionError, RetriableError)  # the brokers are away, or busy with the abort
-
-
-def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, transactional_id: str) -> None:
-    """Raises `StartError` naming `key` when this broker gives us no transactions with `transactional_id`."""
-    if is_in_memory(config):
-        raise StartError(f"{key}: exactly_once needs a real broker; this is the in-memory one: set at_least_once")
-    with translate_kafka_errors(kafka):
-        producer = make_transactional_producer(config, kafka, [DEFAULT_MAX_BYTES], transactional_id)
-        try:
-            if producer.config["api_version"] < FENCING_API:
-                raise StartError(
-                    f"{key}: exactly_once needs Kafka 2.5 or newer, whose brokers fence offsets by the "
-                    "generation of the group (KIP-447); set at_least_once, or bring them up to date"
-                )
-            producer.init_transactions()
-        except TransactionalIdAuthorizationFailedError:
-            raise StartError(
-                f"{key}: no permission for transactions; grant WRITE and DESCRIBE on the transactional "
-                f"ids that begin with {transactional_id.rpartition('-')[0]}-"
-            ) from None
-        except KafkaError as error:
-            raise StartError(
-                f"{key}: no transactions ({type(error).__name__}: {error}); kafka.transaction_timeout_ms "
-                f"({kafka.transaction_timeout_ms}) must not be above the brokers' "
-                "transaction.max.timeout.ms"
-            ) from None
-        finally:
-            end(producer, 0)
 
 
 class Aborted(Exception):
