@@ -33,13 +33,14 @@ class AtLeastOnce:
         source: RecordSource,
         sink: ResultSink,
         stats: Stats,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source, self._sink, self._stats = source, sink, stats
+        self._source, self._sink, self._stats, self._clock = source, sink, stats, clock
         self._interval_s = settings.commit_interval_ms / 1000
-        self._next_commit = time.monotonic()
+        self._next_commit = clock()
         self._produced: deque[ProducedBatch] = deque()
         self._refused = False
-        self._window, self._throttle = SendWindow(), Throttle(settings, sink.throttled_s)
+        self._window, self._throttle = SendWindow(clock), Throttle(settings, sink.throttled_s, clock)
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         pass  # nothing here happens by itself
@@ -69,7 +70,7 @@ class AtLeastOnce:
         self._window.done(produced.size)
         if any(progress.note for progress, _ in produced.batch.last_offsets):
             self._next_commit = 0.0  # the next worker shall not suspect what has passed
-        account(produced, self._stats)
+        account(produced, self._stats, self._clock())
 
     def refused(self, error: RecordRefused) -> None:
         if not self._refused:
@@ -80,11 +81,11 @@ class AtLeastOnce:
         raise error
 
     def commit_when_due(self) -> list[MicroBatch] | None:
-        if time.monotonic() >= self._next_commit:
+        if self._clock() >= self._next_commit:
             failpoints.passed(failpoints.BEFORE_COMMIT)
             self._source.committer.commit()
             failpoints.passed(failpoints.AFTER_COMMIT)
-            self._next_commit = time.monotonic() + self._interval_s
+            self._next_commit = self._clock() + self._interval_s
         # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
         if not self._refused or self._awaits_acks():
             return None
@@ -109,5 +110,5 @@ class AtLeastOnce:
         for produced in (*self._produced, last):
             if not produced.poll_acks():
                 return
-            account(produced, self._stats)
+            account(produced, self._stats, self._clock())
         self._source.committer.commit_and_wait(COMMIT_MS)

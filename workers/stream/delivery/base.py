@@ -1,6 +1,5 @@
 """What the two deliveries have in common: their methods, and what counts when something is done."""
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -63,11 +62,10 @@ class Delivery(Protocol):
         ...
 
 
-def account(produced: ProducedBatch, stats: Stats) -> None:
-    """What was sent counts: it is acknowledged, and where it is part of a transaction, committed."""
+def account(produced: ProducedBatch, stats: Stats, now: float) -> None:
+    """What was sent counts: at `now` it is acknowledged, and where it is part of a transaction, committed."""
     for progress, offset in produced.batch.last_offsets:
         progress.finish(offset)
-    now = time.monotonic()
     waited_ms = (now - produced.sent_at) * 1000
     produced.tally.latencies_ms = [latency + waited_ms for latency in produced.tally.latencies_ms]
     stats.sent(produced.tally, produced.batch.stages(produced.sent_at, now))

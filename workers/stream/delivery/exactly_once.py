@@ -7,9 +7,9 @@ from concurrent.futures import Future
 
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.consumer.assignment import Offsets, PartitionProgress
 from labelstream.workers.stream.consumer.source import RecordSource
 from labelstream.workers.stream.delivery.base import account
+from labelstream.workers.stream.delivery.open_transaction import OpenTransaction
 from labelstream.workers.stream.delivery.transactions import Aborted, TransactionalProducer
 from labelstream.workers.stream.flow_control.backoff import Backoff
 from labelstream.workers.stream.micro_batch import MicroBatch
@@ -41,19 +41,17 @@ class ExactlyOnce:
         producer: TransactionalProducer,
         stats: Stats,
         commit_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._sink, self._producer, self._stats = source, sink, producer, stats
+        self._clock = clock
         self._output = settings.output
         self._interval_s = settings.transaction_interval_ms / 1000
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
         self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
-        self._produced: list[MicroBatch] = []
-        self._acknowledged: list[ProducedBatch] = []
-        self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit that is under way
-        self._messages = self._bytes = self._size = 0
-        self._window, self._throttle = SendWindow(), Throttle(settings, producer.throttled_s)
-        self._opened_at = self._closed_at = 0.0
-        self._closing = self._must_abort = self._in_doubt = False
+        self._open = OpenTransaction(clock)
+        self._window, self._throttle = SendWindow(clock), Throttle(settings, producer.throttled_s, clock)
+        self._must_abort = self._in_doubt = False
         self._outcome: Future[None] | None = None
         self._failure, self._begin_at, self._backoff = "", 0.0, Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
         self._wake: Callable[[], None] = lambda: None
@@ -62,9 +60,9 @@ class ExactlyOnce:
         self._wake = wake
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        if self._closing or self._must_abort or not self._producer.ready() or self._window.room() == 0:
+        if self._open.closing or self._must_abort or not self._producer.ready() or self._window.room() == 0:
             return False
-        if time.monotonic() < self._begin_at:
+        if self._clock() < self._begin_at:
             return False
         # Not in an open transaction either: the time until the brokers take something again would be its own.
         return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
@@ -74,23 +72,17 @@ class ExactlyOnce:
         batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
         if not batch.last_offsets:
             return ProducedBatch(batch)
-        if not self._produced:
-            self._opened_at = time.monotonic()
+        self._open.begin()
         try:
             produced = self._sink.produce(batch, self._window.room())
         except (Fenced, DeadLetterRefused):
             raise
         except (Aborted, StreamError) as error:
-            produced = ProducedBatch(batch)  # aborted like all the others
-            self._produced.append(batch)
+            self._open.add(produced := ProducedBatch(batch))  # aborted like all the others
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
-            if produced.batch.last_offsets:  # else all of this head was taken away: there is nothing to commit
-                self._produced.append(produced.batch)
+            self._open.add(produced)
             self._window.sent(produced.size)
-            self._size += produced.size
-        self._messages += len(produced.batch.items)
-        self._bytes += produced.batch.weight
         return produced
 
     def obstacles(self) -> dict[str, str]:
@@ -109,49 +101,49 @@ class ExactlyOnce:
         if not self._must_abort:
             logger.warning("%s; the transaction is sent again", error)
             self._must_abort, self._failure = True, str(error)
-            self._begin_at = time.monotonic() + self._backoff.next_s()
+            self._begin_at = self._clock() + self._backoff.next_s()
 
     def acknowledged(self, produced: ProducedBatch) -> None:
         if produced.batch.last_offsets:
-            self._acknowledged.append(produced)
+            self._open.acknowledged.append(produced)
             self._window.took(produced.sent_at, self._throttle.left_s())
 
     def commit_when_due(self) -> list[MicroBatch] | None:
-        if not self._produced:
+        if not self._open.batches:
             return None
         if self._in_doubt:
             return self._look_up()
         if self._outcome is not None:
             return self._conclude(self._outcome)
-        if self._must_abort or any(progress.revoked for batch in self._produced for progress, _ in batch.last_offsets):
+        if self._must_abort or self._open.is_revoked():
             return self._abort()
-        if not self._closing and self._is_due():
-            self._close()
-        if len(self._acknowledged) < len(self._produced):
+        if not self._open.closing and self._is_due():
+            self._open.close()
+        if not self._open.is_acknowledged():
             return self._wait_for_acknowledgements()
-        return self._commit() if self._closing else None
+        return self._commit() if self._open.closing else None
 
     def uncommitted_bytes(self) -> int:
-        return sum(produced.batch.weight for produced in self._acknowledged)
+        return sum(produced.batch.weight for produced in self._open.acknowledged)
 
     def flush(self) -> bool:
-        if self._produced and not self._closing:
-            self._close()
-        return not self._produced
+        if self._open.batches and not self._open.closing:
+            self._open.close()
+        return not self._open.batches
 
     def _is_due(self) -> bool:
         """Because of its age or size, or because all that would be added to it now had to wait."""
         return (
-            time.monotonic() >= self._opened_at + self._interval_s
-            or self._messages >= self._max_messages
-            or self._bytes >= self._max_bytes
+            self._clock() >= self._open.opened_at + self._interval_s
+            or self._open.messages >= self._max_messages
+            or self._open.weight >= self._max_bytes
             or self._window.room() == 0
             or self._throttle.left_s() > 0
         )
 
     def _overdue_s(self) -> float:
         """How long it is open, where the brokers would soon end it, and fence us; 0 before that."""
-        open_s = time.monotonic() - self._opened_at
+        open_s = self._clock() - self._open.opened_at
         return open_s if open_s > self._commit_timeout_s * ABORT_SHARE else 0.0
 
     def _wait_for_acknowledgements(self) -> list[MicroBatch] | None:
@@ -159,61 +151,42 @@ class ExactlyOnce:
         if not (open_s := self._overdue_s()):
             return None
         self._failure = (
-            f"{self._output}, or another topic of the pipeline, did not acknowledge {self._messages} "
-            f"messages ({self._size} bytes) in {open_s:.0f} s"
+            f"{self._output}, or another topic of the pipeline, did not acknowledge {self._open.messages} "
+            f"messages ({self._open.size} bytes) in {open_s:.0f} s"
         )
         logger.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
         self._window.overdue()
         return self._abort()
 
     def _send_again(self) -> None:
-        self._sink.isolation.isolate(len(self._produced))
+        self._sink.isolation.isolate(len(self._open.batches))
         self._must_abort = True
 
     def _abort(self) -> list[MicroBatch]:
         """End the open transaction without effect: its micro-batches, to be produced again."""
-        aborted = self._produced
-        for progress, note, prior in self._notes:
-            progress.note, progress.prior = note, prior
-        logger.info("a transaction of %d messages is aborted and sent again", self._messages)
+        aborted = self._open.batches
+        self._open.restore_notes()
+        logger.info("a transaction of %d messages is aborted and sent again", self._open.messages)
         self._stats.add(transactions_aborted=1)
         self._begin_anew()
         self._producer.abort()
         return aborted
 
-    def _close(self) -> None:
-        self._closing, self._closed_at = True, time.monotonic()
-
     def _commit(self) -> list[MicroBatch] | None:
         # First the membership, then what is held: see OffsetCommitter.group_metadata.
         membership = self._source.committer.group_metadata()
-        if any(progress.revoked for batch in self._produced for progress, _ in batch.last_offsets):
+        if self._open.is_revoked():
             return self._abort()
         if membership is None:  # out of the group: the next polls join again and tell what is lost
             return self._abort() if self._overdue_s() else None
-        self._hold_notes()
-        self._outcome = self._producer.commit(self._offsets(), membership)
+        self._open.hold_notes()
+        self._outcome = self._producer.commit(self._open.offsets(), membership)
         self._outcome.add_done_callback(lambda _: self._wake())
         return None
 
-    def _hold_notes(self) -> None:
-        """The transaction's offsets may stand from now on: to take a note back would move the group behind them."""
-        progresses = {progress for batch in self._produced for progress, _ in batch.last_offsets}
-        self._notes = [(progress, progress.note, progress.prior) for progress in progresses]
-        for progress in progresses:
-            progress.note = progress.prior = ""
-
-    def _offsets(self) -> Offsets:
-        return {
-            progress.partition: offset + 1
-            for batch in self._produced
-            for progress, offset in batch.last_offsets
-            if not progress.revoked
-        }
-
     def _conclude(self, outcome: "Future[None]") -> list[MicroBatch] | None:
         if not outcome.done():
-            if time.monotonic() > self._closed_at + self._commit_timeout_s:
+            if self._clock() > self._open.closed_at + self._commit_timeout_s:
                 self._doubt("a transaction was not committed in time")
             return None
         try:
@@ -238,7 +211,7 @@ class ExactlyOnce:
         """Where the transaction in doubt was not committed: its micro-batches, to be produced again."""
         if not self._producer.ready():
             return None
-        ours = self._offsets()
+        ours = self._open.offsets()
         found = self._source.committer.committed(ours)
         if found is None:
             return None
@@ -249,20 +222,19 @@ class ExactlyOnce:
 
     def _committed(self) -> None:
         self._producer.committed()
-        self._source.assignment.committed(self._offsets())
-        for produced in self._acknowledged:
-            account(produced, self._stats)
+        self._source.assignment.committed(self._open.offsets())
+        now = self._clock()
+        for produced in self._open.acknowledged:
+            account(produced, self._stats, now)
         self._stats.add(transactions=1)
-        now = time.monotonic()
-        self._stats.took("commit_s", now - self._closed_at)
-        self._stats.took("transaction_s", now - self._opened_at)
+        self._stats.took("commit_s", now - self._open.closed_at)
+        self._stats.took("transaction_s", now - self._open.opened_at)
         self._failure = ""
         self._backoff.reset()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._window.done(self._size)
-        self._produced, self._acknowledged, self._notes = [], [], []
-        self._messages = self._bytes = self._size = 0
-        self._closing = self._must_abort = self._in_doubt = False
+        self._window.done(self._open.size)
+        self._open = OpenTransaction(self._clock)
+        self._must_abort = self._in_doubt = False
         self._outcome = None

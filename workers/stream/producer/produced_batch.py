@@ -31,12 +31,14 @@ class ProducedBatch:
     `size`: of these records, in bytes. `rest`: what there was no room for of a larger micro-batch; it goes next.
     """
 
-    def __init__(self, batch: MicroBatch, rest: MicroBatch | None = None) -> None:
+    def __init__(
+        self, batch: MicroBatch, rest: MicroBatch | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.batch, self.rest = batch, rest
         self.size = 0
         self.tally = Tally()
         self._first_dead: dict[tuple[int, str], int] = {}
-        self.sent_at = time.monotonic()
+        self.sent_at = clock()
         self.sent: list[Sent] = []
         self._acknowledged = 0
         self._refusal: RecordRefused | None = None

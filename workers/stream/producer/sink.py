@@ -6,6 +6,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,8 +43,9 @@ class ResultSink:
         producer: Producer,
         limits: TopicLimits,
         ack_timeout_s: float = ACK_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name, self._settings, self._producer = name, settings, producer
+        self._name, self._settings, self._producer, self._clock = name, settings, producer, clock
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
@@ -72,7 +74,7 @@ class ResultSink:
         values = batch.values or self._encoded(batch.items, answers)
         self.isolation.begin(batch)
         batch, rest, values = self._fitting(batch, values, room)
-        produced = ProducedBatch(batch, rest)
+        produced = ProducedBatch(batch, rest, self._clock)
         self._producer.announce(len(values))
         try:
             self._send(produced, values)

@@ -73,7 +73,7 @@ def test_new_partitions_are_paused_and_those_gone_passed_over() -> None:
     assert bench.group.stopped == {A}
 
 
-def test_partition_of_workers_that_ended_well_is_read_freely_and_noted() -> None:
+def test_partition_of_workers_that_ended_well_is_read_freely() -> None:
     bench = Bench()
     bench.hold.begin()
     assert bench.readable() == ({A}, None)

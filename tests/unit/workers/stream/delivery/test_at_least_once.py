@@ -1,11 +1,17 @@
 """Offsets are committed behind acknowledgements, and at once where a note has to go."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kafka.errors import KafkaTimeoutError
 
 from labelstream.workers.errors import StreamError
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.delivery.at_least_once import AtLeastOnce
+from labelstream.workers.stream.stats import Stats
+from tests.support.clock import Clock
 from tests.support.pipeline_bench import A, Bench, message, run_dry, turns
 
 
@@ -46,3 +52,17 @@ def test_a_lost_acknowledgement_stops_the_stream(benches: Callable[..., Bench]) 
     with pytest.raises(StreamError, match="not acknowledged"):
         bench.turn_until(lambda: False)
     assert all(offset == 0 for commit in bench.source.commits for offset in commit.values())
+
+
+def test_commits_are_an_interval_apart() -> None:
+    commits: list[float] = []
+    clock = Clock()
+    source: Any = SimpleNamespace(committer=SimpleNamespace(commit=lambda: commits.append(clock.now)))
+    sink: Any = SimpleNamespace(throttled_s=lambda: 0.0)
+    settings = PipelineSettings.model_validate(
+        {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", "commit_interval_ms": 500}
+    )
+    delivery = AtLeastOnce(settings, source, sink, Stats(), clock)
+    for clock.now in (1_000.0, 1_000.25, 1_000.5, 1_000.75, 1_001.0):
+        assert delivery.commit_when_due() is None
+    assert commits == [1_000.0, 1_000.5, 1_001.0]

@@ -3,10 +3,7 @@
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
-from labelstream.workers.stream.delivery import base
 from labelstream.workers.stream.delivery.base import account
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.produced_batch import ProducedBatch
@@ -23,11 +20,11 @@ def produced(progress: PartitionProgress, offset: int) -> ProducedBatch:
 def test_acknowledged_batch_finishes_its_partitions() -> None:
     progress = PartitionProgress(A)
     progress.receive(0, 9)
-    account(produced(progress, 4), Stats())
+    account(produced(progress, 4), Stats(), 1.0)
     assert progress.done == 5
 
 
-def test_latency_counts_until_the_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latency_counts_until_the_acknowledgement() -> None:
     told: list[tuple[Tally, Stages]] = []
     stats: Any = Stats()
     stats.sent = lambda tally, stages: told.append((tally, stages))
@@ -35,7 +32,6 @@ def test_latency_counts_until_the_acknowledgement(monkeypatch: pytest.MonkeyPatc
     progress.receive(0, 9)
     batch = produced(progress, 4)
     batch.sent_at, batch.tally.latencies_ms = 10.0, [5.0, 7.0]
-    monkeypatch.setattr(base.time, "monotonic", lambda: 10.25)
-    account(batch, stats)
+    account(batch, stats, 10.25)
     [(tally, stages)] = told
     assert (tally.latencies_ms, stages.produce) == ([255.0, 257.0], 0.25)
