@@ -25,6 +25,7 @@ from labelstream.deploy.cli.bench.simulate import simulate
 from labelstream.deploy.cli.common.console import VERBOSITY, one_line, set_up_logging
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
+from labelstream.deploy.cli.models.cache import cache
 from labelstream.deploy.cli.models.classify import classify
 from labelstream.deploy.cli.models.fetch import fetch
 from labelstream.deploy.cli.topics.in_memory_broker import broker
@@ -61,6 +62,7 @@ for command, panel in (
     (schema, "Look at topics"),
 ):
     app.command(rich_help_panel=panel)(command)
+app.add_typer(cache, rich_help_panel="Run it")
 app.add_typer(dlq, rich_help_panel="Look at topics")
 app.add_typer(bench, rich_help_panel="Try it")
 

@@ -2,14 +2,19 @@
 
 Each is a folder named by all that it depends on, inside of the folder that the hub's library keeps for what others make
 of models (`HF_HOME/assets`): where models are kept on a volume, these are too. It may be deleted at any time.
+
+What another user may have put or changed there is not read. Above `MAX_BYTES` those go that were not used for longest.
 """
 
 import hashlib
 import json
 import logging
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MODEL, _WEIGHTS, _NOTES = "model.xml", "model.bin", "notes.json"
 _KEY_DIGITS = 32
+_LIBRARY, _NAMESPACE = "labelstream", "openvino"
+MAX_BYTES = 20 << 30
 
 
 class Converted(NamedTuple):
@@ -30,21 +37,35 @@ class Converted(NamedTuple):
     notes: Mapping[str, Any]
 
 
+class Entry(NamedTuple):
+    """`model`: its source, as a folder is named by it. `used_at`: seconds since 1970."""
+
+    model: str
+    folder: Path
+    size: int
+    used_at: float
+
+
 def place_of(source: str, **depends_on: Any) -> Path | None:
     """The folder for a model that is made of `source` and depends on plain data; None where nothing can be kept."""
     key = hashlib.sha256(json.dumps({"source": source, **depends_on}, sort_keys=True).encode()).hexdigest()
     try:
-        return cached_assets_path("labelstream", namespace="openvino", subfolder=source) / key[:_KEY_DIGITS]
+        return cached_assets_path(_LIBRARY, namespace=_NAMESPACE, subfolder=source) / key[:_KEY_DIGITS]
     except (OSError, ValueError) as error:
         logger.warning("%s: the converted model is not kept: %s", source, one_line(error))
         return None
 
 
 def find(place: Path) -> Converted | None:
-    """What was put there, where it is whole: its files have the digests that they had when they were written."""
+    """What was put there by this user or root, and is whole: its files have the digests that they were written with."""
     try:
+        if not _is_trusted(place):
+            logger.warning("%s is not used: it belongs to somebody else, or everybody may change it", place)
+            return None
         noted = json.loads((place / _NOTES).read_bytes())
         if noted["digests"] == _digests(place):
+            with suppress(OSError):  # a cache that is mounted read-only
+                os.utime(place / _NOTES)
             return Converted(place / MODEL, noted["notes"])
     except FileNotFoundError:
         return None
@@ -66,6 +87,7 @@ def put(place: Path, write: Callable[[Path], None], notes: Mapping[str, Any]) ->
         write(made / MODEL)
         (made / _NOTES).write_text(json.dumps({"digests": _digests(made), "notes": dict(notes)}))
         _move(made, place)
+        _evict(place)
         return find(place)
     except (OSError, RuntimeError) as error:  # OpenVINO's writer raises the latter
         logger.warning("the converted model is not kept: %s", one_line(error))
@@ -73,6 +95,47 @@ def put(place: Path, write: Callable[[Path], None], notes: Mapping[str, Any]) ->
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def entries() -> list[Entry]:
+    """What is kept of all models, by model and age."""
+    root = cached_assets_path(_LIBRARY, namespace=_NAMESPACE).parent
+    return sorted(
+        Entry(notes.parent.parent.name, notes.parent, _size(notes.parent), notes.stat().st_mtime)
+        for notes in root.glob(f"*/[!.]*/{_NOTES}")
+    )
+
+
+def remove(entry: Entry) -> None:
+    """By a rename first, so that nobody reads half of it. Raises OSError."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{entry.folder.name}-", dir=entry.folder.parent))
+    try:
+        entry.folder.rename(aside / entry.folder.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _evict(kept: Path) -> None:
+    found = sorted(entries(), key=lambda entry: entry.used_at)
+    total = sum(entry.size for entry in found)
+    for entry in found:
+        if total <= MAX_BYTES:
+            return
+        if entry.folder != kept:
+            logger.info("%s: a converted model that was not used for longest makes room", entry.model)
+            remove(entry)
+            total -= entry.size
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Raises FileNotFoundError."""
+    found = folder.lstat()
+    own = found.st_uid in (os.geteuid(), 0)
+    return own and stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_IWOTH
 
 
 def _move(made: Path, place: Path) -> None:

@@ -1,0 +1,86 @@
+"""`labelstream cache` on a cache of the hub's own layout, and on converted models."""
+
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from labelstream.deploy.cli.main import main
+from labelstream.workers.engine.backends.openvino import cache as converted
+
+COMMIT = "714eb0fa89d2f80546fda750413ed43d93601a13"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.utils._cache_manager.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    return tmp_path
+
+
+def fetched(home: Path, model: str) -> None:
+    folder = home / "hub" / f"models--{model.replace('/', '--')}"
+    (folder / "blobs").mkdir(parents=True)
+    (folder / "blobs" / "1").write_bytes(b"x" * (3 << 20))
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "snapshots" / COMMIT / "model.safetensors").symlink_to("../../blobs/1")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+
+
+def made_from(model: str) -> None:
+    place = converted.place_of(model)
+    assert place is not None
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"x" * (1 << 20))
+        path.with_suffix(".bin").write_bytes(b"x")
+
+    assert converted.put(place, write, {}) is not None
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["cache", *arguments])
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def test_list_shows_what_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "list")[2] == "nothing is kept\n"
+    fetched(home, "owner/name")
+    made_from("owner/name")
+    code, rows, err = call(capsys, "list")
+    assert (code, err) == (0, "4.0 MiB in all\n")
+    assert [row.split() for row in rows.splitlines()[1:]] == [
+        ["owner--name", "converted", "1.0", "today"],
+        ["owner/name", "revision", COMMIT[:12], "3.0", "today"],
+    ]
+
+
+def test_clear_deletes_converted_models_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fetched(home, "owner/name")
+    made_from("owner/name")
+    assert call(capsys, "clear")[0] == 2  # nobody to ask
+    assert call(capsys, "clear", "--yes")[0] == 0
+    assert converted.entries() == []
+    assert call(capsys, "clear", "--yes")[2] == "there is nothing to delete\n"
+    assert (home / "hub" / "models--owner--name" / "blobs" / "1").exists()
+
+
+def test_clear_of_a_model_deletes_all_of_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for model in ("owner/name", "owner/other"):
+        fetched(home, model)
+        made_from(model)
+    assert call(capsys, "clear", "owner/name", "--yes")[0] == 0
+    rows = call(capsys, "list")[1]
+    assert "other" in rows
+    assert "name" not in rows
+    assert not (home / "hub" / "models--owner--name").exists()
+
+
+def test_clear_of_an_unknown_model_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "clear", "owner/none", "--yes")
+    assert code == 2
+    assert "'owner/none' is not in the cache; see `labelstream cache list`" in err
