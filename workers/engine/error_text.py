@@ -1,6 +1,7 @@
 """What an exception says, and whether it is memory that was lacking. No torch."""
 
 _MAX_CHARS = 200
+LESS_MEMORY = "lower max_length, by whose square attention takes memory, or max_batch_tokens"
 # cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails. cuBLAS names another one
 # where it lacks memory for its handle.
 _MEMORY_TEXTS = (

@@ -31,7 +31,7 @@ class ModelOptions(BaseModel):
     model's only label is, else the best label is always accepted. `thresholds`: of single labels, before `threshold`.
 
     `pooling`: how an embedding is made of the tokens' vectors, the mean of all or the first one's. `normalize`: to
-    a length of 1.
+    a length of 1. None: as the model's repository says (`modules.json`), else the mean, of any length.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -57,8 +57,8 @@ class ModelOptions(BaseModel):
     multi_label: bool = False
     threshold: Share | None = None
     thresholds: dict[str, Share] = {}
-    pooling: Literal["mean", "cls"] = "mean"
-    normalize: bool = False
+    pooling: Literal["mean", "cls"] | None = None
+    normalize: bool | None = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:

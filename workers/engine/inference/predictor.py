@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from labelstream.workers.classifier import Fault, RecordError, Request
 from labelstream.workers.engine.backends.pytorch.host_copy import HostCopy, begin_fetch
 from labelstream.workers.engine.description import ModelDescription
-from labelstream.workers.engine.error_text import is_out_of_memory, one_line
+from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
@@ -62,7 +63,7 @@ class Predictor:
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
         self.runner = BatchRunner(backend)
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
-        tokenizer = TextTokenizer(description)
+        tokenizer = TextTokenizer(replace(description, max_length=min(description.max_length, self_check.LONGEST)))
         self.good_row, _ = tokenizer.encode([Request("good")])
         self.first_rows = self_check.rows(description, backend, tokenizer)
 
@@ -190,7 +191,7 @@ class Predictor:
         else:
             self.probe()
         if len(rows) == 1:
-            call.refuse(int(rows[0]), reason)
+            call.refuse(int(rows[0]), f"{reason}; {LESS_MEMORY}" if memory else reason)
             return
         half = len(rows) // 2
         self._run(call, rows[:half])

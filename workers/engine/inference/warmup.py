@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from labelstream.workers.engine.error_text import is_out_of_memory, one_line
+from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference import self_check
 from labelstream.workers.engine.inference.batch_runner import Rows
 from labelstream.workers.engine.inference.predictor import Predictor
@@ -34,7 +34,8 @@ def warm_up(predictor: Predictor) -> None:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"{source}: the model fails on its first texts: {one_line(error)}") from error
+        fix = f"; {LESS_MEMORY}" if is_out_of_memory(error) else ""
+        raise ModelError(f"{source}: the model fails on its first texts: {one_line(error)}{fix}") from error
 
 
 def measure(predictor: Predictor) -> float:

@@ -1,5 +1,6 @@
 """Which of transformers' classes a task loads, and which checkpoints are made for it. No torch but theirs."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
@@ -26,3 +27,11 @@ FAMILIES = {
     TaskName.FILL_MASK: Family(AutoModelForMaskedLM, ("ForMaskedLM", "ForPreTraining"), "a masked language model"),
     TaskName.EMBEDDING: Family(AutoModel, (), "a model", ("pooler.",)),
 }
+
+
+def task_made_for(architectures: Sequence[str]) -> TaskName | None:
+    """The task whose head the checkpoint has; embeddings for one without a head; None for a head of another kind."""
+    for task, family in FAMILIES.items():
+        if any(name.endswith(family.endings) for name in architectures if family.endings):
+            return task
+    return TaskName.EMBEDDING if any(name.endswith("Model") for name in architectures) else None

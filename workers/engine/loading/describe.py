@@ -51,7 +51,7 @@ def _describe(
         thresholds=dict(options.thresholds),
         mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
         dimensions=config.hidden_size if embedding else 0,
-        normalize=options.normalize,
+        normalize=bool(options.normalize),
     )
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -17,12 +17,11 @@ from huggingface_hub.errors import (
 )
 
 from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.loading.model_files import PATTERNS, check_files, missing_weights, model_files
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-# Everything a tokenizer or a config can be made of, and weights that cannot run code when they are read.
-PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH_DIGITS = 16
 
@@ -45,10 +44,10 @@ def resolve(source: str, revision: str | None = None) -> Resolved:
         folder = Path(source).expanduser()
         if not folder.is_dir():
             raise ModelError(f"{source}: no such directory; check the path, or name a hub model as 'owner/name'")
-        _check(source, folder)
+        check_files(source, folder)
         return Resolved(folder, revision_of(folder))
     folder = _download(source, revision)
-    _check(source, folder)
+    check_files(source, folder)
     commit = revision_of(folder)
     logger.info("%s: revision %s is commit %s", source, revision or "main", commit)
     return Resolved(folder, commit)
@@ -59,11 +58,6 @@ def is_path(source: str) -> bool:
     return source.startswith((".", "~", os.sep)) or source.count(os.sep) > 1 or os.path.isdir(source)
 
 
-def model_files(folder: Path) -> list[Path]:
-    """The weights, config and tokenizer files in `folder`, sorted."""
-    return sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
-
-
 def revision_of(folder: Path) -> str:
     """The hub's commit for a folder in its cache, else "dir-" and a hash of weights, config and tokenizer files."""
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
@@ -71,19 +65,8 @@ def revision_of(folder: Path) -> str:
     total = hashlib.sha256()
     for path in model_files(folder):
         with path.open("rb") as file:
-            total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return f"dir-{total.hexdigest()[:_HASH_DIGITS]}"
-
-
-def _check(source: str, folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{source}: no config.json; name the folder that `save_pretrained` wrote")
-    if not any(folder.glob("*.safetensors")):
-        pickled = "only pickled weights (*.bin)" if any(folder.glob("*.bin")) else "no weights"
-        raise ModelError(
-            f"{source}: {pickled}, and only *.safetensors are read, because reading a pickle can run code; convert "
-            "them with `model.save_pretrained(folder)`, or take a revision that has safetensors"
-        )
 
 
 def _download(source: str, revision: str | None) -> Path:
@@ -99,9 +82,24 @@ def _download(source: str, revision: str | None) -> Path:
     except HFValidationError as error:
         raise ModelError(f"{source}: neither a directory nor a hub id such as 'owner/name'; check the name") from error
     except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{named}: the hub cannot be reached, and the model is not in the local cache; check network and proxy, "
-            "or give a directory as source"
-        ) from error
+        return _cached(source, revision, named, error)
     except Exception as error:  # the HTTP client's errors, a full disk
         raise ModelError(f"{named}: the download failed: {one_line(error)}; try again later") from error
+
+
+def _cached(source: str, revision: str | None, named: str, error: Exception) -> Path:
+    """What others have put into the cache, were it fewer files than we ask the hub for. Raises ModelError."""
+    unreached = f"{named}: the hub cannot be reached, and"
+    found = try_to_load_from_cache(source, "config.json", revision=revision)
+    if not isinstance(found, str):
+        raise ModelError(
+            f"{unreached} the model is not in the local cache; check network and proxy, or give a directory as source"
+        ) from error
+    folder = Path(found).parent
+    if problem := missing_weights(folder):
+        lacking = problem.partition(";")[0] if any(folder.glob("*.safetensors*")) else "it holds no weights"
+        raise ModelError(
+            f"{unreached} the local cache has a part of the model alone: {lacking}; run "
+            f"`labelstream fetch {source}` where the hub can be reached"
+        ) from error
+    return folder

@@ -36,6 +36,14 @@ def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
         )
 
 
+def id2label_of(config: Mapping[str, Any]) -> dict[int, str] | None:
+    """Where config.json has label2id alone: the names by their ids, which transformers would make up."""
+    names: Mapping[str, Any] | None = config.get("label2id")
+    if config.get("id2label") is not None or not names or not all(map(_is_number, names.values())):
+        return None
+    return {int(number): name for name, number in names.items()}
+
+
 def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | None) -> tuple[str, ...]:
     """The names in the order of the ids. Raises ModelError naming the key and the fix."""
     if not id2label or sorted(id2label) != list(range(count or 0)):

@@ -1,13 +1,13 @@
 """A model's source -> its description and a backend that runs it. Never serves a head that nobody trained."""
 
-import json
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, unless_asked
@@ -23,8 +23,11 @@ from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.loading.architectures import FAMILIES, Family
 from labelstream.workers.engine.loading.describe import describe
 from labelstream.workers.engine.loading.device import device_for, dtype_for
+from labelstream.workers.engine.loading.embedding_modules import EmbeddingModules, modules_of
+from labelstream.workers.engine.loading.fast_tokenizer import load_tokenizer
 from labelstream.workers.engine.loading.hub import resolve
-from labelstream.workers.engine.loading.labels import check_mappings
+from labelstream.workers.engine.loading.model_config import load_config
+from labelstream.workers.engine.loading.padding import pad_id_of
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tokenization.special_tokens import LARGEST_TYPE
 from labelstream.workers.errors import ModelError
@@ -45,41 +48,44 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
-    _check_config(source, folder, task)
+    config = load_config(source, folder, task)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
-    tokenizer = _load_tokenizer(source, folder)
+    tokenizer = load_tokenizer(source, folder)
+    own = modules_of(source, folder, tokenizer) if task is TaskName.EMBEDDING else EmbeddingModules()
+    options = _with_own(options, own)
+    pad_id = pad_id_of(config, tokenizer)
+    config.get_text_config().pad_token_id = pad_id  # decoders find the last token by it
+    load_model = partial(_load_model, source, folder, config, FAMILIES[task])
     # For OpenVINO the shape of it will do at first: what was converted before needs no weights.
-    model: Any = (_without_weights if openvino else partial(_load_model, dtype=dtype))(source, folder, FAMILIES[task])
-    max_length = _max_length_of(source, tokenizer, model, options.max_length)
-    description = describe(source, revision, options, model.config, tokenizer, max_length)
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else model.config.pad_token_id
+    model: Any = _without_weights(source, config, FAMILIES[task]) if openvino else load_model(dtype)
+    max_length = _max_length_of(source, tokenizer, model, options.max_length, own.max_length)
+    description = describe(source, revision, options, config, tokenizer, max_length)
     takes_type_ids = "token_type_ids" in tokenizer.model_input_names
     inputs: dict[str, Any] = {
-        "pad_id": 0 if pad_id is None else pad_id,
+        "pad_id": pad_id,
         "vocab_size": model.get_input_embeddings().num_embeddings,
         "takes_type_ids": takes_type_ids,
-        "type_vocab_size": _type_vocab_size(model.config) if takes_type_ids else None,
+        "type_vocab_size": _type_vocab_size(config) if takes_type_ids else None,
     }
     backend: Backend | None = None
     if openvino:
-        backend = _in_openvino(description, options, inputs, folder, dtype)
+        backend = _in_openvino(description, options, inputs, load_model, dtype)
     if backend is None:
-        if openvino:
-            model = _load_model(source, folder, FAMILIES[task], dtype)
-        backend = _in_torch(source, model.to(device), task, options.pooling, inputs)
+        model = load_model(dtype) if openvino else model
+        backend = _in_torch(source, model.to(device), options, inputs)
     logger.info(
         "%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs, max_length
     )
     return description, backend
 
 
-def _in_torch(source: str, model: Any, task: TaskName, pooling: str, inputs: dict[str, Any]) -> TorchBackend:
+def _in_torch(source: str, model: Any, options: ModelOptions, inputs: dict[str, Any]) -> TorchBackend:
     """`model`: on its device."""
     device: torch.device = model.device
     _prepare(model, device)
-    read = _reading(model, task, pooling)
-    packing = packing_for(source, model, read, task, pooling) if unpadded_on(device) else None
+    read = _reading(model, options)
+    packing = packing_for(source, model, read, options) if unpadded_on(device) else None
     recorder = recorder_for(device)
     graphs = None if packing is None or recorder is None else CudaGraphs(recorder)
     return TorchBackend(model, read, **inputs, packing=packing, graphs=graphs)
@@ -98,16 +104,26 @@ def _prepare(model: torch.nn.Module, device: torch.device) -> None:
         pack_linears(model)
 
 
+def _with_own(options: ModelOptions, own: EmbeddingModules) -> ModelOptions:
+    """What the options leave open is as the model's repository says."""
+    chosen = {"pooling": options.pooling or own.pooling}
+    chosen |= {"normalize": own.normalize if options.normalize is None else options.normalize}
+    return options.model_copy(update=chosen)
+
+
 def _in_openvino(
-    description: ModelDescription, options: ModelOptions, inputs: dict[str, Any], folder: Path, dtype: torch.dtype
+    description: ModelDescription,
+    options: ModelOptions,
+    inputs: dict[str, Any],
+    load_model: Callable[[torch.dtype], PreTrainedModel],
+    dtype: torch.dtype,
 ) -> Backend | None:
     """None where torch has to run the model."""
     from labelstream.workers.engine.backends.openvino.loader import Parts, load_openvino
 
     def weights() -> tuple[PreTrainedModel, OutputHead]:
-        task = TaskName(description.task)
-        model = _load_model(description.source, folder, FAMILIES[task], torch.float32)
-        return model, _reading(model, task, options.pooling)
+        model = load_model(torch.float32)
+        return model, _reading(model, options)
 
     try:
         return load_openvino(Parts(description, options, weights=weights, **inputs), dtype)
@@ -116,65 +132,25 @@ def _in_openvino(
         return None
 
 
-def _reading(model: torch.nn.Module, task: TaskName, pooling: str) -> OutputHead:
-    if task is TaskName.FILL_MASK:
+def _reading(model: torch.nn.Module, options: ModelOptions) -> OutputHead:
+    if options.task is TaskName.FILL_MASK:
         return TargetLogits(model)
-    return Pooled(model, pooling) if task is TaskName.EMBEDDING else Logits(model)
+    return Pooled(model, options.pooling or "mean") if options.task is TaskName.EMBEDDING else Logits(model)
 
 
-def _check_config(source: str, folder: Path, task: TaskName) -> None:
-    family = FAMILIES[task]
+def _without_weights(source: str, config: Any, family: Family) -> PreTrainedModel:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except ValueError as error:
-        raise ModelError(f"{source}: config.json is not JSON; download or save the model again") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{source}: config.json holds no mapping; download or save the model again")
-    check_mappings(source, config, named=task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT))
-    if "auto_map" in config:
-        raise ModelError(
-            f"{source}: its config.json asks for code of its own (auto_map), which is never run; use a model of an "
-            "architecture that is part of transformers"
-        )
-    architectures = config.get("architectures") or []
-    if architectures and family.endings and not any(name.endswith(family.endings) for name in architectures):
-        raise ModelError(
-            f"{source}: {architectures[0]} is not {family.what}; its head would be random: fine-tune it first, and "
-            "name the folder of the result, or set the task that it was made for"
-        )
-
-
-def _load_tokenizer(source: str, folder: Path) -> Any:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:
-        raise ModelError(
-            f"{source}: the tokenizer cannot be loaded: {one_line(error)}; save it beside the model"
-        ) from error
-    # Without any of these files transformers makes an empty vocabulary, to which every text is the same.
-    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
-    if not any((folder / name).is_file() for name in files):
-        raise ModelError(f"{source}: no tokenizer ({', '.join(sorted(files))}); save it beside the model")
-    if not tokenizer.is_fast:
-        raise ModelError(f"{source}: no fast tokenizer; add the tokenizer.json that `tokenizer.save_pretrained` writes")
-    if getattr(tokenizer, "split_special_tokens", False):
-        raise ModelError(f"{source}: split_special_tokens is not supported; remove it from tokenizer_config.json")
-    return tokenizer
-
-
-def _without_weights(source: str, folder: Path, family: Family) -> PreTrainedModel:
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
             return family.auto.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise ModelError(f"{source}: the model cannot be loaded: {one_line(error)}") from error
 
 
-def _load_model(source: str, folder: Path, family: Family, dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(source: str, folder: Path, config: Any, family: Family, dtype: torch.dtype) -> PreTrainedModel:
     try:
         model, info = family.auto.from_pretrained(
             folder,
+            config=config,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
@@ -185,19 +161,35 @@ def _load_model(source: str, folder: Path, family: Family, dtype: torch.dtype) -
         raise ModelError(f"{source}: the model cannot be loaded: {one_line(error)}") from error
     missing = sorted(key for key in info["missing_keys"] if not key.startswith(family.unused))
     if missing:
-        raise ModelError(
-            f"{source}: the weights lack {missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, "
-            f"which would be random: fine-tune it as {family.what} first"
-        )
+        raise ModelError(f"{source}: the weights lack {_lacking(missing, sorted(info['unexpected_keys']), family)}")
     return model.eval()
 
 
-def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: int | None) -> int:
+def _lacking(missing: list[str], others: list[str], family: Family) -> str:
+    """What is not there, what is in its place, and what to do."""
+    lacking = f"{_first(missing)}, which would be random"
+    for key in others:
+        prefix = key.removesuffix(missing[0])
+        if prefix != key:
+            return (
+                f"{lacking}: the file has {key} in its place, all with the prefix {prefix!r}, as a wrapper's "
+                "`state_dict()` has them; save the model inside of the wrapper, with its own `save_pretrained`"
+            )
+    there = f"; the file has {_first(others)}, which the model does not know" if others else ""
+    return f"{lacking}: fine-tune it as {family.what} first{there}"
+
+
+def _first(keys: list[str]) -> str:
+    return f"{keys[0]} and {len(keys) - 1} more" if len(keys) > 1 else keys[0]
+
+
+def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: int | None, usual: int | None) -> int:
+    """`wanted`: by the options. `usual`: by the model's repository."""
     limits = [limit for limit in (tokenizer.model_max_length, _position_limit(model)) if limit and limit < _NO_LIMIT]
     most = int(min(limits)) if limits else _DEFAULT_MAX_LENGTH
     if wanted is not None and wanted > most:
         logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)
-    return most if wanted is None else min(wanted, most)
+    return min(wanted or usual or most, most)
 
 
 def _type_vocab_size(config: Any) -> int | None:

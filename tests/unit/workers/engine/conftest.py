@@ -69,3 +69,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return build(tmp_path_factory.mktemp(f"masked-{family}"), family, architecture="ForMaskedLM")
 
     return folder
+
+
+@pytest.fixture
+def copied(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
+    """The folder of a model with three labels, to change."""
+    return Path(shutil.copytree(model_folder("distilbert"), tmp_path / "model"))

@@ -166,6 +166,7 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
         task=description.task,
         pooling=parts.options.pooling,
         max_length=description.max_length,
+        pad_id=parts.pad_id,
         precision=precision,
         code=_code(),
         **versions(*packages),

@@ -8,17 +8,18 @@ import torch
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend, arrays
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.inference.batch_plan import PaddedBatch
+from labelstream.workers.engine.inference.self_check import LONGEST
 
 _PAIR_TYPES = 2  # a pair's, of a model that has no table of them
 _TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32
 
 
 def difference(backend: OpenVINOBackend, read: OutputHead, names: Sequence[str], max_length: int) -> str | None:
-    """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length.
+    """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length, up to `LONGEST`.
 
     The latter have type ids, where the model takes any.
     """
-    for n, width in ((1, min(2, max_length)), (4, min(33, max_length)), (3, max_length)):
+    for n, width in ((1, min(2, max_length)), (4, min(33, max_length)), (3, min(LONGEST, max_length))):
         batch = _batch(n, width, backend)
         named = {name: torch.from_numpy(values) for name, values in arrays(batch).items() if name in names}
         targets = named.pop("targets", None)

@@ -12,6 +12,7 @@ from labelstream.workers.engine.backends.pytorch.heads import OutputHead, Unpadd
 from labelstream.workers.engine.backends.pytorch.last_layer import ENCODERS
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.inference.batch_plan import UnpaddedBatch
+from labelstream.workers.engine.options import ModelOptions
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +44,19 @@ def takes_4d_masks(model: Any) -> bool:
     return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen_attention.NAME)
 
 
-def packing_for(source: str, model: Any, read: OutputHead, task: TaskName, pooling: str) -> UnpaddedFamily | None:
+def packing_for(source: str, model: Any, read: OutputHead, options: ModelOptions) -> UnpaddedFamily | None:
     """Make `model`, which is on its device, able to run without padding, beside running with it.
 
     None where its family cannot, or its attention is not torch's: the log says why.
     """
-    packing = _pack(model, read, task, pooling)
+    packing = _pack(model, read, options)
     if isinstance(packing, str):
         logger.info("%s: batches are padded: %s", source, packing)
         return None
     return packing
 
 
-def _pack(model: Any, read: OutputHead, task: TaskName, pooling: str) -> UnpaddedFamily | str:
+def _pack(model: Any, read: OutputHead, options: ModelOptions) -> UnpaddedFamily | str:
     kind = model.config.model_type
     if kind not in _ENCODERS:
         return f"attention of models of type {kind} depends on the distance between tokens, or is not known here"
@@ -65,8 +66,9 @@ def _pack(model: Any, read: OutputHead, task: TaskName, pooling: str) -> Unpadde
     if model.config._attn_implementation != varlen_attention.NAME:
         return "transformers does not let this model's attention be replaced"
     body = model.base_model
-    last = body if task is TaskName.EMBEDDING else getattr(body, _ENCODERS[kind])
-    mean = task is TaskName.EMBEDDING and pooling == "mean"
+    embeds = options.task is TaskName.EMBEDDING
+    last = body if embeds else getattr(body, _ENCODERS[kind])
+    mean = embeds and options.pooling != "cls"
     table = body.embeddings.position_embeddings
     return UnpaddedFamily(UnpaddedHead(read, last, mean), table.padding_idx)
 

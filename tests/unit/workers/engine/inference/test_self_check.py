@@ -1,20 +1,25 @@
 """A few good texts before a model may answer others: what must be the same, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import ZeroShot
+from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batch_plan import PaddedBatch
+from labelstream.workers.engine.inference.batch_runner import BatchRunner, Rows
 from labelstream.workers.engine.inference.predictor import Predictor
+from labelstream.workers.engine.inference.self_check import LONGEST
 from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
 from tests.support.fake_backend import DESCRIPTION, FakeBackend, Shifted
-from tests.support.models import make_tokenizer
+from tests.support.models import build, make_tokenizer
 
 
 @pytest.mark.parametrize(("size", "pairs"), [(1, False), (2, True), (None, True)])
@@ -89,3 +94,26 @@ class Swayed(FakeBackend):
 def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         warm_up(Predictor(DESCRIPTION, backend))
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_long_context_costs_what_texts_cost(tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    padded = BatchRunner.padded
+    folder = build(tmp_path / "model", "bert", max_position_embeddings=40_000, model_max_length=40_000)
+
+    def look(self: BatchRunner, of: Rows, rows: np.ndarray) -> torch.Tensor:
+        seen.append((len(rows), int(of.packed.lengths[rows].max())))
+        return padded(self, of, rows)
+
+    monkeypatch.setattr(BatchRunner, "padded", look)
+    with Engine.load(str(folder), device="cpu", dtype="float32", backend=backend) as engine:
+        assert engine.description.max_length == 40_000
+    assert max(width for _, width in seen) == LONGEST
+    assert max(4 * count * width * width for count, width in seen) <= 64 * 2**20
+
+
+def test_out_of_memory_names_max_length() -> None:
+    predictor = Predictor(DESCRIPTION, FakeBackend(lambda batch: torch.OutOfMemoryError("CUDA out of memory.")))
+    with pytest.raises(ModelError, match=r"CUDA out of memory\.; lower max_length"):
+        warm_up(predictor)

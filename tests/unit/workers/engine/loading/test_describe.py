@@ -217,3 +217,18 @@ def test_describe_failure_is_model_error() -> None:
     for broken in (SimpleNamespace(), config):
         with pytest.raises(ModelError, match=r"m: its config\.json and tokenizer cannot be read .* save"):
             describe("m", "r", ModelOptions(), broken, make_tokenizer("bert"), 64)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"problem_type": "regression", "num_labels": 3}, Activation.NONE),
+        ({"problem_type": "multi_label_classification", "num_labels": 3}, Activation.SIGMOID),
+        ({"num_labels": 1}, Activation.SIGMOID),
+        ({"num_labels": 2}, Activation.SOFTMAX),
+        ({"problem_type": "single_label_classification", "num_labels": 2}, Activation.SOFTMAX),
+        ({"num_labels": 2, "function_to_apply": "none"}, Activation.SOFTMAX),  # as the pipeline: it never gets there
+    ],
+)
+def test_the_activation_follows_the_config(settings: dict[str, Any], expected: Activation) -> None:
+    assert activation_of(transformers.BertConfig(**settings)) is expected

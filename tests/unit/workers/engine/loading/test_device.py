@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from labelstream.workers.engine.loading import device, dtype_trial
 from labelstream.workers.errors import ModelError
+from tests.support.refused import refusal
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -175,3 +177,13 @@ def test_the_trial_is_made_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPa
         dtype_trial.bfloat16_speedup.cache_clear()
         torch.set_num_threads(before)
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_float16_on_a_cpu_is_refused(copied: Path) -> None:
+    assert "needs a GPU" in refusal(copied, dtype="float16")
+
+
+def test_no_gpu_is_said_so(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "torch sees no GPU" in refusal(copied, device="cuda")
+    assert device.device_for("m", "auto").type == "cpu"

@@ -12,7 +12,7 @@ from labelstream.workers.classifier import Embedding, Prediction, Request
 from labelstream.workers.engine.backends.pytorch import cuda_graphs as graphs_module
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, CudaRecorder, recorder_for
 from labelstream.workers.engine.engine import Engine
-from labelstream.workers.engine.inference import predictor as predictor_module
+from labelstream.workers.engine.inference import warmup
 from labelstream.workers.errors import ModelError
 from tests.support.models import TEXTS
 from tests.support.parity import ODD_TEXTS, PAIRS, assert_equal, oracle
@@ -84,7 +84,7 @@ def test_masks_and_means_in_recorded_shapes(folders: Folders) -> None:
 
 
 def test_a_vocabulary_is_not_recorded(folders: Folders, monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
-    monkeypatch.setattr(predictor_module, "_MAX_RECORDED_OUTPUTS", 50)
+    monkeypatch.setattr(warmup, "_MAX_RECORDED_OUTPUTS", 50)
     with load(folders("bert"), task="fill-mask") as engine:
         engine.classify([Request("good [MASK]")])
     assert recorder.calls == 0

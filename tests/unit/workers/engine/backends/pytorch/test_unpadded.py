@@ -17,9 +17,9 @@ from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import layout_of
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, positions_of, takes_4d_masks
-from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.inference.batch_plan import PaddedBatch, UnpaddedBatch
+from labelstream.workers.engine.options import ModelOptions
 from tests.support.fill_mask import assert_same, masked
 from tests.support.models import FAMILIES, TEXTS, build
 from tests.support.parity import ODD_TEXTS, PAIRS, assert_equal, oracle
@@ -232,7 +232,7 @@ def test_what_asks_for_another_attention_is_padded(caplog: pytest.LogCaptureFixt
     config = SimpleNamespace(model_type="bert", _attn_implementation="eager")
     model, read = SimpleNamespace(config=config), SimpleNamespace()
     with caplog.at_level(logging.INFO):
-        assert packing_for("m", model, cast(OutputHead, read), TaskName.TEXT_CLASSIFICATION, "mean") is None
+        assert packing_for("m", model, cast(OutputHead, read), ModelOptions()) is None
     assert "m: batches are padded: the model asks for the attention eager" in caplog.text
 
 

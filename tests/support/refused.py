@@ -1,0 +1,18 @@
+"""What a model's folder is refused with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.workers.engine.loading.loader import load
+from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.errors import ModelError
+
+
+def refusal(source: Path | str, **options: Any) -> str:
+    """The one line that `load` raises, on a CPU where `options` name no device."""
+    with pytest.raises(ModelError) as caught:
+        load(str(source), ModelOptions(**{"device": "cpu", **options}))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

@@ -1,0 +1,144 @@
+"""Where a model comes from, what the hub is asked for, and what a cache of others is good for."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from huggingface_hub import errors, try_to_load_from_cache
+
+from labelstream.workers.engine.loading import hub
+from labelstream.workers.engine.loading.loader import load
+from labelstream.workers.engine.options import ModelOptions
+from tests.support.models import edit_config
+from tests.support.refused import refusal
+
+Folders = Callable[[str], Path]
+
+
+def test_the_revision_of_a_directory_follows_its_content(copied: Path) -> None:
+    before = hub.revision_of(copied)
+    assert before.startswith("dir-")
+    (copied / "notes.md").write_text("not part of the model")
+    assert hub.revision_of(copied) == before
+    edit_config(copied, id2label={"0": "x", "1": "b", "2": "c"})
+    assert hub.revision_of(copied) != before
+
+
+def test_a_folder_of_the_hubs_cache_keeps_its_commit(tmp_path: Path) -> None:
+    folder = tmp_path / "models--o--n" / "snapshots" / ("0123456789" * 4)
+    folder.mkdir(parents=True)
+    assert hub.revision_of(folder) == "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("./m", True),
+        ("/m", True),
+        ("~/m", True),
+        ("../a/b", True),
+        ("a/b/c", True),
+        ("owner/name", False),
+        ("n", False),
+    ],
+)
+def test_a_path_is_told_from_a_hub_id(text: str, path: bool) -> None:
+    assert hub.is_path(text) == path
+
+
+def answered(kind: Any) -> Exception:
+    return kind("said the hub\nat length", response=SimpleNamespace(headers={}, request=None))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (answered(errors.GatedRepoError), "set HF_TOKEN"),
+        (answered(errors.RepositoryNotFoundError), "not on the hub, or private"),
+        (answered(errors.RevisionNotFoundError), "no such revision"),
+        (answered(errors.HfHubHTTPError), "the download failed: HfHubHTTPError: said the hub;"),
+        (errors.LocalEntryNotFoundError("x"), "cannot be reached"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (errors.HFValidationError("x"), "neither a directory nor a hub id"),
+    ],
+)
+def test_what_the_hub_refuses_is_explained(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+    def fail(*args: Any, **kwargs: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    assert message in refusal("owner/name", revision="v1")
+
+
+def test_the_hub_is_asked_for_safe_files_only(
+    monkeypatch: pytest.MonkeyPatch, model_folder: Folders, tmp_path: Path
+) -> None:
+    commit = "0123456789abcdef" * 2 + "01234567"
+    asked: dict[str, Any] = {}
+
+    def download(name: str, **options: Any) -> str:
+        asked.update(options, name=name)
+        snapshot = tmp_path / "models--owner--name" / "snapshots" / commit
+        return os.fspath(shutil.copytree(model_folder("bert"), snapshot))
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    description, _ = load("owner/name", ModelOptions(revision="v1", device="cpu"))
+    assert (asked["name"], asked["revision"]) == ("owner/name", "v1")
+    assert asked["allow_patterns"] == ["*.json", "*.txt", "*.model", "*.safetensors"]
+    assert (description.source, description.revision) == ("owner/name", commit)
+
+
+def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, names: Sequence[str]) -> Path:
+    """A cache that somebody else has put `names` of `folder` into; the hub is away. The snapshot's folder."""
+    commit = "0123456789" * 4
+    snapshot = tmp_path / "cache" / "models--acme--sentiment" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    for name in names:
+        shutil.copy(folder / name, snapshot)
+    refs = tmp_path / "cache" / "models--acme--sentiment" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(commit)
+
+    def unreached(*args: Any, **kwargs: Any) -> str:
+        raise errors.LocalEntryNotFoundError("x")
+
+    monkeypatch.setattr(hub, "snapshot_download", unreached)
+    monkeypatch.setattr(hub, "try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=tmp_path / "cache"))
+    return snapshot
+
+
+NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.mark.parametrize("revision", [None, "0123456789" * 4])
+def test_cache_with_what_is_needed_is_served_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path, revision: str | None
+) -> None:
+    cached(monkeypatch, tmp_path, copied, NEEDED)
+    description, _ = load("acme/sentiment", ModelOptions(device="cpu", revision=revision))
+    assert (description.labels, description.revision) == (("a", "b", "c"), "0123456789" * 4)
+
+
+def test_cache_without_weights_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+    snapshot = cached(monkeypatch, tmp_path, copied, ("config.json", "tokenizer.json", "tokenizer_config.json"))
+    message = refusal("acme/sentiment")
+    assert "the hub cannot be reached, and the local cache has a part of the model alone: it holds no" in message
+    assert "`labelstream fetch acme/sentiment`" in message
+    (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00002.safetensors"}}')
+    assert "alone: model-00001-of-00002.safetensors, a part of the weights, is missing" in refusal("acme/sentiment")
+
+
+def test_cache_without_a_tokenizer_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+    cached(monkeypatch, tmp_path, copied, ("config.json", "model.safetensors"))
+    assert "no tokenizer" in refusal("acme/sentiment") or "tokenizer cannot be loaded" in refusal("acme/sentiment")
+
+
+def test_cache_without_the_model_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+    cached(monkeypatch, tmp_path, copied, NEEDED)
+    assert "the model is not in the local cache" in refusal("acme/other")
+    assert "the model is not in the local cache" in refusal("acme/sentiment", revision="v2")

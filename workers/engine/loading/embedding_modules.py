@@ -1,0 +1,86 @@
+"""How a repository of sentence-transformers makes its vectors; what is not supported is refused by name.
+
+`modules.json` lists the steps, each with a folder of its own: the model, pooling, perhaps a normalization. No torch.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+from labelstream.workers.errors import ModelError
+
+Pooling = Literal["mean", "cls"]
+_SUPPORTED = ("mean", "cls")
+_OLD_MODES = {  # up to sentence-transformers 5
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_CHAINS = (["Transformer"], ["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+_UNLESS = "remove modules.json to read the model without it, which gives other vectors"
+
+
+class EmbeddingModules(NamedTuple):
+    """`max_length`: tokens; None: what the model takes."""
+
+    pooling: Pooling = "mean"
+    normalize: bool = False
+    max_length: int | None = None
+
+
+def modules_of(source: str, folder: Path, tokenizer: Any) -> EmbeddingModules:
+    """As `folder` says; without a modules.json the mean of all tokens, as sentence-transformers does.
+
+    `tokenizer`: transformers' own. Raises ModelError for a step, a pooling or a prompt that would be left out.
+    """
+    if not (folder / "modules.json").is_file():
+        return EmbeddingModules()
+    try:
+        steps = [(str(step["type"]).rpartition(".")[2], str(step["path"])) for step in _read(folder / "modules.json")]
+        kinds = [kind for kind, _ in steps]
+        if kinds not in _CHAINS:
+            raise _refusal(source, f"modules.json has the steps {', '.join(kinds)}", "Transformer, Pooling, Normalize")
+        if steps[0][1]:
+            raise ModelError(f"{source}: modules.json: its model is in the folder {steps[0][1]}: name that as source")
+        _check_prompt(source, folder / "config_sentence_transformers.json")
+        pooling = _pooling(source, folder / steps[1][1] / "config.json") if len(steps) > 1 else "mean"
+        found = next(map(_read, sorted(folder.glob("sentence_*_config.json"))), {})
+        if found.get("do_lower_case") and tokenizer("Good").input_ids != tokenizer("good").input_ids:
+            raise _refusal(source, "do_lower_case is true for a tokenizer that tells cases apart", "one that does not")
+        if (task := found.get("transformer_task", "feature-extraction")) != "feature-extraction":
+            raise _refusal(source, f"transformer_task is {task}", "feature-extraction")
+        return EmbeddingModules(pooling, "Normalize" in kinds, found.get("max_seq_length"))
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{source}: modules.json or what it names cannot be read ({type(error).__name__}: {error}); download the "
+            "whole repository again"
+        ) from error
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def _pooling(source: str, path: Path) -> Pooling:
+    given = _read(path)
+    modes = given.get("pooling_mode") or [mode for key, mode in _OLD_MODES.items() if given.get(key)] or ["mean"]
+    modes = [modes] if isinstance(modes, str) else modes
+    if len(modes) > 1 or modes[0] not in _SUPPORTED:
+        raise _refusal(source, f"{path.parent.name}/config.json has the pooling {' and '.join(modes)}", "mean or cls")
+    return cast(Pooling, modes[0])
+
+
+def _check_prompt(source: str, path: Path) -> None:
+    given = _read(path) if path.is_file() else {}
+    name = given.get("default_prompt_name")
+    if name and (given.get("prompts") or {}).get(name):
+        raise _refusal(source, f"{path.name} puts the prompt {name!r} before each text", "texts as they are")
+
+
+def _refusal(source: str, problem: str, supported: str) -> ModelError:
+    return ModelError(f"{source}: {problem}; supported is {supported}. Take another model, or {_UNLESS}")
