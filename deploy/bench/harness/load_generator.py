@@ -11,6 +11,7 @@ from typing import Any
 import jiter
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from labelstream.deploy.accounting import Accounting
 from labelstream.deploy.bench.harness.texts import nth_text
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import secret_of
@@ -36,9 +37,8 @@ class LoadGenerator:
         self._topics, self._paced = topics, paced
         self._sent_at: list[float] = []
         self._back_at: dict[int, float] = {}
-        self._changed = threading.Condition()
+        self._accounting = Accounting()
         self._closed = False
-        self.dead_letters = 0
         self._result_bytes = 0
         self._consumer = _reader(config, (topics.output, topics.dead_letter), paced)
         self._thread = threading.Thread(target=self._read, name="read-back", daemon=True)
@@ -84,6 +84,11 @@ class LoadGenerator:
         last = max((self._back_at[number] for number in numbers), default=started)
         return latencies, len(latencies) / max(seconds, last - started)
 
+    @property
+    def dead_letters(self) -> int:
+        """Messages that came back as one."""
+        return self._accounting.totals().dead_letters.total()
+
     def result_bytes(self) -> int:
         """Of a result's value, on average."""
         return self._result_bytes // max(1, len(self._back_at))
@@ -97,19 +102,18 @@ class LoadGenerator:
         number = len(self._sent_at)
         value = json.dumps({"id": number, "text": text}).encode()
         self._sent_at.append(time.perf_counter())
+        self._accounting.sent(0, number)
         producer.produce(self._topics.input, value, key=str(number).encode())
         producer.poll(0)
         return number
 
     def _wait(self, count: int) -> None:
         """Until so many have come back."""
-        with self._changed:
-            while (seen := len(self._back_at)) < count:
-                if not self._changed.wait_for(lambda seen=seen: len(self._back_at) > seen, STALL_S):
-                    raise StartError(
-                        f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the "
-                        "in-memory broker messages may have been dropped"
-                    )
+        if not self._accounting.wait_for(count, STALL_S):
+            raise StartError(
+                f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the in-memory broker "
+                "messages may have been dropped"
+            )
 
     def _read(self) -> None:
         while not self._closed:
@@ -117,17 +121,20 @@ class LoadGenerator:
             if first is None:
                 continue
             now, found = time.perf_counter(), [first, *self._consumer.consume(1_000, timeout=0)]
-            with self._changed:
+            with self._accounting.many_at_once():
                 for message in found:
                     self._enter(message, now)
-                self._changed.notify_all()
 
     def _enter(self, message: Any, now: float) -> None:
         if message.error():
             return
         value: Any = jiter.from_json(message.value())  # a dead letter holds what was sent
-        self._back_at.setdefault(int(value["id"]), now)
-        self.dead_letters += message.topic() == self._topics.dead_letter
+        number = int(value["id"])
+        self._back_at.setdefault(number, now)
+        if message.topic() == self._topics.dead_letter:
+            self._accounting.dead_letter(0, number, "")
+        else:
+            self._accounting.result(0, number, (now - self._sent_at[number]) * 1000)
         self._result_bytes += len(message.value())
 
 

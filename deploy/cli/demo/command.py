@@ -110,7 +110,7 @@ def _stream(
     runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
 ) -> int:
     """Feed, read back, show, sum up; returns the exit code."""
-    from labelstream.deploy.cli.demo.accounting import Accounting
+    from labelstream.deploy.accounting import Accounting
     from labelstream.deploy.cli.demo.stream import Feeder, ReadBack
     from labelstream.deploy.cli.demo.view import shown, summary
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
+from labelstream.deploy.accounting import Accounting
 from labelstream.deploy.cli.common.connect import Broker, poll, reader
-from labelstream.deploy.cli.demo.accounting import Accounting
 from labelstream.deploy.cli.topics.record_view import REASON, headers_of
 from labelstream.deploy.names import Topics
 from labelstream.workers.errors import LabelstreamError, StartError

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from labelstream.deploy.accounting import Totals
 from labelstream.deploy.cli.common.console import escape, number, out, reasons, shorten
-from labelstream.deploy.cli.demo.accounting import Totals
 from labelstream.deploy.cli.demo.stream import WINDOW, Answer
 
 LINE_EVERY_S = 2.0

@@ -1,6 +1,6 @@
 """The demo's rate and its summary."""
 
-from labelstream.deploy.cli.demo.accounting import Accounting
+from labelstream.deploy.accounting import Accounting
 from labelstream.deploy.cli.demo.view import Rate, accuracy, summary
 
 

@@ -1,13 +1,14 @@
-"""Every message of the demo is counted once: sent, answered, missing, unexpected."""
+"""Every message is counted once: sent, answered, missing, unexpected."""
 
 import time
 from collections import Counter
+from threading import Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.cli.demo.accounting import Accounting
+from labelstream.deploy.accounting import Accounting
 
 
 class TestLedger:
@@ -58,3 +59,22 @@ class TestLedger:
         for _ in range(100):
             ledger.totals()
         assert time.monotonic() - started < 5
+
+    def test_wait_ends_when_enough_came_back(self) -> None:
+        ledger = Accounting()
+        waited: list[bool] = []
+        waiter = Thread(target=lambda: waited.append(ledger.wait_for(2, stall_s=30)))
+        waiter.start()
+        with ledger.many_at_once():
+            ledger.result(0, 0, 1)
+            ledger.dead_letter(0, 1, "empty_text")
+            assert waited == []
+        waiter.join(30)
+        assert waited == [True]
+
+    def test_wait_gives_up_when_nothing_comes(self) -> None:
+        ledger = Accounting()
+        ledger.result(0, 0, 1)
+        ledger.result(0, 0, 1)  # a duplicate is no other message
+        assert not ledger.wait_for(2, stall_s=0.01)
+        assert ledger.wait_for(1, stall_s=0.01)

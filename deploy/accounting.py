@@ -1,6 +1,8 @@
-"""The demo's books: every message that went in must come back once, as a result or as a dead letter. No Kafka here."""
+"""Every message that went in must come back once, as a result or as a dead letter. No Kafka here."""
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Condition
 from typing import NamedTuple
 
@@ -53,7 +55,7 @@ class _Offsets:
 
 
 class Accounting:
-    """Thread-safe. Offsets are those of the demo's input topic, which begins at 0 and holds nothing of others."""
+    """Thread-safe. A message is its partition and offset, or 0 and a number of its own; both begin at 0."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -99,6 +101,20 @@ class Accounting:
             if fresh:
                 self._dead_letters[reason] += 1
             return fresh
+
+    @contextmanager
+    def many_at_once(self) -> Iterator[None]:
+        """Whoever waits goes on when all that is entered in here has been."""
+        with self._changed:
+            yield
+
+    def wait_for(self, count: int, stall_s: float) -> bool:
+        """Until `count` messages have come back. False when none came for `stall_s`."""
+        with self._changed:
+            while (seen := self._answers) < count:
+                if not self._changed.wait_for(lambda seen=seen: self._answers > seen, stall_s):
+                    return False
+            return True
 
     def fail(self, error: BaseException) -> None:
         """Sending or reading back has ended with `error`; the first one counts."""
