@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.run_folder import rays_choice
-from labelstream.deploy.cluster.serve_errors import last_line
+from labelstream.deploy.cluster.serve_errors import cause_in
 from labelstream.deploy.names import APP
 from labelstream.workers.errors import StartError
 
@@ -37,7 +37,7 @@ def join(address: str) -> None:
     except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
         if "ersion mismatch" in str(error):
             raise StartError(f"the Ray at {address} is not like ours: {' '.join(str(error).split())}") from None
-        raise StartError(f"the Ray at {address} does not take us: {last_line(str(error))}") from None
+        raise StartError(f"the Ray at {address} does not take us: {cause_in(str(error))}") from None
 
 
 def check_installed() -> None:
@@ -101,7 +101,7 @@ def _explain(address: str, error: Any, mode: str) -> None:
             )
         return
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        raise StartError(f"no Ray cluster answers at {address}: {last_line(error.details() or '')}")
+        raise StartError(f"no Ray cluster answers at {address}: {cause_in(error.details() or '')}")
     raise StartError(f"what answers at {address} is no Ray ({error.code().name})")
 
 

@@ -53,9 +53,9 @@ def machine_findings(settings: Any = None) -> list[Finding]:
     return [*packages, *(check() for check in checks), _model_cache(settings)]
 
 
-def require_machine(settings: Any = None) -> None:
+def require_machine() -> None:
     """Raises StartError where this machine cannot run it, with all causes; tells the log what it will lack."""
-    findings = machine_findings(settings)
+    findings = machine_findings()
     for finding in findings:
         if finding.level == logging.WARNING:
             logger.warning("%s", finding)

@@ -22,7 +22,7 @@ from labelstream.deploy.cluster.join import check_installed, join
 from labelstream.deploy.cluster.machine import OBJECT_STORE_BYTES
 from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
 from labelstream.deploy.cluster.network import bypass_proxies
-from labelstream.deploy.cluster.serve_errors import last_line, raise_own_error
+from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
 from labelstream.deploy.control.control_plane import COMMAND_S
 from labelstream.deploy.control.reports import Outcome, Status
@@ -142,7 +142,7 @@ def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
     except RayServeException:
         raise StartError(f"there is no application {APP} on this cluster") from None
     except (RayError, TimeoutError) as error:
-        raise StartError(f"the application gives no answer: {last_line(str(error))}") from None
+        raise StartError(f"the application gives no answer: {cause_in(str(error))}") from None
 
 
 def drain(settings: Settings) -> bool:
@@ -209,7 +209,7 @@ def _start_local(settings: Settings, collects_metrics: bool) -> None:
         try:
             _init_local(settings, collects_metrics)
         except Exception as error:
-            raise StartError(f"Ray does not start on this machine: {last_line(str(error))}") from None
+            raise StartError(f"Ray does not start on this machine: {cause_in(str(error))}") from None
 
 
 def _init_local(settings: Settings, collects_metrics: bool) -> None:
@@ -261,5 +261,5 @@ def _running(on_progress: Callable[[dict[str, str]], None] | None, seen: dict[st
             raise_own_error(deployment.message)
     if app.status == ApplicationStatus.DEPLOY_FAILED:
         reasons = [d.message for d in app.deployments.values() if "UNHEALTHY" in str(d.status)] or [app.message]
-        raise StartError(f"the application cannot be deployed: {last_line(reasons[0])}")
+        raise StartError(f"the application cannot be deployed: {cause_in(reasons[0])}")
     return app.status == ApplicationStatus.RUNNING

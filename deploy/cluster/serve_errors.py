@@ -1,4 +1,4 @@
-"""What a person must know of Serve's messages, which are whole tracebacks."""
+"""What a person must know of Ray's and Serve's messages, which are whole tracebacks."""
 
 import re
 
@@ -7,6 +7,9 @@ from labelstream.workers.errors import ModelError, StartError
 # Ours end with a line of this form, wherever Ray puts the traceback.
 _OWN_ERROR = re.compile(r"workers\.errors\.(\w+): (.+)")
 _PERMANENT = ("ModelError", "ConfigError", "StartError")
+_FRAME = re.compile(r'\s*File ".*", line \d+')
+_CHAINED = "The above exception was the direct cause of the following exception:"
+_MAX_CHARS = 1_000
 
 
 def raise_own_error(message: str) -> None:
@@ -16,7 +19,22 @@ def raise_own_error(message: str) -> None:
             raise (ModelError if kind == "ModelError" else StartError)(text.strip())
 
 
-def last_line(text: str) -> str:
-    """Where a traceback says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "no reason given"
+def cause_in(text: str) -> str:
+    """What happened, in one line: the exceptions of a chain of tracebacks, the first cause first, or all of `text`."""
+    causes = [" ".join(_behind_frames(part.splitlines())) for part in text.split(_CHAINED)]
+    return "; ".join(cause for cause in causes if cause)[:_MAX_CHARS] or "no reason given"
+
+
+def _behind_frames(lines: list[str]) -> list[str]:
+    """The words of an exception, which may be several lines: those behind the last frame and its line of code."""
+    frames = [number for number, line in enumerate(lines) if _FRAME.match(line)]
+    if frames:
+        depth = _indent(lines[frames[-1]])
+        lines = lines[frames[-1] + 1 :]
+        while lines and _indent(lines[0]) > depth:  # code, and marks below it
+            del lines[0]
+    return [word for line in lines for word in line.split()]
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

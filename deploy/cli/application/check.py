@@ -16,9 +16,13 @@ def check(
         bool,
         typer.Option(
             "--connect",
-            help="Also ask the brokers for topics and permissions, and load every model (a hub "
-            "model that is not in the cache is downloaded).",
+            help="Also ask the brokers for topics and permissions, look for GPUs, and load every model "
+            "(a hub model that is not in the cache is downloaded).",
         ),
+    ] = False,
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="With --connect: it runs on a cluster. This machine's GPUs do not matter."),
     ] = False,
 ) -> None:
     """Check a config file and say what it means.
@@ -30,21 +34,23 @@ def check(
     for text in _summary(settings):
         typer.echo(escape(text))
     if not connect:
-        typer.echo("The config is valid. --connect also checks brokers, topics, permissions and models.")
+        typer.echo("The config is valid. --connect also checks brokers, topics, permissions, this machine and models.")
         return
-    from labelstream.deploy.cli.application.preflight import kafka_findings, model_findings
+    from labelstream.deploy.cli.application import preflight
 
-    logging.getLogger("labelstream.workers").setLevel(logging.ERROR)  # what they would log comes as a finding
-    findings = kafka_findings(settings) + model_findings(settings)
-    problems = [finding for finding in findings if finding.is_problem]
-    for finding in findings:
-        if finding not in problems:
-            typer.echo(f"note: {escape(str(finding))}")
-    for finding in problems:
-        say(f"problem: {escape(str(finding))}")
-    if problems:
+    logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
+    findings = preflight.kafka_findings(settings)
+    if not cluster:
+        findings += preflight.local_findings(settings)
+    findings += preflight.model_findings(settings.models, preflight.load_model)
+    if preflight.show_findings(findings, _say):
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")
+
+
+def _say(level: int, line: str) -> None:
+    """Problems to stderr."""
+    (say if level >= logging.ERROR else typer.echo)(escape(line))
 
 
 def _summary(settings: Any) -> list[str]:

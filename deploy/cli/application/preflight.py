@@ -1,46 +1,88 @@
-"""Is what a config names really there? Brokers, topics, permissions and models; every finding is one line."""
+"""Is what a config names really there? Brokers, topics, permissions, machine and models; every finding is one line."""
 
+import logging
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from logging import INFO
 from typing import Any
 
-from labelstream.deploy.cli.common.console import one_line
-from labelstream.workers.errors import LabelstreamError, StartError
+from labelstream.deploy.cli.application.machine_check import local_findings
+from labelstream.deploy.names import used_models
+from labelstream.workers.errors import LabelstreamError, ModelError
 from labelstream.workers.stream.broker.finding import Finding
 
 
-def model_findings(settings: Any) -> list[Finding]:
-    """Load each model as a replica would, on the CPU, and let go of it."""
+def start_findings(settings: Any, metrics_port: int | None) -> list[Finding]:
+    """All that keeps `labelstream run` from starting on this machine, in seconds."""
+    found = [*kafka_findings(settings), *local_findings(settings, metrics_port)]
+    return found + model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
+
+
+def show_findings(findings: list[Finding], say: Callable[[int, str], None]) -> int:
+    """One line each by `say(level, line)`, problems at ERROR; returns how many problems there are."""
+    for finding in findings:
+        kind = "problem" if finding.is_problem else logging.getLevelName(finding.level).lower().replace("info", "note")
+        say(min(finding.level, logging.ERROR), f"{kind}: {' '.join(str(finding).split())}")
+    return sum(finding.is_problem for finding in findings)
+
+
+def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> list[Finding]:
+    """`check`: raises ModelError for what is wrong with a model's settings."""
+    findings = []
+    for name, model in models.items():
+        try:
+            check(model)
+        except ModelError as error:
+            findings.append(Finding(f"models.{name}.source", str(error)))
+    return findings
+
+
+def find_model(model: Any) -> None:
+    """Is it there, and can its files be read? A hub model is looked for, and not downloaded."""
     from labelstream.workers.engine.loading.hub import resolve
 
-    findings = []
-    for name, model in settings.models.items():
-        try:
-            resolve(model.source, model.revision)
-            from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
+    resolve(model.source, model.revision)
 
-            load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
-        except LabelstreamError as error:
-            findings.append(Finding(f"models.{name}.source", one_line(error)))
-    return findings
+
+def load_model(model: Any) -> None:
+    """As a replica would, on the CPU."""
+    find_model(model)
+    from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
+
+    load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
 
 
 def kafka_findings(settings: Any) -> list[Finding]:
     """Brokers, and topics, permissions and groups of all pipelines."""
+    from labelstream.workers.stream.broker.connection import config_for, is_in_memory
+    from labelstream.workers.stream.broker.probe import reach
+
+    try:
+        cluster = reach(settings.kafka)
+    except LabelstreamError as error:
+        return [Finding.of(error)]
+    findings, config = list(cluster.findings), config_for(settings.kafka, cluster)
+    if is_in_memory(config):
+        text = "this is an in-memory broker, which makes topics by itself and permits all"
+        findings.append(Finding("kafka", text, logging.INFO))
+    for name in settings.pipelines:
+        findings += _pipeline_findings(settings, config, name)
+    return findings
+
+
+def _pipeline_findings(settings: Any, config: dict[str, Any], name: str) -> Iterator[Finding]:
     from kafka import KafkaAdminClient
 
-    from labelstream.workers.stream.broker.connection import connected_config, is_in_memory, translate_kafka_errors
+    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
     from labelstream.workers.stream.broker.topic_check import TopicCheck
+    from labelstream.workers.stream.delivery.transaction_check import check_transactions
 
-    findings: list[Finding] = []
+    kafka, pipeline, group = settings.kafka, settings.pipelines[name], settings.group_id(name)
     try:
-        config = connected_config(settings.kafka)
-        if is_in_memory(config):
-            return [Finding("kafka", "this is an in-memory broker, which makes topics by itself and permits all", INFO)]
-        with translate_kafka_errors(settings.kafka), closing(KafkaAdminClient(**config)) as admin:
-            for name, pipeline in settings.pipelines.items():
-                findings += TopicCheck(admin, name, pipeline, settings.group_id(name)).findings
-    except StartError as error:
-        key, _, text = one_line(error).partition(": ")
-        findings.append(Finding(key, text))
-    return findings
+        if not is_in_memory(config):
+            with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
+                yield from TopicCheck(admin, name, pipeline, group).findings
+        if pipeline.delivery == "exactly_once":
+            check_transactions(config, kafka, f"pipelines.{name}.delivery", f"{group}-{uuid.uuid4().hex}")
+    except LabelstreamError as error:
+        yield Finding.of(error)

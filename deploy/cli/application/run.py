@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +13,10 @@ from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
 from labelstream.deploy.cli.common.process_group import run_in_new_session
+from labelstream.deploy.cluster.kept_logs import keep_logs
 from labelstream.deploy.cluster.run_folder import note_address, use_address
 from labelstream.deploy.control.reports import Status
-from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 
 logger = logging.getLogger(__name__)
 LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
@@ -44,8 +47,9 @@ def run(
 ) -> None:
     """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
 
-    On a local Ray of its own, unless --address names a cluster. Stops cleanly: the workers finish and commit what they
-    hold, then everything ends. A second signal waits for nothing but the end.
+    On a local Ray of its own, unless --address names a cluster. Before one is started, brokers, topics, permissions,
+    GPUs, ports and models are looked for, and all that is missing is said at once. Stops cleanly: the workers finish
+    and commit what they hold, then everything ends. A second signal waits for nothing but the end.
     """
     if address is not None and metrics_port is not None:
         raise ConfigError(
@@ -56,7 +60,7 @@ def run(
     settings = load_config(config)
     if address is not None:
         use_address(address)
-    folder = run_in_new_session(settings) if address is None else None
+    folder = run_in_new_session(looked=True) if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
@@ -67,10 +71,12 @@ def run(
 
 def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
+    if address is None:  # workers and models of a cluster may be where this machine is not
+        _look_before(settings, metrics_port)
     logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
 
-    with runtime.ray_for(settings, address, metrics_port), stops_on_signals():
+    with _logs_kept(folder), runtime.ray_for(settings, address, metrics_port), stops_on_signals():
         try:
             if folder is not None:
                 note_address(folder, runtime.address())
@@ -93,6 +99,28 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
             logger.info("stopping: finishing and committing what is in flight")
             if address is not None:
                 runtime.undeploy(settings)
+
+
+@contextmanager
+def _logs_kept(folder: Path | None) -> Iterator[None]:
+    """Ray's logs go with the run's folder, unless it fails."""
+    try:
+        yield
+    except LabelstreamError:
+        kept = None if folder is None else keep_logs(folder)
+        if kept is not None:
+            logger.error("the logs of Ray and Serve are kept in %s", kept)
+        raise
+
+
+def _look_before(settings: Any, metrics_port: int | None) -> None:
+    """Raises StartError where something would keep it from starting; each finding is a line before that."""
+    from labelstream.deploy.cli.application.preflight import show_findings, start_findings
+
+    findings = start_findings(settings, metrics_port)
+    problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
+    if problems:
+        raise StartError(f"nothing is started: {plural(problems, 'problem')}, see above")
 
 
 def _formatter(settings: Any) -> logging.Formatter | None:

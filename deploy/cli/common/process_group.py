@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,16 +32,17 @@ Address = Annotated[
 ]
 
 
-def run_in_new_session(settings: Any = None) -> Path:
+def run_in_new_session(looked: bool = False) -> Path:
     """Returns in the child, with the folder. Here it ends with the child's exit code, when no process of it is left.
 
     Ray keeps its sockets, its logs and the run's token in a folder that is removed with it. To be called before any
-    thread is started, and before ray is imported. Raises StartError where this machine cannot run it: see
-    `require_machine`.
+    thread is started, and before ray is imported. Raises StartError where this machine cannot run it, see
+    `require_machine`, unless the caller has `looked` or will, and where there is no place for the folder.
     """
     from labelstream.deploy.cluster.machine import require_machine
 
-    require_machine(settings)
+    if not looked:
+        require_machine()
     folder = make_run_folder()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,6 +1,5 @@
 """A pipeline's topics: their names, what the broker tells of each, and what those take that are written to."""
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -14,7 +13,6 @@ from kafka.errors import KafkaError, for_code
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 
-logger = logging.getLogger(__name__)
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
@@ -85,8 +83,7 @@ class TopicSettings(dict[str, str]):
             resource = ConfigResource(ConfigResourceType.TOPIC, topic, list(SETTINGS))  # pyright: ignore
             answer = admin.describe_configs([resource], config_filter="all")["topic"][topic]
             return cls({name: str(told["value"]) for name, told in answer.items() if told["value"] is not None})
-        except (KafkaError, LookupError, TypeError) as error:
-            logger.info("the settings of topic %s are unknown (%s)", topic, type(error).__name__)
+        except (KafkaError, LookupError, TypeError):
             return cls()
 
     def number(self, name: str) -> int | None:

@@ -135,9 +135,9 @@ def test_other_python_is_told_with_both_versions(monkeypatch: pytest.MonkeyPatch
     assert "Python: 3.11.7 This process on node 10.0.0.1 was started with: Ray: 2.60.0 Python: 3.12.1" in text
 
 
-def test_token_that_is_wrong_is_rays_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_that_is_wrong_is_what_ray_says(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**options: Any) -> None:
-        raise ConnectionError("Traceback\n  ...\nthe authentication token is invalid")
+        raise ConnectionError('Traceback\n  File "x.py", line 1\nthe authentication token\nis invalid')
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")

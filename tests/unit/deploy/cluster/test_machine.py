@@ -180,7 +180,7 @@ def test_problems_come_together_before_ray_starts(
     monkeypatch.setattr(
         machine,
         "machine_findings",
-        lambda settings: [
+        lambda: [
             Finding("a", "fine", logging.INFO),
             Finding("b", "little", logging.WARNING),
             Finding("c", "none: get some"),

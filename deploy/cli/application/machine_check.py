@@ -1,0 +1,68 @@
+"""What `labelstream run` needs of this machine for one config: room, GPUs that models ask for, a port that is free."""
+
+import logging
+import socket
+from typing import Any
+
+from labelstream.deploy.cluster.machine import machine_findings
+from labelstream.deploy.names import used_models
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.stream.broker.finding import Finding
+
+
+def local_findings(settings: Any, metrics_port: int | None = None) -> list[Finding]:
+    """A Ray of one machine never gets a GPU that the machine has not. What is well is left out."""
+    from labelstream.deploy.deployments.gpus import num_gpus
+
+    findings = [finding for finding in machine_findings(settings) if finding.level > logging.INFO]
+    asked: dict[str, float] = {}
+    for name in used_models(settings):
+        try:
+            asked[name] = num_gpus(name, settings.models[name])
+        except ConfigError as error:
+            findings.append(Finding.of(error))
+    findings += _gpu_findings(settings, {name: count for name, count in asked.items() if count > 0})
+    if metrics_port is not None and (problem := _port_problem(metrics_port)):
+        findings.append(Finding("--metrics-port", f"port {metrics_port} is not free ({problem}); give another one"))
+    return findings
+
+
+def _gpu_findings(settings: Any, asked: dict[str, float]) -> list[Finding]:
+    """`asked`: GPUs that each replica of a model reserves."""
+    if not asked:
+        return []
+    present = gpus_here()
+    fix = "set device to cpu, or run it on a cluster that has them (--address)"
+    if present == 0:
+        return [
+            Finding(f"models.{name}.num_gpus", f"each replica asks for {count:g} GPU, and this machine has none; {fix}")
+            for name, count in asked.items()
+        ]
+    wanted = sum(count * settings.models[name].replicas.min for name, count in asked.items())
+    if wanted <= present:
+        return []
+    text = f"their replicas ask for {wanted:g} GPUs together, and this machine has {present}; lower replicas.min, {fix}"
+    return [Finding(f"models.{','.join(asked)}", text)]
+
+
+def gpus_here() -> int:
+    """As Ray counts them: what CUDA_VISIBLE_DEVICES and its like hide is not here."""
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    manager: Any = get_accelerator_manager_for_resource("GPU")
+    present, visible = (
+        manager.get_current_node_num_accelerators(),
+        manager.get_current_process_visible_accelerator_ids(),
+    )
+    return present if visible is None else min(present, len(visible))
+
+
+def _port_problem(port: int) -> str | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: TIME_WAIT is no obstacle
+        try:
+            probe.bind(("", port))
+            probe.listen()
+        except OSError as error:
+            return error.strerror
+    return None

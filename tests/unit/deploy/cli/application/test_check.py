@@ -1,0 +1,63 @@
+"""`check`: what a config means, and, with --connect, what is missing outside."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import preflight
+from labelstream.workers.stream.broker.finding import Finding
+from tests.unit.deploy.cli.conftest import Run
+
+WriteConfig = Callable[..., str]
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
+    """What is found of brokers, this machine and models."""
+    lists: dict[str, list[Finding]] = {"kafka": [], "local": [], "model": []}
+    for kind, findings in lists.items():
+
+        def give(*_: Any, found: list[Finding] = findings) -> list[Finding]:
+            return list(found)
+
+        monkeypatch.setattr(preflight, f"{kind}_findings", give)
+    return lists
+
+
+def test_check_says_what_the_config_means(run: Run, write_config: Callable[..., str]) -> None:
+    ended = run("check", "-c", write_config())
+    assert ended.code == 0
+    assert "kafka: 127.0.0.1:9, PLAINTEXT" in ended.out
+    assert "model sentiment: /no/such/model, 1 replica," in ended.out
+    assert "pipeline feedback: in -> out, dead letters to dlq, model sentiment, 1 worker, " in ended.out
+    assert "group labelstream-feedback" in ended.out
+
+
+def test_summary_tells_of_models_without_a_pipeline(run: Run, write_config: WriteConfig) -> None:
+    ended = run("check", "-c", write_config("pipelines:", "  spare: {source: x, replicas: {max: 3}}\npipelines:"))
+    assert ended.code == 0
+    assert "model spare: x, 1 to 3 replicas, device auto (no pipeline uses it: it is not started)" in ended.out
+    assert "--connect also checks brokers" in ended.out
+
+
+def test_problems_go_to_stderr_and_notes_do_not(
+    run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]
+) -> None:
+    found["kafka"] += [Finding("a", "gone"), Finding("b", "compacted", logging.INFO)]
+    found["local"] += [Finding("c", "no GPU")]
+    found["model"] += [Finding("d", "unreadable\x1b")]
+    ended = run("check", "--connect", "-c", write_config())
+    assert ended.code == 1
+    assert ended.err.splitlines() == ["problem: a: gone", "problem: c: no GPU", "problem: d: unreadable\\x1b"]
+    assert "note: b: compacted" in ended.out
+    assert run("check", "--connect", "--cluster", "-c", write_config()).err.count("\n") == 2, "without this machine's"
+
+
+def test_warnings_are_no_reason_to_fail(run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]) -> None:
+    found["kafka"].append(Finding("kafka.security.protocol", "in the clear", logging.WARNING))
+    ended = run("check", "--connect", "-c", write_config())
+    assert (ended.code, ended.err) == (0, "")
+    assert "warning: kafka.security.protocol: in the clear" in ended.out
+    assert ended.out.endswith("The config is valid, and everything that it names is there.\n")

@@ -1,0 +1,101 @@
+"""What a run needs of this machine: GPUs, and a port for metrics."""
+
+import logging
+import socket
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import machine_check
+from labelstream.deploy.cli.application.machine_check import local_findings
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.settings import Settings
+from labelstream.workers.stream.broker.finding import Finding
+
+
+@pytest.fixture(autouse=True)
+def sound_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Finding("memory", "enough", logging.INFO), Finding("output", "ascii", logging.WARNING)]
+    monkeypatch.setattr(machine_check, "machine_findings", lambda settings: found)
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """gpus(2): this machine has so many."""
+    return lambda count: monkeypatch.setattr(machine_check, "gpus_here", lambda: count)
+
+
+def settings(**models: dict[str, Any]) -> Settings:
+    """With a pipeline for each model but `unused`."""
+    pipelines = {
+        name: {"input": "in", "output": "out", "dead_letter": "dlq", "model": name, "group_id": name}
+        for name in models
+        if name != "unused"
+    }
+    sources = {name: {"source": "x", **model} for name, model in models.items()}
+    return load_settings({"kafka": {"bootstrap_servers": "k:1"}, "models": sources, "pipelines": pipelines})
+
+
+def texts(settings: Settings, port: int | None = None) -> list[str]:
+    doubt, *findings = local_findings(settings, port)
+    assert str(doubt) == "output: ascii"
+    assert all(finding.is_problem for finding in findings)
+    return [str(finding) for finding in findings]
+
+
+def test_models_for_cpus_need_nothing(gpus: Any) -> None:
+    gpus(0)
+    assert texts(settings(a={}, b={"device": "cpu"}, unused={"device": "cuda"})) == []
+
+
+def test_model_that_asks_for_a_gpu_where_there_is_none_is_named(gpus: Any) -> None:
+    gpus(0)
+    wanted = "and this machine has none; set device to cpu, or run it on a cluster that has them (--address)"
+    assert texts(settings(a={"device": "cuda"}, b={"num_gpus": 0.5}, c={})) == [
+        f"models.a.num_gpus: each replica asks for 1 GPU, {wanted}",
+        f"models.b.num_gpus: each replica asks for 0.5 GPU, {wanted}",
+    ]
+
+
+def test_more_replicas_than_gpus_are_named(gpus: Any) -> None:
+    gpus(2)
+    replicas = {"min": 1, "max": 5}
+    assert texts(settings(a={"device": "cuda", "replicas": replicas}, b={"num_gpus": 1})) == []
+    [text] = texts(settings(a={"device": "cuda", "replicas": replicas}, b={"num_gpus": 1, "replicas": 2}))
+    assert text.startswith("models.a,b: their replicas ask for 3 GPUs together, and this machine has 2; lower")
+
+
+def test_gpu_that_would_lie_idle_is_named(gpus: Any) -> None:
+    gpus(1)
+    [text] = texts(settings(a={"device": "cpu", "num_gpus": 1}))
+    assert text.startswith("models.a.num_gpus: is 1, and device is cpu")
+
+
+def test_gpus_that_are_hidden_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import accelerators
+
+    class Manager:
+        @staticmethod
+        def get_current_node_num_accelerators() -> int:
+            return 4
+
+        visible: list[str] | None = None
+
+        @classmethod
+        def get_current_process_visible_accelerator_ids(cls) -> list[str] | None:
+            return cls.visible
+
+    monkeypatch.setattr(accelerators, "get_accelerator_manager_for_resource", lambda _: Manager)
+    found = []
+    for Manager.visible in (None, [], ["0", "2"]):
+        found.append(machine_check.gpus_here())
+    assert found == [4, 0, 2]
+
+
+def test_taken_port_is_named() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert texts(settings(a={}), port) == [
+            f"--metrics-port: port {port} is not free (Address already in use); give another one"
+        ]
+    assert texts(settings(a={}), port) == []

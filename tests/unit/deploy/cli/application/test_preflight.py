@@ -1,0 +1,78 @@
+"""All that is missing is found at once: brokers, topics, machine, models, in this order."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import preflight
+from labelstream.deploy.cli.application.preflight import model_findings, show_findings, start_findings
+from labelstream.deploy.cli.common.connect import load_config
+from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.workers.errors import ModelError
+from labelstream.workers.stream.broker.finding import Finding
+
+WriteConfig = Callable[..., str]
+
+
+def found(write_config: WriteConfig, **more: Any) -> list[Finding]:
+    return start_findings(load_config(write_config(**more)), None)  # type: ignore[arg-type]
+
+
+def test_findings_come_in_the_order_in_which_a_run_needs_things(
+    write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "local_findings", lambda settings, port: [Finding("machine", "no GPU")])
+    findings = found(write_config)
+    assert [finding.key for finding in findings] == [
+        "kafka.bootstrap_servers",
+        "machine",
+        "models.sentiment.source",
+    ]
+    assert findings[2].text.startswith("/no/such/model: no such directory")
+
+
+def test_in_memory_broker_has_no_transactions(write_config: WriteConfig, tmp_path: Any) -> None:
+    broker = InMemoryBroker()
+    try:
+        config = write_config("dead_letter: dlq", "dead_letter: dlq, delivery: exactly_once", broker.bootstrap)
+        note, problem, model = start_findings(load_config(config), None)  # type: ignore[arg-type]
+    finally:
+        broker.close()
+    assert (note.level, note.text) == (
+        logging.INFO,
+        "this is an in-memory broker, which makes topics by itself and permits all",
+    )
+    assert problem.key == "pipelines.feedback.delivery"
+    assert "exactly_once needs a real broker" in problem.text
+    assert model.key == "models.sentiment.source"
+
+
+def test_one_model_that_is_wrong_hides_no_other() -> None:
+    def check(model: str) -> None:
+        if model != "sound":
+            raise ModelError(f"{model}: is not there")
+
+    findings = model_findings({"a": "x", "b": "sound", "c": "y"}, check)
+    assert [str(finding) for finding in findings] == [
+        "models.a.source: x: is not there",
+        "models.c.source: y: is not there",
+    ]
+
+
+def test_findings_are_shown_in_a_line_each() -> None:
+    said: list[tuple[int, str]] = []
+    findings = [
+        Finding("a", "two\nlines"),
+        Finding("b", "wrong", logging.ERROR),
+        Finding("c", "doubtful", logging.WARNING),
+        Finding("d", "good to know", logging.INFO),
+    ]
+    assert show_findings(findings, lambda level, line: said.append((level, line))) == 2
+    assert said == [
+        (logging.ERROR, "problem: a: two lines"),
+        (logging.ERROR, "problem: b: wrong"),
+        (logging.WARNING, "warning: c: doubtful"),
+        (logging.INFO, "note: d: good to know"),
+    ]
