@@ -1,25 +1,13 @@
 """The config tree: what it refuses, and in which words."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from labelstream.workers.config_file import load_settings, read_config_file, secret_of, without_secrets
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import TracingSettings
-
-
-def tree(**pipeline: Any) -> dict[str, Any]:
-    return {
-        "kafka": {"bootstrap_servers": "localhost:9092"},
-        "models": {"sentiment": {"source": "/models/sst2"}},
-        "pipelines": {
-            "feedback": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "sentiment", **pipeline}
-        },
-    }
+from tests.support.config_tree import tree
 
 
 def test_defaults() -> None:
@@ -132,80 +120,6 @@ def test_two_pipelines_do_not_share_a_group() -> None:
     config["pipelines"]["other"] = config["pipelines"]["feedback"] | {"input": "in2"}
     with pytest.raises(ConfigError, match="share the group_id 'g'"):
         load_settings(config)
-
-
-def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "broker:1")
-    monkeypatch.setenv("LABELSTREAM_MODELS__SENTIMENT__MAX_BATCH_TOKENS", "2048")
-    settings = load_settings(tree())
-    assert settings.kafka.bootstrap_servers == "broker:1"
-    assert settings.models["sentiment"].max_batch_tokens == 2048
-    assert settings.models["sentiment"].source == "/models/sst2"
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "words"),
-    [
-        ("LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS", "x:1", "is no setting"),
-        ("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1", "kafka.bootstrap: is no setting"),
-        ("LABELSTREAM_MODELS", "{not json", "models"),
-        ("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many", "models.sentiment.top_k"),
-    ],
-)
-def test_wrong_variables_are_errors(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigError, match=words):
-        load_settings(tree())
-
-
-def test_kubernetes_service_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABELSTREAM_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("LABELSTREAM_PORT_8000_TCP_ADDR", "10.0.0.1")
-    load_settings(tree())
-
-
-def test_secrets_stay_out_of_what_travels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hunter2")
-    config = tree()
-    config["kafka"]["security"] = {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u"}
-    settings = load_settings(config)
-    assert "hunter2" not in repr(settings)
-    assert "hunter2" not in str(without_secrets(settings))
-    again = load_settings(without_secrets(settings))
-    assert again == settings
-    assert secret_of(again.kafka.security.password, None, "k") == "hunter2"
-
-
-def test_secret_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("hunter2\n")
-    assert secret_of(None, tmp_path / "password", "k") == "hunter2"
-    with pytest.raises(ConfigError, match="cannot be read"):
-        secret_of(None, tmp_path / "nothing", "k")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("a: [", "not valid YAML at line 1"), ("", "empty"), ("- 1", "not a mapping"), (None, "cannot be read")],
-)
-def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
-    path = tmp_path / "config.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(ConfigError, match=words):
-        read_config_file(path)
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=8,
-    )
-)
-def test_any_tree_is_settings_or_one_config_error(value: Any) -> None:
-    for key in ("kafka", "models", "pipelines"):
-        with pytest.raises(ConfigError):
-            load_settings(tree() | {key: value} if not isinstance(value, dict) or value else {key: value})
 
 
 @pytest.mark.parametrize("endpoint", ["https://user:password@collector/v1/traces", "http://token@collector:4318"])

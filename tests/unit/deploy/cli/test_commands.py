@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from labelstream.schemas.export import FOLDER
 from tests.support.models import LABELS, build
 from tests.unit.deploy.cli.conftest import Run
 
@@ -48,20 +47,6 @@ def test_the_help_does_not_wait_for_the_machinery() -> None:
 
 def test_version(run: Run) -> None:
     assert run("--version").out.startswith("labelstream 0.")
-
-
-@pytest.mark.parametrize("name", ["result", "message", "dead-letter"])
-def test_schemas_are_the_files(run: Run, name: str) -> None:
-    assert run("schema", name).out == (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
-
-
-def test_check_says_what_the_config_means(run: Run, write_config: Callable[..., str]) -> None:
-    ended = run("check", "-c", write_config())
-    assert ended.code == 0
-    assert "kafka: 127.0.0.1:9, PLAINTEXT" in ended.out
-    assert "model sentiment: /no/such/model, 1 replica," in ended.out
-    assert "pipeline feedback: in -> out, dead letters to dlq, model sentiment, 1 worker, " in ended.out
-    assert "group labelstream-feedback" in ended.out
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+"""How commands reach Kafka: options, and topics on an in-memory broker."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import kafka
+import pytest
+
+from labelstream.deploy.cli.common import connect as module
+from labelstream.deploy.cli.common.connect import (
+    DEFAULT_BOOTSTRAP,
+    Broker,
+    connect,
+    kafka_settings,
+    made_topics,
+    poll,
+    reader,
+    require_topic,
+)
+from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.workers.errors import ConfigError, StartError
+from tests.support.fake_admin import FakeAdmin
+
+
+def test_bootstrap_is_a_broker_without_tls_and_login() -> None:
+    assert kafka_settings(None, None).bootstrap_servers == DEFAULT_BOOTSTRAP
+    settings = kafka_settings("a:1", None)
+    assert (settings.bootstrap_servers, settings.security.protocol) == ("a:1", "PLAINTEXT")
+    with pytest.raises(ConfigError, match="--bootstrap: 'here' is not HOST:PORT"):
+        kafka_settings("here", None)
+
+
+def test_config_names_the_brokers_alone(write_config: Callable[..., str]) -> None:
+    config = Path(write_config(bootstrap="b:2"))
+    assert kafka_settings(None, config).bootstrap_servers == "b:2"
+    with pytest.raises(ConfigError, match="give one of the two"):
+        kafka_settings("a:1", config)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    running = InMemoryBroker()
+    yield connect(kafka_settings(running.bootstrap, None))
+    running.close()
+
+
+def test_in_memory_broker_has_every_topic(broker: Broker) -> None:
+    require_topic(broker, "any", "WRITE")
+    with made_topics(broker, ["one", "two"], ["a-group"]):
+        pass
+
+
+def test_reader_reads_what_was_sent_and_joins_no_group(broker: Broker) -> None:
+    producer = kafka.KafkaProducer(**broker.config)
+    producer.send("sent", b"a value").get(10)
+    producer.close()
+    with reader(broker, ["sent"], from_beginning=True) as consumer:
+        assert consumer.config["group_id"] is None
+        found: list[Any] = []
+        while not found:
+            found = poll(broker, consumer)
+    assert [record.value for record in found] == [b"a value"]
+
+
+@pytest.mark.parametrize(
+    ("topics", "allowed", "said"),
+    [
+        ({}, None, "topic t does not exist; create it"),
+        ({"t": {}}, {"t": ["WRITE"]}, "no permission to read topic t; grant READ on it"),
+        ({"t": {}}, None, None),
+    ],
+)
+def test_topic_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, topics: Any, allowed: Any, said: str | None
+) -> None:
+    @contextmanager
+    def closing(admin: Any) -> Iterator[Any]:
+        yield FakeAdmin(topics, allowed=allowed)
+
+    monkeypatch.setattr(kafka, "KafkaAdminClient", dict)
+    monkeypatch.setattr(module, "closing", closing)
+    real = Broker(kafka_settings("a:1", None), {"bootstrap_servers": ["a:1"]})
+    if said is None:
+        require_topic(real, "t", "READ")
+    else:
+        with pytest.raises(StartError, match=said):
+            require_topic(real, "t", "READ")
