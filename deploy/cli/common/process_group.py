@@ -18,7 +18,6 @@ from typing import Annotated
 import typer
 
 from labelstream.deploy.cluster.run_folder import make_run_folder, noted_runs, use_address, use_run, use_run_folder
-from labelstream.deploy.cluster.secret_files import move_secrets_to_files
 from labelstream.workers.errors import ConfigError, StartError
 
 _PR_SET_PDEATHSIG = 1
@@ -40,6 +39,7 @@ def run_in_new_session(looked: bool = False) -> Path:
     `require_machine`, unless the caller has `looked` or will, and where there is no place for the folder.
     """
     from labelstream.deploy.cluster.machine import require_machine
+    from labelstream.deploy.cluster.secret_files import move_secrets_to_files
 
     if not looked:
         require_machine()
