@@ -23,15 +23,15 @@ def connected(handle: FakeHandle, call_timeout_s: float = TIMEOUT_S) -> Iterator
         yield classifier
 
 
-def insist(classifier: ServeClassifier, texts: list[str], most: int = MAX_ATTEMPTS) -> tuple[list[Answer], int]:
+def insist(classifier: ServeClassifier, texts: list[str], max_attempts: int = MAX_ATTEMPTS) -> tuple[list[Answer], int]:
     """The answers, asked for as the stream does, and how many attempts failed."""
     requests, progress = [Request(text) for text in texts], Progress()
-    for failed in range(most):
+    for failed in range(max_attempts):
         try:
             return classifier.submit(requests, progress).result(30), failed
         except InferenceError:
             pass
-    raise AssertionError(f"no answer after {most} attempts")
+    raise AssertionError(f"no answer after {max_attempts} attempts")
 
 
 def check(texts: list[str], answers: list[Answer], fault: Fault) -> None:

@@ -23,7 +23,7 @@ def test_work_longer_than_timeout_is_done_once_in_one_attempt(
     monkeypatch.setattr(deadlines, "FIRST_TOKENS_PER_S", 2_000.0)
     monkeypatch.setattr(deadlines, "PART_S", TIMEOUT_S)
     with connected(handle) as classifier:
-        answers, failed = insist(classifier, texts, most=1)
+        answers, failed = insist(classifier, texts, max_attempts=1)
         needed = classifier.tokens
     check(texts, answers, Fault.TIMED_OUT)
     assert needed > 10 * TIMEOUT_S * tokens_per_s

@@ -259,4 +259,4 @@ def test_a_panic_of_native_code_is_a_failure_of_the_call_alone(monkeypatch: pyte
             patch.setattr(task, "prepare", lambda *_: raising(Panic("in the tokenizer"))(None, 0, ""))  # type: ignore[arg-type]
             with pytest.raises(InferenceError, match="Panic: in the tokenizer"):
                 classifier.submit([Request("a")]).result(5)
-        assert insist(classifier, ["a"], most=1)[1] == 0
+        assert insist(classifier, ["a"], max_attempts=1)[1] == 0
