@@ -1,12 +1,87 @@
 """Micro-batches in flight: in order, counted where they wait for answers, bounded in bytes."""
 
+from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from labelstream.workers.stream.in_flight import InFlight
 from labelstream.workers.stream.record_batch.limits import RECORD_BYTES
 from tests.support.fakes import FakeClassifier
 from tests.support.pipeline_bench import Bench, message
+
+
+def batch_of(records: int, weight: int = 0, answered: bool = False) -> Any:
+    return SimpleNamespace(records_by_partition=Counter({0: records}), weight=weight, answered=lambda: answered)
+
+
+def produced_of(batch: Any, rest: Any = None, acknowledged: bool = False) -> Any:
+    return SimpleNamespace(batch=batch, rest=rest, poll_acks=lambda: acknowledged)
+
+
+def in_flight_of(*batches: Any) -> InFlight:
+    in_flight = InFlight()
+    for batch in batches:
+        in_flight.submitted(batch)
+    return in_flight
+
+
+def test_oldest_is_produced_first() -> None:
+    first, second = batch_of(1), batch_of(2)
+    in_flight = in_flight_of(first, second)
+    assert in_flight.next_to_produce() is first
+    assert in_flight.oldest_produced() is None
+    produced = produced_of(first)
+    in_flight.was_produced(produced)
+    assert in_flight.next_to_produce() is second
+    assert in_flight.oldest_produced() is produced
+    assert in_flight.produced() == [first]
+    in_flight.was_produced(produced_of(second))
+    assert in_flight.next_to_produce() is None
+    assert list(in_flight) == [first, second]
+
+
+def test_rest_of_batch_is_produced_next() -> None:
+    whole, later = batch_of(3), batch_of(1)
+    head, rest = batch_of(2), batch_of(1)
+    in_flight = in_flight_of(whole, later)
+    in_flight.was_produced(produced_of(head, rest))
+    assert in_flight.next_to_produce() is rest
+    assert list(in_flight) == [head, rest, later]
+
+
+def test_acknowledged_batches_leave_in_order() -> None:
+    first, second = batch_of(1), batch_of(2)
+    in_flight = in_flight_of(first, second)
+    assert in_flight.take_acknowledged() is None
+    waiting, done = produced_of(first), produced_of(second, acknowledged=True)
+    in_flight.was_produced(waiting)
+    in_flight.was_produced(done)
+    assert in_flight.take_acknowledged() is None  # the first one is not yet
+    waiting.poll_acks = lambda: True
+    assert in_flight.take_acknowledged() is waiting
+    assert in_flight.take_acknowledged() is done
+    assert len(in_flight) == 0
+
+
+def test_aborted_batches_are_produced_before_any_other() -> None:
+    first, second, third = batch_of(1), batch_of(2), batch_of(3)
+    in_flight = in_flight_of(first, second, third)
+    in_flight.was_produced(produced_of(first))
+    in_flight.was_produced(produced_of(second))
+    again = batch_of(2)
+    in_flight.produce_again([first, again])
+    assert list(in_flight) == [first, again, third]
+    assert in_flight.produced() == []
+    assert in_flight.next_to_produce() is first
+
+
+def test_counts_are_of_all_in_flight() -> None:
+    in_flight = in_flight_of(batch_of(1, 10, answered=True), batch_of(2, 20), batch_of(3, 30, answered=True))
+    assert (in_flight.weight(), in_flight.records_by_partition()) == (60, Counter({0: 6}))
+    assert in_flight.unanswered() == 1
 
 
 def test_order_survives_answers_out_of_order(benches: Callable[..., Bench]) -> None:
