@@ -44,8 +44,9 @@ class FixedTime(fakes.NoPredictor):
 
 class FixedTimeReplica(ModelReplica):
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        return fakes.description(), FixedTime()
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
+        predictor = FixedTime()
+        return fakes.description(), predictor, predictor.measure()
 
     def place(self) -> tuple[str, int]:
         """The node and the process."""

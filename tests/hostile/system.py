@@ -110,8 +110,8 @@ class HostileReplica(inject.ChaosReplica):
     """Its model raises, or its process dies, where a text begins with what `kinds` says."""
 
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        description, predictor = inject.ChaosReplica._load(settings, threads)
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
+        description, predictor, measured = inject.ChaosReplica._load(settings, threads)
         tokenizer = Tokenizer.from_str(description.tokenizer_json)
         raises, kills = (np.array(tokenizer.encode(text).ids[:-1], np.int32) for text in (RAISES, KILLS))
         forward = predictor._forward
@@ -128,7 +128,7 @@ class HostileReplica(inject.ChaosReplica):
             forward(call, rows)
 
         predictor._forward = poisoned
-        return description, predictor
+        return description, predictor, measured
 
 
 for _module in (inject, __import__(__name__, fromlist=["_"])):

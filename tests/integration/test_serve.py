@@ -109,8 +109,9 @@ class MortalPredictor(fakes.NoPredictor):
 
 class MortalReplica(ModelReplica):
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        return fakes.description(), MortalPredictor(Path(settings.source) / "deaths")
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
+        predictor = MortalPredictor(Path(settings.source) / "deaths")
+        return fakes.description(), predictor, predictor.measure()
 
     def pid(self) -> int:
         return os.getpid()
@@ -127,8 +128,9 @@ class SlowPredictor(fakes.NoPredictor):
 
 class SlowReplica(ModelReplica):
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        return fakes.description(), SlowPredictor()
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
+        predictor = SlowPredictor()
+        return fakes.description(), predictor, predictor.measure()
 
 
 class Serving:

@@ -44,6 +44,7 @@ class NullReplica(ModelReplica):
     """The replica as it is, described as the real model is."""
 
     @staticmethod
-    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any]:
-        description, _ = ModelReplica._load(settings, threads)
-        return description, NullPredictor(description)
+    def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
+        description, _, _ = ModelReplica._load(settings, threads)
+        predictor = NullPredictor(description)
+        return description, predictor, predictor.measure()
