@@ -50,10 +50,11 @@ class ProducedBatch:
 
     def count_result(self, item: Item, answer: Answered) -> None:
         """A result of the item goes out."""
-        self.tally.results[item.record.partition] += 1
-        self.tally.abstained += answer.abstained
+        tally, abstained = self.tally, answer.abstained
+        tally.results[item.record.partition] += 1
+        tally.abstained += abstained
         if isinstance(answer, Prediction):
-            self.tally.labels[item.model, _label(item, answer)] += 1
+            tally.labels[item.model, ABSTAINED if abstained else _label(item, answer)] += 1
 
     def count_dead_letter(self, item: Item, reason: Reason) -> None:
         """A dead letter of the item goes out."""
@@ -122,8 +123,6 @@ class DeadLetterRefused(StreamError):
 
 def _label(item: Item, answer: Prediction) -> str:
     """The label to count. One that came with the message is the message's text, which shows nowhere."""
-    if answer.abstained:
-        return ABSTAINED
     own = item.message is not None and item.message.candidate_labels is not None
     return OTHER if own else answer.labels[0]
 

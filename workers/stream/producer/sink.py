@@ -162,21 +162,26 @@ class ResultSink:
     def _send_result(
         self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
     ) -> Rejection | None:
-        """To the review topic, where it has to go there as well, and while one by one to the output topic.
-
-        Returns what it is instead when one of them does not take it.
-        """
-        rules, send, output = self._rules, self.isolation.send, self._settings.output
+        """As far as it does not go with the others at the end. Returns what it is instead when a topic refuses it."""
         review = self._settings.review if answer.abstained else None
-        if rejection := rules.obstacle(item, result, review):
-            return rejection
+        rejection = self._rules.obstacle(item, result, review)
+        if rejection is None and (review is not None or self.isolation.active):
+            rejection = self._send_alone(produced, item, result, review)
+        if rejection is None:
+            produced.count_result(item, answer)
+        return rejection
+
+    def _send_alone(
+        self, produced: ProducedBatch, item: Item, result: ProducerRecord, review: str | None
+    ) -> Rejection | None:
+        """To the review topic, where it has to go there as well, and while one by one to the output topic."""
+        rules, send, output = self._rules, self.isolation.send, self._settings.output
         while review is not None and not send(produced, review, rules.to_review(review, item, result), item):
             if rejection := rules.obstacle(item, result, review):
                 return rejection
         while self.isolation.active and not send(produced, output, rules.in_time(result), item):
             if rejection := rules.obstacle(item, result, review):
                 return rejection
-        produced.count_result(item, answer)
         return None
 
     def _count_retimed(self, produced: ProducedBatch, item: Item, result: ProducerRecord) -> None:

@@ -3,7 +3,11 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
+from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.stream.broker.topics import TopicLimits
+from tests.support.fakes import FakeClassifier
 from tests.support.pipeline_bench import A, Bench, message, record
 
 
@@ -63,3 +67,33 @@ def test_cloudevents_and_partitions(benches: Callable[..., Bench]) -> None:
     assert dict(headers)["ce_id"] == b"p/in/0/3"
     assert dict(headers)["own"] == b"1"
     assert len(headers) == len(dict(headers))
+
+
+def abstain(request: Request) -> Prediction:
+    """Of every text but "sure"."""
+    accepted = None if request.text == "sure" else ()
+    return Prediction(("POSITIVE",), (0.4,), 3, False, "r", accepted=accepted)
+
+
+@pytest.mark.parametrize("one_by_one", [0, 1])
+def test_abstained_results_go_to_review_as_well(benches: Callable[..., Bench], one_by_one: int) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", one_by_one=one_by_one)
+    bench.feed(message("sure"), message("unsure"))
+    bench.run_dry()
+    sent = [(topic, json.loads(value)["source"]["offset"]) for topic, value, *_ in bench.producer.sent]
+    assert sorted(sent) == [("out", 0), ("out", 1), ("review", 1)]
+    snapshot = bench.stats.snapshot()
+    assert (snapshot["results_out"], snapshot["abstained"], snapshot["dead_letters"]) == (2, 1, {})
+    assert bench.source.commits[-1] == {A: 2}
+
+
+def test_result_that_review_refuses_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", one_by_one=1)
+    bench.producer.too_large = lambda topic, value: topic == "review"
+    bench.feed(message("sure"), message("unsure"))
+    bench.run_dry()
+    assert [result["source"]["offset"] for result in bench.producer.taken()] == [0]
+    (letter,) = bench.producer.letters()
+    assert letter["labelstream.reason"] == "result_too_large"
+    assert bench.stats.snapshot()["results_out"] == 1
+    assert bench.source.commits[-1] == {A: 2}
