@@ -59,8 +59,6 @@ def ray_for(settings: Settings, address: str | None = None, metrics_port: int | 
             join(address)
             _warn_of_labels(settings)
         with _serve(settings, address is None):
-            if address is not None:
-                check_installed()
             yield
 
 
@@ -70,6 +68,8 @@ def _serve(settings: Settings, local: bool) -> Iterator[None]:
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
     with handling((signal.SIGTERM,), interrupt):
         try:
+            if not local:
+                check_installed()
             # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
             serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
             yield
