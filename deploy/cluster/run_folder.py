@@ -19,8 +19,8 @@ from labelstream.workers.errors import StartError
 
 PREFIX, ADDRESS, TOKEN = "labelstream-", "address", "token"
 RAYS_NOTE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
-# A socket's path has at most 107 bytes. Ray puts 64 of its own behind the folder, and a folder's name takes 20.
-MAX_PLACE_BYTES = 22
+# A socket's path has at most 107 bytes. Ray puts 68 of its own behind the folder, and the folder's name takes 21.
+MAX_PLACE_BYTES = 18
 MIN_FREE_BYTES = 64 << 20  # for logs; Ray takes some MB of them to start
 MAX_NOTE_BYTES = 200
 CONNECT_S = 1.0
