@@ -2,7 +2,6 @@
 
 import pytest
 
-from labelstream.workers.stream.broker.backlog import Standing, standings
 from labelstream.workers.stream.consumer.offset_reset import (
     Log,
     StartFrom,
@@ -49,13 +48,6 @@ def test_latest_is_for_a_group_without_any_offset(
 def test_what_waits_is_what_is_there_and_not_done(committed: int | None, at_end: bool, offset: int, lag: int) -> None:
     assert next_offset(LOG, committed, at_end) == offset
     assert lag_of(LOG, committed, at_end) == lag
-
-
-def test_one_partition_with_an_offset_decides_for_the_whole_topic() -> None:
-    logs = {0: Log(0, 10), 1: Log(5, 10)}
-    assert standings(logs, {0: None, 1: None}, "latest") == {0: Standing(10, 0), 1: Standing(10, 0)}
-    assert standings(logs, {0: None, 1: 10}, "latest") == {0: Standing(10, 10), 1: Standing(10, 0)}
-    assert standings(logs, {0: None, 1: None}, "earliest") == {0: Standing(10, 10), 1: Standing(10, 5)}
 
 
 @pytest.mark.parametrize(

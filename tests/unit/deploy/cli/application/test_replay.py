@@ -1,0 +1,130 @@
+"""`replay`: where to go on, as it was asked for, and what that means for each partition."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue]
+from kafka.errors import NoError
+
+from labelstream.deploy.cli.application.replay import Move, _milliseconds, _moves, _require_stopped, _set, _wanted
+from labelstream.workers.errors import ConfigError, StartError
+from tests.unit.deploy.cli.conftest import Run, fails
+
+WriteConfig = Callable[..., str]
+STARTS, ENDS, COMMITTED, AT_TIME = {0: 2, 1: 0}, {0: 10, 1: 5}, {0: 4}, {0: 7, 1: -1}
+PIPELINE = SimpleNamespace(input="in", start_from="earliest")
+
+
+class Admin:
+    """A KafkaAdminClient of the topic `in`."""
+
+    def __init__(self, state: str = "Empty", missing: bool = False, refusal: type[Exception] | None = None) -> None:
+        self._state, self._missing, self._refusal = state, missing, refusal
+        self.altered: dict[int, int] = {}
+
+    def describe_groups(self, groups: list[str]) -> dict[str, Any]:
+        return {groups[0]: {"group_state": self._state, "members": [{}, {}]}}
+
+    def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]:
+        return [{"error_code": 3 if self._missing else 0, "partitions": [{"partition_index": n} for n in (1, 0)]}]
+
+    def list_group_offsets(self, groups: dict[str, list[Any]]) -> dict[str, Any]:
+        [(group, places)] = groups.items()
+        return {group: {place: SimpleNamespace(offset=COMMITTED.get(place.partition, -1)) for place in places}}
+
+    def list_partition_offsets(self, places: dict[Any, Any]) -> dict[Any, Any]:
+        spec = next(iter(places.values()))
+        found = AT_TIME if spec == 1_000 else STARTS if spec == OffsetSpec.EARLIEST else ENDS
+        return {place: SimpleNamespace(offset=found[place.partition]) for place in places}
+
+    def alter_group_offsets(self, group: str, offsets: dict[Any, Any]) -> dict[Any, Any]:
+        self.altered = {place.partition: found.offset for place, found in offsets.items()}
+        return dict.fromkeys(offsets, self._refusal or NoError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "replay: needs one of --to-time"),
+        (("--to-earliest", "--to-latest"), "replay: needs one of --to-time"),
+        (("--to-time", "yesterday"), "--to-time: 'yesterday' is no ISO 8601 time"),
+        (("--to-offset", "other:0:1"), "--to-offset: other is not the pipeline's input; that is in"),
+        (("--to-offset", "in:0"), "--to-offset: 'in:0' is not TOPIC:PARTITION:OFFSET"),
+    ],
+)
+def test_options_that_name_no_place_are_refused(
+    run: Run, write_config: WriteConfig, arguments: tuple[str, ...], said: str
+) -> None:
+    fails(run("replay", "feedback", "-c", write_config(), "--dry-run", *arguments), 2, said)
+
+
+def test_unknown_pipeline_and_missing_consent_are_refused(
+    run: Run, write_config: WriteConfig, stdin: Callable[[bytes], None]
+) -> None:
+    fails(run("replay", "other", "-c", write_config(), "--to-latest"), 2, "no pipeline 'other'", "known: feedback")
+    stdin(b"")
+    fails(run("replay", "feedback", "-c", write_config(), "--to-latest"), 2, "--yes: is missing, and there is no term")
+
+
+def test_time_needs_its_zone() -> None:
+    assert _milliseconds("1970-01-01T00:00:01Z") == _milliseconds("1970-01-01T01:00:01+01:00") == 1_000
+    with pytest.raises(ConfigError, match=r"has no time zone; for example 1970-01-01T00:00:01Z"):
+        _milliseconds("1970-01-01T00:00:01")
+
+
+def test_group_that_is_in_use_is_left_alone() -> None:
+    _require_stopped(Admin(), "p", "g")
+    with pytest.raises(StartError, match="pipeline p runs: group g has 2 members; stop it first"):
+        _require_stopped(Admin("Stable"), "p", "g")
+
+
+@pytest.mark.parametrize(
+    ("target", "then"),
+    [
+        ("earliest", {0: 2, 1: 0}),
+        ("latest", {0: 10, 1: 5}),
+        (1_000, {0: 7, 1: 5}),
+        ({0: 3}, {0: 3}),
+    ],
+)
+def test_target_becomes_an_offset_in_each_partition(target: Any, then: dict[int, int]) -> None:
+    moves = _moves(Admin(), PIPELINE, "g", target)
+    assert {move.partition: move.then for move in moves} == then
+    assert {move.partition: (move.now, move.otherwise) for move in moves}[0] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [({2: 0}, "there is no partition 2; there are 2, from 0 on"), ({0: 1}, "no offset 1; 2 is its first, 10 its end")],
+)
+def test_offset_outside_of_the_log_is_refused(target: dict[int, int], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _moves(Admin(), PIPELINE, "g", target)
+
+
+def test_missing_topic_is_named() -> None:
+    with pytest.raises(StartError, match="topic in: does not exist, or we may not see it"):
+        _moves(Admin(missing=True), PIPELINE, "g", "latest")
+
+
+@pytest.mark.parametrize(
+    ("move", "effect"),
+    [
+        (Move(0, 4, 4, 2), "2 messages again"),
+        (Move(0, 4, 4, 5), "1 message skipped"),
+        (Move(0, 4, 4, 4), "-"),
+        (Move(0, None, 5, 2), "3 messages more"),
+    ],
+)
+def test_effect_is_told_in_messages(move: Move, effect: str) -> None:
+    assert move.effect() == effect
+
+
+def test_offsets_that_are_refused_are_told() -> None:
+    admin = Admin()
+    _set(admin, "p", "in", "g", _wanted(["in:0:3", "in:1:4"], "in"))
+    assert admin.altered == {0: 3, 1: 4}
+    with pytest.raises(StartError, match=r"refuses new offsets \(KeyError\); is pipeline p running"):
+        _set(Admin(refusal=KeyError), "p", "in", "g", {0: 3})
