@@ -39,11 +39,7 @@ def check(
     from labelstream.deploy.cli.application import preflight
 
     logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
-    findings = preflight.kafka_findings(settings)
-    if not cluster:
-        findings += preflight.local_findings(settings)
-    findings += preflight.model_findings(settings.models, preflight.load_model)
-    if preflight.show_findings(findings, _say):
+    if preflight.show_findings(preflight.check_findings(settings, local=not cluster), _say):
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")
 

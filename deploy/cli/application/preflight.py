@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -12,29 +12,38 @@ from labelstream.workers.errors import LabelstreamError, ModelError
 from labelstream.workers.stream.broker.finding import Finding
 
 
-def start_findings(settings: Any, metrics_port: int | None) -> list[Finding]:
-    """All that keeps `labelstream run` from starting on this machine, in seconds."""
-    found = [*kafka_findings(settings), *local_findings(settings, metrics_port)]
-    return found + model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
+def start_findings(settings: Any, metrics_port: int | None) -> Iterator[Finding]:
+    """All that keeps `labelstream run` from starting on this machine, in seconds, each as it is found."""
+    yield from kafka_findings(settings)
+    yield from local_findings(settings, metrics_port)
+    yield from model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
 
 
-def show_findings(findings: list[Finding], say: Callable[[int, str], None]) -> int:
+def check_findings(settings: Any, local: bool) -> Iterator[Finding]:
+    """The same, and what loading each model tells. `local`: this machine is to run it."""
+    yield from kafka_findings(settings)
+    if local:
+        yield from local_findings(settings)
+    yield from model_findings(settings.models, load_model)
+
+
+def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) -> int:
     """One line each by `say(level, line)`, problems at ERROR; returns how many problems there are."""
+    problems = 0
     for finding in findings:
+        problems += finding.is_problem
         kind = "problem" if finding.is_problem else logging.getLevelName(finding.level).lower().replace("info", "note")
         say(min(finding.level, logging.ERROR), f"{kind}: {' '.join(str(finding).split())}")
-    return sum(finding.is_problem for finding in findings)
+    return problems
 
 
-def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> list[Finding]:
+def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iterator[Finding]:
     """`check`: raises ModelError for what is wrong with a model's settings."""
-    findings = []
     for name, model in models.items():
         try:
             check(model)
         except ModelError as error:
-            findings.append(Finding(f"models.{name}.source", str(error)))
-    return findings
+            yield Finding(f"models.{name}.source", str(error))
 
 
 def find_model(model: Any) -> None:
@@ -52,7 +61,7 @@ def load_model(model: Any) -> None:
     load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
 
 
-def kafka_findings(settings: Any) -> list[Finding]:
+def kafka_findings(settings: Any) -> Iterator[Finding]:
     """Brokers, and topics, permissions and groups of all pipelines."""
     from labelstream.workers.stream.broker.connection import config_for, is_in_memory
     from labelstream.workers.stream.broker.probe import reach
@@ -60,14 +69,15 @@ def kafka_findings(settings: Any) -> list[Finding]:
     try:
         cluster = reach(settings.kafka)
     except LabelstreamError as error:
-        return [Finding.of(error)]
-    findings, config = list(cluster.findings), config_for(settings.kafka, cluster)
+        yield Finding.of(error)
+        return
+    yield from cluster.findings
+    config = config_for(settings.kafka, cluster)
     if is_in_memory(config):
         text = "this is an in-memory broker, which makes topics by itself and permits all"
-        findings.append(Finding("kafka", text, logging.INFO))
+        yield Finding("kafka", text, logging.INFO)
     for name in settings.pipelines:
-        findings += _pipeline_findings(settings, config, name)
-    return findings
+        yield from _pipeline_findings(settings, config, name)
 
 
 def _pipeline_findings(settings: Any, config: dict[str, Any], name: str) -> Iterator[Finding]:

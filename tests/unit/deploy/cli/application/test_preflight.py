@@ -17,7 +17,7 @@ WriteConfig = Callable[..., str]
 
 
 def found(write_config: WriteConfig, **more: Any) -> list[Finding]:
-    return start_findings(load_config(write_config(**more)), None)  # type: ignore[arg-type]
+    return list(start_findings(load_config(write_config(**more)), None))  # type: ignore[arg-type]
 
 
 def test_findings_come_in_the_order_in_which_a_run_needs_things(
@@ -54,7 +54,7 @@ def test_one_model_that_is_wrong_hides_no_other() -> None:
         if model != "sound":
             raise ModelError(f"{model}: is not there")
 
-    findings = model_findings({"a": "x", "b": "sound", "c": "y"}, check)
+    findings = list(model_findings({"a": "x", "b": "sound", "c": "y"}, check))
     assert [str(finding) for finding in findings] == [
         "models.a.source: x: is not there",
         "models.c.source: y: is not there",
