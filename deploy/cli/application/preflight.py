@@ -3,13 +3,16 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 from labelstream.deploy.cli.application.machine_check import local_findings
 from labelstream.deploy.names import used_models
 from labelstream.workers.errors import LabelstreamError, ModelError
 from labelstream.workers.stream.broker.finding import Finding
+
+HUB_TIMEOUT_S = 5.0
 
 
 def start_findings(settings: Any, metrics_port: int | None) -> Iterator[Finding]:
@@ -47,15 +50,26 @@ def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iter
 
 
 def find_model(model: Any) -> None:
-    """Is it there, and can its files be read? A hub model is looked for, and not downloaded."""
-    from labelstream.workers.engine.loading.hub import resolve
+    """Is it there, and can its files be read? What is on the hub alone is asked for there, and not downloaded."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
 
+    from labelstream.workers.engine.loading.hub import is_path, resolve
+    from labelstream.workers.engine.loading.model_files import missing_weights
+
+    if not is_path(model.source):
+        with suppress(Exception):  # resolve says why, in its words
+            cached = try_to_load_from_cache(model.source, "config.json", revision=model.revision)
+            if not isinstance(cached, str) or missing_weights(Path(cached).parent):
+                HfApi().model_info(model.source, revision=model.revision, timeout=HUB_TIMEOUT_S)
+            return
     resolve(model.source, model.revision)
 
 
 def load_model(model: Any) -> None:
     """As a replica would, on the CPU."""
-    find_model(model)
+    from labelstream.workers.engine.loading.hub import resolve
+
+    resolve(model.source, model.revision)
     from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
 
     load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from labelstream.deploy.cli.application import preflight
-from labelstream.deploy.cli.application.preflight import model_findings, show_findings, start_findings
+from labelstream.deploy.cli.application.preflight import find_model, model_findings, show_findings, start_findings
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.workers.engine.loading import hub
 from labelstream.workers.errors import ModelError
+from labelstream.workers.settings import ModelSettings
 from labelstream.workers.stream.broker.finding import Finding
 
 WriteConfig = Callable[..., str]
@@ -59,6 +63,32 @@ def test_one_model_that_is_wrong_hides_no_other() -> None:
         "models.a.source: x: is not there",
         "models.c.source: y: is not there",
     ]
+
+
+class Hub:
+    """Knows one model."""
+
+    def model_info(self, source: str, revision: str | None, timeout: float) -> None:
+        if source != "owner/known":
+            raise OSError("404")
+
+
+def test_hub_model_is_looked_for_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    monkeypatch.setattr(hub, "resolve", lambda source, revision: asked.append(source))
+    for source in ("owner/known", "owner/unknown", "no hub's name"):
+        find_model(ModelSettings(source=source))
+    assert asked == ["owner/unknown", "no hub's name"], "which says in its words what is wrong"
+
+
+def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **more: str(tmp_path / "config.json"))
+    monkeypatch.setattr(huggingface_hub, "HfApi", None)
+    monkeypatch.setattr(hub, "resolve", None)
+    find_model(ModelSettings(source="owner/cached"))
 
 
 def test_findings_are_shown_in_a_line_each() -> None:
