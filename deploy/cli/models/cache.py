@@ -1,5 +1,6 @@
 """`labelstream cache`: what is kept of models on this machine, and how to get rid of it."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ cache = typer.Typer(
 
 @dataclass(frozen=True)
 class _Kept:
-    """`revision`: a commit of the hub, or empty for a converted model. `used_at`: seconds since 1970."""
+    """`revision`: a commit of the hub, or empty for a converted model. `used_at`: seconds since 1970. `thing`: the
+    model's folder, or the cache's entry.
+    """
 
     model: str
     revision: str
@@ -100,19 +103,19 @@ def _kept() -> Iterator[_Kept]:
         if repository.repo_type == "model":
             for revision in repository.revisions:
                 used_at = max((file.blob_last_accessed for file in revision.files), default=revision.last_modified)
-                yield _Kept(repository.repo_id, revision.commit_hash, revision.size_on_disk, used_at, revision)
+                yield _Kept(
+                    repository.repo_id, revision.commit_hash, revision.size_on_disk, used_at, repository.repo_path
+                )
     for entry in entries():
         yield _Kept(entry.model, "", entry.size, entry.used_at, entry)
 
 
 def _delete(doomed: list[_Kept]) -> None:
     """Raises OSError."""
-    from huggingface_hub import scan_cache_dir
-
     from labelstream.workers.engine.backends.openvino.cache import remove
 
-    if revisions := [kept.revision for kept in doomed if kept.revision]:
-        scan_cache_dir().delete_revisions(*revisions).execute()
+    for folder in {kept.thing for kept in doomed if kept.revision}:
+        shutil.rmtree(folder)  # by the folder: another model may have a revision of the same commit
     for kept in doomed:
         if not kept.revision:
             remove(kept.thing)

@@ -4,10 +4,11 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -17,13 +18,21 @@ from huggingface_hub.errors import (
 )
 
 from labelstream.workers.engine.error_text import one_line
-from labelstream.workers.engine.loading.model_files import PATTERNS, check_files, missing_weights, model_files
+from labelstream.workers.engine.loading.model_files import (
+    PATTERNS,
+    belongs_to_model,
+    check_files,
+    missing_weights,
+    model_files,
+)
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH_DIGITS = 16
+_SPARE_BYTES = 1 << 30
+constants.HF_HUB_DISABLE_TELEMETRY = True  # the hub learns what it is asked for, and no more
 
 
 class Resolved(NamedTuple):
@@ -72,7 +81,9 @@ def revision_of(folder: Path) -> str:
 def _download(source: str, revision: str | None) -> Path:
     named = f"{source}, revision {revision}" if revision else source
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=_wanted_of(source, revision)))
+    except ModelError:
+        raise
     except GatedRepoError as error:
         raise ModelError(f"{named}: access is gated; accept the model's terms on the hub and set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
@@ -85,6 +96,30 @@ def _download(source: str, revision: str | None) -> Path:
         return _cached(source, revision, named, error)
     except Exception as error:  # the HTTP client's errors, a full disk
         raise ModelError(f"{named}: the download failed: {one_line(error)}; try again later") from error
+
+
+def _wanted_of(source: str, revision: str | None) -> list[str]:
+    """The names of the model's files, where the hub says them. Raises ModelError where there is no room for them."""
+    if constants.HF_HUB_OFFLINE:
+        return PATTERNS
+    try:
+        found = HfApi().model_info(source, revision=revision, files_metadata=True)
+    except Exception:  # the download says why
+        return PATTERNS
+    sizes = {file.rfilename: file.size or 0 for file in found.siblings or () if belongs_to_model(file.rfilename)}
+    missing = [name for name in sizes if not isinstance(try_to_load_from_cache(source, name, revision=found.sha), str)]
+    needed, free = sum(sizes[name] for name in missing), _free_bytes(Path(constants.HF_HUB_CACHE))
+    if missing and needed + _SPARE_BYTES > free:
+        raise ModelError(
+            f"{source}: there are {needed / 2**30:.1f} GiB to download, and {free / 2**30:.1f} free in "
+            f"{constants.HF_HUB_CACHE}; set HF_HOME to a folder with more, or see `labelstream cache`"
+        )
+    return sorted(sizes) or PATTERNS
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free
 
 
 def _cached(source: str, revision: str | None, named: str, error: Exception) -> Path:

@@ -20,6 +20,7 @@ from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, un
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
+from labelstream.workers.engine.inspection.child_process import inspect_in_child
 from labelstream.workers.engine.loading.architectures import FAMILIES, Family
 from labelstream.workers.engine.loading.describe import describe
 from labelstream.workers.engine.loading.device import device_for, dtype_for
@@ -48,6 +49,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
+    inspect_in_child(source, folder)
     config = load_config(source, folder, task)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error

@@ -30,6 +30,8 @@ def load_config(source: str, folder: Path, task: TaskName) -> Any:
         raise ModelError(
             f"{source}: config.json cannot be read: {one_line(error)}; download or save it again"
         ) from error
+    # The choice is transformers' for this machine: a kernel of the maker's may be missing, or would be fetched.
+    config._attn_implementation = None
     if names := id2label_of(given):
         config.id2label = names
     if config.model_type == "big_bird" and config.attention_type != "original_full":

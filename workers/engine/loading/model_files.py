@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 from labelstream.workers.errors import ModelError
@@ -10,7 +11,13 @@ from labelstream.workers.errors import ModelError
 PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_STEP = re.compile(r"\d_\w+/config\.json")
 _POINTER = b"version https://git-lfs.github.com/"
+
+
+def belongs_to_model(name: str) -> bool:
+    """Is a repository's file read? Its copies for other runtimes are in folders, as onnx/model.safetensors."""
+    return (any(fnmatch(name, pattern) for pattern in PATTERNS) and "/" not in name) or bool(_STEP.fullmatch(name))
 
 
 def model_files(folder: Path) -> list[Path]:

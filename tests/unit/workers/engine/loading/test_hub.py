@@ -20,6 +20,52 @@ from tests.support.refused import refusal
 Folders = Callable[[str], Path]
 
 
+@pytest.fixture(autouse=True)
+def silent_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not list a model's files, where a test does not say otherwise."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub.HfApi, "model_info", fail)
+
+
+def listed(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> dict[str, Any]:
+    """The hub lists files of these sizes (`_` is a dot, `__` a slash); returns what is downloaded."""
+    asked: dict[str, Any] = {}
+    files = [
+        SimpleNamespace(rfilename=name.replace("__", "/").replace("_", "."), size=size) for name, size in sizes.items()
+    ]
+    monkeypatch.setattr(hub.HfApi, "model_info", lambda *args, **kwargs: SimpleNamespace(sha="0" * 40, siblings=files))
+
+    def download(source: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked["names"] = allow_patterns
+        raise OSError("enough")
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    return asked
+
+
+def test_only_the_models_own_files_are_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = listed(
+        monkeypatch,
+        config_json=1,
+        model_safetensors=1,
+        onnx__model_safetensors=1,
+        README_md=1,
+        model_bin=1,
+        vocab_txt=1,
+    )
+    assert "enough" in refusal("owner/name")
+    assert asked["names"] == ["config.json", "model.safetensors", "vocab.txt"]
+
+
+def test_model_that_has_no_room_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = listed(monkeypatch, config_json=1, model_safetensors=1 << 50)
+    assert "owner/name: there are 1048576.0 GiB to download, and " in refusal("owner/name")
+    assert asked == {}
+
+
 def test_the_revision_of_a_directory_follows_its_content(copied: Path) -> None:
     before = hub.revision_of(copied)
     assert before.startswith("dir-")

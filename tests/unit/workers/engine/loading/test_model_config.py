@@ -21,6 +21,15 @@ def test_auto_map_of_a_known_type_is_not_looked_at(copied: Path) -> None:
         assert_equal(engine.classify([Request(text) for text in TEXTS]), expected, 1e-5)
 
 
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+@pytest.mark.parametrize("kernel", ["flash_attention_2", "evil/kernel", "eager"])
+def test_attention_is_not_the_repository_s_choice(copied: Path, key: str, kernel: str) -> None:
+    expected = oracle(copied, TEXTS)
+    edit_config(copied, **{key: kernel})
+    with Engine.load(str(copied), device="cpu", dtype="float32", top_k=None) as engine:
+        assert_equal(engine.classify([Request(text) for text in TEXTS]), expected, 1e-5)
+
+
 @pytest.mark.parametrize("architecture", ["Model", "ForMaskedLM"])
 def test_a_head_that_nobody_trained_is_never_served(tmp_path: Path, architecture: str) -> None:
     folder = build(tmp_path / "model", "distilbert", architecture=architecture)
