@@ -27,6 +27,7 @@ OF_NO_MODULE = {
 }
 # Modules without a test of their name, each with the reason, which names the test that runs them.
 WITHOUT_TEST: dict[str, str] = {
+    "workers/engine/inference/backend.py": "protocols; see tests/unit/workers/engine/inference/test_predictor.py",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
     "deploy/control/scaling/readings.py": "tuples, which tests/unit/deploy/control/scaling/test_estimator.py fills",
 }

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from labelstream.workers.classifier import Embedding, Fault, RecordError, Request
-from labelstream.workers.engine.backends.pytorch.heads import Pooled
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
@@ -86,24 +84,6 @@ def test_fewer_digits_are_the_same_float32(values: np.ndarray[Any, np.dtype[np.f
 def test_nine_digits_do() -> None:
     values = np.random.default_rng(0).uniform(0.1, 1, 1_000).astype(np.float32)
     assert max(len(repr(value)) for value in shortest(values).tolist()) == len("0.123456789")
-
-
-def test_pooling_is_in_float32_and_by_any_mask() -> None:
-    class Model(torch.nn.Module):
-        def forward(self, hidden: torch.Tensor, **more: Any) -> Any:
-            return SimpleNamespace(last_hidden_state=hidden)
-
-    hidden = torch.rand(2, 300, 4, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
-    mask = torch.ones(2, 300, dtype=torch.int64)
-    mask[1, 200:] = 0
-    expected = torch.stack([hidden[0].double().mean(0), hidden[1, :200].double().mean(0)])
-    read = Pooled(Model(), "mean")
-    for shown in (mask, mask.bool()[:, None, None]):
-        found = read({"hidden": hidden, "attention_mask": shown}, None)
-        assert found.dtype is torch.float32
-        assert found.double() == pytest.approx(expected, abs=1e-5)
-    assert read({"hidden": hidden}, None).dtype is torch.float32
-    assert read({"hidden": hidden}, None).double() == pytest.approx(hidden.double().mean(1), abs=1e-5)
 
 
 def test_a_vector_that_there_is_not_is_an_error() -> None:

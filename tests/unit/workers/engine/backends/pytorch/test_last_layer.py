@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from labelstream.workers.engine.backends.pytorch.heads import Logits, Pooled, TargetLogits
+from labelstream.workers.engine.backends.pytorch.heads import Logits
 from labelstream.workers.engine.backends.pytorch.last_layer import LastLayer, prune_last_layer
 from labelstream.workers.engine.engine import Engine
 from tests.support.models import FAMILIES, build
@@ -97,15 +97,6 @@ def test_the_engine_reads_from_a_narrowed_model(model_folder: Folders) -> None:
         with within, Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
             backend: Any = engine._backend
             assert backend._read.narrowed
-
-
-def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:
-    def model() -> Any:
-        return transformers.AutoModelForMaskedLM.from_pretrained(folders("bert")).eval()
-
-    assert TargetLogits(model()).narrowed
-    assert Pooled(model().base_model, "cls").narrowed
-    assert not Pooled(model().base_model, "mean").narrowed
 
 
 def test_half_precision(tmp_path: Path) -> None:

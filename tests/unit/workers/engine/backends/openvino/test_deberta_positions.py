@@ -1,0 +1,30 @@
+"""DeBERTa's buckets of positions from a table are those that it computes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.models.deberta_v2 import modeling_deberta_v2
+
+from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
+
+
+def test_buckets_are_the_same_within_and_the_function_is_back(model_folder: Callable[[str], Path]) -> None:
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("deberta-v2"))
+    original = modeling_deberta_v2.make_log_bucket_position
+    config, distances = model.config, torch.arange(-64, 65).reshape(3, 43)
+    expected = original(distances, config.position_buckets, config.max_position_embeddings)
+    with tabled(model, 64):
+        looked_up = modeling_deberta_v2.make_log_bucket_position
+        assert looked_up is not original
+        assert torch.equal(looked_up(distances, config.position_buckets, config.max_position_embeddings), expected)
+    assert modeling_deberta_v2.make_log_bucket_position is original
+
+
+def test_other_models_are_left_alone(model_folder: Callable[[str], Path]) -> None:
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"))
+    original = modeling_deberta_v2.make_log_bucket_position
+    with tabled(model, 64):
+        assert modeling_deberta_v2.make_log_bucket_position is original

@@ -1,0 +1,24 @@
+"""How many numbers a model gives, and the names that travel."""
+
+import pickle
+from dataclasses import replace
+
+from labelstream.workers.engine.description import Activation, Keep, TaskName
+from tests.support.fake_backend import DESCRIPTION
+
+
+def test_outputs_are_dimensions_or_labels() -> None:
+    assert DESCRIPTION.outputs == 5
+    assert replace(DESCRIPTION, labels=(), dimensions=32).outputs == 32
+
+
+def test_description_travels_as_it_is() -> None:
+    assert pickle.loads(pickle.dumps(DESCRIPTION)) == DESCRIPTION
+
+
+def test_names_are_plain_texts() -> None:
+    assert [f"{name}" for name in (TaskName.ZERO_SHOT, Keep.HEAD_TAIL, Activation.NONE)] == [
+        "zero-shot-classification",
+        "head_tail",
+        "none",
+    ]

@@ -1,0 +1,71 @@
+"""A text that is cut at a place has the tokens of its parts."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
+from labelstream.workers.engine.tokenization.split_points import SplitPoints, places_of, spellings_of
+from labelstream.workers.engine.tokenization.word_rules import steps_of
+from tests.support.models import make_tokenizer
+
+TEXT = st.lists(
+    st.sampled_from(("good", "bad ", "a", ".", "'s", "\u00e9", "\u4e2d", "5", " ", "\n", "x" * 30)), min_size=60
+)
+
+
+def plain(family: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(make_tokenizer(family).backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def ids(tokenizer: Tokenizer, text: str) -> bytes:
+    return int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def places(tokenizer: Tokenizer) -> SplitPoints | None:
+    parts = json.loads(tokenizer.to_str())
+    return places_of(tokenizer, parts, [step["type"] for step in steps_of(parts["normalizer"], "normalizers")])
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
+@given(parts=TEXT, start=st.integers(0, 100))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_parts_have_the_tokens_of_the_whole(family: str, parts: list[str], start: int) -> None:
+    text, tokenizer = "".join(parts), plain(family)
+    found = places(tokenizer)
+    assert found is not None
+    place = found.first(text, start, len(text))
+    if place is not None:
+        assert place >= max(1, start)
+        assert ids(tokenizer, text) == ids(tokenizer, text[:place]) + ids(tokenizer, text[place:])
+
+
+def test_place_is_before_a_space_behind_a_letter() -> None:
+    found = places(plain("bert"))
+    assert found is not None
+    assert found.first("good bad", 0, 8) == 4
+    assert found.first("goodbad", 0, 7) is None
+    assert found.first("good bad", 5, 8) is None
+
+
+def test_runs_are_shortened_without_changing_tokens() -> None:
+    tokenizer = plain("bert")
+    found = places(tokenizer)
+    assert found is not None
+    for long in ("x" * 2_000, "\x01" * 500 + "good", "a" + " " * 900 + "b"):
+        short = found.shortened(long)
+        assert len(short) < len(long)
+        assert ids(tokenizer, short) == ids(tokenizer, long)
+
+
+def test_added_token_with_a_space_within_leaves_no_place() -> None:
+    tokenizer = plain("bert")
+    tokenizer.add_tokens(["New York"])
+    assert "new york" in spellings_of(tokenizer, json.loads(tokenizer.to_str()))
+    assert places(tokenizer) is None
