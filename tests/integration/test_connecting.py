@@ -103,8 +103,8 @@ CAUSES: dict[str, tuple[str, dict[str, Any], str]] = {
     "no ca": ("TLSLOGIN", LOGIN, r"^kafka\.security\.ca_file: .* is of a CA that is not among the CAs of this system"),
     "self-signed": ("SELFSIGNED", CA | LOGIN, r"^kafka\.security\.ca_file: .* is self-signed"),
     "other name": ("OTHERNAME", CA, r"^kafka\.bootstrap_servers: the certificate .* is for another name"),
-    "expired": ("EXPIRED", CA, r"^kafka\.security: the certificate .* has expired"),
-    "not yet valid": ("EARLY", CA, r"^kafka\.security: the certificate .* is not yet valid"),
+    "expired": ("EXPIRED", CA, r"^kafka\.security\.ca_file: the certificate .* has expired"),
+    "not yet valid": ("EARLY", CA, r"^kafka\.security\.ca_file: the certificate .* is not yet valid"),
     "no client certificate": ("MUTUAL", CA, r"^kafka\.security\.cert_file: .* wants a certificate of the client"),
     "wrong password": ("TLSLOGIN", CA | LOGIN | {"password_file": "ca.pem"}, "refuses the login of ann by PLAIN"),
     "wrong mechanism": (

@@ -6,6 +6,7 @@ import sys
 import time
 
 from labelstream.deploy.bench.harness.topics import plain
+from labelstream.deploy.cluster.serve_errors import cause_in
 from labelstream.deploy.names import Topics
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings import KafkaSettings
@@ -24,7 +25,7 @@ def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, res
         text=True,
     )
     if done.returncode:
-        raise RuntimeError(f"bare kafka-python failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"bare kafka-python failed: {cause_in(done.stderr)}")
     return float(done.stdout)
 
 

@@ -84,16 +84,14 @@ def _broker_problem(error: ssl.SSLCertVerificationError, security: SecuritySetti
     if code in _OTHER_NAME:
         return (
             f"kafka.bootstrap_servers: the certificate of the broker at {where} is for another name "
-            f"({error.verify_message}); use a name that the certificate holds, or add this one to it"
+            f"({error.verify_message.rstrip('.')}); use a name that the certificate holds, or add this one to it"
         )
+    certificate = f"{KEY}.ca_file: the certificate of the broker at {where}, or of its CA among {trusted},"
     if code == _EXPIRED:
-        return f"{KEY}: the certificate of the broker at {where}, or of its CA, has expired; renew it on the broker"
+        return f"{certificate} has expired; renew it on the broker"
     if code == _NOT_YET_VALID:
-        return (
-            f"{KEY}: the certificate of the broker at {where}, or of its CA, is not yet valid; compare the clocks of "
-            "broker and client"
-        )
-    return f"{KEY}: the certificate of the broker at {where} cannot be verified ({error.verify_message})"
+        return f"{certificate} is not yet valid; compare the clocks of broker and client"
+    return f"{certificate} cannot be verified ({error.verify_message})"
 
 
 def _load_own(context: ssl.SSLContext, security: SecuritySettings, cert: Path, key: Path) -> None:

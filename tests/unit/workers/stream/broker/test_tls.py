@@ -115,17 +115,18 @@ def test_self_signed_certificate_is_named(authority: Authority) -> None:
         ),
         (
             {"starts_in_days": -5, "ends_in_days": -1},
-            "kafka.security: the certificate of the broker at BROKER, or of its CA, has expired",
+            "kafka.security.ca_file: the certificate of the broker at BROKER, or of its CA among CA, has expired",
         ),
         (
             {"starts_in_days": 5},
-            "kafka.security: the certificate of the broker at BROKER, or of its CA, is not yet valid",
+            "kafka.security.ca_file: the certificate of the broker at BROKER, or of its CA among CA, is not yet valid",
         ),
     ],
 )
 def test_wrong_certificate_is_named(authority: Authority, issued: dict[str, Any], said: str) -> None:
     with serving(authority.issue("wrong", **issued)) as server:
-        assert (problem_with(server, security(ca_file=authority.file)) or "").startswith(said)
+        found = problem_with(server, security(ca_file=authority.file)) or ""
+    assert found.replace(str(authority.file), "CA").startswith(said)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
