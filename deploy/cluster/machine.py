@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from labelstream.deploy.cluster.run_folder import MIN_FREE_BYTES, no_place, noted_runs, places, unfit
+from labelstream.deploy.cluster.run_folder import MIN_FREE_BYTES, no_place, no_room, noted_runs, places, unfit
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.broker.finding import Finding
 
@@ -189,7 +189,7 @@ def _model_cache(settings: Any) -> Finding:
     from labelstream.workers.engine.loading.hub import is_path
 
     folder = Path(HF_HUB_CACHE)
-    reason = unfit(_nearest(folder), 0)
+    reason = no_room(_nearest(folder))
     if reason is None:
         return Finding("model cache", f"{folder}, {_size(_free(_nearest(folder)))} free", logging.INFO)
     sources = [] if settings is None else [model.source for model in settings.models.values()]

@@ -34,21 +34,27 @@ class Run(NamedTuple):
 
 
 def places() -> list[Path]:
-    """Where a run's folder may be, the first that will do: short paths, for Ray's sockets."""
+    """Where a run's folder may be: the first that will do."""
     wanted = [Path("/tmp"), *(Path(os.environ[name]) for name in ("TMPDIR", "XDG_RUNTIME_DIR") if os.environ.get(name))]  # noqa: S108
-    return [place for place in dict.fromkeys(wanted) if len(os.fsencode(place)) <= MAX_PLACE_BYTES]
+    return list(dict.fromkeys(wanted))
 
 
 def unfit(place: Path, needed_bytes: int = MIN_FREE_BYTES) -> str | None:
-    """Why no folder with so much in it can be made in `place`; None: it can."""
+    """Why no folder with Ray's sockets, and so much besides, can be made in `place`; None: it can."""
+    length = len(os.fsencode(place))
+    return f"a path of {length} characters" if length > MAX_PLACE_BYTES else no_room(place, needed_bytes)
+
+
+def no_room(folder: Path, needed_bytes: int = 0) -> str | None:
+    """Why so much cannot be written in `folder`; None: it can."""
     try:
-        found = os.statvfs(place)
+        found = os.statvfs(folder)
     except OSError as error:
         return error.strerror
     free = found.f_bavail * found.f_frsize
     if found.f_flag & os.ST_RDONLY:
         return "read-only"
-    if not os.access(place, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         return "not writable"
     return f"{free >> 20} MiB free" if free < needed_bytes else None
 

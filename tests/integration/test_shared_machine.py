@@ -35,6 +35,7 @@ METHODS = {
     "the raylet": "/ray.rpc.NodeManagerService/RequestWorkerLease",
     "its objects": "/ray.rpc.ObjectManagerService/Pull",
     "each worker": "/ray.rpc.CoreWorkerService/PushTask",
+    "the agent of the metrics": "/ray.rpc.ReporterService/GetTraceback",
     "each replica": "/ray.serve.ASGIService/HandleRequest",
 }
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -26,6 +26,7 @@ def good_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One on which everything is well, whatever this one is like."""
     monkeypatch.setattr(machine, "places", lambda: [tmp_path])
     monkeypatch.setattr(machine, "unfit", lambda place, needed=MIN_FREE_BYTES: None)
+    monkeypatch.setattr(machine, "no_room", lambda folder: None)
     monkeypatch.setattr(machine, "noted_runs", lambda: [])
     monkeypatch.setattr(machine, "_free", lambda folder: 10 * GIB)
     monkeypatch.setattr(machine, "MEMORY", tmp_path / "meminfo")
@@ -157,7 +158,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Find
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "hub" / "models--owner--kept").mkdir(parents=True)
-    monkeypatch.setattr(machine, "unfit", lambda place, needed=0: "not writable" if place.name == "hub" else None)
+    monkeypatch.setattr(machine, "no_room", lambda folder: "not writable")
 
     def call(*sources: str) -> Finding:
         models = {str(number): SimpleNamespace(source=source) for number, source in enumerate(sources)}

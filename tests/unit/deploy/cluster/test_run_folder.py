@@ -18,6 +18,7 @@ NOBODY = 65534
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(run_folder, "places", lambda: [tmp_path])
+    monkeypatch.setattr(run_folder, "MAX_PLACE_BYTES", 1_000)
     return tmp_path
 
 
@@ -124,14 +125,20 @@ def test_no_place_names_each_with_its_reason(monkeypatch: pytest.MonkeyPatch, tm
     assert list(full.iterdir()) == []
 
 
-def test_places_are_short_enough_for_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_are_tmp_and_what_the_user_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setenv("TMPDIR", "/var/folders/of/a/very/long/name")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
-    assert run_folder.places() == [Path("/tmp"), Path("/run/user/1000")]
     monkeypatch.setenv("TMPDIR", "/scratch")
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")
     assert run_folder.places() == [Path("/tmp"), Path("/scratch")]
+
+
+def test_place_is_short_enough_for_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run_folder.unfit(tmp_path) is None
+    monkeypatch.setattr(run_folder, "MAX_PLACE_BYTES", 18)
+    assert run_folder.unfit(tmp_path) == f"a path of {len(str(tmp_path))} characters"
+    place = Path("/" + "x" * (run_folder.MAX_PLACE_BYTES - 1))
+    session = "session_2026-11-28_09-00-45_123456_4194304"
+    assert len(str(place / "labelstream-abcdefgh/ray" / session / "sockets/plasma_store")) <= 107
 
 
 def test_ray_here_gets_folder_token_and_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from labelstream.workers.errors import ConfigError, StartError
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where runs have their folders."""
     monkeypatch.setattr(run_folder, "places", lambda: [tmp_path])
+    monkeypatch.setattr(run_folder, "MAX_PLACE_BYTES", 1_000)
     monkeypatch.setattr(os, "environ", {**os.environ, "RAY_AUTH_TOKEN": ""})
     return tmp_path
 
