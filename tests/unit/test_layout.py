@@ -28,6 +28,9 @@ OF_NO_MODULE = {
 # Modules without a test of their name, each with the reason, which names the test that runs them.
 WITHOUT_TEST: dict[str, str] = {
     "workers/engine/inference/backend.py": "protocols; see tests/unit/workers/engine/inference/test_predictor.py",
+    "workers/engine/inspection/inspect_files.py": "tests/unit/workers/engine/inspection/test_child_process.py runs it",
+    "workers/stream/report.py": "types; tests/unit/workers/stream/test_worker.py reads a report",
+    "deploy/control/reports.py": "types; tests/unit/deploy/control/test_autoscaler.py is full of reports",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
     "deploy/control/scaling/readings.py": "tuples, which tests/unit/deploy/control/scaling/test_estimator.py fills",
 }
@@ -91,6 +94,17 @@ def test_test_stands_where_its_code_stands(part: str) -> None:
 
 def test_exceptions_are_of_tests_that_there_are() -> None:
     assert [place for place in OF_NO_MODULE if not (TESTS / "unit" / place).is_file()] == []
+
+
+def test_module_has_a_test_of_its_name_or_a_reason() -> None:
+    modules = {
+        short(path)
+        for folder in FOLDERS
+        for path in folder.glob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+    tested = {module for module in modules if (TESTS / "unit" / module).with_name(f"test_{Path(module).name}").exists()}
+    assert sorted(modules - tested - set(WITHOUT_TEST)) == []
 
 
 def test_module_without_test_is_one_that_has_none() -> None:
