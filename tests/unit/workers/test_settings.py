@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
@@ -124,6 +125,6 @@ def test_two_pipelines_do_not_share_a_group() -> None:
 
 @pytest.mark.parametrize("endpoint", ["https://user:password@collector/v1/traces", "http://token@collector:4318"])
 def test_tracing_endpoint_holds_no_login(endpoint: str) -> None:
-    with pytest.raises(ValueError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+    with pytest.raises(ValidationError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
         TracingSettings(endpoint=endpoint)
     assert "password" not in refused.value.errors(include_input=False, include_url=False)[0]["msg"]
