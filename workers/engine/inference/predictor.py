@@ -54,7 +54,7 @@ class Predictor:
 
     `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the device
     runs out of memory. Padding counts, where there is any. `good_row`: a text that every model can answer.
-    `first_rows`: what `warm_up` runs.
+    `short_row`: one such as there are many. `first_rows`: what `warm_up` runs.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
@@ -65,6 +65,7 @@ class Predictor:
         # All of ours at once: a tokenizer that is kept would keep its vocabulary.
         tokenizer = TextTokenizer(replace(description, max_length=min(description.max_length, self_check.LONGEST)))
         self.good_row, _ = tokenizer.encode([Request("good")])
+        self.short_row, _ = tokenizer.encode([Request("good " * 30)])
         self.first_rows = self_check.rows(description, backend, tokenizer)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:

@@ -41,9 +41,11 @@ def texts(max_length: int) -> tuple[str, ...]:
 
 
 class FirstRows(NamedTuple):
-    """`packed`: of `texts`, and of a pair where requests may hold one. `no_pairs`: why the model cannot take pairs."""
+    """`packed`: of `texts`, in pairs where the task makes pairs of all, and behind them a pair where requests may hold
+    one. `alike`: how many come before that one. `no_pairs`: why the model cannot take pairs."""
 
     packed: RaggedSequences
+    alike: int
     no_pairs: str | None
 
 
@@ -58,11 +60,14 @@ def rows(description: ModelDescription, backend: Backend, tokenizer: TextTokeniz
     no_pairs = None
     if task in _TASKS_WITH_PAIRS:
         if size is None or tokenizer.pair.largest_type < size:
-            requests.insert(len(_SHORT), _PAIR)
+            requests.append(_PAIR)
         else:
             no_pairs = outside_types(size)
+    if task == TaskName.ZERO_SHOT:
+        requests = [request._replace(text_pair=_PAIR.text_pair) for request in requests]
     packed, _ = tokenizer.encode(requests)
-    return FirstRows(packed._replace(lengths=packed.lengths[packed.lengths > 0]), no_pairs)  # some know no digits
+    lengths = packed.lengths[packed.lengths > 0]  # some know no digits
+    return FirstRows(packed._replace(lengths=lengths), len(lengths) - (requests[-1] == _PAIR), no_pairs)
 
 
 def outside_types(size: int | None) -> str:
@@ -79,14 +84,14 @@ def _check_types(description: ModelDescription, frame: SpecialTokensTemplate, si
 
 
 def check(
-    description: ModelDescription, forwards: BatchRunner, first: Rows, dtype: torch.dtype, max_batch_tokens: int
+    description: ModelDescription, forwards: BatchRunner, rows: FirstRows, dtype: torch.dtype, max_batch_tokens: int
 ) -> None:
-    """Compares the answers to `first`, the sequences of `texts`, with padding, alone and, where it is on, without
-    padding, which is off afterwards when they differ.
+    """Compares the answers to `rows` with padding, alone and, where it is on, without padding, which is off afterwards
+    when they differ. A pair is not padded beside single texts: BART takes no such batch, which is then run in parts.
 
     Raises ModelError when the answers are not what they should be, and what the model raises.
     """
-    source, count = description.source, len(first.packed.lengths)
+    source, count, first = description.source, rows.alike, Rows(rows.packed)
     mixed, short = np.unique([0, max(0, count - 3), count - 2, count - 1]), np.arange(count - 2)
     together = forwards.padded(first, mixed)
     if together.shape != (len(mixed), description.outputs):
@@ -96,12 +101,12 @@ def check(
         )
     if not torch.isfinite(together).all():
         raise ModelError(f"{source}: {NOT_FINITE} for good texts; try dtype float32")
-    alone = torch.cat([forwards.padded(first, np.array([row])) for row in range(count)])
+    alone = torch.cat([forwards.padded(first, np.array([row])) for row in range(len(rows.packed.lengths))])
     off = max(_off(together, alone[mixed]), _off(forwards.padded(first, short), alone[short]))
     if not off <= (_TOLERANCE if dtype is torch.float32 else _TOLERANCE_OF_HALF):
         raise ModelError(
             f"{source}: the model answers differently when a text is padded to a longer one's length; check "
-            "pad_token_id in config.json and the tokenizer's padding side, which must be right"
+            "pad_token_id in config.json; an architecture that reads padding, as ConvBERT and XLNet do, is not served"
         )
     tolerance = _TOLERANCE if dtype is torch.float32 else max(_TOLERANCE_WITHOUT_PADDING, 2 * off)
     if forwards.packing is None:

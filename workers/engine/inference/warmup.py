@@ -3,18 +3,14 @@
 import logging
 import time
 
-import numpy as np
-
 from labelstream.workers.engine.error_text import LESS_MEMORY, is_out_of_memory, one_line
 from labelstream.workers.engine.inference import self_check
-from labelstream.workers.engine.inference.batch_runner import Rows
 from labelstream.workers.engine.inference.predictor import Predictor
-from labelstream.workers.engine.ragged import RaggedSequences
+from labelstream.workers.engine.ragged import concatenate
 from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-_SHORT_TOKENS = 32  # of a text such as there are many
 _MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
 
 
@@ -43,16 +39,15 @@ def measure(predictor: Predictor) -> float:
 
     Raises InferenceError as `Predictor.predict` does.
     """
-    tokens = min(_SHORT_TOKENS, predictor.description.max_length)
-    count = max(1, predictor.max_batch_tokens // (tokens + 1))
-    packed = RaggedSequences(np.resize(predictor.good_row.ids, tokens * count), np.full(count, tokens, np.int32))
+    row = predictor.short_row
+    packed = concatenate([row] * max(1, predictor.max_batch_tokens // (len(row.ids) + 1)))
     started = time.perf_counter()
     predictor.predict(packed, 1)
     return len(packed.ids) / (time.perf_counter() - started)
 
 
 def _run_once(predictor: Predictor) -> None:
-    rows, dtype = Rows(predictor.first_rows.packed), predictor.backend.dtype
+    rows, dtype = predictor.first_rows, predictor.backend.dtype
     self_check.check(predictor.description, predictor.runner, rows, dtype, predictor.max_batch_tokens)
     measure(predictor)
 

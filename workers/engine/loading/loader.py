@@ -187,7 +187,8 @@ def _first(keys: list[str]) -> str:
 
 def _max_length_of(source: str, tokenizer: Any, model: PreTrainedModel, wanted: int | None, usual: int | None) -> int:
     """`wanted`: by the options. `usual`: by the model's repository."""
-    limits = [limit for limit in (tokenizer.model_max_length, _position_limit(model)) if limit and limit < _NO_LIMIT]
+    both = (tokenizer.model_max_length, _position_limit(model))  # XLNet's config has -1 for none
+    limits = [limit for limit in both if limit and 0 < limit < _NO_LIMIT]
     most = int(min(limits)) if limits else _DEFAULT_MAX_LENGTH
     if wanted is not None and wanted > most:
         logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
+from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation
+from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading import hub as source
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
-from tests.support.models import MAX_LENGTH, build
+from tests.support.models import MAX_LENGTH, TEXTS, build, make_tokenizer
+from tests.support.parity import assert_equal, oracle
 from tests.support.refused import refusal
 
 Folders = Callable[[str], Path]
@@ -77,3 +82,28 @@ def test_weights_of_other_names_are_shown(copied: Path) -> None:
     message = refusal(copied)
     assert "the weights lack classifier.weight" in message
     assert "the file has head.weight, which the model does not know" in message
+
+
+def test_bart_equals_the_pipeline(tmp_path: Path) -> None:
+    """Its head reads the last token of the end, of which all texts of a batch must have as many."""
+    tokenizer = make_tokenizer("roberta")
+    sizes: dict[str, Any] = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+    heads: dict[str, Any] = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    given: dict[str, Any] = {"vocab_size": len(tokenizer), "d_model": 32, "max_position_embeddings": 64}
+    config = transformers.BartConfig(**given, **sizes, **heads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.BartForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with Engine.load(str(tmp_path), device="cpu", dtype="float32", backend="torch", top_k=None) as engine:
+        requests = [*(Request(text) for text in TEXTS), Request(TEXTS[0], TEXTS[1])]
+        expected = oracle(tmp_path, [*TEXTS, {"text": TEXTS[0], "text_pair": TEXTS[1]}])
+        assert_equal(engine.classify(requests), expected, 1e-5)
+
+
+def test_config_without_a_limit_of_positions_has_none(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("bert")
+    config = transformers.XLNetConfig(vocab_size=len(tokenizer), d_model=32, n_layer=1, n_head=4, d_inner=64)
+    transformers.XLNetForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert load(str(tmp_path), ModelOptions(device="cpu", backend="torch"))[0].max_length == MAX_LENGTH

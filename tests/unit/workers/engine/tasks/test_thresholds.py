@@ -139,7 +139,6 @@ def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
     [
         ({"thresholds": {"z": 0.5}}, "thresholds names 'z', which is no label of the model; it has a, b, c, d"),
         ({"threshold": 0.5, "problem_type": "regression"}, "are for scores from 0 to 1"),
-        ({"task": "summarization"}, "task 'summarization' is not supported; use one of text-classification, zero-shot"),
     ],
 )
 def test_what_does_not_go_together_is_an_error_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:

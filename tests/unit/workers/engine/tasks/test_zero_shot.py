@@ -235,7 +235,6 @@ def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monk
         (("a", "b"), {}, "needs a model of natural language inference"),
         (("entailment",), {}, "needs a model of natural language inference"),
         (NLI, {"hypothesis_template": "no place"}, "hypothesis_template must hold {} once"),
-        (NLI, {"long_text": "windows"}, "long_text windows is for task text-classification only"),
     ],
 )
 def test_what_cannot_work_is_an_error_at_start(
