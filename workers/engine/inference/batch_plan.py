@@ -101,9 +101,11 @@ def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDA
         return []
     in_turn = _filled_in_turn(ends, max_batch_tokens)
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, len(in_turn) + 1) // len(in_turn), side="right")
-    if np.diff(ends[cuts[cuts > 0] - 1], prepend=0).max() > max_batch_tokens:
+    # Fewer batches would not do, so that none is empty where all are within the budget. Before a cut at 0 stands
+    # ends[-1], which is more than the budget.
+    if np.diff(ends[cuts - 1], prepend=0).max() > max_batch_tokens:
         return in_turn
-    return [part for part in np.split(np.arange(len(ends)), cuts[:-1]) if len(part)]
+    return np.split(np.arange(len(ends)), cuts[:-1])
 
 
 def _filled_in_turn(ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDArray[np.intp]]:

@@ -29,6 +29,7 @@ def test_a_budget_is_used_to_its_end() -> None:
     assert [batch.tolist() for batch in plan(np.ones(7, np.int64), 3, 64)] == [[0, 1, 2], [3, 4, 5], [6]]
     for budget in (8, 9):
         assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), budget)] == [[0], [1, 2]]
+    assert [batch.tolist() for batch in plan_packed(np.array([8, 2, 8]), 10)] == [[0], [1, 2]]
     # Cut in the middle, the second batch would have 13 tokens: each batch is filled in turn.
     assert [batch.tolist() for batch in plan_packed(np.array([9, 3, 10]), 12)] == [[0, 1], [2]]
     assert [batch.tolist() for batch in plan_packed(np.array([4, 4, 2]), 10)] == [[0, 1, 2]]
@@ -107,6 +108,7 @@ def test_padding_keeps_every_token_in_place(lengths: list[int], data: st.DataObj
 def test_unpadded_plan_covers_each_row_once_within_budget(lengths: list[int], budget: int) -> None:
     batches = plan_packed(np.array(lengths, np.int32), budget)
     assert [row for batch in batches for row in batch.tolist()] == list(range(len(lengths)))
+    assert all(len(batch) for batch in batches)
     sums = [sum(lengths[row] for row in batch) for batch in batches]
     assert all(total <= budget or len(batch) == 1 for total, batch in zip(sums, batches, strict=True))
     assert len(batches) <= _batches_filled_in_turn(lengths, budget)
