@@ -20,6 +20,7 @@ _POSTPROCESS, _BATCHING, _DESCRIBE, _SPECIAL_TOKENS, _RAGGED, _HEADS, _SCORING, 
 _FASTER = "both ways give the same, and one is faster"
 _LIMIT = "a limit that is as good a little higher or lower"
 _NOTHING = "of nothing that is run"
+_EDGE_TOKENS = "workers/engine/tokenization/edge_tokens.py"
 _LAST = "workers/engine/backends/pytorch/last_layer.py"
 _MADE_UP = "any made-up values show whether layers are the same"
 _FOUND = "the comparison of both layers finds it as well"
@@ -95,6 +96,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         _LIMIT,
     ),
     (_WORD_CACHE, "MAX_WORD_CHARS = 64", "*", _LIMIT),
+    (_WORD_CACHE, "self._bytes = 0", "0 -> 1", _LIMIT),
     (_WORD_CACHE, "super().__init__()", "*", "a dict is there before"),
     (
         _WORD_CACHE,
@@ -107,6 +109,12 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1",
         "*",
         _FASTER,
+    ),
+    (
+        _BATCHING,
+        "ends = np.cumsum(lengths, dtype=np.int64)",
+        "np.cumsum(lengths, dtype=np.int64) -> np.cumsum(lengths)",
+        "numpy sums int32 as int64; the type is for the type checker",
     ),
     (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 0", _NO_LENGTH),
     (_BATCHING, "places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))", "1 -> 2", _NO_LENGTH),
@@ -128,6 +136,12 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "ids = np.where(inside, packed.ids[positions], pad_id).astype(np.int64, copy=False)",
         "False -> True",
         _FASTER,
+    ),
+    (
+        _EDGE_TOKENS,
+        "if len(piece) < self._longest:",
+        "len(piece) < self._longest -> len(piece) <= self._longest",
+        _LIMIT,
     ),
     (_RAGGED, "if len(parts) == 1:", "1 -> 0", _FASTER),
     (

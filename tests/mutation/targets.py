@@ -31,34 +31,10 @@ _NAMES = (
     "tokenization/word_cache",
     "tokenization/word_rules",
 )
-_TESTS = (
-    "backends/pytorch/test_last_layer",
-    "backends/pytorch/test_unpadded",
-    "inference/test_batch_plan",
-    "inference/test_predictor",
-    "inference/test_scoring",
-    "loading/test_describe",
-    "loading/test_loader",
-    "tasks/test_base",
-    "tasks/test_classification",
-    "tasks/test_deduplicate",
-    "tasks/test_embedding",
-    "tasks/test_fill_mask",
-    "tasks/test_postprocess",
-    "tasks/test_thresholds",
-    "tasks/test_windows",
-    "tasks/test_zero_shot",
-    "tasks/test_zero_shot_answers",
-    "test_parity",
-    "test_ragged",
-    "tokenization/test_refusals",
-    "tokenization/test_special_tokens",
-    "tokenization/test_tokenizer",
-    "tokenization/test_truncation",
-    "tokenization/test_word_cache",
-    "tokenization/test_word_rules",
+_OF_SEVERAL = ("inference/predictor", "loading/loader", "tasks/zero_shot_answers", "parity")  # tests of several modules
+TEST_FILES = tuple(
+    str(Path("tests/unit", _ENGINE, name).with_name(f"test_{Path(name).name}.py")) for name in (*_NAMES, *_OF_SEVERAL)
 )
-TEST_FILES = tuple(f"tests/unit/workers/engine/{name}.py" for name in _TESTS)
 
 
 class Target(NamedTuple):

@@ -10,6 +10,7 @@ from labelstream.workers.engine.ragged import (
     RaggedSequences,
     ScoredSequences,
     concatenate,
+    select,
     split,
     split_scores,
 )
@@ -63,6 +64,22 @@ def test_split_and_concatenate_undo_each_other(
 def test_parts_are_as_large_as_they_may_be(max_sequences: int, max_tokens: int, expected: list[list[int]]) -> None:
     parts = split(packed_of([2, 3, 4, 1, 9], False), max_sequences, max_tokens)
     assert [part.lengths.tolist() for part in parts] == expected
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_selected_rows_are_those_alone(lengths: list[int], data: st.DataObject, typed: bool) -> None:
+    rows = sorted(data.draw(st.sets(st.sampled_from(range(len(lengths))), min_size=1)))
+    packed = packed_of(lengths, typed)._replace(targets=np.array(lengths, np.int32) - 1)
+    expected, found = concatenate([split(packed, 1, 1)[row] for row in rows]), select(packed, np.array(rows))
+    assert (found.type_ids is None) == (not typed)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_neighbours_are_selected_without_a_copy() -> None:
+    packed = packed_of([2, 3, 4, 1], False)
+    assert np.shares_memory(select(packed, np.array([1, 2])).ids, packed.ids)
 
 
 def test_targets_are_kept() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelstream.workers.classifier import Prediction, Request
+from labelstream.workers.classifier import Fault, Prediction, Request
 from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.ragged import ScoredSequences
 from labelstream.workers.engine.tasks import task_for
@@ -27,6 +27,12 @@ def test_each_request_gets_its_own_top_k() -> None:
         ("a", "b", "c"),
     ]
     assert answers[1] == Prediction(("b",), (0.5,), int(prepared.packed.lengths[1]), False, "rev")
+
+
+def test_more_labels_than_one_message_may_have_are_refused() -> None:
+    task = task_for(replace(DESCRIPTION, labels=tuple(map(str, range(1_100)))))
+    prepared = task.prepare([Request("good", top_k=1_000), Request("good", top_k=1_001), Request("good", top_k=0)])
+    assert {i: error.fault for i, error in prepared.rejected.items()} == dict.fromkeys((1, 2), Fault.INVALID_MESSAGE)
 
 
 def test_two_labels_may_be_independent() -> None:

@@ -1,6 +1,7 @@
 """Long texts: what is kept of them, and the windows that `tokenizers` itself would make."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,20 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from labelstream.workers.classifier import Fault, Prediction, RecordError, Request
-from labelstream.workers.engine.description import Activation, Keep
+from labelstream.workers.engine.description import Activation, Keep, Windows
 from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import ScoredSequences
-from labelstream.workers.engine.tasks.windows import aggregate, spans
+from labelstream.workers.engine.tasks.windows import aggregate, encode_windows, spans
+from labelstream.workers.engine.tokenization.refusals import NO_TOKENS
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 from labelstream.workers.errors import ModelError
+from tests.support.descriptions import DESCRIPTION
 from tests.support.models import TEXTS, build
 
 LONG = (" ".join(TEXTS), "good " * 63, "good " * 300, TEXTS[0], "x" * 500, "[SEP] " + TEXTS[1] * 9, "bad")
@@ -168,6 +172,14 @@ def test_too_many_windows_are_cut_and_say_so(model_folder: Folders) -> None:
         answers = engine.classify([Request("good " * 124), Request("good " * 125), Request("good", "bad " * 500)])
     read = [(answer.tokens, answer.truncated) for answer in answers if isinstance(answer, Prediction)]
     assert read == [(128, False), (128, True), (1 + 3 + 30, True)]
+
+
+def test_text_without_any_token_is_refused() -> None:
+    bare: Any = Tokenizer.from_str(DESCRIPTION.tokenizer_json)
+    bare.post_processor = None
+    tokenizer = TextTokenizer(replace(DESCRIPTION, tokenizer_json=bare.to_str()))
+    packed, (counts, _), refused = encode_windows(tokenizer, Windows(5, "mean", 4), [Request(""), Request("good")])
+    assert (packed.lengths.tolist(), counts, refused) == ([1], [1], {0: NO_TOKENS})
 
 
 @given(st.integers(0, 500), st.integers(1, 60), st.integers(0, 60))

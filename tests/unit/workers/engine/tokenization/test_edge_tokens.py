@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens, openings_of
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
@@ -29,7 +29,10 @@ def ids(tokenizer: Tokenizer, text: str) -> bytes:
 
 
 def openings(family: str) -> EdgeTokens | None:
-    tokenizer = plain(family)
+    return openings_in(plain(family))
+
+
+def openings_in(tokenizer: Tokenizer) -> EdgeTokens | None:
     parts = json.loads(tokenizer.to_str())
     return openings_of(tokenizer, parts, steps_of(parts["normalizer"], "normalizers"))
 
@@ -44,10 +47,58 @@ def test_ends_of_a_part_are_those_of_the_whole(family: str, parts: list[str], mo
     assert ids(tokenizer, "".join(more) + part).endswith(edges.closing(part))
 
 
-def test_long_word_tells_most_of_its_tokens() -> None:
+@pytest.mark.parametrize("text", ["good" * 200, "good! " * 200])
+def test_most_tokens_of_a_long_part_are_told(text: str) -> None:
     edges = openings("roberta")
     assert edges is not None
-    assert len(edges.opening("good" * 200)) > 100 * ID_BYTES
+    assert len(edges.opening(text)) > 100 * ID_BYTES
+    assert len(edges.closing(text)) > 100 * ID_BYTES
+
+
+FORWARD, BACKWARD = "ABCDEFGHIJKLMNOPQRSTUVWX", "abcdefghijklmnopqrstuvwx"
+
+
+def with_long_tokens() -> Tokenizer:
+    """Both words are one token; a part of FORWARD is one from its start, and a part of BACKWARD from its end."""
+    merges = [(FORWARD[:i], FORWARD[i]) for i in range(1, len(FORWARD))]
+    merges += [(BACKWARD[i], BACKWARD[i + 1 :]) for i in range(len(BACKWARD) - 2, -1, -1)]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate([*alphabet, *map("".join, merges)])}
+    made = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return made
+
+
+@pytest.mark.parametrize("word", [FORWARD, BACKWARD])
+def test_token_longer_than_the_usual_may_begin_before_an_end(word: str) -> None:
+    tokenizer, text = with_long_tokens(), ("z" * 40 + word) * 3
+    edges, whole = openings_in(tokenizer), ids(tokenizer, text)
+    assert edges is not None
+    for place in range(len(text)):
+        assert whole.startswith(edges.opening(text[:place]))
+        assert whole.endswith(edges.closing(text[place:]))
+
+
+@pytest.mark.parametrize("letters", ["stuvwx", "tuvwx", "mnopqrstuvwx", "defghijklmnopqrstuvwx"])
+def test_sign_before_an_apostrophe_takes_it(letters: str) -> None:
+    """So that its letters are one piece, but two where the apostrophe comes first: 's and the rest."""
+    assert BACKWARD.endswith(letters)
+    tokenizer = with_long_tokens()
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    for signs in range(12):
+        part = "." * signs + f"'{letters} and more"
+        assert ids(tokenizer, "x" + part).endswith(edges.closing(part))
+
+
+@pytest.mark.parametrize(("step", "tells"), [(("``", '"'), True), ((Regex(" {2,}"), " "), False)])
+def test_spaces_tell_nothing_where_they_are_replaced(step: tuple[str | Regex, str], tells: bool) -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(*step), normalizers.NFKC()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()  # keeps each space
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    assert bool(edges.opening("good" + " " * 300)) == tells
 
 
 def test_wordpiece_tells_nothing() -> None:

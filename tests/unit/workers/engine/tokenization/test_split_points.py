@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, normalizers
 
 from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
 from labelstream.workers.engine.tokenization.split_points import SplitPoints, places_of, spellings_of
@@ -52,6 +52,38 @@ def test_place_is_before_a_space_behind_a_letter() -> None:
     assert found.first("good bad", 0, 8) == 4
     assert found.first("goodbad", 0, 7) is None
     assert found.first("good bad", 5, 8) is None
+
+
+def test_place_may_be_behind_a_letter_of_any_script() -> None:
+    found = places(plain("bert"))
+    assert found is not None
+    assert found.first("caf\u00e9 cr\u00e8me", 0, 10) == 4
+
+
+def test_bpe_is_cut_between_kinds_but_for_single_word_tokens() -> None:
+    tokenizer = plain("roberta")
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("good5", 0, 5) == 4
+    tokenizer.add_tokens([AddedToken("good", single_word=True)])
+    assert ids(tokenizer, "good5") != ids(tokenizer, "good") + ids(tokenizer, "5")
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("good5", 0, 5) is None
+    assert found.first("good 5", 0, 6) == 4
+
+
+def test_no_place_is_behind_what_takes_the_whitespace_once_normal() -> None:
+    tokenizer = plain("roberta")
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.add_tokens([AddedToken("bad", rstrip=True, normalized=True)])
+    fullwidth = "ba\uff44 good"
+    assert ids(tokenizer, fullwidth) != ids(tokenizer, fullwidth[:3]) + ids(tokenizer, fullwidth[3:])
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first(fullwidth, 0, 8) is None
+    assert found.first("bad good", 0, 8) is None
+    assert found.first("fine bad", 0, 8) == 4
 
 
 def test_runs_are_shortened_without_changing_tokens() -> None:
