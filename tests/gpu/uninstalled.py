@@ -9,10 +9,15 @@ import tempfile
 from pathlib import Path
 
 PARTS = ("workers", "deploy", "schemas")
+STAND_INS = Path(__file__).parent / "stand_ins"
 
 
 def make_importable(root: Path) -> None:
     """Let this process, and those that it starts, import `labelstream` from the checkout `root`."""
+    if sys.modules.get("pydantic", sys) is None or importlib.util.find_spec("pydantic") is None:
+        sys.modules.pop("pydantic", None)
+        sys.path.insert(0, str(STAND_INS))
+        os.environ["PYTHONPATH"] = python_path(STAND_INS)
     if importlib.util.find_spec("labelstream") is not None:
         return
     folder = Path(tempfile.mkdtemp(prefix="labelstream-links-"))
