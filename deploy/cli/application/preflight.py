@@ -42,11 +42,17 @@ def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) 
 
 def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iterator[Finding]:
     """`check`: raises ModelError for what is wrong with a model's settings."""
+    from labelstream.workers.engine.loading.hub import is_path
+
     for name, model in models.items():
         try:
             check(model)
         except ModelError as error:
             yield Finding(f"models.{name}.source", str(error))
+            continue
+        if model.revision is None and not is_path(model.source):
+            text = "is not set, so a replica that starts later may get another model; pin it to a commit of the hub"
+            yield Finding(f"models.{name}.revision", text, logging.INFO)
 
 
 def find_model(model: Any) -> None:

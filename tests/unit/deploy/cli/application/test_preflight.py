@@ -53,16 +53,29 @@ def test_in_memory_broker_has_no_transactions(write_config: WriteConfig, tmp_pat
     assert model.key == "models.sentiment.source"
 
 
-def test_one_model_that_is_wrong_hides_no_other() -> None:
-    def check(model: str) -> None:
-        if model != "sound":
-            raise ModelError(f"{model}: is not there")
+def settings_of(**sources: str) -> dict[str, Any]:
+    """Models by name; `owner/name@commit` has a revision."""
+    named = {name: source.partition("@") for name, source in sources.items()}
+    return {name: ModelSettings(source=at[0], revision=at[2] or None) for name, at in named.items()}
 
-    findings = list(model_findings({"a": "x", "b": "sound", "c": "y"}, check))
-    assert [str(finding) for finding in findings] == [
-        "models.a.source: x: is not there",
-        "models.c.source: y: is not there",
+
+def test_one_model_that_is_wrong_hides_no_other() -> None:
+    def check(model: Any) -> None:
+        if model.source != "./sound":
+            raise ModelError(f"{model.source}: is not there")
+
+    findings = list(model_findings(settings_of(a="./x", b="./sound", c="./y"), check))
+    assert findings == [
+        Finding("models.a.source", "./x: is not there"),
+        Finding("models.c.source", "./y: is not there"),
     ]
+
+
+def test_hub_model_without_a_revision_is_a_note() -> None:
+    models = settings_of(loose="owner/name", pinned="owner/name@714eb0f", folder="./model")
+    (note,) = model_findings(models, lambda model: None)
+    assert (note.key, note.level) == ("models.loose.revision", logging.INFO)
+    assert "pin it to a commit" in note.text
 
 
 class Hub:
