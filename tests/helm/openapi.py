@@ -8,7 +8,12 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-FILES = {"v1": "api__v1", "networking.k8s.io/v1": "apis__networking.k8s.io__v1", "policy/v1": "apis__policy__v1"}
+FILES = {
+    "v1": "api__v1",
+    "batch/v1": "apis__batch__v1",
+    "networking.k8s.io/v1": "apis__networking.k8s.io__v1",
+    "policy/v1": "apis__policy__v1",
+}
 
 
 def problems(folder: Path, what: dict[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ def test_pods_as_kuberay_makes_them_are_pods(helm: Helm, kubernetes_schemas: Pat
 
 
 def test_one_setting_shows_every_kind(helm: Helm) -> None:
-    assert {o["kind"] for o in helm.objects(EVERYTHING)} == KINDS
+    assert {o["kind"] for o in helm.objects(EVERYTHING)} == KINDS  # and a Job, in place of the pods that download
 
 
 def test_notes_are_rendered(helm: Helm) -> None:

@@ -13,6 +13,14 @@
 {{- if and .Values.gcsFaultTolerance.enabled (not .Values.gcsFaultTolerance.redisAddress) -}}
 {{- fail "gcsFaultTolerance.redisAddress: is missing; name the Redis that keeps the head's state, as redis:6379" -}}
 {{- end -}}
+{{- if .Values.modelCache.fetch.enabled -}}
+{{- if not (has .Values.modelCache.kind (list "claim" "existingClaim")) -}}
+{{- fail (printf "modelCache.fetch.enabled: a job has nothing to fill with modelCache.kind %s; set that to claim or existingClaim" .Values.modelCache.kind) -}}
+{{- end -}}
+{{- if .Values.hub.offline -}}
+{{- fail "modelCache.fetch.enabled: comes beside hub.offline, so that the job reaches no hub; remove one of the two" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .Values.modelCache.kind "existingClaim") (not .Values.modelCache.existingClaim) -}}
 {{- fail "modelCache.existingClaim: is missing; name the PersistentVolumeClaim" -}}
 {{- end -}}

@@ -73,9 +73,11 @@ resources:
     {{- toYaml $resources | nindent 4 }}
 {{- end -}}
 
-{{- /* Of which pods: those that talk to Kafka, and those that load models or tokenizers. */ -}}
+{{- /* Which pods talk to Kafka, and which download models. Context: {"root", "name"}. */ -}}
 {{- define "labelstream.talksToKafka" -}}{{- has .name (list "head" "workers") -}}{{- end -}}
-{{- define "labelstream.loadsModels" -}}{{- ne .name "head" -}}{{- end -}}
+{{- define "labelstream.asksTheHub" -}}
+{{- ternary (eq .name "fetch") (ne .name "head") .root.Values.modelCache.fetch.enabled -}}
+{{- end -}}
 
 {{- define "labelstream.env" -}}
 {{- $values := .root.Values -}}
@@ -85,11 +87,16 @@ resources:
 - name: HF_HOME
   value: {{ $values.modelCache.mountPath }}
 {{- end }}
-{{- if $values.hub.offline }}
+{{- if or $values.hub.offline (and $values.modelCache.fetch.enabled (ne .name "fetch")) }}
 - name: HF_HUB_OFFLINE
   value: "1"
 {{- end }}
-{{- if and $values.hub.tokenSecret.name (eq "true" (include "labelstream.loadsModels" .)) }}
+{{- if and $values.modelCache.fetch.enabled (ne .name "fetch") }}
+# What is made of models, as for OpenVINO: the cache is read-only.
+- name: HF_ASSETS_CACHE
+  value: /tmp/assets
+{{- end }}
+{{- if and $values.hub.tokenSecret.name (eq "true" (include "labelstream.asksTheHub" .)) }}
 - name: HF_TOKEN_PATH
   value: {{ include "labelstream.secretsFolder" "hub-token" }}/token
 {{- end }}
@@ -127,7 +134,9 @@ resources:
 {{- $volumes = append $volumes (dict "name" "model-cache" "persistentVolumeClaim" (dict "claimName" $claim)) -}}
 {{- end -}}
 {{- if ne .kind "none" -}}
-{{- $mounts = append $mounts (dict "name" "model-cache" "mountPath" .mountPath) -}}
+{{- $mount := dict "name" "model-cache" "mountPath" .mountPath -}}
+{{- if and .fetch.enabled (ne $.name "fetch") -}}{{- $_ := set $mount "readOnly" true -}}{{- end -}}
+{{- $mounts = append $mounts $mount -}}
 {{- end -}}
 {{- end -}}
 {{- if eq "true" (include "labelstream.talksToKafka" .) -}}
@@ -149,7 +158,7 @@ resources:
 {{- end -}}
 {{- end -}}
 {{- with $values.hub.tokenSecret -}}
-{{- if and .name (eq "true" (include "labelstream.loadsModels" $)) -}}
+{{- if and .name (eq "true" (include "labelstream.asksTheHub" $)) -}}
 {{- $items := list (dict "key" .key "path" "token") -}}
 {{- $volumes = append $volumes (dict "name" "hub-token" "secret" (dict "secretName" .name "items" $items "defaultMode" $readable)) -}}
 {{- $mounts = append $mounts (dict "name" "hub-token" "mountPath" (include "labelstream.secretsFolder" "hub-token") "readOnly" true) -}}
