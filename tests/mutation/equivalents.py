@@ -143,6 +143,11 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "len(piece) < self._longest -> len(piece) <= self._longest",
         _LIMIT,
     ),
+    (_EDGE_TOKENS, "first = max(1, len(part) - 4 * self._margin - 64)", "*", _LIMIT),
+    *(
+        (_EDGE_TOKENS, "found = self._places.search(part, self._margin, 4 * self._margin + 64)", change, _LIMIT)
+        for change in ("4 * self._margin -> ((4) // (self._margin))", "4 -> 3", "4 -> 5", "64 -> 63", "64 -> 65")
+    ),
     (_RAGGED, "if len(parts) == 1:", "1 -> 0", _FASTER),
     (
         _HEADS,

@@ -77,7 +77,7 @@ class EdgeTokens:
         pieces = self._splitting.pre_tokenize_str(known) if known else []
         whole = [piece for piece, (_, end) in pieces[:-1] if end <= len(known) - _UNSEEN]
         ids = self._ids(whole)
-        if pieces and len(whole) == len(pieces) - 1:
+        if len(whole) == len(pieces) - 1:
             ids += self._beginning(pieces[-1][0][: -_UNSEEN * _BYTES])
         return int32_bytes(ids)
 

@@ -1,11 +1,12 @@
 """What a part of a text tells of the tokens at its ends holds for every text with that end."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens, openings_of
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
@@ -101,5 +102,37 @@ def test_spaces_tell_nothing_where_they_are_replaced(step: tuple[str | Regex, st
     assert bool(edges.opening("good" + " " * 300)) == tells
 
 
-def test_wordpiece_tells_nothing() -> None:
+def that_removes_controls(**added: Any) -> Tokenizer:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = normalizers.Nmt()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()  # keeps each space
+    tokenizer.add_tokens([AddedToken(**added, normalized=True)])
+    return tokenizer
+
+
+def test_token_begun_before_removed_characters_is_not_told() -> None:
+    token = f"<{'good' * 12}>"
+    tokenizer = that_removes_controls(content=token)
+    edges, removed = openings_in(tokenizer), "\x01" * 80
+    assert edges is not None
+    for text in (f"bad bad {token[:-1]}{removed}> bad bad", f"bad bad <{removed}{token[1:]} bad bad"):
+        whole = ids(tokenizer, text)
+        for place in range(len(text)):
+            assert whole.startswith(edges.opening(text[:place]))
+            assert whole.endswith(edges.closing(text[place:]))
+
+
+def test_whitespace_that_a_token_before_takes_is_not_told() -> None:
+    tokenizer = that_removes_controls(content="<r>", rstrip=True)
+    edges = openings_in(tokenizer)
+    assert edges is not None
+    for spaces in range(16):
+        part = " " * spaces + "\x01   not bad at all"
+        assert ids(tokenizer, "good <r>" + part).endswith(edges.closing(part))
+
+
+def test_other_tokenizers_tell_nothing() -> None:
     assert openings("bert") is None
+    tokenizer = plain("roberta")
+    tokenizer.normalizer = normalizers.Nmt()
+    assert openings_in(tokenizer) is None

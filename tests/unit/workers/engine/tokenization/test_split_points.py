@@ -60,17 +60,27 @@ def test_place_may_be_behind_a_letter_of_any_script() -> None:
     assert found.first("caf\u00e9 cr\u00e8me", 0, 10) == 4
 
 
-def test_bpe_is_cut_between_kinds_but_for_single_word_tokens() -> None:
-    tokenizer = plain("roberta")
+@pytest.mark.parametrize(("family", "more"), [("roberta", "5"), ("bert", "_")])
+def test_words_are_cut_but_for_single_word_tokens(family: str, more: str) -> None:
+    tokenizer = plain(family)
     found = places(tokenizer)
     assert found is not None
-    assert found.first("good5", 0, 5) == 4
-    tokenizer.add_tokens([AddedToken("good", single_word=True)])
-    assert ids(tokenizer, "good5") != ids(tokenizer, "good") + ids(tokenizer, "5")
+    assert found.first(f"fine{more}", 0, 5) == 4
+    tokenizer.add_tokens([AddedToken("fine", single_word=True)])
+    assert ids(tokenizer, f"fine{more}") != ids(tokenizer, "fine") + ids(tokenizer, more)
     found = places(tokenizer)
     assert found is not None
-    assert found.first("good5", 0, 5) is None
-    assert found.first("good 5", 0, 6) == 4
+    assert found.first(f"fine{more}", 0, 5) is None
+    assert found.first(f"fine {more}", 0, 6) == 4
+
+
+def test_place_is_before_a_token_of_the_raw_text_alone() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.add_tokens([AddedToken("<r>", normalized=False), AddedToken("<n>", normalized=True)])
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("good<r>", 0, 7) == 4
+    assert found.first("good<n>", 0, 7) is None
 
 
 def test_no_place_is_behind_what_takes_the_whitespace_once_normal() -> None:
@@ -94,6 +104,18 @@ def test_runs_are_shortened_without_changing_tokens() -> None:
         short = found.shortened(long)
         assert len(short) < len(long)
         assert ids(tokenizer, short) == ids(tokenizer, long)
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [("ab", "c" * 127 + "a" + "c" * 200 + "b" + "c" * 63), (f"[{'x' * 300}]", f"[{'x' * 300}]")],
+)
+def test_run_with_an_added_token_is_not_shortened(token: str, text: str) -> None:
+    tokenizer = plain("bert")
+    tokenizer.add_tokens([token])
+    found = places(tokenizer)
+    assert found is not None
+    assert ids(tokenizer, found.shortened(text)) == ids(tokenizer, text)
 
 
 def test_added_token_with_a_space_within_leaves_no_place() -> None:
