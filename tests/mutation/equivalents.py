@@ -143,7 +143,30 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "len(piece) < self._longest -> len(piece) <= self._longest",
         _LIMIT,
     ),
+    (_EDGE_TOKENS, "_SHORT = 16  # characters of a token that is not looked up; nearly all have fewer", "*", _LIMIT),
+    *(
+        (
+            _EDGE_TOKENS,
+            f"cuts = [n for n in range(self._longest) if n < _SHORT or _has_prefix({looked_up})]",
+            "n < _SHORT -> n <= _SHORT",
+            _LIMIT,
+        )
+        for looked_up in ("self._long, piece[seen - n :]", "self._long_reversed, piece[:n][::-1]")
+    ),
+    (_EDGE_TOKENS, "places = [max(0, len(part) - self._margin)]", "0 -> 1", "one character tells nothing"),
     (_EDGE_TOKENS, "first = max(1, len(part) - 4 * self._margin - 64)", "*", _LIMIT),
+    (
+        "workers/engine/tokenization/split_points.py",
+        "content.isalnum() or len(content) > _END_OF_RUN for content in spellings",
+        "len(content) > _END_OF_RUN -> len(content) >= _END_OF_RUN",
+        _LIMIT,
+    ),
+    (
+        "workers/engine/tokenization/split_points.py",
+        "part = runs.sub(lambda run: run[0][0], part)",
+        "0 -> 1",
+        "none of a run's characters has a token",
+    ),
     *(
         (_EDGE_TOKENS, "found = self._places.search(part, self._margin, 4 * self._margin + 64)", change, _LIMIT)
         for change in ("4 * self._margin -> ((4) // (self._margin))", "4 -> 3", "4 -> 5", "64 -> 63", "64 -> 65")

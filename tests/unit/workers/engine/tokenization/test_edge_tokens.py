@@ -48,7 +48,7 @@ def test_ends_of_a_part_are_those_of_the_whole(family: str, parts: list[str], mo
     assert ids(tokenizer, "".join(more) + part).endswith(edges.closing(part))
 
 
-@pytest.mark.parametrize("text", ["good" * 200, "good! " * 200])
+@pytest.mark.parametrize("text", ["good" * 200, "good! " * 200, "  good" * 200])
 def test_most_tokens_of_a_long_part_are_told(text: str) -> None:
     edges = openings("roberta")
     assert edges is not None
@@ -102,6 +102,22 @@ def test_spaces_tell_nothing_where_they_are_replaced(step: tuple[str | Regex, st
     assert bool(edges.opening("good" + " " * 300)) == tells
 
 
+@pytest.mark.parametrize("side", ["lstrip", "rstrip", "single_word"])
+@pytest.mark.parametrize("content", ["<NEW>", "\u0391\u03a3"])  # in lower case another one at the end of a word
+def test_added_token_across_a_cut_is_not_told(content: str, side: str) -> None:
+    tokenizer = plain("roberta")
+    tokenizer.add_tokens([AddedToken(content, **{side: True})])
+    edges, text = (
+        openings_in(tokenizer),
+        f"{'not bad ' * 9}  {content}   {'so good ' * 9}{content}\u0391{' at all' * 9}",
+    )
+    assert edges is not None
+    whole = ids(tokenizer, text)
+    for place in range(len(text)):
+        assert whole.startswith(edges.opening(text[:place]))
+        assert whole.endswith(edges.closing(text[place:]))
+
+
 def that_removes_controls(**added: Any) -> Tokenizer:
     tokenizer = plain("xlm-roberta")
     tokenizer.normalizer = normalizers.Nmt()
@@ -132,7 +148,7 @@ def test_whitespace_that_a_token_before_takes_is_not_told() -> None:
 
 
 def test_other_tokenizers_tell_nothing() -> None:
-    assert openings("bert") is None
-    tokenizer = plain("roberta")
-    tokenizer.normalizer = normalizers.Nmt()
-    assert openings_in(tokenizer) is None
+    for family, normalizer in (("bert", normalizers.Lowercase()), ("roberta", normalizers.Nmt())):
+        tokenizer = plain(family)
+        tokenizer.normalizer = normalizer
+        assert openings_in(tokenizer) is None

@@ -86,14 +86,39 @@ def test_place_is_before_a_token_of_the_raw_text_alone() -> None:
 def test_no_place_is_behind_what_takes_the_whitespace_once_normal() -> None:
     tokenizer = plain("roberta")
     tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.add_tokens([AddedToken("bad", rstrip=True, normalized=True)])
-    fullwidth = "ba\uff44 good"
+    tokenizer.add_tokens([AddedToken("bay", rstrip=True, normalized=True)])
+    fullwidth = "ba\uff59 good"
     assert ids(tokenizer, fullwidth) != ids(tokenizer, fullwidth[:3]) + ids(tokenizer, fullwidth[3:])
     found = places(tokenizer)
     assert found is not None
     assert found.first(fullwidth, 0, 8) is None
-    assert found.first("bad good", 0, 8) is None
+    assert found.first("bay good", 0, 8) is None
     assert found.first("fine bad", 0, 8) == 4
+
+
+@pytest.mark.parametrize(
+    ("token", "text"), [("<R1>", "good<R1>bad<R1"), ("<r1>", "good<R1>bad<R1"), ("a5.b", "good A5.B a5.ba5.b")]
+)
+def test_no_place_lies_within_an_added_token(token: str, text: str) -> None:
+    tokenizer = plain("roberta")
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.add_tokens([AddedToken(token, normalized=token.islower())])
+    found = places(tokenizer)
+    assert found is not None
+    for start in range(len(text)):
+        place = found.first(text, start, len(text))
+        if place is not None:
+            assert ids(tokenizer, text) == ids(tokenizer, text[:place]) + ids(tokenizer, text[place:])
+
+
+def test_place_is_before_a_single_space_where_ends_are_stripped() -> None:
+    tokenizer = plain("xlm-roberta")
+    for normalizer, expected in ((normalizers.NFKC(), 4), (normalizers.Strip(), None)):
+        tokenizer.normalizer = normalizer
+        found = places(tokenizer)
+        assert found is not None
+        assert found.first("good  bad", 0, 9) == expected
+        assert found.first("good bad", 0, 8) == 4
 
 
 def test_runs_are_shortened_without_changing_tokens() -> None:
@@ -116,6 +141,22 @@ def test_run_with_an_added_token_is_not_shortened(token: str, text: str) -> None
     found = places(tokenizer)
     assert found is not None
     assert ids(tokenizer, found.shortened(text)) == ids(tokenizer, text)
+
+
+def test_other_options_of_bert_leave_fewer_places() -> None:
+    tokenizer, control = plain("bert"), "\x01" * 500
+    for kept in (False, True):
+        tokenizer.normalizer = normalizers.BertNormalizer(clean_text=not kept, handle_chinese_chars=not kept)
+        found = places(tokenizer)
+        assert found is not None
+        assert found.first("\u4e2d\u6587", 0, 2) == (None if kept else 1)
+        assert (found.shortened(control) == control) == kept
+
+
+def test_normalized_token_beyond_ascii_leaves_no_place() -> None:
+    tokenizer = plain("bert")
+    tokenizer.add_tokens([AddedToken("caf\u00e9", normalized=True)])
+    assert places(tokenizer) is None
 
 
 def test_added_token_with_a_space_within_leaves_no_place() -> None:
