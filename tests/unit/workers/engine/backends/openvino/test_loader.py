@@ -26,15 +26,6 @@ Folders = Callable[[str], Path]
 REQUESTS = [Request(text) for text in TEXTS]
 
 
-@pytest.fixture(autouse=True)
-def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test has a cache of its own, and `auto` is what it is for users."""
-    folder = tmp_path_factory.mktemp("kept")
-    monkeypatch.setattr(cache, "cached_assets_path", lambda *_, **__: folder)
-    monkeypatch.setattr(loader, "takes_openvino", selection.takes_openvino)
-    return folder
-
-
 def options(**more: Any) -> ModelOptions:
     return ModelOptions(device="cpu", dtype="float32", **more)
 

@@ -1,0 +1,17 @@
+"""Every test of these has a cache of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from labelstream.workers.engine.backends.openvino import cache, selection
+from labelstream.workers.engine.loading import loader
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where converted models are kept; and `auto` is what it is for users."""
+    folder = tmp_path_factory.mktemp("kept")
+    monkeypatch.setattr(cache, "cached_assets_path", lambda *_, **__: folder)
+    monkeypatch.setattr(loader, "takes_openvino", selection.takes_openvino)
+    return folder
