@@ -1,6 +1,7 @@
 """Chaos in short, and the proof that its verifier can fail. `make chaos` is the long form."""
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -62,13 +63,26 @@ def compare(bootstrap: str, topics: list[str]) -> Findings:
         assert isinstance(answer, Prediction)
         inputs[message.partition(), message.offset()] = Expected(message.key(), answer.labels[0], answer.scores[0])
     seen = []
-    for message in read_all(bootstrap, topics[1], lambda found: False, timeout_s=4):
+    for message in read_all(bootstrap, topics[1], all_and_what_comes_behind(), timeout_s=12):
         result = json.loads(message.value())
         source = (result["source"]["partition"], result["source"]["offset"])
         seen.append(
             Seen("out", message.partition(), message.offset(), source, message.key(), result["label"], result["score"])
         )
     return verify(inputs, sorted(seen, key=lambda record: (record.partition, record.offset)), [])
+
+
+def all_and_what_comes_behind(quiet_s: float = 3.0) -> Callable[[list[Any]], bool]:
+    """For `read_all`: as many as there are inputs, and whatever follows within `quiet_s`."""
+    full_at = math.inf
+
+    def enough(found: list[Any]) -> bool:
+        nonlocal full_at
+        if len(found) >= COUNT:
+            full_at = min(full_at, time.monotonic())
+        return time.monotonic() - full_at > quiet_s
+
+    return enough
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka.admin import MemberToRemove  # pyright: ignore[reportAttributeAccessIssue]
 
 from labelstream.workers.errors import StreamError
-from labelstream.workers.stream import worker as worker_module
 from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, CrashHistory, read
+from labelstream.workers.stream.supervision import stall_detector
 from tests.chaos.single_worker import settings_of
 from tests.integration.conftest import StartWorker
 from tests.integration.crashing_worker import DEADLY, SLOW, live
@@ -153,7 +153,7 @@ def test_orderly_stop_suspects_record_only_after_loop_stall(
     assert not worker.stop(0)
     assert notes(kafka, topics) == [""] * PARTITIONS
     held_up, submit = FakeClassifier(), classifier.submit
-    monkeypatch.setattr(worker_module, "LOOP_STALL_S", 1.0)
+    monkeypatch.setattr(stall_detector, "LOOP_FAIL_S", 1.0)
     monkeypatch.setattr(held_up, "submit", lambda *call: [time.sleep(3), submit(*call)][1])
     worker = start_worker(names, held_up, group_id=topics[0])
     time.sleep(2)
