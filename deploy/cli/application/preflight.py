@@ -59,23 +59,23 @@ def find_model(model: Any) -> None:
     """Is it there, and can its files be read? What is on the hub alone is asked for there, and not downloaded."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    from labelstream.workers.engine.loading.hub import is_path, resolve
+    from labelstream.workers.engine.loading.hub import is_path, locate
     from labelstream.workers.engine.loading.model_files import missing_weights
 
     if not is_path(model.source):
-        with suppress(Exception):  # resolve says why, in its words
+        with suppress(Exception):  # locate says why, in its words
             cached = try_to_load_from_cache(model.source, "config.json", revision=model.revision)
             if not isinstance(cached, str) or missing_weights(Path(cached).parent):
                 HfApi().model_info(model.source, revision=model.revision, timeout=HUB_TIMEOUT_S)
             return
-    resolve(model.source, model.revision)
+    locate(model.source, model.revision)
 
 
 def load_model(model: Any) -> None:
     """As a replica would, on the CPU."""
-    from labelstream.workers.engine.loading.hub import resolve
+    from labelstream.workers.engine.loading.hub import locate
 
-    resolve(model.source, model.revision)
+    locate(model.source, model.revision)
     from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
 
     load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))

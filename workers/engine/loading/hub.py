@@ -43,7 +43,16 @@ class Resolved(NamedTuple):
 
 
 def resolve(source: str, revision: str | None = None) -> Resolved:
-    """Find `source`, downloading it when it is a hub id that is not in the cache; a directory needs no network.
+    """Find `source`, as `locate` does, and name its revision; of a directory all files are read for that."""
+    folder = locate(source, revision)
+    found = revision_of(folder)
+    if not is_path(source):
+        logger.info("%s: revision %s is commit %s", source, revision or "main", found)
+    return Resolved(folder, found)
+
+
+def locate(source: str, revision: str | None = None) -> Path:
+    """The folder of `source`, downloaded when it is a hub id that is not in the cache; a directory needs no network.
 
     `revision`: a commit, tag or branch of the hub; not allowed for a directory. Raises ModelError.
     """
@@ -53,13 +62,10 @@ def resolve(source: str, revision: str | None = None) -> Resolved:
         folder = Path(source).expanduser()
         if not folder.is_dir():
             raise ModelError(f"{source}: no such directory; check the path, or name a hub model as 'owner/name'")
-        check_files(source, folder)
-        return Resolved(folder, revision_of(folder))
-    folder = _download(source, revision)
+    else:
+        folder = _download(source, revision)
     check_files(source, folder)
-    commit = revision_of(folder)
-    logger.info("%s: revision %s is commit %s", source, revision or "main", commit)
-    return Resolved(folder, commit)
+    return folder
 
 
 def is_path(source: str) -> bool:

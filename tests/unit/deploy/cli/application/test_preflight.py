@@ -89,7 +89,7 @@ class Hub:
 def test_hub_model_is_looked_for_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    monkeypatch.setattr(hub, "resolve", lambda source, revision: asked.append(source))
+    monkeypatch.setattr(hub, "locate", lambda source, revision: asked.append(source))
     for source in ("owner/known", "owner/unknown", "no hub's name"):
         find_model(ModelSettings(source=source))
     assert asked == ["owner/unknown", "no hub's name"], "which says in its words what is wrong"
@@ -100,7 +100,7 @@ def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp
         (tmp_path / name).touch()
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **more: str(tmp_path / "config.json"))
     monkeypatch.setattr(huggingface_hub, "HfApi", None)
-    monkeypatch.setattr(hub, "resolve", None)
+    monkeypatch.setattr(hub, "locate", None)
     find_model(ModelSettings(source="owner/cached"))
 
 
