@@ -5,28 +5,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from labelstream.workers.engine.tokenization.edge_tokens import EdgeTokens, openings_of
-from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES, int32_bytes
+from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.word_rules import steps_of
-from tests.support.models import make_tokenizer
-
-TEXT = st.lists(
-    st.sampled_from(("good", "bad ", "a", ".", "'s", "\u00e9", "\u4e2d", "5", " ", "\n", "x" * 30)), min_size=60
-)
-
-
-def plain(family: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(make_tokenizer(family).backend_tokenizer.to_str())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def ids(tokenizer: Tokenizer, text: str) -> bytes:
-    return int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids)
+from tests.support.plain_tokenizers import TEXT, ids, plain
 
 
 def openings(family: str) -> EdgeTokens | None:
