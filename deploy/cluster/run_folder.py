@@ -1,4 +1,4 @@
-"""The folder of a run on this machine: Ray's files, the run's token and its address, for its own user alone.
+"""The folder of a run on this machine: Ray's files, the run's token and its note, for its own user alone.
 
 Whoever has the token may run code in that Ray. So a folder that somebody else made, or may look into, does not count.
 """
@@ -15,22 +15,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labelstream.deploy.cluster.network import LOOPBACK, keep_on_loopback
+from labelstream.deploy.cluster.run_note import RunNote
 from labelstream.workers.errors import StartError
 
-PREFIX, ADDRESS, TOKEN = "labelstream-", "address", "token"
+PREFIX, NOTE, TOKEN = "labelstream-", "run.json", "token"
 RAYS_NOTE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
 # A socket's path has at most 107 bytes. Ray puts 68 of its own behind the folder, and the folder's name takes 21.
 MAX_PLACE_BYTES = 18
 MIN_FREE_BYTES = 64 << 20  # for logs; Ray takes some MB of them to start
-MAX_NOTE_BYTES = 200
+MAX_NOTE_BYTES = 1 << 20
 CONNECT_S = 1.0
 
 
 class Run(NamedTuple):
     """A local Ray that a command of this user has started, and that listens."""
 
-    address: str
+    folder: Path
+    note: RunNote
     token: str
+
+    @property
+    def address(self) -> str:
+        return self.note.address
 
 
 def places() -> list[Path]:
@@ -118,20 +124,24 @@ def use_address(address: str) -> None:
         keep_on_loopback(os.environ)
 
 
-def note_address(folder: Path, address: str) -> None:
-    """Tell other commands of this user where the Ray in `folder` is. Ray itself keeps no note of a local one."""
-    _write(folder / ADDRESS, address)
+def write_note(folder: Path, note: RunNote) -> None:
+    """Tell other commands of this user what runs in `folder`, in place of what was told before.
+
+    Ray itself keeps no note of a local one.
+    """
+    _write(folder / NOTE, note.to_json())
 
 
 def noted_runs() -> list[Run]:
-    """The runs of this user on this machine that answer: who is killed leaves a folder behind."""
+    """The runs of this user on this machine that answer, the oldest first: who is killed leaves a folder behind."""
     found = []
     for folder in sorted(folder for place in places() for folder in place.glob(f"{PREFIX}*")):
         with suppress(OSError, ValueError):  # another user's, ended just now, or being written
-            run = Run(*_read(folder, ADDRESS, TOKEN))
+            note, token = _read(folder, NOTE, TOKEN)
+            run = Run(folder, RunNote.from_json(note), token)
             if _answers(run.address):
                 found.append(run)
-    return found
+    return sorted(found, key=lambda run: run.note.started_at)
 
 
 def rays_choice() -> str:
@@ -153,7 +163,7 @@ def rays_choice() -> str:
 
 def _write(path: Path, text: str) -> None:
     """As a whole: a reader finds all of it or nothing."""
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as file:
         file.write(text)
     new.replace(path)

@@ -18,6 +18,7 @@ import yaml
 
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.deploy.cluster.run_note import RunNote
 from tests.support.command import LABELSTREAM
 from tests.support.listeners import listeners_of
 from tests.support.running_command import RunningCommand
@@ -171,7 +172,7 @@ def test_another_user_reads_nothing_of_a_run(run: RunningCommand) -> None:
 def test_another_user_cannot_join(run: RunningCommand) -> None:
     run.processes()
     [folder] = run.folders
-    address = (Path(folder) / "address").read_text()
+    address = RunNote.from_json((Path(folder) / "run.json").read_text()).address
     ended = call([*NOBODY, *LABELSTREAM, "status", "--address", address], HOME="/nonexistent")
     assert ended.returncode == 1
     assert "asks for a token" in ended.stderr

@@ -14,7 +14,8 @@ from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.deploy.cluster.kept_logs import keep_logs
-from labelstream.deploy.cluster.run_folder import note_address, use_address
+from labelstream.deploy.cluster.run_folder import use_address, write_note
+from labelstream.deploy.cluster.run_note import note_of
 from labelstream.deploy.control.reports import Status
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 
@@ -64,12 +65,12 @@ def run(
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
-            _run(settings, address, folder, metrics_port)
+            _run(settings, config, address, folder, metrics_port)
         except KeyboardInterrupt:
             logger.info("stopped")
 
 
-def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
+def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
     if address is None:  # workers and models of a cluster may be where this machine is not
         _look_before(settings, metrics_port)
@@ -79,7 +80,7 @@ def _run(settings: Any, address: str | None, folder: Path | None, metrics_port: 
     with _logs_kept(folder), runtime.ray_for(settings, address, metrics_port), stops_on_signals():
         try:
             if folder is not None:
-                note_address(folder, runtime.address())
+                write_note(folder, note_of(settings, config, runtime.address()))
             for name, pipeline in settings.pipelines.items():
                 logger.info(
                     "pipeline %s: %s -> %s, dead letters to %s, model %s, %s",

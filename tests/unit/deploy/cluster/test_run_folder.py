@@ -10,6 +10,7 @@ import pytest
 
 from labelstream.deploy.cluster import run_folder
 from labelstream.workers.errors import StartError
+from tests.support.run_notes import note_run, run_note
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give files away")
 NOBODY = 65534
@@ -36,14 +37,14 @@ def mode(path: Path) -> int:
 def test_folder_and_token_are_private_under_any_umask(address: str) -> None:
     before = os.umask(0)
     try:
-        folder = run_folder.make_run_folder()
-        run_folder.note_address(folder, address)
+        folder = note_run(address)
     finally:
         os.umask(before)
     assert mode(folder) == 0o700
-    assert {path.name: mode(path) for path in folder.iterdir()} == {"token": 0o600, "address": 0o600}
+    assert {path.name: mode(path) for path in folder.iterdir()} == {"token": 0o600, "run.json": 0o600}
     [run] = run_folder.noted_runs()
-    assert run == (address, (folder / "token").read_text())
+    assert run == (folder, run_note(address), (folder / "token").read_text())
+    assert run.address == address
     assert len(run.token) == 64
 
 
@@ -52,30 +53,35 @@ def test_every_run_has_a_token_of_its_own() -> None:
     assert len(tokens) == 3
 
 
+def test_newest_note_of_a_run_counts_and_runs_are_in_order(address: str) -> None:
+    folder = note_run(address, started_at=2.0)
+    note_run(address, started_at=1.0)
+    run_folder.write_note(folder, run_note(address, started_at=2.0, config="/new.yaml"))
+    assert [run.note.config for run in run_folder.noted_runs()] == ["/etc/labelstream.yaml", "/new.yaml"]
+    assert {path.name for path in folder.iterdir()} == {"token", "run.json"}
+
+
 def test_run_that_is_starting_or_gone_is_none(address: str) -> None:
     run_folder.make_run_folder()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gone = f"127.0.0.1:{listener.getsockname()[1]}"
-    run_folder.note_address(run_folder.make_run_folder(), gone)
-    run_folder.note_address(run_folder.make_run_folder(), "")
+    note_run(gone)
+    note_run("")
     assert run_folder.noted_runs() == []
 
 
 @as_root
 def test_what_somebody_else_has_made_is_no_run(address: str) -> None:
-    theirs = run_folder.make_run_folder()
-    run_folder.note_address(theirs, address)
+    theirs = note_run(address)
     os.chown(theirs, NOBODY, NOBODY)
-    mixed = run_folder.make_run_folder()
-    run_folder.note_address(mixed, address)
-    os.chown(mixed / "address", NOBODY, NOBODY)
+    mixed = note_run(address)
+    os.chown(mixed / "run.json", NOBODY, NOBODY)
     assert run_folder.noted_runs() == []
 
 
-@pytest.mark.parametrize("what", ["folder", "address", "token"])
+@pytest.mark.parametrize("what", ["folder", "run.json", "token"])
 def test_links_are_not_followed(place: Path, address: str, what: str) -> None:
-    folder = run_folder.make_run_folder()
-    run_folder.note_address(folder, address)
+    folder = note_run(address)
     path = folder if what == "folder" else folder / what
     hidden = place / "elsewhere"
     path.rename(hidden)
@@ -84,20 +90,19 @@ def test_links_are_not_followed(place: Path, address: str, what: str) -> None:
 
 
 def test_open_folder_is_no_run(address: str) -> None:
-    folder = run_folder.make_run_folder()
-    run_folder.note_address(folder, address)
+    folder = note_run(address)
     folder.chmod(0o755)
     assert run_folder.noted_runs() == []
 
 
-@pytest.mark.parametrize("content", [b"\x7fELF\xff\xfe", b"", b"no address", b"127.0.0.1:port", b"x" * 10_000])
+@pytest.mark.parametrize("content", [b"\x7fELF\xff\xfe", b"", b"{}", b"127.0.0.1:port", b"x" * 10_000])
 def test_any_content_of_a_note_is_survived(content: bytes) -> None:
-    (run_folder.make_run_folder() / "address").write_bytes(content)
+    (run_folder.make_run_folder() / "run.json").write_bytes(content)
     assert run_folder.noted_runs() == []
 
 
 def test_note_that_is_a_pipe_keeps_nobody_waiting() -> None:
-    os.mkfifo(run_folder.make_run_folder() / "address")
+    os.mkfifo(run_folder.make_run_folder() / "run.json")
     assert run_folder.noted_runs() == []
 
 
@@ -159,7 +164,7 @@ def test_ray_here_gets_folder_token_and_loopback(monkeypatch: pytest.MonkeyPatch
 def test_token_of_a_run_is_used_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, str] = {}
     monkeypatch.setattr(os, "environ", found)
-    run_folder.use_run(run_folder.Run("127.0.0.1:6379", "secret"))
+    run_folder.use_run(run_folder.Run(Path("/tmp/x"), run_note("127.0.0.1:6379"), "secret"))
     assert (found["RAY_AUTH_MODE"], found["RAY_AUTH_TOKEN"]) == ("token", "secret")
     assert found["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
 

@@ -14,6 +14,7 @@ import pytest
 from labelstream.deploy.cli.common.process_group import address_of
 from labelstream.deploy.cluster import run_folder
 from labelstream.workers.errors import ConfigError, StartError
+from tests.support.run_notes import note_run
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def noted_ray() -> Iterator[str]:
     """Somebody who listens on loopback, and their address, which is noted. The note outlives them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        run_folder.note_address(run_folder.make_run_folder(), address)
+        note_run(address)
         yield address
 
 
@@ -44,7 +45,7 @@ def test_the_run_of_this_machine_comes_with_its_token(place: Path) -> None:
     run_folder.make_run_folder()  # of one that is starting
     with noted_ray() as one:
         assert address_of(None) == one
-        [noted] = place.glob("*/address")
+        [noted] = place.glob("*/run.json")
         assert os.environ["RAY_AUTH_TOKEN"] == (noted.parent / "token").read_text()
         assert os.environ["RAY_AUTH_MODE"] == "token"
 
