@@ -54,6 +54,7 @@ def prepare() -> None:
     """Import what takes seconds, and have hypothesis neither search long nor at random."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.chdir(ROOT)
+    importlib.import_module("tests.conftest")  # one folder for all children, which do not live to remove theirs
     models: Any = importlib.import_module("tests.support.models")
     transformers: Any = importlib.import_module("transformers")
     for family in models.FAMILIES:
