@@ -9,6 +9,7 @@ import yaml
 from pydantic import SecretStr, ValidationError
 
 from labelstream.workers.errors import ConfigError
+from labelstream.workers.file_errors import file_problem
 from labelstream.workers.settings import ENV_PREFIX, Settings
 
 
@@ -17,7 +18,9 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read ({_reason(error)})", "name the config file with -c") from None
+        raise ConfigError(
+            str(path), f"cannot be read ({file_problem(error, path)})", "name the config file with -c"
+        ) from None
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -53,7 +56,9 @@ def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | Non
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(key, f"{file} cannot be read ({_reason(error)})", "check the path and its mode") from None
+        raise ConfigError(
+            key, f"{file} cannot be read ({file_problem(error, file)})", "check the path and its mode"
+        ) from None
 
 
 def without_secrets(settings: Settings) -> dict[str, Any]:
@@ -111,7 +116,3 @@ def _explain(error: ValidationError) -> ConfigError:
         key, _, problem = text.partition(": ")
         return ConfigError(key, problem, more.strip())
     return ConfigError(location, text, more.strip())
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "not UTF-8"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelstream.workers.errors import ConfigError
+from labelstream.workers.file_errors import file_problem
 
 PARTITIONS = 24
 HOUR = 3_600
@@ -124,7 +125,7 @@ def read_csv(path: Path, partitions: int, tick_s: float = 1.0) -> Trace:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [_row(path, number, row, partitions) for number, row in enumerate(csv.DictReader(file), 2)]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read ({type(error).__name__})", "name the CSV file") from None
+        raise ConfigError(str(path), f"cannot be read ({file_problem(error, path)})", "name the CSV file") from None
     times = sorted({row[0] for row in rows})
     if len(times) < 2:
         raise ConfigError(str(path), "has fewer than two times", "write rows of seconds,messages")

@@ -7,6 +7,7 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ConfigError
+from labelstream.workers.file_errors import file_problem
 
 
 def texts_for(description: ModelDescription, path: Path | None, count: int, mean_tokens: int) -> list[str]:
@@ -32,7 +33,7 @@ def read_texts(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "--texts", f"{path} cannot be read ({type(error).__name__})", "name a file with one text per line, in UTF-8"
+            "--texts", f"{path} cannot be read ({file_problem(error, path)})", "name a file with one text per line"
         ) from None
     texts = [line for line in lines if line.strip()]
     if not texts:

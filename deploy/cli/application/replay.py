@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config
 from labelstream.deploy.cli.common.console import plural, say
+from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError, StartError
 
 IDLE_STATES = ("Empty", "Dead")  # of a consumer group: nobody is in it, or it does not exist yet
@@ -35,7 +35,10 @@ def replay(
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")],
     config: ConfigFile,
     to_time: Annotated[
-        str | None, typer.Option(metavar="TIME", help="To the first message of this time on: 2026-11-21T02:57:00Z.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="To the first message from this time on: 2026-11-21T02:57:00Z, or 10m, 2h, 3d ago."
+        ),
     ] = None,
     to_earliest: Annotated[bool, typer.Option("--to-earliest", help="To the oldest message that is there.")] = False,
     to_latest: Annotated[bool, typer.Option("--to-latest", help="To the end: skips what is not done yet.")] = False,
@@ -57,7 +60,7 @@ def replay(
     if sum((to_time is not None, to_earliest, to_latest, bool(to_offset))) != 1:
         raise ConfigError("replay", "needs one of --to-time, --to-earliest, --to-latest, --to-offset", "give one")
     topic, group = settings.pipelines[pipeline].input, settings.group_id(pipeline)
-    time_ms = None if to_time is None else _milliseconds(to_time)
+    since_ms = None if to_time is None else time_ms("--to-time", to_time)
     wanted = _wanted(to_offset or [], topic)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
@@ -68,7 +71,7 @@ def replay(
     broker = connect(settings.kafka)
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         _require_stopped(admin, pipeline, group)
-        target: Any = wanted or time_ms or ("latest" if to_latest else "earliest")
+        target: Any = wanted or since_ms or ("latest" if to_latest else "earliest")
         moves = _moves(admin, settings.pipelines[pipeline], group, target)
         _show(topic, moves)
         changed = {move.partition: move.then for move in moves if move.then != move.now}
@@ -80,16 +83,6 @@ def replay(
             raise typer.Exit(1)
         _set(admin, pipeline, topic, group, changed)
     say(f"pipeline {pipeline} goes on there at its next start")
-
-
-def _milliseconds(text: str) -> int:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError("--to-time", f"{text!r} is no ISO 8601 time", "for example 2026-11-21T02:57:00Z") from None
-    if time.tzinfo is None:
-        raise ConfigError("--to-time", f"{text!r} has no time zone", f"for example {text}Z, or {text}+01:00")
-    return int(time.timestamp() * 1000)
 
 
 def _wanted(places: list[str], topic: str) -> Numbers:

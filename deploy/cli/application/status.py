@@ -10,6 +10,7 @@ import typer
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.console import escape, out
 from labelstream.deploy.cli.common.process_group import Address, address_of
+from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
 from labelstream.workers.errors import StartError
 
@@ -19,12 +20,13 @@ BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 def status(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
-    wait_s: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Look again for so long, until nothing is wrong.")
-    ] = 0,
+    wait: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="Look again for so long (90s, 10m, or seconds), until nothing is wrong."),
+    ] = "0",
 ) -> None:
     """Show a running application. Exits with 1 when something is wrong with it."""
-    where = address_of(address)
+    wait_s, where = duration_s("--wait", wait), address_of(address)
     from labelstream.deploy.cluster import runtime
 
     seen, until = view.StatusView(), time.monotonic() + wait_s

@@ -31,6 +31,7 @@ from labelstream.deploy.cli.dlq.redrive import redrive
 from labelstream.deploy.cli.dlq.view import COLUMNS, WIDTHS, as_entry, as_export, as_row, in_full
 from labelstream.deploy.cli.topics.record_view import columns_of
 from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.file_errors import file_problem
 
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
 
@@ -163,7 +164,9 @@ def _opened(file: str) -> Any:
     try:
         return open(file, "w", encoding="utf-8", opener=_private)
     except OSError as error:
-        raise ConfigError(file, f"cannot be written ({error.strerror})", "give a file, or - for stdout") from None
+        raise ConfigError(
+            file, f"cannot be written ({file_problem(error, file)})", "give a file, or - for stdout"
+        ) from None
 
 
 def _private(file: str, flags: int) -> int:

@@ -1,14 +1,12 @@
 """What the commands of `labelstream dlq` are told: the pipeline, and which of its dead letters."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 PipelineName = Annotated[
     str | None, typer.Argument(metavar="PIPELINE", help="Whose dead letters. Default: the config's only pipeline.")
@@ -21,7 +19,7 @@ SourceTopic = Annotated[
 ]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="From this time on: ISO 8601 (UTC if it names no zone), or 2h, 3d, ... ago."),
+    typer.Option(metavar="TIME", help="From this time on: ISO 8601 (UTC if it names no zone), or 10m, 2h, 3d ago."),
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="From before this time; written like --since.")]
 At = Annotated[
@@ -67,12 +65,11 @@ def selection(
     for reason in reasons or ():
         if reason not in set(Reason):
             raise ConfigError("--reason", f"there is no reason {reason!r}", f"known: {', '.join(Reason)}")
-    now = datetime.now(UTC)
     return Selection(
         frozenset(reasons or ()),
         topic,
-        None if since is None else moment("--since", since, now),
-        None if until is None else moment("--until", until, now),
+        None if since is None else time_ms("--since", since),
+        None if until is None else time_ms("--until", until),
         frozenset(place("--at", text) for text in at or ()),
     )
 
@@ -83,18 +80,3 @@ def place(option: str, text: str) -> tuple[int, int]:
     if not found:
         raise ConfigError(option, f"{text!r} is not PARTITION:OFFSET", "for example 0:42, as `dlq list` prints it")
     return int(found[1]), int(found[2])
-
-
-def moment(option: str, text: str, now: datetime) -> int:
-    """A time in milliseconds since 1970: so long before `now`, or ISO 8601. Raises ConfigError."""
-    ago = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
-    try:
-        if ago:
-            time = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            time = datetime.fromisoformat(text)
-            time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return max(0, int(time.timestamp() * 1000))
-    except (ValueError, OverflowError):
-        fix = "for example 2026-11-21T14:00:00, or 90s, 15m, 2h, 3d, 1w for so long ago"
-        raise ConfigError(option, f"{text!r} is no time", fix) from None

@@ -14,6 +14,7 @@ from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, con
 from labelstream.deploy.cli.common.console import err, plural, say, stops_on_signals
 from labelstream.deploy.cli.topics.line_format import LineFormat, LineReader
 from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.file_errors import file_problem
 
 LARGEST_RECORD_BYTES = 32 * 1024 * 1024  # ours to send; the topic's own limit is usually 1 MB
 
@@ -62,7 +63,9 @@ def _opened(file: str) -> Any:
     try:
         return Path(file).open("rb")
     except OSError as error:
-        raise ConfigError(file, f"cannot be read ({error.strerror})", "give a file, or - for stdin") from None
+        raise ConfigError(
+            file, f"cannot be read ({file_problem(error, file)})", "give a file, or - for stdin"
+        ) from None
 
 
 class _Acknowledged:

@@ -9,6 +9,7 @@ from kafka.errors import KafkaConnectionError
 
 from labelstream.workers.config_file import secret_of
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
+from labelstream.workers.file_errors import file_problem
 from labelstream.workers.settings import SecuritySettings
 
 KEY = "kafka.security"
@@ -122,7 +123,7 @@ def _require_pem(key: str, file: Path, kind: str) -> None:
         found = file.read_bytes()
     except OSError as error:
         fix = "check the path and its mode"
-        raise ConfigError(f"{KEY}.{key}", f"{file} cannot be read ({error.strerror})", fix) from None
+        raise ConfigError(f"{KEY}.{key}", f"{file} cannot be read ({file_problem(error, file)})", fix) from None
     if f"{kind}-----".encode() not in found:
         what = "certificate" if kind == "CERTIFICATE" else "private key"
         raise ConfigError(f"{KEY}.{key}", f"{file} holds no {what} in PEM", "convert it with openssl")

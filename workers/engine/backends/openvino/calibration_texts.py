@@ -10,6 +10,7 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
+from labelstream.workers.file_errors import file_problem
 
 _CALIBRATION, _HELD_OUT = 200, 500
 LEAST = 100  # lines of a file
@@ -43,8 +44,8 @@ def _read(source: str, file: Path) -> tuple[list[Request], str]:
         lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{source}: calibration_texts: {file} cannot be read ({type(error).__name__}); name a file "
-            "with one text per line, in UTF-8"
+            f"{source}: calibration_texts: {file} cannot be read ({file_problem(error, file)}); "
+            "name a file with one text per line"
         ) from None
     if len(lines) < LEAST:
         raise ModelError(

@@ -70,7 +70,7 @@ def test_it_fails_when_something_is_wrong(
 
 def test_it_waits_for_the_application_and_until_nothing_is_wrong(board: Callable[..., list[Any]]) -> None:
     left = board(StartError("no application"), status_of(), status_of(), status_of(RUNNING))
-    assert exit_code("--wait", "30") == 0
+    assert exit_code("--wait", "1m") == 0
     assert len(left) == 1
 
 

@@ -6,39 +6,14 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.cli.dlq.options import choose, moment, place, selection
+from labelstream.deploy.cli.dlq.options import choose, place, selection
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
 from tests.unit.deploy.cli.conftest import Run, fails
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
 
 def milliseconds(*parts: int) -> int:
     return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc,arg-type]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2h", milliseconds(2026, 11, 21, 10)),
-        ("90s", milliseconds(2026, 11, 21, 11, 58, 30)),
-        ("1w", milliseconds(2026, 11, 14, 12)),
-        ("2026-11-21", milliseconds(2026, 11, 21)),
-        ("2026-11-21T08:30", milliseconds(2026, 11, 21, 8, 30)),
-        ("2026-11-21T08:30Z", milliseconds(2026, 11, 21, 8, 30)),
-        ("2026-11-21T08:30+02:00", milliseconds(2026, 11, 21, 6, 30)),
-        ("1960-01-01", 0),
-    ],
-)
-def test_times(text: str, expected: int) -> None:
-    assert moment("--since", text, NOW) == expected
-
-
-@pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "999999999w", "2026-13-01", "2 hours"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--since: .* is no time; for example"):
-        moment("--since", text, NOW)
 
 
 def test_places() -> None:

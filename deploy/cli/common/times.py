@@ -1,0 +1,41 @@
+"""Durations and times as people write them: `90s`, `10m`, `1h30m`, and ISO 8601."""
+
+import re
+from datetime import UTC, datetime
+
+from labelstream.workers.errors import ConfigError
+
+_UNITS_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS_S))
+
+
+def duration_s(option: str, text: str) -> float:
+    """Seconds; a plain number is seconds. Raises ConfigError naming `option`."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return float(text)
+    found = _units_s(text)
+    if found is None:
+        raise ConfigError(option, f"{text!r} is no duration", "for example 90s, 10m, 1h30m, 2d, or seconds: 90")
+    return found
+
+
+def time_ms(option: str, text: str, now: datetime | None = None) -> int:
+    """Milliseconds since 1970 of so long ago, or of an ISO 8601 time, in UTC where it names no zone.
+
+    Raises ConfigError naming `option`.
+    """
+    ago_s = _units_s(text)
+    try:
+        if ago_s is not None:
+            return max(0, int(((now or datetime.now(UTC)).timestamp() - ago_s) * 1000))
+        time = datetime.fromisoformat(text)
+        return max(0, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000))
+    except (ValueError, OverflowError):
+        fix = "for example 2026-11-21T14:00:00Z, or 90s, 15m, 2h, 3d, 1w for so long ago"
+        raise ConfigError(option, f"{text!r} is no time", fix) from None
+
+
+def _units_s(text: str) -> int | None:
+    """Of numbers with units, the largest unit first; None for anything else."""
+    found = _DURATION.fullmatch(text)
+    return None if not text or found is None else sum(int(found[unit] or 0) * _UNITS_S[unit] for unit in _UNITS_S)

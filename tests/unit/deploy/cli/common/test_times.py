@@ -1,0 +1,53 @@
+"""What people write for a duration or a time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from labelstream.deploy.cli.common.times import duration_s, time_ms
+from labelstream.workers.errors import ConfigError
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def milliseconds(*parts: int) -> int:
+    return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("90", 90), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5_400), ("1d", 86_400), ("1w", 604_800)],
+)
+def test_duration_has_units_or_is_seconds(text: str, seconds: float) -> None:
+    assert duration_s("--wait", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "10 m", "m", "1m1h", "1e9", "nan", "9" * 20])
+def test_duration_that_cannot_be_read_names_the_option(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--wait: .* is no duration; for example 90s, 10m, 1h30m"):
+        duration_s("--wait", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2h", milliseconds(2026, 11, 21, 10)),
+        ("90s", milliseconds(2026, 11, 21, 11, 58, 30)),
+        ("1h30m", milliseconds(2026, 11, 21, 10, 30)),
+        ("1w", milliseconds(2026, 11, 14, 12)),
+        ("999999999w", 0),
+        ("2026-11-21", milliseconds(2026, 11, 21)),
+        ("2026-11-21T08:30", milliseconds(2026, 11, 21, 8, 30)),
+        ("2026-11-21T08:30Z", milliseconds(2026, 11, 21, 8, 30)),
+        ("2026-11-21T08:30+02:00", milliseconds(2026, 11, 21, 6, 30)),
+        ("1960-01-01", 0),
+    ],
+)
+def test_time_is_so_long_ago_or_iso(text: str, expected: int) -> None:
+    assert time_ms("--since", text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "2026-13-01", "2 hours"])
+def test_time_that_cannot_be_read_names_the_option(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--since: .* is no time; for example"):
+        time_ms("--since", text, NOW)
