@@ -36,6 +36,9 @@ class Request(NamedTuple):
     `top_k`: how many labels to report, best first; more than there are gives all. For zero-shot models:
     `candidate_labels`, the `hypothesis_template` with `{}` where a label goes, and `multi_label`: whether labels are
     independent of each other.
+
+    >>> Request("It broke after a week", top_k=1).text
+    'It broke after a week'
     """
 
     text: str

@@ -22,6 +22,7 @@ from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading.loader import load
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import ScoredSequences
+from labelstream.workers.engine.requests import requests_of
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelError
@@ -36,6 +37,12 @@ class Engine:
     together. May be called from several threads, each of which tokenizes its own requests.
 
     Owns a thread; `close()` ends it, and so does leaving a `with` block.
+
+    >>> from labelstream import Engine
+    >>> with Engine.load("deploy/demo/model") as engine:
+    ...     (answer,) = engine.classify(["The coffee machine is wonderful"])
+    >>> answer.labels
+    ('POSITIVE', 'NEGATIVE')
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
@@ -58,7 +65,11 @@ class Engine:
 
     @classmethod
     def load(cls, source: str, *, max_batch_tokens: int | None = None, **options: Any) -> Self:
-        """Load and warm up; `options` are the fields of `ModelOptions`. Raises ModelError."""
+        """Load and warm up a directory or a model of the hub. Raises ModelError, also for an option that is wrong.
+
+        `max_batch_tokens`: tokens and padding of a forward; None: as many as are fastest on the device.
+        `options`: the fields of `labelstream.workers.engine.options.ModelOptions`.
+        """
         try:
             chosen = ModelOptions(**options)
         except ValidationError as error:
@@ -66,9 +77,13 @@ class Engine:
         description, backend = load(source, chosen)
         return cls(description, backend, max_batch_tokens)
 
-    def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
-        """See `Classifier.submit`. Resolves with InferenceError also when too many requests are pending."""
+    def submit(self, requests: Sequence[Request | str], progress: Progress | None = None) -> "Future[Answers]":
+        """See `Classifier.submit`; a text by itself stands for `Request(text)`.
+
+        Raises TypeError for what is no list of them. Resolves with InferenceError also when too many are pending.
+        """
         del progress  # there are no parts whose answers could be kept
+        requests = requests_of(requests)
         future: Future[Answers] = Future()
         future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
         if problem := self._admit(len(requests)):
@@ -103,8 +118,11 @@ class Engine:
         with self._counting:
             self._pending -= requests
 
-    def classify(self, requests: Sequence[Request]) -> Answers:
-        """Submit and wait. Raises InferenceError."""
+    def classify(self, requests: Sequence[Request | str]) -> Answers:
+        """Submit and wait: one answer for each request, in their order. Raises TypeError and InferenceError.
+
+        A request that cannot be answered gets a `RecordError` as its answer, and its neighbours are answered.
+        """
         return self.submit(requests).result()
 
     def trouble(self) -> str:

@@ -1,0 +1,84 @@
+"""What `import labelstream` gives: lazily, with types, and as its examples say."""
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import labelstream
+from labelstream import Answer, Answered, Engine, Prediction, RecordError, Request
+from labelstream.workers import classifier
+from labelstream.workers.engine import engine as engine_module
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reference/python.md"
+
+
+@pytest.fixture
+def in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the examples find the demo's model."""
+    monkeypatch.chdir(ROOT)
+
+
+def labels_of(answers: list[Answer]) -> list[str]:
+    """As a program would read answers; pyright checks it."""
+    best: list[str] = []
+    for answer in answers:
+        if isinstance(answer, RecordError):
+            best.append(answer.fault.value)
+        elif isinstance(answer, Prediction):
+            best.append(answer.labels[0])
+    return best
+
+
+def test_typed_program_reads_answers(in_checkout: None) -> None:
+    with Engine.load("deploy/demo/model", device="cpu") as engine:
+        answers = engine.classify(["It works well", Request("It broke", top_k=1), Request("It broke", top_k=0)])
+        assert labels_of(answers) == ["POSITIVE", "NEGATIVE", "invalid_message"]
+        assert [isinstance(answer, Answered) for answer in answers] == [True, True, False]
+        assert engine.classify([]) == []
+
+
+def test_import_brings_nothing_until_it_is_used() -> None:
+    program = (
+        "import sys, labelstream\n"
+        "assert set(labelstream.__all__) <= set(dir(labelstream))\n"
+        "assert not [name for name in sys.modules if name.startswith('labelstream.')]\n"
+        "from labelstream import Prediction, Request, RecordError, ModelError\n"
+        "print(sorted({'torch', 'transformers', 'ray', 'kafka', 'numpy', 'pydantic'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("name", labelstream.__all__)
+def test_name_is_there_and_stays_the_same(name: str) -> None:
+    assert getattr(labelstream, name) is getattr(labelstream, name)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'labelstream' has no attribute 'Engin'"):
+        getattr(labelstream, "Engin")  # noqa: B009 - pyright refuses the plain one, as it should
+
+
+def test_page_lists_what_is_public() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in labelstream.__all__ if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_page_examples_run(in_checkout: None) -> None:
+    blocks = re.findall(r"^```pycon\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    example = doctest.DocTestParser().get_doctest("".join(blocks), {}, PAGE.name, str(PAGE), 0)
+    assert len(example.examples) > 10
+    assert doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example).failed == 0
+
+
+@pytest.mark.parametrize("module", [classifier, engine_module], ids=lambda module: module.__name__)
+def test_docstring_examples_run(module: ModuleType, in_checkout: None) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0

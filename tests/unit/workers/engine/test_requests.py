@@ -1,0 +1,49 @@
+"""What a program gives the engine, and what each mistake is answered with."""
+
+from typing import Any
+
+import pytest
+
+from labelstream.workers.classifier import Request
+from labelstream.workers.engine.requests import requests_of
+
+
+def test_plain_text_stands_for_a_request() -> None:
+    whole = Request("b", "pair", 2, ("x", "y"), "It is {}.", True)
+    assert requests_of(["a", whole]) == [Request("a"), whole]
+    assert requests_of(text for text in ("a", "b")) == [Request("a"), Request("b")]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("text", r"requests is a str; give a list of texts or Requests, as \[text\] for one of them"),
+        (Request("text"), "requests is a Request; give a list"),
+        (None, "requests is None; give a list"),
+        (3, "requests is an int; give a list"),
+        (["a", None], r"requests\[1\] is None; give a str or a Request"),
+        ([b"a"], r"requests\[0\] is a bytes; give a str or a Request"),
+    ],
+)
+def test_what_is_no_list_of_requests_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        requests_of(given)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"text": None}, "text is None; give a str"),
+        ({"text_pair": 3}, "text_pair is an int; give a str or None"),
+        ({"top_k": "3"}, "top_k is a str; give an int or None"),
+        ({"top_k": True}, "top_k is a bool; give an int or None"),
+        ({"candidate_labels": "refund"}, "candidate_labels is a str; give a tuple of str or None"),
+        ({"candidate_labels": ["refund"]}, "candidate_labels is a list; give a tuple of str or None"),
+        ({"candidate_labels": ("refund", 1)}, r"candidate_labels\[1\] is an int; give a str"),
+        ({"hypothesis_template": 1}, "hypothesis_template is an int; give a str or None"),
+        ({"multi_label": "yes"}, "multi_label is a str; give a bool or None"),
+    ],
+)
+def test_field_of_a_wrong_type_is_named(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=rf"requests\[1\]\.{message}"):
+        requests_of(["fine", Request(**{"text": "text", **fields})])

@@ -1,0 +1,50 @@
+"""Requests as a program gives them to the engine, checked: a wrong type would fail deep in the tokenizer. No torch."""
+
+from collections.abc import Iterable
+from types import UnionType
+
+from labelstream.workers.classifier import Request
+
+_PLAIN = Request("")[1:]  # what a request asks for that has nothing but a text
+
+
+def requests_of(given: Iterable[Request | str]) -> list[Request]:
+    """`given` with a `Request` in place of each plain text. Raises TypeError, which says what to give instead."""
+    if isinstance(given, str | bytes | Request) or not isinstance(given, Iterable):
+        raise TypeError(f"requests is {_a(given)}; give a list of texts or Requests, as [text] for one of them")
+    return [_request(f"requests[{i}]", one) for i, one in enumerate(given)]
+
+
+def _request(name: str, one: object) -> Request:
+    request = Request(one) if isinstance(one, str) else one
+    if not isinstance(request, Request):
+        raise TypeError(f"{name} is {_a(request)}; give a str or a Request")
+    _check(f"{name}.text", request.text, str, "a str")
+    if request[1:] != _PLAIN:
+        _check_options(name, request)
+    return request
+
+
+def _check_options(name: str, request: Request) -> None:
+    _check(f"{name}.text_pair", request.text_pair, str | None, "a str or None")
+    if isinstance(request.top_k, bool):
+        raise TypeError(f"{name}.top_k is a bool; give an int or None")
+    _check(f"{name}.top_k", request.top_k, int | None, "an int or None")
+    _check(f"{name}.candidate_labels", request.candidate_labels, tuple | None, "a tuple of str or None")
+    for i, label in enumerate(request.candidate_labels or ()):
+        _check(f"{name}.candidate_labels[{i}]", label, str, "a str")
+    _check(f"{name}.hypothesis_template", request.hypothesis_template, str | None, "a str or None")
+    _check(f"{name}.multi_label", request.multi_label, bool | None, "a bool or None")
+
+
+def _check(name: str, value: object, kind: type | UnionType, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {_a(value)}; give {wanted}")
+
+
+def _a(value: object) -> str:
+    """Its type and never itself: a text belongs in no log."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
