@@ -166,8 +166,8 @@ def _proxies() -> Finding:
 
 
 def _rays() -> Finding:
-    found = [run.address for run in noted_runs()]
-    text = f"yours on this machine: {', '.join(found)}" if found else "none of yours on this machine"
+    found = [f"{', '.join(run.note.pipelines)} at {run.address}" for run in noted_runs()]
+    text = f"yours on this machine: {'; '.join(found)}" if found else "none of yours on this machine"
     if "RAY_ADDRESS" in os.environ:
         text += "; RAY_ADDRESS is set, which counts for --address auto alone"
     return Finding("runs", text, logging.INFO)

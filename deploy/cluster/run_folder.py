@@ -4,6 +4,7 @@ Whoever has the token may run code in that Ray. So a folder that somebody else m
 """
 
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -19,6 +20,7 @@ from labelstream.deploy.cluster.run_note import RunNote
 from labelstream.workers.errors import StartError
 
 PREFIX, NOTE, TOKEN = "labelstream-", "run.json", "token"
+RANDOM = 8  # characters behind the prefix, by tempfile
 RAYS_NOTE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
 # A socket's path has at most 107 bytes. Ray puts 68 of its own behind the folder, and the folder's name takes 21.
 MAX_PLACE_BYTES = 18
@@ -135,13 +137,28 @@ def write_note(folder: Path, note: RunNote) -> None:
 def noted_runs() -> list[Run]:
     """The runs of this user on this machine that answer, the oldest first: who is killed leaves a folder behind."""
     found = []
-    for folder in sorted(folder for place in places() for folder in place.glob(f"{PREFIX}*")):
+    for folder in _folders():
         with suppress(OSError, ValueError):  # another user's, ended just now, or being written
             note, token = _read(folder, NOTE, TOKEN)
             run = Run(folder, RunNote.from_json(note), token)
             if _answers(run.address):
                 found.append(run)
     return sorted(found, key=lambda run: run.note.started_at)
+
+
+def other_owners() -> list[str]:
+    """Names of other users with a run's folder on this machine, which may be one that a killed run has left."""
+    found = set()
+    for folder in _folders():
+        with suppress(OSError, KeyError):  # removed just now; a user without a name
+            owner = folder.lstat().st_uid
+            if owner != os.geteuid():
+                found.add(pwd.getpwuid(owner).pw_name)
+    return sorted(found)
+
+
+def _folders() -> list[Path]:
+    return sorted(folder for place in places() for folder in place.glob(f"{PREFIX}{'?' * RANDOM}"))
 
 
 def rays_choice() -> str:

@@ -154,7 +154,7 @@ def ask(port: int, method: str) -> str:
 def test_another_user_finds_no_run(run: RunningCommand) -> None:
     ended = call([*NOBODY, *LABELSTREAM, "status"], HOME="/nonexistent")
     assert ended.returncode == 1
-    assert "no `labelstream run` of yours is on this machine" in ended.stderr
+    assert "nothing of yours runs on this machine" in ended.stderr
 
 
 @as_nobody

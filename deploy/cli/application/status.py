@@ -9,34 +9,42 @@ import typer
 
 from labelstream.deploy.cli.application import status_view as view
 from labelstream.deploy.cli.common.console import escape, out
-from labelstream.deploy.cli.common.process_group import Address, address_of
+from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
-from labelstream.workers.errors import StartError
+from labelstream.deploy.names import pipeline_deployment
+from labelstream.workers.errors import ConfigError, StartError
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
 
 def status(
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="PIPELINE", help="Only this one; by its name its run is found.")
+    ] = None,
+    config: RunConfig = None,
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
     wait: Annotated[
-        str,
-        typer.Option(metavar="DURATION", help="Look again for so long (90s, 10m, or seconds), until nothing is wrong."),
+        str, typer.Option(metavar="DURATION", help="Wait so long (90s, 10m, or seconds) for it to run, and well.")
     ] = "0",
 ) -> None:
-    """Show a running application. Exits with 1 when something is wrong with it."""
-    wait_s, where = duration_s("--wait", wait), address_of(address)
+    """Show a running application: your run on this machine, or that of a cluster.
+
+    Where several run, name one by --config, by a pipeline or by --address. Exits with 1 when something is wrong.
+    """
+    wait_s = duration_s("--wait", wait)
+    seen, until = view.StatusView(), time.monotonic() + wait_s
+    where = address_of(address, config, pipeline, wait_s)
     from labelstream.deploy.cluster import runtime
 
-    seen, until = view.StatusView(), time.monotonic() + wait_s
     with runtime.joined(where):
-        first = _first(runtime, until)
+        first = _only(_first(runtime, until), pipeline)
         seen.pipelines(first)
         seen.models(first)
         while True:
             time.sleep(BETWEEN_S)
-            found = runtime.status()
+            found = _only(runtime.status(), pipeline)
             pipelines, models = seen.pipelines(found), seen.models(found)
             wrong = any(view.problems(pipeline) for pipeline in pipelines)
             if not wrong or time.monotonic() > until:
@@ -58,6 +66,21 @@ def _first(runtime: Any, until: float) -> Status:
             if time.monotonic() > until:
                 raise
         time.sleep(BETWEEN_S)
+
+
+def _only(found: Status, pipeline: str | None) -> Status:
+    """What `found` tells of one pipeline, and of the models, which others may share. Raises ConfigError."""
+    if pipeline is None:
+        return found
+    known = found["pipelines"]
+    if pipeline not in known:
+        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} here", f"known: {', '.join(sorted(known))}")
+    shown: Status = {**found, "pipelines": {pipeline: known[pipeline]}}
+    if "scaling" in found:
+        others = {pipeline_deployment(name) for name in known} - {pipeline_deployment(pipeline)}
+        reasons = {name: text for name, text in found["scaling"]["reasons"].items() if name not in others}
+        shown["scaling"] = {**found["scaling"], "reasons": reasons}
+    return shown
 
 
 def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: Status) -> None:

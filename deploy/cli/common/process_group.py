@@ -13,22 +13,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import typer
 
-from labelstream.deploy.cluster.run_folder import make_run_folder, noted_runs, use_address, use_run, use_run_folder
-from labelstream.workers.errors import ConfigError, StartError
+from labelstream.deploy.cluster.run_folder import make_run_folder, use_run_folder
 
 _PR_SET_PDEATHSIG = 1
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="The Ray cluster that it runs on, HOST:PORT, or `auto`: RAY_ADDRESS, or the one that you have started on "
-        "this machine. Default: that of your `labelstream run` on this machine.",
-    ),
-]
 
 
 def run_in_new_session(looked: bool = False) -> Path:
@@ -90,24 +80,3 @@ def _end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def address_of(address: str | None) -> str:
-    """`address`, or where the one `labelstream run` of this user on this machine is. Its token comes with it.
-
-    To be called before ray is imported. Raises StartError where there is none, ConfigError where there are several.
-    """
-    if address is not None:
-        use_address(address)
-        return address
-    runs = noted_runs()
-    if not runs:
-        raise StartError(
-            "no `labelstream run` of yours is on this machine; name the Ray cluster by --address HOST:PORT, or "
-            "--address auto for the one that Ray finds"
-        )
-    if len(runs) > 1:
-        known = ", ".join(run.address for run in runs)
-        raise ConfigError("--address", "more than one `labelstream run` is on this machine", f"name one of {known}")
-    use_run(runs[0])
-    return runs[0].address

@@ -14,9 +14,10 @@ import pytest
 
 from labelstream.deploy.cluster import machine
 from labelstream.deploy.cluster.machine import MIB, machine_findings, require_machine
-from labelstream.deploy.cluster.run_folder import MIN_FREE_BYTES
+from labelstream.deploy.cluster.run_folder import MIN_FREE_BYTES, Run
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.broker.finding import Finding
+from tests.support.run_notes import run_note
 
 GIB = 1 << 30
 
@@ -139,9 +140,12 @@ def test_proxies_are_named_without_what_they_hold(monkeypatch: pytest.MonkeyPatc
 
 def test_runs_and_foreign_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     is_ok("runs", "none of yours on this machine")
-    monkeypatch.setattr(machine, "noted_runs", lambda: [SimpleNamespace(address="127.0.0.1:1", token="hush")])
+    monkeypatch.setattr(machine, "noted_runs", lambda: [Run(Path(), run_note("127.0.0.1:1"), "hush")])
     monkeypatch.setenv("RAY_ADDRESS", "somebody:6379")
-    is_ok("runs", "yours on this machine: 127.0.0.1:1; RAY_ADDRESS is set, which counts for --address auto alone")
+    is_ok(
+        "runs",
+        "yours on this machine: feedback at 127.0.0.1:1; RAY_ADDRESS is set, which counts for --address auto alone",
+    )
 
 
 def test_gpus_are_those_of_the_driver(tmp_path: Path) -> None:
