@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
-from labelstream.workers.settings import ENV_PREFIX, Settings
+from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
@@ -45,6 +45,32 @@ def load_settings(tree: dict[str, Any]) -> Settings:
         raise _explain(error) from None
     except TypeError:
         raise ConfigError("config", "has a key that is not text", "quote the keys") from None
+
+
+class _WithoutFile(BaseModel):
+    kafka: KafkaSettings
+
+
+def load_kafka_settings(section: dict[str, Any]) -> KafkaSettings:
+    """The section `kafka` where there is no file, under the environment's overrides.
+
+    Raises `ConfigError` for the first thing wrong, with the dotted key and the fix.
+    """
+    _refuse_unknown_variables()
+    environment = Settings.environment().get("kafka", {})
+    try:
+        kafka = {**section, **environment} if isinstance(environment, dict) else environment
+        return _WithoutFile.model_validate({"kafka": kafka}).kafka
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def forget_environment(*keys: str) -> None:
+    """Drop the variables of `keys` and of all below them from this process, and so from those that it starts."""
+    names = tuple(ENV_PREFIX + key.replace(".", "__").upper() for key in keys)
+    for variable in list(os.environ):
+        if variable.upper() in names or variable.upper().startswith(tuple(f"{name}__" for name in names)):
+            del os.environ[variable]
 
 
 def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | None:

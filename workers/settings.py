@@ -343,6 +343,11 @@ class Settings(BaseSettings):
                 "group counts a worker out: lower the one or raise the other"
             )
 
+    @classmethod
+    def environment(cls) -> dict[str, Any]:
+        """What the environment says, by section."""
+        return _Environment(cls)()
+
     def group_id(self, pipeline: str) -> str:
         """The consumer group of a pipeline: as set, or made from its name."""
         return self.pipelines[pipeline].group_id or f"labelstream-{pipeline}"

@@ -180,7 +180,9 @@ def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, b
         yield kafka, is_in_memory(connect(kafka).config)
         return
     from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+    from labelstream.workers.config_file import forget_environment
 
+    forget_environment("kafka")
     broker = InMemoryBroker()
     try:
         yield kafka_settings(broker.bootstrap, None), True

@@ -1,4 +1,4 @@
-"""How the commands reach Kafka: `--bootstrap HOST:PORT`, or the kafka section of a config file."""
+"""How the commands reach Kafka: a config file's kafka section, or the environment and `--bootstrap HOST:PORT`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -11,6 +11,7 @@ from labelstream.workers.errors import ConfigError, StartError
 
 PARTITIONS = 4  # of a demo's or a benchmark's topic
 DEFAULT_BOOTSTRAP = "localhost:9092"
+_DEFAULTS = {"request_timeout_ms": 15_000, "delivery_timeout_ms": 30_000}  # a person waits
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The config file (YAML).")]
 OptionalConfig = Annotated[
@@ -20,7 +21,11 @@ OptionalConfig = Annotated[
 Bootstrap = Annotated[
     str | None,
     typer.Option(
-        "--bootstrap", "-b", metavar="HOST:PORT", help=f"A broker without TLS and login. Default: {DEFAULT_BOOTSTRAP}."
+        "--bootstrap",
+        "-b",
+        metavar="HOST:PORT",
+        help="The brokers, where there is no --config; TLS and login are the environment's (LABELSTREAM_KAFKA__*). "
+        f"Default: the environment's, else {DEFAULT_BOOTSTRAP}.",
     ),
 ]
 
@@ -43,20 +48,23 @@ def load_config(path: Path) -> Any:
 
 
 def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
-    """The `KafkaSettings` from either option. Raises ConfigError."""
-    from pydantic import ValidationError
+    """The `KafkaSettings`: from `config` under the environment, or the environment's under `bootstrap`.
 
-    from labelstream.workers.settings import KafkaSettings
+    Raises ConfigError.
+    """
+    from labelstream.workers.config_file import forget_environment, load_kafka_settings
 
     if bootstrap and config:
         raise ConfigError("--bootstrap", "comes beside --config, which names the brokers too", "give one of the two")
     if config:
         return load_config(config).kafka
+    if bootstrap:  # which wins, in processes that we start as well
+        forget_environment("kafka.bootstrap_servers")
     try:
-        return KafkaSettings(
-            bootstrap_servers=bootstrap or DEFAULT_BOOTSTRAP, request_timeout_ms=15_000, delivery_timeout_ms=30_000
-        )
-    except ValidationError:
+        return load_kafka_settings({**_DEFAULTS, "bootstrap_servers": bootstrap or DEFAULT_BOOTSTRAP})
+    except ConfigError as error:
+        if bootstrap is None or error.key != "kafka.bootstrap_servers":
+            raise
         fix = f"for example {DEFAULT_BOOTSTRAP}"
         raise ConfigError("--bootstrap", f"{bootstrap!r} is not HOST:PORT", fix) from None
 

@@ -1,5 +1,6 @@
 """A config file and the environment: what they make, what is refused, and where secrets may stand."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.config_file import load_settings, read_config_file, secret_of, without_secrets
+from labelstream.workers.config_file import (
+    forget_environment,
+    load_kafka_settings,
+    load_settings,
+    read_config_file,
+    secret_of,
+    without_secrets,
+)
 from labelstream.workers.errors import ConfigError
 from tests.support.config_tree import tree
 
@@ -84,3 +92,22 @@ def test_any_tree_is_settings_or_one_config_error(value: Any) -> None:
     for key in ("kafka", "models", "pipelines"):
         with pytest.raises(ConfigError):
             load_settings(tree() | {key: value} if not isinstance(value, dict) or value else {key: value})
+
+
+def test_section_kafka_without_a_file_is_under_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    section = {"bootstrap_servers": "file:1", "request_timeout_ms": 5_000}
+    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "environment:1")
+    kafka = load_kafka_settings(section)
+    assert (kafka.bootstrap_servers, kafka.request_timeout_ms) == ("environment:1", 5_000)
+    forget_environment("kafka.bootstrap_servers")
+    assert load_kafka_settings(section).bootstrap_servers == "file:1"
+
+
+def test_variables_below_a_key_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("KAFKA__SECURITY__PASSWORD", "KAFKA", "KAFKAESQUE__A", "LOGS__LEVEL"):
+        monkeypatch.setenv(f"LABELSTREAM_{variable}", "x")
+    forget_environment("kafka", "models")
+    assert {name for name in os.environ if name.startswith("LABELSTREAM_") and "TEST" not in name} == {
+        "LABELSTREAM_KAFKAESQUE__A",
+        "LABELSTREAM_LOGS__LEVEL",
+    }

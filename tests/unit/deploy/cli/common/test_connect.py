@@ -32,6 +32,36 @@ def test_bootstrap_is_a_broker_without_tls_and_login() -> None:
         kafka_settings("here", None)
 
 
+def test_environment_names_brokers_and_login_under_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "b:2")
+    monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PROTOCOL", "SSL")
+    monkeypatch.setenv("LABELSTREAM_KAFKA__REQUEST_TIMEOUT_MS", "9000")
+    settings = kafka_settings(None, None)
+    assert (settings.bootstrap_servers, settings.security.protocol) == ("b:2", "SSL")
+    assert (settings.request_timeout_ms, settings.delivery_timeout_ms) == (9_000, 30_000)
+    settings = kafka_settings("a:1", None)
+    assert (settings.bootstrap_servers, settings.security.protocol) == ("a:1", "SSL")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "here", "kafka.bootstrap_servers: "),
+        ("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hush", "kafka.security: SASL settings have no effect"),
+        ("LABELSTREAM_KAFKA", "[", "kafka: "),
+        ("LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS", "b:2", "LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS: is no setting"),
+    ],
+)
+def test_environment_that_is_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, key: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as raised:
+        kafka_settings(None, None)
+    assert str(raised.value).startswith(key)
+    assert "hush" not in str(raised.value)
+
+
 def test_config_names_the_brokers_alone(write_config: Callable[..., str]) -> None:
     config = Path(write_config(bootstrap="b:2"))
     assert kafka_settings(None, config).bootstrap_servers == "b:2"

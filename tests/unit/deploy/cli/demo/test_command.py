@@ -1,5 +1,6 @@
 """`labelstream demo`: its settings, what it waits for, and with what it ends."""
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,8 @@ from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.demo import command
 from labelstream.deploy.cli.demo.command import PIPELINE
 from labelstream.deploy.cli.demo.stream import topics_of
-from labelstream.workers.errors import ConfigError, ModelError, StartError
+from labelstream.deploy.cli.main import main
+from labelstream.workers.errors import ModelError, StartError
 from tests.support.reports import pipeline_report
 
 
@@ -112,10 +114,18 @@ def test_settings_are_of_the_runs_own_topics() -> None:
     assert settings.group_id(PIPELINE) == "group"
 
 
-def test_environment_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
-    with pytest.raises(ConfigError, match="leads the demo away from its own broker; unset it"):
-        command._settings("127.0.0.1:1", str(DEMO_MODEL), topics_of("abc"), "group")
+@pytest.mark.parametrize(("arguments", "password"), [((), None), (("--bootstrap", "h:1"), "hush")])
+def test_settings_of_other_runs_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], password: str | None
+) -> None:
+    monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hush")
+    monkeypatch.setenv("LABELSTREAM_PIPELINES__FEEDBACK__INPUT", "production")
+    monkeypatch.setattr(command, "run_in_new_session", lambda: None)
+    monkeypatch.setattr(command, "_demo", lambda *_: 0)
+    with pytest.raises(SystemExit):
+        main(["demo", *arguments])
+    assert os.environ.get("LABELSTREAM_KAFKA__SECURITY__PASSWORD") == password
+    assert "LABELSTREAM_PIPELINES__FEEDBACK__INPUT" not in os.environ
 
 
 def test_model_is_looked_for_before_anything_starts(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
