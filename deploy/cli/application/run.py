@@ -148,7 +148,7 @@ def _watch(runtime: Any) -> None:
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
         while True:
             status = _ask(runtime)
-            live.update(_table(seen.pipelines(status), seen.models(status)), refresh=True)
+            live.update(_live_view(seen.pipelines(status), seen.models(status)), refresh=True)
             time.sleep(TABLE_EVERY_S)
 
 
@@ -165,10 +165,9 @@ def _ask(runtime: Any) -> Status:
             time.sleep(1.0)
 
 
-def _table(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
+def _live_view(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
+    from rich.console import Group
     from rich.text import Text
 
-    devices = "; ".join(view.model_line(model) for model in models)
-    table = view.table(pipelines, with_problems=True)
-    table.caption, table.caption_justify = Text(devices, style="dim"), "left"
-    return table
+    devices = [Text(escape(view.model_line(model)), style="dim", overflow="fold") for model in models]
+    return Group(view.Overview(pipelines), *devices, *view.problem_lines(pipelines))

@@ -85,17 +85,17 @@ def _only(found: Status, pipeline: str | None) -> Status:
 
 def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], found: Status) -> None:
     console = out()
-    console.print(view.table(pipelines))
-    for model in models:
-        console.print(view.model_line(model), soft_wrap=True)
+    console.print(view.Overview(pipelines))
+    lines = [view.model_line(model) for model in models]
     kinds: dict[str, Mapping[str, Mapping[str, Place]]] = {"pipeline": found["pipelines"], "model": found["models"]}
     for kind, reports in kinds.items():
         for name, places in reports.items():
-            for replica, place in places.items():
-                text = f"{kind} {name}: {replica} on {place['node']}, process {place['pid']}"
-                console.print(text, soft_wrap=True)
-    for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items():
-        console.print(f"{name}: {escape(reason)}", soft_wrap=True)
-    for pipeline in pipelines:
-        for problem in view.problems(pipeline):
-            console.print(f"{pipeline.name}: {escape(problem)}", style="red", soft_wrap=True)
+            lines += [f"{kind} {name}: {key} on {at['node']}, process {at['pid']}" for key, at in places.items()]
+    lines += [
+        f"{name}: {reason}" for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items()
+    ]
+    whole = not console.is_terminal  # a line stays one for whoever searches in it
+    for line in lines:
+        console.print(escape(line), soft_wrap=whole)
+    for problem in view.problem_lines(pipelines):
+        console.print(problem, soft_wrap=whole)

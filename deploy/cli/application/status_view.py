@@ -1,8 +1,8 @@
-"""The control plane's numbers -> what a person reads: one row per pipeline and per model. Pure; no Ray here."""
+"""The control plane's numbers -> what a person reads: a row or a block per pipeline, a line per model. Pure; no Ray."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from labelstream.deploy.cli.common.console import escape, number, plural, reasons
@@ -10,7 +10,9 @@ from labelstream.deploy.control.reports import BacklogStatus, PlacedModelReport,
 from labelstream.deploy.names import model_deployment
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 PIPELINE_COLUMNS = (
     "pipeline",
@@ -26,6 +28,10 @@ PIPELINE_COLUMNS = (
     "p50 ms",
     "p99 ms",
 )
+# Of a block: four to a line in a terminal of 80 columns.
+NUMBERS = ("in/s", "out/s", "results", "in flight", "lag", "oldest s", "p50 ms", "p99 ms")
+NUMBER_WIDTH, INDENT = 18, 2
+ANY_WIDTH = 10_000
 NOT_READING = ("starting", "restarting", "failed")
 NOT_READY = (*NOT_READING, "draining")
 Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
@@ -163,17 +169,59 @@ def cells(view: PipelineView) -> tuple[str, ...]:
     )
 
 
-def table(pipelines: Iterable[PipelineView], with_problems: bool = False) -> "Table":
-    """A row for each pipeline, and below it one for each of its problems, if they are asked for."""
+class Overview:
+    """Renders a table of the pipelines where the terminal has room for one, else a block of lines for each.
+
+    Neither leaves anything out: what is too long goes on in the next line.
+    """
+
+    def __init__(self, pipelines: Iterable[PipelineView]) -> None:
+        self._rows = [cells(pipeline) for pipeline in pipelines]
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        table = _table(self._rows)
+        if console.measure(table, options=options.update(max_width=ANY_WIDTH)).maximum <= options.max_width:
+            yield table
+            return
+        for row in self._rows:
+            yield from _block(dict(zip(PIPELINE_COLUMNS, row, strict=True)))
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     made = Table(*PIPELINE_COLUMNS)
-    for pipeline in pipelines:
-        made.add_row(*(Text(escape(cell)) for cell in cells(pipeline)))
-        for problem in problems(pipeline) if with_problems else ():
-            made.add_row("", "", Text(escape(problem), style="red"))
+    for row in rows:
+        made.add_row(*(Text(escape(cell)) for cell in row))
     return made
+
+
+def _block(row: Mapping[str, str]) -> "Iterator[RenderableType]":
+    from rich.columns import Columns
+    from rich.padding import Padding
+    from rich.text import Text
+
+    state = f": {row['state']}" if row["state"] else ""
+    head = (escape(row["pipeline"]), "bold"), f"{state}, {plural(row['workers'], 'worker')}"
+    yield Text.assemble(*head, overflow="fold")
+    numbers = [Text.assemble((name, "dim"), f" {row[name]}", overflow="fold") for name in NUMBERS]
+    for text in numbers:
+        text.pad_right(NUMBER_WIDTH - text.cell_len)
+    dead_letters = Text.assemble(("dead letters", "dim"), f" {escape(row['dead letters'])}", overflow="fold")
+    for part in (Columns(numbers), dead_letters):
+        yield Padding(part, (0, 0, 0, INDENT))
+
+
+def problem_lines(pipelines: Iterable[PipelineView]) -> "list[Text]":
+    """A line for each of their problems."""
+    from rich.text import Text
+
+    return [
+        Text(f"{escape(pipeline.name)}: {escape(problem)}", style="red", overflow="fold")
+        for pipeline in pipelines
+        for problem in problems(pipeline)
+    ]
 
 
 def line(view: PipelineView) -> str:

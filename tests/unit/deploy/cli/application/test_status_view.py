@@ -1,12 +1,23 @@
 """The tables and lines of `labelstream status`."""
 
+from collections import Counter
 from io import StringIO
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from labelstream.deploy.cli.application import status_view
 from tests.support.reports import model_report, pipeline_report
+
+
+def shown(renderable: Any, width: int) -> list[str]:
+    """Its lines in a terminal of this width, without the blanks at their ends."""
+    console = Console(file=StringIO(), width=width)
+    console.print(renderable)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.rstrip() for line in text.splitlines()]
 
 
 class TestStatus:
@@ -61,17 +72,54 @@ class TestStatus:
         assert status_view.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
         assert len(status_view.cells(seen)) == len(status_view.PIPELINE_COLUMNS)
 
-    def test_table_has_row_per_pipeline_and_optional_problems(self) -> None:
+    def test_table_has_row_per_pipeline_where_there_is_room(self) -> None:
+        pipelines = status_view.StatusView().pipelines(self.board(7))
+        rows = [line.split("│")[1:-1] for line in shown(status_view.Overview(pipelines), 200) if line[0] == "│"]
+        assert [[cell.strip() for cell in row] for row in rows] == [list(status_view.cells(pipelines[0]))]
+
+    def test_block_per_pipeline_in_80_columns(self) -> None:
+        pipelines = status_view.StatusView().pipelines(self.board(7))
+        assert shown(status_view.Overview(pipelines), 80) == [
+            "p: running, 2 workers",
+            "  in/s 0             out/s 0            results 14         in flight 4",
+            "  lag 6              oldest s -         p50 ms 4           p99 ms 9",
+            "  dead letters 2 (empty_text 2)",
+        ]
+
+    def test_problem_is_a_line_without_markup(self) -> None:
         pipelines = status_view.StatusView().pipelines(self.board(7, alarms=["stuck [red]\x1b[31m"]))
+        [line] = status_view.problem_lines(pipelines)
+        assert line.plain == "p: alarm: stuck [red]\\x1b[31m"
 
-        def rows(with_problems: bool) -> list[list[str]]:
-            console = Console(file=StringIO(), width=200)
-            console.print(status_view.table(pipelines, with_problems))
-            text = console.file.getvalue()  # type: ignore[attr-defined]
-            return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line[0] == "│"]
-
-        assert rows(False) == [list(status_view.cells(pipelines[0]))]
-        assert rows(True) == [*rows(False), ["", "", "alarm: stuck [red]\\x1b[31m", *[""] * 9]]
+    @pytest.mark.parametrize("width", [10, 20, 40, 80, 132, 200, 500])
+    def test_nothing_is_cut_in_any_terminal(self, width: int) -> None:
+        pipelines = [
+            status_view.PipelineView(
+                name=name,
+                workers=128,
+                state="100 running, 27 restarting, 1 stopped with messages in flight",
+                in_rate=1_234_567,
+                out_rate=1_234_568,
+                results=123_456_789_012_345,
+                dead_letters=Counter({f"reason_number_{number}": 10**9 + number for number in range(9)}),
+                lag=987_654_321_098,
+                oldest_s=31_536_000,
+                in_flight=65_536,
+                p50_ms=1_234_569,
+                p99_ms=1_234_570,
+                troubles=("no-broker-" * 12,),
+                alarms=("paused: the model fails 512 of the next 512 messages (inference_failed 512)",),
+            )
+            for name in ("feedback-" * 5 + "north", "logs")
+        ]
+        parts = [status_view.Overview(pipelines), *status_view.problem_lines(pipelines)]
+        text = "\n".join(line for part in parts for line in shown(part, width))
+        assert "…" not in text
+        assert all(cell_len(line) <= width for line in text.splitlines())
+        whole = "".join(text.split())  # again, where a line has ended
+        for pipeline in pipelines:
+            for cell in (*status_view.cells(pipeline), *status_view.problems(pipeline)):
+                assert "".join(cell.split()) in whole
 
     def test_models(self) -> None:
         now = [0.0]
