@@ -1,13 +1,14 @@
 """A config file and the environment become settings; what is wrong in them names the key and the fix."""
 
 import os
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from labelstream.workers.config.problems import explain, unknown_variables
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
 from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
@@ -35,16 +36,19 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
 def load_settings(tree: dict[str, Any]) -> Settings:
     """Validate `tree` (the config file's content) under the environment's overrides.
 
-    Raises `ConfigError` for the first thing wrong, with the dotted key and the fix.
+    Raises `ConfigError` for all that is wrong, each with the dotted key and the fix.
     """
-    _refuse_inline_secrets(tree)
-    _refuse_unknown_variables()
+    errors = [*_inline_secrets(tree), *unknown_variables()]
+    settings = None
     try:
-        return Settings(**tree)
+        settings = Settings(**tree)
     except ValidationError as error:
-        raise _explain(error) from None
+        errors += explain(error)
     except TypeError:
-        raise ConfigError("config", "has a key that is not text", "quote the keys") from None
+        errors.append(ConfigError("config", "has a key that is not text", "quote the keys"))
+    if settings is None or errors:
+        raise _all_of(errors)
+    return settings
 
 
 class _WithoutFile(BaseModel):
@@ -54,15 +58,18 @@ class _WithoutFile(BaseModel):
 def load_kafka_settings(section: dict[str, Any]) -> KafkaSettings:
     """The section `kafka` where there is no file, under the environment's overrides.
 
-    Raises `ConfigError` for the first thing wrong, with the dotted key and the fix.
+    Raises `ConfigError` as `load_settings` does.
     """
-    _refuse_unknown_variables()
+    errors = list(unknown_variables())
     environment = Settings.environment().get("kafka", {})
     try:
         kafka = {**section, **environment} if isinstance(environment, dict) else environment
-        return _WithoutFile.model_validate({"kafka": kafka}).kafka
+        settings = _WithoutFile.model_validate({"kafka": kafka}).kafka
     except ValidationError as error:
-        raise _explain(error) from None
+        raise _all_of([*errors, *explain(error)]) from None
+    if errors:
+        raise _all_of(errors)
+    return settings
 
 
 def forget_environment(*keys: str) -> None:
@@ -94,51 +101,18 @@ def without_secrets(settings: Settings) -> dict[str, Any]:
     )
 
 
-def _refuse_inline_secrets(tree: dict[str, Any]) -> None:
+def _inline_secrets(tree: dict[str, Any]) -> Iterator[ConfigError]:
     kafka = tree.get("kafka")
     security = kafka.get("security") if isinstance(kafka, dict) else None
     for key in ("password", "key_password"):
         if isinstance(security, dict) and security.get(key) is not None:
-            raise ConfigError(
+            yield ConfigError(
                 f"kafka.security.{key}",
                 "secrets do not belong in the config file",
                 f"set {ENV_PREFIX}KAFKA__SECURITY__{key.upper()} or {key}_file",
             )
 
 
-def _refuse_unknown_variables() -> None:
-    # Kubernetes sets variables such as LABELSTREAM_SERVICE_HOST by itself: only our own form, with `__`, is ours.
-    for variable in os.environ:
-        section = variable.removeprefix(ENV_PREFIX).split("__")[0].lower()
-        if variable.startswith(ENV_PREFIX) and "__" in variable and section not in Settings.model_fields:
-            raise ConfigError(variable, "is no setting", f"known sections: {', '.join(Settings.model_fields)}")
-
-
-# Keys of a model that earlier versions had.
-_REMOVED = {
-    "attention": "was removed: a GPU runs sequences without padding wherever the model's family can",
-    "cuda_graphs": "was removed: a GPU replays recorded forwards wherever sequences have no padding",
-}
-
-
-_FIXES = {
-    "extra_forbidden": ("is no setting", "remove it, or see docs/reference/configuration.md for the spelling"),
-    "missing": ("is missing", "add it"),
-}
-
-
-def _explain(error: ValidationError) -> ConfigError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    location = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    parts = location.split(".")
-    if first["type"] == "extra_forbidden" and parts[0] == "models" and len(parts) == 3 and parts[2] in _REMOVED:
-        return ConfigError(location, _REMOVED[parts[2]], "remove the key" + more)
-    if first["type"] in _FIXES:
-        problem, fix = _FIXES[first["type"]]
-        return ConfigError(location, problem, fix + more)
-    text = re.sub(r"^Value error, ", "", str(first["msg"]))
-    if not location:  # a validator of the whole tree names the key itself
-        key, _, problem = text.partition(": ")
-        return ConfigError(key, problem, more.strip())
-    return ConfigError(location, text, more.strip())
+def _all_of(errors: list[ConfigError]) -> ConfigError:
+    first, *others = errors
+    return ConfigError(first.key, first.problem, first.fix, tuple(others))

@@ -23,14 +23,24 @@ class LabelstreamError(Exception):
 
 
 class ConfigError(LabelstreamError):
-    """`key` is the dotted path of the setting at fault, `fix` what to do about it."""
+    """`key` is the dotted path of the setting at fault, `fix` what to do about it. `others`: what else is wrong.
 
-    def __init__(self, key: str, problem: str, fix: str = "") -> None:
-        self.key, self.problem, self.fix = key, problem, fix
-        super().__init__(key, problem, fix)  # all arguments: exceptions cross process borders by pickle
+    The text is of the first alone, and says how many others there are; `lines` has all of them.
+    """
+
+    def __init__(self, key: str, problem: str, fix: str = "", others: "tuple[ConfigError, ...]" = ()) -> None:
+        self.key, self.problem, self.fix, self.others = key, problem, fix, others
+        super().__init__(key, problem, fix, others)  # all arguments: exceptions cross process borders by pickle
+
+    @property
+    def lines(self) -> list[str]:
+        """One for each error."""
+        own = f"{self.key}: {self.problem}" + (f"; {self.fix}" if self.fix else "")
+        return [own, *(line for other in self.others for line in other.lines)]
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.problem}" + (f"; {self.fix}" if self.fix else "")
+        first, *others = self.lines
+        return f"{first} (and {len(others)} more)" if others else first
 
 
 class ModelError(LabelstreamError):

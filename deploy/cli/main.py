@@ -22,7 +22,7 @@ from labelstream.deploy.cli.application.run import run
 from labelstream.deploy.cli.application.status import status
 from labelstream.deploy.cli.bench.commands import bench
 from labelstream.deploy.cli.bench.simulate import simulate
-from labelstream.deploy.cli.common.console import VERBOSITY, one_line, set_up_logging
+from labelstream.deploy.cli.common.console import VERBOSITY, escape, one_line, set_up_logging
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
 from labelstream.deploy.cli.models.cache import cache
@@ -91,13 +91,15 @@ def main(arguments: list[str] | None = None) -> None:
     forbid_core_dumps()
     try:
         app(args=arguments)
+    except ConfigError as error:
+        _fail([escape(" ".join(line.split())) for line in error.lines], 2)
     except LabelstreamError as error:
-        _fail(one_line(error), 2 if isinstance(error, ConfigError) else 1)
+        _fail([one_line(error)], 1)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail(["interrupted"], 130)
     except Exception as error:
         hint = "" if VERBOSITY.on else " (a bug; `labelstream -v ...` shows where)"
-        _fail(f"{type(error).__name__}: {one_line(error)}{hint}", 1)
+        _fail([f"{type(error).__name__}: {one_line(error)}{hint}"], 1)
 
 
 def _print_anything() -> None:
@@ -107,8 +109,9 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _fail(text: str, code: int) -> None:
+def _fail(lines: list[str], code: int) -> None:
     if VERBOSITY.on:
         traceback.print_exc()
-    print(f"labelstream: {text}", file=sys.stderr, flush=True)
+    for line in lines:
+        print(f"labelstream: {line}", file=sys.stderr, flush=True)
     sys.exit(code)

@@ -40,3 +40,11 @@ def test_refused_command_says_whose_it_is() -> None:
     assert errors.CommandRefused("not paused").ours
     assert not errors.CommandRefused("not here", ours=False).ours
     assert not issubclass(errors.CommandRefused, StreamError)
+
+
+def test_config_error_carries_others_across_processes() -> None:
+    error = ConfigError("a", "is wrong", "mend it", (ConfigError("b", "is missing"),))
+    again = pickle.loads(pickle.dumps(error))
+    assert again.lines == ["a: is wrong; mend it", "b: is missing"]
+    assert str(again) == "a: is wrong; mend it (and 1 more)"
+    assert (again.key, again.problem, again.fix) == ("a", "is wrong", "mend it")

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.deploy.cli.conftest import Run, fails
 
 WriteConfig = Callable[..., str]
+LOGIN = "protocol: SASL_SSL, sasl_mechanism: PLAIN, username: u"
 
 
 def test_a_missing_config_file(run: Run, tmp_path: Path) -> None:
@@ -27,7 +28,11 @@ def test_bad_yaml(run: Run, write_config: WriteConfig) -> None:
         ("dead_letter: dlq", "dead_letter: in", ("pipelines.feedback", "dead_letter is the input topic")),
         ("input: in", "input: in, bacth: 3", ("pipelines.feedback.bacth: is no setting",)),
         ("model: sentiment}", "model: other}", ("pipelines.feedback.model", "no model 'other'")),
-        ("kafka:", "kafka:\n  security: {password: hush}", ("kafka.security.password", "secrets do not belong")),
+        (
+            "kafka:",
+            f"kafka:\n  security: {{{LOGIN}, password: hush}}",
+            ("kafka.security.password", "secrets do not belong"),
+        ),
     ],
 )
 def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str, parts: tuple[str, ...]) -> None:

@@ -1,0 +1,94 @@
+"""What is wrong with a config is told all at once, in words that name key, problem and fix."""
+
+import re
+from typing import Any
+
+import pytest
+
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.errors import ConfigError
+from tests.support.config_tree import tree
+
+
+def lines(config: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config)
+    return caught.value.lines
+
+
+def test_all_errors_of_a_config_are_told() -> None:
+    config = tree(delivery="maybe", workers={"min": 3, "max": 2})
+    config["kafka"] |= {"compresion": "lz4", "security": {"password": "hunter2"}}
+    config["models"]["sentiment"] |= {"pooling": "cls", "stride": 3}
+    assert lines(config) == [
+        "kafka.security.password: secrets do not belong in the config file; "
+        "set LABELSTREAM_KAFKA__SECURITY__PASSWORD or password_file",
+        "kafka.security: SASL settings have no effect with protocol PLAINTEXT: set protocol to SASL_SSL",
+        "kafka.compresion: is no setting; did you mean compression?",
+        "models.sentiment: pooling has no effect with task text-classification: remove it, or set another task",
+        "models.sentiment: stride and aggregate have no effect with long_text truncate: set it to windows",
+        "pipelines.feedback.delivery: must be 'at_least_once' or 'exactly_once'",
+        "pipelines.feedback.workers: max (2) is below min (3)",
+    ]
+
+
+def test_wrong_value_hides_no_problem_between_sections() -> None:
+    config = tree(inptu="x", model="nope")
+    pipeline = config["pipelines"]["feedback"] | {"model": "sentiment"}
+    del pipeline["inptu"]
+    config["pipelines"] |= {
+        "second": pipeline | {"group_id": "g", "rebalance_drain_s": 200},
+        "third": pipeline | {"group_id": "g", "transaction_interval_ms": 20_000},
+    }
+    told = lines(config)
+    assert told[0] == "pipelines.feedback.inptu: is no setting; did you mean input?"
+    assert [line.partition(":")[0] for line in told[1:]] == [
+        "pipelines.feedback.model",
+        "pipelines.second.rebalance_drain_s",
+        "pipelines.third.transaction_interval_ms",
+        "pipelines",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"num_gpus": "many"}, "num_gpus: must be a valid number, .*, or must be 'auto'$"),
+        ({"device": "gpu"}, "device: must be 'auto', 'cpu' or 'cuda'$"),
+        ({"task": "x"}, "task: must be 'text-classification', 'zero-shot-classification', 'fill-mask' or 'feature-ex"),
+        ({"thresholds": {"a": "x"}}, r"thresholds\.a: must be a valid number"),
+        ({"qqq": 1}, "qqq: is no setting; remove it; `labelstream schema config` has all keys$"),
+    ],
+)
+def test_wrong_value_says_what_is_allowed(change: dict[str, Any], line: str) -> None:
+    config = tree()
+    config["models"]["sentiment"] |= change
+    (told,) = lines(config)
+    assert re.search(rf"^models\.sentiment\.{line}", told), told
+
+
+def test_missing_keys_and_bad_forms_say_what_they_are() -> None:
+    config = tree(dead_letter="a b")
+    del config["pipelines"]["feedback"]["output"]
+    config["kafka"]["bootstrap_servers"] = "localhost"
+    config["models"]["Bad Name"] = {"source": "x"}
+    told = lines(config)
+    assert told[0].endswith("(brokers to ask first, as HOST:PORT: a list, or comma-separated)")
+    assert told[1].endswith("(names are of lower-case letters, digits, - and _, 50 at most)")
+    assert told[2] == "pipelines.feedback.output: is missing; add it: topic that results are written to"
+    assert told[3].endswith("(topic for messages that cannot be classified, with the reason)")
+
+
+def test_wrong_variables_are_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS", "x:1")
+    monkeypatch.setenv("LABELSTREAM_QQQ__X", "1")
+    monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1")
+    monkeypatch.setenv("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many")
+    assert sorted(lines(tree())) == [
+        "LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS: is no setting; did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
+        "LABELSTREAM_QQQ__X: is no setting; known sections: kafka, models, pipelines, logs, tracing",
+        "kafka.bootstrap: is no setting (from LABELSTREAM_KAFKA__BOOTSTRAP); "
+        "did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
+        "models.sentiment.top_k: must be a valid integer, unable to parse string as an integer "
+        "(from LABELSTREAM_MODELS__SENTIMENT__TOP_K)",
+    ]

@@ -1,0 +1,48 @@
+"""The base of all sections: contradictions are told at once, and values stay out of errors."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import ValidationError
+
+from labelstream.workers.section import Section, refuse, with_more
+
+
+class Pair(Section):
+    a: int = 0
+    b: int = 0
+
+    def problems(self) -> Iterator[str]:
+        if self.a:
+            yield "a is {set}"
+        if self.b:
+            yield "b is set"
+
+
+def told(error: ValidationError) -> list[tuple[str, str]]:
+    return [(one["type"], one["msg"]) for one in error.errors()]
+
+
+def test_section_tells_all_of_its_problems_at_once() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Pair(a=1, b=2)
+    assert told(caught.value) == [("problem", "a is {set}"), ("problem", "b is set")]
+
+
+def test_section_takes_no_unknown_key_and_no_change() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Pair.model_validate({"c": 1})
+    with pytest.raises(ValidationError, match="frozen"):
+        Pair().a = 1  # type: ignore[misc]
+
+
+def test_refuse_accepts_no_problems() -> None:
+    refuse([])
+
+
+def test_errors_with_more_keep_places_and_lose_values() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Pair.model_validate({"a": "hunter2"})
+    more = with_more(caught.value, ["and so on"])
+    assert [(one["type"], one["loc"]) for one in more.errors()] == [("int_parsing", ("a",)), ("problem", ())]
+    assert "hunter2" not in str(more)

@@ -1,0 +1,61 @@
+"""All keys that a config may have, and which of them somebody may have meant."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from labelstream.workers.settings import Settings
+
+NAME = "NAME"  # in place of what users name: a model, a pipeline
+Path = tuple[str, ...]
+
+
+@cache
+def known_keys() -> dict[Path, FieldInfo]:
+    """Every key with its field, sections before what is in them: `("models", "NAME", "source")`."""
+    return dict(_walk(Settings, ()))
+
+
+def known_key(place: Sequence[int | str]) -> Path:
+    """The known key that `place` is in: `("models", "NAME", "num_gpus")` of `("models", "m", "num_gpus", "float")`."""
+    keys, found = known_keys(), ()
+    for part in place:
+        longer = next((key for name in (str(part), NAME) if (key := (*found, name)) in keys or _is_named(key)), None)
+        if longer is None:
+            break
+        found = longer
+    return found
+
+
+def nearest(place: Sequence[int | str]) -> str | None:
+    """What an unknown key was meant to be: one of its name elsewhere, by its whole path, or one like it beside it."""
+    *parent, wrong = map(str, place)
+    keys = known_keys()
+    section = known_key(parent)
+    siblings = [key[-1] for key in keys if key[:-1] == section]
+    elsewhere = (".".join(key) for key in keys if key[-1] == wrong)
+    return next(elsewhere, None) or next(iter(get_close_matches(wrong.lower(), siblings, 1)), None)
+
+
+def _is_named(key: Path) -> bool:
+    return key[-1] == NAME and any(known[: len(key)] == key for known in known_keys())
+
+
+def _walk(kind: type[BaseModel], above: Path) -> Iterator[tuple[Path, FieldInfo]]:
+    for name, field in kind.model_fields.items():
+        yield (*above, name), field
+        inner, names = _section(field.annotation)
+        if inner is not None:
+            yield from _walk(inner, (*above, name, *names))
+
+
+def _section(annotation: Any) -> tuple[type[BaseModel] | None, Path]:
+    """The section that a field is, and NAME where there may be several."""
+    if get_origin(annotation) is dict:
+        inner, _ = _section(get_args(annotation)[1])
+        return inner, (NAME,)
+    return (annotation, ()) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else (None, ())
