@@ -1,71 +1,116 @@
 """`labelstream produce`: lines into a topic."""
 
-import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, connect, kafka_settings, require_topic
+from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, connect, require_topic
 from labelstream.deploy.cli.common.console import err, plural, say, stops_on_signals
-from labelstream.deploy.cli.topics.line_format import LineFormat, LineReader
+from labelstream.deploy.cli.common.text_file import TextFile, open_text_file, read_rows
+from labelstream.deploy.cli.topics.destination import find_destination, look_first
+from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
 from labelstream.workers.errors import ConfigError, StartError
-from labelstream.workers.file_errors import file_problem
 
 LARGEST_RECORD_BYTES = 32 * 1024 * 1024  # ours to send; the topic's own limit is usually 1 MB
 
 
 def produce(
-    topic: Annotated[str, typer.Argument(help="The topic to write to.")],
-    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Lines to send; - is stdin.")] = "-",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE|TOPIC",
+            help="With --config the name of a pipeline, whose input topic it means. Any other name is a topic.",
+        ),
+    ],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|-", help="Lines to send, or rows of a .csv or .tsv; also as .gz or .zst. - is stdin."
+        ),
+    ] = "-",
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
     format: Annotated[
-        LineFormat,
+        str | None,
         typer.Option(
-            help='auto: JSON objects are sent as they are, other lines become {"text": line}. '
-            "json: every line must be a JSON object. text: every line is wrapped."
+            metavar="json|text",
+            help="What the messages are, as in the config. Default: what the pipeline reads; of a topic, JSON objects "
+            'go as they are and other lines as {"text": line}.',
         ),
-    ] = LineFormat.AUTO,
+    ] = None,
+    wrap: Annotated[
+        bool,
+        typer.Option("--wrap", help="Lines are texts: send each as JSON, with the text where the pipeline reads it."),
+    ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Send every line exactly as it is, whatever it holds.")] = False,
+    text_field: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The column of the text, or its field where text alone is sent.")
+    ] = None,
     key_field: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The key is this field of the JSON object.")
+        str | None, typer.Option(metavar="NAME", help="The key is this column or JSON field, such as user.id.")
     ] = None,
     key_separator: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Lines are KEY, this separator, VALUE.")
     ] = None,
 ) -> None:
-    """Send the lines of a file or of stdin to a topic, one message per line.
+    """Send the lines of a file or of stdin to a pipeline or a topic, one message per line.
 
-    A line that is a JSON object goes as it is; any other line is wrapped as `{"text": line}`. Blank lines are left
-    out. Ends when the broker has acknowledged every message.
+    Blank lines are left out. The first messages are looked at, and nothing is sent where the pipeline cannot read them.
+    Ends when the broker has acknowledged every message.
     """
-    if raw and format is not LineFormat.AUTO:
-        raise ConfigError("--raw", "sends lines as they are, so --format has no effect", "give one of the two")
+    _check_options(format, wrap, raw, text_field, key_field, key_separator)
+    to = find_destination(name, bootstrap, config)
+    if to.settings is not None:
+        if format not in (None, to.settings.format):
+            raise ConfigError("--format", f"pipeline {to.pipeline} reads {to.settings.format}", "leave it out")
+        format = to.settings.format
+    if wrap and format == "text":
+        raise ConfigError("--wrap", "makes JSON, and the messages are plain text", "leave it out")
+    path = to.settings.text_field if to.settings is not None else None
+    reader = LineReader(format, wrap, raw, text_field, path or "text", key_field, key_separator)  # type: ignore[arg-type]
+    with open_text_file(file) as opened:
+        messages = _messages(opened, reader)
+        if not raw:
+            messages = look_first(opened, messages, to)
+        broker = connect(to.kafka)
+        require_topic(broker, to.topic, "WRITE")
+        _send_all(broker, to.topic, opened, messages)
+
+
+def _check_options(
+    format: str | None, wrap: bool, raw: bool, text_field: str | None, key_field: str | None, key_separator: str | None
+) -> None:
+    """Raises ConfigError."""
+    if format == "auto":
+        raise ConfigError("--format", "auto was removed, and is what topics get without it", "leave --format out")
+    if format not in (None, "json", "text"):
+        raise ConfigError("--format", f"{format!r} is no format", "json or text")
+    if raw and (format or wrap or text_field):
+        useless = "--format, --wrap and --text-field have no effect"
+        raise ConfigError("--raw", f"sends lines as they are, so {useless}", "leave out the one or the others")
+    if wrap and (text_field or key_field):
+        problem = "takes whole lines for texts, which have no fields"
+        raise ConfigError("--wrap", problem, "leave out --text-field and --key-field")
     if key_field and key_separator:
         raise ConfigError("--key-field", "comes beside --key-separator", "give one of the two")
     if key_separator == "":
         raise ConfigError("--key-separator", "is empty", "for example --key-separator $'\\t'")
-    kafka = kafka_settings(bootstrap, config)
-    with _opened(file) as source:
-        broker = connect(kafka)
-        require_topic(broker, topic, "WRITE")
-        _send_all(broker, topic, source, LineReader(format, raw, key_field, key_separator))
 
 
-def _opened(file: str) -> Any:
-    if file == "-":
-        return nullcontext(sys.stdin.buffer)
-    try:
-        return Path(file).open("rb")
-    except OSError as error:
-        raise ConfigError(
-            file, f"cannot be read ({file_problem(error, file)})", "give a file, or - for stdin"
-        ) from None
+def _messages(file: TextFile, reader: LineReader) -> Iterator[KeyedValue]:
+    """Raises ConfigError for options that the kind of file has no use for."""
+    if file.separator is None or reader.raw:
+        if reader.text_field and reader.format != "text":
+            fix = "set text_field in the config of the pipeline, or leave it out"
+            raise ConfigError("--text-field", "has no effect on lines that are sent as JSON", fix)
+        return reader.read(file.lines())
+    if reader.wrap or reader.key_separator:
+        option = "--wrap" if reader.wrap else "--key-separator"
+        fix = "name columns with --text-field and --key-field"
+        raise ConfigError(option, f"is for lines, and {file.name} has columns", fix)
+    return reader.read_rows(read_rows(file.lines(), file.separator))
 
 
 class _Acknowledged:
@@ -82,7 +127,7 @@ class _Acknowledged:
         self.error = self.error or error
 
 
-def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> None:
+def _send_all(broker: Any, topic: str, file: TextFile, messages: Iterable[KeyedValue]) -> None:
     from kafka.errors import KafkaError
 
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
@@ -95,7 +140,7 @@ def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> 
         )
     try:
         with stops_on_signals():
-            for key, value in reader.read(_with_progress(source)):
+            for key, value in _with_progress(file, messages):
                 if acknowledged.error is not None:
                     break
                 future = producer.send(topic, value, key)
@@ -115,21 +160,18 @@ def _send_all(broker: Any, topic: str, source: BinaryIO, reader: LineReader) -> 
         raise StartError(f"topic {topic}: {sent - acknowledged.count} of {sent} messages were not acknowledged")
 
 
-def _with_progress(source: BinaryIO) -> Iterator[bytes]:
-    """The lines, with a progress bar on a terminal: by bytes of a file, by a count of what comes through a pipe."""
+def _with_progress(file: TextFile, messages: Iterable[KeyedValue]) -> Iterator[KeyedValue]:
+    """With a progress bar on a terminal: by bytes of a file, by a count of what comes through a pipe."""
     console = err()
-    if not console.is_terminal or source.isatty():
-        yield from source
+    if not console.is_terminal or file.is_terminal:
+        yield from messages
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    size = os.fstat(source.fileno()).st_size or None
-    columns = (BarColumn(), TextColumn("{task.fields[lines]} lines"), TimeElapsedColumn())
+    columns = (BarColumn(), TextColumn("{task.fields[count]} messages"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=size, lines=0)
-        done = lines = 0
-        for lines, line in enumerate(source, 1):
-            done += len(line)
-            if lines % 512 == 0:
-                progress.update(task, completed=done, lines=lines)
-            yield line
+        task = progress.add_task("", total=file.size_bytes, count=0)
+        for count, message in enumerate(messages, 1):
+            if count % 512 == 0:
+                progress.update(task, completed=file.position_bytes, count=count)
+            yield message

@@ -1,20 +1,22 @@
 """What `labelstream produce` takes for JSON is what the stream takes for it."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.deploy.cli.topics.line_format import KeyedValue, LineError, LineFormat, LineReader
+from labelstream.deploy.cli.common.text_file import LineError, Row
+from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
 from tests.support.decoding import UNREAD
 
 MARK = b"\xef\xbb\xbf"
 
 
 @pytest.mark.parametrize("unread", [*UNREAD, b"[" * 200_000 + b"]" * 200_000], ids=lambda value: value[:20])
-@pytest.mark.parametrize("format", [LineFormat.AUTO, LineFormat.JSON])
-def test_what_the_stream_does_not_read_makes_no_line_a_text(unread: bytes, format: LineFormat) -> None:
+@pytest.mark.parametrize("format", [None, "json"])
+def test_what_the_stream_does_not_read_makes_no_line_a_text(unread: bytes, format: Any) -> None:
     line = b'{"text":"c","user":"u","n":%s,"n":%s}' % (unread, unread)
     assert list(LineReader(format, key_field="user").read([line + b"\r\n"])) == [KeyedValue(b"u", line)]
 
@@ -46,7 +48,7 @@ def test_a_key_whatever_its_characters(value: bytes, key: bytes) -> None:
 def test_other_lines_are_texts(line: bytes) -> None:
     assert json.loads(next(LineReader().read([line])).value) == {"text": line.decode()}
     with pytest.raises(LineError, match="is no JSON object"):
-        list(LineReader(LineFormat.JSON).read([line]))
+        list(LineReader("json").read([line]))
 
 
 class TestLines:
@@ -64,8 +66,8 @@ class TestLines:
         assert next(LineReader(key_separator="\t").read([mark + b"k\ta"])).key == b"k"
         assert list(LineReader(raw=True).read([mark + b"a"])) == [KeyedValue(None, mark + b"a")]
 
-    def test_text_wraps_objects_too(self) -> None:
-        [(_, value)] = LineReader(LineFormat.TEXT).read([b'{"a": 1}\n'])
+    def test_wrap_wraps_objects_too(self) -> None:
+        [(_, value)] = LineReader(wrap=True).read([b'{"a": 1}\n'])
         assert json.loads(value) == {"text": '{"a": 1}'}
 
     @given(st.lists(st.binary().filter(lambda value: b"\n" not in value)))
@@ -83,8 +85,8 @@ class TestLines:
     @pytest.mark.parametrize(
         ("reader", "line"),
         [
-            (LineReader(LineFormat.JSON), b"secret text"),
-            (LineReader(LineFormat.JSON), b'"secret text"'),
+            (LineReader("json"), b"secret text"),
+            (LineReader("json"), b'"secret text"'),
             (LineReader(), b"secret text\xff"),
             (LineReader(key_field="user"), b'{"text": "secret text"}'),
             (LineReader(key_field="user"), b"secret text"),
@@ -95,3 +97,62 @@ class TestLines:
         with pytest.raises(LineError, match=r"^line 2: ") as raised:
             list(reader.read([b"\n", line]))
         assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "key"),
+    [
+        (b'{"user":{"id":"u1"}}', "user.id", b"u1"),
+        (b'{"user":{"id":5,"name":"n"},"id":6}', "user.id", b"5"),
+        (b'{"user.id":"flat","user":{"id":"deep"}}', "user.id", b"flat"),
+        (b'{"a.b":{"c":"d"},"a":{"b":1}}', "a.b.c", b"d"),
+        (b'{"a":{"x":1},"a":{"b":2}}', "a.b", b"2"),
+    ],
+)
+def test_dotted_field_is_found_as_a_pipeline_finds_it(line: bytes, path: str, key: bytes) -> None:
+    assert next(LineReader(key_field=path).read([line])) == KeyedValue(key, line)
+
+
+@pytest.mark.parametrize("line", [b'{"user":{"id":{}}}', b'{"user":"id"}', b'{"user":{"id":null}}', b'{"user":{}}'])
+def test_dotted_field_that_is_no_key_is_named(line: bytes) -> None:
+    with pytest.raises(LineError, match=r"line 1: has no JSON field 'user\.id' that could be its key"):
+        next(LineReader(key_field="user.id").read([line]))
+
+
+def test_plain_text_is_the_line_or_a_field_of_it() -> None:
+    assert list(LineReader("text").read([b"so\r\n", b'{"text":"a"}\n'])) == [
+        KeyedValue(None, b"so"),
+        KeyedValue(None, b'{"text":"a"}'),
+    ]
+    reader = LineReader("text", text_field="event.text", key_field="id")
+    assert next(reader.read([b'{"event":{"text":"\\u00e4"},"id":1}'])) == KeyedValue(b"1", "ä".encode())
+
+
+def test_wrapped_text_stands_where_the_pipeline_reads_it() -> None:
+    [(_, value)] = LineReader("json", wrap=True, text_path="event.message").read([b"so\n"])
+    assert json.loads(value) == {"event": {"message": "so"}}
+
+
+ROW = Row(2, {"id": "7", "review": "so", "stars": "5"})
+
+
+@pytest.mark.parametrize(
+    ("reader", "value"),
+    [
+        (LineReader("json"), {"id": "7", "review": "so", "stars": "5"}),
+        (LineReader("json", text_field="review"), {"id": "7", "stars": "5", "text": "so"}),
+        (LineReader("json", text_path="review"), {"id": "7", "review": "so", "stars": "5"}),
+        (LineReader("json", text_field="review", text_path="a.b"), {"id": "7", "stars": "5", "a": {"b": "so"}}),
+        (LineReader("text", text_field="review"), "so"),
+    ],
+)
+def test_row_becomes_what_the_pipeline_reads(reader: LineReader, value: Any) -> None:
+    [message] = reader._replace(key_field="id").read_rows([ROW])
+    assert message.key == b"7"
+    assert (message.value.decode() if reader.format == "text" else json.loads(message.value)) == value
+
+
+@pytest.mark.parametrize("reader", [LineReader(key_field="no"), LineReader(text_field="no"), LineReader("text")])
+def test_column_that_is_not_there_is_named(reader: LineReader) -> None:
+    with pytest.raises(LineError, match=r"line 2: there is no column '(no|text)'; there are id, review, stars"):
+        list(reader.read_rows([ROW]))

@@ -1,5 +1,6 @@
 """`produce`: what it refuses before it connects, and what it does about refusals."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from tests.unit.deploy.cli.conftest import Run, fails
         (("--raw", "--format", "json"), "--raw: sends lines as they are"),
         (("--key-field", "id", "--key-separator", ","), "--key-field: comes beside --key-separator"),
         (("--key-separator", ""), "--key-separator: is empty"),
+        (("--format", "auto"), "--format: auto was removed, and is what topics get without it; leave --format out"),
+        (("--format", "yaml"), "--format: 'yaml' is no format; json or text"),
+        (("--raw", "--wrap"), "--raw: sends lines as they are"),
+        (("--wrap", "--format", "text"), "--wrap: makes JSON"),
+        (("--wrap", "--key-field", "id"), "--wrap: takes whole lines for texts"),
+        (("/dev/null", "--text-field", "a"), "--text-field: has no effect on lines that are sent as JSON"),
         (("/no/such/file",), "/no/such/file: cannot be read (No such file or directory)"),
     ],
 )
@@ -37,6 +44,32 @@ def test_lines_of_a_file_are_acknowledged(run: Run, bootstrap: str, tmp_path: Pa
     assert ended.err.startswith("2 messages acknowledged by lines in ")
     shown = run("tail", "lines", "--json", "-b", bootstrap)
     assert sorted(shown.out.splitlines()) == ['{"text": "one"}', '{"text": "two"}']
+
+
+def test_table_goes_to_a_pipeline_as_it_reads_it(
+    run: Run, bootstrap: str, write_config: Callable[..., str], tmp_path: Path
+) -> None:
+    config = write_config("model: sentiment}", "model: sentiment, text_field: a.b}", bootstrap=bootstrap)
+    table = tmp_path / "reviews.csv.gz"
+    table.write_bytes(gzip.compress(b"id,review\n7,so\n"))
+    ended = run("produce", "feedback", str(table), "-c", config, "--text-field", "review", "--key-field", "id")
+    assert (ended.code, ended.err[:34]) == (0, "1 message acknowledged by in in 0."), ended
+    assert run("tail", "in", "--json", "-b", bootstrap).out == '{"id": "7", "a": {"b": "so"}}\n'
+    told = run("produce", "feedback", str(table), "-c", config, "--format", "text")
+    fails(told, 2, "--format: pipeline feedback reads json; leave it out")
+    fails(run("produce", "feedback", str(table), "-c", config, "--wrap"), 2, "--wrap: is for lines, and ")
+
+
+def test_file_that_does_not_fit_is_not_sent(
+    run: Run, bootstrap: str, write_config: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_text("good\n")
+    config = write_config("input: in", "input: fresh", bootstrap=bootstrap)
+    fails(run("produce", "feedback", str(tmp_path / "plain"), "-c", config), 1, "add --wrap", "nothing was sent")
+    assert run("produce", "feedback", str(tmp_path / "plain"), "-c", config, "--raw").code == 0
+    assert run("produce", "feedback", str(tmp_path / "plain"), "-c", config, "--wrap").code == 0
+    shown = run("tail", "fresh", "--json", "-b", bootstrap).out
+    assert sorted(shown.splitlines()) == ["good", '{"text": "good"}']
 
 
 def test_message_that_is_refused_is_told(

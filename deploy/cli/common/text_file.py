@@ -1,0 +1,150 @@
+"""A file of lines or of rows that the user names, compressed or not, as its suffixes say; - is stdin."""
+
+import csv
+import gzip
+import io
+import os
+import sys
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
+from labelstream.workers.file_errors import file_problem
+
+_CHUNK_BYTES = 16 * 1024  # of a compressed file: a frame may hold much of little
+
+
+class LineError(LabelstreamError):
+    """A line cannot be used as asked. Names the line by its number, never its text."""
+
+
+class Row(NamedTuple):
+    """Of a table: the number of its last line in the file, and its cells by their columns."""
+
+    number: int
+    cells: dict[str, str]
+
+
+class TextFile:
+    """An open file. `separator`: what stands between the cells of a row; None for a file of lines."""
+
+    def __init__(self, name: str, raw: BinaryIO) -> None:
+        self.name, self._raw = name, raw
+        suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+        packed = suffixes.pop() if suffixes and suffixes[-1] in (".gz", ".zst") else None
+        self.separator = {".csv": ",", ".tsv": "\t"}.get(suffixes[-1] if suffixes else "")
+        status = os.fstat(raw.fileno())
+        self.is_regular = name != "-" and os.path.isfile(name)
+        self.size_bytes = status.st_size or None
+        self._stream: Any = raw
+        if packed == ".gz":
+            self._stream = gzip.GzipFile(fileobj=raw)
+        elif packed == ".zst":
+            self._stream = io.BufferedReader(_Zstd(raw), 1024 * 1024)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._raw.isatty()
+
+    @property
+    def position_bytes(self) -> int:
+        """How much of the file is read, for a progress bar."""
+        return self._raw.tell() if self.is_regular else 0
+
+    def lines(self) -> Iterator[bytes]:
+        """As they are. Raises StartError where the file is damaged, or not compressed as its suffix says."""
+        try:
+            yield from self._stream
+        except (OSError, EOFError, zlib.error) as error:
+            raise StartError(f"{self.name}: cannot be read on: {error}") from None
+
+
+@contextmanager
+def open_text_file(name: str) -> Iterator[TextFile]:
+    """Raises ConfigError where it cannot be read."""
+    if name == "-":
+        yield TextFile(name, sys.stdin.buffer)
+        return
+    with _opened(name) as raw:
+        yield TextFile(name, raw)
+
+
+def _opened(name: str) -> BinaryIO:
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        problem = f"cannot be read ({file_problem(error, name)})"
+        raise ConfigError(name, problem, "give a file, or - for stdin") from None
+
+
+def read_rows(lines: Iterable[bytes], separator: str) -> Iterator[Row]:
+    """The rows below the header. A table with commas may have cells in quotes, one with tabs has none (IANA).
+
+    Raises LineError for the first line that cannot be read.
+    """
+    csv.field_size_limit(sys.maxsize)
+    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
+    table = csv.reader(_decoded(lines), delimiter=separator, quoting=quoting, strict=True)
+    header: list[str] | None = None
+    while True:
+        try:
+            cells = next(table, None)
+        except csv.Error as error:
+            raise LineError(f"line {table.line_num}: is no row of a table ({error})") from None
+        if cells is None:
+            return
+        if not cells:
+            continue
+        if header is None:
+            header = cells
+            if len(set(header)) < len(header):
+                raise LineError(f"line {table.line_num}: two columns of the header have the same name")
+        elif len(cells) != len(header):
+            raise LineError(f"line {table.line_num}: has {len(cells)} cells, and the header {len(header)}")
+        else:
+            yield Row(table.line_num, dict(zip(header, cells, strict=True)))
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield (line.removeprefix(BOM_UTF8) if number == 1 else line).decode("utf-8")
+        except UnicodeDecodeError:
+            raise LineError(f"line {number}: is not UTF-8") from None
+
+
+class _Zstd(io.RawIOBase):
+    """Frames one behind the other. Unlike zstandard's own reader it misses the end of a file that was cut off."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import zstandard
+
+        self._raw, self._error = raw, zstandard.ZstdError
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._frame: Any = None
+        self._decompressed = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._decompressed:
+            rest = self._frame.unused_data if self._frame is not None and self._frame.eof else b""
+            chunk = rest or self._raw.read(_CHUNK_BYTES)
+            if not chunk:
+                if self._frame is not None and not self._frame.eof:
+                    raise EOFError("the file ends before its last frame does")
+                return 0
+            if self._frame is None or self._frame.eof:
+                self._frame = self._new()
+            try:
+                self._decompressed = memoryview(self._frame.decompress(chunk))
+            except self._error as error:
+                raise OSError(str(error)) from None
+        count = min(len(buffer), len(self._decompressed))
+        buffer[:count], self._decompressed = self._decompressed[:count], self._decompressed[count:]
+        return count

@@ -1,0 +1,80 @@
+"""Where `labelstream produce` sends to, and whether what it sends is what is read there."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from labelstream.deploy.cli.common.connect import kafka_settings, load_config
+from labelstream.deploy.cli.common.console import plural, say
+from labelstream.deploy.cli.common.text_file import LineError, TextFile
+from labelstream.deploy.cli.topics.line_format import KeyedValue, as_object
+from labelstream.workers.errors import ConfigError
+
+LOOKED_AT = 20  # messages
+
+
+class Destination(NamedTuple):
+    """`pipeline` and `settings`: name and settings of the one that reads `topic`; None where no config tells."""
+
+    kafka: Any
+    topic: str
+    pipeline: str | None = None
+    settings: Any = None
+
+
+def find_destination(name: str, bootstrap: str | None, config: Path | None) -> Destination:
+    """With a config the input topic of the pipeline called `name`; else `name` is a topic. Raises ConfigError."""
+    if config is None or bootstrap is not None:
+        return Destination(kafka_settings(bootstrap, config), name)
+    settings = load_config(config)
+    pipelines = settings.pipelines
+    readers = [name] if name in pipelines else [one for one in pipelines if pipelines[one].input == name]
+    if len(readers) == 1:
+        return Destination(settings.kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
+    others = {topic for one in pipelines.values() for topic in (one.output, one.dead_letter, one.review)}
+    if not readers and name not in others:
+        say(f"{name} is taken for a topic: {config} has no such pipeline, it has {', '.join(pipelines)}")
+    return Destination(settings.kafka, name)
+
+
+def look_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) -> Iterable[KeyedValue]:
+    """The messages, of which the first ones are what the pipeline reads. Of a pipe one is looked at, not to wait.
+
+    Raises ConfigError, or LineError.
+    """
+    if to.settings is None:
+        return messages
+    messages = iter(messages)
+    try:
+        first = list(islice(messages, LOOKED_AT if file.is_regular else 1))
+    except LineError as error:
+        whose = f"pipeline {to.pipeline} reads {to.settings.format}; nothing was sent"
+        raise LineError(f"{file.name}: {error} ({whose})") from None
+    if first and (problem := _problem([message.value for message in first], to, file.separator is not None)):
+        raise ConfigError(file.name, f"{problem[0]}; nothing was sent", problem[1])
+    return chain(first, messages)
+
+
+def _problem(values: Sequence[bytes], to: Destination, columns: bool) -> tuple[str, str] | None:
+    """What is wrong with all of the values, and the fix."""
+    from labelstream.workers.stream.codec.decode import decoder
+    from labelstream.workers.stream.codec.rejection import DecodeError
+
+    if to.settings.format == "text" and all(as_object(value) is not None for value in values):
+        problem = f"holds JSON objects, and pipeline {to.pipeline} reads plain text (format: text)"
+        return problem, "name the field of the text with --text-field, or send the lines as they are with --raw"
+    decode, reasons = decoder(to.settings), []
+    for value in values:
+        try:
+            decode(value)
+            return None
+        except DecodeError as error:
+            reasons.append(f"{error.reason.value}: {error.message}")
+    if columns:
+        fix = "name the column of the text with --text-field"
+    elif to.settings.format == "json":
+        fix = f"the text is read at {to.settings.text_field or 'text'}, see text_field; --raw sends lines as they are"
+    else:
+        fix = "--raw sends lines as they are"
+    return f"pipeline {to.pipeline} can read none of its first {plural(len(values), 'message')} ({reasons[0]})", fix

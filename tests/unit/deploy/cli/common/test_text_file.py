@@ -1,0 +1,87 @@
+"""Files that users name: compressed or not, lines or rows, and what is wrong with them."""
+
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from labelstream.deploy.cli.common.text_file import LineError, open_text_file, read_rows
+from labelstream.workers.errors import ConfigError, StartError
+
+CONTENT = b"".join(b"line %d\n" % number for number in range(5_000))
+PACK = {".gz": gzip.compress, ".zst": zstandard.compress, "": bytes}
+
+
+def lines_of(path: Path) -> bytes:
+    with open_text_file(str(path)) as file:
+        return b"".join(file.lines())
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_compressed_files_are_read_by_their_suffix(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"lines.txt{suffix}"
+    path.write_bytes(PACK[suffix](CONTENT))
+    assert lines_of(path) == CONTENT
+    path.write_bytes(PACK[suffix](CONTENT) * 3)  # one behind the other
+    assert lines_of(path) == CONTENT * 3
+    path.write_bytes(PACK[suffix](b""))
+    assert lines_of(path) == b""
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("damaged", [lambda packed: packed[:-3], lambda packed: CONTENT], ids=["cut off", "plain"])
+def test_damaged_file_is_no_short_file(tmp_path: Path, suffix: str, damaged: object) -> None:
+    path = tmp_path / f"lines{suffix}"
+    path.write_bytes(damaged(PACK[suffix](CONTENT)))  # type: ignore[operator]
+    with pytest.raises(StartError, match="cannot be read on: "):
+        lines_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"),
+    [("a.csv", ","), ("a.CSV.gz", ","), ("a.tsv.zst", "\t"), ("a.jsonl", None), ("a.csv.txt", None), ("csv", None)],
+)
+def test_suffix_tells_whether_there_are_columns(tmp_path: Path, name: str, separator: str | None) -> None:
+    (tmp_path / name).touch()
+    with open_text_file(str(tmp_path / name)) as file:
+        assert (file.separator, file.is_regular, file.is_terminal) == (separator, True, False)
+
+
+def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none: cannot be read \(No such file or directory\)"):
+        lines_of(tmp_path / "none")
+
+
+def test_rows_have_the_cells_of_their_columns() -> None:
+    table = b'\xef\xbb\xbfid,text\r\n1,"a ""word"", and\nanother"\r\n\r\n2,\xc3\xa4\n'
+    assert list(read_rows(io.BytesIO(table), ",")) == [
+        (3, {"id": "1", "text": 'a "word", and\nanother'}),
+        (5, {"id": "2", "text": "ä"}),
+    ]
+    [row] = read_rows(io.BytesIO(b'id\ttext\n1\t"so" he said\n'), "\t")
+    assert row == (2, {"id": "1", "text": '"so" he said'})
+    assert list(read_rows(io.BytesIO(b""), ",")) == []
+
+
+def test_cell_may_be_longer_than_the_csv_module_takes() -> None:
+    [row] = read_rows(io.BytesIO(b"text\n" + b"x" * 300_000), ",")
+    assert len(row.cells["text"]) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (b"a,b\n1\n", "line 2: has 1 cells, and the header 2"),
+        (b"a,b\n1,2,3\n", "line 2: has 3 cells, and the header 2"),
+        (b"a,a\n1,2\n", "line 1: two columns of the header have the same name"),
+        (b'a\n"secret\n', "line 2: is no row of a table"),
+        (b"a\nsecret \xff\n", "line 2: is not UTF-8"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_named_by_their_line(table: bytes, said: str) -> None:
+    with pytest.raises(LineError) as raised:
+        list(read_rows(io.BytesIO(table), ","))
+    assert str(raised.value).startswith(said)
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,70 @@
+"""Where `produce` sends to, and what it notices before it does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.common.text_file import LineError, open_text_file
+from labelstream.deploy.cli.topics.destination import Destination, find_destination, look_first
+from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
+from labelstream.workers.errors import ConfigError
+from tests.support.decoding import pipeline
+
+WriteConfig = Callable[..., str]
+
+
+@pytest.mark.parametrize(("name", "topic", "found"), [("feedback", "in", "feedback"), ("in", "in", "feedback")])
+def test_pipeline_or_its_input_is_what_reads_the_messages(
+    write_config: WriteConfig, name: str, topic: str, found: str
+) -> None:
+    to = find_destination(name, None, Path(write_config()))
+    assert (to.topic, to.pipeline, to.settings.format) == (topic, found, "json")
+
+
+def test_other_name_is_a_topic(write_config: WriteConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    config = Path(write_config())
+    to = find_destination("feedbak", None, config)
+    assert (to.topic, to.pipeline) == ("feedbak", None)
+    assert capsys.readouterr().err == f"feedbak is taken for a topic: {config} has no such pipeline, it has feedback\n"
+    assert find_destination("dlq", None, config).pipeline is None
+    assert capsys.readouterr().err == ""
+    assert find_destination("feedback", "h:1", None).topic == "feedback"
+
+
+def look(path: Path, reader: LineReader, **settings: Any) -> list[KeyedValue]:
+    with open_text_file(str(path)) as file:
+        to = Destination(None, "in", "p", pipeline(**settings))
+        return list(look_first(file, reader.read(file.lines()), to))
+
+
+def test_messages_that_fit_all_come(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b'{"other": 1}\n' + b'{"text": "a"}\n' * 30)
+    assert len(look(path, LineReader("json"))) == 31
+    path.write_bytes(b"")
+    assert look(path, LineReader("json")) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "said"),
+    [
+        (b'{"text": "secret"}\n', {"format": "text"}, "holds JSON objects, and pipeline p reads plain text"),
+        (b'{"txt": "secret"}\n', {}, r"can read none of its first 1 message \(invalid_message: text: "),
+        (b'{"text": "secret"}\n' * 9, {"text_field": "a.b"}, r"first 9 messages \(invalid_message: text_field a.b"),
+        (b"\xff\n", {"format": "text"}, r"can read none of its first 1 message \(invalid_encoding"),
+    ],
+)
+def test_file_that_does_not_fit_is_noticed(tmp_path: Path, content: bytes, settings: Any, said: str) -> None:
+    (tmp_path / "lines").write_bytes(content)
+    with pytest.raises(ConfigError, match=said) as raised:
+        look(tmp_path / "lines", LineReader(settings.get("format", "json")), **settings)
+    assert "nothing was sent" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_plain_text_for_json_is_told_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(b"secret\n")
+    with pytest.raises(LineError, match=r"lines: line 1: is no JSON object; add --wrap .*nothing was sent"):
+        look(tmp_path / "lines", LineReader("json"))
