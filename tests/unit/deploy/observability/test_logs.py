@@ -57,10 +57,16 @@ def test_set_up_twice_sets_own_level_and_logs_once(lines: Callable[[], str]) -> 
     logging.getLogger("labelstream.workers").info("not this")
     logging.getLogger("labelstream.workers").warning("this")
     (line,) = lines().splitlines()
-    assert line.endswith("WARNING labelstream.workers: this")
+    assert line.endswith("WARNING - labelstream.workers: this")
 
 
 def test_text_line_has_no_control_characters(lines: Callable[[], str]) -> None:
     logs.set_up(LogSettings())
     logging.getLogger("labelstream.workers").error("a broker's \x1b[2J\x07text\x9b, with\ttabs\nand lines")
-    assert lines().endswith("a broker's \\x1b[2J\\x07text\\x9b, with\ttabs\nand lines\n")
+    assert lines().endswith("a broker's \\x1b[2J\\x07text\\x9b, with\ttabs\n  and lines\n")
+
+
+def test_text_line_says_its_place(lines: Callable[[], str]) -> None:
+    logs.set_up(LogSettings(), deployment="pipeline-50%", replica="r1")
+    logging.getLogger("labelstream.workers").error("this")
+    assert lines().endswith(" ERROR pipeline-50%/r1 labelstream.workers: this\n")

@@ -1,0 +1,64 @@
+"""What workers, models and the control plane log, on all nodes, as it is logged.
+
+Ray's own way to show it leaves out the lines of a Serve that another command has started, joins lines that look alike,
+and shows those of everybody. So its subscription is read here.
+"""
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from labelstream.deploy.observability.log_lines import LineReader, of_controller
+
+logger = logging.getLogger(__name__)
+POLL_S = 0.5
+QUIET_S, LAST_S = 0.5, 3.0  # Ray's monitors look at the files ten times a second
+
+
+class WorkerLogs:
+    """Calls `say` with each line of ours from now on, in a thread of its own. `subscriber`: Ray's, of this process.
+
+    What Serve's controller says of our replicas goes to the log of this process.
+    """
+
+    def __init__(self, say: Callable[[str], None], subscriber: Any) -> None:
+        self._say, self._subscriber = say, subscriber
+        self._reader = LineReader()
+        self._heard_at = time.monotonic()
+        self._ended = threading.Event()
+        subscriber.subscribe()
+        self._thread = threading.Thread(target=self._run, name="worker-logs", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Behind the last lines: waits until none has come for half a second."""
+        until = time.monotonic() + LAST_S
+        self._heard_at = time.monotonic()
+        while time.monotonic() < min(until, self._heard_at + QUIET_S) and self._thread.is_alive():
+            time.sleep(0.05)
+        self._ended.set()
+        self._thread.join(2 * POLL_S)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                batch = self._subscriber.poll(timeout=POLL_S)
+            except Exception:  # the connection has ended: there is nothing more to show
+                return
+            if not batch or not batch["lines"] or not batch["is_err"]:
+                continue
+            for line in batch["lines"]:
+                if found := of_controller(line):
+                    logger.log(found[0], "Serve: %s", found[1])
+            for line in self._reader.read(batch["ip"], batch["pid"], batch["lines"]):
+                self._heard_at = time.monotonic()
+                self._say(line)
+
+
+def subscriber() -> Any:
+    """Of the Ray that we are connected to, whose lines Ray itself does not read as `log_to_driver` is off."""
+    worker: Any = importlib.import_module("ray._private.worker").global_worker
+    return worker.gcs_log_subscriber

@@ -1,0 +1,73 @@
+"""A process's log lines, read back: which are ours, from whom, and what of them a person at a terminal reads."""
+
+import json
+import logging
+import re
+from typing import NamedTuple
+
+from labelstream.deploy.names import APP
+from labelstream.deploy.observability.logs import INDENT, OURS
+
+# As of `logs.set_up` without JSON.
+_LINE = re.compile(
+    r"\d{4}-\d\d-\d\d (?P<time>\d\d:\d\d:\d\d),\d{3} (?P<level>[A-Z]+) "
+    rf"(?P<place>\S+) {OURS}\.\S+: (?P<text>.*)"
+)
+# Of a traceback: only what was raised says something to somebody who does not know the code.
+_FRAMES = re.compile(
+    rf"{INDENT}(\s|$|Traceback |During handling of the above|The above exception was the direct cause)"
+)
+
+# What Serve's controller says of our replicas, but for that one takes its time to start.
+_CONTROLLER = re.compile(r"(?P<level>WARNING|ERROR) \S+ \S+ controller \d+ -- (?P<text>.*)")
+_REPLICA = re.compile(rf"(?:Replica )?Replica\(id='(\w+)', deployment='([^']+)', app='{APP}'\)")
+_UNSCHEDULED = re.compile(rf"Deployment '[^']+' in application '{APP}' has \d+ replicas .* to be scheduled\b")
+
+
+class _Source(NamedTuple):
+    """Who logs: lines behind a first one belong to it."""
+
+    ip: str
+    pid: str
+
+
+class LineReader:
+    """For lines of many processes, in batches. Keeps of each process what its last line began with."""
+
+    def __init__(self) -> None:
+        self._heads: dict[_Source, str] = {}
+
+    def read(self, ip: str, pid: str, lines: list[str]) -> list[str]:
+        """Those of ours: `TIME LEVEL PLACE: TEXT`, or as they are where they are JSON."""
+        source, shown = _Source(ip, pid), list[str]()
+        for line in lines:
+            if found := _LINE.fullmatch(line):
+                self._heads[source] = f"{found['time']} {found['level']} {found['place']}: "
+                shown.append(self._heads[source] + found["text"])
+            elif line.startswith(INDENT) and source in self._heads:
+                if not _FRAMES.match(line):
+                    shown.append(self._heads[source] + line.removeprefix(INDENT))
+            else:
+                self._heads.pop(source, None)
+                if _is_ours(line):
+                    shown.append(line)
+        return shown
+
+
+def of_controller(line: str) -> tuple[int, str] | None:
+    """Level and text of what Serve's controller says of our replicas; None: it is another line."""
+    found = _CONTROLLER.fullmatch(line)
+    if found is None or not (_REPLICA.search(found["text"]) or _UNSCHEDULED.match(found["text"])):
+        return None
+    return logging.getLevelNamesMapping()[found["level"]], _REPLICA.sub(r"\2/\1", found["text"])
+
+
+def _is_ours(line: str) -> bool:
+    """In JSON."""
+    if not line.startswith("{"):
+        return False
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return str(entry.get("logger", "")).startswith(f"{OURS}.") and "deployment" in entry

@@ -1,0 +1,59 @@
+"""Lines that come by Ray's subscription, and its end."""
+
+import queue
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cluster.worker_logs import WorkerLogs
+
+LINE = "2026-11-28 11:17:28,204 INFO model-m/r1 labelstream.workers.engine.loading.loader: ready"
+
+
+class Subscriber:
+    """In place of Ray's."""
+
+    def __init__(self, *batches: Any) -> None:
+        self.subscribed = False
+        self._batches: queue.Queue[Any] = queue.Queue()
+        for batch in batches:
+            self._batches.put(batch)
+
+    def subscribe(self) -> None:
+        self.subscribed = True
+
+    def poll(self, timeout: float) -> Any:
+        batch = self._batches.get(timeout=timeout) if not self._batches.empty() else None
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+
+def batch(*lines: str, is_err: bool = True) -> dict[str, Any]:
+    return {"ip": "h", "pid": "7", "is_err": is_err, "lines": list(lines)}
+
+
+def said(*batches: Any) -> list[str]:
+    lines: list[str] = []
+    subscriber = Subscriber(*batches)
+    WorkerLogs(lines.append, subscriber).close()
+    assert subscriber.subscribed
+    return lines
+
+
+def test_all_lines_that_came_before_the_end_are_said() -> None:
+    assert said(batch(LINE), batch(), None, batch(LINE, "noise")) == 2 * ["11:17:28 INFO model-m/r1: ready"]
+
+
+def test_standard_output_is_not_said() -> None:
+    assert said(batch(LINE, is_err=False)) == []
+
+
+def test_lost_connection_ends_it_quietly() -> None:
+    assert said(batch(LINE), RuntimeError("gone"), batch(LINE)) == ["11:17:28 INFO model-m/r1: ready"]
+
+
+def test_death_of_a_replica_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    replica = "Replica(id='r1', deployment='model-m', app='labelstream')"
+    assert said(batch(f"WARNING 2026-11-28 12:09:43,955 controller 7 -- Actor for {replica} crashed")) == []
+    assert caplog.messages == ["Serve: Actor for model-m/r1 crashed"]
