@@ -10,6 +10,7 @@ from ray.serve.config import RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
 from labelstream.deploy.control.control_plane import ControlPlane
+from labelstream.deploy.control.deployed import Owner, UserConfig
 from labelstream.deploy.control.scaling import serve_policies
 from labelstream.deploy.deployments.gpus import num_gpus
 from labelstream.deploy.deployments.model_replica import ModelReplica
@@ -47,11 +48,15 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def application(
-    settings: Settings, make_worker: MakeWorker | None = None, replica: type[ModelReplica] = ModelReplica
+    settings: Settings,
+    make_worker: MakeWorker | None = None,
+    replica: type[ModelReplica] = ModelReplica,
+    owner: Owner | None = None,
 ) -> Application:
     """All pipelines with their models, and the control plane. Raises ConfigError.
 
     `make_worker`, `replica`: in place of PipelineWorker and ModelReplica, for measurements and tests.
+    `owner`: whose it is; None: that of Serve's own commands.
     """
     tracing.check(settings.tracing)
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
@@ -70,8 +75,13 @@ def application(
         settings.logs,
         ray_actor_options={"num_cpus": 0} | _near_kafka(settings),
         max_ongoing_requests=1_000,
+        user_config=UserConfig(owner=owner, config=config, drain_timeout_s=_drain_timeout_s(settings)),
         **({"autoscaling_config": serve_policies.config(serve_policies.PublishTargetsPolicy, 1, 1)} if scaled else {}),
     ).bind(workers, config)
+
+
+def _drain_timeout_s(settings: Settings) -> float:
+    return max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values())
 
 
 def _near_kafka(settings: Settings) -> dict[str, Any]:

@@ -26,6 +26,10 @@ def pipeline_deployment(name: str) -> str:
     return f"pipeline-{name}"
 
 
+def is_pipeline(deployment: str) -> bool:
+    return deployment.startswith(pipeline_deployment(""))
+
+
 def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> dict[str, int]:
     """How many replicas of each model and workers of each pipeline, by deployment."""
     return {

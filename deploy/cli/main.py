@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from labelstream.deploy.cli.application.apply import apply, remove
 from labelstream.deploy.cli.application.check import check
 from labelstream.deploy.cli.application.doctor import doctor
 from labelstream.deploy.cli.application.replay import replay
@@ -53,7 +54,9 @@ for command, panel in (
     (fetch, "Run it"),
     (simulate, "Run it"),
     (run, "Run it"),
+    (apply, "Run it"),
     (status, "Run it"),
+    (remove, "Run it"),
     (resume, "Put it right"),
     (skip, "Put it right"),
     (replay, "Put it right"),

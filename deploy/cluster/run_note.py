@@ -47,7 +47,7 @@ def note_of(settings: "Settings", config: Path | None, address: str) -> RunNote:
         config=None if config is None else resolved(config),
         brokers=settings.kafka.bootstrap_servers,
         pipelines={name: settings.group_id(name) for name in settings.pipelines},
-        user=_user(),
+        user=user_name(),
         pid=os.getpid(),
         started_at=time.time(),
     )
@@ -58,7 +58,7 @@ def resolved(config: Path) -> str:
     return os.fsencode(config.resolve()).decode("utf-8", "backslashreplace")
 
 
-def _user() -> str:
+def user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,26 +24,40 @@ from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
+from labelstream.deploy.cluster.worker_logs import WorkerLogs, subscriber
 from labelstream.deploy.control.control_plane import COMMAND_S
+from labelstream.deploy.control.deployed import Deployed, Owner, UserConfig
 from labelstream.deploy.control.reports import Outcome, Status
 from labelstream.deploy.deployments.usable_cores import usable_cores
-from labelstream.deploy.names import APP, BOARD, deployment_names, used_models
+from labelstream.deploy.names import APP, BOARD, is_pipeline, pipeline_deployment, used_models
 from labelstream.workers.errors import StartError
-from labelstream.workers.settings import Settings
+from labelstream.workers.settings import PipelineSettings, Settings
 from labelstream.workers.stream.supervision.commands import Command
 
 logger = logging.getLogger(__name__)
 DEPLOY_TIMEOUT_S = 1_800.0  # a first start may download models
 POLL_S = 0.25
+DEPLOYED_S = 5.0
+PROGRESS_S = 15.0
 HANDLES_S = 5.0
 
 
+class NoApplication(StartError):
+    """There is none of ours on this cluster."""
+
+
 @contextmanager
-def ray_for(settings: Settings, address: str | None = None, metrics_port: int | None = None) -> Iterator[None]:
+def ray_for(
+    settings: Settings,
+    address: str | None = None,
+    metrics_port: int | None = None,
+    on_log: Callable[[str], None] | None = None,
+) -> Iterator[None]:
     """Ray with Serve, without HTTP: a new one for as long as the context lasts, or the one at `address`.
 
     A new one is on loopback alone, with a token of its own, where `use_run_folder` has prepared this process.
     `metrics_port`: where its metrics are shown to a Prometheus, on all interfaces; None: nowhere.
+    `on_log`: gets each line that workers and models log, from a thread of its own; see `WorkerLogs`.
 
     At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
     Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
@@ -58,28 +72,49 @@ def ray_for(settings: Settings, address: str | None = None, metrics_port: int | 
         else:
             join(address)
             _warn_of_labels(settings)
-        with _serve(settings, address is None):
+        with _serve(address is None, on_log):
             yield
 
 
 @contextmanager
-def _serve(settings: Settings, local: bool) -> Iterator[None]:
+def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
     """Serve on the Ray that we are connected to. At the end we leave it, a local one behind its pipelines' drain."""
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
     with handling((signal.SIGTERM,), interrupt):
+        logs = None if on_log is None else WorkerLogs(on_log, subscriber())
         try:
-            if not local:
-                check_installed()
-            # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
-            serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
+            start_serve(everywhere=not local)
             yield
         finally:
             with handling((signal.SIGINT, signal.SIGTERM), Patience()):
                 try:
                     if local:
-                        drain(settings)
+                        drain()
+                    if logs is not None:
+                        logs.close()
                 finally:
                     _leave()  # everything in it ends at once, Serve as well: nothing holds anything any more
+
+
+def start_serve(everywhere: bool) -> None:
+    """On the Ray that we are connected to, unless it is there. `everywhere`: other nodes must have our version.
+
+    Raises StartError.
+    """
+    if everywhere:
+        check_installed()
+    # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
+    serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
+
+
+def require_room(settings: Settings, local: bool) -> None:
+    """Raises StartError where `local`, a Ray of one machine, was started with fewer CPUs than `settings` reserve."""
+    has, wanted = ray.cluster_resources().get("CPU", 0), _reserved_cpus(settings)
+    if local and wanted > has:
+        raise StartError(
+            f"models and workers reserve {wanted} CPUs, and that run was started with {has:g}: stop it and start it "
+            "anew with this config"
+        )
 
 
 def deploy(
@@ -87,23 +122,28 @@ def deploy(
     timeout_s: float = DEPLOY_TIMEOUT_S,
     app: serve.Application | None = None,
     on_progress: Callable[[dict[str, str]], None] | None = None,
+    owner: Owner | None = None,
 ) -> None:
     """Deploy, or update, and wait until every model is loaded and every worker has started.
 
-    `app`: in place of `application(settings)`. `on_progress` gets the state of each deployment as it changes.
-    Raises StartError, or the very LabelstreamError that a replica raised, in one line. What has failed stays
+    `app`: in place of `application(settings, owner=owner)`. `on_progress` gets the state of each deployment as it
+    changes. Raises StartError, or the very LabelstreamError that a replica raised, in one line. What has failed stays
     deployed; `undeploy` or the end of `ray_for` removes it.
     """
     before = serve.status().applications.get(APP)
     stale = {} if before is None else {name: found.message for name, found in before.deployments.items()}
-    target = serve.RunTarget(target=app or application(settings), name=APP, route_prefix=None)
+    target = serve.RunTarget(target=app or application(settings, owner=owner), name=APP, route_prefix=None)
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
-    deadline = time.monotonic() + timeout_s
+    deadline, again_at = time.monotonic() + timeout_s, time.monotonic() + PROGRESS_S
     seen: dict[str, str] = {}
     while not _running(on_progress, seen, stale):
+        waiting = {name: state for name, state in seen.items() if state != "HEALTHY"}
         if time.monotonic() > deadline:
-            waiting = ", ".join(name for name, state in seen.items() if state != "HEALTHY") or "all deployments"
-            raise StartError(f"not started after {timeout_s:g} s: {waiting}; look at the cluster's resources and logs")
+            missing = ", ".join(waiting) or "all deployments"
+            raise StartError(f"not started after {timeout_s:g} s: {missing}; look at the cluster's resources and logs")
+        if time.monotonic() > again_at:
+            again_at += PROGRESS_S
+            logger.info("still waiting for %s", ", ".join(waiting) or "Serve")
         time.sleep(POLL_S)
 
 
@@ -138,25 +178,49 @@ def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
         raise StartError("not connected to Ray")
     try:
         board = serve.get_deployment_handle(BOARD, APP).options(method_name=method)
-        return board.remote(*arguments).result(timeout_s=timeout_s)
     except RayServeException:
-        raise StartError(f"there is no application {APP} on this cluster") from None
-    except (RayError, TimeoutError) as error:
+        raise NoApplication(f"there is no application {APP} on this cluster") from None
+    try:
+        return board.remote(*arguments).result(timeout_s=timeout_s)
+    except (RayServeException, RayError, TimeoutError) as error:
         raise StartError(f"the application gives no answer: {cause_in(str(error))}") from None
 
 
-def drain(settings: Settings) -> bool:
-    """Stop all workers after what they have in flight, while the models still answer. True when all was finished."""
-    drained = True
-    pipelines, _ = deployment_names(settings)
+def deployed() -> Deployed | None:
+    """The application on the cluster that we are connected to, if there is one."""
+    app = serve.status().applications.get(APP)
+    if app is None:
+        return None
+    found: UserConfig | None = None
+    if BOARD in app.deployments:
+        try:
+            found = _ask_board("deployed", DEPLOYED_S)
+        except StartError as error:
+            logger.debug("%s", error)
+    if found is None:
+        return Deployed(None, None, PipelineSettings.model_fields["drain_timeout_s"].default)
+    return Deployed(**found)
+
+
+def drain(without: Collection[str] = ()) -> bool:
+    """Stop all workers after what they have in flight, while the models still answer. True when all was finished.
+
+    But those of pipelines `without`.
+    """
+    found = deployed()
+    if found is None:
+        return True
+    kept = {pipeline_deployment(name) for name in without}
     pending: list[Any] = []
-    for name in pipelines:
+    for name in serve.status().applications[APP].deployments:
+        if not is_pipeline(name) or name in kept:
+            continue
         try:
             pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
         except (RayServeException, KeyError):  # broadcast: KeyError when Serve has not got to it yet
             logger.debug("there is no %s", name)
-    limit_s = max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values()) + STOP_MARGIN_S
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + found.drain_timeout_s + STOP_MARGIN_S
+    drained = True
     for response in pending:
         try:
             remaining_s = max(0.1, deadline - time.monotonic())
@@ -168,15 +232,16 @@ def drain(settings: Settings) -> bool:
     return drained
 
 
-def undeploy(settings: Settings) -> bool:
+def undeploy(owner: Owner | None = None) -> bool:
     """Drain the workers, then delete the application. True when nothing was left in flight.
 
-    Serve ends all deployments of an application at once, models and workers alike: hence the drain before it.
-    Raises StartError when the application is still there after a minute.
+    `owner`: only while the application belongs to it. Serve ends all deployments of an application at once, models and
+    workers alike: hence the drain before it. Raises StartError when the application is still there after a minute.
     """
-    if APP not in serve.status().applications:
+    found = deployed()
+    if found is None or (owner and found.owner and found.owner["id"] != owner["id"]):
         return True
-    drained = drain(settings)
+    drained = drain()
     try:
         serve.delete(APP)
     except TimeoutError:

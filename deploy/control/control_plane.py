@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from labelstream.deploy.cluster import network
 from labelstream.deploy.control.autoscaler import Autoscaler
+from labelstream.deploy.control.deployed import UserConfig
 from labelstream.deploy.control.reporter import MAX_REPORT_S, REPORT_S
 from labelstream.deploy.control.reports import (
     Answers,
@@ -80,6 +81,7 @@ class ControlPlane:
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
         self._autoscaler: Autoscaler | None = None
+        self._deployed: UserConfig | None = None
         if config is not None:
             settings = load_settings(config)
             self._models_of = {name: pipeline.allowed_models for name, pipeline in settings.pipelines.items()}
@@ -92,6 +94,14 @@ class ControlPlane:
                 lambda *seen: exporter.try_to_export(of_board(*seen)),
             )
             self._autoscaler.start()
+
+    def reconfigure(self, user_config: UserConfig) -> None:
+        """Serve's hook: behind the constructor, and at each deployment over this one."""
+        self._deployed = user_config
+
+    async def deployed(self) -> UserConfig | None:
+        """Who has deployed what; None where nobody said so."""
+        return self._deployed
 
     async def report(self, kind: Kind, name: str, replica: str, stats: Report, answers: Answers | None = None) -> Told:
         """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config.
@@ -156,6 +166,8 @@ class ControlPlane:
         status: Status = {**self._reports()}
         if self._autoscaler is not None:
             status["scaling"] = self._autoscaler.status()
+        if self._deployed is not None:
+            status["owner"] = self._deployed["owner"]
         return status
 
     def record_autoscaling_stats(self) -> dict[str, float]:

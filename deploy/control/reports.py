@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 
+from labelstream.deploy.control.deployed import Owner
 from labelstream.workers.stream.report import WorkerReport
 from labelstream.workers.stream.supervision.commands import Command
 
@@ -126,4 +127,7 @@ class Reports(TypedDict):
 
 
 class Status(Reports):
+    """`owner`: None where it was deployed by Serve's own commands."""
+
     scaling: NotRequired[ScalingStatus]
+    owner: NotRequired[Owner | None]

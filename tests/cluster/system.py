@@ -128,7 +128,7 @@ def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
         try:
             yield
         finally:
-            runtime.undeploy(settings)
+            runtime.undeploy()
 
 
 def run(settings: Settings) -> None:

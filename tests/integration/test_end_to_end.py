@@ -198,6 +198,9 @@ def test_foreign_clients_in_and_out(kafka: Broker, topics: Topics, model: Path, 
         assert message.key() == b"key-%d" % (value["id"] % 97)
         assert message.headers() == [("trace", b"abc")]
     assert_equal_to_pipeline(values, model)
+    said = process.log.read_text()
+    assert " INFO model-tiny/" in said
+    assert " WARNING pipeline-e2e/" in said
 
     lines = "".join(f"kcat-{i}:{json.dumps({'id': i, 'text': text})}\n" for i, text in enumerate(texts(50)))
     lines += "bad:not json\n"

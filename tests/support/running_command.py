@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.command import LABELSTREAM, ROOT
@@ -17,13 +17,15 @@ LEAVE_S = 40.0
 class RunningCommand:
     """A command that starts Ray, known again by a variable in the environment of all its processes."""
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, command: Sequence[str] = LABELSTREAM
+    ) -> None:
         self.lines: list[str] = []
         self.folders: set[str] = set()
         self._mark = f"LABELSTREAM_TEST_MARK={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
         self.process = subprocess.Popen(
-            [*LABELSTREAM, *arguments],
+            [*command, *arguments],
             cwd=ROOT,
             env={**os.environ, **(environment or {}), name: value},
             stdout=subprocess.PIPE,

@@ -42,7 +42,7 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
             time.sleep(0.1)
         yield
     finally:
-        runtime.undeploy(settings)
+        runtime.undeploy()
 
 
 def worker_stats(pipeline: str = "p") -> PlacedPipelineReport | None:

@@ -1,6 +1,7 @@
 """`labelstream run`: models and pipelines of a config file, until it is told to stop."""
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.application import status_view as view
+from labelstream.deploy.cli.application.watch import NotOurs, Watch
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import VERBOSITY, err, escape, plural, set_up_logging, stops_on_signals
+from labelstream.deploy.cli.common.console import VERBOSITY, escape, plural, say, set_up_logging, stops_on_signals
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.deploy.cluster.kept_logs import keep_logs
-from labelstream.deploy.cluster.run_folder import use_address, write_note
-from labelstream.deploy.cluster.run_note import note_of
-from labelstream.deploy.control.reports import Status
+from labelstream.deploy.cluster.run_folder import noted_runs, use_address, write_note
+from labelstream.deploy.cluster.run_note import note_of, resolved
+from labelstream.deploy.control.deployed import Deployed, described, new_owner
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 
 logger = logging.getLogger(__name__)
-LINE_EVERY_S, TABLE_EVERY_S, ANSWER_S = 10.0, 1.0, 5.0
-PATIENCE_S = 60.0  # without an answer of the control plane; Serve restarts what it can meanwhile
 
 
 def run(
@@ -61,6 +60,8 @@ def run(
     settings = load_config(config)
     if address is not None:
         use_address(address)
+    else:
+        _require_no_run(config)
     folder = run_in_new_session(looked=True) if address is None else None
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
@@ -72,12 +73,17 @@ def run(
 
 def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
     started = time.monotonic()
-    if address is None:  # workers and models of a cluster may be where this machine is not
-        _look_before(settings, metrics_port)
+    if address is None:
+        look_before(settings, metrics_port, "nothing is started")
+    else:
+        warn_before(settings)
     logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
 
-    with _logs_kept(folder), runtime.ray_for(settings, address, metrics_port), stops_on_signals():
+    owner = new_owner("run", config, local=address is None)
+    with _logs_kept(folder), runtime.ray_for(settings, address, metrics_port, _show_line), stops_on_signals():
+        if address is not None:
+            _require_free(runtime.deployed(), f"-c {config} --address {address}")
         try:
             if folder is not None:
                 write_note(folder, note_of(settings, config, runtime.address()))
@@ -91,15 +97,44 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
                     ", ".join(pipeline.allowed_models),
                     plural(pipeline.workers.max, "worker"),
                 )
-            runtime.deploy(settings, on_progress=_log_progress)
+            runtime.deploy(settings, on_progress=log_progress, owner=owner)
             logger.info(
                 "everything runs, %.0f s after the start; Ctrl-C or SIGTERM stops it", time.monotonic() - started
             )
-            _watch(runtime)
-        finally:
+            Watch(runtime, owner).show()
+        except NotOurs:
+            raise
+        except BaseException:
             logger.info("stopping: finishing and committing what is in flight")
             if address is not None:
-                runtime.undeploy(settings)
+                runtime.undeploy(owner)
+            raise
+
+
+def _require_no_run(config: Path) -> None:
+    """Raises StartError where this user runs the file on this machine already, unless a second run is wanted."""
+    for other in noted_runs():
+        if other.note.config == resolved(config):
+            text = f"{config} runs on this machine already, in process {other.note.pid}"
+            _confirm(text, "Start another one beside it?", f"-c {config}", "Ctrl-C or SIGTERM there ends it")
+
+
+def _require_free(found: Deployed | None, options: str) -> None:
+    """Raises StartError where an application is on the cluster, unless it is to be replaced."""
+    if found is None:
+        return
+    text = f"an application is on this cluster already, by {described(found.owner)}"
+    if found.owner is not None and found.owner["local"]:
+        raise StartError(f"{text}, and ends with that command")
+    _confirm(text, "Replace it?", options, "`labelstream remove` ends it")
+
+
+def _confirm(found: str, question: str, options: str, end: str) -> None:
+    if not sys.stdin.isatty():
+        raise StartError(f"{found}: `labelstream apply {options}` changes it, {end}")
+    say(f"{escape(found)}. `labelstream apply` would change it in place.")
+    if not typer.confirm(question, err=True):
+        raise StartError("nothing is started")
 
 
 @contextmanager
@@ -114,14 +149,31 @@ def _logs_kept(folder: Path | None) -> Iterator[None]:
         raise
 
 
-def _look_before(settings: Any, metrics_port: int | None) -> None:
+def look_before(settings: Any, metrics_port: int | None, refusal: str) -> None:
     """Raises StartError where something would keep it from starting; each finding is a line before that."""
     from labelstream.deploy.cli.application.preflight import show_findings, start_findings
 
     findings = start_findings(settings, metrics_port)
     problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
     if problems:
-        raise StartError(f"nothing is started: {plural(problems, 'problem')}, see above")
+        raise StartError(f"{refusal}: {plural(problems, 'problem')}, see above")
+
+
+def warn_before(settings: Any) -> None:
+    """What this machine sees of brokers and topics. Only warnings: the nodes of a cluster may see more, or less."""
+    from labelstream.deploy.cli.application.preflight import kafka_findings, show_findings
+
+    seen = (
+        finding._replace(level=logging.WARNING, text=f"{finding.text}, as seen from this machine")
+        for finding in kafka_findings(settings)
+        if finding.level >= logging.WARNING
+    )
+    show_findings(seen, lambda level, line: logger.log(level, "%s", escape(line)))
+
+
+def _show_line(line: str) -> None:
+    """Of a worker or a model: it has its own time, level and place."""
+    print(escape(line), file=sys.stderr, flush=True)
 
 
 def _formatter(settings: Any) -> logging.Formatter | None:
@@ -130,44 +182,5 @@ def _formatter(settings: Any) -> logging.Formatter | None:
     return json_formatter({}) if settings.logs.format == "json" else None
 
 
-def _log_progress(states: dict[str, str]) -> None:
+def log_progress(states: dict[str, str]) -> None:
     logger.info("%s", ", ".join(f"{name} {state.lower()}" for name, state in states.items()))
-
-
-def _watch(runtime: Any) -> None:
-    """Show the status until interrupted. Raises StartError when the application is gone for good."""
-    console, seen = err(), view.StatusView()
-    if not console.is_terminal:
-        while True:
-            time.sleep(LINE_EVERY_S)
-            for pipeline in seen.pipelines(_ask(runtime)):
-                logger.info("%s", escape(view.line(pipeline)))
-    from rich.live import Live
-
-    # Log lines scroll above the table: Live takes stderr over while it runs.
-    with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
-        while True:
-            status = _ask(runtime)
-            live.update(_live_view(seen.pipelines(status), seen.models(status)), refresh=True)
-            time.sleep(TABLE_EVERY_S)
-
-
-def _ask(runtime: Any) -> Status:
-    """The control plane's answer. It may be away for a moment, when Serve restarts it."""
-    until = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return runtime.status(timeout_s=ANSWER_S)
-        except StartError as error:
-            if time.monotonic() > until:
-                raise
-            logger.warning("no status: %s", error)
-            time.sleep(1.0)
-
-
-def _live_view(pipelines: list[view.PipelineView], models: list[view.ModelView]) -> Any:
-    from rich.console import Group
-    from rich.text import Text
-
-    devices = [Text(escape(view.model_line(model)), style="dim", overflow="fold") for model in models]
-    return Group(view.Overview(pipelines), *devices, *view.problem_lines(pipelines))

@@ -228,7 +228,7 @@ def line(view: PipelineView) -> str:
     """A pipeline in one line of a log."""
     wrong = "".join(f"; {text}" for text in problems(view))
     return (
-        f"{view.name}: {view.state}, {plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
+        f"{view.name}: {view.state and f'{view.state}, '}{plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
         f"out {view.out_rate:.0f}/s, results {view.results}, dead letters {reasons(view.dead_letters)}, "
         f"lag {number(view.lag)}, oldest {number(view.oldest_s)} s, in flight {view.in_flight}, "
         f"p50 {number(view.p50_ms)} ms, p99 {number(view.p99_ms)} ms"

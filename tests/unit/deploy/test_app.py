@@ -13,6 +13,7 @@ from ray.serve._private.build_app import build_app
 
 from labelstream.deploy import app, names
 from labelstream.deploy.control.control_plane import ControlPlane
+from labelstream.deploy.control.deployed import new_owner
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
 
@@ -91,6 +92,15 @@ def test_where_nothing_scales_nobody_has_to_know_the_counts() -> None:
     assert {name for name in before if before[name].version != after[name].version} == set()
     assert (before["model-large"].num_replicas, after["model-large"].num_replicas) == (2, 3)
     assert before["board"]._deployment_config.autoscaling_config is None
+
+
+def test_another_owner_starts_nothing_anew() -> None:
+    settings, owner = load_settings(TREE), new_owner("apply", Path("a.yaml"), False)
+    before, after = deployments(app.application(settings)), deployments(app.application(settings, owner=owner))
+    assert {name: one.version for name, one in before.items()} == {name: one.version for name, one in after.items()}
+    shown = after["board"]._deployment_config.user_config
+    assert (shown["owner"], shown["config"]["kafka"]) == (owner, TREE["kafka"])
+    assert shown["drain_timeout_s"] == max(one.drain_timeout_s for one in settings.pipelines.values())
 
 
 def test_what_scales_asks_the_board() -> None:

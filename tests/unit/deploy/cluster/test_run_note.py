@@ -45,13 +45,13 @@ def test_note_tells_config_pipelines_and_process(tmp_path: Path) -> None:
 
 def test_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "ada")
-    assert module._user() == "ada"
+    assert module.user_name() == "ada"
 
     def nobody() -> str:
         raise OSError("no username")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert module._user() == f"uid {os.geteuid()}"
+    assert module.user_name() == f"uid {os.geteuid()}"
 
 
 def test_path_is_the_files_own_whatever_bytes_it_has(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """An application that starts or is updated, and a cluster that is not there."""
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
 from labelstream.deploy.cluster import runtime
+from labelstream.deploy.control.deployed import new_owner
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ModelError, StartError
 
@@ -52,3 +56,95 @@ def test_no_cluster_is_said_so_at_once() -> None:
 def test_a_status_without_ray_starts_none() -> None:
     with pytest.raises(StartError, match="not connected"):
         runtime.status()
+
+
+class Board:
+    """In place of a handle. `answer`: an exception is raised."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def options(self, method_name: str) -> "Board":
+        return self
+
+    def remote(self) -> "Board":
+        return self
+
+    def result(self, timeout_s: float) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.fixture
+def on_cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """on_cluster(answer, *deployments): an application of these, whose control plane gives the answer."""
+
+    def put(answer: Any, *deployments: str) -> None:
+        app = SimpleNamespace(deployments=dict.fromkeys(deployments))
+        applications = {runtime.APP: app} if deployments else {}
+        monkeypatch.setattr(runtime.serve, "status", lambda: SimpleNamespace(applications=applications))
+        monkeypatch.setattr(runtime.serve, "get_deployment_handle", lambda name, app: Board(answer))
+        monkeypatch.setattr(runtime.ray, "is_initialized", lambda: True)
+
+    return put
+
+
+def test_what_is_deployed_is_the_control_planes_answer(on_cluster: Callable[..., None]) -> None:
+    on_cluster({"owner": None, "config": {"a": 1}, "drain_timeout_s": 7.0}, "board")
+    assert runtime.deployed() == runtime.Deployed(None, {"a": 1}, 7.0)
+
+
+@pytest.mark.parametrize(("answer", "name"), [(TimeoutError(), "board"), (None, "board"), ({"a": 1}, "model-m")])
+def test_application_without_an_answer_is_one_all_the_same(
+    on_cluster: Callable[..., None], answer: Any, name: str
+) -> None:
+    on_cluster(answer, name)
+    assert runtime.deployed() == runtime.Deployed(None, None, 30.0)
+
+
+def test_nothing_is_deployed_on_an_empty_cluster(on_cluster: Callable[..., None]) -> None:
+    on_cluster(None)
+    assert runtime.deployed() is None
+    assert runtime.drain()
+    assert runtime.undeploy()
+
+
+def test_application_of_another_owner_is_not_removed(on_cluster: Callable[..., None]) -> None:
+    ours, theirs = (runtime_owner(name) for name in ("a.yaml", "b.yaml"))
+    on_cluster({"owner": theirs, "config": {}, "drain_timeout_s": 7.0}, "board", "pipeline-p")
+    assert runtime.undeploy(ours)  # with nothing to call, a removal would fail
+
+
+def runtime_owner(file: str) -> Any:
+    return new_owner("run", Path(file), False)
+
+
+def test_control_plane_without_application_is_told_apart(
+    on_cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cluster(RayServeException("down"), "board")
+    with pytest.raises(StartError, match="gives no answer: down") as end:
+        runtime.status()
+    assert not isinstance(end.value, runtime.NoApplication)
+
+    def missing(name: str, app: str) -> Any:
+        raise RayServeException("no such deployment")
+
+    monkeypatch.setattr(runtime.serve, "get_deployment_handle", missing)
+    with pytest.raises(runtime.NoApplication):
+        runtime.status()
+
+
+def test_local_ray_without_room_for_a_change_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        {
+            "kafka": {"bootstrap_servers": "localhost:1"},
+            "models": {"m": {"source": "x", "replicas": 3}},
+            "pipelines": {"p": {"input": "a", "output": "b", "dead_letter": "c", "model": "m", "workers": 2}},
+        }
+    )
+    monkeypatch.setattr(runtime.ray, "cluster_resources", lambda: {"CPU": 4.0})
+    runtime.require_room(settings, local=False)
+    with pytest.raises(StartError, match="reserve 5 CPUs, and that run was started with 4: stop it"):
+        runtime.require_room(settings, local=True)

@@ -29,6 +29,21 @@ def test_the_board_shows_the_latest_and_forgets_the_silent() -> None:
     asyncio.run(play())
 
 
+def test_owner_of_the_latest_deployment_is_shown() -> None:
+    board: Any = ControlPlane({})
+
+    async def play() -> None:
+        assert await board.deployed() is None
+        assert "owner" not in await board.status()
+        for name in ("first", "second"):
+            user_config = {"owner": {"id": name}, "config": {}, "drain_timeout_s": 30.0}
+            board.reconfigure(user_config)
+            assert await board.deployed() == user_config
+            assert (await board.status())["owner"] == {"id": name}
+
+    asyncio.run(play())
+
+
 def test_the_board_keeps_the_notes_of_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_module, "MAX_NOTES", 3)
     now = [100.0]

@@ -13,12 +13,12 @@ from labelstream.workers.settings import LogSettings
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     root = logging.getLogger()
-    before, levels = root.handlers, {name: logging.getLogger(name).level for name in logs.OURS}
+    ours = logging.getLogger(logs.OURS)
+    before, level = root.handlers, ours.level
     root.handlers = []  # what a command's test may have left
     yield lambda: capsys.readouterr().err
     root.handlers = before
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    ours.setLevel(level)
 
 
 def test_a_line_is_an_object_with_its_place(lines: Callable[[], str]) -> None:

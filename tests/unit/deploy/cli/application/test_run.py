@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
 from labelstream.deploy.cli.application import preflight
 from labelstream.deploy.cli.application import run as run_module
 from labelstream.deploy.cluster.kept_logs import LOGS
+from labelstream.deploy.control.deployed import Deployed, new_owner
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.broker.finding import Finding
 from tests.unit.deploy.cli.conftest import Run, fails
@@ -32,13 +33,13 @@ def test_problems_are_lines_of_their_own_and_nothing_starts(
 ) -> None:
     findings += [Finding("a", "gone\x1b"), Finding("b", "slow", logging.WARNING), Finding("c", "gone")]
     with pytest.raises(StartError, match=r"^nothing is started: 2 problems, see above$"):
-        run_module._look_before(None, None)
+        run_module.look_before(None, None, "nothing is started")
     assert caplog.messages == ["problem: a: gone\\x1b", "warning: b: slow", "problem: c: gone"]
 
 
 def test_warnings_keep_nothing_from_starting(findings: list[Finding]) -> None:
     findings.append(Finding("b", "slow", logging.WARNING))
-    run_module._look_before(None, None)
+    run_module.look_before(None, None, "nothing is started")
 
 
 def test_logs_of_a_failed_run_are_kept(
@@ -66,15 +67,59 @@ def test_logs_of_a_run_that_was_stopped_go_with_it(
     assert caplog.messages == []
 
 
-def test_control_plane_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Runtime:
-        answers: Any = iter([StartError("away"), {"models": {}}])
+OWNER = new_owner("run", Path("other.yaml"), False)
 
-        def status(self, timeout_s: float) -> Any:
-            answer = next(self.answers)
-            if isinstance(answer, StartError):
-                raise answer
-            return answer
 
-    monkeypatch.setattr(run_module.time, "sleep", lambda _: None)
-    assert run_module._ask(Runtime()) == {"models": {}}
+@pytest.fixture
+def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """at_terminal(answer): somebody is there, and types it."""
+
+    def answer(text: str) -> None:
+        monkeypatch.setattr(run_module.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr(run_module.typer, "confirm", lambda question, err: text == "y")
+
+    return answer
+
+
+def test_application_on_the_cluster_is_not_replaced_without_a_terminal() -> None:
+    with pytest.raises(StartError, match=r"by `labelstream run` of .*other\.yaml\): `labelstream apply -c x` changes"):
+        run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
+
+
+def test_application_on_the_cluster_is_replaced_when_somebody_says_so(at_terminal: Callable[[str], None]) -> None:
+    at_terminal("y")
+    run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
+    at_terminal("n")
+    with pytest.raises(StartError, match="nothing is started"):
+        run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
+
+
+def test_local_run_of_another_is_never_replaced(at_terminal: Callable[[str], None]) -> None:
+    at_terminal("y")
+    with pytest.raises(StartError, match="ends with that command"):
+        run_module._require_free(Deployed({**OWNER, "local": True}, {}, 30.0), "-c x")
+
+
+def test_empty_cluster_is_free() -> None:
+    run_module._require_free(None, "-c x")
+
+
+def test_second_run_of_a_file_on_a_machine_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    note = SimpleNamespace(config=str(config), pid=7)
+    monkeypatch.setattr(run_module, "noted_runs", lambda: [SimpleNamespace(note=note)])
+    run_module._require_no_run(tmp_path / "b.yaml")
+    with pytest.raises(
+        StartError, match=r"in process 7: `labelstream apply -c .*a\.yaml` changes it, Ctrl-C or SIGTERM"
+    ):
+        run_module._require_no_run(config)
+
+
+def test_what_a_cluster_may_see_otherwise_is_only_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = [Finding("a", "gone"), Finding("b", "in memory", logging.INFO)]
+    monkeypatch.setattr(preflight, "kafka_findings", lambda settings: iter(found))
+    run_module.warn_before(None)
+    assert caplog.messages == ["warning: a: gone, as seen from this machine"]

@@ -1,0 +1,178 @@
+"""`labelstream apply` and `labelstream remove`: what they say, whose application they change, and when they refuse."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import apply as apply_module
+from labelstream.deploy.cli.application import preflight
+from labelstream.deploy.cli.application.run import look_before
+from labelstream.deploy.cluster import runtime
+from labelstream.deploy.cluster.run_note import RunNote
+from labelstream.deploy.control.deployed import Deployed, new_owner
+from labelstream.workers.errors import StartError
+from labelstream.workers.stream.broker.finding import Finding
+from tests.unit.deploy.cli.conftest import Run, fails
+
+
+class Cluster:
+    """In place of a Ray with `found` on it."""
+
+    def __init__(self) -> None:
+        self.found: Deployed | None = None
+        self.owner: Any = None
+        self.done: list[str] = []
+        self.error: Exception | None = None
+
+    @contextmanager
+    def joined(self, address: str) -> Iterator[None]:
+        self.done.append(f"joined {address}")
+        yield
+        self.done.append("left")
+
+    def drain(self, without: Any) -> bool:
+        self.done.append(f"drained but {', '.join(without)}")
+        return True
+
+    def deploy(self, settings: Any, timeout_s: float, on_progress: Any, owner: Any) -> None:
+        self.owner = owner
+        self.done.append(f"deployed within {timeout_s:g} s")
+        if self.error is not None:
+            raise self.error
+
+    def undeploy(self) -> bool:
+        self.done.append("undeployed")
+        return True
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster()
+    for name in ("joined", "drain", "deploy", "undeploy"):
+        monkeypatch.setattr(runtime, name, getattr(cluster, name))
+    monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
+    monkeypatch.setattr(runtime, "start_serve", lambda everywhere: cluster.done.append("Serve"))
+    monkeypatch.setattr(runtime, "require_room", lambda settings, local: None)
+    monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
+    monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal: None)
+    return cluster
+
+
+@pytest.fixture
+def config(write_config: Callable[..., str]) -> str:
+    return write_config()
+
+
+def owned(command: Any, config: str, local: bool = False) -> Deployed:
+    return Deployed(new_owner(command, Path(config), local), {"pipelines": {"old": {}}}, 30.0)
+
+
+def test_apply_deploys_on_an_empty_cluster_and_leaves_it(run: Run, cluster: Cluster, config: str) -> None:
+    found = run("apply", "-c", config, "--address", "h:1", "--wait", "9")
+    assert found.code == 0
+    assert cluster.done == ["joined h:1", "Serve", "deployed within 9 s", "left"]
+    assert (cluster.owner["command"], cluster.owner["local"]) == ("apply", False)
+    assert "nothing runs there yet" in found.err
+    assert "everything runs" in found.err
+
+
+def test_apply_says_what_it_changes_and_drains_what_goes(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("apply", config)
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert "pipeline old: removed" in found.err
+    assert cluster.done[2].startswith("drained but ")
+
+
+def test_run_of_the_same_file_stays_the_owner(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("run", config)
+    assert run("apply", "-c", config, "--address", "h:1").code == 0
+    assert cluster.found.owner is not None
+    assert (cluster.owner["id"], cluster.owner["command"]) == (cluster.found.owner["id"], "run")
+    assert "changed_at" in cluster.owner
+
+
+def test_run_of_another_file_is_replaced(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("run", "other.yaml")
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert cluster.owner["command"] == "apply"
+    assert "this replaces the application of `labelstream run` of " in found.err
+
+
+def test_local_run_of_another_file_is_refused(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("run", "other.yaml", local=True)
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert (found.code, "ends with it" in found.err) == (1, True)
+    assert cluster.owner is None
+
+
+def test_change_that_does_not_start_is_said_with_its_cause(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.error = StartError("no such model")
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert (found.code, found.err.splitlines()[-1]) == (1, "labelstream: no such model")
+    assert "does not run now: apply a config that starts" in found.err
+
+
+@pytest.fixture
+def local_run(config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A run of the file on this machine, and what apply notes of it."""
+    note = RunNote(address="h:2", config=config, brokers="", pipelines={}, user="ada", pid=7, started_at=5.0)
+    run = SimpleNamespace(folder=tmp_path, note=note, token="t")
+    monkeypatch.setattr(apply_module, "address_of", lambda address, config=None: "h:2")
+    monkeypatch.setattr(apply_module, "noted_runs", lambda: [run])
+    monkeypatch.setattr(apply_module, "write_note", lambda folder, note: setattr(run, "note", note))
+    return run
+
+
+def test_local_run_is_changed_in_place_and_its_note_with_it(
+    run: Run, cluster: Cluster, config: str, local_run: Any
+) -> None:
+    cluster.found = owned("run", config, local=True)
+    assert run("apply", "-c", config).code == 0
+    assert cluster.owner["local"]
+    note = local_run.note
+    assert (list(note.pipelines), note.pid, note.started_at, note.address) == (["feedback"], 7, 5.0, "h:2")
+
+
+def test_local_run_that_has_deployed_nothing_yet_is_left_alone(
+    run: Run, cluster: Cluster, config: str, local_run: Any
+) -> None:
+    found = run("apply", "-c", config)
+    assert (found.code, "process 7, which runs" in found.err) == (1, True)
+    assert cluster.owner is None
+
+
+def test_what_a_local_run_would_refuse_changes_nothing(
+    run: Run, cluster: Cluster, config: str, local_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.found = owned("run", config, local=True)
+    monkeypatch.setattr(apply_module, "look_before", look_before)
+    monkeypatch.setattr(preflight, "start_findings", lambda settings, port: [Finding("models.m.source", "gone")])
+    found = run("apply", "-c", config)
+    assert (found.code, "nothing is changed: 1 problem, see above" in found.err) == (1, True)
+    assert cluster.done == []
+
+
+def test_remove_ends_the_application(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("apply", config)
+    found = run("remove", "--address", "h:1", "--yes")
+    assert found.code == 0
+    assert cluster.done == ["joined h:1", "undeployed", "left"]
+    assert found.err.splitlines()[-1] == "removed"
+
+
+def test_remove_without_a_terminal_needs_yes(run: Run, cluster: Cluster) -> None:
+    fails(run("remove", "--address", "h:1"), 2, "no terminal to ask on")
+    assert cluster.done == []
+
+
+def test_remove_from_an_empty_cluster_is_said(run: Run, cluster: Cluster) -> None:
+    fails(run("remove", "--address", "h:1", "--yes"), 1, "there is no application on the cluster at h:1")
+
+
+def test_remove_leaves_a_local_run_alone(run: Run, cluster: Cluster) -> None:
+    cluster.found = owned("run", "a.yaml", local=True)
+    fails(run("remove", "--address", "h:1", "--yes"), 1, "stop that by Ctrl-C or SIGTERM")

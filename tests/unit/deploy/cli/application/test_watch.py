@@ -1,0 +1,160 @@
+"""Which lines a running application is worth, and when a run is no longer its own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.application import watch as watch_module
+from labelstream.deploy.cli.application.watch import RATES_EVERY_S, REPEAT_S, News, NotOurs, Watch
+from labelstream.deploy.control.deployed import changed, new_owner
+from labelstream.workers.errors import StartError
+from tests.support.clock import Clock
+from tests.support.reports import pipeline_report
+
+OWNER = new_owner("run", Path("a.yaml"), False)
+
+
+def status_of(**changes: Any) -> Any:
+    return {"pipelines": {"p": {"r1": pipeline_report(**{"age_s": 0.0, **changes})}}, "models": {}}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def news(clock: Clock) -> News:
+    """Behind the first line."""
+    news = News(clock)
+    assert len(news.lines(status_of())) == 1
+    return news
+
+
+def test_nothing_new_is_a_line_a_minute(news: News, clock: Clock) -> None:
+    said = []
+    for _ in range(65):
+        clock.now += 2.0
+        said += [clock.now] * len(news.lines(status_of()))
+    assert said == [1_000 + REPEAT_S, 1_000 + 2 * REPEAT_S]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": "restarting"}, {"alarms": ["paused"]}, {"trouble": "no broker"}, {"dead_letters": {"empty_text": 1}}],
+    ids=str,
+)
+def test_state_alarm_and_new_kind_of_dead_letter_are_lines_at_once(
+    news: News, clock: Clock, change: dict[str, Any]
+) -> None:
+    clock.now += 2.0
+    assert len(news.lines(status_of(**change))) == 1
+    assert news.lines(status_of(**change)) == []
+
+
+def test_number_in_an_alarm_is_no_news(news: News, clock: Clock) -> None:
+    news.lines(status_of(alarms=["no progress for 300 s"]))
+    clock.now += 2.0
+    assert news.lines(status_of(alarms=["no progress for 302.5 s"])) == []
+
+
+def counted(news: News, clock: Clock, per_s: list[float], field: str = "messages_in") -> list[bool]:
+    """Was there a line after each ten seconds, in which so many messages a second came?"""
+    total, lines = 0.0, []
+    for rate in per_s:
+        clock.now += RATES_EVERY_S
+        total += rate * RATES_EVERY_S
+        lines.append(bool(news.lines(status_of(**{field: int(total)}))))
+    return lines
+
+
+@pytest.mark.parametrize("field", ["messages_in", "results_out"])
+def test_doubled_and_halved_throughput_is_news(news: News, clock: Clock, field: str) -> None:
+    assert counted(news, clock, [10, 15, 19, 20, 11, 10, 0], field) == [True, False, False, True, False, True, True]
+
+
+def test_trickle_below_one_a_second_is_no_news(news: News, clock: Clock) -> None:
+    assert counted(news, clock, [0.5, 0.0, 1.0, 0.1]) == [False] * 4
+
+
+def test_throughput_is_not_judged_before_ten_seconds(news: News, clock: Clock) -> None:
+    clock.now += 2.0
+    assert news.lines(status_of(messages_in=1_000)) == []
+
+
+def test_dead_letters_of_a_known_kind_are_news_when_doubled(news: News, clock: Clock) -> None:
+    news.lines(status_of(dead_letters={"empty_text": 10}))
+    lines = []
+    for count in (15, 20):
+        clock.now += RATES_EVERY_S
+        lines.append(bool(news.lines(status_of(dead_letters={"empty_text": count}))))
+    assert lines == [False, True]
+
+
+class Runtime:
+    """Answers in turn, the last one for good; an exception is raised."""
+
+    class NoApplication(StartError): ...
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+
+    def status(self, timeout_s: float) -> Any:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module.time, "sleep", lambda _: None)
+
+
+def ends(*answers: Any) -> str:
+    with pytest.raises(NotOurs) as end:
+        Watch(Runtime({**status_of(), "owner": OWNER}, *answers), OWNER).show()
+    return str(end.value)
+
+
+def test_control_plane_that_is_away_for_a_moment_is_waited_for() -> None:
+    assert "removed" in ends(StartError("away"), {**status_of(), "owner": OWNER}, Runtime.NoApplication("gone"))
+
+
+def test_run_ends_when_its_application_is_removed() -> None:
+    assert ends(Runtime.NoApplication("gone")) == "this run ends: its application was removed"
+
+
+def test_run_ends_when_its_application_is_replaced() -> None:
+    other = new_owner("apply", Path("b.yaml"), False)
+    text = ends({**status_of(), "owner": other})
+    assert text.startswith("this run ends: its application was replaced by `labelstream apply` of ")
+    assert text.endswith("b.yaml)")
+
+
+def test_run_ends_when_serve_replaces_its_application() -> None:
+    assert "was replaced by another command, such as `serve deploy`" in ends({**status_of(), "owner": None})
+
+
+def test_run_goes_on_when_its_own_file_is_applied(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    same = changed(OWNER)
+    ends({**status_of(), "owner": same}, {**status_of(), "owner": same}, Runtime.NoApplication("gone"))
+    assert caplog.messages.count("changed by `labelstream apply`") == 1
+
+
+def test_control_plane_without_an_owner_is_no_replacement() -> None:
+    assert "removed" in ends(status_of(), Runtime.NoApplication("gone"))
+
+
+def test_control_plane_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr(watch_module.time, "sleep", sleep)
+    monkeypatch.setattr(watch_module.time, "monotonic", clock)
+    with pytest.raises(StartError, match=r"^away$"):
+        Watch(Runtime(StartError("away")), OWNER).show()
