@@ -152,6 +152,7 @@ audit: $(RUNTIME)/.stamp
 
 schemas: venv
 	$(PYTHON) -m labelstream.schemas.export
+	$(LABELSTREAM) schema config >schemas/json/config.schema.json
 
 kafka-jars: .kafka/.stamp
 

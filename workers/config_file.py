@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from labelstream.workers.config.paths import with_absolute_paths
 from labelstream.workers.config.problems import explain, unknown_variables
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
@@ -15,7 +16,7 @@ from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
-    """The YAML file as a dict. Raises `ConfigError` when it cannot be read, is no mapping or holds a secret."""
+    """The YAML file as a dict, its paths whole. Raises `ConfigError` when it cannot be read or is no mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -30,7 +31,7 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(str(path), f"is not valid YAML at {where}", "check indentation and quotes") from None
     if not isinstance(tree, dict):
         raise ConfigError(str(path), "is empty or not a mapping", "it needs the keys kafka, models and pipelines")
-    return tree
+    return with_absolute_paths(tree, Path(path).absolute().parent)
 
 
 def load_settings(tree: dict[str, Any]) -> Settings:

@@ -137,7 +137,7 @@ class KafkaSettings(Section):
 
 
 class Range(Section):
-    """How many there may be: as many as the backlog asks for between the two (deploy/scaling)."""
+    """How many there may be: as many as the backlog asks for between the two."""
 
     min: int = Field(default=1, ge=1, le=10_000, description="Number that there is at least.")
     max: int = Field(default=1, ge=1, le=10_000, description="Number that there is at most.")

@@ -61,7 +61,9 @@ def locate(source: str, revision: str | None = None) -> Path:
             raise ModelError(f"{source}: a directory has no revision; remove `revision`, or name a hub model")
         folder = Path(source).expanduser()
         if not folder.is_dir():
-            raise ModelError(f"{source}: no such directory; check the path, or name a hub model as 'owner/name'")
+            raise ModelError(
+                f"{folder.absolute()}: no such directory; check the path, or name a hub model as 'owner/name'"
+            )
     else:
         folder = _download(source, revision)
     check_files(source, folder)

@@ -1,0 +1,36 @@
+"""Relative paths in a config file: they are of the file's folder, not of the one that a command is started in."""
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+from labelstream.workers.config.keys import NAME, known_key, known_keys
+
+_SOURCE = ("models", NAME, "source")
+_FILES = {key for key, field in known_keys().items() if Path in get_args(field.annotation)}
+
+
+def with_absolute_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """`tree`, of a file in `folder`, with each path whole. A path that begins with ~ is of a home directory."""
+    return _walk(tree, (), folder)
+
+
+def _walk(value: Any, place: tuple[str, ...], folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {name: _walk(inner, (*place, str(name)), folder) for name, inner in value.items()}
+    key = known_key(place)
+    if not isinstance(value, str) or not value or len(key) < len(place):
+        return value
+    if key == _SOURCE:
+        return _source(value, folder)
+    return os.path.abspath(folder / os.path.expanduser(value)) if key in _FILES else value
+
+
+def _source(source: str, folder: Path) -> str:
+    """A hub id ('name' or 'owner/name') stays as it is, unless there is such a directory in `folder`.
+
+    ~ stays as well: the machine of a replica may have another home.
+    """
+    path = folder / source
+    means_path = source.startswith((".", os.sep)) or source.count(os.sep) > 1 or path.is_dir()
+    return os.path.abspath(path) if means_path and not source.startswith("~") else source

@@ -1,0 +1,35 @@
+"""The JSON Schema of a config file, for editors and for whoever generates configs."""
+
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from labelstream.workers.settings import Settings
+
+
+class _ConfigSchema(GenerateJsonSchema):
+    # An editor would show "Bootstrap Servers" above what the key is.
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """A key that is no name is wrong."""
+        found = super().dict_schema(schema)
+        return found | {"additionalProperties": False} if "patternProperties" in found else found
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema 2020-12. What `load_settings` finds wrong between keys, and the environment, are not in it."""
+    schema = Settings.model_json_schema(schema_generator=_ConfigSchema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Labelstream config",
+        "description": "The file of `labelstream run -c`.",
+    }
+
+
+def render() -> str:
+    """The file's text."""
+    return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
