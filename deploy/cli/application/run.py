@@ -12,7 +12,15 @@ import typer
 
 from labelstream.deploy.cli.application.watch import NotOurs, Watch
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import VERBOSITY, escape, plural, say, set_up_logging, stops_on_signals
+from labelstream.deploy.cli.common.console import (
+    VERBOSITY,
+    escape,
+    plural,
+    say,
+    say_at_once,
+    set_up_logging,
+    stops_on_signals,
+)
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.deploy.cluster.kept_logs import keep_logs
 from labelstream.deploy.cluster.run_folder import noted_runs, use_address, write_note
@@ -173,7 +181,7 @@ def warn_before(settings: Any) -> None:
 
 def _show_line(line: str) -> None:
     """Of a worker or a model: it has its own time, level and place."""
-    print(escape(line), file=sys.stderr, flush=True)
+    say_at_once(escape(line))
 
 
 def _formatter(settings: Any) -> logging.Formatter | None:

@@ -33,7 +33,13 @@ class _StderrOfNow(logging.Handler):
     """To what is stderr at the moment: a live table puts something in its place, so that log lines stay above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        say_at_once(self.format(record))
+
+
+def say_at_once(line: str) -> None:
+    """On stderr, in one piece: another thread may say something at the same time."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> None:
