@@ -7,7 +7,7 @@ LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
 PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
-.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-scaling chaos simulate test-cluster \
+.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-machine test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
@@ -38,6 +38,7 @@ help:
 	@echo "                               changes the engine's rules one by one: each change must fail a test"
 	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
 	@echo "make bench-scaling [JSON=file] throughput with 1 to 16 replicas, costs of each part, and the sizes that follow"
+	@echo "make bench-startup [BESIDE=checkout] [JSON=file]  how long classify, check, run and demo take to start"
 	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
 
 demo: venv
@@ -84,6 +85,10 @@ soak: venv kafka-jars
 bench: venv kafka-jars
 	$(PYTHON) -m tests.benchmarks.throughput $(if $(JSON),--json "$(JSON)")
 
+# BESIDE: another checkout with its `.venv`.
+bench-startup: venv
+	$(PYTHON) -m tests.benchmarks.startup $(if $(BESIDE),--beside "$(BESIDE)") $(if $(JSON),--json "$(JSON)")
+
 bench-scaling: venv kafka-jars
 	$(PYTHON) -m tests.benchmarks.scaling $(if $(JSON),--json "$(JSON)")
 
@@ -108,11 +113,14 @@ venv: $(VENV)/.stamp
 
 # uv installs the CUDA build of torch in 20 s and shares its files between checkouts.
 BASE_PYTHON ?= python3
+# Where Python writes no bytecode, every process would compile what it imports, which doubles the time of a start.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 $(VENV)/.stamp: pyproject.toml .ci/constraints.txt .ci/uv.txt
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
 	@test -x $(PYTHON) || "$(BASE_PYTHON)" -m venv $(VENV) || { echo "no venv: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r .ci/uv.txt
-	$(PYTHON) -m uv pip install -q --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
+	$(PYTHON) -m uv pip install -q $(COMPILE) --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
+	$(if $(COMPILE),$(PYTHON) -m compileall -q workers deploy schemas)
 	@# import-linter and pyright read folders: these are ours under the names that they are installed with.
 	@mkdir -p $(VENV)/links/labelstream
 	@cd $(VENV)/links/labelstream && ln -sfn ../../../workers/public/__init__.py __init__.py && \

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray._private.node import Node
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
@@ -148,3 +149,18 @@ def test_local_ray_without_room_for_a_change_is_said(monkeypatch: pytest.MonkeyP
     runtime.require_room(settings, local=False)
     with pytest.raises(StartError, match="reserve 5 CPUs, and that run was started with 4: stop it"):
         runtime.require_room(settings, local=True)
+
+
+def test_processes_that_nobody_uses_are_not_started_within_it_alone() -> None:
+    before = {name: getattr(Node, name) for name in runtime.UNUSED}
+    with runtime._without_unused():
+        node = Node.__new__(Node)
+        assert [getattr(node, name)(include_dashboard=False) for name in runtime.UNUSED] == [None] * len(before)
+    assert {name: getattr(Node, name) for name in runtime.UNUSED} == before
+
+
+def test_ray_without_such_a_method_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Node, "start_monitor")
+    with runtime._without_unused():
+        assert not hasattr(Node, "start_monitor")
+    assert not hasattr(Node, "start_monitor")
