@@ -25,7 +25,7 @@ from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
-from labelstream.deploy.cluster.worker_logs import WorkerLogs, subscriber
+from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
 from labelstream.deploy.control.control_plane import COMMAND_S
 from labelstream.deploy.control.deployed import Deployed, Owner, UserConfig
 from labelstream.deploy.control.reports import Outcome, Status
@@ -86,7 +86,7 @@ def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
     """Serve on the Ray that we are connected to. At the end we leave it, a local one behind its pipelines' drain."""
     # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
     with handling((signal.SIGTERM,), interrupt):
-        logs = None if on_log is None else WorkerLogs(on_log, subscriber())
+        logs = None if on_log is None else WorkerLogs(on_log, source_of(local))
         try:
             start_serve(everywhere=not local)
             yield

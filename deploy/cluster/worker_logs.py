@@ -1,7 +1,7 @@
 """What workers, models and the control plane log, on all nodes, as it is logged.
 
 Ray's own way to show it leaves out the lines of a Serve that another command has started, joins lines that look alike,
-and shows those of everybody. So its subscription is read here.
+and shows those of everybody. So its subscription is read here, or on one machine the files themselves.
 """
 
 import importlib
@@ -9,27 +9,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from labelstream.deploy.observability.log_files import LogFiles
 from labelstream.deploy.observability.log_lines import LineReader, of_controller
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
-QUIET_S, LAST_S = 0.5, 3.0  # Ray's monitors look at the files ten times a second
+QUIET_S, LAST_S = 0.5, 3.0  # the files are looked at several times a second
 
 
 class WorkerLogs:
-    """Calls `say` with each line of ours from now on, in a thread of its own. `subscriber`: Ray's, of this process.
+    """Calls `say` with each line of ours from now on, in a thread of its own. `source`: see `source_of`.
 
     What Serve's controller says of our replicas goes to the log of this process.
     """
 
-    def __init__(self, say: Callable[[str], None], subscriber: Any) -> None:
-        self._say, self._subscriber = say, subscriber
+    def __init__(self, say: Callable[[str], None], source: Any) -> None:
+        self._say, self._source = say, source
         self._reader = LineReader()
         self._heard_at = time.monotonic()
         self._ended = threading.Event()
-        subscriber.subscribe()
+        source.subscribe()
         self._thread = threading.Thread(target=self._run, name="worker-logs", daemon=True)
         self._thread.start()
 
@@ -45,7 +47,7 @@ class WorkerLogs:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                batch = self._subscriber.poll(timeout=POLL_S)
+                batch = self._source.poll(timeout=POLL_S)
             except Exception:  # the connection has ended: there is nothing more to show
                 return
             if not batch or not batch["lines"] or not batch["is_err"]:
@@ -58,7 +60,9 @@ class WorkerLogs:
                 self._say(line)
 
 
-def subscriber() -> Any:
-    """Of the Ray that we are connected to, whose lines Ray itself does not read as `log_to_driver` is off."""
-    worker: Any = importlib.import_module("ray._private.worker").global_worker
-    return worker.gcs_log_subscriber
+def source_of(local: bool) -> Any:
+    """Of the Ray that we are connected to: where its lines come from. `local`: it is this machine's and ours."""
+    worker: Any = importlib.import_module("ray._private.worker")
+    if local:
+        return LogFiles(Path(worker._global_node.get_logs_dir_path()))
+    return worker.global_worker.gcs_log_subscriber  # Ray itself does not read it, as `log_to_driver` is off

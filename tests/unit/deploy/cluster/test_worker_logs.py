@@ -1,16 +1,19 @@
 """Lines that come by Ray's subscription, and its end."""
 
 import queue
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray._private import worker as ray_worker
 
-from labelstream.deploy.cluster.worker_logs import WorkerLogs
+from labelstream.deploy.cluster.worker_logs import WorkerLogs, source_of
 
 LINE = "2026-11-28 11:17:28,204 INFO model-m/r1 labelstream.workers.engine.loading.loader: ready"
 
 
-class Subscriber:
+class Source:
     """In place of Ray's."""
 
     def __init__(self, *batches: Any) -> None:
@@ -35,9 +38,9 @@ def batch(*lines: str, is_err: bool = True) -> dict[str, Any]:
 
 def said(*batches: Any) -> list[str]:
     lines: list[str] = []
-    subscriber = Subscriber(*batches)
-    WorkerLogs(lines.append, subscriber).close()
-    assert subscriber.subscribed
+    source = Source(*batches)
+    WorkerLogs(lines.append, source).close()
+    assert source.subscribed
     return lines
 
 
@@ -57,3 +60,11 @@ def test_death_of_a_replica_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     replica = "Replica(id='r1', deployment='model-m', app='labelstream')"
     assert said(batch(f"WARNING 2026-11-28 12:09:43,955 controller 7 -- Actor for {replica} crashed")) == []
     assert caplog.messages == ["Serve: Actor for model-m/r1 crashed"]
+
+
+def test_lines_come_from_the_files_of_this_machine_or_from_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ray_worker, "_global_node", SimpleNamespace(get_logs_dir_path=lambda: str(tmp_path)))
+    monkeypatch.setattr(ray_worker, "global_worker", SimpleNamespace(gcs_log_subscriber="Ray's"))
+    (tmp_path / "worker-1.err").write_text("a\n")
+    assert source_of(local=True).poll(0)["lines"] == ["a"]
+    assert source_of(local=False) == "Ray's"
