@@ -5,6 +5,7 @@ Exit codes: 0 all well, 1 something outside is wrong (broker, topic, model, ...)
 the help must be there at once.
 """
 
+import errno
 import importlib.metadata
 import io
 import logging
@@ -101,6 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail(["interrupted"], 130)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _fail([f"{error.filename or 'the output'}: {error.strerror}"], 1)
         hint = "" if VERBOSITY.on else " (a bug; `labelstream -v ...` shows where)"
         _fail([f"{type(error).__name__}: {one_line(error)}{hint}"], 1)
 

@@ -1,24 +1,54 @@
 """`labelstream classify`: the engine alone, without Kafka and Ray."""
 
-import json as json_module
 import sys
-from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import chain, islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
-from labelstream.deploy.cli.common.console import escape, out, say
+from labelstream.deploy.cli.common.console import escape, out, plural, say, stops_on_signals
+from labelstream.deploy.cli.common.progress import with_progress
+from labelstream.deploy.cli.common.text_file import TextFile, open_text_file
+from labelstream.deploy.cli.models import answers
+from labelstream.deploy.cli.models.answer_file import Answered, answer_file
+from labelstream.deploy.cli.models.texts import Text, of_argument, of_file, of_lines
 from labelstream.workers.errors import ConfigError
 
-LINES_PER_CALL = 256
+TEXTS_PER_CALL = 256
+Take = Callable[[Answered], None]
 
 
 def classify(
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="[TEXT...|-]", help="Texts; - reads stdin's lines.")
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE|-",
+            help="A file of texts: lines, JSON lines, or a .csv or .tsv; also as .gz or .zst.",
+        ),
+    ] = None,
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The column or JSON field of the text, such as event.message. Default: text."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write JSON lines there, or a table where it is a .csv: all that --input has, and the answers.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -45,27 +75,97 @@ def classify(
 ) -> None:
     """Classify texts here and now, in this process.
 
-    With `-`, or with nothing while stdin is no terminal, every line of stdin is a text; blank lines are left out.
+    With `-`, or with nothing while stdin is no terminal, every line of stdin is a text; blank lines are left out. Exits
+    with 1 when there is a text without an answer; the others are answered.
     """
-    given = texts or (["-"] if not sys.stdin.isatty() else [])
-    if not given:
-        raise ConfigError("TEXT", "is missing", "give texts, or - to read stdin's lines")
+    if texts and input is not None:
+        raise ConfigError("--input", "comes beside texts", "give one of the two")
+    if not texts and input is None and sys.stdin.isatty():
+        raise ConfigError("TEXT", "is missing", "give texts, a file with --input, or - to read stdin's lines")
+    if text_field is not None and input is None:
+        raise ConfigError(
+            "--text-field", "names a column or field of a file", "give the file with --input, - for stdin"
+        )
     if model is None and revision is not None:
         raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
     if template is not None and not label:
         raise ConfigError("--template", "belongs to zero-shot", "give labels with --label")
     if task is not None and (label or model is None):
         raise ConfigError("--task", "is for a model made for it, and labels mean zero-shot", "give --model, no --label")
+    options: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}
+    source = open_text_file(input or "-") if input is not None or not texts or "-" in texts else nullcontext(None)
+    with stops_on_signals(), source as file, _taker(output, json) as take:
+        found = _texts(texts or ["-"], file, text_field, input is not None)
+        if output is not None and file is not None:
+            found = with_progress(file, found, "texts")
+        failed, count = _classify(found, take, model, revision, top_k, options, file is not None and file.is_terminal)
+    if output is not None:
+        say(f"{plural(count - failed, 'text')} classified, in {output}")
+    if failed:
+        say(f"{failed} of {plural(count, 'text')} could not be classified")
+        raise typer.Exit(1)
+
+
+def _classify(
+    texts: Iterable[Text],
+    take: Take,
+    model: str | None,
+    revision: str | None,
+    top_k: int,
+    options: dict[str, Any],
+    one_by_one: bool,
+) -> tuple[int, int]:
+    """Returns how many have no answer, and how many there are."""
+    from labelstream.workers.classifier import RecordError
     from labelstream.workers.engine.engine import Engine
 
-    options: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}
+    failed = count = 0
     with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options) as engine:
         name = model or "the demo's small sentiment model"
         say(f"model: {name}, revision {engine.description.revision}")
-        show = _show_json if json else _show_columns if out().is_terminal else _show_tabs
-        for chunk in _chunks(_texts(given)):
-            for text, answer in zip(chunk, engine.classify([_request(text, top_k) for text in chunk]), strict=True):
-                show(text, answer)
+        for chunk in _chunks(texts, 1 if one_by_one else TEXTS_PER_CALL):
+            answered = _answer(engine, chunk, top_k)
+            take(answered)
+            for text, answer in answered:
+                if isinstance(answer, RecordError):
+                    failed += 1
+                    say(f"{text.place}: {escape(answer.message)}")
+            count += len(chunk)
+    return failed, count
+
+
+def _answer(engine: Any, texts: list[Text], top_k: int) -> Answered:
+    """The engine's answers; what has no text has the reason for one."""
+    from labelstream.workers.classifier import Fault, RecordError, Request
+
+    asked = iter(engine.classify([Request(text.text, top_k=top_k) for text in texts if not text.problem]))
+    return [(text, RecordError(Fault.INVALID_MESSAGE, text.problem) if text.problem else next(asked)) for text in texts]
+
+
+def _texts(given: list[str], file: TextFile | None, field: str | None, is_input: bool) -> Iterable[Text]:
+    if file is None:
+        return (of_argument(number, text) for number, text in enumerate(given, 1))
+    if is_input:
+        return of_file(file, field)
+    return chain.from_iterable(
+        of_lines(file.lines()) if text == "-" else [of_argument(number, text)] for number, text in enumerate(given, 1)
+    )
+
+
+@contextmanager
+def _taker(output: Path | None, json: bool) -> Iterator[Take]:
+    """What takes answers: the file, or stdout."""
+    if output is not None:
+        with answer_file(output) as written:
+            yield written.write
+        return
+    show = answers.as_json if json else answers.as_columns if out().is_terminal else answers.as_tabs
+
+    def take(answered: Answered) -> None:
+        for text, answer in answered:
+            print(show(text, answer), flush=True)
+
+    yield take
 
 
 def _zero_shot(labels: list[str], template: str | None) -> dict[str, Any]:
@@ -73,68 +173,8 @@ def _zero_shot(labels: list[str], template: str | None) -> dict[str, Any]:
     return options if template is None else options | {"hypothesis_template": template}
 
 
-def _request(text: str, top_k: int) -> Any:
-    from labelstream.workers.classifier import Request
-
-    return Request(text, top_k=top_k)
-
-
-def _texts(given: list[str]) -> Iterator[str]:
-    for text in given:
-        if text == "-":
-            for line in sys.stdin.buffer:
-                read = line.removeprefix(BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n")
-                if read.strip():
-                    yield read
-        else:
-            yield text
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(texts: Iterable[Text], size: int) -> Iterator[list[Text]]:
     """Full chunks from a pipe or file; line by line from a person who types."""
     iterator = iter(texts)
-    size = 1 if sys.stdin.isatty() else LINES_PER_CALL
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _show_json(text: str, answer: Any) -> None:
-    from labelstream.workers.classifier import Embedding, MaskFill, RecordError
-
-    found: dict[str, Any]
-    match answer:
-        case RecordError():
-            found = {"error": answer.fault.value, "message": answer.message}
-        case MaskFill():
-            found = {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
-        case Embedding():
-            found = {"embedding": answer.vector}
-        case _:
-            scores = [{"label": one, "score": score} for one, score in zip(answer.labels, answer.scores, strict=True)]
-            found = {**scores[0], "scores": scores}
-    if not isinstance(answer, RecordError):
-        found |= {"tokens": answer.tokens, "truncated": answer.truncated}
-    print(json_module.dumps({"text": text, **found}), flush=True)
-
-
-def _labels(answer: Any) -> list[str]:
-    from labelstream.workers.classifier import Embedding, MaskFill, RecordError
-
-    match answer:
-        case RecordError():
-            return [f"! {answer.fault.value}"]
-        case MaskFill():
-            return [f"{fill.token} {fill.score:.4f}" for fills in answer.masks for fill in fills]
-        case Embedding():
-            return [f"{number:.6g}" for number in answer.vector]
-        case _:
-            return [f"{label} {score:.4f}" for label, score in zip(answer.labels, answer.scores, strict=True)]
-
-
-def _show_columns(text: str, answer: Any) -> None:
-    print("  ".join(f"{escape(label):<20}" for label in _labels(answer)) + f"  {escape(text)}", flush=True)
-
-
-def _show_tabs(text: str, answer: Any) -> None:
-    # Tabs and line breaks would be taken for ours.
-    print("\t".join([*(escape(label) for label in _labels(answer)), escape(text)]), flush=True)

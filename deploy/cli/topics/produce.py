@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, connect, require_topic
-from labelstream.deploy.cli.common.console import err, plural, say, stops_on_signals
+from labelstream.deploy.cli.common.console import plural, say, stops_on_signals
+from labelstream.deploy.cli.common.progress import with_progress
 from labelstream.deploy.cli.common.text_file import TextFile, open_text_file, read_rows
 from labelstream.deploy.cli.topics.destination import find_destination, look_first
 from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
@@ -140,7 +141,7 @@ def _send_all(broker: Any, topic: str, file: TextFile, messages: Iterable[KeyedV
         )
     try:
         with stops_on_signals():
-            for key, value in _with_progress(file, messages):
+            for key, value in with_progress(file, messages, "messages"):
                 if acknowledged.error is not None:
                     break
                 future = producer.send(topic, value, key)
@@ -158,20 +159,3 @@ def _send_all(broker: Any, topic: str, file: TextFile, messages: Iterable[KeyedV
         raise StartError(f"topic {topic}: a message was refused ({name}: {acknowledged.error})")
     if acknowledged.count < sent:
         raise StartError(f"topic {topic}: {sent - acknowledged.count} of {sent} messages were not acknowledged")
-
-
-def _with_progress(file: TextFile, messages: Iterable[KeyedValue]) -> Iterator[KeyedValue]:
-    """With a progress bar on a terminal: by bytes of a file, by a count of what comes through a pipe."""
-    console = err()
-    if not console.is_terminal or file.is_terminal:
-        yield from messages
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), TextColumn("{task.fields[count]} messages"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=file.size_bytes, count=0)
-        for count, message in enumerate(messages, 1):
-            if count % 512 == 0:
-                progress.update(task, completed=file.position_bytes, count=count)
-            yield message

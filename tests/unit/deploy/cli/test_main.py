@@ -1,5 +1,6 @@
 """What goes wrong ends with one line that names what to do, and with the right exit code; never with a traceback."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -100,3 +101,11 @@ def test_what_the_encoding_lacks_comes_as_an_escape() -> None:
     environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run([sys.executable, "-c", SAY], env=environment, capture_output=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, b"\xc4 \\u2026\n"), ended.stderr
+
+
+def test_full_disk_under_the_output_is_no_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(name: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("labelstream.schemas.export.render", full)
+    fails(run("schema"), 1, "the output: No space left on device")

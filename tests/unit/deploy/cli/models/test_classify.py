@@ -1,5 +1,6 @@
 """`labelstream classify`: the engine's answers for a person, a pipe or a program, for each task."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,12 @@ def test_classify_by_another_task(run: Run, tmp_path: Path, task: str, architect
     (answer,) = map(json.loads, ended.out.splitlines())
     if task == "fill-mask":
         assert [len(fills) for fills in answer["masks"]] == [3]
-        assert run("classify", "none", "-m", model, "--task", task).out.startswith("! ")
+        ended = run("classify", "none", "so [MASK]", "-m", model, "--task", task)
+        assert ended.code == 1
+        assert ended.out.startswith("! invalid_message\tnone\n")
+        assert len(ended.out.splitlines()) == 2
+        assert "text 1: " in ended.err
+        assert ended.err.endswith("\n1 of 2 texts could not be classified\n")
     else:
         assert len(answer["embedding"]) > 8
 
@@ -64,7 +70,38 @@ def test_classify_by_another_task(run: Run, tmp_path: Path, task: str, architect
         (("--template", "So {}."), "--template"),
         (("--task", "fill-mask"), "--task"),
         (("--task", "fill-mask", "-m", "m", "-l", "one"), "--task"),
+        (("--input", "file"), "--input: comes beside texts"),
+        (("--text-field", "a"), "--text-field: names a column or field of a file"),
     ],
 )
 def test_classify_options_that_do_not_go_together(run: Run, arguments: tuple[str, ...], key: str) -> None:
     fails(run("classify", "text", *arguments), 2, key)
+
+
+def test_classify_a_table_into_a_table(run: Run, model: str, tmp_path: Path) -> None:
+    table, answers = tmp_path / "a.csv.gz", tmp_path / "b.csv"
+    table.write_bytes(gzip.compress(b"id,review\n1,good\n2,\n3,bad\n"))
+    ended = run("classify", "-i", str(table), "--text-field", "review", "-o", str(answers), "-m", model)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines()[1:] == [
+        "line 3: the text is empty or blank",
+        f"2 texts classified, in {answers}",
+        "1 of 3 texts could not be classified",
+    ]
+    header, first, second, third = answers.read_text().splitlines()
+    assert (header, second) == ("id,review,label,score", "2,,,")
+    assert first.startswith("1,good,")
+    assert third.startswith("3,bad,")
+
+
+def test_classify_json_lines_of_stdin(run: Run, model: str, stdin: Callable[[bytes], None]) -> None:
+    stdin(b'{"id": 1, "a": {"b": "good"}}\n')
+    ended = run("classify", "-i", "-", "--text-field", "a.b", "--json", "-m", model)
+    assert ended.code == 0
+    answer = json.loads(ended.out)
+    assert (answer["id"], answer["a"]) == (1, {"b": "good"})
+    assert answer["label"] in LABELS
+
+
+def test_classify_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    fails(run("classify", "-i", str(tmp_path / "none")), 2, "none: cannot be read (No such file or directory)")

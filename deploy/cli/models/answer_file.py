@@ -1,0 +1,91 @@
+"""The file that `labelstream classify` writes: JSON lines or a table; the whole of it, or nothing."""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from labelstream.deploy.cli.models.answers import as_cells, as_json, beside
+from labelstream.deploy.cli.models.texts import Text
+from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
+from labelstream.workers.file_errors import file_problem
+
+Answered = Sequence[tuple[Text, Any]]
+
+
+class AnswerFile:
+    """Takes answers. A table has the columns of the first ones."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._file = path, file
+        self._table: csv.DictWriter[str] | None = None
+        self._is_table = path.suffix.lower() == ".csv"
+
+    def write(self, answered: Answered) -> None:
+        """Raises LabelstreamError for fields that the table has no columns for."""
+        if not self._is_table:
+            self._file.writelines(f"{as_json(*one)}\n" for one in answered)
+            return
+        rows = [beside(_flat(text.fields), as_cells(answer)) for text, answer in answered]
+        if self._table is None:
+            names = dict.fromkeys(name for text, _ in answered for name in text.fields)
+            names |= dict.fromkeys(name for row in rows for name in row)
+            self._table = csv.DictWriter(self._file, list(names), restval="", lineterminator="\n")
+            self._table.writeheader()
+        for (text, _), row in zip(answered, rows, strict=True):
+            if more := [name for name in row if name not in self._table.fieldnames]:
+                problem = f"{text.place} has the field {more[0]!r}, which those before had not"
+                raise LabelstreamError(f"{self._path}: {problem}; write JSON lines, as to {self._path.stem}.jsonl")
+            self._table.writerow(row)
+
+
+@contextmanager
+def answer_file(path: Path) -> Iterator[AnswerFile]:
+    """The file is there, with all that was written, when the context ends well; else it is what it was before.
+
+    Raises ConfigError where it cannot be made, StartError where the disk is full.
+    """
+    if path.suffix.lower() in (".gz", ".zst", ".tsv"):
+        raise ConfigError(
+            "--output", f"{path.suffix} is not written", "name a .csv, or any other suffix for JSON lines"
+        )
+    target = path.resolve()  # a link stays one
+    made: str | None = None
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
+            opened: int | Path = target
+        else:
+            opened, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        file = open(opened, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigError("--output", f"{path} cannot be written ({file_problem(error, path)})") from None
+    try:
+        with file:
+            yield AnswerFile(path, file)
+        if made is not None:
+            os.chmod(made, _mode(target))
+            os.replace(made, target)
+    except OSError as error:
+        kept = "" if made is None else "; it is as it was before"
+        raise StartError(f"{path} cannot be written ({error.strerror}){kept}") from None
+    finally:
+        if made is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(made)
+
+
+def _mode(target: Path) -> int:
+    """That of the file which is replaced, else what this process gives to new files."""
+    with suppress(FileNotFoundError):
+        return target.stat().st_mode & 0o777
+    os.umask(mask := os.umask(0o077))
+    return 0o666 & ~mask
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, str]:
+    """Cells: strings as they are, anything else as JSON."""
+    return {name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for name, one in fields.items()}

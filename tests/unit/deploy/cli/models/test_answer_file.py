@@ -1,0 +1,85 @@
+"""The file of answers is whole, or it is not there."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelstream.deploy.cli.models.answer_file import answer_file
+from labelstream.deploy.cli.models.texts import Text
+from labelstream.workers.classifier import Fault, Prediction, RecordError
+from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
+
+GOOD = Prediction(("GOOD",), (0.75,), 3, False, "r")
+REFUSED = RecordError(Fault.INVALID_MESSAGE, "no")
+
+
+def text(**fields: Any) -> Text:
+    return Text("line 7", "so", fields)
+
+
+def written(path: Path, *calls: list[tuple[Text, Any]]) -> str:
+    with answer_file(path) as file:
+        for answered in calls:
+            file.write(answered)
+    return path.read_text()
+
+
+def test_json_lines_have_fields_and_answer(tmp_path: Path) -> None:
+    found = written(tmp_path / "a", [(text(id=1), GOOD)], [(text(id=2), REFUSED)])
+    first, second = map(json.loads, found.splitlines())
+    assert (first["id"], first["label"]) == (1, "GOOD")
+    assert second == {"id": 2, "error": "invalid_message", "message": "no"}
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_table_has_columns_and_answer(tmp_path: Path) -> None:
+    calls = [(text(id="1", more={"a": 1}), REFUSED), (text(id="2", more="x, y"), GOOD)], [(text(id="3"), GOOD)]
+    assert written(tmp_path / "a.csv", *calls).splitlines() == [
+        "id,more,label,score",
+        '1,"{""a"": 1}",,',
+        '2,"x, y",GOOD,0.75',
+        "3,,GOOD,0.75",
+    ]
+
+
+def test_table_has_no_room_for_fields_that_come_later(tmp_path: Path) -> None:
+    with pytest.raises(LabelstreamError, match=r"line 7 has the field 'new', .*; write JSON lines, as to a\.jsonl"):
+        written(tmp_path / "a.csv", [(text(id="1"), GOOD)], [(text(new="2"), GOOD)])
+    assert os.listdir(tmp_path) == []
+
+
+def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("before")
+    with pytest.raises(AttributeError), answer_file(tmp_path / "a") as file:
+        file.write([(text(), GOOD), (text(), "no answer")])
+    assert (tmp_path / "a").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_mode_and_links_stay(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(mode=0o640)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert written(tmp_path / "link", [(text(), GOOD)])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    written(tmp_path / "new")
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_full_disk_is_told() -> None:
+    with pytest.raises(StartError, match=r"^/dev/full cannot be written \(No space left on device\)$"):
+        written(Path("/dev/full"), [(text(), GOOD)])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.tsv", r"\.tsv is not written"), ("none/a", r"cannot be written \(No such file or directory\)")],
+)
+def test_file_that_cannot_be_made_is_told(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--output: .*{said}"), answer_file(tmp_path / name):
+        pass
