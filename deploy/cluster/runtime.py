@@ -272,14 +272,31 @@ def _quiet() -> None:
 def _start_local(settings: Settings, collects_metrics: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     bypass_proxies()
-    try:
-        _init_local(settings, collects_metrics)
-    except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
-        ray.shutdown()
+    with _telling("starting Ray"):
         try:
             _init_local(settings, collects_metrics)
-        except Exception as error:
-            raise StartError(f"Ray does not start on this machine: {cause_in(str(error))}") from None
+        except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
+            ray.shutdown()
+            try:
+                _init_local(settings, collects_metrics)
+            except Exception as error:
+                raise StartError(f"Ray does not start on this machine: {cause_in(str(error))}") from None
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """A line every 15 s, for as long as it lasts."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(PROGRESS_S):
+            logger.info("still %s", what)
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _init_local(settings: Settings, collects_metrics: bool) -> None:

@@ -14,6 +14,7 @@ from labelstream.deploy.cluster import runtime
 from labelstream.deploy.control.deployed import new_owner
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ModelError, StartError
+from tests.support.streams import wait_until
 
 
 def test_what_failed_before_the_update_is_not_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,3 +165,11 @@ def test_ray_without_such_a_method_is_left_as_it_is(monkeypatch: pytest.MonkeyPa
     with runtime._without_unused():
         assert not hasattr(Node, "start_monitor")
     assert not hasattr(Node, "start_monitor")
+
+
+def test_what_takes_long_is_told_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(runtime, "PROGRESS_S", 0.001)
+    with runtime._telling("starting Ray"):
+        wait_until(lambda: len(caplog.messages) > 1, 30, "a second line")
+    assert set(caplog.messages) == {"still starting Ray"}
