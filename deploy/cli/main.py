@@ -18,8 +18,6 @@ import typer
 from labelstream.deploy.cli.application.apply import apply, remove
 from labelstream.deploy.cli.application.check import check
 from labelstream.deploy.cli.application.doctor import doctor
-from labelstream.deploy.cli.application.replay import replay
-from labelstream.deploy.cli.application.resume_skip import resume, skip
 from labelstream.deploy.cli.application.run import run
 from labelstream.deploy.cli.application.status import status
 from labelstream.deploy.cli.bench.commands import bench
@@ -30,6 +28,9 @@ from labelstream.deploy.cli.dlq.commands import dlq
 from labelstream.deploy.cli.models.cache import cache
 from labelstream.deploy.cli.models.classify import classify
 from labelstream.deploy.cli.models.fetch import fetch
+from labelstream.deploy.cli.operate.lag import lag
+from labelstream.deploy.cli.operate.replay import replay
+from labelstream.deploy.cli.operate.resume_skip import resume, skip
 from labelstream.deploy.cli.topics.in_memory_broker import broker
 from labelstream.deploy.cli.topics.produce import produce
 from labelstream.deploy.cli.topics.schema import schema
@@ -57,6 +58,7 @@ for command, panel in (
     (run, "Run it"),
     (apply, "Run it"),
     (status, "Run it"),
+    (lag, "Run it"),
     (remove, "Run it"),
     (resume, "Put it right"),
     (skip, "Put it right"),

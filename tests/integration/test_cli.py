@@ -7,12 +7,14 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from kafka import KafkaProducer
 
 from tests.kafka import Broker, KafkaBroker
 from tests.support.command import LABELSTREAM, ROOT, call
@@ -255,13 +257,73 @@ def test_check_finds_missing_permissions(
     assert b"wrong" not in ended.stderr + ended.stdout
 
 
-def test_the_in_memory_broker_serves_both_commands() -> None:
+def test_lag_of_a_stopped_pipeline(
+    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str], tmp_path: Path
+) -> None:
+    name = make_topic(2)
+    produce(kafka.bootstrap, name, [(None, b"{}")] * 5, partition=1)
+    with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"group-{name}"})) as consumer:
+        consumer.commit(offsets=[TopicPartition(name, 1, 3)], asynchronous=False)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(name, b"{}", partition=1)
+    producer.flush(10)
+    config = write_config(kafka.bootstrap, input=name, output="out", dead_letter="dlq", group_id=f"group-{name}")
+    ended = call("lag", "p", "--json", "-c", config)
+    producer.abort_transaction(20)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    found = json.loads(ended.stdout)["p"]
+    age = found["partitions"]["1"].pop("oldest_s")
+    assert found == {
+        "topic": name,
+        "group": f"group-{name}",
+        "members": 0,
+        "lag": 2,  # what is in an open transaction is nobody's to read
+        "oldest_s": age,
+        "partitions": {
+            "0": {"committed": None, "start": 0, "end": 0, "lag": 0, "lost": 0, "oldest_s": None},
+            "1": {"committed": 3, "start": 0, "end": 5, "lag": 2, "lost": 0},
+        },
+    }
+    assert 0 <= age < 3_600
+
+
+def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path) -> None:
+    guarded.create_topic("seen")
+    guarded.allow("worker", "describe", topic="seen")
+    (tmp_path / "password").write_text("secret2\n")
+    security = {
+        "protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "username": "worker",
+        "password_file": str(tmp_path / "password"),
+    }
+    topics = {"input": "seen", "output": "out", "dead_letter": "dlq"}
+    config = write_config(guarded.bootstrap, security, **topics)
+    ended = call("lag", "-c", config)
+    assert ended.returncode == 1
+    assert ended.stderr == b"labelstream: no permission to see group labelstream-p; grant DESCRIBE on it\n"
+    guarded.allow("worker", "describe", group="labelstream-p")
+    with closing(KafkaProducer(**guarded.client_config("admin"))) as producer:
+        producer.send("seen", b"{}").get(10)
+    ended = call("lag", "-c", config)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(b"p: 1 message behind\n")
+    assert ended.stderr == b"note: no permission to read topic seen, so ages are not known; grant READ on it\n"
+    ended = call("lag", "-c", write_config(guarded.bootstrap, security, **(topics | {"input": "hidden"})))
+    assert ended.stderr.startswith(b"labelstream: no permission to see topic hidden")
+
+
+def test_the_in_memory_broker_serves_the_commands(write_config: Callable[..., str]) -> None:
     with start("broker") as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
             assert call("produce", "any", "--bootstrap", address, stdin=b"text\n").returncode == 0
             assert call("tail", "any", "--json", "--bootstrap", address).stdout == b'{"text": "text"}\n'
+            topics = {"input": "any", "output": "out", "dead_letter": "dlq"}
+            assert call("lag", "-c", write_config(address, **topics)).stdout.startswith(b"p: 1 message behind")
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
         finally:

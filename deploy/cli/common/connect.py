@@ -47,6 +47,13 @@ def load_config(path: Path) -> Any:
     return settings
 
 
+def require_pipeline(settings: Any, pipeline: str, config: Path) -> None:
+    """Raises ConfigError where the config has no pipeline of that name."""
+    if pipeline not in settings.pipelines:
+        known = ", ".join(sorted(settings.pipelines))
+        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} in {config}", f"known: {known}")
+
+
 def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
     """The `KafkaSettings`: from `config` under the environment, or the environment's under `bootstrap`.
 

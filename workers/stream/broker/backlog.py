@@ -1,20 +1,17 @@
 """How much waits in the pipelines' input topics, asked of the brokers: also where no worker reads, or all pause."""
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient
-from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue] (its stubs are of an older client)
 from kafka.errors import KafkaError
-from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import LabelstreamError, StreamError
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
-from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, lag_of, starts_at_end
+from labelstream.workers.stream.broker.positions import committed_offsets, logs_of, positions
 
 PARTITIONS_S = 60.0  # new ones are seen after so long
 AGAIN_S = 3.0
@@ -23,7 +20,7 @@ AGAIN_S = 3.0
 class Standing(NamedTuple):
     """One partition: `end` is its log's end for read_committed readers; `lag`: messages before it that are not done.
 
-    As far as the group has committed; where it has no offset, as far as they are to be read (`offset_reset.lag_of`).
+    As far as the group has committed; where it has no offset, as far as they are to be read (`Position`).
     """
 
     end: int
@@ -65,26 +62,18 @@ class BacklogProbe:
 
     def _read(self, admin: Any) -> dict[str, dict[int, Standing]]:
         self._list_partitions(admin)
-        logs = self._logs(admin)
+        places = {
+            topic: [TopicPartition(topic, number) for number in numbers] for topic, numbers in self._partitions.items()
+        }
+        logs = logs_of(admin, (place for of_topic in places.values() for place in of_topic))
         found: dict[str, dict[int, Standing]] = {}
         for name, group in self._groups.items():  # one by one: brokers below 3.0 take one group a request
             pipeline = self._settings.pipelines[name]
-            places = [TopicPartition(pipeline.input, number) for number in self._partitions[pipeline.input]]
-            offsets: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
-            found[name] = standings(
-                {place.partition: logs[place] for place in places},
-                {place.partition: _offset(offsets.get(place)) for place in places},
-                pipeline.start_from,
-            )
+            ours = places[pipeline.input]
+            committed = committed_offsets(admin, group, ours)
+            there = positions({place.partition: logs[place] for place in ours}, committed, pipeline.start_from)
+            found[name] = {number: Standing(at.log.end, at.lag) for number, at in there.items()}
         return found
-
-    def _logs(self, admin: Any) -> dict[TopicPartition, Log]:
-        places = [TopicPartition(topic, number) for topic, numbers in self._partitions.items() for number in numbers]
-        starts, ends = (
-            admin.list_partition_offsets(dict.fromkeys(places, spec), isolation_level=IsolationLevel.READ_COMMITTED)
-            for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
-        )
-        return {place: Log(starts[place].offset, ends[place].offset) for place in places}
 
     def _list_partitions(self, admin: Any) -> None:
         known = bool(self._partitions) and all(self._partitions.values())  # a topic may be made on its first use
@@ -96,16 +85,3 @@ class BacklogProbe:
             topic["name"]: sorted(part["partition_index"] for part in topic["partitions"]) for topic in described
         }
         self._listed_at = time.monotonic()
-
-
-def standings(
-    logs: Mapping[int, Log], committed: Mapping[int, int | None], start_from: StartFrom
-) -> dict[int, Standing]:
-    """Of one topic and group, by partition. `committed`: None where the group has no offset."""
-    at_end = starts_at_end(start_from, committed.values())
-    return {number: Standing(log.end, lag_of(log, committed[number], at_end)) for number, log in logs.items()}
-
-
-def _offset(found: object) -> int | None:
-    offset = getattr(found, "offset", -1)
-    return offset if offset >= 0 else None

@@ -34,11 +34,6 @@ def next_offset(log: Log, committed: int | None, at_end: bool) -> int:
     return max(committed, log.start)
 
 
-def lag_of(log: Log, committed: int | None, at_end: bool) -> int:
-    """Messages that are there and not done, counted by their offsets. The arguments are those of `next_offset`."""
-    return max(0, log.end - next_offset(log, committed, at_end))
-
-
 def is_harmless(log: Log) -> bool:
     """Was there never a message? Then no start skips or repeats one."""
     return log.end == 0

@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import StartError, StreamError
 from labelstream.workers.stream.broker import backlog
-from labelstream.workers.stream.broker.backlog import AGAIN_S, PARTITIONS_S, BacklogProbe, Standing, standings
+from labelstream.workers.stream.broker.backlog import AGAIN_S, PARTITIONS_S, BacklogProbe, Standing
 from labelstream.workers.stream.consumer.offset_reset import Log
 from tests.support.clock import Clock
 from tests.support.config_tree import tree
@@ -79,12 +79,6 @@ def probe(clock: Clock, admins: list[Admin]) -> BacklogProbe:
 
 def test_backlog_is_what_the_group_has_not_committed(probe: BacklogProbe) -> None:
     assert probe.read() == {"feedback": {0: Standing(10, 6), 1: Standing(5, 5)}}
-
-
-def test_partition_without_an_offset_counts_from_where_it_would_be_read() -> None:
-    assert standings(LOGS, {0: None, 1: None}, "earliest") == {0: Standing(10, 8), 1: Standing(5, 5)}
-    assert standings(LOGS, {0: None, 1: None}, "latest") == {0: Standing(10, 0), 1: Standing(5, 0)}
-    assert standings(LOGS, {0: None, 1: 5}, "latest") == {0: Standing(10, 8), 1: Standing(5, 0)}, "one decides for all"
 
 
 def test_partitions_are_listed_once_a_minute(probe: BacklogProbe, admins: list[Admin], clock: Clock) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labelstream.deploy.cli.application.replay import Move
+from labelstream.deploy.cli.operate.replay import Move
 from labelstream.deploy.cluster import runtime
 from tests.unit.deploy.cli.conftest import Run, fails
 

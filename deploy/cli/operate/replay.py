@@ -7,7 +7,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
-from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config
+from labelstream.deploy.cli.common.completion import complete_pipeline
+from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config, require_pipeline
 from labelstream.deploy.cli.common.console import plural, say
 from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError, StartError
@@ -32,7 +33,9 @@ class Move(NamedTuple):
 
 
 def replay(
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config.")],
+    pipeline: Annotated[
+        str, typer.Argument(metavar="PIPELINE", help="Its name in the config.", autocompletion=complete_pipeline)
+    ],
     config: ConfigFile,
     to_time: Annotated[
         str | None,
@@ -54,9 +57,7 @@ def replay(
     Results that are made again have the `event_id` of the first ones.
     """
     settings = load_config(config)
-    if pipeline not in settings.pipelines:
-        known = ", ".join(sorted(settings.pipelines))
-        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} in {config}", f"known: {known}")
+    require_pipeline(settings, pipeline, config)
     if sum((to_time is not None, to_earliest, to_latest, bool(to_offset))) != 1:
         raise ConfigError("replay", "needs one of --to-time, --to-earliest, --to-latest, --to-offset", "give one")
     topic, group = settings.pipelines[pipeline].input, settings.group_id(pipeline)

@@ -8,7 +8,7 @@ import pytest
 from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue]
 from kafka.errors import NoError
 
-from labelstream.deploy.cli.application.replay import Move, _moves, _require_stopped, _set, _wanted
+from labelstream.deploy.cli.operate.replay import Move, _moves, _require_stopped, _set, _wanted
 from labelstream.workers.errors import ConfigError, StartError
 from tests.unit.deploy.cli.conftest import Run, fails
 

@@ -6,13 +6,21 @@ from typing import Annotated
 import typer
 
 from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
+from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.console import escape, plural
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.control.reports import Answers
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.supervision.commands import Command
 
-Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Its name in the config; by it its run is found.")]
+Pipeline = Annotated[
+    str,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="Its name in the config; by it its run is found.",
+        autocompletion=complete_pipeline,
+    ),
+]
 
 
 def resume(pipeline: Pipeline, config: RunConfig = None, address: Address = None) -> None:

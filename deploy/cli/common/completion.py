@@ -1,0 +1,46 @@
+"""What a shell completes: pipelines and topics of the config that -c names, else of labelstream.yaml in this folder.
+
+Reads the file and asks nobody, and whatever is wrong with it completes nothing: an error would land in the prompt.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+DEFAULT_CONFIG = Path("labelstream.yaml")
+TOPICS = ("input", "output", "dead_letter", "review")
+
+
+def complete_pipeline(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _matching(_pipelines(ctx), incomplete)
+
+
+def complete_topic(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _matching(_topics(ctx), incomplete)
+
+
+def complete_pipeline_or_topic(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _matching([*_pipelines(ctx), *_topics(ctx)], incomplete)
+
+
+def _matching(names: Iterable[Any], incomplete: str) -> list[str]:
+    return sorted({name for name in names if isinstance(name, str) and name.startswith(incomplete)})
+
+
+def _topics(ctx: typer.Context) -> list[Any]:
+    settings = [pipeline for pipeline in _pipelines(ctx).values() if isinstance(pipeline, dict)]
+    return [pipeline.get(key) for pipeline in settings for key in TOPICS]
+
+
+def _pipelines(ctx: typer.Context) -> dict[Any, Any]:
+    """Of the config file, as it stands there."""
+    import yaml
+
+    try:
+        config = Path(ctx.params.get("config") or DEFAULT_CONFIG).expanduser()
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))["pipelines"]
+    except Exception:
+        return {}
+    return found if isinstance(found, dict) else {}

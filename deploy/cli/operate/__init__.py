@@ -1,0 +1,1 @@
+"""Put a pipeline right: how far it is, and where it goes on."""

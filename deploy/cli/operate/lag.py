@@ -1,0 +1,176 @@
+"""`labelstream lag`: how far each partition of a pipeline is done, asked of the brokers; it may be stopped."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from labelstream.deploy.cli.common.completion import complete_pipeline
+from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, require_pipeline
+from labelstream.deploy.cli.common.console import escape, out, plural, say
+
+if TYPE_CHECKING:  # the command's help must be there before kafka is
+    from labelstream.workers.stream.broker.positions import Position
+
+COLUMNS = ("partition", "committed", "end", "lag", "oldest")
+_SPANS_S = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))  # from where on, the unit, its name
+
+
+class PipelineLag(NamedTuple):
+    """`ages_s`: of each partition's oldest record that is not done, without those that no broker tells.
+
+    `members`: of the group; None where the broker does not tell.
+    """
+
+    name: str
+    topic: str
+    group: str
+    members: int | None
+    partitions: "Mapping[int, Position]"
+    ages_s: Mapping[int, float]
+
+    @property
+    def lag(self) -> int:
+        return sum(position.lag for position in self.partitions.values())
+
+    @property
+    def oldest_s(self) -> float | None:
+        return max(self.ages_s.values(), default=None)
+
+
+def lag(
+    config: ConfigFile,
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PIPELINE", help="Only this one, by its name in the config.", autocompletion=complete_pipeline
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show how many messages wait in each partition of the pipelines' inputs, and how old the oldest is.
+
+    Asks the brokers what the consumer groups have committed, so that a stopped pipeline has a lag as well. Messages of
+    open transactions do not count: nobody may read them yet.
+    """
+    settings = load_config(config)
+    if pipeline is not None:
+        require_pipeline(settings, pipeline, config)
+    broker = connect(settings.kafka)
+    found = _ask(settings, broker, [pipeline] if pipeline is not None else list(settings.pipelines))
+    if as_json:
+        typer.echo(json.dumps({one.name: _plain(one) for one in found}, indent=2))
+        return
+    console = out()
+    for one in found:
+        _print_lines(console, _head(one))
+        console.print(_table(one))
+        _print_lines(console, _notes(one))
+
+
+def _print_lines(console: Any, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(escape(line), soft_wrap=not console.is_terminal)
+
+
+def _ask(settings: Any, broker: Broker, names: list[str]) -> list[PipelineLag]:
+    """Raises StartError."""
+    from kafka import KafkaAdminClient
+
+    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
+    from labelstream.workers.stream.broker.positions import read_positions
+
+    found: list[PipelineLag] = []
+    admin: Any
+    with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
+        for name in names:
+            pipeline, group = settings.pipelines[name], settings.group_id(name)
+            at = read_positions(admin, pipeline.input, group, pipeline.start_from)
+            # The in-memory broker knows no such question.
+            known = not is_in_memory(broker.config)
+            members = len(admin.describe_groups([group])[group]["members"]) if known else None
+            ages = _ages_s(broker, pipeline.input, at)
+            found.append(PipelineLag(name, pipeline.input, group, members, at, ages))
+    return found
+
+
+def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> dict[int, float]:
+    """By partition. Empty, with a line on stderr, where we may not read the topic."""
+    from kafka.errors import TopicAuthorizationFailedError
+    from kafka.structs import TopicPartition
+
+    from labelstream.workers.stream.broker.positions import first_timestamps
+
+    waiting = {TopicPartition(topic, number): one.next for number, one in at.items() if one.lag}
+    try:
+        found = first_timestamps(broker.config, waiting)
+    except TopicAuthorizationFailedError:
+        say(f"note: no permission to read topic {escape(topic)}, so ages are not known; grant READ on it")
+        return {}
+    now = time.time()
+    return {place.partition: max(0.0, now - timestamp / 1000) for place, timestamp in found.items()}
+
+
+def _plain(one: PipelineLag) -> dict[str, Any]:
+    return {
+        "topic": one.topic,
+        "group": one.group,
+        "members": one.members,
+        "lag": one.lag,
+        "oldest_s": one.oldest_s,
+        "partitions": {
+            number: {
+                "committed": at.committed,
+                "start": at.log.start,
+                "end": at.log.end,
+                "lag": at.lag,
+                "lost": at.lost,
+                "oldest_s": one.ages_s.get(number),
+            }
+            for number, at in one.partitions.items()
+        },
+    }
+
+
+def _head(one: PipelineLag) -> list[str]:
+    members = f", {plural(one.members, 'member')}" if one.members else ", no members: nothing reads it"
+    return [
+        f"{one.name}: {plural(one.lag, 'message')} behind",
+        f"  topic {one.topic}; group {one.group}{'' if one.members is None else members}",
+    ]
+
+
+def _table(one: PipelineLag) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, padding=(0, 2, 0, 0), show_footer=len(one.partitions) > 1)
+    for name, total in zip(COLUMNS, ("total", "", "", str(one.lag), _age(one.oldest_s)), strict=True):
+        made.add_column(name, Text(total, overflow="fold"), justify="right", overflow="fold")
+    for number, at in one.partitions.items():
+        committed = "-" if at.committed is None else str(at.committed)
+        made.add_row(str(number), committed, str(at.log.end), str(at.lag), _age(one.ages_s.get(number)))
+    return made
+
+
+def _notes(one: PipelineLag) -> Iterator[str]:
+    for number, at in one.partitions.items():
+        if at.lost:
+            yield f"  partition {number}: retention has deleted {plural(at.lost, 'message')} before they were done"
+        elif at.committed is not None and at.committed > at.log.end:
+            yield f"  partition {number}: the committed offset is behind the end: the log is another one or was cut"
+    if any(at.committed is None for at in one.partitions.values()):
+        yield "  committed -: the group has no offset there yet; its lag counts from where start_from lets it begin"
+
+
+def _age(seconds: float | None) -> str:
+    """`-`, `12 s`, `5 min`, `3 h` or `2 d`."""
+    if seconds is None:
+        return "-"
+    for least, unit, name in _SPANS_S:
+        if seconds >= least:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,98 @@
+"""What `labelstream lag` makes of the brokers' answers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labelstream.deploy.cli.operate import lag as module
+from labelstream.deploy.cli.operate.lag import PipelineLag, _age
+from labelstream.workers.stream.broker.positions import Position
+from labelstream.workers.stream.consumer.offset_reset import Log
+from tests.unit.deploy.cli.conftest import Run, fails
+
+WriteConfig = Callable[..., str]
+
+
+@pytest.fixture
+def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """tell(pipelines): what the brokers tell, of those that are asked for."""
+
+    def play(*found: PipelineLag) -> None:
+        monkeypatch.setattr(module, "connect", lambda kafka: None)
+        monkeypatch.setattr(module, "_ask", lambda settings, broker, names: [f for f in found if f.name in names])
+        monkeypatch.setenv("COLUMNS", "80")
+
+    return play
+
+
+def behind(name: str = "feedback", members: int = 2) -> PipelineLag:
+    at = {0: Position(Log(0, 150), 100, 100), 1: Position(Log(30, 90), 10, 30), 2: Position(Log(0, 7), None, 0)}
+    return PipelineLag(name, "in", f"labelstream-{name}", members, at, {0: 12.34, 1: 7_300.0})
+
+
+def test_each_partition_is_a_row_and_the_total_comes_last(
+    run: Run, write_config: WriteConfig, tell: Callable[..., None]
+) -> None:
+    tell(behind())
+    ended = run("lag", "-c", write_config())
+    assert ended.code == 0
+    assert [line.rstrip() for line in ended.out.splitlines()] == [
+        "feedback: 117 messages behind",
+        "  topic in; group labelstream-feedback, 2 members",
+        "partition  committed  end  lag  oldest",
+        "        0        100  150   50    12 s",
+        "        1         10   90   60     2 h",
+        "        2          -    7    7       -",
+        "    total                  117     2 h",
+        "  partition 1: retention has deleted 20 messages before they were done",
+        "  committed -: the group has no offset there yet; its lag counts from where start_from lets it begin",
+    ]
+
+
+def test_nothing_is_cut_in_80_columns(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
+    far = 10**17
+    name = "feedback-" * 5 + "north"
+    at = {number: Position(Log(0, far * 2), far + number, far + number) for number in range(3)}
+    tell(PipelineLag(name, "t" * 249, "g" * 249, 0, at, {}))
+    path = write_config("  feedback:", f"  {name}:")
+    ended = run("lag", "-c", path)
+    whole = "".join(ended.out.split())
+    assert "…" not in ended.out
+    for part in (name, "t" * 249, "g" * 249, "no members: nothing reads it", str(far + 2), str(far * 2)):
+        assert "".join(part.split()) in whole
+
+
+def test_stopped_pipeline_and_a_log_that_was_cut(
+    run: Run, write_config: WriteConfig, tell: Callable[..., None]
+) -> None:
+    tell(PipelineLag("feedback", "in", "g", 0, {0: Position(Log(0, 5), 9, 9)}, {}))
+    ended = run("lag", "-c", write_config(), "feedback")
+    assert ended.out.startswith("feedback: 0 messages behind\n  topic in; group g, no members: nothing reads it\n")
+    assert "total" not in ended.out, "of one partition"
+    assert "partition 0: the committed offset is behind the end" in ended.out
+
+
+def test_json_has_all_numbers(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
+    tell(behind(), behind("other"))
+    found = json.loads(run("lag", "-c", write_config(), "--json").out)
+    assert list(found) == ["feedback"]
+    partitions = found["feedback"].pop("partitions")
+    expected = {"topic": "in", "group": "labelstream-feedback", "members": 2, "lag": 117, "oldest_s": 7_300.0}
+    assert found["feedback"] == expected
+    assert partitions["1"] == {"committed": 10, "start": 30, "end": 90, "lag": 60, "lost": 20, "oldest_s": 7_300.0}
+    assert (partitions["2"]["committed"], partitions["2"]["oldest_s"]) == (None, None)
+
+
+def test_unknown_pipeline_and_missing_config_ask_no_broker(run: Run, write_config: WriteConfig, tmp_path: Path) -> None:
+    fails(run("lag", "-c", write_config(), "feedbak"), 2, "there is no pipeline 'feedbak' in", "known: feedback")
+    fails(run("lag", "-c", str(tmp_path / "nowhere.yaml")), 2, "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.2, "0 s"), (119.4, "119 s"), (300, "5 min"), (7_200, "2 h"), (172_800, "2 d")],
+)
+def test_age_is_in_a_unit_that_a_person_reads(seconds: float | None, text: str) -> None:
+    assert _age(seconds) == text
