@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.application import status_view as view
+from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.console import escape, out
 from labelstream.deploy.cli.common.running import Address, RunConfig, address_of
 from labelstream.deploy.cli.common.times import duration_s
@@ -20,7 +21,12 @@ BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
 def status(
     pipeline: Annotated[
-        str | None, typer.Argument(metavar="PIPELINE", help="Only this one; by its name its run is found.")
+        str | None,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="Only this one; by its name its run is found.",
+            autocompletion=complete_pipeline,
+        ),
     ] = None,
     config: RunConfig = None,
     address: Address = None,

@@ -5,11 +5,17 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError
 
 PipelineName = Annotated[
-    str | None, typer.Argument(metavar="PIPELINE", help="Whose dead letters. Default: the config's only pipeline.")
+    str | None,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="Whose dead letters. Default: the config's only pipeline.",
+        autocompletion=complete_pipeline,
+    ),
 ]
 Reasons = Annotated[
     list[str] | None, typer.Option("--reason", metavar="REASON", help="Only with this reason; may be repeated.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.completion import complete_pipeline_or_topic
 from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, connect, require_topic
 from labelstream.deploy.cli.common.console import plural, say, stops_on_signals
 from labelstream.deploy.cli.common.progress import with_progress
@@ -23,6 +24,7 @@ def produce(
         typer.Argument(
             metavar="PIPELINE|TOPIC",
             help="With --config the name of a pipeline, whose input topic it means. Any other name is a topic.",
+            autocompletion=complete_pipeline_or_topic,
         ),
     ],
     file: Annotated[

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.completion import complete_topic
 from labelstream.deploy.cli.common.connect import (
     Bootstrap,
     Broker,
@@ -30,7 +31,10 @@ class From(StrEnum):
 
 
 def tail(
-    topic: Annotated[str, typer.Argument(help="The topic to read: results, dead letters or any other.")],
+    topic: Annotated[
+        str,
+        typer.Argument(help="The topic to read: results, dead letters or any other.", autocompletion=complete_topic),
+    ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes in, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The values as they are, one per line.")] = False,
     most: Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many messages.")] = None,

@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
     def call(*arguments: str) -> Ended:
         with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
+            main(list(arguments) or None)
         captured = capsys.readouterr()
         return Ended(int(ended.value.code or 0), captured.out, captured.err)
 
