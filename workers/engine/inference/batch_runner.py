@@ -34,18 +34,22 @@ class Rows:
 class BatchRunner:
     """Makes batches for `backend`, without padding as long as that one `packs`.
 
-    `tokens`, `slots`: run since the start, without and with padding.
+    `pads`: whether texts of different lengths share a batch. `tokens`, `slots`: run since the start, without and with
+    padding.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.packing = backend if isinstance(backend, UnpaddedBackend) and backend.packs else None
+        self.pads = True
         self.tokens = self.slots = 0
 
     def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
         """The batches of sequences of these lengths, as `batch_plan.plan` gives them."""
         if self.packing is not None:
             return plan_packed(lengths, max_batch_tokens)
+        if not self.pads:  # a forward that costs nothing by itself is cheaper than any padding
+            return plan(lengths, max_batch_tokens, overhead_tokens=0)
         device = self._backend.device_type
         return plan(lengths, max_batch_tokens, _OVERHEAD_TOKENS[device], _STEP[device])
 

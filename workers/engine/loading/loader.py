@@ -21,7 +21,7 @@ from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
 from labelstream.workers.engine.inspection.child_process import inspect_in_child
-from labelstream.workers.engine.loading.architectures import FAMILIES, Family
+from labelstream.workers.engine.loading.architectures import FAMILIES, READS_PADDING, Family
 from labelstream.workers.engine.loading.describe import describe
 from labelstream.workers.engine.loading.device import device_for, dtype_for
 from labelstream.workers.engine.loading.embedding_modules import EmbeddingModules, modules_of
@@ -44,13 +44,26 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
 
     Raises ModelError for everything that cannot be served.
     """
+    try:
+        return _load(source, options)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{source}: the model cannot be described: {one_line(error)}; its architecture must have a table of token "
+            "embeddings, and its config.json the architecture's keys"
+        ) from error
+
+
+def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]:
     task = options.task
     device = device_for(source, options.device)
-    dtype = dtype_for(source, options.dtype, device, quantized=options.quantize is not None)
     openvino = takes_openvino(source, options, device)
     folder, revision = resolve(source, options.revision)
     inspect_in_child(source, folder)
     config = load_config(source, folder, task)
+    wanted = "float32" if options.dtype == "auto" and config.model_type in READS_PADDING else options.dtype
+    dtype = dtype_for(source, wanted, device, quantized=options.quantize is not None)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
     tokenizer = load_tokenizer(source, folder)
@@ -66,7 +79,7 @@ def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]
     takes_type_ids = "token_type_ids" in tokenizer.model_input_names
     inputs: dict[str, Any] = {
         "pad_id": pad_id,
-        "vocab_size": model.get_input_embeddings().num_embeddings,
+        "vocab_size": len(model.get_input_embeddings().weight),
         "takes_type_ids": takes_type_ids,
         "type_vocab_size": _type_vocab_size(config) if takes_type_ids else None,
     }

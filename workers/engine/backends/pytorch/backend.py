@@ -51,6 +51,7 @@ class TorchBackend:
         self.device_type: str = self._device.type
         # On a CPU a look into the mask costs nothing, and without padding attention is faster.
         self._wide_masks = self.device_type == "cuda" and takes_4d_masks(model)
+        self._always_masked = hasattr(model.config, "pad_index")  # XLM reads its mask from the ids, if given none
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.pad_id = pad_id
         self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
@@ -58,7 +59,8 @@ class TorchBackend:
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         """[n, outputs] in floating point; on cuda it is still being computed."""
-        masked = int(batch.lengths.min()) < batch.ids.shape[1]  # without padding no mask: attention is faster then
+        # Without padding no mask: attention is faster then.
+        masked = self._always_masked or int(batch.lengths.min()) < batch.ids.shape[1]
         with torch.inference_mode():
             return self._padded(self._stage(_arrays(batch, masked)))
 

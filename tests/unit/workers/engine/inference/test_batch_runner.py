@@ -45,3 +45,11 @@ def test_without_padding_slots_are_tokens_until_it_is_off() -> None:
     assert [batch.tolist() for batch in runner.plan(SEQUENCES.lengths, 64)] == [[0, 1, 2]]
     runner.packing = None
     assert runner.logits(Rows(SEQUENCES), np.array([1]))[:, 0].tolist() == [8]
+
+
+def test_equal_lengths_alone_share_a_batch_without_pads() -> None:
+    runner = BatchRunner(FakeBackend())
+    runner.pads = False
+    lengths = np.array([3, 1, 3, 2, 1, 3], np.int32)
+    assert [batch.tolist() for batch in runner.plan(lengths, 64)] == [[0, 2, 5], [3], [1, 4]]
+    assert [batch.tolist() for batch in runner.plan(lengths, 6)] == [[0, 2], [5], [3], [1, 4]]

@@ -18,7 +18,7 @@ from labelstream.workers.engine.inference.self_check import LONGEST
 from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 from labelstream.workers.errors import ModelError
-from tests.support.fake_backend import DESCRIPTION, FakeBackend, Shifted
+from tests.support.fake_backend import DESCRIPTION, FakeBackend, Shifted, pack
 from tests.support.models import build, make_tokenizer
 
 
@@ -76,11 +76,18 @@ def test_predictor_refuses_model_that_takes_no_text() -> None:
         Predictor(replace(DESCRIPTION, tokenizer_json=ones.to_str()), backend)
 
 
-class Swayed(FakeBackend):
+class ReadsPadding(FakeBackend):
     """Answers by the batch's width, as a model does whose padding is not masked."""
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         return super().logits(batch) + batch.ids.shape[1]
+
+
+class ReadsNeighbours(FakeBackend):
+    """Answers by the count of texts in the batch."""
+
+    def logits(self, batch: PaddedBatch) -> torch.Tensor:
+        return super().logits(batch) + len(batch.ids)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +95,22 @@ class Swayed(FakeBackend):
     [
         (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
         (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
-        (Swayed(), "answers differently when a text is padded"),
+        (ReadsNeighbours(), "answers a text differently beside other texts"),
     ],
 )
 def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         warm_up(Predictor(DESCRIPTION, backend))
+
+
+def test_only_equal_lengths_share_a_batch_where_padding_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    backend = ReadsPadding()
+    predictor = Predictor(DESCRIPTION, backend)
+    warm_up(predictor)
+    assert [record.levelname for record in caplog.records if "the model reads padding" in record.message] == ["WARNING"]
+    backend.shapes.clear()
+    predictor.predict(pack([[5, 6, 7], [8], [9, 10], [11, 12, 13]]), 1)
+    assert sorted(backend.shapes) == [(1, 1), (1, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])

@@ -107,3 +107,47 @@ def test_config_without_a_limit_of_positions_has_none(tmp_path: Path) -> None:
     transformers.XLNetForSequenceClassification(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert load(str(tmp_path), ModelOptions(device="cpu", backend="torch"))[0].max_length == MAX_LENGTH
+
+
+_SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+_SMALL_XL: dict[str, Any] = {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}
+_SMALL_XLM: dict[str, Any] = {"emb_dim": 32, "n_layers": 2, "n_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "dtype"),
+    [
+        ("ConvBert", {**_SMALL, "embedding_size": 32}, "auto"),
+        ("FNet", {**_SMALL, "tpu_short_seq_length": 512}, "auto"),
+        ("IBert", {**_SMALL, "max_position_embeddings": 128}, "auto"),
+        ("XLNet", _SMALL_XL, "auto"),
+        ("XLM", _SMALL_XLM, "float32"),  # whose padding id, 2, is another token of this tokenizer
+    ],
+)
+def test_model_that_reads_padding_equals_the_pipeline(
+    tmp_path: Path, kind: str, sizes: dict[str, Any], dtype: str
+) -> None:
+    tokenizer = make_tokenizer("bert")
+    config = getattr(transformers, f"{kind}Config")(vocab_size=len(tokenizer), **sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{kind}ForSequenceClassification")(config)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(3)
+        model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with Engine.load(str(tmp_path), device="cpu", dtype=dtype, backend="torch", top_k=None) as engine:
+        assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(tmp_path, TEXTS), 1e-5)
+
+
+def test_architecture_without_token_embeddings_is_refused(tmp_path: Path) -> None:
+    config = transformers.CanineConfig(**_SMALL, num_hash_functions=2, num_hash_buckets=8)
+    transformers.CanineForSequenceClassification(config).save_pretrained(tmp_path)
+    make_tokenizer("bert").save_pretrained(tmp_path)
+    assert "its architecture must have a table of token embeddings" in refusal(tmp_path)
