@@ -1,10 +1,13 @@
-"""What a local Ray shows of its metrics on loopback, shown to a Prometheus on other machines: nothing else."""
+"""What a local Ray shows of its metrics, shown to a Prometheus where it can reach it: nothing else."""
 
+import errno
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 from labelstream.workers.errors import StartError
 
@@ -12,20 +15,49 @@ TIMEOUT_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@contextmanager
-def metrics_endpoint(port: int | None) -> Iterator[Callable[[str], None]]:
-    """Serves /metrics on `port` of all interfaces, from the URL that the caller hands over; None: nothing.
+class MetricsAddress(NamedTuple):
+    """Where metrics are shown. `host`: a name or address of this machine, 0.0.0.0 or :: for all of them."""
 
-    Raises StartError when the port is not free.
+    host: str
+    port: int
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    def problem(self) -> tuple[str, str] | None:
+        """The option at fault and what is wrong where nothing can listen there; None where it can."""
+        with socket.socket(self.family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: TIME_WAIT is no obstacle
+            try:
+                probe.bind(self)
+                probe.listen()
+            except OSError as error:
+                return self.explained(error)
+        return None
+
+    def explained(self, error: OSError) -> tuple[str, str]:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            return "--metrics-port", f"port {self.port} is not free ({error.strerror}); give another one"
+        fix = "give an address of this machine, or 0.0.0.0 for all"
+        return "--metrics-address", f"nothing can listen on {self.host} ({error.strerror}); {fix}"
+
+
+@contextmanager
+def metrics_endpoint(at: MetricsAddress | None) -> Iterator[Callable[[str], None]]:
+    """Serves /metrics there, from the URL that the caller hands over; None: nothing.
+
+    Raises StartError where nothing can listen there.
     """
-    if port is None:
+    if at is None:
         yield lambda url: None
         return
     source: list[str] = []
+    server_type = type("Server", (ThreadingHTTPServer,), {"address_family": at.family})
     try:
-        server = ThreadingHTTPServer(("", port), _handler(source))
+        server = server_type(at, _handler(source))
     except OSError as error:
-        raise StartError(f"port {port} for metrics is not free ({error.strerror}): give another one") from None
+        raise StartError(": ".join(at.explained(error))) from None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     try:

@@ -21,7 +21,7 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 from labelstream.deploy.app import STOP_MARGIN_S, application
 from labelstream.deploy.cluster.join import check_installed, join
 from labelstream.deploy.cluster.machine import OBJECT_STORE_BYTES
-from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, metrics_endpoint
 from labelstream.deploy.cluster.network import bypass_proxies
 from labelstream.deploy.cluster.serve_errors import cause_in, raise_own_error
 from labelstream.deploy.cluster.signals import Patience, handling, interrupt
@@ -55,13 +55,13 @@ class NoApplication(StartError):
 def ray_for(
     settings: Settings,
     address: str | None = None,
-    metrics_port: int | None = None,
+    metrics: MetricsAddress | None = None,
     on_log: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Ray with Serve, without HTTP: a new one for as long as the context lasts, or the one at `address`.
 
     A new one is on loopback alone, with a token of its own, where `use_run_folder` has prepared this process.
-    `metrics_port`: where its metrics are shown to a Prometheus, on all interfaces; None: nowhere.
+    `metrics`: where its metrics are shown to a Prometheus; None: nowhere.
     `on_log`: gets each line that workers and models log, from a thread of its own; see `WorkerLogs`.
 
     At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
@@ -70,9 +70,9 @@ def ray_for(
     can be started.
     """
     _quiet()
-    with metrics_endpoint(metrics_port) as show_metrics:
+    with metrics_endpoint(metrics) as show_metrics:
         if address is None:
-            _start_local(settings, metrics_port is not None)
+            _start_local(settings, metrics is not None)
             show_metrics(f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics")
         else:
             join(address)

@@ -13,7 +13,9 @@ from typing import Any, Self
 
 import yaml
 
-RULES = Path(__file__).parents[2] / "helm/labelstream/files/alerts.yaml"
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "helm/labelstream/files/alerts.yaml"
+CONFIG = ROOT / "deploy/monitoring/prometheus.yaml"
 
 
 def tool(name: str) -> str:
@@ -30,19 +32,15 @@ def free_port() -> int:
 
 
 class Prometheus:
-    """Scrapes `target` (host:port) every second and evaluates our rules, until the context ends."""
+    """Scrapes `target` (host:port) every second as `CONFIG` does and evaluates our rules, until the context ends."""
 
     def __init__(self, target: str, folder: Path) -> None:
         self._folder, self._port = folder, free_port()
-        (folder / "prometheus.yml").write_text(
-            yaml.safe_dump(
-                {
-                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                    "rule_files": [str(RULES)],
-                    "scrape_configs": [{"job_name": "labelstream", "static_configs": [{"targets": [target]}]}],
-                }
-            )
-        )
+        config = yaml.safe_load(CONFIG.read_text())
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["rule_files"] = [str(RULES)]
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
 
     def __enter__(self) -> Self:
         self._log = (self._folder / "prometheus.log").open("wb")

@@ -8,7 +8,7 @@ import yaml
 
 from labelstream.deploy.observability.dashboard.make_dashboard import TARGET, build
 from labelstream.deploy.observability.metrics.table import METRICS
-from tests.monitoring.prometheus import RULES, tool
+from tests.monitoring.prometheus import CONFIG, RULES, tool
 
 
 def test_each_alert_is_raised_when_it_must_be_and_only_then() -> None:
@@ -28,6 +28,16 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
         asked = set(re.findall(r"\bray_\w+", file.read_text()))
         assert asked
         assert asked <= known
+
+
+def test_scrape_config_keeps_our_metrics_and_none_of_rays() -> None:
+    subprocess.run([tool("promtool"), "check", "config", "--syntax-only", str(CONFIG)], check=True)
+    (job,) = yaml.safe_load(CONFIG.read_text())["scrape_configs"]
+    (relabelling,) = job["metric_relabel_configs"]
+    assert (relabelling["source_labels"], relabelling["action"]) == (["__name__"], "keep")
+    kept = re.compile(relabelling["regex"])
+    assert [name for metric in METRICS.values() for name in metric.exported() if not kept.fullmatch(name)] == []
+    assert kept.fullmatch("ray_serve_long_poll_latency_ms_bucket") is None
 
 
 def test_the_dashboard_is_what_its_source_makes() -> None:

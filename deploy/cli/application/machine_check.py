@@ -1,16 +1,16 @@
 """What `labelstream run` needs of this machine for one config: room, GPUs that models ask for, a port that is free."""
 
 import logging
-import socket
 from typing import Any
 
 from labelstream.deploy.cluster.machine import machine_findings
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
 from labelstream.deploy.names import used_models
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.broker.finding import Finding
 
 
-def local_findings(settings: Any, metrics_port: int | None = None) -> list[Finding]:
+def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list[Finding]:
     """A Ray of one machine never gets a GPU that the machine has not. What is well is left out."""
     from labelstream.deploy.deployments.gpus import num_gpus
 
@@ -22,8 +22,8 @@ def local_findings(settings: Any, metrics_port: int | None = None) -> list[Findi
         except ConfigError as error:
             findings.append(Finding.of(error))
     findings += _gpu_findings(settings, {name: count for name, count in asked.items() if count > 0})
-    if metrics_port is not None and (problem := _port_problem(metrics_port)):
-        findings.append(Finding("--metrics-port", f"port {metrics_port} is not free ({problem}); give another one"))
+    if metrics is not None and (problem := metrics.problem()):
+        findings.append(Finding(*problem))
     return findings
 
 
@@ -55,14 +55,3 @@ def gpus_here() -> int:
         manager.get_current_process_visible_accelerator_ids(),
     )
     return present if visible is None else min(present, len(visible))
-
-
-def _port_problem(port: int) -> str | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: TIME_WAIT is no obstacle
-        try:
-            probe.bind(("", port))
-            probe.listen()
-        except OSError as error:
-            return error.strerror
-    return None

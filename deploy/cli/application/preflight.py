@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelstream.deploy.cli.application.machine_check import local_findings
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
 from labelstream.deploy.names import used_models
 from labelstream.workers.errors import LabelstreamError, ModelError
 from labelstream.workers.stream.broker.finding import Finding
@@ -15,10 +16,10 @@ from labelstream.workers.stream.broker.finding import Finding
 HUB_TIMEOUT_S = 5.0
 
 
-def start_findings(settings: Any, metrics_port: int | None) -> Iterator[Finding]:
+def start_findings(settings: Any, metrics: MetricsAddress | None) -> Iterator[Finding]:
     """All that keeps `labelstream run` from starting on this machine, in seconds, each as it is found."""
     yield from kafka_findings(settings)
-    yield from local_findings(settings, metrics_port)
+    yield from local_findings(settings, metrics)
     yield from model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
 
 

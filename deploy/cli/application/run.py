@@ -52,6 +52,14 @@ def run(
             "where that Ray shows its own.",
         ),
     ] = None,
+    metrics_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="With --metrics-port: the address of this machine that shows them; 0.0.0.0 for all. Default: "
+            "127.0.0.1, for this machine alone.",
+        ),
+    ] = None,
 ) -> None:
     """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
 
@@ -65,6 +73,11 @@ def run(
             "comes beside --address",
             "that Ray has a port of its own: see `ray start --metrics-export-port`",
         )
+    if metrics_address is not None and metrics_port is None:
+        raise ConfigError("--metrics-address", "comes without --metrics-port", "give the port too")
+    from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
+
+    metrics = None if metrics_port is None else MetricsAddress(metrics_address or "127.0.0.1", metrics_port)
     settings = load_config(config)
     if address is not None:
         use_address(address)
@@ -74,22 +87,22 @@ def run(
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
-            _run(settings, config, address, folder, metrics_port)
+            _run(settings, config, address, folder, metrics)
         except KeyboardInterrupt:
             logger.info("stopped")
 
 
-def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics_port: int | None) -> None:
+def _run(settings: Any, config: Path, address: str | None, folder: Path | None, metrics: Any) -> None:
     started = time.monotonic()
     if address is None:
-        look_before(settings, metrics_port, "nothing is started")
+        look_before(settings, metrics, "nothing is started")
     else:
         warn_before(settings)
     logger.info("starting Ray on this machine" if address is None else f"joining Ray at {address}")
     from labelstream.deploy.cluster import runtime
 
     owner = new_owner("run", config, local=address is None)
-    with _logs_kept(folder), runtime.ray_for(settings, address, metrics_port, _show_line), stops_on_signals():
+    with _logs_kept(folder), runtime.ray_for(settings, address, metrics, _show_line), stops_on_signals():
         if address is not None:
             _require_free(runtime.deployed(), f"-c {config} --address {address}")
         try:
@@ -157,11 +170,11 @@ def _logs_kept(folder: Path | None) -> Iterator[None]:
         raise
 
 
-def look_before(settings: Any, metrics_port: int | None, refusal: str) -> None:
+def look_before(settings: Any, metrics: Any, refusal: str) -> None:
     """Raises StartError where something would keep it from starting; each finding is a line before that."""
     from labelstream.deploy.cli.application.preflight import show_findings, start_findings
 
-    findings = start_findings(settings, metrics_port)
+    findings = start_findings(settings, metrics)
     problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
     if problems:
         raise StartError(f"{refusal}: {plural(problems, 'problem')}, see above")

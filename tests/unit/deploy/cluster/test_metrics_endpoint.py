@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from labelstream.deploy.cluster.metrics_endpoint import metrics_endpoint
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress, metrics_endpoint
 from labelstream.workers.errors import StartError
 
 KIND = "text/plain; version=0.0.4"
@@ -53,7 +53,7 @@ def code(port: int, path: str) -> int:
 
 def test_metrics_are_passed_on_and_nothing_else(exporter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
-    with metrics_endpoint(port) as show:
+    with metrics_endpoint(MetricsAddress("127.0.0.1", port)) as show:
         assert code(port, "/metrics") == 503, "Ray is starting"
         show(exporter)
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -74,10 +74,31 @@ def test_no_port_is_no_server() -> None:
 
 
 def test_port_that_is_taken_is_named() -> None:
-    with socket.create_server(("", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = MetricsAddress("127.0.0.1", taken.getsockname()[1])
+        problem = f"port {at.port} is not free (Address already in use); give another one"
+        assert at.problem() == ("--metrics-port", problem)
         with (
-            pytest.raises(StartError, match=f"port {port} for metrics is not free .*: give another one"),
-            metrics_endpoint(port),
+            pytest.raises(StartError, match=rf"^--metrics-port: port {at.port} is not free \(.*\); give another one"),
+            metrics_endpoint(at),
         ):
             pass
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nobody.invalid"])  # of documentation, and of no machine
+def test_address_of_another_machine_is_named(host: str) -> None:
+    problem = MetricsAddress(host, free_port()).problem()
+    assert problem is not None
+    option, text = problem
+    assert option == "--metrics-address"
+    assert text.startswith(f"nothing can listen on {host} (")
+    assert text.endswith("); give an address of this machine, or 0.0.0.0 for all")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "localhost"])
+def test_address_of_this_machine_is_taken(host: str, exporter: str) -> None:
+    at = MetricsAddress(host, free_port())
+    assert at.problem() is None
+    with metrics_endpoint(at) as show:
+        show(exporter)
+        assert code(at.port, "/metrics") == 200

@@ -8,6 +8,7 @@ import pytest
 
 from labelstream.deploy.cli.application import machine_check
 from labelstream.deploy.cli.application.machine_check import local_findings
+from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.finding import Finding
@@ -36,8 +37,8 @@ def settings(**models: dict[str, Any]) -> Settings:
     return load_settings({"kafka": {"bootstrap_servers": "k:1"}, "models": sources, "pipelines": pipelines})
 
 
-def texts(settings: Settings, port: int | None = None) -> list[str]:
-    doubt, *findings = local_findings(settings, port)
+def texts(settings: Settings, metrics: MetricsAddress | None = None) -> list[str]:
+    doubt, *findings = local_findings(settings, metrics)
     assert str(doubt) == "output: ascii"
     assert all(finding.is_problem for finding in findings)
     return [str(finding) for finding in findings]
@@ -93,9 +94,9 @@ def test_gpus_that_are_hidden_are_not_here(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_taken_port_is_named() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert texts(settings(a={}), port) == [
-            f"--metrics-port: port {port} is not free (Address already in use); give another one"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = MetricsAddress("127.0.0.1", taken.getsockname()[1])
+        assert texts(settings(a={}), at) == [
+            f"--metrics-port: port {at.port} is not free (Address already in use); give another one"
         ]
-    assert texts(settings(a={}), port) == []
+    assert texts(settings(a={}), at) == []

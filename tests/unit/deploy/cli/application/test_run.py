@@ -20,6 +20,11 @@ def test_metrics_port_beside_an_address_is_refused(run: Run, write_config: Calla
     fails(run("run", "-c", write_config(), "--address", "a:1", "--metrics-port", "9000"), 2, "comes beside --address")
 
 
+def test_metrics_address_without_a_port_is_refused(run: Run, write_config: Callable[..., str]) -> None:
+    done = run("run", "-c", write_config(), "--metrics-address", "0.0.0.0")
+    fails(done, 2, "--metrics-address: comes without --metrics-port; give the port too")
+
+
 @pytest.fixture
 def findings(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     """What is found before Ray starts."""
