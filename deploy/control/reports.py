@@ -1,4 +1,8 @@
-"""What workers and model replicas report to the control plane, and what that tells of them: plain data."""
+"""What workers and model replicas report to the control plane, and what that tells of them: plain data.
+
+A new key is NotRequired: in a rolling update replicas of the version before report without it, and the control plane
+would decide nothing until the last of them is gone.
+"""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 

@@ -1,4 +1,7 @@
-"""What a worker tells of itself: plain data, as JSON has it. Counts are since the worker's start."""
+"""What a worker tells of itself: plain data, as JSON has it. Counts are since the worker's start.
+
+A new key is NotRequired: in a rolling update workers of the version before report without it.
+"""
 
 from typing import TYPE_CHECKING, Literal, TypedDict
 
