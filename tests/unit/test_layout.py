@@ -30,7 +30,6 @@ WITHOUT_TEST: dict[str, str] = {
     "workers/engine/inference/backend.py": "protocols; see tests/unit/workers/engine/inference/test_predictor.py",
     "workers/engine/inspection/inspect_files.py": "tests/unit/workers/engine/inspection/test_child_process.py runs it",
     "workers/stream/report.py": "types; tests/unit/workers/stream/test_worker.py reads a report",
-    "deploy/control/reports.py": "types; tests/unit/deploy/control/test_autoscaler.py is full of reports",
     "deploy/cli/bench/options.py": "types of options, which tests/unit/deploy/cli/bench/test_commands.py gives",
     "deploy/control/scaling/readings.py": "tuples, which tests/unit/deploy/control/scaling/test_estimator.py fills",
 }
