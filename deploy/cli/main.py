@@ -23,6 +23,7 @@ from labelstream.deploy.cli.application.status import status
 from labelstream.deploy.cli.bench.commands import bench
 from labelstream.deploy.cli.bench.simulate import simulate
 from labelstream.deploy.cli.common.console import VERBOSITY, escape, one_line, set_up_logging
+from labelstream.deploy.cli.config.init import init
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
 from labelstream.deploy.cli.models.cache import cache
@@ -31,6 +32,7 @@ from labelstream.deploy.cli.models.fetch import fetch
 from labelstream.deploy.cli.operate.lag import lag
 from labelstream.deploy.cli.operate.replay import replay
 from labelstream.deploy.cli.operate.resume_skip import resume, skip
+from labelstream.deploy.cli.topics.create import topics
 from labelstream.deploy.cli.topics.in_memory_broker import broker
 from labelstream.deploy.cli.topics.produce import produce
 from labelstream.deploy.cli.topics.schema import schema
@@ -51,6 +53,7 @@ for command, panel in (
     (demo, "Try it"),
     (classify, "Try it"),
     (broker, "Try it"),
+    (init, "Run it"),
     (check, "Run it"),
     (doctor, "Run it"),
     (fetch, "Run it"),
@@ -69,6 +72,7 @@ for command, panel in (
 ):
     app.command(rich_help_panel=panel)(command)
 app.add_typer(cache, rich_help_panel="Run it")
+app.add_typer(topics, rich_help_panel="Run it")
 app.add_typer(dlq, rich_help_panel="Look at topics")
 app.add_typer(bench, rich_help_panel="Try it")
 

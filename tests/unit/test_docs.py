@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from labelstream.deploy.cli.main import app
 from labelstream.deploy.observability.metrics.table import METRICS
 from labelstream.workers.config_file import load_settings
 
@@ -16,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 README, INDEX = ROOT / "README.md", ROOT / "docs/README.md"
 OURS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [*OURS, ROOT / "helm/labelstream/README.md"]
+HOLD_COMMANDS = {".py", ".yaml", ".tpl", ".gotmpl", ".md", ".txt"}
+# In backticks, or in a block of commands: the command and, of a group, which of it, or several with | between them.
+NAMED_COMMAND = r"(?:`|^|\$ |-- |exec )labelstream\s+([a-z]+)(?:[ \n]+([a-z]+(?:\|[a-z]+)*)(?=[\s`]))?"
 PIPELINE = {"input": "in", "output": "out", "dead_letter": "dead"}
 
 
@@ -71,6 +76,22 @@ def test_every_page_that_code_names_exists() -> None:
     named = {page for source in sources for page in re.findall(r"docs/[\w/-]+\.md", source)}
     assert "docs/how-to/secure.md" in named
     assert [page for page in named if not (ROOT / page).is_file()] == []
+
+
+def test_every_command_that_code_or_a_page_names_exists() -> None:
+    files = (path for part in ("workers", "deploy", "helm", "schemas", "docs") for path in (ROOT / part).rglob("*"))
+    sources = [*OURS, ROOT / "CHANGELOG.md", *(path for path in files if path.suffix in HOLD_COMMANDS)]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    wrong, groups = [], set()
+    for path in sources:
+        for name, more in re.findall(NAMED_COMMAND, path.read_text(encoding="utf-8"), re.MULTILINE):
+            parts = getattr(commands.get(name), "commands", None)
+            if parts is not None and more:
+                groups.add(name)
+            if name not in commands or (parts is not None and set(more.split("|")) - parts.keys() - {""}):
+                wrong.append(f"{path.relative_to(ROOT)}: labelstream {name} {more}")
+    assert wrong == []
+    assert groups >= {"topics", "dlq", "bench", "cache"}
 
 
 def test_every_module_that_a_page_names_exists() -> None:

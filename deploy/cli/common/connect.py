@@ -118,7 +118,9 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
             partitions = [partition for topic in topics for partition in partitions_of(consumer, topic)]
             missing = [topic for topic in topics if all(partition.topic != topic for partition in partitions)]
             if missing:
-                raise StartError(f"topic {missing[0]}: there is no such topic yet; create it, or produce to it first")
+                raise StartError(
+                    f"topic {missing[0]}: there is no such topic yet; create it (`labelstream topics create -c FILE`)"
+                )
             consumer.assign(partitions)
             (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)(*partitions)
         yield consumer  # outside of `translate_kafka_errors`: a closed pipe of the caller's is no broker's fault

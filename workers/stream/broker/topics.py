@@ -61,7 +61,7 @@ def access_problem(found: Mapping[str, Any], right: str) -> str | None:
     allowed = found["authorized_operations"]  # None where the broker does not tell
     if code == UNKNOWN_TOPIC:
         return (
-            f"topic {topic} does not exist; create it, for example with "
+            f"topic {topic} does not exist; create it with `labelstream topics create -c FILE`, or "
             f"kafka-topics.sh --create --topic {topic} --partitions 6"
         )
     if code == TOPIC_AUTHORIZATION_FAILED:  # also where there is no such topic

@@ -134,6 +134,6 @@ def _create(admin: KafkaAdminClient, topic: str) -> None:
     except KafkaError as error:
         raise StartError(
             f"topic {topic}: the ledger of redrives cannot be created ({type(error).__name__}); create it "
-            f"yourself with kafka-topics.sh --create --topic {topic} --partitions 1 --config "
-            "cleanup.policy=compact"
+            "yourself with `labelstream topics create -c FILE`, or kafka-topics.sh --create "
+            f"--topic {topic} --partitions 1 --config cleanup.policy=compact"
         ) from None

@@ -40,7 +40,8 @@ class Destinations:
 
     def _lacking(self, batch: MicroBatch, known: dict[str, set[int]]) -> str:
         if unknown := [topic for topic, numbers in known.items() if not numbers]:
-            return f"the brokers know no topic {', '.join(unknown)}: the stream waits for it; create it"
+            waits = "the stream waits for it; create it, with `labelstream topics create -c FILE`"
+            return f"the brokers know no topic {', '.join(unknown)}: {waits}"
         if not self._same_partition:
             return ""
         numbers = {progress.partition.partition for progress, _ in batch.last_offsets if not progress.revoked}

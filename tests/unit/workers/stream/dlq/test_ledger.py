@@ -57,7 +57,7 @@ def test_ledger_that_another_redrive_has_just_created_will_do(monkeypatch: pytes
 def test_ledger_that_cannot_be_created_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = Admin({})
     admin.error = KafkaError("no")
-    with pytest.raises(StartError, match=r"cannot be created \(KafkaError\); create it yourself with kafka-topics"):
+    with pytest.raises(StartError, match=r"cannot be created \(KafkaError\); create it yourself with `lab"):
         ensure(monkeypatch, admin)
 
 
