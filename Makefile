@@ -7,7 +7,7 @@ LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
 PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
-.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup bench-scaling chaos simulate test-cluster \
+.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-machine test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
@@ -30,7 +30,7 @@ help:
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-machine              a real run beside other users and dead proxies: who reaches what"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
-	@echo "make test-deploy-files         Dockerfile and compose file as Docker reads them, and what they run (needs Go)"
+	@echo "make test-deploy-files         Dockerfile, compose file and systemd unit as Docker and systemd read them (needs Go)"
 	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
 	@echo "make sbom                      dist/labelstream.cdx.json (CycloneDX) and dist/licenses.md of what the package brings"
 	@echo "make audit                     asks PyPI for known vulnerabilities of the pinned versions"
@@ -209,9 +209,13 @@ dashboard: venv
 test-cluster: venv kafka-jars
 	$(PYTHON) -m pytest tests/cluster -s $(if $(SHORT),-m "not measured")
 
-# The files to deploy with, without a container engine: BuildKit's, Compose's and Prometheus' own code reads them.
-test-deploy-files: venv kafka-jars .tools/deploycheck
+# The files to deploy with, without a container engine: BuildKit's, Compose's, Prometheus' and systemd's own code reads them.
+test-deploy-files: venv kafka-jars .tools/deploycheck systemd-analyze
 	$(PYTHON) -m pytest tests/deploy_files
+
+systemd-analyze:
+	@command -v $@ > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq systemd; } \
+		|| { echo "the tests need systemd-analyze: apt-get install systemd" >&2; exit 1; }
 
 .tools/deploycheck: $(wildcard tests/deploy_files/deploycheck/*)
 	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }

@@ -1,6 +1,8 @@
 """The package as it is installed: all of the folders' packages, under names that meet nobody else's."""
 
+import importlib.metadata
 import importlib.resources
+import re
 import subprocess
 import sys
 import tomllib
@@ -33,3 +35,16 @@ def test_what_lies_in_the_folder_of_a_command_is_not_imported(tmp_path: Path, ar
 def test_type_checkers_are_told_that_it_is_typed() -> None:
     """The marker of PEP 561, where the package is imported from. `make dist` looks for it in the wheel."""
     assert (importlib.resources.files("labelstream") / "py.typed").is_file()
+
+
+def test_metadata_asks_for_no_cuda_package() -> None:
+    """torch's build decides whether CUDA comes along: on a machine without a GPU it need not."""
+    requirements = importlib.metadata.requires("labelstream") or []
+    assert any(one.startswith("torch>=") for one in requirements)
+    assert [one for one in requirements if re.match(r"nvidia|cuda|cupy|triton|tensorrt|onnxruntime-gpu", one)] == []
+    assert [one for one in requirements if "@" in one or "+cu" in one] == []
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / ".ci").glob("*.txt")), ids=lambda path: path.name)
+def test_lock_holds_no_registry_s_address(lock: Path) -> None:
+    assert re.findall(r"https?:|index-url|find-links", lock.read_text()) == []
