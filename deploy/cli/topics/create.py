@@ -113,12 +113,11 @@ def _create(admin: Any, kafka: Any, missing: Iterable[PlannedTopic], replication
     """What was not created, and why."""
     wanted = {topic.name: topic for topic in missing}
     options = {name: topic.options(replication) for name, topic in wanted.items()}
-    told = admin.create_topics(options, raise_errors=False)["topics"]
-    failed = [one for one in told if one["error_code"] not in (0, _ALREADY_EXISTS)]
-    created = wanted.keys() - {one["name"] for one in failed}
-    if created:
-        admin.wait_for_topics(sorted(created))
-    return [_problem(one, create_command(kafka, wanted[one["name"]], replication)) for one in failed]
+    told = {one["name"]: one for one in admin.create_topics(options, raise_errors=False)["topics"]}
+    failed = [name for name in wanted if told[name]["error_code"] not in (0, _ALREADY_EXISTS)]
+    if created := sorted(wanted.keys() - set(failed)):
+        admin.wait_for_topics(created)
+    return [_problem(told[name], create_command(kafka, wanted[name], replication)) for name in failed]
 
 
 def _problem(told: Any, command: str) -> str:
