@@ -56,15 +56,17 @@ def application(
     """All pipelines with their models, and the control plane. Raises ConfigError.
 
     `make_worker`, `replica`: in place of PipelineWorker and ModelReplica, for measurements and tests.
-    `owner`: whose it is; None: that of Serve's own commands.
+    `owner`: whose it is; None: that of Serve's own commands. Where its Ray is one machine's and ends with it nobody
+    reserves CPUs, as `labelstream apply` may want more of them than the Ray was started with.
     """
     tracing.check(settings.tracing)
     # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
     # list models that only some of its pipelines use at the moment.
-    models = {name: model_application(name, settings, replica) for name in used_models(settings)}
+    reserve = not (owner and owner["local"])
+    models = {name: model_application(name, settings, replica, reserve) for name in used_models(settings)}
     config = without_secrets(settings)
     uncounted = _without_counts(config)
-    workers = {name: _pipeline(name, settings, uncounted, models, make_worker) for name in settings.pipelines}
+    workers = {name: _pipeline(name, settings, uncounted, models, make_worker, reserve) for name in settings.pipelines}
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # It decides by the counts, where any of them may change.
     version = version_of(ControlPlane, config if scaled else uncounted)
@@ -127,8 +129,13 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 
-def model_application(name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica) -> Application:
-    """One model of `settings`, which some pipeline uses, without the rest of the application. Raises ConfigError."""
+def model_application(
+    name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica, reserve: bool = True
+) -> Application:
+    """One model of `settings`, which some pipeline uses, without the rest of the application. Raises ConfigError.
+
+    `reserve`: CPUs for it.
+    """
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
@@ -140,7 +147,7 @@ def model_application(name: str, settings: Settings, replica: type[ModelReplica]
         model_deployment(name),
         version_of(replica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
         settings.logs,
-        ray_actor_options={"num_cpus": spec.num_cpus, "num_gpus": num_gpus(name, spec)},
+        ray_actor_options={"num_cpus": spec.num_cpus if reserve else 0, "num_gpus": num_gpus(name, spec)},
         # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
         # would only wait to be asked for.
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
@@ -157,6 +164,7 @@ def _pipeline(
     config: dict[str, Any],
     models: Mapping[str, Application],
     make_worker: MakeWorker | None,
+    reserve: bool,
 ) -> Application:
     """`config`: `settings` without secrets and counts."""
     pipeline = settings.pipelines[name]
@@ -167,7 +175,7 @@ def _pipeline(
         version_of(StreamWorker, name, _part_of(config, name, pipeline), made_by),
         settings.logs,
         **_replicas(pipeline),
-        ray_actor_options={"num_cpus": 1} | _near_kafka(settings),
+        ray_actor_options={"num_cpus": 1 if reserve else 0} | _near_kafka(settings),
         max_ongoing_requests=8,
         graceful_shutdown_timeout_s=pipeline.drain_timeout_s + STOP_MARGIN_S,
     ).bind(name, config, {model: models[model] for model in pipeline.allowed_models}, make_worker)

@@ -112,16 +112,6 @@ def start_serve(everywhere: bool) -> None:
     serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
 
 
-def require_room(settings: Settings, local: bool) -> None:
-    """Raises StartError where `local`, a Ray of one machine, was started with fewer CPUs than `settings` reserve."""
-    has, wanted = ray.cluster_resources().get("CPU", 0), _reserved_cpus(settings)
-    if local and wanted > has:
-        raise StartError(
-            f"models and workers reserve {wanted} CPUs, and that run was started with {has:g}: stop it and start it "
-            "anew with this config"
-        )
-
-
 def deploy(
     settings: Settings,
     timeout_s: float = DEPLOY_TIMEOUT_S,
@@ -181,13 +171,15 @@ def command(pipeline: str, order: Command) -> Outcome:
 def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
     if not ray.is_initialized():  # Serve would start a Ray of its own to look into
         raise StartError("not connected to Ray")
+    response: Any = None
     try:
-        board = serve.get_deployment_handle(BOARD, APP).options(method_name=method)
-    except RayServeException:
-        raise NoApplication(f"there is no application {APP} on this cluster") from None
-    try:
-        return board.remote(*arguments).result(timeout_s=timeout_s)
+        response = serve.get_deployment_handle(BOARD, APP).options(method_name=method).remote(*arguments)
+        return response.result(timeout_s=timeout_s)
     except (RayServeException, RayError, TimeoutError) as error:
+        if response is None and isinstance(error, RayServeException):
+            raise NoApplication(f"there is no application {APP} on this cluster") from None
+        if isinstance(error, TimeoutError) and response is not None:
+            response.cancel()
         raise StartError(f"the application gives no answer: {cause_in(str(error))}") from None
 
 

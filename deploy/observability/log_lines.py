@@ -21,7 +21,10 @@ _FRAMES = re.compile(
 # What Serve's controller says of our replicas, but for that one takes its time to start.
 _CONTROLLER = re.compile(r"(?P<level>WARNING|ERROR) \S+ \S+ controller \d+ -- (?P<text>.*)")
 _REPLICA = re.compile(rf"(?:Replica )?Replica\(id='(\w+)', deployment='([^']+)', app='{APP}'\)")
-_UNSCHEDULED = re.compile(rf"Deployment '[^']+' in application '{APP}' has \d+ replicas .* to be scheduled\b")
+_UNSCHEDULED = re.compile(
+    rf"Deployment '(?P<name>[^']+)' in application '{APP}' has (?P<count>\d+) replicas .* than (?P<seconds>\d+)s to be "
+    r"scheduled\b.* for each replica: (?P<wanted>\{.+?\}), total resources available: (?P<free>\{.*?\})\..*"
+)
 
 
 class _Source(NamedTuple):
@@ -57,9 +60,17 @@ class LineReader:
 def of_controller(line: str) -> tuple[int, str] | None:
     """Level and text of what Serve's controller says of our replicas; None: it is another line."""
     found = _CONTROLLER.fullmatch(line)
-    if found is None or not (_REPLICA.search(found["text"]) or _UNSCHEDULED.match(found["text"])):
+    if found is None:
         return None
-    return logging.getLevelNamesMapping()[found["level"]], _REPLICA.sub(r"\2/\1", found["text"])
+    level = logging.getLevelNamesMapping()[found["level"]]
+    if _REPLICA.search(found["text"]):
+        return level, _REPLICA.sub(r"\2/\1", found["text"])
+    if waits := _UNSCHEDULED.fullmatch(found["text"]):
+        return level, (
+            "{count} of {name} wait for a machine for more than {seconds} s; each needs {wanted}, "
+            "free are {free}".format(**waits.groupdict())
+        )
+    return None
 
 
 def _is_ours(line: str) -> bool:

@@ -92,7 +92,6 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
         if run is not None and found is None:
             raise StartError(f"process {run.note.pid}, which runs {config}, is starting or ending: try again later")
         owner = _owner_of(found, new_owner("apply", config, local=False))
-        runtime.require_room(settings, run is not None)
         _say_changes(found, without_secrets(settings), owner)
         if found is not None:  # a worker needs its models to finish what it holds
             runtime.drain(without=settings.pipelines)

@@ -103,6 +103,14 @@ def test_another_owner_starts_nothing_anew() -> None:
     assert shown["drain_timeout_s"] == max(one.drain_timeout_s for one in settings.pipelines.values())
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_only_a_ray_of_its_own_reserves_no_cpus(local: bool) -> None:
+    owner = new_owner("run", Path("a.yaml"), local)
+    found = deployments(app.application(load_settings(TREE), owner=owner))
+    reserved = {name for name, one in found.items() if one.ray_actor_options["num_cpus"]}
+    assert reserved == (set() if local else found.keys() - {"board"})
+
+
 def test_what_scales_asks_the_board() -> None:
     found = deployments(app.build(TREE))
     scaling = found["model-large"]._deployment_config.autoscaling_config

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ray._private.node import Node
+from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
@@ -64,13 +65,16 @@ class Board:
     """In place of a handle. `answer`: an exception is raised."""
 
     def __init__(self, answer: Any) -> None:
-        self._answer = answer
+        self._answer, self.cancelled = answer, False
 
     def options(self, method_name: str) -> "Board":
         return self
 
     def remote(self) -> "Board":
         return self
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
     def result(self, timeout_s: float) -> Any:
         if isinstance(self._answer, Exception):
@@ -131,25 +135,26 @@ def test_control_plane_without_application_is_told_apart(
     assert not isinstance(end.value, runtime.NoApplication)
 
     def missing(name: str, app: str) -> Any:
-        raise RayServeException("no such deployment")
+        raise next(errors)
 
+    errors = iter([RayServeException("no such deployment"), RayError("the controller is dead")])
     monkeypatch.setattr(runtime.serve, "get_deployment_handle", missing)
     with pytest.raises(runtime.NoApplication):
         runtime.status()
+    with pytest.raises(StartError, match="gives no answer: the controller is dead") as end:
+        runtime.status()
+    assert not isinstance(end.value, runtime.NoApplication)
 
 
-def test_local_ray_without_room_for_a_change_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(
-        {
-            "kafka": {"bootstrap_servers": "localhost:1"},
-            "models": {"m": {"source": "x", "replicas": 3}},
-            "pipelines": {"p": {"input": "a", "output": "b", "dead_letter": "c", "model": "m", "workers": 2}},
-        }
-    )
-    monkeypatch.setattr(runtime.ray, "cluster_resources", lambda: {"CPU": 4.0})
-    runtime.require_room(settings, local=False)
-    with pytest.raises(StartError, match="reserve 5 CPUs, and that run was started with 4: stop it"):
-        runtime.require_room(settings, local=True)
+def test_call_that_nobody_waits_for_any_longer_is_cancelled(
+    on_cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cluster(None, "board")
+    board = Board(TimeoutError("late"))
+    monkeypatch.setattr(runtime.serve, "get_deployment_handle", lambda name, app: board)
+    with pytest.raises(StartError, match="gives no answer: late"):
+        runtime.status()
+    assert board.cancelled
 
 
 def test_processes_that_nobody_uses_are_not_started_within_it_alone() -> None:

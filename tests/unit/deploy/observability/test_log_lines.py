@@ -119,7 +119,10 @@ def test_what_the_controller_says_of_our_replicas_is_shown(text: str, shown: str
 
 def test_replica_without_room_is_shown() -> None:
     text = (
-        "Deployment 'm' in application 'labelstream' has 1 replicas that have taken more than 30s to be scheduled. This"
+        f"{SLOW} be scheduled. This may be due to waiting. Resources required for each replica: %s, "
+        'total resources available: {"CPU": 0.5}. Use `ray status` for more details.'
     )
-    assert of_controller(f"WARNING 2026-11-28 12:09:43,955 controller 2362 -- {text}") == (logging.WARNING, text)
-    assert of_controller(text) is None
+    line = f"WARNING 2026-11-28 12:09:43,955 controller 2362 -- {text}"
+    said = '1 of m wait for a machine for more than 30 s; each needs {"CPU": 1.0}, free are {"CPU": 0.5}'
+    assert of_controller(line % '{"CPU": 1.0}') == (logging.WARNING, said)
+    assert of_controller(line % "{}") is None  # it is only slow

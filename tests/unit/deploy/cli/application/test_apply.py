@@ -56,7 +56,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         monkeypatch.setattr(runtime, name, getattr(cluster, name))
     monkeypatch.setattr(runtime, "deployed", lambda: cluster.found)
     monkeypatch.setattr(runtime, "start_serve", lambda everywhere: cluster.done.append("Serve"))
-    monkeypatch.setattr(runtime, "require_room", lambda settings, local: None)
     monkeypatch.setattr(apply_module, "warn_before", lambda settings: None)
     monkeypatch.setattr(apply_module, "look_before", lambda settings, port, refusal: None)
     return cluster
