@@ -55,7 +55,10 @@ class StreamCounts(TypedDict):
 
 
 class WorkerReport(StreamCounts):
-    """`partitions`: lag and log's end of each. `trouble`: what ended the last run, until the next has partitions."""
+    """`partitions`: lag and log's end of each.
+
+    `trouble`: what ended the worker, or its last run until the next has partitions.
+    """
 
     worker: str
     state: State

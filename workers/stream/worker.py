@@ -95,11 +95,12 @@ class PipelineWorker:
         pipeline = self._pipeline
         in_flight = pipeline.monitor.in_flight() if pipeline else Counter()
         paused = self._state == "running" and pipeline and pipeline.monitor.paused()
+        trouble = self._health.failure or self._health.trouble
         return {
             "worker": self._id,
             "state": "paused" if paused else self._state,
             "alarms": self._alarms.texts(),
-            "trouble": str(self._health.trouble) if self._health.trouble else None,
+            "trouble": str(trouble) if trouble else None,
             "lag": sum(lag for lag, _ in self._backlog.values()),
             "partitions": self._backlog,
             "cpu_s": round(time.process_time(), 3),

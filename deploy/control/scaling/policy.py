@@ -146,8 +146,8 @@ class Policy:
             for_cpu = min(for_cpu, most_useful)
         wanted = min(max(for_calls, for_cpu, 1), len(found.lag))
         reasons[pipeline_deployment(name)] = (
-            f"{rate:.0f} messages/s to do; {for_cpu} workers for their CPU, {for_calls} to keep the replicas busy, "
-            f"{len(found.lag)} partitions"
+            f"{rate:.0f} messages/s to do; workers for their CPU: {for_cpu}, to keep the replicas busy: {for_calls}; "
+            f"partitions: {len(found.lag)}"
         )
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.least, len(found.lag)))
 

@@ -179,6 +179,7 @@ def test_fatal_error_ends_the_worker(
     with pytest.raises(StreamError, match=f"pipeline p stopped: {error}") as raised:
         bench.worker.check()
     assert raised.value.__cause__ is error
+    assert bench.worker.stats()["trouble"] == str(error)
     assert not bench.worker.stop()
     assert (bench.runs.runs, bench.runs.cleared) == (1, cleared)
     assert bench.worker.command({"name": "resume"}, 30).result(0) == STOPPED
