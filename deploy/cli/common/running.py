@@ -93,7 +93,7 @@ def _runs_of(runs: Sequence[Run], config: Path) -> list[Run]:
     """
     path = resolved(config)
     by_path = [run for run in runs if run.note.config == path]
-    if by_path:
+    if by_path or (not runs and config.is_file()):
         return by_path
     ours = note_of(load_config(config), config, "")
     return [run for run in runs if (run.note.pipelines, run.note.brokers) == (ours.pipelines, ours.brokers)]

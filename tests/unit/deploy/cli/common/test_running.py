@@ -99,6 +99,12 @@ def test_config_that_is_not_there_says_so(tmp_path: Path) -> None:
         address_of(None, tmp_path / "nowhere.yaml")
 
 
+def test_broken_config_of_nothing_that_runs_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("no: longer valid")
+    with pytest.raises(StartError, match="nothing runs on this machine for"):
+        address_of(None, tmp_path / "c.yaml")
+
+
 def test_pipeline_finds_its_run() -> None:
     with noted_ray(), noted_ray(pipelines={"logs": "g", "mail": "h"}) as ours:
         assert address_of(None, None, "mail") == ours
