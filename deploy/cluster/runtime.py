@@ -175,12 +175,20 @@ def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
     try:
         response = serve.get_deployment_handle(BOARD, APP).options(method_name=method).remote(*arguments)
         return response.result(timeout_s=timeout_s)
-    except (RayServeException, RayError, TimeoutError) as error:
-        if response is None and isinstance(error, RayServeException):
-            raise NoApplication(f"there is no application {APP} on this cluster") from None
-        if isinstance(error, TimeoutError) and response is not None:
+    except (RayServeException, RayError, KeyError, TimeoutError) as error:
+        if response is not None:
             response.cancel()
+        if _is_gone():
+            raise NoApplication(f"there is no application {APP} on this cluster") from None
         raise StartError(f"the application gives no answer: {cause_in(str(error))}") from None
+
+
+def _is_gone() -> bool:
+    """Serve keeps handles, also of what has been deleted since."""
+    try:
+        return APP not in serve.status().applications
+    except (RayServeException, RayError, TimeoutError):
+        return False
 
 
 def deployed() -> Deployed | None:

@@ -126,21 +126,28 @@ def runtime_owner(file: str) -> Any:
     return new_owner("run", Path(file), False)
 
 
-def test_control_plane_without_application_is_told_apart(
-    on_cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [RayServeException("down"), RayError("down"), TimeoutError("down"), KeyError("down")])
+def test_application_that_is_gone_is_told_apart_from_a_silent_one(
+    on_cluster: Callable[..., None], error: Exception
 ) -> None:
-    on_cluster(RayServeException("down"), "board")
-    with pytest.raises(StartError, match="gives no answer: down") as end:
+    on_cluster(error, "board")
+    with pytest.raises(StartError, match=r"gives no answer: .?down") as end:
         runtime.status()
     assert not isinstance(end.value, runtime.NoApplication)
-
-    def missing(name: str, app: str) -> Any:
-        raise next(errors)
-
-    errors = iter([RayServeException("no such deployment"), RayError("the controller is dead")])
-    monkeypatch.setattr(runtime.serve, "get_deployment_handle", missing)
+    on_cluster(error)
     with pytest.raises(runtime.NoApplication):
         runtime.status()
+
+
+def test_controller_that_is_dead_is_no_missing_application(
+    on_cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*_: Any) -> Any:
+        raise RayError("the controller is dead")
+
+    on_cluster(None, "board")
+    monkeypatch.setattr(runtime.serve, "get_deployment_handle", dead)
+    monkeypatch.setattr(runtime.serve, "status", dead)
     with pytest.raises(StartError, match="gives no answer: the controller is dead") as end:
         runtime.status()
     assert not isinstance(end.value, runtime.NoApplication)
