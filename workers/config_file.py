@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from labelstream.workers.config.paths import with_absolute_paths
 from labelstream.workers.config.problems import explain, unknown_variables
+from labelstream.workers.config.unique_keys import KeyTwice, UniqueKeysLoader
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
 from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
@@ -21,13 +22,17 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            str(path), f"cannot be read ({file_problem(error, path)})", "name the config file with -c"
+            str(path),
+            f"cannot be read ({file_problem(error, path)})",
+            "name the config file with -c, or write one by `labelstream init`",
         ) from None
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, UniqueKeysLoader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        if isinstance(error, KeyTwice):
+            raise ConfigError(str(path), f"has the key {error.problem} a second time at {where}", "keep one") from None
         raise ConfigError(str(path), f"is not valid YAML at {where}", "check indentation and quotes") from None
     if not isinstance(tree, dict):
         raise ConfigError(str(path), "is empty or not a mapping", "it needs the keys kafka, models and pipelines")

@@ -71,7 +71,13 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a: [", "not valid YAML at line 1"), ("", "empty"), ("- 1", "not a mapping"), (None, "cannot be read")],
+    [
+        ("a: [", "not valid YAML at line 1"),
+        ("", "empty"),
+        ("- 1", "not a mapping"),
+        ("a: 1\na: 2", "has the key a a second time at line 2"),
+        (None, "cannot be read"),
+    ],
 )
 def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
     path = tmp_path / "config.yaml"
