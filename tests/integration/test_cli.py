@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.structs import TopicPartition as SourcePartition
 
 from tests.kafka import Broker, KafkaBroker
 from tests.support.command import LABELSTREAM, ROOT, call
@@ -313,6 +314,29 @@ def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callab
     assert ended.stderr == b"note: no permission to read topic seen, so ages are not known; grant READ on it\n"
     ended = call("lag", "-c", write_config(guarded.bootstrap, security, **(topics | {"input": "hidden"})))
     assert ended.stderr.startswith(b"labelstream: no permission to see topic hidden")
+
+
+def test_tail_shows_the_text_of_a_result_or_why_it_is_gone(
+    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
+) -> None:
+    source, results = make_topic(partitions=1), make_topic(partitions=1)
+    lines = b"".join(b'{"text": "text %d", "user": {"id": %d}}\n' % (number, number) for number in range(5))
+    config = write_config(kafka.bootstrap, input=source, output=results, dead_letter="none.dlq")
+    assert call("produce", "p", "-c", config, "--key-field", "user.id", stdin=lines).returncode == 0
+    answers = [
+        {"label": "GOOD", "score": 1, "source": {"topic": source, "partition": 0, "offset": offset}}
+        for offset in (4, 0, 2)
+    ]
+    stdin = "".join(f"{json.dumps(answer)}\n" for answer in answers).encode()
+    assert call("produce", results, "-c", config, stdin=stdin).returncode == 0
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({SourcePartition(source, 0): 2})
+    shown = call("tail", results, "--with-text", "--json", "-c", config, "--since", "1h")
+    assert shown.returncode == 0, shown.stderr
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [line["text"] for line in found] == ["text 4", None, "text 2"]
+    assert found[1]["text_missing"] == "deleted by retention: the log begins at 2"
+    assert call("tail", results, "--json", "-c", config, "--since", "2100-01-01").stdout == b""
 
 
 def test_the_in_memory_broker_serves_the_commands(write_config: Callable[..., str]) -> None:

@@ -9,7 +9,7 @@ from labelstream.deploy.cli.common.console import escape, escape_bytes, shorten
 from labelstream.workers.stream.codec.json_spans import check_value
 
 COLUMNS = ("label", "score", "id", "tokens", "model", "source")
-_WIDTHS = (24, 7, 24, 6, 16, 0)
+WIDTHS = (24, 7, 24, 6, 16, 0)
 REASON = "labelstream.reason"
 _BREAKS = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[\r\n]', re.DOTALL)  # a whole string, or a line break outside of one
 
@@ -69,7 +69,7 @@ def _has_breaks(value: bytes) -> bool:
     return b"\n" in value or b"\r" in value
 
 
-def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = _WIDTHS) -> str:
+def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = WIDTHS) -> str:
     """The row in columns; only the last one is longer than its column."""
     cells = [shorten(cell, width).ljust(width) if width else cell for cell, width in zip(row, widths, strict=True)]
     return "  ".join(cells).rstrip()

@@ -2,8 +2,8 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Any
@@ -17,12 +17,20 @@ from labelstream.deploy.cli.common.connect import (
     OptionalConfig,
     connect,
     kafka_settings,
+    load_config,
     poll,
     reader,
     require_topic,
 )
-from labelstream.deploy.cli.common.console import escape_bytes, out, plural, say, stops_on_signals
-from labelstream.deploy.cli.topics.record_view import COLUMNS, as_json_line, as_row, columns_of
+from labelstream.deploy.cli.common.console import escape_bytes, out, plural, say, shorten, stops_on_signals
+from labelstream.deploy.cli.common.times import time_ms
+from labelstream.deploy.cli.topics.record_view import COLUMNS, WIDTHS, as_row, columns_of
+from labelstream.deploy.cli.topics.source_texts import SourceText, as_cell, json_with_text, source_texts
+from labelstream.workers.errors import ConfigError, StartError
+
+BATCH = 500  # records whose texts are looked up together
+Batch = list[Any]
+Show = Callable[[Any, SourceText], None]
 
 
 class From(StrEnum):
@@ -41,6 +49,12 @@ def tail(
     start: Annotated[
         From | None, typer.Option("--from", help="Where to start. Default: beginning; with --follow: end.")
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From this time on: 10m, 2h, 3d ago, or ISO 8601 (UTC).")
+    ] = None,
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="Beside each result the text that it is of, read from the input topic.")
+    ] = False,
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
 ) -> None:
@@ -48,81 +62,133 @@ def tail(
 
     Without --follow it stops at the end that the topic had at the start. It joins no group and commits nothing.
     """
-    kafka = kafka_settings(bootstrap, config)
+    since_ms = None if since is None else time_ms("--since", since)
+    if since and start:
+        raise ConfigError("--since", "comes beside --from", "give one of the two")
+    settings = load_config(config) if config and not bootstrap else None
+    kafka = kafka_settings(bootstrap, config) if settings is None else settings.kafka
+    beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
     with stops_on_signals():
         try:
             broker = connect(kafka)
             require_topic(broker, topic, "READ")
-            beginning = (start or (From.END if follow else From.BEGINNING)) is From.BEGINNING
-            with reader(broker, [topic], beginning) as consumer, _view(json, follow) as show:
-                shown = _copy(broker, consumer, show, follow, most)
+            with reader(broker, [topic], beginning) as consumer, _texts(broker, settings, with_text) as texts_of:
+                if since_ms is not None:
+                    _seek_to_time(broker, consumer, since_ms)
+                batches = _limited(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), most)
+                with _view(json, follow, with_text) as show:
+                    shown = _copy(batches, texts_of, show)
         except KeyboardInterrupt:
             return
     if not json:
         say(plural(shown, "message"))
 
 
-def _copy(broker: Broker, consumer: Any, show: Any, follow: bool, most: int | None) -> int:
-    """Show records until `most`, or until the offsets that are the end now; returns how many."""
+def _copy(batches: Iterator[Batch], texts_of: Callable[[Batch], list[SourceText]], show: Show) -> int:
+    """Returns how many records were shown."""
     shown = 0
-    for record in islice(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), most):
-        show(record)
-        shown += 1
+    for batch in batches:
+        for record, text in zip(batch, texts_of(batch), strict=True):
+            show(record, text)
+        shown += len(batch)
     return shown
 
 
-def _endless(broker: Broker, consumer: Any) -> Iterator[Any]:
+@contextmanager
+def _texts(broker: Broker, settings: Any, with_text: bool) -> Iterator[Callable[[Batch], list[SourceText]]]:
+    if not with_text:
+        yield lambda batch: [SourceText()] * len(batch)
+        return
+    with source_texts(broker, () if settings is None else settings.pipelines.values()) as texts:
+        yield texts.of
+
+
+def _seek_to_time(broker: Broker, consumer: Any, since_ms: int) -> None:
+    """Raises StartError."""
+    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
+
+    if is_in_memory(broker.config):
+        raise StartError("the in-memory broker knows no times, so --since finds nothing on it; use --from")
+    with translate_kafka_errors(broker.settings):
+        for partition, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), since_ms)).items():
+            if found is None:
+                consumer.seek_to_end(partition)
+            else:
+                consumer.seek(partition, found.offset)
+
+
+def _limited(batches: Iterator[Batch], most: int | None) -> Iterator[Batch]:
+    """Those of the first `most` records."""
+    for batch in batches:
+        if most is not None and len(batch) >= most:
+            yield batch[:most]
+            return
+        most = None if most is None else most - len(batch)
+        yield batch
+
+
+def _endless(broker: Broker, consumer: Any) -> Iterator[Batch]:
     while True:
-        yield from poll(broker, consumer)
+        if batch := poll(broker, consumer):
+            yield batch
 
 
-def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Any]:
+def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Batch]:
     from labelstream.workers.stream.broker.bounded_reader import read_up_to
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
     with translate_kafka_errors(broker.settings):
         ends = consumer.end_offsets(consumer.assignment())
-    yield from read_up_to(broker.settings, consumer, ends)
+    records = read_up_to(broker.settings, consumer, ends)
+    while batch := list(islice(records, BATCH)):
+        yield batch
 
 
-def _view(json: bool, follow: bool) -> Any:
-    """A context that gives the function which shows one record."""
+def _view(json: bool, follow: bool, with_text: bool) -> Any:
+    """A context that gives the function which shows one record and its text."""
     console = out()
     if json:
         return nullcontext(_print_escaped if console.is_terminal else _write_value)
     if follow and console.is_terminal:
-        return _LiveTable(console)
-    return nullcontext(_RowPrinter(console.is_terminal))
+        return _LiveTable(console, with_text)
+    return nullcontext(_RowPrinter(console, with_text))
 
 
-def _write_value(record: Any) -> None:
-    sys.stdout.buffer.write(as_json_line(record) + b"\n")
+def _write_value(record: Any, text: SourceText) -> None:
+    sys.stdout.buffer.write(json_with_text(record, text) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def _print_escaped(record: Any) -> None:
-    print(escape_bytes(as_json_line(record)), flush=True)
+def _print_escaped(record: Any, text: SourceText) -> None:
+    print(escape_bytes(json_with_text(record, text)), flush=True)
 
 
 class _RowPrinter:
-    """Columns of fixed width for a person, separated by tabs for another program."""
+    """Columns of fixed width for a person, separated by tabs for another program, which gets all of the text."""
 
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
-        if terminal:
-            print(columns_of(COLUMNS))
+    def __init__(self, console: Any, with_text: bool) -> None:
+        self._terminal, self._with_text, self._widths = (
+            console.is_terminal,
+            with_text,
+            _widths(console, with_text, gaps=6),
+        )
+        if self._terminal:
+            print(columns_of(_columns(with_text), self._widths))
 
-    def __call__(self, record: Any) -> None:
-        row = as_row(record)
-        print(columns_of(row) if self._terminal else "\t".join(row), flush=True)
+    def __call__(self, record: Any, text: SourceText) -> None:
+        if self._terminal:
+            print(columns_of(_cells(record, text, self._with_text), self._widths), flush=True)
+        else:
+            print("\t".join([*as_row(record), *([as_cell(text)] if self._with_text else [])]), flush=True)
 
 
 class _LiveTable:
     """The latest records, redrawn in place."""
 
-    def __init__(self, console: Any) -> None:
+    def __init__(self, console: Any, with_text: bool) -> None:
         from rich.live import Live
 
+        self._with_text, self._widths = with_text, _widths(console, with_text, gaps=13)
         self._rows: deque[tuple[str, ...]] = deque(maxlen=max(5, console.height - 7))
         self._count = 0
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=5)
@@ -134,14 +200,34 @@ class _LiveTable:
     def __exit__(self, *details: Any) -> None:
         self._live.__exit__(*details)
 
-    def _add(self, record: Any) -> None:
-        self._rows.append(as_row(record))
+    def _add(self, record: Any, text: SourceText) -> None:
+        cells = _cells(record, text, self._with_text)
+        self._rows.append(tuple(map(shorten, cells, self._widths)) if self._with_text else cells)
         self._count += 1
 
     def _table(self) -> Any:
         from rich.table import Table
 
-        table = Table(*COLUMNS, caption=f"{plural(self._count, 'message')}; Ctrl-C stops", expand=False)
+        caption = f"{plural(self._count, 'message')}; Ctrl-C stops"
+        table = Table(*_columns(self._with_text), caption=caption, expand=False)
         for row in tuple(self._rows):
             table.add_row(*row)
         return table
+
+
+def _columns(with_text: bool) -> tuple[str, ...]:
+    return ("label", "score", "source", "text") if with_text else COLUMNS
+
+
+def _cells(record: Any, text: SourceText, with_text: bool) -> tuple[str, ...]:
+    row = as_row(record)
+    if not with_text:
+        return row
+    place, _, value = row[-1].partition(" ")  # of what is no result
+    return row[0], row[1], place, value if text == SourceText() else as_cell(text)
+
+
+def _widths(console: Any, with_text: bool, gaps: int) -> tuple[int, ...]:
+    """The text gets what the other columns and the `gaps` between them leave of the terminal."""
+    others = (17, 6, 20)
+    return (*others, max(20, console.width - sum(others) - gaps)) if with_text else WIDTHS

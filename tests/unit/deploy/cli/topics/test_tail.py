@@ -1,12 +1,19 @@
 """`tail`: from where, how much, and in which form."""
 
-from collections.abc import Iterator
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Producer
+from rich.console import Console
 
+from labelstream.deploy.cli.topics import tail as tail_module
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
-from tests.unit.deploy.cli.conftest import Run
+from labelstream.deploy.cli.topics.source_texts import SourceText
+from tests.unit.deploy.cli.conftest import Run, fails
 
 RESULT = (
     b'{"label": "GOOD", "score": 0.5, "id": 7, "tokens": 3, "truncated": false, "model": "m", '
@@ -41,6 +48,28 @@ def test_json_is_the_values_as_they_are(run: Run, bootstrap: str) -> None:
     assert ended.err == ""
 
 
+def test_text_stands_beside_its_result(run: Run, bootstrap: str, write_config: Callable[..., str]) -> None:
+    text = "so\tlong " * 30
+    source = json.dumps({"event": {"message": text}}).encode()
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    for partition, value in ((1, b"0"), (1, b"1"), (1, source)):
+        producer.produce("in", value, partition=partition)
+    assert producer.flush(10) == 0
+    config = write_config("model: sentiment}", "model: sentiment, text_field: event.message}", bootstrap=bootstrap)
+    ended = run("tail", "topic", "--with-text", "-c", config)
+    assert (ended.code, ended.err) == (0, "3 messages\n")
+    assert [line.split("\t")[6] for line in ended.out.splitlines()] == [text.replace("\t", "\\t"), "-", "-"]
+    lines = run("tail", "topic", "--with-text", "--json", "-c", config).out.encode().splitlines()
+    assert json.loads(lines[0])["text"] == text
+    assert lines[1:] == VALUES[1:]
+
+
+def test_times_are_refused_where_there_are_none(run: Run, bootstrap: str) -> None:
+    fails(run("tail", "topic", "--since", "1h", "-b", bootstrap), 1, "the in-memory broker knows no times")
+    fails(run("tail", "topic", "--since", "1h", "--from", "end", "-b", bootstrap), 2, "--since: comes beside --from")
+    fails(run("tail", "topic", "--since", "soon", "-b", bootstrap), 2, "--since: 'soon' is no time")
+
+
 def test_it_stops_after_so_many(run: Run, bootstrap: str) -> None:
     assert run("tail", "topic", "-n", "1", "-b", bootstrap).err == "1 message\n"
     followed = run("tail", "topic", "--follow", "--from", "beginning", "-n", "2", "-b", bootstrap)
@@ -50,3 +79,18 @@ def test_it_stops_after_so_many(run: Run, bootstrap: str) -> None:
 def test_end_is_behind_everything(run: Run, bootstrap: str) -> None:
     ended = run("tail", "topic", "--from", "end", "-b", bootstrap)
     assert (ended.code, ended.out, ended.err) == (0, "", "0 messages\n")
+
+
+@pytest.mark.parametrize(("follow", "gaps"), [(False, 6), (True, 13)])
+def test_table_with_texts_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, follow: bool, gaps: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=30)
+    monkeypatch.setattr(tail_module, "out", lambda: console)
+    monkeypatch.setattr("sys.stdout", console.file)
+    record = SimpleNamespace(value=RESULT, headers=(), key=None, topic="topic", partition=0, offset=0)
+    with tail_module._view(False, follow, True) as show:
+        show(record, SourceText("long " * 40))
+        show(record, SourceText(None, "gone"))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" in shown
+    assert "(gone)" in shown
+    assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines())

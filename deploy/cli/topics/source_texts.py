@@ -1,0 +1,104 @@
+"""The texts that results and dead letters were made of, looked up where they came from."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from labelstream.deploy.cli.common.console import escape
+from labelstream.deploy.cli.topics.record_view import REASON, as_json_line, headers_of, parsed
+
+_SOURCE = "__connect.errors."  # of a dead letter's headers
+
+
+class SourceText(NamedTuple):
+    """`missing`: why there is no text; both empty for a record that was made of no other one."""
+
+    text: str | None = None
+    missing: str = ""
+
+
+class SourceTexts:
+    """`pipelines`: the settings of those that are known, whose `format` and `text_field` tell where texts stand."""
+
+    def __init__(self, lookup: Any, pipelines: Iterable[Any] = ()) -> None:
+        from labelstream.workers.stream.codec.decode import decoder
+
+        self._lookup = lookup
+        self._decode = {pipeline.input: decoder(pipeline) for pipeline in pipelines}
+
+    def of(self, records: Iterable[Any]) -> list[SourceText]:
+        """One for each record, with all of them looked up together. Raises StartError."""
+        places = [(record, _place_of(record)) for record in records]
+        asked = {place for record, place in places if place is not None and not _is_whole(record)}
+        found: Mapping[Any, Any] = self._lookup.find(asked)
+        return [
+            SourceText()
+            if place is None
+            else SourceText(self._text(place.topic, record.value))
+            if _is_whole(record)
+            else SourceText(None, found[place])
+            if isinstance(found[place], str)
+            else SourceText(self._text(place.topic, found[place].value))
+            for record, place in places
+        ]
+
+    def _text(self, topic: str, value: bytes | None) -> str:
+        """By the pipeline's own rules; else the field `text` of an object, or all of the value."""
+        from labelstream.workers.stream.codec.rejection import DecodeError
+
+        if topic in self._decode:
+            try:
+                return self._decode[topic](value or b"").text
+            except DecodeError:
+                pass
+        tree = parsed(value)
+        if isinstance(tree, dict) and isinstance(tree.get("text"), str):
+            return tree["text"]
+        return (value or b"").decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def source_texts(broker: Any, pipelines: Iterable[Any]) -> Iterator[SourceTexts]:
+    from labelstream.workers.stream.broker.record_lookup import RecordLookup
+
+    lookup = RecordLookup(broker.config, broker.settings)
+    try:
+        yield SourceTexts(lookup, pipelines)
+    finally:
+        lookup.close()
+
+
+def json_with_text(record: Any, source: SourceText) -> bytes:
+    """The value's line, with the text as its first field, or why there is none. A dead letter has its own in it."""
+    line = as_json_line(record)
+    if source == SourceText() or REASON in headers_of(record):
+        return line
+    added = {"text": source.text} | ({"text_missing": source.missing} if source.missing else {})
+    return json.dumps(added)[:-1].encode() + b", " + line.lstrip()[1:].lstrip()
+
+
+def as_cell(source: SourceText) -> str:
+    """The text, or why there is none, safe for a terminal."""
+    return escape(source.text) if source.text is not None else f"({source.missing})" if source.missing else "-"
+
+
+def _is_whole(record: Any) -> bool:
+    """A dead letter holds the value that it was made of, where that was not too large."""
+    return bool(record.value) and REASON in headers_of(record)
+
+
+def _place_of(record: Any) -> Any:
+    from labelstream.workers.stream.broker.record_lookup import RecordPlace
+
+    headers = headers_of(record)
+    if REASON in headers:
+        source: Any = {part: headers.get(_SOURCE + part) for part in RecordPlace._fields}
+    else:
+        tree = parsed(record.value)
+        source = tree.get("source") if isinstance(tree, dict) else None
+    try:
+        place = RecordPlace(str(source["topic"]), int(source["partition"]), int(source["offset"]))
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    return place if 0 <= place.partition < 2**31 and 0 <= place.offset < 2**63 else None
