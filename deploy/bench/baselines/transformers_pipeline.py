@@ -1,14 +1,15 @@
-"""`transformers.pipeline` as its users have it, with the batch size that suits it best."""
+"""`transformers.pipeline` as its users have it, with the batches that suit it best."""
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
 
+from labelstream.deploy.bench.measures.choice import fastest
 from labelstream.deploy.bench.measures.timing import Took, timed
 
 CLASSIFICATION, ZERO_SHOT = "text-classification", "zero-shot-classification"
@@ -25,8 +26,24 @@ def make_pipeline(source: str, task: str, device: torch.device, dtype: torch.dty
     return make(task, model=source, device=device, **more)
 
 
+class Batches(NamedTuple):
+    """`by_length`: of texts that are sorted first, so that there is less padding."""
+
+    size: int
+    by_length: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.size} {'by length' if self.by_length else 'texts'}"
+
+    def ordered(self, texts: Sequence[str]) -> list[str]:
+        return sorted(texts, key=len) if self.by_length else list(texts)
+
+
 class BestPipeline:
-    """Answers the first of `texts`. `labels`: of zero-shot, where a text is as many sequences."""
+    """Answers the first of `texts`. `labels`: of zero-shot, where a text is as many sequences.
+
+    `sorts`: it may take the texts by their length, as a careful user of it would.
+    """
 
     def __init__(
         self,
@@ -35,6 +52,7 @@ class BestPipeline:
         dtype: torch.dtype | None,
         texts: Sequence[str],
         labels: Sequence[str] = (),
+        sorts: bool = False,
     ) -> None:
         self._pipeline = make_pipeline(source, ZERO_SHOT if labels else CLASSIFICATION, device, dtype)
         self.model: Any = self._pipeline.model
@@ -43,9 +61,10 @@ class BestPipeline:
         per_text = max(1, len(labels))
         self._texts = list(texts[: max(_MIN_SEQUENCES // per_text, len(texts) // _SHARE)])
         trial = self._texts[: max(2, _TRIAL_SEQUENCES // per_text)]
-        self._run(trial, 1)
-        sizes = BATCH_SIZES[device.type]
-        self.batch_size = min(sizes, key=lambda size: timed(lambda: self._run(trial, size)).seconds)
+        self._run(trial, Batches(1))
+        ways = [Batches(size) for size in BATCH_SIZES[device.type]]
+        ways += [way._replace(by_length=True) for way in ways if sorts and way.size > 1]
+        self.batches = fastest(ways, lambda way: timed(lambda: self._run(trial, way)).seconds)
 
     def __len__(self) -> int:
         """How many texts it is given."""
@@ -53,22 +72,23 @@ class BestPipeline:
 
     def run(self) -> Took:
         """All of its texts."""
-        return timed(lambda: self._run(self._texts, self.batch_size))
+        return timed(lambda: self._run(self._texts, self.batches))
 
     def latencies_ms(self, count: int) -> list[float]:
         """Of the first texts, one by one."""
         found = []
         for text in self._texts[:count]:
             started = time.perf_counter()
-            self._run([text], 1)
+            self._run([text], Batches(1))
             found.append((time.perf_counter() - started) * 1000)
         return found
 
-    def _run(self, texts: list[str], batch_size: int) -> None:
-        self._pipeline(texts, batch_size=batch_size, **self._options)
+    def _run(self, texts: list[str], batches: Batches) -> None:
+        self._pipeline(batches.ordered(texts), batch_size=batches.size, **self._options)
 
 
-def padding_waste(lengths: NDArray[np.int32], batch_size: int) -> float:
-    """The share of padding where sequences are batched in the order in which they come."""
+def padding_waste(lengths: NDArray[np.int32], batch_size: int, by_length: bool = False) -> float:
+    """The share of padding where sequences are batched in the order in which they come, or by their length."""
+    lengths = np.sort(lengths) if by_length else lengths
     batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
     return 1 - float(lengths.sum()) / sum(int(batch.max()) * len(batch) for batch in batches)

@@ -15,6 +15,7 @@ from labelstream.deploy.bench.baselines import serve_batch
 from labelstream.deploy.bench.baselines.transformers_pipeline import BATCH_SIZES, padding_waste
 from labelstream.deploy.bench.harness.application import model_stats
 from labelstream.deploy.bench.harness.topics import MODEL, settings_for, topics_of
+from labelstream.deploy.bench.measures.choice import fastest
 from labelstream.deploy.bench.measures.flops import Flops, matmul_peak
 from labelstream.deploy.bench.measures.hardware import hardware
 from labelstream.deploy.bench.measures.timing import Took, median, percentiles, timed
@@ -99,7 +100,7 @@ class _Comparison:
             return timed(lambda: self._theirs.answer(self._few[:TRIAL])).seconds
 
         seconds(1)  # warms it up
-        best = min(BATCH_SIZES[self._device.type], key=seconds)
+        best = fastest(BATCH_SIZES[self._device.type], seconds)
         self._theirs.set_batch_size(best)
         say(f"{NAMES['theirs']}: batches of {best} are its best")
         return best

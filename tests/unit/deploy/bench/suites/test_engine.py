@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
+from labelstream.deploy.bench.suites.engine import BEST, ratios
 from labelstream.deploy.cli.main import app
 from labelstream.workers.engine.loading import device
 from labelstream.workers.engine.tokenization.synthetic_texts import make_texts
@@ -23,6 +24,16 @@ def test_made_up_texts_have_the_lengths_that_were_asked_for(family: str) -> None
     assert lengths.mean() == pytest.approx(32, rel=0.1)
     assert np.log(lengths).std() == pytest.approx(0.6, rel=0.2)
     assert texts == make_texts(tokenizer, 2_000, 32)
+
+
+def test_headline_is_the_ratio_to_the_better_pipeline_of_each_round() -> None:
+    rounds = [
+        {"engine": 12.0, "same": 4.0, "default": 6.0},
+        {"engine": 12.0, "same": 3.0, "default": 2.0},
+        {"engine": 12.0, "same": 1.0, "default": 4.0},
+    ]
+    assert ratios(rounds, compute_the_same=True) == {BEST: 3.0}
+    assert ratios(rounds, compute_the_same=False) == {"pipeline, same dtype": 4.0, "pipeline, its defaults": 3.0}
 
 
 def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
@@ -57,6 +68,7 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     assert found["pipeline"]["default_texts_per_s"] > 0
     assert found["pipeline"]["same_dtype_texts_per_s"] > 0
     assert found["texts"]["count"] == 40
+    assert list(found["ratios"]) == [f"engine / {BEST}"], "both compute in float32"
     assert [way["way"] for way in found["ways"]] == ["engine", "pipeline, same dtype", "pipeline, its defaults"]
     for way in found["ways"]:
         assert way["latency_ms"]["p99"] >= way["latency_ms"]["p50"] > 0
