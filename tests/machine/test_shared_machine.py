@@ -1,6 +1,7 @@
 """A run on a machine with a dead proxy in the environment, and with other users: what works, and who reaches what."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,9 +65,7 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def run(
-    broker: InMemoryBroker, metrics_port: int, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningCommand]:
+def config(broker: InMemoryBroker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = tmp_path_factory.mktemp("a folder with spaces") / "labelstream.yaml"
     tree = {
         "kafka": {"bootstrap_servers": broker.bootstrap},
@@ -74,6 +73,11 @@ def run(
         "pipelines": {"p": {"input": "in", "output": "out", "dead_letter": "dlq", "model": "m"}},
     }
     config.write_text(yaml.safe_dump(tree))
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(config: Path, metrics_port: int) -> Iterator[RunningCommand]:
     elsewhere = {"RAY_ADDRESS": "127.0.0.1:9", "LC_ALL": "C", "LANG": "C"}
     running = RunningCommand(
         "run",
@@ -95,10 +99,22 @@ def test_messages_pass_dead_proxies(run: RunningCommand, broker: InMemoryBroker)
     assert sorted(read_ids(broker.bootstrap, "out", 20)) == list(range(20))
 
 
-def test_status_passes_dead_proxies_and_finds_its_own_run(run: RunningCommand) -> None:
-    ended = call([*LABELSTREAM, "status", "--wait", "60"], **PROXIES, RAY_ADDRESS="127.0.0.1:9", LC_ALL="C")
-    assert ended.returncode == 0, ended.stderr
-    assert "pipeline p: " in ended.stdout
+def test_status_passes_dead_proxies_and_finds_its_own_run(run: RunningCommand, config: Path, tmp_path: Path) -> None:
+    for file in (config, shutil.copy(config, tmp_path)):
+        status = [*LABELSTREAM, "status", "p", "-c", str(file), "--wait", "60"]
+        ended = call(status, **PROXIES, RAY_ADDRESS="127.0.0.1:9", LC_ALL="C")
+        assert ended.returncode == 0, ended.stderr
+        assert "pipeline p: " in ended.stdout
+
+
+def test_run_of_another_config_is_not_taken(run: RunningCommand, config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    tree = yaml.safe_load(config.read_text())
+    tree["pipelines"]["p"]["group_id"] = "another"
+    other.write_text(yaml.safe_dump(tree))
+    ended = call([*LABELSTREAM, "resume", "p", "-c", str(other)])
+    assert ended.returncode == 1
+    assert f"nothing runs on this machine for {other}" in ended.stderr
 
 
 def test_everything_listens_on_loopback(run: RunningCommand, metrics_port: int) -> None:
