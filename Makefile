@@ -231,12 +231,17 @@ test-helm: venv helm-tools
 
 helm-tools: .helm-tools/.stamp
 
-# Helm, helm-docs and the validator from one go.mod, which pins them all. Minutes the first time.
+# Helm, helm-docs and the validator from one go.mod, which pins them all. Minutes the first time. A Helm 4 that is there is
+# not built.
 .helm-tools/.stamp: tests/helm/validate/go.mod tests/helm/validate/go.sum $(wildcard tests/helm/validate/*.go)
 	@command -v go > /dev/null || { echo "Helm is built with Go 1.26 or newer: see go.dev/doc/install" >&2; exit 1; }
 	mkdir -p .helm-tools
-	go -C tests/helm/validate build -o "$(CURDIR)/.helm-tools/" . \
-		helm.sh/helm/v4/cmd/helm github.com/norwoodj/helm-docs/cmd/helm-docs
+	rm -f .helm-tools/helm
+	case "$$(helm version --template '{{.Version}}' 2> /dev/null)" in \
+		v4.*) ln -s "$$(command -v helm)" .helm-tools/helm; helm= ;; \
+		*) helm=helm.sh/helm/v4/cmd/helm ;; \
+	esac; \
+	go -C tests/helm/validate build -o "$(CURDIR)/.helm-tools/" . github.com/norwoodj/helm-docs/cmd/helm-docs $$helm
 	folder=$$(go -C / mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
 	@touch $@

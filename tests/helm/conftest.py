@@ -1,4 +1,4 @@
-"""A real Helm, built from source at a pinned version, and the validator; `make helm-tools` makes them."""
+"""A real Helm 4, that of this machine or one built from source, and the validator; `make helm-tools` sees to them."""
 
 import os
 import subprocess

@@ -1,10 +1,14 @@
 """The Makefile works in a folder with a space, and with the Pythons that a machine has."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -44,3 +48,18 @@ def test_missing_python_error_says_what_to_install() -> None:
     done = find_python("3.99")
     assert (done.returncode, done.stdout) == (1, "")
     assert "pyenv install 3.99, or apt-get install python3.99-venv" in done.stderr
+
+
+@pytest.mark.parametrize(("version", "is_built"), [("v4.3.1", False), ("v3.19.0", True)])
+def test_helm_that_fits_is_used_and_another_one_built(tmp_path: Path, version: str, is_built: bool) -> None:
+    """`go` and `helm` are scripts, the first of which writes down what it is to build."""
+    validate = tmp_path / "checkout/tests/helm/validate"
+    shutil.copytree(ROOT / "tests/helm/validate", validate)
+    shutil.copy(ROOT / "Makefile", tmp_path / "checkout")
+    for name, script in (("go", f'echo "$@" >> "{tmp_path}/built"'), ("helm", f"echo {version}")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["make", "helm-tools"], cwd=tmp_path / "checkout", env=environment, check=True, timeout=60)
+    assert ("helm.sh/helm/v4/cmd/helm" in (tmp_path / "built").read_text()) == is_built
+    assert (tmp_path / "checkout/.helm-tools/helm").is_symlink() != is_built

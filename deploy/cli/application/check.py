@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import escape, plural, say
+from labelstream.deploy.cli.common.console import announced, escape, plural, say
 from labelstream.deploy.names import used_models
 
 
@@ -39,7 +39,9 @@ def check(
     from labelstream.deploy.cli.application import preflight
 
     logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
-    if preflight.show_findings(preflight.check_findings(settings, local=not cluster), _say):
+    with announced("asking the brokers, and loading the models to see that they answer", say):
+        problems = preflight.show_findings(preflight.check_findings(settings, local=not cluster), _say)
+    if problems:
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")
 

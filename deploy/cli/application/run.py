@@ -14,6 +14,7 @@ from labelstream.deploy.cli.application.watch import NotOurs, Watch
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import (
     VERBOSITY,
+    announced,
     escape,
     plural,
     say,
@@ -174,8 +175,9 @@ def look_before(settings: Any, metrics: Any, refusal: str) -> None:
     """Raises StartError where something would keep it from starting; each finding is a line before that."""
     from labelstream.deploy.cli.application.preflight import show_findings, start_findings
 
-    findings = start_findings(settings, metrics)
-    problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
+    with announced("looking for brokers, topics and models", logger.info):
+        findings = start_findings(settings, metrics)
+        problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
     if problems:
         raise StartError(f"{refusal}: {plural(problems, 'problem')}, see above")
 

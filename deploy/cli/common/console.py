@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,18 @@ def err() -> "Console":
 def say(text: str) -> None:
     """One plain line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def announced(text: str, tell: Callable[[str], object] = say, after_s: float = 2.0) -> Iterator[None]:
+    """Tells what is going on, once, where the block takes longer than `after_s`."""
+    timer = threading.Timer(after_s, tell, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def escape(text: str) -> str:

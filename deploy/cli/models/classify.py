@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
-from labelstream.deploy.cli.common.console import escape, out, plural, say, stops_on_signals
+from labelstream.deploy.cli.common.console import announced, escape, out, plural, say, stops_on_signals
 from labelstream.deploy.cli.common.progress import with_progress
 from labelstream.deploy.cli.common.text_file import TextFile, open_text_file
 from labelstream.deploy.cli.models import answers
@@ -117,11 +117,14 @@ def _classify(
 ) -> tuple[int, int]:
     """Returns how many have no answer, and how many there are."""
     from labelstream.workers.classifier import RecordError
-    from labelstream.workers.engine.engine import Engine
 
     failed = count = 0
-    with Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options) as engine:
-        name = model or "the demo's small sentiment model"
+    name = model or "the demo's small sentiment model"
+    with announced(f"loading {name}"):
+        from labelstream.workers.engine.engine import Engine
+
+        loaded = Engine.load(model or str(DEMO_MODEL), revision=revision, top_k=top_k, **options)
+    with loaded as engine:
         say(f"model: {name}, revision {engine.description.revision}")
         for chunk in _chunks(texts, 1 if one_by_one else TEXTS_PER_CALL):
             answered = _answer(engine, chunk, top_k)

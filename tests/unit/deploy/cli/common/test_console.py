@@ -4,10 +4,11 @@ import signal
 import sys
 import time
 import weakref
+from threading import Event
 
 import pytest
 
-from labelstream.deploy.cli.common.console import escape, escape_bytes, stops_on_signals
+from labelstream.deploy.cli.common.console import announced, escape, escape_bytes, stops_on_signals
 
 
 class _Told:
@@ -74,3 +75,16 @@ def test_escape_shows_what_is_not_seen(unseen: str) -> None:
 @pytest.mark.parametrize("plain", ["naïve", "日本語\u3000全角", "10\u00a0000 €", "e\u0301", "😀"])
 def test_escape_leaves_what_is_seen(plain: str) -> None:
     assert escape(plain) == plain
+
+
+def test_what_takes_long_is_announced_once() -> None:
+    said = Event()
+    with announced("loading", lambda text: said.set(), after_s=0):
+        assert said.wait(60)
+
+
+def test_what_is_done_at_once_is_not_announced() -> None:
+    told: list[str] = []
+    with announced("loading", told.append, after_s=600):
+        pass
+    assert told == []
