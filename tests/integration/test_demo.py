@@ -40,7 +40,7 @@ def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., RunningC
     [broken] = re.findall(r"dead letters +(\d+)", demo.output.rpartition("results")[2])
     assert int(results) + int(broken) == int(messages)
     assert re.search(r"duplicates +0\n", demo.output)
-    assert re.search(r"% right on \d+ hand-written sentences", demo.output)
+    assert re.search(r"% right on \d+ public review sentences held back", demo.output)
     assert "pid=" not in demo.output, "quiet: nothing of Ray's own output"
     assert demo.folders
     with kafka.admin() as admin:

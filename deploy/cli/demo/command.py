@@ -59,15 +59,16 @@ def demo(
 
 def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
     from labelstream.deploy.cli.common.connect import connect, kafka_settings, made_topics
+    from labelstream.deploy.cli.demo.next_steps import next_steps
     from labelstream.deploy.cli.demo.stream import Feedback, topics_of
-    from labelstream.deploy.cli.demo.view import Progress, accuracy
+    from labelstream.deploy.cli.demo.view import Progress, name_of
 
     feedback, source, run_id = Feedback(), model or str(DEMO_MODEL), uuid.uuid4().hex[:8]
     _check_model(source)
     group, topics, progress = f"labelstream-demo-{run_id}", topics_of(run_id), Progress()
     with _broker(bootstrap) as address:
         progress.say(f"broker at {address}" if bootstrap else f"in-memory broker at {address}")
-        progress.say(f"model: {accuracy(source)}")
+        progress.say(f"model: {name_of(source)}")
         broker = connect(kafka_settings(address, None))
         with made_topics(broker, topics, [group]):
             settings = _settings(address, source, topics, group)
@@ -82,6 +83,8 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
                 progress.step("group", "everything runs; feeding the stream")
                 code = _stream(runtime, broker, topics, feedback, count, source, progress)
             progress.say("everything is stopped")
+    if code == 0:
+        typer.echo("\n".join(["", *next_steps()]))
     return code
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelstream.deploy.accounting import Totals
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.console import escape, number, out, reasons, shorten
 from labelstream.deploy.cli.demo.stream import WINDOW, Answer
 
@@ -117,18 +118,24 @@ def summary(totals: Totals, streamed_s: float, stages: Sequence[tuple[str, float
         f"  dead letters  {reasons(totals.dead_letters)}",
         f"  duplicates    {totals.duplicates}",
         f"  throughput    {rate:.0f} messages/s over {streamed_s:.1f} s, first to last on this machine",
-        f"  latency       p50 {number(totals.p50_ms)} ms from the producer through Kafka and the model to the reader, "
-        f"with up to {WINDOW} messages under way",
-        f"  model         {accuracy(model)}",
+        f"  latency       p50 {number(totals.p50_ms)} ms from the producer through Kafka and the model to the",
+        f"                reader, with up to {WINDOW} messages under way",
+        f"  model         {name_of(model)}; when it was made:",
+        f"                {accuracy(model)}",
         "  start-up      " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages),
     ]
 
 
+def name_of(model: Path | str) -> str:
+    """What the model is called in the output."""
+    return "the demo's small sentiment model" if str(model) == str(DEMO_MODEL) else shorten(escape(str(model)), 120)
+
+
 def accuracy(model: Path | str) -> str:
-    """The model's name, with its measured accuracy where a report lies beside it."""
-    name = shorten(escape(str(model)), 120)
+    """What was measured when the model was made, where a report of that lies beside it."""
     try:
         report = json.loads((Path(model) / "accuracy.json").read_text(encoding="utf-8"))
-        return f"{name}: {float(report['accuracy']):.1%} right on {int(report['sentences'])} hand-written sentences"
+        texts = escape(str(report["texts"]))
+        return f"{float(report['accuracy']):.1%} right on {int(report['sentences'])} {texts}"
     except (OSError, ValueError, KeyError, TypeError):
-        return f"{name} (no accuracy was measured here)"
+        return "no accuracy was measured here"

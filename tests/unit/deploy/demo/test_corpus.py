@@ -1,7 +1,8 @@
 """The sentences that the demo's model is measured on, beside those that it learns from."""
 
 from labelstream.deploy.demo.corpus import LABELS, normalised
-from labelstream.deploy.demo.make_model import HANDWRITTEN, read_sentences, training_corpus
+from labelstream.deploy.demo.make_model import HANDWRITTEN, own_texts
+from labelstream.deploy.demo.public_texts import read_sentences
 
 
 def test_hand_written_sentences_are_balanced_and_unseen() -> None:
@@ -10,5 +11,5 @@ def test_hand_written_sentences_are_balanced_and_unseen() -> None:
     assert len({normalised(text) for text, _ in sentences}) == len(sentences) >= 100
     assert set(labels) == set(LABELS)
     assert labels.count("POSITIVE") * 2 == len(labels)
-    seen = {normalised(text) for text, _ in training_corpus()}
+    seen = {normalised(text) for text, _ in own_texts()}
     assert [text for text, _ in sentences if normalised(text) in seen] == []
