@@ -17,7 +17,7 @@ def next_steps(executable: Path | None = None, tutorial: Path = TUTORIAL) -> lis
     missing = not shutil.which("labelstream") and activate.is_file()
     page = f" ({_from_here(tutorial)})" if tutorial.is_file() else ""
     return [
-        f"Next: a text of your own, then a config for your broker{page}.",
+        f"Next: your own text, then your broker{page}.",
         f"  {f'. {_from_here(activate)}; ' if missing else ''}labelstream classify 'The room was clean'",
         "  labelstream init",
     ]

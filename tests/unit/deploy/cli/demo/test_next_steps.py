@@ -29,7 +29,7 @@ def steps(venv: Path) -> list[str]:
 
 def test_steps_activate_the_venv_once(venv: Path) -> None:
     first, *commands = steps(venv)
-    assert first == "Next: a text of your own, then a config for your broker (get-started.md)."
+    assert first == "Next: your own text, then your broker (get-started.md)."
     assert commands == ["  . .venv/bin/activate; labelstream classify 'The room was clean'", "  labelstream init"]
 
 
@@ -47,4 +47,4 @@ def test_steps_run_when_pasted_from_any_folder(venv: Path, tmp_path: Path, monke
 
 
 def test_steps_without_a_checkout_name_no_page(venv: Path) -> None:
-    assert next_steps(venv / "python", venv / "none.md")[0].endswith("for your broker.")
+    assert next_steps(venv / "python", venv / "none.md")[0].endswith("then your broker.")
