@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL
 
 import pytest
 import yaml
@@ -39,12 +39,11 @@ def cluster() -> Iterator[str]:
     try:
         ray.until("Ray runtime started")
         yield f"127.0.0.1:{port}"
-        ray.process.send_signal(SIGTERM)
-        ray.wait(30)
     finally:
         for process in ray.processes():
             with suppress(ProcessLookupError):
                 os.kill(process, SIGKILL)
+        ray.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 
 
