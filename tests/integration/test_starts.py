@@ -34,7 +34,7 @@ def received(
 def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     """What was said of starts, without the topic's name."""
     return [
-        record.getMessage().partition(":")[2]
+        record.getMessage().partition(": ")[2]
         for record in caplog.records
         if record.name == "labelstream.workers.stream.consumer.start_offsets" and record.levelno == level
     ]
@@ -67,21 +67,19 @@ def test_no_message_of_an_added_partition_is_lost_with_latest(
 def test_an_added_partition_begins_at_its_beginning(
     kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     fill(kafka, topic, {0: 10})
     source = make_source(topic, start_from="latest")
     received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
-    assert started(caplog) == [
-        "0 starts at offset 10, the end of its log: the group has no offset in this topic: it "
-        "is new, or its offsets have expired; start_from: latest skips 10 messages"
-    ]
+    said = "the group is new: it starts at the end of partition 0, start_from: latest, and skips 10 messages"
+    assert started(caplog, logging.INFO) == [said]
     kafka.add_partitions(topic, 2)
     fill(kafka, topic, {1: 5})  # nobody polls meanwhile
     assert received(source, lambda found: 1 in found) == {1: [0, 1, 2, 3, 4]}
     assert committed(kafka.bootstrap, topic, topic) == {0: 10, 1: 0}
-    assert started(caplog)[1:] == [
-        "1 starts at offset 0, the start of its log: the group has offsets in other partitions: this one was added, or "
-        "its offset has expired; reads 5 messages, once more what was classified before"
-    ]
+    added = "partitions are new to the group: it reads partition 1 from the start, 5 messages"
+    assert started(caplog, logging.INFO)[1:] == [added]
+    assert started(caplog) == []
 
 
 def test_new_group_starts_every_partition_at_end(kafka: Broker, make_topic: MakeTopic, make_source: MakeSource) -> None:
@@ -128,9 +126,9 @@ def test_an_offset_that_has_expired_is_told(
     found = received(make_source(topic, start_from=start_from), bool)
     assert found == {0: [4, 5, 6, 7, 8, 9]}
     assert started(caplog) == [
-        "0 starts at offset 4, the start of its log: the group has offsets in other partitions, and this one has lost "
-        "messages to retention: its offset has expired, or it was added long ago; reads 6 messages, once more what "
-        "was classified before; the log has lost 4 messages before that"
+        "the group has offsets in other partitions, and this has lost messages to retention: its offset has expired, "
+        "or it was added long ago: it reads partition 0 from the start, 6 messages, which may have been classified "
+        "before; 4 messages before that are lost to retention"
     ]
 
 
@@ -146,7 +144,7 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
     wait_until(lambda: created(kafka, topic), 20, "the topic's end")
     fill(kafka, topic, {0: 5})
     assert received(source, bool) == {0: [0, 1, 2, 3, 4]}
-    assert "the topic was made anew; reads 5 messages" in started(caplog)[-1]
+    assert "the topic was made anew: it reads partition 0 from the start, 5 messages" in started(caplog)[-1]
 
 
 def test_a_topic_may_be_made_anew_without_a_pause(
@@ -161,7 +159,7 @@ def test_a_topic_may_be_made_anew_without_a_pause(
     wait_until(lambda: created(kafka, topic), 20, "the topic's end")
     fill(kafka, topic, {0: 5})
     assert received(source, bool) == {0: [0, 1, 2, 3, 4]}
-    assert "reads 5 messages" in started(caplog)[-1]
+    assert "5 messages" in started(caplog)[-1]
 
 
 def created(kafka: Broker, topic: str) -> bool:

@@ -1,9 +1,10 @@
 """Where reading begins in a partition that the group has no offset in, and how much waits there. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 StartFrom = Literal["earliest", "latest"]
+MAX_NAMED = 8  # partitions in a line
 
 
 class Log(NamedTuple):
@@ -34,34 +35,35 @@ def next_offset(log: Log, committed: int | None, at_end: bool) -> int:
     return max(committed, log.start)
 
 
-def is_harmless(log: Log) -> bool:
-    """Was there never a message? Then no start skips or repeats one."""
-    return log.end == 0
-
-
-def why_no_offset(log: Log, others: bool, seen: bool) -> str:
+def why_no_offset(log: Log, others: bool, seen: bool, young: bool) -> str:
     """Why has the group no offset here, as far as Kafka tells? A broker forgets a group's offsets without a trace.
 
-    `others`: it has some in other partitions of the topic; `seen`: this process has seen it have some.
+    `others`: it has some in other partitions of the topic; `seen`: this process has seen it have some; `young`: no
+    message there is old enough for an offset behind it to have expired.
     """
-    if others and log.start == 0:
-        return "the group has offsets in other partitions: this one was added, or its offset has expired"
-    if others:
-        return (
-            "the group has offsets in other partitions, and this one has lost messages to retention: its offset "
-            "has expired, or it was added long ago"
-        )
-    if seen:
+    if not others and seen:
         return "the group had offsets in this topic, and has none any more: the topic was made anew"
-    return "the group has no offset in this topic: it is new, or its offsets have expired"
+    if young:
+        return "partitions are new to the group" if others else "the group is new"
+    if not others:
+        return "the group has no offset in this topic: it is new, or its offsets have expired"
+    if log.start == 0:
+        return "the group has offsets in other partitions: this was added, or its offset has expired"
+    return (
+        "the group has offsets in other partitions, and this has lost messages to retention: its offset has expired, "
+        "or it was added long ago"
+    )
 
 
-def start_effect(log: Log, at_end: bool) -> str:
-    """What a start there skips or repeats."""
+def start_effect(logs: Mapping[int, Log], at_end: bool, young: bool) -> str:
+    """What a start in these partitions of a topic skips or repeats."""
+    where = _partitions(sorted(logs))
+    messages, lost = sum(log.messages for log in logs.values()), sum(log.start for log in logs.values())
     if at_end:
-        return f"start_from: latest skips {_count(log.messages)}"
-    gone = f"; the log has lost {_count(log.start)} before that" if log.start else ""
-    return f"{_reading(log)}{gone}"
+        return f"starts at the end of {where}, start_from: latest, and skips {_count(messages)}"
+    again = "" if young or not messages else ", which may have been classified before"
+    gone = f"; {_count(lost)} before that are lost to retention" if lost else ""
+    return f"reads {where} from the start, {_count(messages)}{again}{gone}"
 
 
 def jump_effect(log: Log, offset: int, at_end: bool) -> str:
@@ -75,6 +77,12 @@ def jump_effect(log: Log, offset: int, at_end: bool) -> str:
 
 def _reading(log: Log) -> str:
     return f"reads {_count(log.messages)}, once more what was classified before" if log.messages else "reads no message"
+
+
+def _partitions(numbers: Sequence[int]) -> str:
+    if len(numbers) > MAX_NAMED:
+        return f"{len(numbers)} partitions"
+    return f"partition{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def _count(messages: int) -> str:

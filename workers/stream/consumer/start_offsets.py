@@ -9,6 +9,7 @@ the group's generation fences the commit, so that there are never two who decide
 """
 
 import logging
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from labelstream.workers.stream.consumer.assignment import Offsets, as_kafka, lo
 from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.consumer.offset_reset import (
     Log,
-    is_harmless,
     jump_effect,
     next_offset,
     start_effect,
@@ -34,6 +34,7 @@ from labelstream.workers.stream.consumer.offset_reset import (
 
 logger = logging.getLogger(__name__)
 REQUEST_MS = 5_000  # of each of the requests that a start needs
+FORGET_AFTER_MS = 86_400_000  # brokers keep the offsets of a group without members for a week, old ones for a day
 
 
 @dataclass
@@ -78,10 +79,19 @@ class StartOffsets:
         logs = self._logs(places if new else [place for place in missing if place not in committed])
         at_end = new and not self._history.seen
         offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
+        anew = self._history.seen and not committed
+        young = self._young(logs) if not anew else {place for place, found in logs.items() if found.end == 0}
         if not self._go_on(offsets, missing):
             return {}
+        alike: dict[tuple[str, bool], dict[int, Log]] = {}
         for place, found in logs.items():
-            _tell_start(place, found, offsets[place], at_end, why_no_offset(found, bool(committed), self._history.seen))
+            logger.debug("%s:%d starts at offset %d", *place, offsets[place], extra=log_fields(place, offsets[place]))
+            why = why_no_offset(found, bool(committed), self._history.seen, place in young)
+            alike.setdefault((why, place in young), {})[place.partition] = found
+        for (why, harmless), some in alike.items():
+            level = logging.INFO if harmless else logging.WARNING
+            text, topic = start_effect(some, at_end, harmless), self._settings.input
+            logger.log(level, "%s: %s: it %s", topic, why, text, extra={"topic": topic})
         self._history.seen = True
         return offsets
 
@@ -128,6 +138,14 @@ class StartOffsets:
         ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(asked, timeout_ms=REQUEST_MS)
         return {place: Log(starts[place], max(starts[place], ends[place])) for place in places}
 
+    def _young(self, logs: Mapping[TopicPartition, Log]) -> set[TopicPartition]:
+        """Those that hold no message, and have lost none, as old as an offset that the brokers have forgotten."""
+        whole = {place for place, found in logs.items() if found.start == 0}
+        since_ms = int(time.time() * 1_000) - FORGET_AFTER_MS
+        asked = {place: since_ms for place in whole if logs[place].messages}
+        first = self._consumer.offsets_for_times(asked, timeout_ms=REQUEST_MS) if asked else {}
+        return {place for place in whole if place not in asked or (first.get(place) and first[place].offset == 0)}
+
     def _go_on(self, offsets: Offsets, ours: Collection[TopicPartition]) -> bool:
         """Commit first, so that neither a restart nor another member moves it. False when a rebalance is in the way."""
         if not offsets:
@@ -155,18 +173,3 @@ def _stream_error() -> Iterator[None]:
         yield
     except KafkaError as error:
         raise StreamError(f"no start offset ({type(error).__name__}: {error})") from error
-
-
-def _tell_start(place: TopicPartition, found: Log, offset: int, at_end: bool, why: str) -> None:
-    level = logging.INFO if is_harmless(found) else logging.WARNING
-    logger.log(
-        level,
-        "%s:%d starts at offset %d, the %s of its log: %s; %s",
-        place.topic,
-        place.partition,
-        offset,
-        "end" if at_end else "start",
-        why,
-        start_effect(found, at_end),
-        extra=log_fields(place, offset),
-    )

@@ -49,23 +49,32 @@ def test_reading_goes_on_at_what_is_there_and_not_done(committed: int | None, at
 
 
 @pytest.mark.parametrize(
-    ("log", "others", "seen", "why"),
+    ("log", "others", "seen", "young", "why"),
     [
-        (Log(0, 10), False, False, "it is new, or its offsets have expired"),
-        (Log(0, 10), False, True, "the topic was made anew"),
-        (Log(0, 10), True, True, "this one was added, or its offset has expired"),
-        (LOG, True, True, "its offset has expired, or it was added long ago"),
+        (Log(0, 10), False, False, False, "it is new, or its offsets have expired"),
+        (Log(0, 10), False, False, True, "the group is new"),
+        (Log(0, 10), False, True, True, "the topic was made anew"),
+        (Log(0, 10), True, True, False, "this was added, or its offset has expired"),
+        (Log(0, 10), True, True, True, "partitions are new to the group"),
+        (LOG, True, True, False, "its offset has expired, or it was added long ago"),
     ],
 )
-def test_an_offset_that_is_missing_has_a_likely_reason(log: Log, others: bool, seen: bool, why: str) -> None:
-    assert why_no_offset(log, others, seen).endswith(why)
+def test_an_offset_that_is_missing_has_a_likely_reason(
+    log: Log, others: bool, seen: bool, young: bool, why: str
+) -> None:
+    assert why_no_offset(log, others, seen, young).endswith(why)
 
 
 def test_a_start_tells_what_it_skips_or_repeats() -> None:
-    assert start_effect(LOG, at_end=True) == "start_from: latest skips 60 messages"
-    assert start_effect(Log(0, 1), at_end=False) == "reads 1 message, once more what was classified before"
-    assert start_effect(Log(0, 0), at_end=False) == "reads no message"
-    assert start_effect(LOG, at_end=False).endswith("; the log has lost 40 messages before that")
+    skips = "starts at the end of partitions 0, 1, start_from: latest, and skips 120 messages"
+    assert start_effect({1: LOG, 0: LOG}, at_end=True, young=False) == skips
+    repeats = start_effect({4: Log(0, 1)}, at_end=False, young=False)
+    assert repeats == "reads partition 4 from the start, 1 message, which may have been classified before"
+    assert start_effect({4: Log(0, 0)}, at_end=False, young=True) == "reads partition 4 from the start, 0 messages"
+    assert start_effect(dict.fromkeys(range(9), LOG), at_end=False, young=False) == (
+        "reads 9 partitions from the start, 540 messages, which may have been classified before; 360 messages before "
+        "that are lost to retention"
+    )
 
 
 @pytest.mark.parametrize(

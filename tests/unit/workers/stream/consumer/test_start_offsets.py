@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kafka.errors import CommitFailedError, KafkaTimeoutError
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndTimestamp, TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.consumer.start_offsets import GroupHistory, StartOffsets
@@ -14,10 +14,11 @@ Offsets = dict[TopicPartition, int]
 
 
 class Group:
-    """A consumer and its membership: a topic with three partitions that hold 40..99."""
+    """A consumer and its membership: a topic with three partitions that hold `start`..99."""
 
     def __init__(self, held: set[TopicPartition], committed: Offsets) -> None:
         self.held, self.offsets, self.sought = held, committed, Offsets()
+        self.start, self.first_young = 40, 40
         self.commit_error: Exception | None = None
         self.fetch_error: Exception | None = None
 
@@ -28,10 +29,13 @@ class Group:
         return {0, 1, 2}
 
     def beginning_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
-        return dict.fromkeys(partitions, 40)
+        return dict.fromkeys(partitions, self.start)
 
     def end_offsets(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
         return dict.fromkeys(partitions, 100)
+
+    def offsets_for_times(self, times: Offsets, timeout_ms: int) -> dict[TopicPartition, Any]:
+        return {partition: OffsetAndTimestamp(self.first_young, time, None) for partition, time in times.items()}
 
     def committed(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
         if self.fetch_error is not None:
@@ -112,3 +116,33 @@ def test_offsets_that_cannot_be_read_yet_decide_nothing() -> None:
     group.fetch_error = KafkaTimeoutError()
     assert starting(group).begin([P0]) == {}
     assert group.offsets == {}
+
+
+@pytest.mark.parametrize(
+    ("first_young", "seen", "committed", "said"),
+    [
+        (0, False, {}, "INFO in: the group is new: it reads partitions 0, 1 from the start, 200 messages"),
+        (0, False, {P2: 7}, "INFO in: partitions are new to the group: it reads partitions 0, 1 from the start, "),
+        (50, False, {}, "WARNING in: the group has no offset in this topic: it is new, or its offsets have expired: "),
+        (0, True, {}, "WARNING in: the group had offsets in this topic, and has none any more: the topic was made "),
+    ],
+)
+def test_a_start_is_one_line_and_warns_of_repeats_if_possible(
+    first_young: int, seen: bool, committed: Offsets, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = Group({P0, P1}, committed)
+    group.start, group.first_young = 0, first_young
+    with caplog.at_level("INFO"):
+        starting(group, "earliest", seen=seen).begin([P0, P1])
+    [line] = caplog.records
+    text = f"{line.levelname} {line.getMessage()}"
+    assert text.startswith(said)
+    assert text.endswith(", which may have been classified before") is (line.levelname == "WARNING")
+
+
+def test_young_messages_behind_lost_ones_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    starting(Group({P0}, {}), "earliest").begin([P0])
+    assert caplog.messages == [
+        "in: the group has no offset in this topic: it is new, or its offsets have expired: it reads partition 0 from "
+        "the start, 60 messages, which may have been classified before; 40 messages before that are lost to retention"
+    ]
