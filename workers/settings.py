@@ -32,11 +32,23 @@ ENV_PREFIX = "LABELSTREAM_"
 MAX_IN_FLIGHT = 64  # of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 _SERVER = r"[^,\s]+:\d{1,5}"
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$")]
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$")]
-Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+_NAME, _LABEL = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$", r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$"
+_TOPIC, _URL = r"^[a-zA-Z0-9._-]{1,249}$", r"^https?://\S+$"
+Name = Annotated[str, Field(pattern=_NAME)]
+Label = Annotated[str, Field(pattern=_LABEL)]
+Topic = Annotated[str, Field(pattern=_TOPIC)]
 Servers = Annotated[str, Field(pattern=rf"^{_SERVER}(,{_SERVER})*$")]
 Server = Annotated[str, Field(pattern=rf"^{_SERVER}$")]
+# What a text must be to match each of the patterns.
+FORMS = {
+    _NAME: "must be of lower-case letters, digits, - and _, with a letter or digit at both ends, 50 at most",
+    _LABEL: "must be of letters, digits, ., /, _ and -, with a letter or digit at both ends, 317 at most",
+    _TOPIC: "must be of letters, digits, ., _ and -, 249 at most",
+    rf"^{_SERVER}(,{_SERVER})*$": "must be HOST:PORT, several joined by commas",
+    rf"^{_SERVER}$": "must be HOST:PORT",
+    _URL: "must be a URL that begins with http:// or https://",
+    r"\S": "must not be blank",
+}
 # `load_settings` refuses one in the file: in the file's schema there is nothing that it may be.
 Secret = Annotated[SecretStr | None, WithJsonSchema({"type": "null"})]
 
@@ -398,7 +410,7 @@ class TracingSettings(Section):
 
     endpoint: str | None = Field(
         default=None,
-        pattern=r"^https?://\S+$",
+        pattern=_URL,
         description="URL that spans go to, by OTLP over HTTP; null is no spans. Its headers come from the environment, "
         "OTEL_EXPORTER_OTLP_HEADERS.",
     )

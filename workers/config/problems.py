@@ -7,14 +7,20 @@ from typing import Any, get_origin
 
 from pydantic import ValidationError
 
-from labelstream.workers.config.keys import NAME, known_key, known_keys, nearest
+from labelstream.workers.config.keys import known_key, known_keys, nearest
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import ENV_PREFIX, Settings
+from labelstream.workers.settings import ENV_PREFIX, FORMS, Settings
 
 # Keys of a model that earlier versions had.
 _REMOVED = {
     "attention": "was removed: a GPU runs sequences without padding wherever the model's family can",
     "cuda_graphs": "was removed: a GPU replays recorded forwards wherever sequences have no padding",
+}
+# By how pydantic's text ends.
+_WORDS = {
+    **{f"should match pattern '{pattern}'": words for pattern, words in FORMS.items()},
+    "instance of Range": "must be a number, or {min: NUMBER, max: NUMBER}",
+    "instance of RangeFromZero": "must be a number, or {min: NUMBER, max: NUMBER}",
 }
 Place = tuple[int | str, ...]
 
@@ -28,8 +34,7 @@ def explain(error: ValidationError) -> Iterator[ConfigError]:
             if found := _explain(_place(one), one):
                 yield found
             else:
-                fix = f" ({_description(value)})" if one["type"] == "string_pattern_mismatch" else ""
-                alternatives.append(_text(one) + fix)
+                alternatives.append(_text(one))
         if alternatives:
             yield ConfigError(_dotted(value), ", or ".join(alternatives) + _where_from(value))
 
@@ -51,7 +56,11 @@ def _place(told: Any) -> Place:
 
 
 def _text(told: Any) -> str:
-    return told["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    text = told["msg"]
+    for pydantics, ours in _WORDS.items():
+        if text.endswith(pydantics):
+            return ours
+    return text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
 def unknown_variables() -> Iterator[ConfigError]:
@@ -86,10 +95,7 @@ def _of_value(place: Place) -> Place:
 
 def _description(place: Place) -> str:
     """Of the key, as a part of a sentence."""
-    key = known_key(place)
-    if key[-1:] == (NAME,):
-        return "names are of lower-case letters, digits, - and _, 50 at most"
-    field = known_keys().get(key)
+    field = known_keys().get(known_key(place))
     text = (field.description or "") if field else ""
     return (text if text[1:2].isupper() else text[:1].lower() + text[1:]).rstrip(".")
 

@@ -1,5 +1,6 @@
 """What is wrong with a config is told all at once, in words that name key, problem and fix."""
 
+import json
 import re
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from labelstream.workers.config_file import load_settings
 from labelstream.workers.errors import ConfigError
+from labelstream.workers.settings import FORMS, Settings
 from tests.support.config_tree import tree
 
 
@@ -73,10 +75,25 @@ def test_missing_keys_and_bad_forms_say_what_they_are() -> None:
     config["kafka"]["bootstrap_servers"] = "localhost"
     config["models"]["Bad Name"] = {"source": "x"}
     told = lines(config)
-    assert told[0].endswith("(brokers to ask first, as HOST:PORT: a list, or comma-separated)")
-    assert told[1].endswith("(names are of lower-case letters, digits, - and _, 50 at most)")
+    assert told[0] == "kafka.bootstrap_servers: must be HOST:PORT, several joined by commas"
+    assert told[1].startswith("models.Bad Name: must be of lower-case letters, digits, - and _, with ")
     assert told[2] == "pipelines.feedback.output: is missing; add it: topic that results are written to"
-    assert told[3].endswith("(topic for messages that cannot be classified, with the reason)")
+    assert told[3] == "pipelines.feedback.dead_letter: must be of letters, digits, ., _ and -, 249 at most"
+
+
+def test_no_problem_is_told_as_a_pattern() -> None:
+    patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', json.dumps(Settings.model_json_schema()))
+    assert len(patterns) > 4
+    assert {json.loads(pattern) for pattern in patterns} <= FORMS.keys()
+
+
+def test_a_range_is_told_as_what_it_may_be() -> None:
+    config = tree(workers="many")
+    config["models"]["sentiment"]["replicas"] = [1, 2]
+    assert lines(config) == [
+        "models.sentiment.replicas: must be a number, or {min: NUMBER, max: NUMBER}",
+        "pipelines.feedback.workers: must be a number, or {min: NUMBER, max: NUMBER}",
+    ]
 
 
 def test_wrong_variables_are_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
