@@ -76,12 +76,18 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
         raise ConfigError("--bootstrap", f"{bootstrap!r} is not HOST:PORT", fix) from None
 
 
-def connect(kafka: Any) -> Broker:
-    """Raises StartError or ConfigError with the cause when no broker answers."""
+def connect(kafka: Any, named: bool = True) -> Broker:
+    """Raises StartError or ConfigError with the cause when no broker answers. `named`: the user has said which ones."""
     from labelstream.workers.stream.broker.connection import config_for
-    from labelstream.workers.stream.broker.probe import reach
+    from labelstream.workers.stream.broker.probe import Unreachable, reach
 
-    return Broker(kafka, config_for(kafka, reach(kafka)))
+    try:
+        return Broker(kafka, config_for(kafka, reach(kafka)))
+    except Unreachable as error:
+        if named or kafka.bootstrap_servers != DEFAULT_BOOTSTRAP:
+            raise
+        why = f"{DEFAULT_BOOTSTRAP} is the default, and neither -c nor --bootstrap was given"
+        raise Unreachable(f"{error} {why}") from None
 
 
 def require_topic(broker: Broker, topic: str, right: str) -> None:

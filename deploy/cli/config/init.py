@@ -35,11 +35,17 @@ def init(
     ] = None,
     input: Annotated[str, typer.Option(metavar="TOPIC", help="Topic that texts are read from.")] = "feedback.raw",
     output: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Topic for the results. Default: feedback.labels.")
+        str | None,
+        typer.Option(
+            metavar="TOPIC", help="Topic for the results. Default: like the input, feedback.labels for feedback.raw."
+        ),
     ] = None,
     dead_letter: Annotated[
         str | None,
-        typer.Option(metavar="TOPIC", help="Topic for what cannot be classified. Default: feedback.dlq."),
+        typer.Option(
+            metavar="TOPIC",
+            help="Topic for what cannot be classified. Default: like the input, feedback.dlq for feedback.raw.",
+        ),
     ] = None,
     model: Annotated[
         str | None,

@@ -74,10 +74,12 @@ def produce(
     path = to.settings.text_field if to.settings is not None else None
     reader = LineReader(format, wrap, raw, text_field, path or "text", key_field, key_separator)  # type: ignore[arg-type]
     with open_text_file(file) as opened:
+        if opened.is_terminal:
+            say("reading lines from the terminal; end with Ctrl-D")
         messages = _messages(opened, reader)
         if not raw:
             messages = look_first(opened, messages, to)
-        broker = connect(to.kafka)
+        broker = connect(to.kafka, named=bool(bootstrap or config))
         require_topic(broker, to.topic, "WRITE")
         _send_all(broker, to.topic, opened, messages)
 

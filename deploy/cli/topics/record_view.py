@@ -78,7 +78,8 @@ def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = WIDTHS) -> str:
 def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
     """Label and score, or what stands for them in the results of other tasks; None: it is no result."""
     if "label" in tree and "score" in tree:
-        return _scalar(tree["label"]), tree["score"]
+        mark = "abstained: " if tree.get("abstained") is True else ""  # in front: a narrow column keeps it
+        return f"{mark}{_scalar(tree['label'])}", tree["score"]
     if isinstance(vector := tree.get("embedding"), list):
         return f"({len(vector)} numbers)", None
     masks = tree.get("masks")

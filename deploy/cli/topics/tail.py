@@ -70,7 +70,7 @@ def tail(
     beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
     with stops_on_signals():
         try:
-            broker = connect(kafka)
+            broker = connect(kafka, named=bool(bootstrap or config))
             require_topic(broker, topic, "READ")
             with reader(broker, [topic], beginning) as consumer, _texts(broker, settings, with_text) as texts_of:
                 if since_ms is not None:
@@ -229,5 +229,5 @@ def _cells(record: Any, text: SourceText, with_text: bool) -> tuple[str, ...]:
 
 def _widths(console: Any, with_text: bool, gaps: int) -> tuple[int, ...]:
     """The text gets what the other columns and the `gaps` between them leave of the terminal."""
-    others = (17, 6, 20)
+    others = (19, 6, 20)
     return (*others, max(20, console.width - sum(others) - gaps)) if with_text else WIDTHS

@@ -32,6 +32,17 @@ def test_bootstrap_is_a_broker_without_tls_and_login() -> None:
         kafka_settings("here", None)
 
 
+def test_default_address_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DEFAULT_BOOTSTRAP", "127.0.0.1:9")
+    told = "127.0.0.1:9 is the default, and neither -c nor --bootstrap was given"
+    with pytest.raises(StartError, match=told):
+        connect(kafka_settings(None, None), named=False)
+    for asked, named in ((kafka_settings("127.0.0.1:9", None), True), (kafka_settings("127.0.0.1:10", None), False)):
+        with pytest.raises(StartError) as raised:
+            connect(asked, named)
+        assert "is the default" not in str(raised.value)
+
+
 def test_environment_names_brokers_and_login_under_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "b:2")
     monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PROTOCOL", "SSL")

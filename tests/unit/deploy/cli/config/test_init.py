@@ -64,3 +64,8 @@ def test_wrong_options_write_nothing(run: Run, tmp_path: Path, arguments: tuple[
     assert ended.code == 2
     assert part in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_outputs_after_the_input(run: Run) -> None:
+    words = " ".join(re.sub(r"\x1b\[[0-9;]*m|│", "", run("init", "--help").out).split())
+    assert "like the input, feedback.labels for feedback.raw" in words

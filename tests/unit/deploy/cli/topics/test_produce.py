@@ -46,6 +46,16 @@ def test_lines_of_a_file_are_acknowledged(run: Run, bootstrap: str, tmp_path: Pa
     assert sorted(shown.out.splitlines()) == ['{"text": "one"}', '{"text": "two"}']
 
 
+def test_terminal_that_is_read_is_told(
+    run: Run, bootstrap: str, stdin: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin(b"")
+    monkeypatch.setattr(module.TextFile, "is_terminal", True)
+    told, sent = run("produce", "lines", "-b", bootstrap).err.splitlines()
+    assert told == "reading lines from the terminal; end with Ctrl-D"
+    assert sent.startswith("0 messages acknowledged")
+
+
 def test_table_goes_to_a_pipeline_as_it_reads_it(
     run: Run, bootstrap: str, write_config: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -52,6 +52,12 @@ def test_whatever_stands_in_a_result_is_shown_on_one_line(tree: dict[str, Any]) 
     columns_of(shown).encode()
 
 
+def test_label_of_an_abstained_result_is_marked() -> None:
+    assert row(labels=[], abstained=True)[:2] == ("abstained: GOOD", "0.5000")
+    for abstained in (False, None, "yes", 1):
+        assert row(abstained=abstained)[0] == "GOOD"
+
+
 @pytest.mark.parametrize("score", [10**400, -(10**400), "0.5", [0.5], {}])
 def test_a_score_that_is_no_number_of_ours(score: Any) -> None:
     assert row(score=score)[:2] == ("GOOD", "?")

@@ -87,10 +87,13 @@ def test_table_with_texts_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tail_module, "out", lambda: console)
     monkeypatch.setattr("sys.stdout", console.file)
     record = SimpleNamespace(value=RESULT, headers=(), key=None, topic="topic", partition=0, offset=0)
+    abstained = RESULT.replace(b'"id"', b'"labels": [], "abstained": true, "id"')
     with tail_module._view(False, follow, True) as show:
         show(record, SourceText("long " * 40))
         show(record, SourceText(None, "gone"))
+        show(SimpleNamespace(**{**vars(record), "value": abstained}), SourceText("long"))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "…" in shown
     assert "(gone)" in shown
+    assert "abstained: GOOD" in shown
     assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines())
