@@ -17,10 +17,6 @@ def complete_pipeline(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching(_pipelines(ctx), incomplete)
 
 
-def complete_topic(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _matching(_topics(ctx), incomplete)
-
-
 def complete_pipeline_or_topic(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching([*_pipelines(ctx), *_topics(ctx)], incomplete)
 

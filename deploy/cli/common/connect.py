@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -90,20 +91,25 @@ def connect(kafka: Any, named: bool = True) -> Broker:
         raise Unreachable(f"{error} {why}") from None
 
 
-def require_topic(broker: Broker, topic: str, right: str) -> None:
+def require_topic(broker: Broker, topic: str, right: str, known: Sequence[str] = ()) -> None:
     """Raises StartError when `topic` is not there, or we lack `right` ("READ" or "WRITE") on it.
 
-    The in-memory broker makes topics by itself.
+    `known`: the names that may have been meant, where there is a config. The in-memory broker makes topics by itself.
     """
     from kafka import KafkaAdminClient
 
     from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
-    from labelstream.workers.stream.broker.topics import access_problem
+    from labelstream.workers.stream.broker.topics import UNKNOWN_TOPIC, access_problem
 
     if is_in_memory(broker.config):
         return
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
-        problem = access_problem(admin.describe_topics([topic])[0], right)
+        found = admin.describe_topics([topic])[0]
+    problem = access_problem(found, right)
+    if known and topic not in known and found["error_code"] == UNKNOWN_TOPIC:
+        near = get_close_matches(topic, known, 1)
+        fix = f"did you mean {near[0]}?" if near else f"the config has {', '.join(known)}"
+        problem = f"topic {topic} does not exist; {fix}"
     if problem is not None:
         raise StartError(problem)
 

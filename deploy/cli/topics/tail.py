@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.completion import complete_topic
+from labelstream.deploy.cli.common.completion import TOPICS, complete_pipeline_or_topic
 from labelstream.deploy.cli.common.connect import (
     Bootstrap,
     Broker,
@@ -39,9 +39,13 @@ class From(StrEnum):
 
 
 def tail(
-    topic: Annotated[
+    name: Annotated[
         str,
-        typer.Argument(help="The topic to read: results, dead letters or any other.", autocompletion=complete_topic),
+        typer.Argument(
+            metavar="PIPELINE|TOPIC",
+            help="The topic to read: results, dead letters or any other. With --config also a pipeline: its output.",
+            autocompletion=complete_pipeline_or_topic,
+        ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes in, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The values as they are, one per line.")] = False,
@@ -68,10 +72,11 @@ def tail(
     settings = load_config(config) if config and not bootstrap else None
     kafka = kafka_settings(bootstrap, config) if settings is None else settings.kafka
     beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
+    topic, known = (name, []) if settings is None else _topic_of(name, settings)
     with stops_on_signals():
         try:
             broker = connect(kafka, named=bool(bootstrap or config))
-            require_topic(broker, topic, "READ")
+            require_topic(broker, topic, "READ", known)
             with reader(broker, [topic], beginning) as consumer, _texts(broker, settings, with_text) as texts_of:
                 if since_ms is not None:
                     _seek_to_time(broker, consumer, since_ms)
@@ -82,6 +87,14 @@ def tail(
             return
     if not json:
         say(plural(shown, "message"))
+
+
+def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
+    """The topic that `name` means, and the topics of the config: a topic goes before a pipeline of the same name."""
+    pipelines = settings.pipelines
+    topics = dict.fromkeys(getattr(pipeline, key) for key in TOPICS for pipeline in pipelines.values())
+    known = [topic for topic in topics if topic is not None]
+    return (pipelines[name].output if name in pipelines and name not in known else name), known
 
 
 def _copy(batches: Iterator[Batch], texts_of: Callable[[Batch], list[SourceText]], show: Show) -> int:

@@ -69,7 +69,7 @@ def test_pipelines_are_those_of_the_config_in_this_folder(complete: Complete, co
 def test_config_that_is_named_comes_before_the_one_here(complete: Complete, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("pipelines: {mail: {input: mail.raw}, 7: {}, bad: [1]}")
     assert complete("lag", "-c", "~/other.yaml", "") == ["bad", "mail"]
-    assert complete("tail", "-c", str(tmp_path / "other.yaml"), "") == ["mail.raw"]
+    assert complete("tail", "-c", str(tmp_path / "other.yaml"), "") == ["bad", "mail", "mail.raw"]
 
 
 def test_topics_are_all_of_the_config(complete: Complete) -> None:

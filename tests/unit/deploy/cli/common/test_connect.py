@@ -106,15 +106,18 @@ def test_reader_reads_what_was_sent_and_joins_no_group(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topics", "allowed", "said"),
+    ("topics", "allowed", "known", "said"),
     [
-        ({}, None, "topic t does not exist; create it"),
-        ({"t": {}}, {"t": ["WRITE"]}, "no permission to read topic t; grant READ on it"),
-        ({"t": {}}, None, None),
+        ({}, None, [], "topic t does not exist; create it"),
+        ({}, None, ["t"], "topic t does not exist; create it"),
+        ({}, None, ["t1", "out"], r"topic t does not exist; did you mean t1\?"),
+        ({}, None, ["in", "out"], "topic t does not exist; the config has in, out"),
+        ({"t": {}}, {"t": ["WRITE"]}, ["t1"], "no permission to read topic t; grant READ on it"),
+        ({"t": {}}, None, ["t1"], None),
     ],
 )
 def test_topic_that_cannot_be_used_is_named(
-    monkeypatch: pytest.MonkeyPatch, topics: Any, allowed: Any, said: str | None
+    monkeypatch: pytest.MonkeyPatch, topics: Any, allowed: Any, known: list[str], said: str | None
 ) -> None:
     @contextmanager
     def closing(admin: Any) -> Iterator[Any]:
@@ -124,7 +127,7 @@ def test_topic_that_cannot_be_used_is_named(
     monkeypatch.setattr(module, "closing", closing)
     real = Broker(kafka_settings("a:1", None), {"bootstrap_servers": ["a:1"]})
     if said is None:
-        require_topic(real, "t", "READ")
+        require_topic(real, "t", "READ", known)
     else:
         with pytest.raises(StartError, match=said):
-            require_topic(real, "t", "READ")
+            require_topic(real, "t", "READ", known)

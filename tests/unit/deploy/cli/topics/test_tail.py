@@ -4,12 +4,14 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Producer
 from rich.console import Console
 
+from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cli.topics import tail as tail_module
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
 from labelstream.deploy.cli.topics.source_texts import SourceText
@@ -62,6 +64,16 @@ def test_text_stands_beside_its_result(run: Run, bootstrap: str, write_config: C
     lines = run("tail", "topic", "--with-text", "--json", "-c", config).out.encode().splitlines()
     assert json.loads(lines[0])["text"] == text
     assert lines[1:] == VALUES[1:]
+
+
+def test_pipeline_means_its_output(run: Run, bootstrap: str, write_config: Callable[..., str]) -> None:
+    config = write_config("output: out", "output: topic", bootstrap=bootstrap)
+    assert run("tail", "feedback", "-c", config).err == "3 messages\n"
+
+
+def test_topic_goes_before_a_pipeline_of_its_name(write_config: Callable[..., str]) -> None:
+    settings = load_config(Path(write_config("input: in", "input: feedback")))
+    assert tail_module._topic_of("feedback", settings) == ("feedback", ["feedback", "out", "dlq"])
 
 
 def test_times_are_refused_where_there_are_none(run: Run, bootstrap: str) -> None:
