@@ -23,9 +23,9 @@ class LabelstreamError(Exception):
 
 
 class ConfigError(LabelstreamError):
-    """`key` is the dotted path of the setting at fault, `fix` what to do about it. `others`: what else is wrong.
+    """`key` is the dotted path of the setting at fault, empty where none is; `fix` what to do about it.
 
-    The text is of the first alone, and says how many others there are; `lines` has all of them.
+    `others`: what else is wrong. The text is of the first alone, and says how many others there are; `lines` has all.
     """
 
     def __init__(self, key: str, problem: str, fix: str = "", others: "tuple[ConfigError, ...]" = ()) -> None:
@@ -35,7 +35,7 @@ class ConfigError(LabelstreamError):
     @property
     def lines(self) -> list[str]:
         """One for each error."""
-        own = f"{self.key}: {self.problem}" + (f"; {self.fix}" if self.fix else "")
+        own = f"{self.key}: " * bool(self.key) + self.problem + f"; {self.fix}" * bool(self.fix)
         return [own, *(line for other in self.others for line in other.lines)]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import announced, escape, plural, say
+from labelstream.deploy.cli.common.console import escape, plural, say
 from labelstream.deploy.names import used_models
 
 
@@ -39,8 +39,12 @@ def check(
     from labelstream.deploy.cli.application import preflight
 
     logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
-    with announced("asking the brokers, and loading the models to see that they answer", say):
-        problems = preflight.show_findings(preflight.check_findings(settings, local=not cluster), _say)
+    say("asking the brokers")
+    problems = preflight.show_findings(preflight.place_findings(settings, local=not cluster), _say)
+    say("the models were not tried" if problems else "loading the models to see that they answer")
+    problems = problems or preflight.show_findings(
+        preflight.model_findings(settings.models, preflight.load_model), _say
+    )
     if problems:
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")

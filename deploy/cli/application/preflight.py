@@ -23,12 +23,11 @@ def start_findings(settings: Any, metrics: MetricsAddress | None) -> Iterator[Fi
     yield from model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
 
 
-def check_findings(settings: Any, local: bool) -> Iterator[Finding]:
-    """The same, and what loading each model tells. `local`: this machine is to run it."""
+def place_findings(settings: Any, local: bool) -> Iterator[Finding]:
+    """Of brokers and, where `local`, of this machine, which is to run it; not of models."""
     yield from kafka_findings(settings)
     if local:
         yield from local_findings(settings)
-    yield from model_findings(settings.models, load_model)
 
 
 def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ class Watch:
 
     def __init__(self, runtime: Any, owner: Owner) -> None:
         self._runtime, self._owner = runtime, owner
+        self._said_where = False
 
     def show(self) -> None:
         """Until interrupted. Raises NotOurs, or StartError where nothing answers for a minute."""
@@ -67,6 +69,7 @@ class Watch:
                 time.sleep(1.0)
             else:
                 self._require_ours(status)
+                self._say_where(status)
                 return status
 
     def _require_ours(self, status: Status) -> None:
@@ -76,6 +79,14 @@ class Watch:
         if owner.get("changed_at") != self._owner.get("changed_at"):
             logger.info("changed by `labelstream apply`")
         self._owner = owner
+
+    def _say_where(self, status: Status) -> None:
+        """Where to look for dead letters, once."""
+        workers = [worker for pipeline in status["pipelines"].values() for worker in pipeline.values()]
+        if not self._said_where and any(any(worker["dead_letters"].values()) for worker in workers):
+            file = escape(shlex.quote(self._owner["config"]))
+            logger.info("`labelstream dlq list -c %s` shows dead letters, and why they are", file)
+            self._said_where = True
 
 
 class _Said(NamedTuple):

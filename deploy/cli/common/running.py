@@ -69,7 +69,7 @@ def choose(runs: Sequence[Run], config: Path | None, pipeline: str | None) -> Ru
     if len(found) > 1:
         ways = ["-c FILE"] * (config is None) + ["a pipeline's name"] * (pipeline is None) + ["--address"]
         raise ConfigError(
-            "--config", f"{plural(len(found), 'run')} on this machine may be meant", f"choose by {' or '.join(ways)}"
+            "", f"{plural(len(found), 'run')} on this machine may be meant", f"choose by {' or '.join(ways)}"
         )
     return found[0]
 

@@ -66,9 +66,10 @@ class ProducedBatch:
         """A line for each reason and partition of the input `topic`."""
         for (partition, reason), offset in self._first_dead.items():
             logger.info(
-                "pipeline %s: %d dead letters (%s), the first of %s:%d:%d",
+                "pipeline %s: %d dead letter%s (%s), the first of %s:%d:%d",
                 pipeline,
-                self.tally.dead_letters[partition, reason],
+                count := self.tally.dead_letters[partition, reason],
+                "" if count == 1 else "s",
                 reason,
                 topic,
                 partition,

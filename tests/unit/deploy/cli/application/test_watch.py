@@ -144,6 +144,14 @@ def test_run_goes_on_when_its_own_file_is_applied(caplog: pytest.LogCaptureFixtu
     assert caplog.messages.count("changed by `labelstream apply`") == 1
 
 
+def test_where_dead_letters_are_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    dead = {**status_of(dead_letters={"empty_text": 2}), "owner": OWNER}
+    ends(dead, dead, Runtime.NoApplication("gone"))
+    hints = [line for line in caplog.messages if line.startswith(f"`labelstream dlq list -c {OWNER['config']}` shows")]
+    assert len(hints) == 1
+
+
 def test_control_plane_without_an_owner_is_no_replacement() -> None:
     assert "removed" in ends(status_of(), Runtime.NoApplication("gone"))
 

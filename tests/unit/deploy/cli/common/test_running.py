@@ -115,7 +115,7 @@ def test_pipeline_finds_its_run() -> None:
 def test_pipeline_of_two_runs_is_not_unique(write_config: WriteConfig, capsys: pytest.CaptureFixture[str]) -> None:
     config = Path(write_config())
     with noted_ray(started_at=1.0) as one, noted_ray(config=str(config.resolve()), started_at=2.0) as two:
-        with pytest.raises(ConfigError, match="2 runs on this machine may be meant; choose by -c FILE or --address"):
+        with pytest.raises(ConfigError, match=r"^2 runs on this machine may be meant; choose by -c FILE or --address"):
             address_of(None, None, "feedback")
         assert address_of(None, config, "feedback") == two
         said = capsys.readouterr().err
