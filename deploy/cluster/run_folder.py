@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,11 @@ MAX_PLACE_BYTES = 18
 MIN_FREE_BYTES = 64 << 20  # for logs; Ray takes some MB of them to start
 MAX_NOTE_BYTES = 1 << 20
 CONNECT_S = 1.0
+STARTING_S = 600.0  # a note that is older is of a killed run, whose process number another may have
 
 
 class Run(NamedTuple):
-    """A local Ray that a command of this user has started, and that listens."""
+    """A local Ray that a command of this user has started."""
 
     folder: Path
     note: RunNote
@@ -136,14 +138,32 @@ def write_note(folder: Path, note: RunNote) -> None:
 
 def noted_runs() -> list[Run]:
     """The runs of this user on this machine that answer, the oldest first: who is killed leaves a folder behind."""
+    return [run for run in _all_noted() if _answers(run.address)]
+
+
+def starting_runs() -> list[RunNote]:
+    """Those whose Ray is not there yet, so that nobody can join them."""
+    since = time.time() - STARTING_S
+    notes = [run.note for run in _all_noted() if not run.address]
+    return [note for note in notes if note.started_at > since and _is_alive(note.pid)]
+
+
+def _all_noted() -> list[Run]:
     found = []
     for folder in _folders():
         with suppress(OSError, ValueError):  # another user's, ended just now, or being written
             note, token = _read(folder, NOTE, TOKEN)
-            run = Run(folder, RunNote.from_json(note), token)
-            if _answers(run.address):
-                found.append(run)
+            found.append(Run(folder, RunNote.from_json(note), token))
     return sorted(found, key=lambda run: run.note.started_at)
+
+
+def _is_alive(pid: int) -> bool:
+    """Is it a process of this user?"""
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def other_owners() -> list[str]:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:  # the command's help must be there before pydantic is
 
 @dataclass(frozen=True, kw_only=True)
 class RunNote:
-    """`config`: the file's resolved path, None where there is none. `pipelines`: the consumer group of each.
+    """`address`: empty while Ray starts. `config`: the file's resolved path, None where there is none.
 
+    `pipelines`: the consumer group of each.
     `user` and `pid`: whose process it is; `started_at`: seconds since 1970.
     """
 

@@ -24,7 +24,7 @@ from labelstream.deploy.cli.common.console import (
 )
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.deploy.cluster.kept_logs import keep_logs
-from labelstream.deploy.cluster.run_folder import noted_runs, use_address, write_note
+from labelstream.deploy.cluster.run_folder import noted_runs, starting_runs, use_address, write_note
 from labelstream.deploy.cluster.run_note import note_of, resolved
 from labelstream.deploy.control.deployed import Deployed, described, new_owner
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
@@ -85,6 +85,8 @@ def run(
     else:
         _require_no_run(config)
     folder = run_in_new_session(looked=True) if address is None else None
+    if folder is not None:
+        write_note(folder, note_of(settings, config, address=""))
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))
     with stops_on_signals():
         try:
@@ -135,9 +137,10 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
 
 def _require_no_run(config: Path) -> None:
     """Raises StartError where this user runs the file on this machine already, unless a second run is wanted."""
-    for other in noted_runs():
-        if other.note.config == resolved(config):
-            text = f"{config} runs on this machine already, in process {other.note.pid}"
+    for other in [*(run.note for run in noted_runs()), *starting_runs()]:
+        if other.config == resolved(config):
+            what = "runs" if other.address else "is starting"
+            text = f"{config} {what} on this machine already, in process {other.pid}"
             _confirm(text, "Start another one beside it?", f"-c {config}", "Ctrl-C or SIGTERM there ends it")
 
 

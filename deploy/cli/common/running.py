@@ -10,7 +10,7 @@ import typer
 
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cli.common.console import escape, plural, say
-from labelstream.deploy.cluster.run_folder import Run, noted_runs, other_owners, use_address, use_run
+from labelstream.deploy.cluster.run_folder import Run, noted_runs, other_owners, starting_runs, use_address, use_run
 from labelstream.deploy.cluster.run_note import note_of, resolved
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 
@@ -60,9 +60,11 @@ def choose(runs: Sequence[Run], config: Path | None, pipeline: str | None) -> Ru
     """The one that is meant. Raises StartError where there is none, ConfigError where there are several."""
     found = list(runs) if config is None else _runs_of(runs, config)
     if not found:
-        raise StartError(_nothing(config))
+        raise StartError(_starting(config, pipeline) or _nothing(config))
     named = [run for run in found if pipeline in run.note.pipelines]
     if pipeline is not None and config is None and not named:
+        if text := _starting(config, pipeline):
+            raise StartError(text)
         known = ", ".join(sorted({name for run in found for name in run.note.pipelines}))
         raise ConfigError("PIPELINE", f"nothing on this machine runs a pipeline {pipeline!r}", f"known: {known}")
     found = named or found  # a pipeline that the note of a config's run lacks is its control plane's business
@@ -97,6 +99,14 @@ def _runs_of(runs: Sequence[Run], config: Path) -> list[Run]:
         return by_path
     ours = note_of(load_config(config), config, "")
     return [run for run in runs if (run.note.pipelines, run.note.brokers) == (ours.pipelines, ours.brokers)]
+
+
+def _starting(config: Path | None, pipeline: str | None) -> str | None:
+    """Says that what is meant is starting; None: it is not."""
+    for note in starting_runs():
+        if note.config == resolved(config) if config else pipeline is None or pipeline in note.pipelines:
+            return f"{config or note.config} is starting in process {note.pid}: try again in a moment"
+    return None
 
 
 def _nothing(config: Path | None) -> str:

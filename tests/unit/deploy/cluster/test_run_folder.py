@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def test_run_that_is_starting_or_gone_is_none(address: str) -> None:
         gone = f"127.0.0.1:{listener.getsockname()[1]}"
     note_run(gone)
     note_run("")
+    assert run_folder.noted_runs() == []
+
+
+def test_run_without_an_address_is_starting_while_it_lives() -> None:
+    now = time.time()
+    note_run("", pid=os.getpid(), started_at=now)
+    note_run("", pid=os.getpid(), started_at=now - run_folder.STARTING_S - 1)
+    note_run("", pid=2**22 + 1, started_at=now)  # more than Linux gives
+    assert [note.started_at for note in run_folder.starting_runs()] == [now]
     assert run_folder.noted_runs() == []
 
 

@@ -109,13 +109,17 @@ def test_empty_cluster_is_free() -> None:
     run_module._require_free(None, "-c x")
 
 
-def test_second_run_of_a_file_on_a_machine_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("address", "what"), [("h:1", "runs"), ("", "is starting")])
+def test_second_run_of_a_file_on_a_machine_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, what: str
+) -> None:
     config = tmp_path / "a.yaml"
-    note = SimpleNamespace(config=str(config), pid=7)
-    monkeypatch.setattr(run_module, "noted_runs", lambda: [SimpleNamespace(note=note)])
+    note = SimpleNamespace(config=str(config), pid=7, address=address)
+    monkeypatch.setattr(run_module, "noted_runs", lambda: [SimpleNamespace(note=note)] if address else [])
+    monkeypatch.setattr(run_module, "starting_runs", lambda: [] if address else [note])
     run_module._require_no_run(tmp_path / "b.yaml")
     with pytest.raises(
-        StartError, match=r"in process 7: `labelstream apply -c .*a\.yaml` changes it, Ctrl-C or SIGTERM"
+        StartError, match=rf"{what} on this machine already, in process 7: `labelstream apply -c .*a\.yaml` changes it"
     ):
         run_module._require_no_run(config)
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,21 @@ def test_pipeline_finds_its_run() -> None:
         assert address_of(None, None, "mail") == ours
         with pytest.raises(ConfigError, match="runs a pipeline 'mial'; known: feedback, logs, mail"):
             address_of(None, None, "mial")
+
+
+def test_run_that_is_starting_is_told_and_not_joined(write_config: WriteConfig) -> None:
+    config = Path(write_config())
+    note_run("", config=str(config.resolve()), pipelines={"mail": "g"}, pid=os.getpid(), started_at=time.time())
+    told = f"is starting in process {os.getpid()}: try again in a moment"
+    for asked in ((config, None), (None, None), (None, "mail")):
+        with pytest.raises(StartError, match=told):
+            address_of(None, *asked)
+    with noted_ray() as other:
+        assert address_of(None) == other
+        with pytest.raises(StartError, match=told):
+            address_of(None, None, "mail")
+        with pytest.raises(ConfigError, match="runs a pipeline 'logs'"):
+            address_of(None, None, "logs")
 
 
 def test_pipeline_of_two_runs_is_not_unique(write_config: WriteConfig, capsys: pytest.CaptureFixture[str]) -> None:
