@@ -30,13 +30,17 @@ class Row(NamedTuple):
 
 
 class TextFile:
-    """An open file. `separator`: what stands between the cells of a row; None for a file of lines."""
+    """An open file. `separator`: what stands between the cells of a row; None for a file of lines.
+
+    `is_json`: by its suffix.
+    """
 
     def __init__(self, name: str, raw: BinaryIO) -> None:
         self.name, self._raw = name, raw
         suffixes = [suffix.lower() for suffix in Path(name).suffixes]
         packed = suffixes.pop() if suffixes and suffixes[-1] in (".gz", ".zst") else None
         self.separator = {".csv": ",", ".tsv": "\t"}.get(suffixes[-1] if suffixes else "")
+        self.is_json = bool(suffixes) and suffixes[-1] in (".json", ".jsonl", ".ndjson")
         status = os.fstat(raw.fileno())
         self.is_regular = name != "-" and os.path.isfile(name)
         self.size_bytes = status.st_size or None

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelstream.deploy.cli.common.connect import kafka_settings, load_config
-from labelstream.deploy.cli.common.console import plural, say
+from labelstream.deploy.cli.common.console import escape, plural, say, shorten
 from labelstream.deploy.cli.common.text_file import LineError, TextFile
-from labelstream.deploy.cli.topics.line_format import KeyedValue, as_object
+from labelstream.deploy.cli.topics.line_format import KeyedValue, as_object, names_in
 from labelstream.workers.errors import ConfigError
 
 LOOKED_AT = 20  # messages
+NAMED = 8  # fields
 
 
 class Destination(NamedTuple):
@@ -72,9 +73,17 @@ def _problem(values: Sequence[bytes], to: Destination, columns: bool) -> tuple[s
         except DecodeError as error:
             reasons.append(f"{error.reason.value}: {error.message}")
     if columns:
-        fix = "name the column of the text with --text-field"
+        fix = f"name the column of the text with --text-field; the first row has {_names(values[0])}"
     elif to.settings.format == "json":
-        fix = f"the text is read at {to.settings.text_field or 'text'}, see text_field; --raw sends lines as they are"
+        read_at = to.settings.text_field or "text"
+        fix = f"the text is read at {read_at}, see text_field; the first message has {_names(values[0])}"
     else:
-        fix = "--raw sends lines as they are"
+        fix = "sent with --raw they become dead letters"
     return f"pipeline {to.pipeline} can read none of its first {plural(len(values), 'message')} ({reasons[0]})", fix
+
+
+def _names(value: bytes) -> str:
+    """Of the fields, as many as a person reads."""
+    names = names_in(value)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(shorten(escape(name), 40) for name in names[:NAMED]) + more if names else "no fields"

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from labelstream.deploy.cli.common.text_file import LineError, Row
 from labelstream.workers.stream.codec.json_spans import members
+from labelstream.workers.stream.codec.json_values import kind_of
 
 Members = list[tuple[bytes, bytes]]  # keys and values of a JSON object, as they are written
 
@@ -33,10 +34,10 @@ class LineReader(NamedTuple):
     key_field: str | None = None
     key_separator: str | None = None
 
-    def read(self, lines: Iterable[bytes]) -> Iterator[KeyedValue]:
+    def read(self, lines: Iterable[bytes], is_json: bool = False) -> Iterator[KeyedValue]:
         """Blank lines and byte order marks are left out, except raw ones: files that are joined have a mark each.
 
-        Raises LineError at the first line that cannot be sent.
+        `is_json`: the lines are known to be JSON; else they tell. Raises LineError at the first that cannot be sent.
         """
         for number, line in enumerate(lines, 1):
             line = line.removesuffix(b"\n")
@@ -44,7 +45,8 @@ class LineReader(NamedTuple):
                 line = line.removesuffix(b"\r").removeprefix(BOM_UTF8)
                 if not line.strip():
                     continue
-            yield self._read_line(number, line)
+            is_json = is_json or line.lstrip()[:1] in (b"{", b"[")
+            yield self._read_line(number, line, is_json)
 
     def read_rows(self, rows: Iterable[Row]) -> Iterator[KeyedValue]:
         """A JSON object of each row's cells, or its text alone. Raises LineError."""
@@ -72,7 +74,7 @@ class LineReader(NamedTuple):
         place[last] = cells[column]
         return found
 
-    def _read_line(self, number: int, line: bytes) -> KeyedValue:
+    def _read_line(self, number: int, line: bytes, is_json: bool) -> KeyedValue:
         key = None
         if self.key_separator is not None:
             head, separator, line = line.partition(self.key_separator.encode())
@@ -80,6 +82,8 @@ class LineReader(NamedTuple):
                 raise LineError(f"line {number}: no key separator {self.key_separator!r} in it")
             key, line = head, line if self.raw else line.removeprefix(BOM_UTF8)
         tree = None if self.raw and self.key_field is None else as_object(line)
+        if tree is None and self.format == "json" and not (self.raw or self.wrap):
+            raise LineError(f"line {number}: {_no_object(line, is_json)}")
         if self.key_field is not None:
             key = _scalar_at(number, tree, self.key_field, "key")
         return KeyedValue(key, line if self.raw else self._value(number, line, tree))
@@ -89,11 +93,6 @@ class LineReader(NamedTuple):
             return line if self.text_field is None else _scalar_at(number, tree, self.text_field, "text")
         if self.wrap or (tree is None and self.format is None):
             return self._wrapped(number, line)
-        if tree is None:
-            raise LineError(
-                f"line {number}: is no JSON object; add --wrap to send each line as the text of one, or --raw to send "
-                "lines as they are"
-            )
         return line
 
     def _wrapped(self, number: int, line: bytes) -> bytes:
@@ -110,6 +109,28 @@ def as_object(line: bytes) -> Members | None:
         return members(line)
     except ValueError:
         return None
+
+
+def names_in(line: bytes) -> list[str]:
+    """The names of a JSON object's fields, each once."""
+    return list(dict.fromkeys(_content(name).decode("utf-8", "backslashreplace") for name, _ in as_object(line) or ()))
+
+
+def _no_object(line: bytes, is_json: bool) -> str:
+    """What is wrong with a line that is no JSON object, and the fix."""
+    if not is_json:
+        fix = "add --wrap to send each line as the text of one, or --raw to send lines as they are"
+        return f"is no JSON object; {fix}"
+    if (start := line.strip()) in (b"{", b"["):
+        items = "." if start == b"{" else "'.[]'"
+        return f"the JSON goes on below, and each line must hold one JSON object; jq -c {items} FILE writes them so"
+    try:
+        problem = kind_of(json.loads(line.decode("utf-8", "replace"), parse_int=float, strict=False))
+    except json.JSONDecodeError as error:
+        problem = f"column {error.colno}: {error.msg}"
+    except RecursionError:
+        problem = "nested too deeply"
+    return f"is no JSON object ({problem}); each line must hold one"
 
 
 def _dumped(tree: dict[str, Any]) -> bytes:

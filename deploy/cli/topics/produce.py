@@ -110,7 +110,7 @@ def _messages(file: TextFile, reader: LineReader) -> Iterator[KeyedValue]:
         if reader.text_field and reader.format != "text":
             fix = "set text_field in the config of the pipeline, or leave it out"
             raise ConfigError("--text-field", "has no effect on lines that are sent as JSON", fix)
-        return reader.read(file.lines())
+        return reader.read(file.lines(), file.is_json)
     if reader.wrap or reader.key_separator:
         option = "--wrap" if reader.wrap else "--key-separator"
         fix = "name columns with --text-field and --key-field"

@@ -49,6 +49,16 @@ def test_suffix_tells_whether_there_are_columns(tmp_path: Path, name: str, separ
         assert (file.separator, file.is_regular, file.is_terminal) == (separator, True, False)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_json"),
+    [("a.jsonl", True), ("a.b.json.gz", True), ("a.NDJSON.zst", True), ("a.txt", False), ("a", False)],
+)
+def test_suffix_tells_whether_lines_are_json(tmp_path: Path, name: str, is_json: bool) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with open_text_file(str(tmp_path / name)) as file:
+        assert file.is_json is is_json
+
+
 def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none: cannot be read \(No such file or directory\)"):
         lines_of(tmp_path / "none")

@@ -64,6 +64,27 @@ def test_file_that_does_not_fit_is_noticed(tmp_path: Path, content: bytes, setti
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "settings", "fix"),
+    [
+        (
+            b'{"id": 1, "a\\u001b": "secret", "id": 2}\n',
+            {},
+            "at text, see text_field; the first message has id, a\\x1b",
+        ),
+        (b'{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1}', {"text_field": "x"}, "g, h and 2 more"),
+        (b"{}\n", {}, "the first message has no fields"),
+        (b"\xff\n", {"format": "text"}, "sent with --raw they become dead letters"),
+    ],
+)
+def test_fields_that_are_there_are_named(tmp_path: Path, content: bytes, settings: Any, fix: str) -> None:
+    (tmp_path / "lines").write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        look(tmp_path / "lines", LineReader(settings.get("format", "json")), **settings)
+    assert str(raised.value).endswith(fix)
+    assert "secret" not in str(raised.value)
+
+
 def test_plain_text_for_json_is_told_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"secret\n")
     with pytest.raises(LineError, match=r"lines: line 1: is no JSON object; add --wrap .*nothing was sent"):

@@ -51,6 +51,39 @@ def test_other_lines_are_texts(line: bytes) -> None:
         list(LineReader("json").read([line]))
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            [b'{"text":"a"}', b'{"text":"secret" 1}'],
+            r"line 2: is no JSON object \(column 18: Expecting ',' delimiter\); ",
+        ),
+        (
+            [b'{"text":"a"}', b"secret"],
+            r"line 2: is no JSON object \(column 1: Expecting value\); each line must hold one$",
+        ),
+        ([b'[{"text":"secret"}]'], r"line 1: is no JSON object \(a list\); each line must hold one$"),
+        ([b'{"text":"a"},'], r"line 1: is no JSON object \(column 13: Extra data\)"),
+        ([b"[" * 200_000], r"line 1: is no JSON object \((nested too deeply|column \d+: Expecting value)\)"),
+        ([b"{", b'  "text": "secret"', b"}"], r"line 1: the JSON goes on below, .*; jq -c \. FILE writes them so$"),
+        ([b"\n", b" [\r\n"], r"line 2: the JSON goes on below, .*; jq -c '\.\[\]' FILE writes them so$"),
+    ],
+)
+def test_broken_json_is_told_by_its_place(lines: list[bytes], said: str) -> None:
+    for reader in (LineReader("json"), LineReader("json", key_field="text")):
+        with pytest.raises(LineError, match=said) as raised:
+            list(reader.read(lines))
+        assert "secret" not in str(raised.value)
+        assert "--wrap" not in str(raised.value)
+
+
+def test_line_of_a_json_file_is_taken_for_json() -> None:
+    with pytest.raises(LineError, match=r"line 1: is no JSON object \(column 1: Expecting value\)"):
+        list(LineReader("json").read([b"plain"], is_json=True))
+    with pytest.raises(LineError, match="add --wrap"):
+        list(LineReader("json").read([b"plain"]))
+
+
 class TestLines:
     def test_objects_go_as_they_are_and_other_lines_are_wrapped(self) -> None:
         lines = [b'{"text": "a",  "id": 1}\r\n', b"\n", b'plain \xc3\xa4 "q"\n', b"[1]\n", b'{"cut": \n', b"last"]
