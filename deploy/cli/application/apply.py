@@ -91,8 +91,9 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
         found = runtime.deployed()
         if run is not None and found is None:
             raise StartError(f"process {run.note.pid}, which runs {config}, is starting or ending: try again later")
-        owner = _owner_of(found, new_owner("apply", config, local=False))
-        _say_changes(found, without_secrets(settings), owner)
+        after = without_secrets(settings)
+        owner = _owner_of(found, new_owner("apply", config, local=False), after)
+        _say_changes(found, after, owner)
         if found is not None:  # a worker needs its models to finish what it holds
             runtime.drain(without=settings.pipelines)
         try:
@@ -106,12 +107,13 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
     logger.info("everything runs, %.0f s after the start", time.monotonic() - started)
 
 
-def _owner_of(found: Deployed | None, ours: Owner) -> Owner:
-    """Whose the application is when it is changed. Raises StartError."""
+def _owner_of(found: Deployed | None, ours: Owner, after: dict[str, Any]) -> Owner:
+    """Whose the application is when it is changed to `after`. Raises StartError."""
     if found is None or found.owner is None:
         return ours
     if is_same_file(found.owner, ours):
-        return changed(found.owner)
+        same = found.config is not None and not changes(found.config, after)
+        return found.owner if same else changed(found.owner)
     _require_not_local(found.owner)
     return ours
 

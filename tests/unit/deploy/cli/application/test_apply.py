@@ -11,9 +11,11 @@ import pytest
 from labelstream.deploy.cli.application import apply as apply_module
 from labelstream.deploy.cli.application import preflight
 from labelstream.deploy.cli.application.run import look_before
+from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cluster import runtime
 from labelstream.deploy.cluster.run_note import RunNote
 from labelstream.deploy.control.deployed import Deployed, new_owner
+from labelstream.workers.config_file import without_secrets
 from labelstream.workers.errors import StartError
 from labelstream.workers.stream.broker.finding import Finding
 from tests.unit.deploy.cli.conftest import Run, fails
@@ -92,6 +94,14 @@ def test_run_of_the_same_file_stays_the_owner(run: Run, cluster: Cluster, config
     assert cluster.found.owner is not None
     assert (cluster.owner["id"], cluster.owner["command"]) == (cluster.found.owner["id"], "run")
     assert "changed_at" in cluster.owner
+
+
+def test_run_is_not_told_of_an_apply_that_changes_nothing(run: Run, cluster: Cluster, config: str) -> None:
+    cluster.found = owned("run", config)._replace(config=without_secrets(load_config(Path(config))))
+    found = run("apply", "-c", config, "--address", "h:1")
+    assert "nothing in the config has changed" in found.err
+    assert cluster.owner == cluster.found.owner
+    assert "deployed within 1800 s" in cluster.done, "a secret may have changed, or a replica may not run"
 
 
 def test_run_of_another_file_is_replaced(run: Run, cluster: Cluster, config: str) -> None:
