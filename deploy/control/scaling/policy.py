@@ -94,7 +94,9 @@ class Policy:
         within = self._within_reach(name, users, wanted, model.tokens_per_s)
         reasons[model_deployment(name)] = (
             f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} come per second, a replica does "
-            f"{model.tokens_per_s:.0f}: {wanted} needed" + (f", {within} can be kept busy" if within < wanted else "")
+            f"{model.tokens_per_s:.0f}: {wanted} replica{'s' * (wanted != 1)} needed"
+            + (f", {within} can be kept busy" if within < wanted else "")
+            + _by_config(bounds, within)
         )
         return state.follow(seen.at, bounds.of(within))
 
@@ -187,6 +189,11 @@ def _share(seen: Estimate, rules: Rules, pipeline: str, model: str) -> float:
 
     total = sum(work(name) for name in seen.pipelines if model in rules.pipelines[name].models)
     return work(pipeline) / total if total else 1.0
+
+
+def _by_config(bounds: Bounds, wanted: int) -> str:
+    allowed = bounds.of(wanted)
+    return "" if allowed == wanted else f", {allowed} at {'least' if allowed > wanted else 'most'} by the config"
 
 
 def _wanted(demand: Demand, speed: float, state: "_ModelTarget", at: float, replicas: int) -> int:

@@ -131,6 +131,24 @@ def test_policy_caps_replicas_at_what_partitions_feed() -> None:
     assert settled(pipeline(arrival=2_000, lag=3_000_000)).warnings == {}
 
 
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        (Bounds(1, 9), "a replica does 1000: 0 replicas needed, 1 at least by the config"),
+        (Bounds(0, 9), "a replica does 1000: 0 replicas needed"),
+    ],
+    ids=str,
+)
+def test_reason_tells_what_the_config_asks_beyond_need(bounds: Bounds, said: str) -> None:
+    decision = Policy(rules(models=bounds), {"model-m": bounds.least}).decide(seen(0, pipeline(), 1, speed=1_000))
+    assert decision.reasons["model-m"].endswith(said)
+
+
+def test_reason_tells_when_the_config_allows_less() -> None:
+    decision = Policy(rules(models=Bounds(0, 2)), {}).decide(seen(0, pipeline(arrival=9_000), 2, speed=1_000))
+    assert decision.reasons["model-m"].endswith(": 320 replicas needed, 80 can be kept busy, 2 at most by the config")
+
+
 def test_workers_follow_what_limits() -> None:
     # 30 replicas do more than the cores of 2 workers can bring.
     decision = settled(pipeline(arrival=27_000, worker_per_s=10_000), replicas=30, start=30)
