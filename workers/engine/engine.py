@@ -1,8 +1,10 @@
 """The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done in one process."""
 
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future
+from difflib import get_close_matches
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -64,12 +66,16 @@ class Engine:
         self._closed = False
 
     @classmethod
-    def load(cls, source: str, *, max_batch_tokens: int | None = None, **options: Any) -> Self:
+    def load(cls, source: str | os.PathLike[str], *, max_batch_tokens: int | None = None, **options: Any) -> Self:
         """Load and warm up a directory or a model of the hub. Raises ModelError, also for an option that is wrong.
+        Raises TypeError for a source that is no path and no name.
 
         `max_batch_tokens`: tokens and padding of a forward; None: as many as are fastest on the device.
         `options`: the fields of `labelstream.workers.engine.options.ModelOptions`.
         """
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError(f"source is a {type(source).__name__}; give a str or a path")
+        source = os.fspath(source)
         try:
             chosen = ModelOptions(**options)
         except ValidationError as error:
@@ -185,4 +191,8 @@ def _failure(error: BaseException) -> InferenceError:
 
 def _first_of(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][0])
+        meant = get_close_matches(name, ModelOptions.model_fields, 1)
+        return f"{name} is no option" + (f"; did you mean {meant[0]}?" if meant else "")
     return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))

@@ -59,6 +59,7 @@ def find_model(model: Any) -> None:
     """Is it there, and can its files be read? What is on the hub alone is asked for there, and not downloaded."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
+    from labelstream.workers.engine.inspection.child_process import inspect_in_child
     from labelstream.workers.engine.loading.hub import is_path, locate
     from labelstream.workers.engine.loading.model_files import missing_weights
 
@@ -68,7 +69,7 @@ def find_model(model: Any) -> None:
             if not isinstance(cached, str) or missing_weights(Path(cached).parent):
                 HfApi().model_info(model.source, revision=model.revision, timeout=HUB_TIMEOUT_S)
             return
-    locate(model.source, model.revision)
+    inspect_in_child(model.source, locate(model.source, model.revision))
 
 
 def load_model(model: Any) -> None:

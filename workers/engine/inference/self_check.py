@@ -126,8 +126,8 @@ def _keep_lengths_apart(source: str, forwards: BatchRunner, first: Rows, alone: 
             raise ModelError(f"{source}: the model answers a text differently beside other texts: it is not served")
     forwards.pads = False
     logger.warning(
-        "%s: the model reads padding, so that only texts of equal length share a batch: it is slower; "
-        "pad_token_id in config.json may be wrong",
+        "%s: the model reads padding, so that only texts of equal length share a batch: that is slower. "
+        "Where its architecture does not, as ConvBERT, FNet and XLNet do, check pad_token_id in config.json",
         source,
     )
 

@@ -24,6 +24,7 @@ MAX_LABELS, MAX_LAYERS = 100_000, 10_000
 # What becomes of a character: NFKC makes 18 of U+FDFA, and a byte-level vocabulary knows a character by its bytes.
 MAX_CHARS_PER_CHAR, MAX_TOKENS_PER_CHAR = 32, 64
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+_VOCABULARIES = ("vocab*", "*vocab.*", "*.model", "merges.txt", "*.bpe")
 _LONG_RUN = 5_000
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
@@ -45,6 +46,10 @@ def inspect(folder: Path) -> None:
     if file.is_file():
         _say("its tokenizer.json")
         _check_tokenizer(file)
+    elif not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
+        raise Refused(
+            "no tokenizer (tokenizer.json, or the vocabulary that it can be made of); save it beside the model"
+        )
 
 
 def _json_of(file: Path, limit: int) -> Any:
@@ -82,9 +87,10 @@ def _check_part(config: dict[str, Any]) -> None:
             "its config.json asks for quantized weights (quantization_config), which need other libraries; take the "
             "model in float32, float16 or bfloat16"
         )
-    for key in _ATTENTION:
-        if "/" in str(config.get(key)):
-            raise Refused(f"its config.json asks for code of the hub ({key}), which is never run; remove the key")
+    if asking := [key for key in _ATTENTION if "/" in str(config.get(key))]:
+        raise Refused(
+            f"its config.json asks for code of the hub ({', '.join(asking)}), which is never run; remove that"
+        )
     labels = config.get("num_labels")
     mapped = config.get("id2label")
     count = max(labels if isinstance(labels, int) else 0, len(mapped) if isinstance(mapped, dict) else 0)

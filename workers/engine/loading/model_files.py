@@ -65,7 +65,8 @@ def missing_weights(folder: Path) -> str:
     pickled = "only pickled weights (*.bin)" if any(folder.glob("*.bin")) else "no weights"
     return (
         f"{pickled}, and only *.safetensors are read, because reading a pickle can run code; convert them with "
-        "`model.save_pretrained(folder)`, or take a revision that has safetensors"
+        "`AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(folder)` of transformers, or take "
+        "a revision that has safetensors"
     )
 
 

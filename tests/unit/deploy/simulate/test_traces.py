@@ -77,5 +77,5 @@ def test_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, part: str)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.csv: cannot be read \(FileNotFoundError\)"):
+    with pytest.raises(ConfigError, match=r"none\.csv: cannot be read \(No such file or directory\)"):
         read_csv(tmp_path / "none.csv", 2)

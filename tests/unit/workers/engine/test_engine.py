@@ -9,7 +9,7 @@ import pytest
 
 from labelstream.workers.classifier import Classifier, Fault, Prediction, RecordError, Request
 from labelstream.workers.engine.engine import MAX_PENDING_REQUESTS, Engine
-from labelstream.workers.errors import InferenceError
+from labelstream.workers.errors import InferenceError, ModelError
 
 
 @pytest.fixture
@@ -128,3 +128,18 @@ def test_a_panic_of_native_code_resolves_its_call_and_no_other(engine: Engine, m
 def test_what_the_device_computes_keeps_no_process_alive(engine: Engine) -> None:
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "labelstream-engine"]
     assert thread.daemon
+
+
+def test_source_may_be_a_path_and_nothing_else(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such directory"):
+        Engine.load(tmp_path / "none")
+    source: Any = 3
+    with pytest.raises(TypeError, match="source is a int; give a str or a path"):
+        Engine.load(source)
+
+
+@pytest.mark.parametrize(("option", "said"), [("topk", "; did you mean top_k?"), ("replicas", "")])
+def test_unknown_option_is_named(option: str, said: str) -> None:
+    with pytest.raises(ModelError) as refused:
+        Engine.load("m", **{option: 2})
+    assert str(refused.value) == f"m: {option} is no option{said}"

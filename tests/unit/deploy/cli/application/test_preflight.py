@@ -1,5 +1,6 @@
 """All that is missing is found at once: brokers, topics, machine, models, in this order."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from labelstream.deploy.cli.application import preflight
 from labelstream.deploy.cli.application.preflight import find_model, model_findings, show_findings, start_findings
+from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.workers.engine.inspection import child_process
 from labelstream.workers.engine.loading import hub
 from labelstream.workers.errors import ModelError
 from labelstream.workers.settings import ModelSettings
@@ -90,9 +93,19 @@ def test_hub_model_is_looked_for_and_not_downloaded(monkeypatch: pytest.MonkeyPa
     asked: list[str] = []
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     monkeypatch.setattr(hub, "locate", lambda source, revision: asked.append(source))
+    monkeypatch.setattr(child_process, "inspect_in_child", lambda source, folder: None)
     for source in ("owner/known", "owner/unknown", "no hub's name"):
         find_model(ModelSettings(source=source))
     assert asked == ["owner/unknown", "no hub's name"], "which says in its words what is wrong"
+
+
+def test_model_that_asks_for_code_is_found_before_the_start(tmp_path: Path) -> None:
+    for file in DEMO_MODEL.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"attn_implementation": "evil/kernel"}))
+    with pytest.raises(ModelError, match="code of the hub"):
+        find_model(ModelSettings(source=str(tmp_path)))
 
 
 def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,13 +46,14 @@ def test_ordinary_files_are_fine(changed: Change) -> None:
     [
         ({"attn_implementation": "evil/kernel"}, "code of the hub (attn_implementation)"),
         ({"_attn_implementation": {"": "evil/kernel:f"}}, "code of the hub (_attn_implementation)"),
+        ({"_attn_implementation": "a/b", "attn_implementation": "a/b"}, "(attn_implementation, _attn_implementation)"),
         ({"text_config": {"_attn_implementation_internal": "a/b"}}, "code of the hub"),
         ({"quantization_config": {"quant_method": "torchao"}}, "quantized weights (quantization_config)"),
         ({"num_labels": 10_000_000, "id2label": None}, "10000000 labels, more than 100000"),
         ({"id2label": {str(i): "x" for i in range(100_001)}}, "100001 labels"),
         ({"n_layers": 100_000}, "100000 layers, more than 10000; correct n_layers"),
     ],
-    ids=["kernel", "kernel of a part", "kernel within", "quantized", "num_labels", "id2label", "layers"],
+    ids=["kernel", "of a part", "two at once", "within", "quantized", "num_labels", "id2label", "layers"],
 )
 def test_config_may_not_ask_for_it(changed: Change, config: dict[str, Any], words: str) -> None:
     with pytest.raises(ModelError) as refused:
@@ -124,3 +125,12 @@ def test_inspecting_imports_neither_torch_nor_transformers() -> None:
     code = f"import sys, {inspect_files.__name__}; print({{'torch', 'transformers'}} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_folder_without_a_vocabulary_is_refused(changed: Change) -> None:
+    folder = changed()
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="no tokenizer"):
+        inspect_in_child("m", folder)
+    (folder / "vocab.txt").write_text("[UNK]\n")
+    inspect_in_child("m", folder)

@@ -1,5 +1,6 @@
 """A batch in torch: masks only where there is padding, and type ids where the model takes any."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ class Model(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.config: Any = SimpleNamespace()
 
     def forward(self, input_ids: torch.Tensor, use_cache: bool = True) -> None: ...
 
@@ -59,3 +61,10 @@ def test_cpu_has_no_memory_of_a_device_and_records_nothing() -> None:
     made.mark()()
     made.free_memory()
     assert (made.memory(), made.record(100), made.packs, made.device_type) == ({}, 0, False, "cpu")
+
+
+def test_model_that_makes_masks_of_its_ids_always_gets_one() -> None:
+    reads, model = Reads(), Model()
+    model.config = SimpleNamespace(pad_index=2)
+    TorchBackend(model, reads, 0, 50, False, None).logits(PaddedBatch(np.array([[2, 7, 3]]), np.array([3]), None))
+    assert reads.given[0]["attention_mask"].tolist() == [[1, 1, 1]]
