@@ -8,13 +8,35 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from labelstream.deploy.cli.common.completion import DEFAULT_CONFIG
 from labelstream.workers.errors import ConfigError, StartError
 
 PARTITIONS = 4  # of a demo's or a benchmark's topic
 DEFAULT_BOOTSTRAP = "localhost:9092"
 _DEFAULTS = {"request_timeout_ms": 15_000, "delivery_timeout_ms": 30_000}  # a person waits
 
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The config file (YAML).")]
+
+def _given(context: typer.Context, config: Path | None) -> Path | None:
+    """Raises ConfigError where it is missing, with the file that may be meant. The shell's completion goes on."""
+    if config is None and not context.resilient_parsing:
+        near = DEFAULT_CONFIG.is_file()
+        fix = f"{DEFAULT_CONFIG} is in this folder: give -c {DEFAULT_CONFIG}" if near else "give -c FILE"
+        raise ConfigError("--config", "is missing", fix)
+    return config
+
+
+ConfigFile = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The config file (YAML); required.",
+        default_factory=lambda: None,  # no usage error of typer's
+        callback=_given,
+        show_default=False,
+    ),
+]
 OptionalConfig = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="A config file; its kafka section says how to connect."),

@@ -22,6 +22,15 @@ from labelstream.deploy.cli.common.connect import (
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
 from labelstream.workers.errors import ConfigError, StartError
 from tests.support.fake_admin import FakeAdmin
+from tests.unit.deploy.cli.conftest import Run, fails
+
+
+def test_config_that_is_missing_is_looked_for(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fails(run("check"), 2, "--config: is missing; give -c FILE")
+    (tmp_path / "labelstream.yaml").touch()
+    for command in (["run"], ["dlq", "list"]):
+        fails(run(*command), 2, "--config: is missing; labelstream.yaml is in this folder: give -c labelstream.yaml")
 
 
 def test_bootstrap_is_a_broker_without_tls_and_login() -> None:
