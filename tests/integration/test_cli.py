@@ -162,7 +162,7 @@ def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_c
         "dead_letter": make_topic(),
     }
     ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics, workers=3))
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.returncode == 0
     notes = [line for line in ended.stdout.decode().splitlines() if line.startswith("note: ")]
     assert f"note: pipelines.p.workers: 3, but topic {topics['input']} has only 2 partitions" in notes[0]
     assert "takes 1048588 bytes a message, the input topic 2000000" in notes[1]
@@ -179,7 +179,7 @@ def test_check_says_where_keys_are_needed(
         "review": make_topic(),
     }
     ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics))
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.returncode == 0
     output, dead_letter = [line for line in ended.stdout.decode().splitlines() if "cleanup.policy" in line]
     assert output.startswith(f"note: pipelines.p.output: topic {topics['output']} is compacted (cleanup.policy)")
     assert "each message without a key becomes a dead letter; give all messages keys" in output
@@ -197,7 +197,7 @@ def test_check_says_where_results_of_old_messages_would_be_deleted(
         "review": make_topic(config=short | {"message.timestamp.type": "LogAppendTime"}),
     }
     ended = call("check", "--connect", "-c", write_config(kafka.bootstrap, **topics))
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.returncode == 0
     [line] = [line for line in ended.stdout.decode().splitlines() if "retention.ms" in line]
     assert line.startswith(
         f"note: pipelines.p.output: topic {topics['output']} keeps records for 1 h (retention.ms), "
@@ -209,7 +209,7 @@ def test_check_finds_a_missing_topic(kafka: Broker, topic: str, write_config: Ca
     config = write_config(kafka.bootstrap, input=topic, output="nowhere", dead_letter="nowhere-else", source="/none")
     ended = call("check", "--connect", "-c", config)
     assert ended.returncode == 1
-    problems = ended.stderr.decode().splitlines()
+    problems = [line for line in ended.stderr.decode().splitlines() if line.startswith("problem: ")]
     assert [line.partition(";")[0] for line in problems] == [
         "problem: pipelines.p.output: topic nowhere does not exist",
         "problem: pipelines.p.dead_letter: topic nowhere-else does not exist",
@@ -243,7 +243,7 @@ def test_check_finds_missing_permissions(
     assert ended.returncode == 1
     unseen = "the settings of topic dlq cannot be read (DESCRIBE_CONFIGS is missing)"
     assert f"note: pipelines.p.dead_letter: {unseen}" in ended.stdout.decode()
-    problems = ended.stderr.decode().splitlines()
+    problems = [line for line in ended.stderr.decode().splitlines() if line.startswith("problem: ")]
     assert problems[:2] == [
         "problem: pipelines.p.output: no permission to write topic out; grant WRITE on it",
         "problem: pipelines.p.group_id: no permission to read group labelstream-p; grant READ on it",

@@ -41,10 +41,9 @@ def check(
     logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
     say("asking the brokers")
     problems = preflight.show_findings(preflight.place_findings(settings, local=not cluster), _say)
-    say("the models were not tried" if problems else "loading the models to see that they answer")
-    problems = problems or preflight.show_findings(
-        preflight.model_findings(settings.models, preflight.load_model), _say
-    )
+    say("looking for the models, which are not loaded" if problems else "loading the models to see that they answer")
+    look = preflight.find_model if problems else preflight.load_model
+    problems += preflight.show_findings(preflight.model_findings(settings.models, look), _say)
     if problems:
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything that it names is there.")

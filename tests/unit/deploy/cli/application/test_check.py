@@ -54,7 +54,8 @@ def test_problems_go_to_stderr_and_notes_do_not(
         "asking the brokers",
         "problem: a: gone",
         "problem: c: no GPU",
-        "the models were not tried",
+        "looking for the models, which are not loaded",
+        "problem: d: unreadable\\x1b",
     ]
     assert "note: b: compacted" in ended.out
     found["kafka"].clear()
