@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Controls (C0, C1), invisible formats (direction of writing, joiners, tags), surrogates, line and paragraph separators.
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+ANNOUNCED_AFTER_S = 2.0
 _AGAIN_S = 0.1
 
 
@@ -73,9 +74,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def announced(text: str, tell: Callable[[str], object] = say, after_s: float = 2.0) -> Iterator[None]:
-    """Tells what is going on, once, where the block takes longer than `after_s`."""
-    timer = threading.Timer(after_s, tell, (text,))
+def announced(text: str, tell: Callable[[str], object] = say, after_s: float | None = None) -> Iterator[None]:
+    """Tells what is going on, once, where the block takes longer than `after_s`, or than 2 s."""
+    timer = threading.Timer(ANNOUNCED_AFTER_S if after_s is None else after_s, tell, (text,))
     timer.daemon = True
     timer.start()
     try:

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 from labelstream.deploy.cli.common.text_file import LineError, Row
 from labelstream.workers.stream.codec.json_spans import members
-from labelstream.workers.stream.codec.json_values import kind_of
 
 Members = list[tuple[bytes, bytes]]  # keys and values of a JSON object, as they are written
 
@@ -124,6 +123,8 @@ def _no_object(line: bytes, is_json: bool) -> str:
     if (start := line.strip()) in (b"{", b"["):
         items = "." if start == b"{" else "'.[]'"
         return f"the JSON goes on below, and each line must hold one JSON object; jq -c {items} FILE writes them so"
+    from labelstream.workers.stream.codec.json_values import kind_of  # pydantic
+
     try:
         problem = kind_of(json.loads(line.decode("utf-8", "replace"), parse_int=float, strict=False))
     except json.JSONDecodeError as error:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from labelstream.deploy.cli.common import console
 from labelstream.deploy.cli.main import main
 
 CONFIG = """
@@ -30,8 +31,9 @@ Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """run("check", "-c", "file") -> its exit code and output."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """run("check", "-c", "file") -> its exit code and output, with nothing that a slow machine alone would say."""
+    monkeypatch.setattr(console, "ANNOUNCED_AFTER_S", 3_600.0)
 
     def call(*arguments: str) -> Ended:
         with pytest.raises(SystemExit) as ended:

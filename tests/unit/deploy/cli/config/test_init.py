@@ -52,8 +52,8 @@ def test_next_commands_can_be_pasted(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("--bootstrap-servers", "localhost"), "kafka.bootstrap_servers: String should match"),
-        (("--input", "a b"), "pipelines.a-b.input: String should match"),
+        (("--bootstrap-servers", "localhost"), "kafka.bootstrap_servers: must be HOST:PORT"),
+        (("--input", "a b"), "pipelines.a-b.input: must be of letters"),
         (("--input", "a.labels"), "output is the input topic"),
         (("--model", "./none"), "none: no such directory"),
         (("none/labelstream.yaml",), "none/labelstream.yaml: cannot be written (No such file or directory"),
