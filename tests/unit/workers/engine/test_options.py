@@ -22,7 +22,7 @@ from labelstream.workers.settings import ModelSettings
         ({"quantize": "int4"}, "quantize.*'int8'"),
         ({"top_k": 0}, "top_k.*greater than or equal to 1"),
         ({"min_agreement": 1.01}, "min_agreement.*less than or equal to 1"),
-        ({"speed": "high"}, "speed is no option"),
+        ({"speed": "high"}, "speed.*(not permitted|is no option)"),
         ({"quantize": "int8", "backend": "torch"}, "quantize is OpenVINO's: set backend"),
         ({"backend": "openvino", "device": "cuda"}, "are for CPUs: set device to cpu"),
         ({"long_text": "windows", "task": "feature-extraction"}, "for task text-classification only"),
