@@ -1,5 +1,6 @@
 """Is what a config names really there? Brokers, topics, permissions, machine and models; every finding is one line."""
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -59,8 +60,10 @@ def find_model(model: Any) -> None:
     """Is it there, and can its files be read? What is on the hub alone is asked for there, and not downloaded."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
+    from labelstream.workers.engine.description import TaskName
     from labelstream.workers.engine.inspection.child_process import inspect_in_child
     from labelstream.workers.engine.loading.hub import is_path, locate
+    from labelstream.workers.engine.loading.labels import check_labels
     from labelstream.workers.engine.loading.model_files import missing_weights
 
     if not is_path(model.source):
@@ -69,7 +72,11 @@ def find_model(model: Any) -> None:
             if not isinstance(cached, str) or missing_weights(Path(cached).parent):
                 HfApi().model_info(model.source, revision=model.revision, timeout=HUB_TIMEOUT_S)
             return
-    inspect_in_child(model.source, locate(model.source, model.revision))
+    folder = locate(model.source, model.revision)
+    inspect_in_child(model.source, folder)
+    if model.task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT):
+        config = json.loads((folder / "config.json").read_bytes())
+        check_labels(model.source, config, zero_shot=model.task is TaskName.ZERO_SHOT)
 
 
 def load_model(model: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
 from labelstream.workers.engine.error_text import one_line
-from labelstream.workers.engine.loading.labels import entailment_id, label_names
+from labelstream.workers.engine.loading.labels import label_names, required_entailment_id
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks.zero_shot import is_template
 from labelstream.workers.errors import ModelError
@@ -86,12 +86,7 @@ def activation_of(config: Any, problem_type: str | None = None) -> Activation:
 
 def _zero_shot(source: str, options: ModelOptions, labels: tuple[str, ...], label2id: Any) -> ZeroShot:
     """The rule of `ZeroShotClassificationPipeline` for the ids; what it only warns of is an error here."""
-    entailment = entailment_id(source, labels, label2id)
-    if entailment is None or len(labels) < 2:
-        raise ModelError(
-            f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
-            "label 'entailment' in its config.json's label2id; name another model, or another task"
-        )
+    entailment = required_entailment_id(source, labels, label2id)
     if not is_template(options.hypothesis_template):
         raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
     contradiction_id = len(labels) - 1 if entailment == 0 else 0

@@ -68,6 +68,26 @@ def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | No
     return tuple(names)
 
 
+def check_labels(source: str, config: Mapping[str, Any], zero_shot: bool) -> None:
+    """What config.json by itself says of a classifier's labels. Raises ModelError."""
+    check_mappings(source, config, named=True)
+    if zero_shot:
+        names = id2label_of(config) or config.get("id2label") or {}
+        in_order = tuple(str(names[number]) for number in sorted(names, key=int))
+        required_entailment_id(source, in_order, config.get("label2id"))
+
+
+def required_entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, Any] | None) -> int:
+    """As `entailment_id`. Raises ModelError where there is none, or nothing beside it."""
+    found = entailment_id(source, names, label2id)
+    if found is None or len(names) < 2:
+        raise ModelError(
+            f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
+            "label 'entailment' in its config.json's label2id; name another model, or another task"
+        )
+    return found
+
+
 def entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, Any] | None) -> int | None:
     """The id of the label 'entailment', by the rule of `ZeroShotClassificationPipeline`; None where there is none.
 

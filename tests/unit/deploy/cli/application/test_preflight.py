@@ -92,20 +92,37 @@ class Hub:
 def test_hub_model_is_looked_for_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    monkeypatch.setattr(hub, "locate", lambda source, revision: asked.append(source))
+    monkeypatch.setattr(hub, "locate", lambda source, revision: asked.append(source) or DEMO_MODEL)
     monkeypatch.setattr(child_process, "inspect_in_child", lambda source, folder: None)
     for source in ("owner/known", "owner/unknown", "no hub's name"):
         find_model(ModelSettings(source=source))
     assert asked == ["owner/unknown", "no hub's name"], "which says in its words what is wrong"
 
 
-def test_model_that_asks_for_code_is_found_before_the_start(tmp_path: Path) -> None:
+ZERO_SHOT: dict[str, Any] = {"task": "zero-shot-classification", "candidate_labels": ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({"attn_implementation": "evil/kernel"}, {}, "code of the hub"),
+        ({"num_labels": 3}, {}, "num_labels in config.json is 3"),
+        ({}, ZERO_SHOT, "needs a model of natural language inference"),
+    ],
+)
+def test_config_that_no_replica_would_take_is_found_before_the_start(
+    tmp_path: Path, change: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
     for file in DEMO_MODEL.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     config = json.loads((tmp_path / "config.json").read_bytes())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"attn_implementation": "evil/kernel"}))
-    with pytest.raises(ModelError, match="code of the hub"):
-        find_model(ModelSettings(source=str(tmp_path)))
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=said):
+        find_model(ModelSettings(source=str(tmp_path), **options))
+
+
+def test_shipped_model_is_fine() -> None:
+    find_model(ModelSettings(source=str(DEMO_MODEL)))
 
 
 def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
