@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from labelstream.deploy.cli.models.answers import as_cells, as_json, beside
+from labelstream.deploy.cli.models.answers import as_cells, as_json, renamed
 from labelstream.deploy.cli.models.texts import Text
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 from labelstream.workers.file_errors import file_problem
@@ -18,11 +18,12 @@ Answered = Sequence[tuple[Text, Any]]
 
 
 class AnswerFile:
-    """Takes answers. A table has the columns of the first ones."""
+    """Takes answers. A table has the columns of the first ones, and `error` for a text that has no answer."""
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self._path, self._file = path, file
         self._table: csv.DictWriter[str] | None = None
+        self._given: dict[str, None] = {}  # the columns of the input
         self._is_table = path.suffix.lower() == ".csv"
 
     def write(self, answered: Answered) -> None:
@@ -30,17 +31,20 @@ class AnswerFile:
         if not self._is_table:
             self._file.writelines(f"{as_json(*one)}\n" for one in answered)
             return
-        rows = [beside(_flat(text.fields), as_cells(answer)) for text, answer in answered]
         if self._table is None:
-            names = dict.fromkeys(name for text, _ in answered for name in text.fields)
-            names |= dict.fromkeys(name for row in rows for name in row)
-            self._table = csv.DictWriter(self._file, list(names), restval="", lineterminator="\n")
-            self._table.writeheader()
-        for (text, _), row in zip(answered, rows, strict=True):
-            if more := [name for name in row if name not in self._table.fieldnames]:
+            self._given = dict.fromkeys(name for text, _ in answered for name in text.fields)
+        for text, _ in answered:
+            if more := [name for name in text.fields if name not in self._given]:
                 problem = f"{text.place} has the field {more[0]!r}, which those before had not"
                 raise LabelstreamError(f"{self._path}: {problem}; write JSON lines, as to {self._path.stem}.jsonl")
-            self._table.writerow(row)
+        rows = [_flat(text.fields) | renamed(as_cells(answer), self._given) for text, answer in answered]
+        if self._table is None:
+            found = dict.fromkeys(name for row in rows for name in row if name not in self._given)
+            (error,) = renamed({"error": ""}, self._given)
+            names = [*self._given, *(name for name in found if name != error), error]
+            self._table = csv.DictWriter(self._file, names, restval="", lineterminator="\n")
+            self._table.writeheader()
+        self._table.writerows(rows)
 
 
 @contextmanager

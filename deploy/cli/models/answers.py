@@ -1,7 +1,7 @@
 """Answers of the engine as `labelstream classify` shows them: fields of JSON, or words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from labelstream.deploy.cli.common.console import escape
@@ -32,7 +32,7 @@ def as_cells(answer: Any) -> dict[str, str]:
 
     match answer:
         case RecordError():
-            return {}
+            return {"error": answer.fault.value}
         case MaskFill():
             pairs = [(fill.token, fill.score) for fills in answer.masks for fill in fills]
         case Embedding():
@@ -48,7 +48,12 @@ def as_cells(answer: Any) -> dict[str, str]:
 
 def beside(fields: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
     """All of both: what was there stays, and an added one of the same name is called `predicted_...`."""
-    return {**fields, **{f"predicted_{name}" if name in fields else name: value for name, value in added.items()}}
+    return {**fields, **renamed(added, fields)}
+
+
+def renamed(added: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:
+    """`added`, where a name that is taken becomes `predicted_...`."""
+    return {f"predicted_{name}" if name in taken else name: value for name, value in added.items()}
 
 
 def as_json(text: Text, answer: Any) -> str:

@@ -38,11 +38,23 @@ def test_json_lines_have_fields_and_answer(tmp_path: Path) -> None:
 def test_table_has_columns_and_answer(tmp_path: Path) -> None:
     calls = [(text(id="1", more={"a": 1}), REFUSED), (text(id="2", more="x, y"), GOOD)], [(text(id="3"), GOOD)]
     assert written(tmp_path / "a.csv", *calls).splitlines() == [
-        "id,more,label,score",
-        '1,"{""a"": 1}",,',
-        '2,"x, y",GOOD,0.75',
-        "3,,GOOD,0.75",
+        "id,more,label,score,error",
+        '1,"{""a"": 1}",,,invalid_message',
+        '2,"x, y",GOOD,0.75,',
+        "3,,GOOD,0.75,",
     ]
+
+
+def test_column_of_a_table_has_one_meaning(tmp_path: Path) -> None:
+    calls = [(text(id="1"), GOOD), (text(id="2", label="theirs"), GOOD)], [(text(id="3"), GOOD)]
+    assert written(tmp_path / "a.csv", *calls).splitlines() == [
+        "id,label,predicted_label,score,error",
+        "1,,GOOD,0.75,",
+        "2,theirs,GOOD,0.75,",
+        "3,,GOOD,0.75,",
+    ]
+    with pytest.raises(LabelstreamError, match="has the field 'label'"):
+        written(tmp_path / "b.csv", [(text(id="1"), GOOD)], [(text(id="2", label="theirs"), GOOD)])
 
 
 def test_table_has_no_room_for_fields_that_come_later(tmp_path: Path) -> None:

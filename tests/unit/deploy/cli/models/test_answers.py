@@ -30,7 +30,7 @@ def test_cells_are_best_first() -> None:
     assert as_cells(TWO) == {"label": "GOOD", "score": "0.75", "label_2": "BAD", "score_2": "0.25"}
     assert as_cells(MASKS) == {"label": "a", "score": "0.5", "label_2": "b", "score_2": "0.25"}
     assert as_cells(VECTOR) == {"embedding": "[0.5, -1.0]"}
-    assert as_cells(REFUSED) == {}
+    assert as_cells(REFUSED) == {"error": REFUSED.fault.value}
 
 
 def test_what_was_there_stays_beside_the_answer() -> None:

@@ -89,7 +89,7 @@ def test_classify_a_table_into_a_table(run: Run, model: str, tmp_path: Path) -> 
         "1 of 3 texts could not be classified",
     ]
     header, first, second, third = answers.read_text().splitlines()
-    assert (header, second) == ("id,review,label,score", "2,,,")
+    assert (header, second) == ("id,review,label,score,error", "2,,,,invalid_message")
     assert first.startswith("1,good,")
     assert third.startswith("3,bad,")
 
