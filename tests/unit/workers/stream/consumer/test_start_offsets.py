@@ -35,7 +35,7 @@ class Group:
         return dict.fromkeys(partitions, 100)
 
     def offsets_for_times(self, times: Offsets, timeout_ms: int) -> dict[TopicPartition, Any]:
-        return {partition: OffsetAndTimestamp(self.first_young, time, None) for partition, time in times.items()}
+        return {partition: OffsetAndTimestamp(self.first_young, time, 0) for partition, time in times.items()}
 
     def committed(self, partitions: list[TopicPartition], timeout_ms: int) -> Offsets:
         if self.fetch_error is not None:
