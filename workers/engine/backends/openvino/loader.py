@@ -26,7 +26,7 @@ from labelstream.workers.engine.backends.openvino.label_agreement import agreeme
 from labelstream.workers.engine.backends.openvino.parity_check import difference
 from labelstream.workers.engine.backends.openvino.quantization import has_vnni, quantize
 from labelstream.workers.engine.backends.openvino.runtime import compiled, computes, core, imported, versions
-from labelstream.workers.engine.backends.openvino.selection import Unconvertible
+from labelstream.workers.engine.backends.openvino.selection import Unconvertible, unconverted
 from labelstream.workers.engine.backends.pytorch import heads, last_layer
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
@@ -92,7 +92,7 @@ def _float32(parts: Parts) -> Any:
         backend = _backend(parts, made, torch.float32)
         worst = difference(backend, read, parts.names, parts.description.max_length)
     except Exception as error:
-        raise Unconvertible(one_line(error)) from error
+        raise Unconvertible(unconverted(error)) from error
     if worst is not None:
         raise Unconvertible(worst)
     logger.info("%s: converted for OpenVINO in %.1f s", parts.description.source, time.perf_counter() - started)

@@ -1,10 +1,12 @@
 """Which backend runs a model: what "auto" means, and what is refused."""
 
 import logging
+import re
 
 import torch
 
 from labelstream.workers.engine.backends.openvino.runtime import EXTRA, missing_package
+from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
 
@@ -37,6 +39,12 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
     if missing:
         logger.info("%s: backend torch; %s may be faster on this CPU: %s", source, missing, EXTRA)
     return not missing
+
+
+def unconverted(error: Exception) -> str:
+    """Why OpenVINO did not take a model: its summary of a conversion, which comes last, or the error's first line."""
+    summary = re.search(r"^-- ((?:Conversion is failed|No conversion rule)[^\n]+)", str(error), re.MULTILINE)
+    return one_line(error) if summary is None else f"{summary[1][0].lower()}{summary[1][1:]}"
 
 
 def unless_asked(source: str, options: ModelOptions, error: Unconvertible) -> None:

@@ -48,3 +48,19 @@ def test_unconvertible_is_an_error_where_it_was_asked_for(caplog: pytest.LogCapt
     assert "m: backend torch, because OpenVINO cannot run this model as torch does: no such operator" in caplog.text
     with pytest.raises(ModelError, match="no such operator; set backend to torch"):
         selection.unless_asked("m", ModelOptions(backend="openvino"), error)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Check 'false' failed at src/report.cpp:151:\nFailed operations detailed log:\n-- aten::cat with a message:\n"
+            "no\n\nSummary:\n-- Conversion is failed for: SequenceMark, aten::cat\n",
+            "conversion is failed for: SequenceMark, aten::cat",
+        ),
+        ("-- No conversion rule found for operations: aten::x", "no conversion rule found for operations: aten::x"),
+        ("other\nwords", "RuntimeError: other"),
+    ],
+)
+def test_operations_that_are_not_converted_are_named(text: str, said: str) -> None:
+    assert selection.unconverted(RuntimeError(text)) == said
