@@ -54,7 +54,7 @@ def test_unconvertible_is_an_error_where_it_was_asked_for(caplog: pytest.LogCapt
     ("text", "said"),
     [
         (
-            "Check 'false' failed at src/report.cpp:151:\nFailed operations detailed log:\n-- aten::cat with a message:\n"
+            "Check 'false' failed at src/report.cpp:151:\nFailed operations:\n-- aten::cat with a message:\n"
             "no\n\nSummary:\n-- Conversion is failed for: SequenceMark, aten::cat\n",
             "conversion is failed for: SequenceMark, aten::cat",
         ),
