@@ -1,12 +1,13 @@
 """Logs of a run that has failed."""
 
+import os
 import stat
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from labelstream.deploy.cluster.kept_logs import LOGS, keep_logs
+from labelstream.deploy.cluster.kept_logs import LOGS, MOST_KEPT, keep_logs
 
 
 def test_logs_outlive_the_folder_for_their_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +30,18 @@ def test_logs_outlive_the_folder_for_their_user_alone(tmp_path: Path, monkeypatc
 
 def test_nothing_is_kept_where_ray_did_not_start(tmp_path: Path) -> None:
     assert keep_logs(tmp_path) is None
+
+
+def test_only_the_last_logs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / LOGS).mkdir(parents=True)
+    other = tmp_path / "something-else"
+    other.mkdir()
+    made: list[Path] = []
+    for i in range(MOST_KEPT + 2):
+        kept = keep_logs(tmp_path)
+        assert kept is not None
+        os.utime(kept.parent, (i, i))
+        made.append(kept.parent)
+    assert [path.exists() for path in made] == [False, False] + [True] * MOST_KEPT
+    assert other.exists()
