@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 TABLE_EVERY_S, LOOK_EVERY_S, ANSWER_S = 1.0, 2.0, 5.0
 PATIENCE_S = 60.0  # without an answer of the control plane; Serve restarts what it can meanwhile
 RATES_EVERY_S, REPEAT_S = 10.0, 60.0
+FIRST_REPORT_S = 10.0  # a worker reports once a second, and a new one not at once
 STEADY = 2.0  # a number that changes by a smaller factor is no news
 _NUMBER = re.compile(r"\d[\d.,]*")
 
@@ -103,16 +104,14 @@ class News:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen = view.StatusView(clock)
-        self._rates_at = clock()
+        self._started_at = self._rates_at = clock()
         self._said: dict[str, _Said] = {}
 
     def lines(self, status: Status) -> list[str]:
         """Those that are due."""
         now = self._clock()
         due = {
-            pipeline.name
-            for pipeline in view.StatusView(self._clock).pipelines(status)
-            if pipeline.name not in self._said or self._said[pipeline.name].kind != _kind(pipeline)
+            pipeline.name for pipeline in view.StatusView(self._clock).pipelines(status) if self._is_due(pipeline, now)
         }
         whole = now >= self._rates_at + RATES_EVERY_S
         if not due and not whole:
@@ -121,8 +120,16 @@ class News:
         pipelines = self._seen.pipelines(status)
         return [self._say(one, now) for one in pipelines if one.name in due or (whole and self._is_news(one, now))]
 
+    def _is_due(self, pipeline: view.PipelineView, now: float) -> bool:
+        said = self._said.get(pipeline.name)
+        if said is not None:
+            return said.kind != _kind(pipeline)
+        return pipeline.workers > 0 or now >= self._started_at + FIRST_REPORT_S
+
     def _is_news(self, pipeline: view.PipelineView, now: float) -> bool:
-        said = self._said[pipeline.name]
+        said = self._said.get(pipeline.name)
+        if said is None:
+            return False
         return now >= said.at + REPEAT_S or any(map(_moved, said.numbers, _numbers(pipeline)))
 
     def _say(self, pipeline: view.PipelineView, now: float) -> str:

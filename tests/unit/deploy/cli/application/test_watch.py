@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labelstream.deploy.cli.application import watch as watch_module
-from labelstream.deploy.cli.application.watch import RATES_EVERY_S, REPEAT_S, News, NotOurs, Watch
+from labelstream.deploy.cli.application.watch import FIRST_REPORT_S, RATES_EVERY_S, REPEAT_S, News, NotOurs, Watch
 from labelstream.deploy.control.deployed import changed, new_owner
 from labelstream.workers.errors import StartError
 from tests.support.clock import Clock
@@ -30,6 +30,17 @@ def news(clock: Clock) -> News:
     news = News(clock)
     assert len(news.lines(status_of())) == 1
     return news
+
+
+def test_worker_that_has_not_reported_yet_is_no_news(clock: Clock) -> None:
+    news, none = News(clock), {"pipelines": {"p": {}}, "models": {}}
+    status: Any = none
+    assert news.lines(status) == []
+    clock.now += FIRST_REPORT_S - 1
+    assert news.lines(status) == []
+    clock.now += 1
+    assert len(news.lines(status)) == 1
+    assert len(News(clock).lines(status_of())) == 1
 
 
 def test_nothing_new_is_a_line_a_minute(news: News, clock: Clock) -> None:
