@@ -8,7 +8,7 @@ PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
-	test-helm test-monitoring test-machine test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
+	test-helm test-monitoring test-machine test-commands test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike and throughput"
 	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
 	@echo "make test-machine              a real run beside other users and dead proxies: who reaches what"
+	@echo "make test-commands             README's way to a broker of one's own, and apply: commands as people type them"
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile, compose file and systemd unit as Docker and systemd read them (needs Go)"
 	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
@@ -193,6 +194,10 @@ kcat:
 # A run on a machine with other users and dead proxies: who reaches what.
 test-machine: venv
 	$(PYTHON) -m pytest tests/machine
+
+# README's way to a broker of one's own, and `apply`, each typed as it stands.
+test-commands: venv kafka-jars
+	$(PYTHON) -m pytest tests/commands
 
 # What it shows of itself, on a real Prometheus that scrapes a real run.
 test-monitoring: venv kafka-jars prometheus

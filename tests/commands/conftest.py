@@ -1,0 +1,5 @@
+"""The broker and the topics of the integration tests."""
+
+from tests.integration.conftest import kafka, make_topic
+
+__all__ = ["kafka", "make_topic"]
