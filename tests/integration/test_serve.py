@@ -298,8 +298,9 @@ def test_messages_go_the_whole_way(serving: Serving) -> None:
 def test_scaling_starts_nothing_anew(serving: Serving) -> None:
     def replicas() -> dict[str, set[str]]:
         status: Any = runtime.status()
-        return {name: set(found) for kind in status.values() for name, found in kind.items()}
+        return {name: set(found) for kind in ("pipelines", "models") for name, found in status[kind].items()}
 
+    wait_until(lambda: all(replicas()[name] for name in ("m", "real", "fake")), 30)
     before = replicas()
     serving.deploy(serving.with_fakes(2))
     wait_until(lambda: len(replicas()["fake"]) == 2, 30)
