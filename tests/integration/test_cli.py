@@ -228,16 +228,18 @@ def guarded() -> Iterator[KafkaBroker]:
         yield broker
 
 
+def worker_login(folder: Path) -> dict[str, str]:
+    """The config's `kafka.security` of a user whom nothing is granted."""
+    file = folder / "password"
+    file.write_text("secret2\n")
+    login = {"username": "worker", "password_file": str(file)}
+    return {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", **login}
+
+
 def test_check_finds_missing_permissions(
     guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path
 ) -> None:
-    (tmp_path / "password").write_text("secret2\n")
-    security = {
-        "protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "username": "worker",
-        "password_file": str(tmp_path / "password"),
-    }
+    security = worker_login(tmp_path)
     config = write_config(guarded.bootstrap, security, input="in", output="out", dead_letter="dlq", source="/none")
     ended = call("check", "--connect", "-c", config)
     assert ended.returncode == 1
@@ -293,13 +295,7 @@ def test_lag_of_a_stopped_pipeline(
 def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callable[..., str], tmp_path: Path) -> None:
     guarded.create_topic("seen")
     guarded.allow("worker", "describe", topic="seen")
-    (tmp_path / "password").write_text("secret2\n")
-    security = {
-        "protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "username": "worker",
-        "password_file": str(tmp_path / "password"),
-    }
+    security = worker_login(tmp_path)
     topics = {"input": "seen", "output": "out", "dead_letter": "dlq"}
     config = write_config(guarded.bootstrap, security, **topics)
     ended = call("lag", "-c", config)

@@ -26,10 +26,13 @@ class RecordPlace(NamedTuple):
 
 
 class RecordLookup:
-    """Owns a consumer without a group, made when it is first needed."""
+    """Owns a consumer without a group, made when it is first needed.
 
-    def __init__(self, config: dict[str, Any], kafka: KafkaSettings) -> None:
-        self._config, self._kafka = config, kafka
+    `wanted_for`: what a topic that may not be read holds, for the error.
+    """
+
+    def __init__(self, config: dict[str, Any], kafka: KafkaSettings, wanted_for: str) -> None:
+        self._config, self._kafka, self._wanted_for = config, kafka, wanted_for
         self._consumer: KafkaConsumer | None = None
 
     def find(self, places: Iterable[RecordPlace]) -> dict[RecordPlace, ConsumerRecord | str]:
@@ -42,7 +45,7 @@ class RecordLookup:
         )
         if not found:
             return found
-        with translate_kafka_errors(self._kafka), _readable({place.topic for place in found}):
+        with translate_kafka_errors(self._kafka), self._readable({place.topic for place in found}):
             consumer = self._consumer = self._consumer or make_reader(self._config)
             wanted, gone = _within(consumer, list(found))
         found |= gone
@@ -65,6 +68,16 @@ class RecordLookup:
             for partition, (first, _) in turn.items():
                 consumer.seek(partition, first)
         yield from read_up_to(self._kafka, consumer, {partition: last + 1 for partition, (_, last) in turn.items()})
+
+    @contextmanager
+    def _readable(self, topics: set[str]) -> Iterator[None]:
+        try:
+            yield
+        except TopicAuthorizationFailedError:
+            names = ", ".join(sorted(topics))
+            raise StartError(
+                f"topic {names}: no permission to read it, where {self._wanted_for}; grant READ on it"
+            ) from None
 
 
 def _within(
@@ -98,12 +111,3 @@ def _runs(offsets: list[int]) -> list[Run]:
         else:
             runs.append((offset, offset))
     return runs
-
-
-@contextmanager
-def _readable(topics: set[str]) -> Iterator[None]:
-    try:
-        yield
-    except TopicAuthorizationFailedError:
-        names = ", ".join(sorted(topics))
-        raise StartError(f"topic {names}: no permission to read it, where the texts are; grant READ on it") from None

@@ -12,16 +12,17 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker import record_lookup
 from labelstream.workers.stream.broker.record_lookup import RecordLookup, RecordPlace
+from tests.support.positions import Positions
 
 KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 BEGIN, END, HOLE = 5, 50_000, 8
 
 
-class Consumer:
+class Consumer(Positions):
     """The logs of in:0 and in:1 hold BEGIN up to END, but for HOLE; `polled` are the offsets that were read."""
 
     def __init__(self) -> None:
-        self.at: dict[TopicPartition, int] = {}
+        super().__init__()
         self.polled: list[int] = []
         self.turns = 0
         self.forbidden = self.closed = False
@@ -39,13 +40,7 @@ class Consumer:
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.turns += 1
-        self.at = dict.fromkeys(partitions, 0)
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        self.at[partition] = offset
-
-    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
-        return self.at[partition]
+        super().assign(partitions)
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         found = {}
@@ -64,7 +59,7 @@ class Consumer:
 def lookup(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[RecordLookup, Consumer]]:
     consumer = Consumer()
     monkeypatch.setattr(record_lookup, "make_reader", lambda config: consumer)
-    return lambda: (RecordLookup({}, KAFKA), consumer)
+    return lambda: (RecordLookup({}, KAFKA, "the texts are"), consumer)
 
 
 def test_places_of_all_partitions_are_found_at_once(lookup: Any) -> None:

@@ -13,17 +13,18 @@ from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.dlq.dead_letters import Selection
 from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 from tests.support.dead_letters import letter
+from tests.support.positions import Positions
 
 A, B = TopicPartition("dlq", 0), TopicPartition("dlq", 1)
 KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 
 
-class Consumer:
+class Consumer(Positions):
     """Reads the letters 0..4 of A; B is empty. Finds a time at an offset of a tenth of it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.letters = [letter(offset).record for offset in range(5)]
-        self.at: dict[TopicPartition, int] = {}
 
     def assignment(self) -> set[TopicPartition]:
         return {A, B}
@@ -37,15 +38,6 @@ class Consumer:
     def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
         found = {partition: ms // 10 for partition, ms in times.items()}
         return {p: OffsetAndTimestamp(at, at * 10, -1) if p == A and at < 5 else None for p, at in found.items()}
-
-    def assign(self, partitions: list[TopicPartition]) -> None:
-        self.at = dict.fromkeys(partitions, 0)
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        self.at[partition] = offset
-
-    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
-        return self.at[partition]
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         first = self.at[A]

@@ -9,8 +9,8 @@ from kafka.structs import TopicPartition
 
 from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
+from labelstream.workers.stream.broker import record_lookup
 from labelstream.workers.stream.codec.encode import omission
-from labelstream.workers.stream.dlq import source_records
 from labelstream.workers.stream.dlq.source_records import SourceRecords
 from tests.support.dead_letters import letter
 
@@ -48,7 +48,7 @@ class Consumer:
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         offset, self.at = self.at, self.at + 1
-        return {P: [SimpleNamespace(offset=offset, value=b"%d" % offset)]}
+        return {P: [SimpleNamespace(**P._asdict(), offset=offset, value=b"%d" % offset)]}
 
     def close(self, autocommit: bool, timeout_ms: int) -> None:
         self.closed = True
@@ -63,7 +63,7 @@ def consumers(monkeypatch: pytest.MonkeyPatch) -> list[Consumer]:
         made.append(Consumer())
         return made[-1]
 
-    monkeypatch.setattr(source_records, "make_reader", make)
+    monkeypatch.setattr(record_lookup, "make_reader", make)
     return made
 
 
