@@ -78,15 +78,11 @@ def _checked(place: str, text: Any, fields: dict[str, Any], path: str = "") -> T
 
 
 def _at(tree: Any, path: str) -> Any:
-    """The value at a dotted path; a key that itself holds dots wins, as in a pipeline's `text_field`."""
-    if not isinstance(tree, dict):
-        return None
-    if path in tree:
-        return tree[path]
-    for name, value in tree.items():
-        if path.startswith(f"{name}.") and (below := _at(value, path[len(name) + 1 :])) is not None:
-            return below
-    return None
+    """The value at a dotted path, by the rule of a pipeline's `text_field`; None where there is none."""
+    from labelstream.workers.stream.codec.decode_field import Nothing, lookup  # pydantic
+
+    found = lookup(tree, path)
+    return None if type(found) is Nothing else found
 
 
 def _parsed(line: bytes) -> Any:

@@ -16,7 +16,7 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 _MISSING = object()
 
 
-class _Nothing(NamedTuple):
+class Nothing(NamedTuple):
     """There is no value at a path, because `stands` is at `at` on it: null, _MISSING, or what has no fields."""
 
     at: str
@@ -29,11 +29,11 @@ def read_field(value: bytes, path: str) -> TextMessage:
         tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
     except ValueError as error:
         tree = _path_alone(value, path, str(error))
-    found = _lookup(tree, path)
+    found = lookup(tree, path)
     if type(found) is str:
         return text_alone(found)
-    if type(found) is not _Nothing:
-        found = _Nothing(path, found)
+    if type(found) is not Nothing:
+        found = Nothing(path, found)
     if found.stands is None:
         raise DecodeError(Reason.EMPTY_TEXT, f"text_field {path}: {found.at or 'the value'} is null")
     if found.stands is _MISSING:
@@ -50,18 +50,18 @@ def text_alone(text: str) -> TextMessage:
     return TextMessage.__pydantic_validator__.validate_python({"text": text})
 
 
-def _lookup(tree: Any, path: str, above: str = "") -> Any:
-    """The value at a dotted path, or _Nothing; a key that itself holds dots wins, as in flattened log events."""
+def lookup(tree: Any, path: str, above: str = "") -> Any:
+    """The value at a dotted path, or Nothing; a key that itself holds dots wins, as in flattened log events."""
     if type(tree) is not dict:
-        return _Nothing(above, tree)
+        return Nothing(above, tree)
     if path in tree:
         return tree[path]
-    nothing = _Nothing("", _MISSING)
+    nothing = Nothing("", _MISSING)
     head, _, rest = path.partition(".")
     while rest:
         if head in tree:
-            found = _lookup(tree[head], rest, f"{above}.{head}" if above else head)
-            if type(found) is not _Nothing:
+            found = lookup(tree[head], rest, f"{above}.{head}" if above else head)
+            if type(found) is not Nothing:
                 return found
             nothing = found if nothing.stands is _MISSING else nothing
         more, _, rest = rest.partition(".")
