@@ -186,7 +186,7 @@ def _model_cache(settings: Any) -> Finding:
     """A CRITICAL one where a run has to fetch a model and cannot keep it."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from labelstream.workers.engine.loading.hub import is_path
+    from labelstream.workers.model_source import is_path
 
     folder = Path(HF_HUB_CACHE)
     reason = no_room(_nearest(folder))

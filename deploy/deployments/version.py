@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from labelstream.workers.engine.loading.hub import is_path
 from labelstream.workers.engine.loading.model_files import model_files
+from labelstream.workers.model_source import is_path
 
 _PACKAGES = ("deploy", "schemas", "workers")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from labelstream.workers.config.keys import NAME, known_key, known_keys
+from labelstream.workers.model_source import is_path
 
 _SOURCE = ("models", NAME, "source")
 _FILES = {key for key, field in known_keys().items() if Path in get_args(field.annotation)}
@@ -31,6 +32,4 @@ def _source(source: str, folder: Path) -> str:
 
     ~ stays as well: the machine of a replica may have another home.
     """
-    path = folder / source
-    means_path = source.startswith((".", os.sep)) or source.count(os.sep) > 1 or path.is_dir()
-    return os.path.abspath(path) if means_path and not source.startswith("~") else source
+    return os.path.abspath(folder / source) if is_path(source, folder) and not source.startswith("~") else source

@@ -43,7 +43,7 @@ def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) 
 
 def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iterator[Finding]:
     """`check`: raises ModelError for what is wrong with a model's settings."""
-    from labelstream.workers.engine.loading.hub import is_path
+    from labelstream.workers.model_source import is_path
 
     for name, model in models.items():
         try:
@@ -62,9 +62,10 @@ def find_model(model: Any) -> None:
 
     from labelstream.workers.engine.description import TaskName
     from labelstream.workers.engine.inspection.child_process import inspect_in_child
-    from labelstream.workers.engine.loading.hub import is_path, locate
+    from labelstream.workers.engine.loading.hub import locate
     from labelstream.workers.engine.loading.labels import check_labels
     from labelstream.workers.engine.loading.model_files import missing_weights
+    from labelstream.workers.model_source import is_path
 
     if not is_path(model.source):
         with suppress(Exception):  # locate says why, in its words

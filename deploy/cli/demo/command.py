@@ -94,7 +94,8 @@ def _check_model(source: str) -> None:
         if not (DEMO_MODEL / "config.json").is_file():
             raise ModelError(f"{DEMO_MODEL}: the demo's model is not there; install again, or name one with --model")
         return
-    from labelstream.workers.engine.loading.hub import is_path, resolve
+    from labelstream.workers.engine.loading.hub import resolve
+    from labelstream.workers.model_source import is_path
 
     if is_path(source):
         resolve(source)

@@ -17,7 +17,8 @@ def fetch(
 
     For images with models in them, and for machines that reach no hub: `HF_HUB_OFFLINE=1` runs on what is there.
     """
-    from labelstream.workers.engine.loading.hub import is_path, resolve
+    from labelstream.workers.engine.loading.hub import resolve
+    from labelstream.workers.model_source import is_path
 
     named = [model.partition("@") for model in models]
     for source, at, revision in named:

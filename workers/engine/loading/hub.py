@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import re
 import shutil
 from pathlib import Path
@@ -26,6 +25,7 @@ from labelstream.workers.engine.loading.model_files import (
     model_files,
 )
 from labelstream.workers.errors import ModelError
+from labelstream.workers.model_source import is_path
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,6 @@ def locate(source: str, revision: str | None = None) -> Path:
         folder = _download(source, revision)
     check_files(source, folder)
     return folder
-
-
-def is_path(source: str) -> bool:
-    """Whether `source` means a directory and not a hub id ('name' or 'owner/name')."""
-    return source.startswith((".", "~", os.sep)) or source.count(os.sep) > 1 or os.path.isdir(source)
 
 
 def revision_of(folder: Path) -> str:

@@ -81,22 +81,6 @@ def test_a_folder_of_the_hubs_cache_keeps_its_commit(tmp_path: Path) -> None:
     assert hub.revision_of(folder) == "0123456789" * 4
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("./m", True),
-        ("/m", True),
-        ("~/m", True),
-        ("../a/b", True),
-        ("a/b/c", True),
-        ("owner/name", False),
-        ("n", False),
-    ],
-)
-def test_a_path_is_told_from_a_hub_id(text: str, path: bool) -> None:
-    assert hub.is_path(text) == path
-
-
 def answered(kind: Any) -> Exception:
     return kind("said the hub\nat length", response=SimpleNamespace(headers={}, request=None))
 
