@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 README, INDEX = ROOT / "README.md", ROOT / "docs/README.md"
 OURS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [*OURS, ROOT / "helm/labelstream/README.md"]
+FOR_CONTRIBUTORS = sorted((ROOT / "docs/contributing").glob("*.md"))
 HOLD_COMMANDS = {".py", ".yaml", ".tpl", ".gotmpl", ".md", ".txt"}
 # In backticks, or in a block of commands: the command and, of a group, which of it, or several with | between them.
 NAMED_COMMAND = r"(?:`|^|\$ |-- |exec )labelstream\s+([a-z]+)(?:[ \n]+([a-z]+(?:\|[a-z]+)*)(?=[\s`]))?"
@@ -68,7 +69,14 @@ def test_readme_fits_a_page_and_shows_the_architecture() -> None:
 @pytest.mark.parametrize("start", [README, INDEX], ids=name)
 def test_every_page_is_linked_from_readme_and_index(start: Path) -> None:
     linked = {(start.parent / link.partition("#")[0]).resolve() for link in links(start)}
-    assert set(OURS) - {README, INDEX} - linked == set()
+    assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - linked == set()
+
+
+def test_every_page_for_contributors_is_linked_from_contributing() -> None:
+    contributing = ROOT / "CONTRIBUTING.md"
+    linked = {(contributing.parent / link.partition("#")[0]).resolve() for link in links(contributing)}
+    assert FOR_CONTRIBUTORS
+    assert set(FOR_CONTRIBUTORS) - linked == set()
 
 
 def test_every_page_that_code_names_exists() -> None:
