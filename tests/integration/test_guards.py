@@ -121,8 +121,8 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
 
     assert worker.stop(10)  # the next owner comes upon it again
     worker = start()
-    assert skip(worker, topic, 1, 700) == CommandAnswer("refused", f"{topic}:1 is not halted: nothing is skipped")
-    assert skip(worker, topic, 7, 700) == CommandAnswer("absent", f"{topic}:7 is not held here")
+    assert skip(worker, topic, 1, 700) == CommandAnswer("refused", f"{topic}:1 is not halted: nothing to skip")
+    assert skip(worker, topic, 7, 700) == CommandAnswer("absent", f"{topic}:7 is not assigned to this worker")
     assert skip(worker, topic, 0, last).text.endswith(f"the first offset there is {last + 1}")
     assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
     assert skip(worker, topic, 0, last + 1) == CommandAnswer(
@@ -209,11 +209,11 @@ def test_who_gives_no_answer_is_named_soon(
 @pytest.mark.parametrize(
     ("policy", "expected", "told"),
     [
-        ("earliest", range(40, 60), "earliest goes on at 40: the log has lost 30 messages without a result"),
+        ("earliest", range(40, 60), "earliest resumes at 40: 30 messages were deleted without a result"),
         (
             "latest",
             range(50, 60),
-            "latest goes on at 50: the log has lost 30 messages without a result, and this skips 10 messages more",
+            "latest resumes at 50: 30 messages were deleted without a result, and this skips 10 messages more",
         ),
     ],
 )
@@ -252,7 +252,7 @@ def test_an_offset_out_of_range(
     assert lines == [
         (
             "WARNING",
-            f"{topics.input}:0: offset 10 is not in the log, which goes from 40 to 50; on_offset_out_of_range: {told}",
+            f"{topics.input}:0: offset 10 is not in the log (40 to 50); on_offset_out_of_range: {told}",
         )
     ]
 

@@ -102,7 +102,7 @@ def test_the_first_worker_dies_before_its_commit(
     topic = make_topic(2)
     fill(kafka, topic, {0: 10, 1: 10})
     first = make_source(topic, start_from="latest")
-    monkeypatch.setattr(first._starting, "_go_on", lambda offsets, ours: False)
+    monkeypatch.setattr(first._starting, "_commit_and_seek", lambda offsets, missing: False)
     received(first, lambda _: spread([first]) == [2])
     first.poll(100, False)
     assert committed(kafka.bootstrap, topic, topic) == {0: NONE, 1: NONE}
@@ -126,9 +126,9 @@ def test_an_offset_that_has_expired_is_told(
     found = received(make_source(topic, start_from=start_from), bool)
     assert found == {0: [4, 5, 6, 7, 8, 9]}
     assert started(caplog) == [
-        "the group has offsets in other partitions, and this has lost messages to retention: its offset has expired, "
-        "or it was added long ago: it reads partition 0 from the start, 6 messages, which may have been classified "
-        "before; 4 messages before that are lost to retention"
+        "the group has offsets in other partitions, and this one has lost messages to retention: its offset has "
+        "expired, or it was added long ago: it reads partition 0 from the start, 6 messages, which may have been "
+        "classified before; 4 messages before them were deleted by retention"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Records in, offsets out: which partitions are ours, where reading starts, and the commit of what is done."""
+"""Read records and commit offsets: assigned partitions, start offsets, polling and the offset commit."""

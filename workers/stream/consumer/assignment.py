@@ -1,9 +1,9 @@
-"""Which partitions are ours, and how far each is done: never an offset whose result is not acknowledged.
+"""Partition assignment and progress: only offsets whose results are acknowledged are ever committed.
 
-A `PartitionProgress` lives as long as one assignment. When the group takes a partition away in order, its progress is
-`revoking`: what is in flight may still be finished, because the next owner gets it only after our next poll. Then, or
-at once when the membership was lost, it is revoked, so that late results find out. A partition that comes back gets
-a new one, and nothing old can be committed for it.
+A `PartitionProgress` lives as long as one assignment. A partition that the group revokes is `revoking` first: records
+in flight may still be finished, because the next owner gets the partition only after this member's next poll. Then
+the partition is `revoked`, at once if the membership was lost, and late results are not committed. A partition that is
+assigned again gets a new `PartitionProgress`, so that no old offset can be committed.
 """
 
 import threading
@@ -20,28 +20,28 @@ from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.consumer.corrupt_batches import CorruptBatch
 
 Offsets = dict[TopicPartition, int]
-Notes = dict[TopicPartition, tuple[int, str]]  # offsets with their metadata
+Notes = dict[TopicPartition, tuple[int, str]]  # (offset, commit metadata)
 
 
 def as_kafka(
     offsets: Offsets, notes: Mapping[TopicPartition, str] | None = None
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Offsets in the client's own type. `notes`: their metadata, where they have some."""
+    """Return `offsets` in kafka-python's type. `notes`: commit metadata by partition."""
     notes = notes or {}
     return {partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1) for partition, offset in offsets.items()}
 
 
 def log_fields(partition: TopicPartition, offset: int) -> dict[str, Any]:
-    """Of a log line in JSON."""
+    """Return the fields of a JSON log line."""
     return {"topic": partition.topic, "partition": partition.partition, "offset": offset}
 
 
 @dataclass(slots=True, eq=False)
 class PartitionProgress:
-    """One assignment of one partition. Offsets are of the next record: last one + 1. `halted`: it cannot be read on.
+    """One assignment of one partition. Offsets are those of the next record: last one + 1.
 
-    As long as nothing is finished, `note` is the metadata of the committed offset, and `prior` what it was before this
-    worker; see crash_isolation. `condemned`: what the record that is in flight alone becomes, unread.
+    `halted`: the corrupt batch that stops reading. `note`: metadata of the committed offset until a record is finished;
+    `prior`: that metadata before this worker, see crash_isolation. `condemned`: rejection of the one record in flight.
     """
 
     partition: TopicPartition
@@ -57,28 +57,28 @@ class PartitionProgress:
     condemned: Rejection | None = None
 
     def begin(self, offset: int, note: str, prior: str) -> None:
-        """It is to be read from its committed offset on."""
+        """Start reading at the committed `offset`, with its metadata."""
         self.committed, self.note, self.prior = offset, note, prior
 
     def receive(self, first: int, last: int) -> None:
-        """Records `first`..`last` came in. Raises `StreamError` when the log was rewound under us."""
+        """Count records `first` to `last` as received. Raises `StreamError` if the log was rewound."""
         if first < self.received:
             raise StreamError(
                 f"{self.partition.topic}:{self.partition.partition} was rewound from {self.received} "
                 f"to {first} without an assignment"
             )
         if self.received < 0:
-            self.done = first  # what lies before our first record was never ours to do
+            self.done = first  # earlier offsets were not assigned to this worker
         self.received = last + 1
 
     def skip_to(self, offset: int) -> None:
-        """What lies before `offset` is done and committed, by an operator's word."""
+        """Count all records before `offset` as done and committed: an operator skipped them."""
         self.received = self.done = self.committed = offset
         self.halted = None
         self.note = self.prior = ""
 
     def finish(self, last: int) -> None:
-        """Every record up to `last` has an acknowledged result or dead letter, or was skipped on purpose."""
+        """Count all records up to `last` as done: acknowledged, dead-lettered or skipped. Raises `StreamError`."""
         if last + 1 < self.done:
             raise StreamError(f"{self.partition.topic}:{self.partition.partition} finished {last} after {self.done}")
         self.done = last + 1
@@ -86,9 +86,9 @@ class PartitionProgress:
 
 
 class PartitionAssignment(ConsumerRebalanceListener):
-    """The partitions that we hold. Listener callbacks run on the client's IO thread, the rest on the loop's.
+    """The assigned partitions. Listener callbacks run on the client's IO thread, other methods on the pipeline's.
 
-    `on_assigned` is called with new partitions, on the client's thread, before their offsets are looked for, and tells
+    `on_assigned` is called on the IO thread with new partitions before their offsets are fetched. `on_assigned` returns
     how often the membership was lost until now.
     """
 
@@ -105,8 +105,8 @@ class PartitionAssignment(ConsumerRebalanceListener):
         self.rebalances = 0
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        # Under the cooperative protocol this is called when the new assignment stands, and the revoked partitions
-        # are nobody's until our next poll joins again: so long there is time to finish what is in flight.
+        # The cooperative protocol calls this when the new assignment is known. Nobody owns the revoked partitions
+        # until this member's next join, so records in flight can still be finished.
         with self._lock:
             self.rebalances += 1
             for partition in revoked:
@@ -117,7 +117,7 @@ class PartitionAssignment(ConsumerRebalanceListener):
             self._revoking_since = self._clock()
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        # The broker has given them away already: a commit would be refused.
+        # Other members own these partitions already: the broker would refuse a commit.
         with self._lock:
             self.rebalances += 1
             for partition in lost:
@@ -134,51 +134,51 @@ class PartitionAssignment(ConsumerRebalanceListener):
                 self._held[partition] = PartitionProgress(partition, losses=losses)
 
     def revoking_s(self) -> float | None:
-        """How long ago partitions were taken away that were not released yet, in seconds; None without any."""
+        """Return seconds since the last revocation while partitions await their release; None if there are none."""
         with self._lock:
             return self._clock() - self._revoking_since if self._revoking else None
 
     def is_stale(self, losses: int) -> bool:
-        """Do we hold anything from before the membership was lost for the last time?"""
+        """Is any partition still assigned from before the last loss of the membership?"""
         with self._lock:
             return any(progress.losses != losses for progress in (*self._held.values(), *self._revoking.values()))
 
     def release(self) -> None:
-        """Whatever is still in flight of partitions that are being revoked is their next owner's to do."""
+        """Give up the partitions that are being revoked: their next owner repeats the records still in flight."""
         with self._lock:
             for progress in self._revoking.values():
                 progress.revoked = True
             self._revoking.clear()
 
     def get(self, partition: TopicPartition) -> PartitionProgress | None:
-        """The progress of a partition that we hold, else None."""
+        """Return the progress of an assigned partition, else None."""
         with self._lock:
             return self._held.get(partition)
 
     def assigned(self) -> list[PartitionProgress]:
-        """What we hold, without what is being revoked."""
+        """Return assigned partitions without those being revoked."""
         with self._lock:
             return list(self._held.values())
 
     def revoking(self) -> list[PartitionProgress]:
-        """What is being revoked and was not released yet."""
+        """Return partitions that are being revoked and not released yet."""
         with self._lock:
             return list(self._revoking.values())
 
     def notes(self) -> dict[TopicPartition, str]:
-        """The metadata of offsets that are not passed yet."""
+        """Return the commit metadata of offsets where no later record is finished."""
         with self._lock:
-            ours = [*self._held.values(), *self._revoking.values()]
-        return {progress.partition: progress.note for progress in ours if progress.note}
+            progresses = [*self._held.values(), *self._revoking.values()]
+        return {progress.partition: progress.note for progress in progresses if progress.note}
 
     def committable(self) -> Offsets:
-        """What is done and not yet committed."""
+        """Return offsets that are done and not committed."""
         with self._lock:
-            ours = [*self._held.values(), *self._revoking.values()]
-        return {p.partition: p.done for p in ours if p.done > p.committed}
+            progresses = [*self._held.values(), *self._revoking.values()]
+        return {p.partition: p.done for p in progresses if p.done > p.committed}
 
     def committed(self, offsets: Offsets) -> None:
-        """The broker has accepted `offsets`."""
+        """Record that the broker accepted `offsets`."""
         with self._lock:
             for partition, offset in offsets.items():
                 progress = self._held.get(partition) or self._revoking.get(partition)
@@ -186,7 +186,7 @@ class PartitionAssignment(ConsumerRebalanceListener):
                     progress.committed = max(progress.committed, offset)
 
     def noted(self, notes: Notes) -> None:
-        """The broker has accepted offsets with their metadata; nothing was in flight of them."""
+        """Record that the broker accepted offsets with metadata; no records were in flight."""
         with self._lock:
             for partition, (offset, note) in notes.items():
                 progress = self._held.get(partition) or self._revoking.get(partition)

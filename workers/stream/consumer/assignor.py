@@ -1,12 +1,11 @@
-"""Who gets which partition: cooperative sticky, without what kafka-python's own lets happen.
+"""Cooperative sticky partition assignor that ignores claims of lost memberships.
 
-Read in kafka-python 3.0.12, coordinator/assignors/cooperative_sticky.py: a member whose membership was lost goes on
-claiming what it held (`member_assignment`), although others hold it by then. The leader believes whoever it reads last;
-a partition that it believes to be the member's own is given to it at once, while the other one still has work of it in
-flight: both commit, in the same generation, and results come out twice. Seen on a real broker after a loop that was
-blocked past max.poll.interval.ms.
+In kafka-python 3.0.12, coordinator/assignors/cooperative_sticky.py, a member that lost its membership still claims its
+old partitions (`member_assignment`), although other members own them by then. The leader believes the last claim that
+it reads and assigns the partition at once, while the other owner still has records in flight. Both commit in the same
+generation, and results are duplicated. Seen on a real broker after a loop that was blocked past max.poll.interval.ms.
 
-So: a membership that is lost takes its claims with it, and what two members claim is nobody's until both have let go.
+Here a lost membership drops its claims, and a partition that two members claim stays unassigned until both drop it.
 """
 
 from collections import Counter
@@ -18,10 +17,10 @@ from kafka.structs import TopicPartition
 
 
 class Assignor(CooperativeStickyAssignor):
-    """Speaks the protocol of its base, so that both may be in one group."""
+    """Uses the protocol of its base class, so that both can be in one group."""
 
     def forget(self) -> None:
-        """The membership is lost: claim nothing of what was held in it."""
+        """Drop all claims: the membership is lost."""
         self.member_assignment, self.generation = None, self.DEFAULT_GENERATION_ID
 
     def assign(self, cluster: Any, members: Sequence[Any]) -> dict[str, Any]:

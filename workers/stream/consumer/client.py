@@ -1,4 +1,4 @@
-"""The consumer of a stream, made from our settings."""
+"""Make the KafkaConsumer of a pipeline from its settings."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from labelstream.workers.stream.consumer.assignor import Assignor
 def make_consumer(
     config: dict[str, Any], kafka: KafkaSettings, pipeline: PipelineSettings, group: str
 ) -> KafkaConsumer:
-    """A consumer that has not subscribed: commits and start offsets are ours alone."""
+    """Return a consumer without a subscription. Automatic commits and offset resets are off: other modules do both."""
     return KafkaConsumer(
         **config,
         group_id=group,
@@ -23,8 +23,8 @@ def make_consumer(
         max_poll_interval_ms=kafka.max_poll_interval_ms,
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=min(3_000, kafka.session_timeout_ms // 3),
-        # No record of an aborted transaction: it was never said. And no predecessor's offsets before its transaction
-        # has ended (KIP-447's stable offsets, which kafka-python asks for in this isolation level).
+        # Skips records of aborted transactions, and waits for stable offsets (KIP-447): the group's offsets are
+        # returned only when a previous owner's transaction has ended.
         isolation_level="read_committed",
         fetch_max_bytes=16 * 1024 * 1024,
         metrics_enabled=False,

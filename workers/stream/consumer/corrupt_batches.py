@@ -1,21 +1,21 @@
-"""What kafka-python's consumer hangs on: corrupt batches in the log, and partitions that were paused.
+"""Workarounds for kafka-python's fetcher: corrupt batches, paused partitions, and a byte limit for polls.
 
-Read in kafka-python 3.0.12, consumer/fetcher.py:
+Behaviour of kafka-python 3.0.12, consumer/fetcher.py:
 
-* A batch that fails its checksum raises inside the generator of `PartitionRecords`. What is left is a spent generator
-  that never counts as drained: `fetched_records`, in the next poll, turns for ever.
-* The exception itself is dropped when the partition is paused or sought before that poll.
-* A batch with a wrong length raises in `_parse_fetched_data`, at each fetch again.
-* Records of a paused partition that was read in part are parked, and come back only into an empty slot
-  (`_next_partition_records is None`). What was read to its end stays in the slot, as long as others are read: the
-  partition gives nothing more, and is not fetched either, until the assignment changes. Seen after an outage.
+* A batch with a wrong checksum raises inside the generator of `PartitionRecords`. The spent generator never counts as
+  drained, so that `fetched_records` loops forever in the next poll.
+* The exception itself is dropped if the partition is paused or sought before that poll.
+* A batch with a wrong length raises in `_parse_fetched_data`, again at each fetch.
+* Records of a paused, partly read partition are parked and return only to an empty slot
+  (`_next_partition_records is None`). Fully read records stay in the slot while other partitions are read: the
+  partition is neither read nor fetched until the assignment changes. Seen after an outage.
 
-So spent records leave the slot before each poll, and here nothing raises. A corrupt batch ends its fetch, the records
-before it are delivered, and `corrupt` tells the place. Whoever polls pauses the partition then, or it is fetched again
-and again. What cannot be read of a batch with the right checksum ends nothing: see `record_batch.reader`.
+Here spent records leave the slot before each poll, and corrupt batches do not raise. A corrupt batch ends its fetch,
+earlier records are delivered, and `corrupt` names the offset. The caller must then pause the partition, or the consumer
+fetches the batch again and again. Unreadable records with a right checksum are delivered: see `record_batch.reader`.
 
-A poll hands out by number alone, and what is counted in bytes is the next fetch. So here `room` says what the next poll
-may bring. What does not fit stays in the batch that was fetched, whose partition is not fetched as long.
+kafka-python limits a poll by number and a fetch by bytes. `room` limits the bytes of a poll. Records beyond the limit
+stay in the fetched batch, and the partition is not fetched meanwhile.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ from labelstream.workers.stream.record_batch.reader import RecordBatches, Unpack
 
 
 class CorruptBatch(NamedTuple):
-    """`first`: the offset where reading ends; `end`: that behind the batch, None where its header does not tell."""
+    """`first`: the offset where reading ends; `end`: the first offset after the batch, None if unknown."""
 
     first: int
     end: int | None
@@ -43,17 +43,17 @@ class CorruptBatch(NamedTuple):
 
 
 class Fetching:
-    """Changes how `consumer` reads batches; call it from the thread that polls.
+    """Changes how `consumer` reads batches. Use from the thread that polls.
 
-    `corrupt` is the caller's to empty, `room` to set before each poll.
+    The caller empties `corrupt`, and sets `room` before each poll.
     """
 
     def __init__(self, consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BYTES) -> None:
         consumer_: Any = consumer
         self._subscription, fetcher = consumer_._subscription, consumer_._fetcher
         self._fetcher, self._fetched_records, self._append = fetcher, fetcher.fetched_records, fetcher._append
-        fetcher.fetched_records = self._from_an_empty_slot
-        fetcher._append = self._append_what_fits
+        fetcher.fetched_records = self._drop_spent_records
+        fetcher._append = self._append_in_room
         self.room = PollBudget()
         self.corrupt: dict[TopicPartition, CorruptBatch] = {}
         self._parse = fetcher._parse_fetched_data
@@ -61,17 +61,17 @@ class Fetching:
         fetcher.PartitionRecords = partial(_GuardedRecords, self.corrupt, lambda: self.room, max_batch_bytes)
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The offset that is fetched next, None where it is not known. Never asks a broker, as the consumer's does."""
+        """Return the next offset to fetch, None if unknown. Unlike the consumer's method, never asks a broker."""
         state = self._subscription.assignment.get(partition)
         return state.position.offset if state is not None and state.position is not None else None
 
-    def _from_an_empty_slot(self, *arguments: Any, **more: Any) -> Any:
+    def _drop_spent_records(self, *arguments: Any, **more: Any) -> Any:
         if not self._fetcher._next_partition_records:
             self._fetcher._next_partition_records = None
         return self._fetched_records(*arguments, **more)
 
-    def _append_what_fits(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:
-        """A full room ends the poll as `max_records` do."""
+    def _append_in_room(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:
+        """End the poll when `room` is full, as `max_records` does."""
         count = self._append(drained, part, max_records, update_offsets)
         return max_records if self.room.full else count
 
@@ -79,7 +79,7 @@ class Fetching:
         try:
             return self._parse(fetch)
         except KafkaError as error:
-            # A plain KafkaError: bytes, but no whole batch in them. CorruptRecordError: the broker's own finding.
+            # A plain KafkaError: no whole batch in the bytes. CorruptRecordError: the broker's own check.
             if type(error) is not KafkaError and not isinstance(error, CorruptRecordError):
                 raise
             self.corrupt[fetch.topic_partition] = CorruptBatch(fetch.fetched_offset, None, type(error).__name__)
@@ -93,18 +93,18 @@ class _GuardedRecords(UnpackedRecords):
         self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], PollBudget], *args: Any, **more: Any
     ) -> None:
         self._corrupt, self._room = corrupt, room
-        self._left: ConsumerRecord | None = None  # it was read, and found no room
+        self._not_fitting: ConsumerRecord | None = None  # was read, but did not fit in `room`
         super().__init__(*args, **more)
 
     def take(self, n: int | None = None) -> list[ConsumerRecord]:
-        """The next ones, `n` at most, for which there is room."""
+        """Return the next records: at most `n`, and as many as fit in `room`."""
         takes, records, found = self._room().takes, self.record_iterator, list[ConsumerRecord]()
-        if self._left is not None:
-            records, self.next_fetch_offset = chain((self._left,), records), self._left.offset + 1
-            self._left = None
+        if self._not_fitting is not None:
+            records, self.next_fetch_offset = chain((self._not_fitting,), records), self._not_fitting.offset + 1
+            self._not_fitting = None
         for record in islice(records, n):
             if not takes(weight(record)):
-                self._left, self.next_fetch_offset = record, record.offset
+                self._not_fitting, self.next_fetch_offset = record, record.offset
                 break
             found.append(record)
         return found
@@ -112,14 +112,14 @@ class _GuardedRecords(UnpackedRecords):
     def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
         try:
             yield from super()._unpack_records(tp, records, *deserializers)
-        except Exception as error:  # the header may be what is corrupt, so of whatever kind
+        except Exception as error:  # a corrupt header can raise any type
             position = self.next_fetch_offset
             self._corrupt[tp] = CorruptBatch(position, _end(self.batches, position), type(error).__name__)
             self.drain()
 
 
 def _end(batches: RecordBatches, position: int) -> int | None:
-    """The offset behind the current batch. Its header may be what is corrupt: a believable end is the nearest."""
+    """Return the first offset after the current batch: the smallest candidate, as the header itself may be corrupt."""
     ends, batch = [], batches.current
     if batch is not None and batch.consistent() and (batch.magic < 2 or batch.records_count):
         ends.append(batch.next_offset)
@@ -127,7 +127,7 @@ def _end(batches: RecordBatches, position: int) -> int | None:
         following = batches.next_batch()
     except Exception:
         following = None
-    # A compressed set of the old formats does not tell where it begins.
+    # A compressed set of formats v0 and v1 does not tell its first offset.
     if following is not None and (following.magic == 2 or not following.compression_type):
         ends.append(following.base_offset)
     return min((end for end in ends if end > position), default=None)

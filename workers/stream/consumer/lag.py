@@ -1,4 +1,4 @@
-"""How many messages are left in the log behind what is done, in the partitions that we hold."""
+"""Consumer lag of the assigned partitions: messages in the log that are not done."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from labelstream.workers.stream.consumer.corrupt_batches import Fetching
 
 
 class Lag:
-    """As far as `consumer` knows: never asks a broker. Used by the thread that polls.
+    """Uses what `consumer` knows and never asks a broker. Use from the thread that polls.
 
-    The end of a log is that of the last fetch; a paused partition's grows old.
+    The end of a log is that of the last fetch, so the lag of a paused partition is out of date.
     """
 
     def __init__(self, consumer: KafkaConsumer, fetching: Fetching, assignment: PartitionAssignment) -> None:
@@ -20,7 +20,7 @@ class Lag:
         self._fetching, self._assignment = fetching, assignment
 
     def by_partition(self) -> dict[int, tuple[int, int]]:
-        """Messages in the log that are not done, and the log's end; without those that are not known."""
+        """Return {partition number: (messages not done, end of the log)} for partitions where both are known."""
         return {
             progress.partition.partition: known
             for progress in self._assignment.assigned()
@@ -28,18 +28,18 @@ class Lag:
         }
 
     def behind(self, progress: PartitionProgress) -> int | None:
-        """Messages in the log that are not done; None where the brokers have not told yet."""
+        """Return the messages in the log that are not done; None if unknown."""
         known = self._lag_and_end(progress)
         return None if known is None else known[0]
 
     def _lag_and_end(self, progress: PartitionProgress) -> tuple[int, int] | None:
         try:
             end = self._consumer.highwater(progress.partition)
-        except KafkaError:  # taken away just now
+        except KafkaError:  # the partition was revoked meanwhile
             return None
         position = self._fetching.position(progress.partition)
         if end is None or position is None:
             return None
-        # Control records, as those that end a transaction, are fetched but never received.
+        # The consumer fetches control records (transaction markers) but never returns them.
         done = progress.done if progress.done < progress.received else position
         return max(0, end - done), end

@@ -1,4 +1,4 @@
-"""The group's offsets: committed behind what is done, and only while what we hold is ours."""
+"""Commit the consumer group's offsets: only acknowledged records of partitions that this worker still owns."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ COMMITTED_MS = 1_000
 
 
 class OffsetCommitter:
-    """Commits with `consumer`, on the thread that polls it."""
+    """Commits with `consumer`. Use from the thread that polls."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class OffsetCommitter:
         self._error: Exception | None = None
 
     def commit(self) -> None:
-        """Commit what is done, without waiting. A failed commit is made again by the next call.
+        """Commit done offsets without waiting. The next call repeats a failed commit.
 
-        Raises `StreamError` when an earlier one failed for good.
+        Raises `StreamError` if an earlier commit failed with an error that is not retriable.
         """
         if self._error is not None:
-            raise StreamError(f"offsets cannot be committed ({type(self._error).__name__})")
+            raise StreamError(f"offsets cannot be committed ({type(self._error).__name__}); check the group's rights")
         offsets = self._assignment.committable()
         if not offsets or self._is_stale():
             return
@@ -55,7 +55,7 @@ class OffsetCommitter:
             if isinstance(outcome, AuthorizationError | FencedInstanceIdError):
                 self._error = outcome
             elif isinstance(outcome, Exception):
-                logger.warning("commit failed, the next one repeats it (%s)", type(outcome).__name__)
+                logger.warning("commit failed (%s); the next commit repeats it", type(outcome).__name__)
             else:
                 self._assignment.committed(offsets)
                 self._stats.took("commit_s", self._clock() - began)
@@ -63,7 +63,7 @@ class OffsetCommitter:
         self._consumer.commit_async(as_kafka(offsets, self._assignment.notes()), callback=finished)
 
     def commit_and_wait(self, timeout_ms: int) -> bool:
-        """Commit what is done and wait for it. False when a rebalance is in the way: poll, then try again."""
+        """Commit done offsets and wait. Returns False during a rebalance: poll, then retry. Raises `StreamError`."""
         offsets = self._assignment.committable()
         if not offsets:
             return True
@@ -79,23 +79,22 @@ class OffsetCommitter:
         return True
 
     def group_metadata(self) -> Any:
-        """For a transaction's offsets: the broker refuses them once the generation has moved on.
+        """Return the group metadata for a transaction's offsets: the broker refuses them after a new generation.
 
-        To be taken before one looks at what is held: the client sets a new generation first, and the assignment that
-        came with it after that. None outside of the group, where a broker would take offsets without any check, and
-        after a new join as long as anything is held from before the membership was lost: the new generation is right,
-        and others have had these partitions.
+        Call this before reading the assignment: the client sets a new generation first, its assignment afterwards.
+        Returns None outside the group, where a broker would accept any offsets. Returns None after a rejoin while
+        partitions of the lost membership are still assigned: other members may have owned them in between.
         """
         metadata = self._consumer.group_metadata()
         member = metadata.generation_id >= 0 and metadata.member_id
         return metadata if member and not self._is_stale() else None
 
     def committed(self, partitions: Iterable[TopicPartition]) -> Offsets | None:
-        """The group's offsets, where it has one. None when the brokers do not tell: poll, then try again."""
+        """Return the group's committed offsets where they exist. None if no broker answers: poll, then retry."""
         try:
             return self._membership.committed(list(partitions), COMMITTED_MS)
         except KafkaError as error:
-            logger.info("the offsets of the group cannot be read yet (%s)", type(error).__name__)
+            logger.info("the group's offsets cannot be read yet (%s); retrying", type(error).__name__)
             return None
 
     def _is_stale(self) -> bool:

@@ -1,82 +1,82 @@
-"""Where reading begins in a partition that the group has no offset in, and how much waits there. Pure."""
+"""Start offsets of partitions without a committed offset, and messages skipped or repeated. Pure functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 StartFrom = Literal["earliest", "latest"]
-MAX_NAMED = 8  # partitions in a line
+MAX_NAMED = 8  # partition numbers in one log line
 
 
 class Log(NamedTuple):
-    """One partition's log. `start`: the first offset that is there; `end`: the offset of the next record."""
+    """One partition's log. `start`: offset of the first record; `end`: offset of the next record."""
 
     start: int
     end: int
 
     @property
     def messages(self) -> int:
-        """How many there are, counted by their offsets."""
+        """The number of messages, counted by offsets."""
         return self.end - self.start
 
 
 def starts_at_end(start_from: StartFrom, committed: Iterable[int | None]) -> bool:
     """Do partitions without an offset start at their end? `committed`: the group's offsets in the whole topic.
 
-    `latest` is for a new group alone. In a group with an offset anywhere in the topic, a partition without one was
-    added later, or its offset has expired: at its end, messages would be lost.
+    `latest` applies to a new group only. If the group has an offset in any partition, a partition without one was
+    added later or its offset has expired: starting at its end would lose messages.
     """
     return start_from == "latest" and all(offset is None for offset in committed)
 
 
 def next_offset(log: Log, committed: int | None, at_end: bool) -> int:
-    """Where reading goes on. `committed` None: the group has no offset; `at_end`: as `starts_at_end` says."""
+    """Return the offset to start at. `committed`: None without an offset; `at_end`: the result of `starts_at_end`."""
     if committed is None:
         return log.end if at_end else log.start
     return max(committed, log.start)
 
 
 def why_no_offset(log: Log, others: bool, seen: bool, young: bool) -> str:
-    """Why has the group no offset here, as far as Kafka tells? A broker forgets a group's offsets without a trace.
+    """Return why the group has no offset here, as a log text. Brokers do not tell that an offset has expired.
 
-    `others`: it has some in other partitions of the topic; `seen`: this process has seen it have some; `young`: no
-    message there is old enough for an offset behind it to have expired.
+    `others`: the group has offsets in other partitions of the topic; `seen`: this process saw an offset of the group;
+    `young`: all messages are younger than any expired offset.
     """
     if not others and seen:
-        return "the group had offsets in this topic, and has none any more: the topic was made anew"
+        return "the group's offsets in this topic are gone: the topic was recreated"
     if young:
         return "partitions are new to the group" if others else "the group is new"
     if not others:
         return "the group has no offset in this topic: it is new, or its offsets have expired"
     if log.start == 0:
-        return "the group has offsets in other partitions: this was added, or its offset has expired"
+        return "the group has offsets in other partitions: this one was added, or its offset has expired"
     return (
-        "the group has offsets in other partitions, and this has lost messages to retention: its offset has expired, "
-        "or it was added long ago"
+        "the group has offsets in other partitions, and this one has lost messages to retention: its offset has "
+        "expired, or it was added long ago"
     )
 
 
 def start_effect(logs: Mapping[int, Log], at_end: bool, young: bool) -> str:
-    """What a start in these partitions of a topic skips or repeats."""
+    """Return the log text for the messages that a start in these partitions skips or repeats."""
     where = _partitions(sorted(logs))
     messages, lost = sum(log.messages for log in logs.values()), sum(log.start for log in logs.values())
     if at_end:
         return f"starts at the end of {where}, start_from: latest, and skips {_count(messages)}"
     again = "" if young or not messages else ", which may have been classified before"
-    gone = f"; {_count(lost)} before that are lost to retention" if lost else ""
+    gone = f"; {_count(lost)} before them were deleted by retention" if lost else ""
     return f"reads {where} from the start, {_count(messages)}{again}{gone}"
 
 
 def jump_effect(log: Log, offset: int, at_end: bool) -> str:
-    """What it skips or repeats to go on in a log that has no `offset`."""
+    """Return the log text for the messages skipped or repeated if the log does not contain `offset`."""
     what = f"skips {_count(log.messages)}" if at_end else _reading(log)
     if offset >= log.start:
-        return f"the log is another one or was cut; this {what}"
-    lost = f"the log has lost {_count(log.start - offset)} without a result"
+        return f"the topic was recreated or its log truncated; this {what}"
+    lost = f"{_count(log.start - offset)} were deleted without a result"
     return f"{lost}, and this {what} more" if at_end else lost
 
 
 def _reading(log: Log) -> str:
-    return f"reads {_count(log.messages)}, once more what was classified before" if log.messages else "reads no message"
+    return f"reads {_count(log.messages)}, repeating any classified before" if log.messages else "reads no message"
 
 
 def _partitions(numbers: Sequence[int]) -> str:

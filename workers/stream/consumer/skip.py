@@ -1,4 +1,4 @@
-"""An operator lets a halted partition go on behind its corrupt batch."""
+"""Skip a corrupt batch: resume a halted partition behind the batch at an operator's command."""
 
 import logging
 from contextlib import suppress
@@ -12,33 +12,33 @@ from labelstream.workers.errors import CommandRefused
 from labelstream.workers.stream.consumer.assignment import PartitionAssignment, PartitionProgress, as_kafka, log_fields
 
 logger = logging.getLogger(__name__)
-REQUEST_MS = 5_000  # of each of the two requests that a skip needs
+REQUEST_MS = 5_000  # timeout of each of a skip's two requests
 
 
 class CorruptBatchSkip:
-    """Moves `consumer`, on the thread that polls it."""
+    """Seeks and commits with `consumer`. Use from the thread that polls."""
 
     def __init__(self, consumer: KafkaConsumer, assignment: PartitionAssignment) -> None:
         self._consumer: Any = consumer  # pyright's stubs are of an older client
         self._assignment = assignment
 
     def check(self, partition: TopicPartition, offset: int) -> PartitionProgress:
-        """The progress of a halted partition, which may go on at `offset`. Raises `CommandRefused`."""
+        """Return the progress of the halted partition. Raises `CommandRefused` if it cannot resume at `offset`."""
         place = f"{partition.topic}:{partition.partition}"
         progress = self._assignment.get(partition)
         if progress is None:
-            raise CommandRefused(f"{place} is not held here", ours=False)
+            raise CommandRefused(f"{place} is not assigned to this worker", ours=False)
         if progress.halted is None:
-            raise CommandRefused(f"{place} is not halted: nothing is skipped")
+            raise CommandRefused(f"{place} is not halted: nothing to skip")
         first = progress.halted.end or progress.halted.first + 1
         if offset < first:
-            raise CommandRefused(f"{place}:{offset} is not behind the corrupt batch: the first offset there is {first}")
+            raise CommandRefused(f"{place}:{offset} is inside the corrupt batch: the first offset behind it is {first}")
         return progress
 
     def skip(self, progress: PartitionProgress, offset: int) -> int:
-        """Go on with a halted partition at `offset`, which is committed first. How many offsets are left out.
+        """Commit `offset` and resume the halted partition there. Returns how many offsets are skipped.
 
-        Nothing of the partition may be in flight or uncommitted. Waits for the brokers. Raises `CommandRefused`.
+        The partition must have no records in flight or uncommitted. Waits for the brokers. Raises `CommandRefused`.
         """
         partition, batch = progress.partition, progress.halted
         assert batch is not None
@@ -53,7 +53,7 @@ class CorruptBatchSkip:
                 f"{place}: the offset could not be committed ({type(error).__name__}); try again"
             ) from error
         logger.error(
-            "%s: offsets %d to %d are skipped by an operator's command; the batch there is corrupt (%s)",
+            "%s: an operator skipped offsets %d to %d: the batch there is corrupt (%s)",
             place,
             batch.first,
             offset - 1,
@@ -61,6 +61,6 @@ class CorruptBatchSkip:
             extra=log_fields(partition, batch.first),
         )
         progress.skip_to(offset)
-        with suppress(ValueError):  # taken away just now: the next owner goes on there
+        with suppress(ValueError):  # revoked meanwhile: the next owner starts at the committed offset
             self._consumer.seek(partition, offset)
         return offset - batch.first

@@ -1,4 +1,4 @@
-"""Records in: one consumer, used by one thread, that reads only what it is let to."""
+"""Record source: polls one consumer and returns records of the partitions that may be read now."""
 
 import logging
 import time
@@ -26,14 +26,14 @@ from labelstream.workers.stream.flow_control.poll_budget import PollBudget
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
-JOIN_MS = 250  # of one poll; a join takes as many as it needs
+JOIN_MS = 250  # minimum timeout of a poll during a join; a join takes several polls
 Polled = list[tuple[PartitionProgress, list[ConsumerRecord]]]
 
 
 class RecordSource:
-    """Owns `consumer`, which must not have subscribed yet, and closes it.
+    """Owns and closes `consumer`, which must not have subscribed yet. Use from one thread.
 
-    `history`, `lives`: of earlier consumers in this process, if any.
+    `history`, `lives`: state of earlier consumers in this process.
     """
 
     def __init__(
@@ -61,72 +61,73 @@ class RecordSource:
     def poll(
         self, timeout_ms: int, paused: bool, max_records: int | None = None, room: PollBudget | None = None
     ) -> Polled:
-        """What came in, by partition; blocks up to `timeout_ms`. With `paused` it keeps the membership alive only.
+        """Return the records received, by partition. Blocks for up to `timeout_ms`.
 
-        `max_records`: at most so many; None takes the pipeline's `max_poll_records`. `room`: at most what fits in it;
-        the rest stays in what was fetched. A partition whose next batch is corrupt is halted; the others go on. What
-        cannot be read of another batch are records with `Unread` values. While `alone` holds, nothing may be in flight
-        or uncommitted, unless `paused`.
+        `paused`: receive nothing and only stay in the group. `max_records`: None takes the pipeline's
+        `max_poll_records`. `room`: byte limit; further records stay in the fetched batch.
 
-        Raises `OffsetOutOfRange`, or `StreamError` for whatever else the consumer cannot get over by itself.
+        A corrupt batch halts its partition only. An unreadable record has an `Unread` value. While `alone()` is true,
+        records may be in flight or uncommitted only if `paused`.
+
+        Raises `OffsetOutOfRange`, or `StreamError` for other errors that the consumer cannot recover from.
         """
         assigned = self._consumer.assignment()
         if paused:
             self._consumer.pause(*assigned)
             self.partition_hold.suspects.wait()
         else:
-            max_records = self._let_read(assigned, max_records)
+            max_records = self._pause_unreadable(assigned, max_records)
         if self._membership.joining():
             timeout_ms = max(timeout_ms, JOIN_MS)
         self._fetching.room = room or PollBudget()
         try:
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except NoOffsetForPartitionError as error:
-            if not self._moved(self._starting.begin(list(error.args[0]))):
+            if not self._begin_anew(self._starting.begin(list(error.args[0]))):
                 time.sleep(timeout_ms / 1000)
             return []
         except OffsetOutOfRangeError as error:
-            self._stats.add(offset_jumps=len(self._moved(self._starting.jump(dict(error.args[0])))))
+            self._stats.add(offset_jumps=len(self._begin_anew(self._starting.jump(dict(error.args[0])))))
             return []
         except KafkaError as error:
             raise StreamError(f"poll failed ({type(error).__name__}: {error})") from error
-        # Until a join is through, we may hold something from before the membership was lost.
+        # During a join, partitions of a lost membership may still be assigned.
         if not self._membership.joining() and self.assignment.is_stale(self._membership.losses):
-            raise StreamError("the group has counted this worker out while it was joining again")
+            raise StreamError("the group removed this worker while it was rejoining")
         if not self._history.seen:
             self._history.seen = any(self._fetching.position(partition) is not None for partition in assigned)
-        self._halt()
+        self._halt_corrupt()
         self.partition_hold.begin()
-        held = [(self.assignment.get(partition), records) for partition, records in polled.items()]
-        mine = [(progress, records) for progress, records in held if progress is not None]
-        for progress, records in mine:
+        found = [(self.assignment.get(partition), records) for partition, records in polled.items()]
+        assigned_records = [(progress, records) for progress, records in found if progress is not None]
+        for progress, records in assigned_records:
             if not self.partition_hold.suspects.received(records[0].offset, len(records)):
                 self._consumer.seek(progress.partition, records[0].offset)
-                return []  # of one partition alone
+                return []  # only one partition was read
             progress.receive(records[0].offset, records[-1].offset)
-        return mine
+        return assigned_records
 
     def alone(self) -> bool:
-        """Is what comes next suspected of having killed earlier workers? Then it must be alone in this one."""
+        """Is the next record suspected of having killed earlier workers? Such a record must be alone in flight."""
         return self.partition_hold.suspects.alone()
 
     def joining(self) -> bool:
-        """Is a rebalance under way? Then the next poll should come at once."""
+        """Is a rebalance in progress? Then poll again at once."""
         return self._membership.joining()
 
     def halted(self) -> dict[TopicPartition, CorruptBatch]:
-        """The partitions of ours that wait for an operator, and why."""
+        """Return the assigned partitions that wait for an operator, with their corrupt batches."""
         return {progress.partition: progress.halted for progress in self.assignment.assigned() if progress.halted}
 
     def close(self, timeout_ms: int) -> None:
-        """Leave the group."""
+        """Leave the group and close the consumer."""
         try:
             self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
         except KafkaError as error:
-            logger.warning("closing the consumer: %s", type(error).__name__)
+            logger.warning("closing the consumer failed (%s)", type(error).__name__)
 
-    def _let_read(self, assigned: set[TopicPartition], max_records: int | None) -> int | None:
-        """Pause all but what may be read now, and tell how many records that may be; None: as many as usual."""
+    def _pause_unreadable(self, assigned: set[TopicPartition], max_records: int | None) -> int | None:
+        """Pause all partitions that may not be read now. Returns the most records to poll; None: no extra limit."""
         readable, max_readable = self.partition_hold.suspects.readable()
         readable = (readable & assigned) - self.halted().keys()
         stopped = self._consumer.paused()
@@ -139,18 +140,18 @@ class RecordSource:
         self.partition_hold.hold(assigned)
         return self._membership.losses
 
-    def _moved(self, offsets: Offsets) -> Offsets:
-        """They were committed by us: what was known of these partitions begins anew."""
+    def _begin_anew(self, offsets: Offsets) -> Offsets:
+        """Forget the old progress of partitions whose `offsets` this worker has just committed."""
         self.assignment.committed(offsets)
         self.partition_hold.suspects.begin_anew(offsets)
         return offsets
 
-    def _halt(self) -> None:
-        """Fetch no more of partitions whose next batch is corrupt."""
+    def _halt_corrupt(self) -> None:
+        """Pause partitions whose next batch is corrupt."""
         while self._fetching.corrupt:
             partition, batch = self._fetching.corrupt.popitem()
             progress = self.assignment.get(partition)
             if progress is not None:
                 progress.halted = batch
-                with suppress(KeyError):  # taken away just now
+                with suppress(KeyError):  # revoked meanwhile
                     self._consumer.pause(partition)

@@ -1,11 +1,11 @@
-"""Partitions without an offset, or with one that is not in their log: where they go on is decided, committed and told.
+"""Choose, commit and log start offsets of partitions whose offset is missing or out of range.
 
-Kafka's own reset policy is off: it tells a new group from neither an added partition nor an expired offset.
+Kafka's own reset policy is off: it cannot tell a new group from an added partition or an expired offset.
 
-`start_from: latest` is decided for the whole topic at once, by the member that holds the first partition, with one
-commit of all partitions. The other members wait for it. If each decided for its own partitions, the second one would
-find offsets of the first one and no longer take the group for a new one. A decision counts only when it is committed;
-the group's generation fences the commit, so that there are never two who decide.
+For `start_from: latest`, the member that owns the first partition decides for the whole topic with one commit of all
+partitions. Other members wait for it. If each decided for its own partitions, the second member would find offsets of
+the first and no longer see a new group. Only a committed decision counts, and the group's generation fences the commit,
+so that two members never decide.
 """
 
 import logging
@@ -33,19 +33,19 @@ from labelstream.workers.stream.consumer.offset_reset import (
 )
 
 logger = logging.getLogger(__name__)
-REQUEST_MS = 5_000  # of each of the requests that a start needs
-FORGET_AFTER_MS = 86_400_000  # brokers keep the offsets of a group without members for a week, old ones for a day
+REQUEST_MS = 5_000  # timeout of each request
+FORGET_AFTER_MS = 86_400_000  # earliest expiry: old brokers keep offsets of empty groups for a day, new ones a week
 
 
 @dataclass
 class GroupHistory:
-    """`seen`: this process has seen the group have an offset in the input. It outlives consumers, not the process."""
+    """`seen`: this process saw an offset of the group in the input topic. Kept when a consumer is replaced."""
 
     seen: bool = False
 
 
 class StartOffsets:
-    """Moves `consumer`, on the thread that polls it. `history` is the worker's."""
+    """Seeks and commits with `consumer`. Use from the thread that polls. `history` belongs to the worker."""
 
     def __init__(
         self, consumer: KafkaConsumer, settings: PipelineSettings, membership: Membership, history: GroupHistory
@@ -55,53 +55,58 @@ class StartOffsets:
         self._waiting = False
 
     def begin(self, missing: Collection[TopicPartition]) -> Offsets:
-        """Let partitions of ours that have no offset begin. The offsets that were committed, of others' as well.
+        """Start the `missing` partitions, which have no offset. Returns all offsets that were committed.
 
-        Empty when it is not decided yet: poll, then try again. Raises `StreamError`.
+        Returns an empty dict while undecided: poll, then retry. Raises `StreamError`.
         """
         with _stream_error():
             return self._begin(missing)
 
     def _begin(self, missing: Collection[TopicPartition]) -> Offsets:
         numbers = self._consumer.partitions_for_topic(self._settings.input)
-        places = sorted({*missing, *(TopicPartition(self._settings.input, number) for number in numbers)})
+        partitions = sorted({*missing, *(TopicPartition(self._settings.input, number) for number in numbers)})
         try:
-            committed = self._membership.committed(places, REQUEST_MS)
-        except KafkaTimeoutError:  # a transaction with offsets of this group is open, for example
-            logger.info("the offsets of the group cannot be read yet")
+            committed = self._membership.committed(partitions, REQUEST_MS)
+        except KafkaTimeoutError:  # for example an open transaction with offsets of this group
+            logger.info("the group's offsets cannot be read yet; retrying")
             return {}
         self._history.seen = self._history.seen or bool(committed)
         new = starts_at_end(self._settings.start_from, committed.values())
-        if new and places[0] not in self._consumer.assignment():
-            self._wait_for(places[0])
+        if new and partitions[0] not in self._consumer.assignment():
+            self._wait_for(partitions[0])
             return {}
-        # Some may have got their offset since they were found to have none.
-        logs = self._logs(places if new else [place for place in missing if place not in committed])
+        # Another member may have committed offsets in the meantime.
+        logs = self._logs(partitions if new else [tp for tp in missing if tp not in committed])
         at_end = new and not self._history.seen
-        offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
-        anew = self._history.seen and not committed
-        young = self._young(logs) if not anew else {place for place, found in logs.items() if found.end == 0}
-        if not self._go_on(offsets, missing):
+        offsets = {tp: next_offset(log, None, at_end) for tp, log in logs.items()}
+        recreated = self._history.seen and not committed
+        young = self._young(logs) if not recreated else {tp for tp, log in logs.items() if log.end == 0}
+        if not self._commit_and_seek(offsets, missing):
             return {}
-        alike: dict[tuple[str, bool], dict[int, Log]] = {}
-        for place, found in logs.items():
-            logger.debug("%s:%d starts at offset %d", *place, offsets[place], extra=log_fields(place, offsets[place]))
-            why = why_no_offset(found, bool(committed), self._history.seen, place in young)
-            alike.setdefault((why, place in young), {})[place.partition] = found
-        for (why, harmless), some in alike.items():
+        by_reason: dict[tuple[str, bool], dict[int, Log]] = {}
+        for tp, log in logs.items():
+            logger.debug(
+                "%s:%d starts at offset %d",
+                *tp,
+                offsets[tp],
+                extra=log_fields(tp, offsets[tp]),
+            )
+            why = why_no_offset(log, bool(committed), self._history.seen, tp in young)
+            by_reason.setdefault((why, tp in young), {})[tp.partition] = log
+        for (why, harmless), those_logs in by_reason.items():
             level = logging.INFO if harmless else logging.WARNING
-            text, topic = start_effect(some, at_end, harmless), self._settings.input
+            text, topic = start_effect(those_logs, at_end, harmless), self._settings.input
             logger.log(level, "%s: %s: it %s", topic, why, text, extra={"topic": topic})
         self._history.seen = True
         return offsets
 
     def jump(self, lost: Offsets) -> Offsets:
-        """Let partitions of ours whose offsets `lost` are not in their logs go on as `on_offset_out_of_range` says.
+        """Resume at offsets by `on_offset_out_of_range`. `lost`: this worker's offsets that are not in their logs.
 
-        The offsets that were committed; empty: poll, then try again. Raises `OffsetOutOfRange`, or `StreamError`.
+        Returns the committed offsets; empty: poll, then retry. Raises `OffsetOutOfRange`, or `StreamError`.
         """
         if self._settings.on_offset_out_of_range == "fail":
-            where = ", ".join(f"{place.topic}:{place.partition}:{offset}" for place, offset in lost.items())
+            where = ", ".join(f"{tp.topic}:{tp.partition}:{offset}" for tp, offset in lost.items())
             raise OffsetOutOfRange(
                 f"{where} is no longer in the log: messages were deleted before they were "
                 "classified; set the group's offset with `labelstream replay`, then start again"
@@ -111,52 +116,51 @@ class StartOffsets:
 
     def _jump(self, lost: Offsets, policy: str) -> Offsets:
         logs, at_end = self._logs(lost), policy == "latest"
-        offsets = {place: next_offset(found, None, at_end) for place, found in logs.items()}
-        if not self._go_on(offsets, lost):
+        offsets = {tp: next_offset(log, None, at_end) for tp, log in logs.items()}
+        if not self._commit_and_seek(offsets, lost):
             return {}
-        for place, found in logs.items():
+        for tp, log in logs.items():
             logger.warning(
-                "%s:%d: offset %d is not in the log, which goes from %d to %d; on_offset_out_of_range: %s goes "
-                "on at %d: %s",
-                place.topic,
-                place.partition,
-                lost[place],
-                found.start,
-                found.end,
+                "%s:%d: offset %d is not in the log (%d to %d); on_offset_out_of_range: %s resumes at %d: %s",
+                tp.topic,
+                tp.partition,
+                lost[tp],
+                log.start,
+                log.end,
                 policy,
-                offsets[place],
-                jump_effect(found, lost[place], at_end),
-                extra=log_fields(place, lost[place]),
+                offsets[tp],
+                jump_effect(log, lost[tp], at_end),
+                extra=log_fields(tp, lost[tp]),
             )
         return offsets
 
-    def _logs(self, places: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
-        if not places:
+    def _logs(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Log]:
+        if not partitions:
             return {}
-        asked = list(places)
+        asked = list(partitions)
         starts: Mapping[TopicPartition, int] = self._consumer.beginning_offsets(asked, timeout_ms=REQUEST_MS)
         ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(asked, timeout_ms=REQUEST_MS)
-        return {place: Log(starts[place], max(starts[place], ends[place])) for place in places}
+        return {tp: Log(starts[tp], max(starts[tp], ends[tp])) for tp in partitions}
 
     def _young(self, logs: Mapping[TopicPartition, Log]) -> set[TopicPartition]:
-        """Those that hold no message, and have lost none, as old as an offset that the brokers have forgotten."""
-        whole = {place for place, found in logs.items() if found.start == 0}
+        """Return partitions that lost no message and contain none older than FORGET_AFTER_MS."""
+        whole = {tp for tp, log in logs.items() if log.start == 0}
         since_ms = int(time.time() * 1_000) - FORGET_AFTER_MS
-        asked = {place: since_ms for place in whole if logs[place].messages}
+        asked = {tp: since_ms for tp in whole if logs[tp].messages}
         first = self._consumer.offsets_for_times(asked, timeout_ms=REQUEST_MS) if asked else {}
-        return {place for place in whole if place not in asked or (first.get(place) and first[place].offset == 0)}
+        return {tp for tp in whole if tp not in asked or (first.get(tp) and first[tp].offset == 0)}
 
-    def _go_on(self, offsets: Offsets, ours: Collection[TopicPartition]) -> bool:
-        """Commit first, so that neither a restart nor another member moves it. False when a rebalance is in the way."""
+    def _commit_and_seek(self, offsets: Offsets, missing: Collection[TopicPartition]) -> bool:
+        """Commit, then seek, so that a restart or another member starts there as well. False during a rebalance."""
         if not offsets:
             return False
         try:
             self._consumer.commit(as_kafka(offsets), timeout_ms=REQUEST_MS)
         except (CommitFailedError, RebalanceInProgressError):
             return False
-        for place in offsets.keys() & set(ours):
-            with suppress(ValueError):  # taken away just now: the next owner goes on there
-                self._consumer.seek(place, offsets[place])
+        for tp in offsets.keys() & set(missing):
+            with suppress(ValueError):  # revoked meanwhile: the next owner starts at the committed offset
+                self._consumer.seek(tp, offsets[tp])
         return True
 
     def _wait_for(self, first: TopicPartition) -> None:

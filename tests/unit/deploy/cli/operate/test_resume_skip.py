@@ -46,7 +46,7 @@ def test_resume_tells_what_each_worker_did(run: Run, make_board: MakeBoard) -> N
 
 
 def test_skip_is_its_owners(run: Run, make_board: MakeBoard) -> None:
-    told = make_board(r1=("absent", "in:0 is not held here"), r2=("done", "in:0 goes on at 7"), r3=None)
+    told = make_board(r1=("absent", "in:0 is not assigned to this worker"), r2=("done", "in:0 goes on at 7"), r3=None)
     ended = run("skip", "feedback", "in:0:7", "--address", "auto")
     assert (ended.code, ended.out) == (0, "r2: in:0 goes on at 7\n")
     assert told == [("auto", "feedback", {"name": "skip", "topic": "in", "partition": 0, "offset": 7})]

@@ -52,7 +52,7 @@ def test_pre_loss_assignment_is_stale_after_rejoin(source: RecordSource, consume
     source.poll(0, paused=False)
     consumer._coordinator.reset_generation()
     joined(consumer)
-    with pytest.raises(StreamError, match="counted this worker out"):
+    with pytest.raises(StreamError, match="removed this worker"):
         source.poll(0, paused=False)
 
 

@@ -13,6 +13,7 @@ from labelstream.workers.stream.consumer.offset_reset import (
 )
 
 LOG = Log(40, 100)
+RECREATED = "the topic was recreated or its log truncated"
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,8 @@ def test_reading_goes_on_at_what_is_there_and_not_done(committed: int | None, at
     [
         (Log(0, 10), False, False, False, "it is new, or its offsets have expired"),
         (Log(0, 10), False, False, True, "the group is new"),
-        (Log(0, 10), False, True, True, "the topic was made anew"),
-        (Log(0, 10), True, True, False, "this was added, or its offset has expired"),
+        (Log(0, 10), False, True, True, "are gone: the topic was recreated"),
+        (Log(0, 10), True, True, False, "this one was added, or its offset has expired"),
         (Log(0, 10), True, True, True, "partitions are new to the group"),
         (LOG, True, True, False, "its offset has expired, or it was added long ago"),
     ],
@@ -73,17 +74,17 @@ def test_a_start_tells_what_it_skips_or_repeats() -> None:
     assert start_effect({4: Log(0, 0)}, at_end=False, young=True) == "reads partition 4 from the start, 0 messages"
     assert start_effect(dict.fromkeys(range(9), LOG), at_end=False, young=False) == (
         "reads 9 partitions from the start, 540 messages, which may have been classified before; 360 messages before "
-        "that are lost to retention"
+        "them were deleted by retention"
     )
 
 
 @pytest.mark.parametrize(
     ("offset", "at_end", "effect"),
     [
-        (10, False, "the log has lost 30 messages without a result"),
-        (10, True, "the log has lost 30 messages without a result, and this skips 60 messages more"),
-        (120, False, "the log is another one or was cut; this reads 60 messages, once more what was classified before"),
-        (120, True, "the log is another one or was cut; this skips 60 messages"),
+        (10, False, "30 messages were deleted without a result"),
+        (10, True, "30 messages were deleted without a result, and this skips 60 messages more"),
+        (120, False, f"{RECREATED}; this reads 60 messages, repeating any classified before"),
+        (120, True, f"{RECREATED}; this skips 60 messages"),
     ],
 )
 def test_a_jump_tells_what_it_skips_or_repeats(offset: int, at_end: bool, effect: str) -> None:

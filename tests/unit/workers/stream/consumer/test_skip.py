@@ -62,7 +62,7 @@ def test_skip_commits_first_and_goes_on_there(consumer: Consumer) -> None:
 
 def test_skip_of_a_partition_held_elsewhere_is_not_ours(consumer: Consumer) -> None:
     skip, _ = halted(consumer)
-    with pytest.raises(CommandRefused, match="in:1 is not held here") as refusal:
+    with pytest.raises(CommandRefused, match="in:1 is not assigned to this worker") as refusal:
         skip.check(B, 50)
     assert not refusal.value.ours
 
@@ -70,7 +70,7 @@ def test_skip_of_a_partition_held_elsewhere_is_not_ours(consumer: Consumer) -> N
 def test_skip_of_a_partition_that_is_read_is_refused(consumer: Consumer) -> None:
     skip, progress = halted(consumer)
     progress.halted = None
-    with pytest.raises(CommandRefused, match="in:0 is not halted: nothing is skipped") as refusal:
+    with pytest.raises(CommandRefused, match="in:0 is not halted: nothing to skip") as refusal:
         skip.check(A, 50)
     assert refusal.value.ours
 

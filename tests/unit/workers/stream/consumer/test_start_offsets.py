@@ -124,7 +124,7 @@ def test_offsets_that_cannot_be_read_yet_decide_nothing() -> None:
         (0, False, {}, "INFO in: the group is new: it reads partitions 0, 1 from the start, 200 messages"),
         (0, False, {P2: 7}, "INFO in: partitions are new to the group: it reads partitions 0, 1 from the start, "),
         (50, False, {}, "WARNING in: the group has no offset in this topic: it is new, or its offsets have expired: "),
-        (0, True, {}, "WARNING in: the group had offsets in this topic, and has none any more: the topic was made "),
+        (0, True, {}, "WARNING in: the group's offsets in this topic are gone: the topic was recreated"),
     ],
 )
 def test_a_start_is_one_line_and_warns_of_repeats_if_possible(
@@ -144,5 +144,6 @@ def test_young_messages_behind_lost_ones_are_warned_of(caplog: pytest.LogCapture
     starting(Group({P0}, {}), "earliest").begin([P0])
     assert caplog.messages == [
         "in: the group has no offset in this topic: it is new, or its offsets have expired: it reads partition 0 from "
-        "the start, 60 messages, which may have been classified before; 40 messages before that are lost to retention"
+        "the start, 60 messages, which may have been classified before; 40 messages before them were deleted by "
+        "retention"
     ]
