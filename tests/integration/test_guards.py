@@ -123,7 +123,7 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     worker = start()
     assert skip(worker, topic, 1, 700) == CommandAnswer("refused", f"{topic}:1 is not halted: nothing to skip")
     assert skip(worker, topic, 7, 700) == CommandAnswer("absent", f"{topic}:7 is not assigned to this worker")
-    assert skip(worker, topic, 0, last).text.endswith(f"the first offset there is {last + 1}")
+    assert skip(worker, topic, 0, last).text.endswith(f"the first offset behind it is {last + 1}")
     assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
     assert skip(worker, topic, 0, last + 1) == CommandAnswer(
         "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped"

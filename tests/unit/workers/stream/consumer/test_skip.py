@@ -79,7 +79,7 @@ def test_skip_of_a_partition_that_is_read_is_refused(consumer: Consumer) -> None
 def test_skip_into_the_corrupt_batch_is_refused(consumer: Consumer, end: int | None, first: int) -> None:
     skip, progress = halted(consumer, end)
     assert skip.check(A, first) is progress
-    with pytest.raises(CommandRefused, match=f"the first offset there is {first}"):
+    with pytest.raises(CommandRefused, match=f"the first offset behind it is {first}"):
         skip.check(A, first - 1)
 
 
