@@ -1,1 +1,1 @@
-"""The stream and the engine: what a worker and a model replica do, without Ray."""
+"""The code of a stream worker and of a model replica, without Ray."""

@@ -1,7 +1,7 @@
-"""The seam between the stream and whatever classifies: value types and one Protocol.
+"""The interface between the stream and any classifier: value types and one Protocol.
 
-The stream knows nothing of Ray and torch, the engine nothing of Kafka. Both know this file. NamedTuples, because one
-is made per message and a frozen dataclass costs three times as much.
+The stream knows nothing of Ray and torch, and the engine nothing of Kafka; both import this module. The values are
+NamedTuples: one is made per message, and a frozen dataclass takes three times as long to make.
 """
 
 import math
@@ -10,32 +10,32 @@ from concurrent.futures import Future
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-# Of all sequences that one message becomes. 100 labels for 512 tokens are 51,200, 32 windows of 512 are 16,384: both
-# pass. A CPU that does 1,600 tokens a second has 40 s of work in it, a third of `call_timeout_s`.
+# Tokens of all sequences that one message becomes. 100 labels x 512 tokens (51,200) and 32 windows x 512 (16,384) both
+# pass. A CPU that runs 1,600 tokens per second needs 40 s for them, a third of `call_timeout_s`.
 MAX_MESSAGE_TOKENS = 65_536
 
 
 class Fault(StrEnum):
-    """Why a classifier refuses one record for good. Each value is also a dead-letter reason."""
+    """Why a classifier never answers one record. Each value is also a dead-letter reason."""
 
     TOO_LARGE = "too_large"  # more tokens than one message may have
     INVALID_LABELS = "invalid_labels"
     INVALID_MESSAGE = "invalid_message"
-    INFERENCE_FAILED = "inference_failed"  # the model raises on this record alone, while its neighbours pass
-    CRASHES_MODEL = "crashes_model"  # replicas die of this record
-    TIMED_OUT = "timed_out"  # no answer to this record in time, while the model answers others
+    INFERENCE_FAILED = "inference_failed"  # the model raises on this record and answers the others
+    CRASHES_MODEL = "crashes_model"  # replicas die while they run this record
+    TIMED_OUT = "timed_out"  # the model answers other records in time, and this one not
 
 
-# Where many records have one of these, it may be the model that is at fault, and not each of the records.
+# If many records have one of these faults, the model may be the cause.
 MODEL_FAULTS = frozenset({Fault.INFERENCE_FAILED, Fault.CRASHES_MODEL, Fault.TIMED_OUT})
 
 
 class Request(NamedTuple):
-    """One text to classify. None takes the model's setting.
+    """One text to classify. None means the model's setting.
 
-    `top_k`: how many labels to report, best first; more than there are gives all. For zero-shot models:
-    `candidate_labels`, the `hypothesis_template` with `{}` where a label goes, and `multi_label`: whether labels are
-    independent of each other.
+    `top_k`: number of labels to report, best first; a number above the model's labels reports all. Zero-shot models
+    also take `candidate_labels`, a `hypothesis_template` with `{}` in place of the label, and `multi_label`: whether
+    labels are independent of each other.
 
     >>> Request("It broke after a week", top_k=1).text
     'It broke after a week'
@@ -50,12 +50,12 @@ class Request(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """One answer. `labels` and `scores` have the same length >= 1 and descend by score.
+    """One answer. `labels` and `scores` have the same length, at least 1, in descending order of score.
 
-    `tokens`: ids that the model read, special tokens included. `truncated`: the text had more than the model takes.
-    `revision`: of the model that gave this answer: the hub's commit, or for a directory a hash of weights and config.
-    `task`: what the model was asked to do, by transformers' name.
-    `accepted`: those of `labels` whose scores reach their thresholds, in the same order; None: the first one.
+    `tokens`: tokens that the model read, special tokens included. `truncated`: whether the text was longer than the
+    model takes. `revision`: the model's hub commit, or a hash of its directory's weights and config. `task`:
+    transformers' name of the task. `accepted`: those of `labels` whose scores reach their thresholds, in the same
+    order; None: the first label alone.
     """
 
     labels: tuple[str, ...]
@@ -73,7 +73,7 @@ class Prediction(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """One token of the vocabulary in a mask's place. Tokens of different ids may read the same."""
+    """One token of the vocabulary for a mask. Tokens with different ids may have the same text."""
 
     token: str
     token_id: int
@@ -81,7 +81,7 @@ class Fill(NamedTuple):
 
 
 class MaskFill(NamedTuple):
-    """The answer of a model that fills masks: the best tokens of each, in the text's order; else as `Prediction`."""
+    """A fill-mask model's answer: the best tokens for each mask of the text, in order. Other fields: `Prediction`."""
 
     masks: tuple[tuple[Fill, ...], ...]
     tokens: int
@@ -92,7 +92,7 @@ class MaskFill(NamedTuple):
 
 
 class Embedding(NamedTuple):
-    """The answer of a model that embeds: the text's vector, each number a float32; else as `Prediction`."""
+    """An embedding model's answer: the text's vector of float32 values. Other fields: see `Prediction`."""
 
     vector: tuple[float, ...]
     tokens: int
@@ -103,9 +103,9 @@ class Embedding(NamedTuple):
 
 
 class RecordError(NamedTuple):
-    """One record cannot be answered for a reason of its own. `message` never quotes the record's text.
+    """Why one record has no answer. `message` never quotes the record's text.
 
-    `attempts`: how many times the model was given the record, replicas that died meanwhile included; at least 1.
+    `attempts`: how often the model was given the record, at least 1; attempts in which a replica died count as well.
     """
 
     fault: Fault
@@ -118,10 +118,10 @@ Answer = Answered | RecordError
 
 
 class Progress:
-    """What lasts over all attempts at the same requests: their caller's, and passed with each attempt.
+    """State of all attempts at the same requests. The caller owns one and passes it with each attempt.
 
-    `at`: monotonic seconds when the model last answered a part of them. `kept`: the classifier's own, so that what is
-    answered is not asked for again.
+    `at`: monotonic seconds when the model last answered some of the requests. `kept`: the classifier's own state, so
+    that answered requests are not sent to the model again.
     """
 
     def __init__(self) -> None:
@@ -135,21 +135,21 @@ class Classifier(Protocol):
     def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[list[Answer]]":
         """Classify `requests` (at least one); never blocks on the model.
 
-        `progress`: of earlier attempts at the same requests, none of which is under way.
+        `progress`: the state of earlier attempts at the same requests, all of which have ended.
 
-        The future's list has the same length and order as `requests`. It resolves always: with the list, or with
-        `InferenceError` when the call as a whole got no answer (nothing is known of any of the records then).
+        The future always resolves: with a list of the length and order of `requests`, or with `InferenceError` if the
+        whole call failed. A failed call says nothing about any single record.
         """
         ...
 
     def trouble(self) -> str:
-        """Why nothing more should be submitted now, for a person; empty where it may."""
+        """Why callers must not submit now, in words for an operator; empty if they may."""
         ...
 
     def resume(self) -> bool:
-        """An operator's word: end such a pause. Was there one?"""
+        """End such a pause on an operator's command. Returns whether there was one."""
         ...
 
     def close(self) -> None:
-        """Refuse new calls and free what is held. Pending futures resolve with `InferenceError`."""
+        """Refuse new calls and free all resources. Pending futures resolve with `InferenceError`."""
         ...

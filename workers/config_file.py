@@ -1,4 +1,4 @@
-"""A config file and the environment become settings; what is wrong in them names the key and the fix."""
+"""Reads settings from a config file and the environment. Every error names the key and the fix."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from labelstream.workers.settings import ENV_PREFIX, KafkaSettings, Settings
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
-    """The YAML file as a dict, its paths whole. Raises `ConfigError` when it cannot be read or is no mapping."""
+    """The YAML file as a dict with absolute paths. Raises `ConfigError` if it is unreadable or not a mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -32,17 +32,17 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         if isinstance(error, KeyTwice):
-            raise ConfigError(str(path), f"has the key {error.problem} a second time at {where}", "keep one") from None
+            raise ConfigError(str(path), f"repeats the key {error.problem} at {where}", "keep one of them") from None
         raise ConfigError(str(path), f"is not valid YAML at {where}", "check indentation and quotes") from None
     if not isinstance(tree, dict):
-        raise ConfigError(str(path), "is empty or not a mapping", "it needs the keys kafka, models and pipelines")
+        raise ConfigError(str(path), "is empty or not a mapping", "add the keys kafka, models and pipelines")
     return with_absolute_paths(tree, Path(path).absolute().parent)
 
 
 def load_settings(tree: dict[str, Any]) -> Settings:
-    """Validate `tree` (the config file's content) under the environment's overrides.
+    """Validate `tree` (the config file's content), overridden by the environment.
 
-    Raises `ConfigError` for all that is wrong, each with the dotted key and the fix.
+    Raises one `ConfigError` that holds every error, each with its dotted key and fix.
     """
     errors = [*_inline_secrets(tree), *unknown_variables()]
     settings = None
@@ -51,7 +51,7 @@ def load_settings(tree: dict[str, Any]) -> Settings:
     except ValidationError as error:
         errors += explain(error)
     except TypeError:
-        errors.append(ConfigError("config", "has a key that is not text", "quote the keys"))
+        errors.append(ConfigError("config", "has a key that is not a string", "put the keys in quotes"))
     if settings is None or errors:
         raise _all_of(errors)
     return settings
@@ -62,7 +62,7 @@ class _WithoutFile(BaseModel):
 
 
 def load_kafka_settings(section: dict[str, Any]) -> KafkaSettings:
-    """The section `kafka` where there is no file, under the environment's overrides.
+    """Validate the section `kafka` of a command without a config file, overridden by the environment.
 
     Raises `ConfigError` as `load_settings` does.
     """
@@ -79,7 +79,7 @@ def load_kafka_settings(section: dict[str, Any]) -> KafkaSettings:
 
 
 def forget_environment(*keys: str) -> None:
-    """Drop the variables of `keys` and of all below them from this process, and so from those that it starts."""
+    """Unset the variables of `keys`, and of all keys below them, for this process and its children."""
     names = tuple(ENV_PREFIX + key.replace(".", "__").upper() for key in keys)
     for variable in list(os.environ):
         if variable.upper() in names or variable.upper().startswith(tuple(f"{name}__" for name in names)):
@@ -87,7 +87,7 @@ def forget_environment(*keys: str) -> None:
 
 
 def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | None:
-    """The secret itself, from the environment's value or from `file`. Raises `ConfigError` naming `key`."""
+    """The secret in plain text: `value`, or the content of `file`. Raises `ConfigError` naming `key`."""
     if value is not None:
         return value.get_secret_value()
     if file is None:
@@ -101,7 +101,7 @@ def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | Non
 
 
 def without_secrets(settings: Settings) -> dict[str, Any]:
-    """The tree as plain data for other processes, which read the secrets from their own environment or files."""
+    """`settings` as plain data for other processes, which read secrets from their own environment or files."""
     return settings.model_dump(
         mode="json", exclude={"kafka": {"security": {"password", "key_password"}}}, exclude_unset=True
     )

@@ -1,9 +1,9 @@
-"""No core dumps: a process that dies would leave messages and secrets in a file."""
+"""Disables core dumps: the dump of a crashed process would hold messages and secrets."""
 
 import resource
 
 
 def forbid_core_dumps() -> None:
-    """For this process and those that it starts. Whoever debugs a crash raises the limit again (`ulimit -c`)."""
+    """Set the soft limit to 0 for this process and its children. `ulimit -c` raises it again to debug a crash."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

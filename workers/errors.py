@@ -1,40 +1,40 @@
-"""The error tree. `retriable` says whether the same call may succeed later without anybody changing anything.
+"""The error tree. `retriable`: the same call may succeed later, without a change by anybody.
 
 LabelstreamError
 ├── ConfigError            the config file or the environment is wrong: names the key and the fix
 ├── ModelError             a model cannot be loaded: not found, no safetensors, no sequence classifier, ...
-├── StartError             what the config names is not there: broker, topic, permission, port, ...
-├── InferenceError         a classifier gave no answer for reasons that are not the records' (retriable)
-│   ├── ModelChanged       the replica serves another revision than the caller prepared its input for
-│   └── FailedApart        the model failed on sequences that it ran by themselves, right after a text that it answered
-└── StreamError            the stream cannot go on: it stops without committing and is started anew (retriable)
-    ├── RecordRefused      the broker refused a record for itself: it is looked for record by record
-    ├── Fenced             the broker has ended our transaction: a new process takes over (not retriable)
+├── StartError             a broker, topic, permission or port that the config names is missing
+├── InferenceError         a classifier gave no answer, for a reason outside the records (retriable)
+│   ├── ModelChanged       the replica serves another revision than the caller tokenized for
+│   └── FailedApart        the model failed on sequences that it ran alone, right after it answered a known good text
+└── StreamError            the stream stops without committing, and restarts (retriable)
+    ├── RecordRefused      the broker refused one record of a batch; the producer then sends them one by one
+    ├── Fenced             the broker ended this producer's transaction: a new process takes over (not retriable)
     └── OffsetOutOfRange   the committed offset is no longer in the log: an operator decides (not retriable)
 
-A record that is at fault itself is no exception but a value, `labelstream.workers.classifier.RecordError`.
+The fault of a single record is a value, `labelstream.workers.classifier.RecordError`, and not an exception.
 """
 
 
 class LabelstreamError(Exception):
-    """Base of all errors that Labelstream raises on purpose. Its text is one line, meant for a person."""
+    """Base of all errors that Labelstream raises on purpose. The text is one line for a person."""
 
     retriable = False
 
 
 class ConfigError(LabelstreamError):
-    """`key` is the dotted path of the setting at fault, empty where none is; `fix` what to do about it.
+    """`key`: the dotted path of the wrong setting, or empty. `fix`: what to do.
 
-    `others`: what else is wrong. The text is of the first alone, and says how many others there are; `lines` has all.
+    `others`: further errors. `str()` shows the first error and the number of others; `lines` has all.
     """
 
     def __init__(self, key: str, problem: str, fix: str = "", others: "tuple[ConfigError, ...]" = ()) -> None:
         self.key, self.problem, self.fix, self.others = key, problem, fix, others
-        super().__init__(key, problem, fix, others)  # all arguments: exceptions cross process borders by pickle
+        super().__init__(key, problem, fix, others)  # pickle calls __init__ with these, in another process
 
     @property
     def lines(self) -> list[str]:
-        """One for each error."""
+        """One line per error."""
         own = f"{self.key}: " * bool(self.key) + self.problem + f"; {self.fix}" * bool(self.fix)
         return [own, *(line for other in self.others for line in other.lines)]
 
@@ -44,51 +44,51 @@ class ConfigError(LabelstreamError):
 
 
 class ModelError(LabelstreamError):
-    """A model's source cannot be served. The text names the source and the fix."""
+    """A model cannot be served. The text names its source and the fix."""
 
 
 class StartError(LabelstreamError):
-    """Something outside of us that the config names is missing or refuses us."""
+    """An external resource that the config names is missing or refuses access."""
 
 
 class InferenceError(LabelstreamError):
-    """No answer for a whole call: transport, a dead replica, backpressure. Never a reason for a dead letter."""
+    """A whole call has no answer: network, dead replica, backpressure. Never a reason for a dead letter."""
 
     retriable = True
 
 
 class ModelChanged(InferenceError):
-    """The model behind the handle is not the one whose tokenizer and labels the caller holds."""
+    """The replicas serve another model than the one whose tokenizer and labels the caller holds."""
 
 
 class FailedApart(InferenceError):
-    """The model answered a known good text, and failed as a whole on the sequences that it ran alone after it."""
+    """The model answered a known good text, and then failed on sequences that it ran alone."""
 
 
 class StreamError(LabelstreamError):
-    """Kafka refused something in mid-stream, or a result was not acknowledged in time."""
+    """Kafka refused a request of the running stream, or did not acknowledge a result in time."""
 
     retriable = True
 
 
 class RecordRefused(StreamError):
-    """A record that was sent is none that its topic takes, for its size or for what it is."""
+    """A topic refused a record, for its size or its content."""
 
 
 class Fenced(StreamError):
-    """The coordinator no longer accepts this producer: its transaction took too long, or the process was frozen."""
+    """The coordinator refuses this producer: its transaction took too long, or the process was frozen."""
 
     retriable = False
 
 
 class OffsetOutOfRange(StreamError):
-    """Messages between the committed offset and the log's start are gone. Never jumped over silently."""
+    """The log starts behind the committed offset: messages were deleted unread. Never skipped silently."""
 
     retriable = False
 
 
 class CommandRefused(Exception):
-    """A command cannot be obeyed; the text says why. Not `ours`: by this worker."""
+    """A worker cannot obey an operator's command; the text says why. `ours`: False if another worker may obey it."""
 
     def __init__(self, text: str, ours: bool = True) -> None:
         super().__init__(text)

@@ -1,6 +1,6 @@
-"""Points that the stream passes, at which tests hold or end a process. Nothing happens there in production.
+"""Named points of the stream at which tests pause or kill a process. In production they do nothing.
 
-The idea is FreeBSD's fail(9): the points are part of the code that is shipped, what happens at them is not.
+As FreeBSD's fail(9): the shipped code has the points, and a test installs what happens at them.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _hook: Callable[[str], None] | None = None
 
 
 def install(hook: Callable[[str], None] | None) -> None:
-    """Have `hook` told the name of each point that any thread of this process passes; None: nobody."""
+    """Call `hook` with the name of each point that a thread of this process passes; None removes the hook."""
     global _hook
     _hook = hook
 

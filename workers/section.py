@@ -1,6 +1,6 @@
-"""The base of every section of settings: frozen, without unknown keys, and with all of its contradictions told at once.
+"""Base class of every settings section: frozen, no unknown keys, all contradictions reported at once.
 
-pydantic_core is not imported before something is wrong: `tests/gpu` runs the engine on machines without pydantic.
+pydantic_core is imported only to raise an error: `tests/gpu` runs the engine on machines without pydantic.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def problems(self) -> Iterator[str]:
-        """What does not go together, each in a sentence that names the keys; asked when each value is valid."""
+        """Contradictions between keys, one sentence each that names the keys. Called once each value is valid."""
         yield from ()
 
     @model_validator(mode="after")
@@ -23,17 +23,16 @@ class Section(BaseModel):
 
 
 def refuse(problems: Iterable[str]) -> None:
-    """To be called by a validator: one error for each problem. Raises ValidationError where there is any."""
+    """Raise a ValidationError with one entry per problem, if there is any. For use in a validator."""
     texts = list(problems)
     if texts:
         raise _error([_line("problem", text) for text in texts])
 
 
 def with_more(error: ValidationError, problems: Iterable[str]) -> ValidationError:
-    """`error`, and one for each problem behind it."""
-    lines = [
-        _line(told["type"], told["msg"], told["loc"]) for told in error.errors(include_url=False, include_input=False)
-    ]
+    """`error` with one further entry per problem."""
+    entries = error.errors(include_url=False, include_input=False)
+    lines = [_line(entry["type"], entry["msg"], entry["loc"]) for entry in entries]
     return _error([*lines, *(_line("problem", text) for text in problems)])
 
 
@@ -44,8 +43,8 @@ def _error(lines: list[Any]) -> ValidationError:
 
 
 def _line(kind: str, text: str, place: tuple[int | str, ...] = ()) -> Any:
-    """Without the value, which may be a secret."""
+    """One entry of a ValidationError, without the value, which may be a secret."""
     from pydantic_core import InitErrorDetails, PydanticCustomError
 
-    # The text is no template: it may hold braces.
+    # `text` as the template's argument: its braces would be read as placeholders.
     return InitErrorDetails(type=PydanticCustomError(kind, "{text}", {"text": text}), loc=place, input=None)  # type: ignore

@@ -1,8 +1,11 @@
-"""Spans of a micro-batch's way, by OpenTelemetry's API: nothing happens where nobody has set its SDK up.
+"""OpenTelemetry spans of micro-batches, calls and forwards. Without a configured SDK they do nothing.
 
-A micro-batch is a span "process TOPIC" (https://opentelemetry.io/docs/specs/semconv/messaging/), linked to the traces
-that its messages bring along in the header `traceparent` (https://www.w3.org/TR/trace-context/). Calls to a model are
-its children, what the device runs a child of the first call in it, linked to all that were joined. No text in any.
+- "process TOPIC": one micro-batch (https://opentelemetry.io/docs/specs/semconv/messaging/), linked to the traces in its
+  messages' `traceparent` headers (https://www.w3.org/TR/trace-context/);
+- "classify MODEL": one call to a model, a child of the micro-batch;
+- "forward": one batch on the device, a child of its first call, linked to all of its calls.
+
+No span holds a message's text.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +23,7 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 
 def micro_batch(topic: str, headers: Iterable[Headers], messages: int) -> Span:
-    """Begins with the poll; to be ended by `end` when everything is acknowledged, or committed."""
+    """Start the span at the poll. The caller calls `end` when all results are acknowledged or committed."""
     span = _tracer.start_span(
         f"process {topic}",
         kind=SpanKind.CONSUMER,
@@ -33,13 +36,13 @@ def micro_batch(topic: str, headers: Iterable[Headers], messages: int) -> Span:
         },
     )
     if span.is_recording():
-        for context in _contexts(_brought_along(headers)):
+        for context in _contexts(_traceparents(headers)):
             span.add_link(context)
     return span
 
 
 def call(model: str, requests: int) -> Span:
-    """One call to a model, a child of the current span; to be ended by `end`."""
+    """Start the span of one call to a model, a child of the current span. The caller calls `end`."""
     return _tracer.start_span(
         f"classify {model}",
         kind=SpanKind.CLIENT,
@@ -51,29 +54,32 @@ def call(model: str, requests: int) -> Span:
 
 
 def forward(callers: Iterable[str | None], sequences: int, tokens: int) -> Span:
-    """What the device runs for all `callers`, given by their `here`; to be ended. Nothing where none is traced."""
+    """Start the span of one batch on the device. The caller ends it.
+
+    `callers`: each call's `here()`. Without any traced caller the span records nothing.
+    """
     contexts = list(_contexts(caller for caller in callers if caller))
     if not contexts:
         return trace.INVALID_SPAN
     attributes = {"labelstream.sequences": sequences, "labelstream.tokens": tokens}
-    # Of the first caller's trace, so that it is sampled where that is, and seen there.
+    # A child of the first caller's span: sampled as that is, and shown in its trace.
     parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0]))
     return _tracer.start_span("forward", parent, links=[Link(context) for context in contexts], attributes=attributes)
 
 
 def within(span: Span) -> AbstractContextManager[Span]:
-    """What begins within is a child of `span`."""
+    """Make `span` the parent of spans that start within the block."""
     return trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
 
 
 def end(span: Span, error: BaseException | None = None) -> None:
     if error is not None:
-        span.set_status(StatusCode.ERROR, type(error).__name__)  # its text may be long, and is in the log
+        span.set_status(StatusCode.ERROR, type(error).__name__)  # the log has the text, which may be long
     span.end()
 
 
 def here() -> str | None:
-    """The current span for another process, if it is traced."""
+    """The current span's `traceparent`, for another process; None if it is not sampled."""
     if not trace.get_current_span().get_span_context().trace_flags.sampled:
         return None
     carrier: dict[str, str] = {}
@@ -81,15 +87,15 @@ def here() -> str | None:
     return carrier.get(HEADER)
 
 
-def _brought_along(headers: Iterable[Headers]) -> Iterator[str]:
-    for own in headers:
-        for name, value in own:
+def _traceparents(headers: Iterable[Headers]) -> Iterator[str]:
+    for message_headers in headers:
+        for name, value in message_headers:
             if name == HEADER and value is not None:
                 yield value.decode("ascii", "replace")
 
 
 def _contexts(parents: Iterable[str]) -> Iterator[SpanContext]:
-    """At most `MAX_LINKS`, each once; what is no traceparent is passed over."""
+    """The distinct valid contexts among the first `MAX_LINKS` distinct `parents`."""
     for parent in list(dict.fromkeys(parents))[:MAX_LINKS]:
         context = trace.get_current_span(_W3C.extract({HEADER: parent})).get_span_context()
         if context.is_valid:

@@ -1,1 +1,1 @@
-"""What a config file may hold: its keys, its errors in words, its paths and its schema."""
+"""The keys, error messages, paths and JSON Schema of a config file."""

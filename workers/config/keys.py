@@ -1,4 +1,4 @@
-"""All keys that a config may have, and which of them somebody may have meant."""
+"""All keys that a config may have, and the known key nearest to a misspelt one."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -10,18 +10,21 @@ from pydantic.fields import FieldInfo
 
 from labelstream.workers.settings import Settings
 
-NAME = "NAME"  # in place of what users name: a model, a pipeline
+NAME = "NAME"  # stands for a name that users choose: of a model, of a pipeline
 Path = tuple[str, ...]
 
 
 @cache
 def known_keys() -> dict[Path, FieldInfo]:
-    """Every key with its field, sections before what is in them: `("models", "NAME", "source")`."""
+    """Every key, such as `("models", "NAME", "source")`, with its field; a section comes before its keys."""
     return dict(_walk(Settings, ()))
 
 
 def known_key(place: Sequence[int | str]) -> Path:
-    """The known key that `place` is in: `("models", "NAME", "num_gpus")` of `("models", "m", "num_gpus", "float")`."""
+    """The longest known key at the start of `place`.
+
+    `("models", "m", "num_gpus", "float")` -> `("models", "NAME", "num_gpus")`.
+    """
     keys, found = known_keys(), ()
     for part in place:
         longer = next((key for name in (str(part), NAME) if (key := (*found, name)) in keys or _is_named(key)), None)
@@ -32,7 +35,10 @@ def known_key(place: Sequence[int | str]) -> Path:
 
 
 def nearest(place: Sequence[int | str]) -> str | None:
-    """What an unknown key was meant to be: one of its name elsewhere, by its whole path, or one like it beside it."""
+    """The known key that an unknown one probably means; None without any.
+
+    The dotted path of a key with the same name in another section, or a similar name in the same section.
+    """
     *parent, wrong = map(str, place)
     keys = known_keys()
     section = known_key(parent)
@@ -54,7 +60,7 @@ def _walk(kind: type[BaseModel], above: Path) -> Iterator[tuple[Path, FieldInfo]
 
 
 def _section(annotation: Any) -> tuple[type[BaseModel] | None, Path]:
-    """The section that a field is, and NAME where there may be several."""
+    """The section class of a field, or None; and NAME if the field is a dict of sections."""
     if get_origin(annotation) is dict:
         inner, _ = _section(get_args(annotation)[1])
         return inner, (NAME,)

@@ -1,4 +1,4 @@
-"""Relative paths in a config file: they are of the file's folder, not of the one that a command is started in."""
+"""Relative paths in a config file are relative to the file's folder, not to the working directory."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ _FILES = {key for key, field in known_keys().items() if Path in get_args(field.a
 
 
 def with_absolute_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """`tree`, of a file in `folder`, with each path whole. A path that begins with ~ is of a home directory."""
+    """`tree`, read from a file in `folder`, with absolute paths. ~ becomes the home directory."""
     return _walk(tree, (), folder)
 
 
@@ -28,8 +28,8 @@ def _walk(value: Any, place: tuple[str, ...], folder: Path) -> Any:
 
 
 def _source(source: str, folder: Path) -> str:
-    """A hub id ('name' or 'owner/name') stays as it is, unless there is such a directory in `folder`.
+    """A model's source. A hub id ('name' or 'owner/name') stays as it is, unless `folder` has a directory of that name.
 
-    ~ stays as well: the machine of a replica may have another home.
+    ~ stays as well: a replica's machine may have another home directory.
     """
     return os.path.abspath(folder / source) if is_path(source, folder) and not source.startswith("~") else source

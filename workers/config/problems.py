@@ -1,4 +1,4 @@
-"""What pydantic has against a config, in the words of whoever wrote the config: the key, the problem and the fix."""
+"""pydantic's errors about a config as ConfigErrors, which name the key, the problem and the fix."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from labelstream.workers.config.keys import known_key, known_keys, nearest
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import ENV_PREFIX, FORMS, Settings
 
-# Keys of a model that earlier versions had.
+# Keys that a model had in earlier versions.
 _REMOVED = {
     "attention": "was removed: a GPU runs sequences without padding wherever the model's family can",
     "cuda_graphs": "was removed: a GPU replays recorded forwards wherever sequences have no padding",
 }
-# By how pydantic's text ends.
-_WORDS = {
+# The end of pydantic's text -> the text that users read.
+_TEXTS = {
     **{f"should match pattern '{pattern}'": words for pattern, words in FORMS.items()},
     "instance of Range": "must be a number, or {min: NUMBER, max: NUMBER}",
     "instance of RangeFromZero": "must be a number, or {min: NUMBER, max: NUMBER}",
@@ -26,52 +26,52 @@ Place = tuple[int | str, ...]
 
 
 def explain(error: ValidationError) -> Iterator[ConfigError]:
-    """One for each key and thing that is wrong with it."""
-    told = error.errors(include_url=False, include_input=False)
-    for value, group in groupby(told, lambda one: _of_value(_place(one))):
-        alternatives = []  # why the value is of none of the types that it may be of
-        for one in group:
-            if found := _explain(_place(one), one):
+    """One ConfigError per wrong key, or several if the key breaks several rules."""
+    errors = error.errors(include_url=False, include_input=False)
+    for value, group in groupby(errors, lambda entry: _of_value(_place(entry))):
+        alternatives = []  # one text per allowed type: why the value is not of that type
+        for entry in group:
+            if found := _explain(_place(entry), entry):
                 yield found
             else:
-                alternatives.append(_text(one))
+                alternatives.append(_text(entry))
         if alternatives:
             yield ConfigError(_dotted(value), ", or ".join(alternatives) + _where_from(value))
 
 
-def _explain(place: Place, told: Any) -> ConfigError | None:
-    """None where a value is wrong by itself."""
-    if told["type"] == "extra_forbidden":
+def _explain(place: Place, entry: Any) -> ConfigError | None:
+    """The error of an unknown key, a missing key or a broken rule; None for a value of a wrong type or range."""
+    if entry["type"] == "extra_forbidden":
         return _unknown(place)
-    if told["type"] == "missing":
+    if entry["type"] == "missing":
         return ConfigError(_dotted(place), "is missing", f"add it: {_description(place)}")
-    if not place:  # what is wrong between sections names the key itself
-        key, _, problem = _text(told).partition(": ")
+    if not place:  # a rule between sections: its text begins with the key
+        key, _, problem = _text(entry).partition(": ")
         return ConfigError(key, problem)
-    return ConfigError(_dotted(place), _text(told)) if told["type"] == "problem" else None
+    return ConfigError(_dotted(place), _text(entry)) if entry["type"] == "problem" else None
 
 
-def _place(told: Any) -> Place:
-    return tuple(part for part in told["loc"] if part != "[key]")
+def _place(entry: Any) -> Place:
+    return tuple(part for part in entry["loc"] if part != "[key]")
 
 
-def _text(told: Any) -> str:
-    text = told["msg"]
-    for pydantics, ours in _WORDS.items():
-        if text.endswith(pydantics):
-            return ours
+def _text(entry: Any) -> str:
+    text = entry["msg"]
+    for pydantic_text, own_text in _TEXTS.items():
+        if text.endswith(pydantic_text):
+            return own_text
     return text.removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
 def unknown_variables() -> Iterator[ConfigError]:
-    """Variables of the environment that look like ours and set nothing."""
-    # Kubernetes sets variables such as LABELSTREAM_SERVICE_HOST by itself: only our own form, with `__`, is ours.
+    """One ConfigError per environment variable that looks like a setting and names no section."""
+    # Kubernetes sets variables such as LABELSTREAM_SERVICE_HOST. Variables of settings have `__` in their name.
     for variable in os.environ:
         section, *rest = variable.removeprefix(ENV_PREFIX).lower().split("__")
         if variable.startswith(ENV_PREFIX) and rest and section not in Settings.model_fields:
             meant = nearest([section])
             fix = f"did you mean {_variable([meant, *rest])}?" if meant in Settings.model_fields else ""
-            yield ConfigError(variable, "is no setting", fix or f"known sections: {', '.join(Settings.model_fields)}")
+            yield ConfigError(variable, "unknown setting", fix or f"known sections: {', '.join(Settings.model_fields)}")
 
 
 def _unknown(place: Place) -> ConfigError:
@@ -80,21 +80,21 @@ def _unknown(place: Place) -> ConfigError:
     meant, variable = nearest(place), _variable(place)
     fix = f"did you mean {meant}?"
     if meant is None:
-        fix = "remove it; `labelstream schema config` has all keys"
+        fix = "remove it, or find its name in `labelstream schema config`"
     elif variable in os.environ:
         fix = f"did you mean {_variable(meant.split('.') if '.' in meant else [*place[:-1], meant])}?"
-    return ConfigError(_dotted(place), f"is no setting{_where_from(place)}", fix)
+    return ConfigError(_dotted(place), f"unknown setting{_where_from(place)}", fix)
 
 
 def _of_value(place: Place) -> Place:
-    """Without what pydantic appends for each type that a value may be of."""
+    """`place` without the type names that pydantic appends for a value of a union."""
     key = known_key(place)
     field = known_keys().get(key)
     return place if field is None or get_origin(field.annotation) in (dict, tuple) else place[: len(key)]
 
 
 def _description(place: Place) -> str:
-    """Of the key, as a part of a sentence."""
+    """The key's description as the end of a sentence: lower case, no full stop."""
     field = known_keys().get(known_key(place))
     text = (field.description or "") if field else ""
     return (text if text[1:2].isupper() else text[:1].lower() + text[1:]).rstrip(".")

@@ -1,4 +1,4 @@
-"""The JSON Schema of a config file, for editors and for whoever generates configs."""
+"""The JSON Schema of a config file, for editors and for tools that generate configs."""
 
 import json
 from typing import Any
@@ -9,18 +9,18 @@ from labelstream.workers.settings import Settings
 
 
 class _ConfigSchema(GenerateJsonSchema):
-    # An editor would show "Bootstrap Servers" above what the key is.
+    # Without titles an editor shows a key's description first, not "Bootstrap Servers".
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def dict_schema(self, schema: Any) -> dict[str, Any]:
-        """A key that is no name is wrong."""
+        """A dict of named sections refuses keys that are not valid names."""
         found = super().dict_schema(schema)
         return found | {"additionalProperties": False} if "patternProperties" in found else found
 
 
 def config_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12. What `load_settings` finds wrong between keys, and the environment, are not in it."""
+    """JSON Schema 2020-12. It knows neither the rules between keys that `load_settings` checks, nor the environment."""
     schema = Settings.model_json_schema(schema_generator=_ConfigSchema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,4 +1,4 @@
-"""YAML without keys that are there twice: YAML's own loader takes the last one, and says nothing of the first."""
+"""A YAML loader that refuses a repeated key. PyYAML's own loaders silently keep the last one."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import yaml
 
 
 class KeyTwice(yaml.MarkedYAMLError):
-    """`problem`: the key; `problem_mark`: where it is the second time."""
+    """`problem`: the key; `problem_mark`: the place of its second occurrence."""
 
 
 class UniqueKeysLoader(yaml.SafeLoader):
-    """Raises KeyTwice."""
+    """A SafeLoader that raises KeyTwice for a repeated key."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)  # before merges by <<, which a key beside them may override
+        node = super().compose_mapping_node(anchor)  # not yet merged by <<: a key may override a merged one
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):

@@ -32,8 +32,8 @@ def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS", "x:1", "is no setting"),
-        ("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1", "kafka.bootstrap: is no setting"),
+        ("LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS", "x:1", "unknown setting"),
+        ("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1", "kafka.bootstrap: unknown setting"),
         ("LABELSTREAM_MODELS", "{not json", "models"),
         ("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many", "models.sentiment.top_k"),
     ],
@@ -75,7 +75,7 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
         ("a: [", "not valid YAML at line 1"),
         ("", "empty"),
         ("- 1", "not a mapping"),
-        ("a: 1\na: 2", "has the key a a second time at line 2"),
+        ("a: 1\na: 2", "repeats the key a at line 2"),
         (None, "cannot be read"),
     ],
 )

@@ -30,8 +30,8 @@ def test_error_crosses_processes_as_it_is(kind: type[LabelstreamError]) -> None:
 
 
 def test_config_error_names_key_problem_and_fix() -> None:
-    assert str(ConfigError("kafka.x", "is no setting", "remove it")) == "kafka.x: is no setting; remove it"
-    assert str(ConfigError("kafka.x", "is no setting")) == "kafka.x: is no setting"
+    assert str(ConfigError("kafka.x", "unknown setting", "remove it")) == "kafka.x: unknown setting; remove it"
+    assert str(ConfigError("kafka.x", "unknown setting")) == "kafka.x: unknown setting"
     error = pickle.loads(pickle.dumps(ConfigError("a", "b", "c")))
     assert (error.key, error.problem, error.fix) == ("a", "b", "c")
 

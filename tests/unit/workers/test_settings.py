@@ -21,7 +21,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("change", "key", "words"),
     [
-        ({"inptu": "x"}, "pipelines.feedback.inptu", "is no setting"),
+        ({"inptu": "x"}, "pipelines.feedback.inptu", "unknown setting"),
         ({"output": None}, "pipelines.feedback.output", "string"),
         ({"dead_letter": "in"}, "pipelines.feedback", "dead_letter is the input topic"),
         ({"output": "in"}, "pipelines.feedback", "output is the input topic"),

@@ -48,7 +48,7 @@ def test_a_wrong_key_in_any_section_is_named(run: Run, path: Path, tmp_path: Pat
         ended = run("check", "-c", str(wrong))
         assert ended.code == 2
         assert f"labelstream: {section}." in ended.err
-        assert "batch_sise: is no setting" in ended.err
+        assert "batch_sise: unknown setting" in ended.err
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -27,7 +27,7 @@ def test_bad_yaml(run: Run, write_config: WriteConfig) -> None:
     ("old", "new", "parts"),
     [
         ("dead_letter: dlq", "dead_letter: in", ("pipelines.feedback", "dead_letter is the input topic")),
-        ("input: in", "input: in, bacth: 3", ("pipelines.feedback.bacth: is no setting",)),
+        ("input: in", "input: in, bacth: 3", ("pipelines.feedback.bacth: unknown setting",)),
         ("model: sentiment}", "model: other}", ("pipelines.feedback.model", "no model 'other'")),
         (
             "kafka:",

@@ -26,7 +26,7 @@ def test_all_errors_of_a_config_are_told() -> None:
         "kafka.security.password: secrets do not belong in the config file; "
         "set LABELSTREAM_KAFKA__SECURITY__PASSWORD or password_file",
         "kafka.security: SASL settings have no effect with protocol PLAINTEXT: set protocol to SASL_SSL",
-        "kafka.compresion: is no setting; did you mean compression?",
+        "kafka.compresion: unknown setting; did you mean compression?",
         "models.sentiment: pooling has no effect with task text-classification: remove it, or set another task",
         "models.sentiment: stride and aggregate have no effect with long_text truncate: set it to windows",
         "pipelines.feedback.delivery: must be 'at_least_once' or 'exactly_once'",
@@ -43,7 +43,7 @@ def test_wrong_value_hides_no_problem_between_sections() -> None:
         "third": pipeline | {"group_id": "g", "transaction_interval_ms": 20_000},
     }
     told = lines(config)
-    assert told[0] == "pipelines.feedback.inptu: is no setting; did you mean input?"
+    assert told[0] == "pipelines.feedback.inptu: unknown setting; did you mean input?"
     assert [line.partition(":")[0] for line in told[1:]] == [
         "pipelines.feedback.model",
         "pipelines.second.rebalance_drain_s",
@@ -59,7 +59,7 @@ def test_wrong_value_hides_no_problem_between_sections() -> None:
         ({"device": "gpu"}, "device: must be 'auto', 'cpu' or 'cuda'$"),
         ({"task": "x"}, "task: must be 'text-classification', 'zero-shot-classification', 'fill-mask' or 'feature-ex"),
         ({"thresholds": {"a": "x"}}, r"thresholds\.a: must be a valid number"),
-        ({"qqq": 1}, "qqq: is no setting; remove it; `labelstream schema config` has all keys$"),
+        ({"qqq": 1}, "qqq: unknown setting; remove it, or find its name in `labelstream schema config`$"),
     ],
 )
 def test_wrong_value_says_what_is_allowed(change: dict[str, Any], line: str) -> None:
@@ -102,9 +102,9 @@ def test_wrong_variables_are_named_with_what_was_meant(monkeypatch: pytest.Monke
     monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1")
     monkeypatch.setenv("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many")
     assert sorted(lines(tree())) == [
-        "LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS: is no setting; did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
-        "LABELSTREAM_QQQ__X: is no setting; known sections: kafka, models, pipelines, logs, tracing",
-        "kafka.bootstrap: is no setting (from LABELSTREAM_KAFKA__BOOTSTRAP); "
+        "LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS: unknown setting; did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
+        "LABELSTREAM_QQQ__X: unknown setting; known sections: kafka, models, pipelines, logs, tracing",
+        "kafka.bootstrap: unknown setting (from LABELSTREAM_KAFKA__BOOTSTRAP); "
         "did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
         "models.sentiment.top_k: must be a valid integer, unable to parse string as an integer "
         "(from LABELSTREAM_MODELS__SENTIMENT__TOP_K)",

@@ -69,7 +69,7 @@ def test_environment_names_brokers_and_login_under_bootstrap(monkeypatch: pytest
         ("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "here", "kafka.bootstrap_servers: "),
         ("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hush", "kafka.security: SASL settings have no effect"),
         ("LABELSTREAM_KAFKA", "[", "kafka: "),
-        ("LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS", "b:2", "LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS: is no setting"),
+        ("LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS", "b:2", "LABELSTREAM_KAKFA__BOOTSTRAP_SERVERS: unknown setting"),
     ],
 )
 def test_environment_that_is_wrong_is_named(
