@@ -141,6 +141,13 @@ def test_files_go_in_as_they_are(helm: Helm, tmp_path: Path) -> None:
     assert _summary_through(helm, tmp_path, rules_file) == "lag {{ $value }} of {{ $labels.topic }}"
 
 
+def test_runbook_base_url_is_put_before_each_alerts_name(helm: Helm) -> None:
+    base = "metrics.prometheusRule.runbookBaseUrl=https://docs.example.com/runbooks/"
+    rules = of_kind(helm.objects(EVERYTHING, "--set", base), "PrometheusRule")["spec"]["groups"][-1]["rules"]
+    urls = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules}
+    assert urls == {name: f"https://docs.example.com/runbooks/{name}.md" for name in urls}
+
+
 def _summary_through(helm: Helm, folder: Path, alerts: str) -> str:
     chart = folder / "labelstream"
     for file in CHART.rglob("*"):

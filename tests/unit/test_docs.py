@@ -69,7 +69,8 @@ def test_readme_fits_a_page_and_shows_the_architecture() -> None:
 @pytest.mark.parametrize("start", [README, INDEX], ids=name)
 def test_every_page_is_linked_from_readme_and_index(start: Path) -> None:
     linked = {(start.parent / link.partition("#")[0]).resolve() for link in links(start)}
-    assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - linked == set()
+    runbooks = {page for page in OURS if page.parent.name == "runbooks"}  # monitor.md lists them
+    assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - linked - runbooks == set()
 
 
 def test_every_page_for_contributors_is_linked_from_contributing() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 if TYPE_CHECKING:  # numpy is more than a command needs to start
     from labelstream.workers.histogram import Buckets
 
+ALARMS_PAGE = "docs/how-to/runbooks/LabelstreamAlarm.md"  # what each alarm means, and what to do
 
 State = Literal[
     "starting", "running", "paused", "restarting", "draining", "drained", "failed", "stopped with messages in flight"

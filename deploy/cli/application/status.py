@@ -15,6 +15,7 @@ from labelstream.deploy.cli.common.times import duration_s
 from labelstream.deploy.control.reports import Place, Status
 from labelstream.deploy.names import pipeline_deployment
 from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.stream.report import ALARMS_PAGE
 
 BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
 
@@ -105,3 +106,5 @@ def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], foun
         console.print(escape(line), soft_wrap=whole)
     for problem in view.problem_lines(pipelines):
         console.print(problem, soft_wrap=whole)
+    if any(pipeline.alarms for pipeline in pipelines):
+        console.print(f"what each alarm means: {ALARMS_PAGE}", soft_wrap=whole)

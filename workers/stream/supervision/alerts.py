@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
+from labelstream.workers.stream.report import ALARMS_PAGE
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class Alarms:
             self._raised[watcher] = {about: before.get(about, text) for about, text in now.items()}
         for about in now.keys() - before.keys():
             self._stats.add(alarms_raised=1)
-            logger.error("pipeline %s: alarm: %s", self._pipeline, now[about], extra={"alarm": about})
+            logger.error("pipeline %s: alarm: %s (%s)", self._pipeline, now[about], ALARMS_PAGE, extra={"alarm": about})
         for about in before.keys() - now.keys():
             logger.warning("pipeline %s: alarm is over: %s", self._pipeline, before[about], extra={"alarm": about})
 

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from labelstream.workers.stream.report import ALARMS_PAGE
 from labelstream.workers.stream.stats import Stats
 from labelstream.workers.stream.supervision.alerts import Alarms
 
@@ -19,8 +20,8 @@ def test_alarms_are_said_once_and_counted(caplog: pytest.LogCaptureFixture) -> N
         alarms.update("watch", {})
         assert alarms.texts() == ["stuck"]
     assert [record.getMessage() for record in caplog.records] == [
-        "pipeline p: alarm: silent for 0 s",
-        "pipeline p: alarm: stuck",
+        f"pipeline p: alarm: silent for 0 s ({ALARMS_PAGE})",
+        f"pipeline p: alarm: stuck ({ALARMS_PAGE})",
         "pipeline p: alarm is over: silent for 0 s",
     ]
     assert stats.snapshot()["alarms_raised"] == 2
