@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
-PARTS = ("workers", "deploy", "schemas")
+PARTS = ("workers", "deploy", "schemas", "docs")
 MAX_MODULES = 12
 FOLDERS = [
     folder
