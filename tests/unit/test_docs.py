@@ -17,9 +17,9 @@ from labelstream.workers.config_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 README, INDEX = ROOT / "README.md", ROOT / "docs/README.md"
-OURS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OURS = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [*OURS, ROOT / "helm/labelstream/README.md"]
-FOR_CONTRIBUTORS = sorted((ROOT / "docs/contributing").glob("*.md"))
+FOR_CONTRIBUTORS = [ROOT / "SECURITY.md", *sorted((ROOT / "docs/contributing").glob("*.md"))]
 HOLD_COMMANDS = {".py", ".yaml", ".tpl", ".gotmpl", ".md", ".txt"}
 # In backticks, or in a block of commands: the command and, of a group, which of it, or several with | between them.
 NAMED_COMMAND = r"(?:`|^|\$ |-- |exec )labelstream\s+([a-z]+)(?:[ \n]+([a-z]+(?:\|[a-z]+)*)(?=[\s`]))?"
@@ -76,7 +76,6 @@ def test_every_page_is_linked_from_readme_and_index(start: Path) -> None:
 def test_every_page_for_contributors_is_linked_from_contributing() -> None:
     contributing = ROOT / "CONTRIBUTING.md"
     linked = {(contributing.parent / link.partition("#")[0]).resolve() for link in links(contributing)}
-    assert FOR_CONTRIBUTORS
     assert set(FOR_CONTRIBUTORS) - linked == set()
 
 
@@ -107,7 +106,7 @@ def test_every_command_that_code_or_a_page_names_exists() -> None:
 def test_every_module_that_a_page_names_exists() -> None:
     modules = [
         "/" + str(path.relative_to(ROOT))
-        for part in ("workers", "deploy", "tests")
+        for part in ("workers", "deploy", "schemas", "tests")
         for path in (ROOT / part).rglob("*.py")
     ]
     for page in OURS:
