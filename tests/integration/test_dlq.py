@@ -258,7 +258,7 @@ def test_letters_that_are_no_text_or_cannot_be_read(
     ]
     with pytest.raises(SystemExit):
         main(["tail", topics.dead_letter, "--bootstrap", kafka.bootstrap])
-    assert "(cannot be read: its batch decompresses beyond " in capsys.readouterr().out
+    assert "(cannot be read: the batch decompresses beyond " in capsys.readouterr().out
 
 
 KILLED = """

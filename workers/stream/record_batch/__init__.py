@@ -1,1 +1,1 @@
-"""Record batches of a log to records, of which none costs another."""
+"""Record batches of the log, parsed so that one bad record never costs its neighbors."""

@@ -1,4 +1,4 @@
-"""Decompression with a limit: a batch of 6 KB can stand for 200 MB, and brokers look at the 6 KB alone."""
+"""Decompress record batches up to a limit: brokers check the compressed size only, and 6 KB can become 200 MB."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ import zstandard
 from labelstream.schemas.dead_letter import Reason
 
 CHUNK_BYTES = 1 << 17
-# What most clients write around blocks: a magic, and two versions that are not looked at.
+# Header that most clients write: a magic, then two versions that no reader checks.
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\0", 16
 
 
 class Inflated(NamedTuple):
-    """`data`: as much as there is, `limit` bytes at most. `reason` and `problem`: why that is not all of it."""
+    """`data`: at most `limit` bytes. `reason` and `problem`: why `data` is incomplete; None and "" if complete."""
 
     data: bytes
     reason: Reason | None = None
@@ -28,9 +28,9 @@ class _TooLarge(Exception):
 
 
 def inflate(codec: int, compressed: bytes, limit: int) -> Inflated:
-    """What `compressed` stands for; holds up to twice `limit` bytes. `codec`: Kafka's number. Raises nothing."""
+    """The decompressed bytes; needs memory of up to twice `limit` bytes. `codec`: Kafka's number. Raises nothing."""
     if codec not in _CODECS:
-        return Inflated(b"", Reason.INVALID_RECORD, f"there is no compression {codec}")
+        return Inflated(b"", Reason.INVALID_RECORD, f"unknown compression codec: {codec}")
     name, chunks_of = _CODECS[codec]
     chunks, size = list[bytes](), 0
     reason, problem = None, ""
@@ -41,14 +41,14 @@ def inflate(codec: int, compressed: bytes, limit: int) -> Inflated:
                 raise _TooLarge
             chunks.append(chunk)
     except _TooLarge:
-        reason, problem = Reason.TOO_LARGE, f"its batch decompresses beyond limits.max_batch_bytes ({limit})"
-    except Exception as error:  # each codec has its own
-        reason, problem = Reason.INVALID_RECORD, f"its batch is no {name} ({type(error).__name__})"
+        reason, problem = Reason.TOO_LARGE, f"the batch decompresses beyond limits.max_batch_bytes ({limit})"
+    except Exception as error:  # each library has its own error types
+        reason, problem = Reason.INVALID_RECORD, f"the batch is not valid {name} ({type(error).__name__})"
     return Inflated(b"".join(chunks), reason, problem)
 
 
 def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
-    while data:  # a member of the file
+    while data:  # a gzip file can have several members
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
             chunk = member.decompress(data, CHUNK_BYTES)
@@ -60,13 +60,13 @@ def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
 
 
 def _snappy(data: bytes, limit: int) -> Iterator[bytes]:
-    """One block, or what snappy-java's SnappyInputStream reads."""
+    """One raw block, or a stream of snappy-java's SnappyInputStream."""
     if not data.startswith(XERIAL):
         yield _snappy_block(data, limit)
         return
     at = XERIAL_HEADER_BYTES
-    while at + 4 <= len(data):  # as in snappy-java, which reads neither fewer bytes nor what follows half a magic
-        if data.startswith(XERIAL[:4], at):  # streams may stand one behind the other
+    while at + 4 <= len(data):  # like snappy-java: ignores a rest of fewer bytes, and all bytes after half a magic
+        if data.startswith(XERIAL[:4], at):  # streams may be concatenated
             if not data.startswith(XERIAL, at):
                 return
             at += XERIAL_HEADER_BYTES
@@ -81,7 +81,7 @@ def _snappy(data: bytes, limit: int) -> Iterator[bytes]:
 
 
 def _snappy_block(block: bytes, limit: int) -> bytes:
-    """Its length stands in front of it, as a varint, and that much is allocated before anything is read."""
+    """Check the decompressed length, a leading varint, first: snappy allocates that length before reading."""
     size = 0
     for index, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << (7 * index)

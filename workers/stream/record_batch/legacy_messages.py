@@ -1,7 +1,7 @@
-"""Message sets of Kafka's formats v0 and v1, which today's brokers keep and serve but take no more.
+"""Message sets of Kafka's formats v0 and v1, which brokers still store and serve but no longer accept.
 
-A set is one message, or a compressed one whose value holds the others. Their offsets stand in it (v0), or count from
-its first one (v1), while its own offset is that of the last.
+A set is one message, or a compressed message whose value holds the other messages. v0 stores absolute offsets. v1
+stores offsets relative to the first message, and the offset of the set is that of the last message.
 """
 
 import struct
@@ -18,13 +18,13 @@ from labelstream.workers.stream.record_batch.decompression import inflate
 from labelstream.workers.stream.record_batch.record import Record, unread
 
 CODEC_MASK, LZ4, LZ4_HAS_SIZE = 0x07, 3, 0x08
-OVERHEAD, MIN_BYTES = 12, 14  # offset and length in front of a message; the shortest one
+OVERHEAD, MIN_BYTES = 12, 14  # offset and length before a message; size of the shortest message
 NO_TIMESTAMP = -1
-Message = tuple[int, bytes]  # its offset, and its bytes from the checksum on
+Message = tuple[int, bytes]  # (offset, bytes from the checksum on)
 
 
 class LegacyBatch:
-    """`position`: gives the offset that is to be read next."""
+    """One message set. `position`: returns the next offset to read."""
 
     def __init__(self, batch: Any, limit: int, position: Callable[[], int]) -> None:
         self._batch, self._limit, self._position = batch, limit, position
@@ -42,10 +42,10 @@ class LegacyBatch:
         try:
             inner, reason, problem = self._messages()
         except (struct.error, ValueError):
-            inner, reason, problem = [], Reason.INVALID_RECORD, "its message set is none"
+            inner, reason, problem = [], Reason.INVALID_RECORD, "the message set cannot be parsed"
         if reason is None and not 0 < len(inner) <= self.next_offset:
-            reason, problem = Reason.INVALID_RECORD, "its message set has more records than offsets, or none"
-        if reason is not None:  # how many there are, it does not say
+            reason, problem = Reason.INVALID_RECORD, "the message set has no records, or more records than offsets"
+        if reason is not None:  # the number of records is unknown: reject each offset
             for offset in range(min(position, self.last_offset), self.next_offset):
                 yield unread(offset, self, reason, problem)
             return
@@ -53,7 +53,7 @@ class LegacyBatch:
             yield self._record(offset, message)
 
     def _offsets(self, claimed: list[int]) -> Sequence[int]:
-        """Those that stand in the set, where they can be true; else the last ones up to its own."""
+        """The offsets in the set if plausible; else consecutive offsets up to that of the set."""
         base = self.last_offset - claimed[-1] if self.magic == 1 else 0
         offsets = [base + offset for offset in claimed]
         ordered = all(one < other for one, other in pairwise(offsets))
@@ -62,36 +62,36 @@ class LegacyBatch:
         return range(self.next_offset - len(claimed), self.next_offset)
 
     def _messages(self) -> tuple[list[Message], Reason | None, str]:
-        """Raises struct.error or ValueError."""
+        """The inner messages. Raises struct.error or ValueError if lengths are wrong."""
         whole = bytes(self._batch._buffer)
         if not self.compression_type:
             return [(self.last_offset, whole[OVERHEAD:])], None, ""
-        _, _, value = _read(whole[OVERHEAD:])
+        _, _, value = _parse(whole[OVERHEAD:])
         value = value or b""
         if self.magic == 0 and self.compression_type == LZ4:
-            value = _mended(value)
+            value = _fix_lz4_checksum(value)
         data, reason, problem = inflate(self.compression_type, value, self._limit)
-        return [] if reason else list(_cut(data)), reason, problem
+        return [] if reason else list(_split(data)), reason, problem
 
     def _record(self, offset: int, message: bytes) -> Record:
         try:
             if struct.unpack_from(">I", message)[0] != calc_crc32(memoryview(message)[4:]):
-                raise ValueError("its checksum is wrong")
+                raise ValueError("wrong checksum")
             if self.compression_type and message[5] & CODEC_MASK:
-                raise ValueError("a set within a set")
-            timestamp, key, value = _read(message)
+                raise ValueError("a set inside a set")
+            timestamp, key, value = _parse(message)
         except (struct.error, ValueError):
-            problem = "its checksum or its lengths are wrong, or it is a set itself"
+            problem = "wrong checksum, wrong lengths, or a message set inside a message set"
             return unread(offset, self, Reason.INVALID_RECORD, problem)
-        if self.timestamp_type == 1:  # the broker's, which stands in the set alone
+        if self.timestamp_type == 1:  # log append time: only the set has the broker's timestamp
             timestamp = self.timestamp
         return Record(offset, timestamp, self.timestamp_type, key, value, [], len(message))
 
 
-def _mended(frame: bytes) -> bytes:
-    """The clients of format v0 wrote a wrong checksum of LZ4's header, its last byte: the right one is one of 256.
+def _fix_lz4_checksum(frame: bytes) -> bytes:
+    """Replace the last byte of LZ4's header by its right checksum: clients of format v0 wrote a wrong one.
 
-    Raises ValueError where none is.
+    Tries all 256 values. Raises ValueError if none is right.
     """
     at = 14 if len(frame) > 4 and frame[4] & LZ4_HAS_SIZE else 6
     for byte in range(256):
@@ -99,22 +99,22 @@ def _mended(frame: bytes) -> bytes:
         with suppress(RuntimeError):
             lz4.frame.get_frame_info(header)
             return header + frame[at + 1 :]
-    raise ValueError("no LZ4")
+    raise ValueError("not an LZ4 frame")
 
 
-def _cut(data: bytes) -> Iterator[Message]:
+def _split(data: bytes) -> Iterator[Message]:
     at = 0
     while at < len(data):
         offset, length = struct.unpack_from(">qi", data, at)
         at += OVERHEAD
         if length < MIN_BYTES or at + length > len(data):
-            raise ValueError("a length that is none")
+            raise ValueError("invalid message length")
         yield offset, data[at : at + length]
         at += length
 
 
-def _read(message: bytes) -> tuple[int, bytes | None, bytes | None]:
-    """Timestamp, key and value. Raises struct.error or ValueError where its lengths lie."""
+def _parse(message: bytes) -> tuple[int, bytes | None, bytes | None]:
+    """Timestamp in ms, key and value. Raises struct.error or ValueError if lengths are wrong."""
     magic = struct.unpack_from(">b", message, 4)[0]
     timestamp, at = (struct.unpack_from(">q", message, 6)[0], 14) if magic else (NO_TIMESTAMP, 6)
     key, at = _sized(message, at)
@@ -128,5 +128,5 @@ def _sized(message: bytes, at: int) -> tuple[bytes | None, int]:
     if size < 0:
         return None, at
     if at + size > len(message):
-        raise ValueError("a length that points behind the end")
+        raise ValueError("a length points beyond the message")
     return message[at : at + size], at + size

@@ -1,12 +1,12 @@
-"""Batches -> records, of which none costs another.
+"""Record batch reader that returns every record, also of malformed batches with a right checksum.
 
-A producer writes what is in a batch, so nothing in it is a reason to stop where the checksum is right. What Java's
-client reads is read: header names in any bytes, unknown attributes, deltas that run backwards. What cannot be read of
-a record becomes that record, with an `Unread` value, and reading goes on behind it. What is left of a batch that cannot
-be read on becomes so many records as the batch's header counts.
+Producers control the content of a batch, so a malformed batch must not stop the consumer. The reader accepts all that
+Java's client accepts: header names in any encoding, unknown attributes, decreasing offset deltas. An unreadable record
+gets an `Unread` value and reading continues after it. If the rest of a batch is unreadable, the reader returns as
+many `Unread` records as the header of the batch counts.
 
-Read in kafka-python 3.0.12, record/default_records.py, which raises in all of these cases: names that are not UTF-8
-are an error; attributes are read as a varint; a control batch that compaction emptied ends the iteration.
+kafka-python 3.0.12, record/default_records.py, raises in these cases: header names must be UTF-8, attributes are read
+as a varint, and a control batch emptied by compaction ends the iteration.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,15 +34,15 @@ Body = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]
 
 
 def read_any_record(consumer: KafkaConsumer, max_batch_bytes: int = MAX_BATCH_BYTES) -> None:
-    """From now on `consumer` reads batches as this module does."""
+    """Make `consumer` read batches with this module."""
     any_consumer: Any = consumer
     any_consumer._fetcher.PartitionRecords = partial(UnpackedRecords, max_batch_bytes)
 
 
 class UnpackedRecords(Fetcher.PartitionRecords):
-    """kafka-python's, which keeps transactions and positions, over batches of ours.
+    """kafka-python's PartitionRecords, which tracks transactions and positions, with this module's batches.
 
-    `any_headers`: of whatever number and size; otherwise `HeadersLeftOut` stands for those that are too many.
+    `any_headers`: accept any number and size of headers; if false, `HeadersLeftOut` replaces too many headers.
     """
 
     any_headers = True
@@ -61,20 +61,20 @@ class UnpackedRecords(Fetcher.PartitionRecords):
 
 
 class RecordBatches:
-    """kafka-python's MemoryRecords, over batches of ours. `current`: the batch that is read."""
+    """kafka-python's MemoryRecords with this module's batches. `current`: the batch being read."""
 
     def __init__(self, records: Any, limit: int, position: Callable[[], int], any_headers: bool) -> None:
         self._records, self._limit, self._position, self._any_headers = records, limit, position, any_headers
         self.current: Any = None
 
     def next_batch(self) -> Any:
-        """The next one; None at the end. Raises CorruptRecordError where there is none, or of no known format."""
+        """The next batch; None at the end. Raises CorruptRecordError for broken data or an unknown format."""
         self.current = None
         batch = self._records.next_batch()
         if batch is None:
             return None
         if batch.magic not in (0, 1, 2):
-            raise CorruptRecordError(f"there is no format {batch.magic}")
+            raise CorruptRecordError(f"unknown record batch format: {batch.magic}")
         if batch.magic == 2:
             self.current = Batch(batch, self._limit, self._any_headers)
         else:
@@ -83,7 +83,7 @@ class RecordBatches:
 
 
 class Batch:
-    """One of format v2. What its header says is kafka-python's to read."""
+    """A batch of format v2; kafka-python parses its header."""
 
     def __init__(self, batch: Any, limit: int, any_headers: bool) -> None:
         self._batch, self._limit, self._any_headers = batch, limit, any_headers
@@ -98,7 +98,7 @@ class Batch:
         return 0 <= self._batch.records_count <= self._batch.last_offset_delta + 1
 
     def ends_aborted(self) -> bool:
-        """Does this control batch end an aborted transaction? One that does not tell ends whichever there is."""
+        """Does this control batch end an aborted transaction? True if the batch has no readable marker."""
         for record in self:
             if record.key is not None and len(record.key) >= 4:
                 return int.from_bytes(record.key[2:4]) != COMMIT_MARKER
@@ -110,7 +110,7 @@ class Batch:
         last, count, offset = self.last_offset, batch.records_count, batch.base_offset - 1
         if not self.consistent():
             count = min(last - offset, len(data) // MIN_RECORD_BYTES + 1)
-            data, reason, problem = b"", Reason.INVALID_RECORD, "its batch counts more records than it has offsets"
+            data, reason, problem = b"", Reason.INVALID_RECORD, "the batch counts more records than offsets"
         appended_at = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
         created_at = batch.first_timestamp
         left, at = count, 0
@@ -123,13 +123,13 @@ class Batch:
                 delta_ms, delta, key, value, headers = parse(data, begin, end, self._any_headers)
             except (IndexError, ValueError):
                 offset += 1
-                yield unread(offset, batch, Reason.INVALID_RECORD, "its lengths contradict each other")
+                yield unread(offset, batch, Reason.INVALID_RECORD, "the record's lengths contradict each other")
                 continue
             offset = placed(batch.base_offset + delta, offset, last - left)
             timestamp = created_at + delta_ms if appended_at is None else appended_at
             yield Record(offset, timestamp, batch.timestamp_type, key, value, headers, end - begin)
         for missing in range(offset + 1, offset + 1 + left):
-            yield unread(missing, batch, reason or Reason.INVALID_RECORD, problem or "its batch ends in front of it")
+            yield unread(missing, batch, reason or Reason.INVALID_RECORD, problem or "the batch ends before the record")
 
     def _data(self) -> Inflated:
         packed = bytes(memoryview(self._batch._buffer)[HEADER_BYTES:])
@@ -138,7 +138,7 @@ class Batch:
 
 
 def _bounds(data: bytes, at: int) -> tuple[int, int]:
-    """Where the record begins whose length stands at `at`, and where it ends: behind `data` without a whole one."""
+    """Start and end of the record whose length is at `at`; an end beyond `data` if the record is incomplete."""
     try:
         length, begin = decode_varint(data, at)  # type: ignore[arg-type]
     except (IndexError, ValueError):
@@ -147,36 +147,36 @@ def _bounds(data: bytes, at: int) -> tuple[int, int]:
 
 
 def parse(data: bytes, at: int, end: int, any_headers: bool = True) -> Body:
-    """Timestamp and offset as deltas, key, value, headers. Raises IndexError or ValueError where its lengths lie.
+    """Timestamp delta in ms, offset delta, key, value and headers. Raises IndexError or ValueError for wrong lengths.
 
-    Nothing behind `end` is copied. A number may be read there: it can only move on, which is found out at the end.
+    Copies no byte after `end`. A varint may be read beyond `end`; the last check finds such a record.
     """
-    delta_ms, at = decode_varint(data, at + 1)  # type: ignore[arg-type]  # behind the attributes: none is known
+    delta_ms, at = decode_varint(data, at + 1)  # type: ignore[arg-type]  # skips the attributes, which have no meaning
     delta, at = decode_varint(data, at)  # type: ignore[arg-type]
     key, at = _sized(data, at, end)
     value, at = _sized(data, at, end)
     count, at = decode_varint(data, at)  # type: ignore[arg-type]
     headers: list[tuple[str, bytes | None]] = []
     if not 0 <= count <= (end - at) // MIN_HEADER_BYTES:
-        raise ValueError("a number of headers that cannot be")
+        raise ValueError("impossible number of headers")
     if not any_headers and (count > MAX_HEADERS or end - at > MAX_HEADER_BYTES):
         return delta_ms, delta, key, value, HeadersLeftOut(count, end - at)
     for _ in range(count):
         name, at = _sized(data, at, end)
         if name is None:
-            raise ValueError("a header without a name")
+            raise ValueError("a header has no name")
         content, at = _sized(data, at, end)
         headers.append((header_name(name), content))
     if at != end:
-        raise ValueError("bytes are missing, or too many")
+        raise ValueError("the record is longer or shorter than its length")
     return delta_ms, delta, key, value, headers
 
 
 def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
     size, at = decode_varint(data, at)  # type: ignore[arg-type]
-    behind = at + size
+    after = at + size
     if size < 0:
         return None, at
-    if behind > end:
-        raise ValueError("a length that points behind the end")
-    return data[at:behind], behind
+    if after > end:
+        raise ValueError("a length points beyond the record")
+    return data[at:after], after

@@ -1,4 +1,4 @@
-"""A record as kafka-python's fetcher takes it."""
+"""Record class with the attributes that kafka-python's fetcher expects."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Record:
-    """`timestamp`: milliseconds since 1970, as Java counts them: in 64 bits, beyond which they begin anew."""
+    """`timestamp`: milliseconds since 1970; wraps around at 64 bits, as in Java."""
 
     __slots__ = ("headers", "key", "offset", "size_in_bytes", "timestamp", "timestamp_type", "value")
     checksum = None
@@ -34,11 +34,11 @@ class Record:
 
 
 def unread(offset: int, batch: Any, reason: Reason, problem: str) -> Record:
-    """Stands for a record of which nothing but its place is known. `batch`: kafka-python's."""
+    """A record whose content is unreadable. `batch`: kafka-python's batch."""
     timestamp = batch.max_timestamp if batch.magic == 2 else batch.timestamp
     return Record(offset, timestamp, batch.timestamp_type, None, Unread(reason, problem), [], 0)
 
 
 def placed(claimed: int, previous: int, max_offset: int) -> int:
-    """A record's offset: what it says, where that is behind `previous` and up to `max_offset`; else the next one."""
+    """The record's offset: `claimed` if between `previous` and `max_offset`, else `previous` + 1."""
     return claimed if previous < claimed <= max_offset else previous + 1

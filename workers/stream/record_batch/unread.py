@@ -1,12 +1,12 @@
-"""What stands for parts of a record that are no text, that were left out, or that could not be read at all."""
+"""Placeholders for unreadable values, omitted headers, and header names that are not UTF-8."""
 
 from labelstream.schemas.dead_letter import Reason
 
 
 class HeaderName(str):
-    """A header's name whose bytes are not UTF-8: each wrong byte is a lone surrogate, as `surrogateescape` makes them.
+    """A header name that is not UTF-8: each invalid byte is a lone surrogate, as with `surrogateescape`.
 
-    kafka-python encodes names strictly, so `encode` gives the bytes as they came, whatever it is asked for.
+    `encode` always returns the original bytes, because kafka-python encodes names strictly.
     """
 
     __slots__ = ()
@@ -16,7 +16,7 @@ class HeaderName(str):
 
 
 def header_name(name: bytes) -> str:
-    """A `HeaderName` where the bytes are not UTF-8. Its `encode` gives the same bytes again."""
+    """The decoded name; a `HeaderName` if the bytes are not UTF-8."""
     try:
         return name.decode()
     except UnicodeDecodeError:
@@ -24,19 +24,19 @@ def header_name(name: bytes) -> str:
 
 
 class HeadersLeftOut(list[tuple[str, bytes | None]]):
-    """In the place of headers that are too many: none. `number`: how many there are; `size`: their bytes."""
+    """Replaces too many headers by an empty list. `number`: headers omitted; `size`: their bytes."""
 
     def __init__(self, number: int, size: int) -> None:
         super().__init__()
         self.number, self.size = number, size
 
     def told(self) -> str:
-        """For a header of the dead letter."""
+        """Content of a dead letter's header, such as `count=2000;bytes=90000`."""
         return f"count={self.number};bytes={self.size}"
 
 
 class Unread(bytes):
-    """In the place of the value of a record that could not be read: empty, with the reason of its dead letter."""
+    """Replaces the value of an unreadable record: empty, with the reason and problem of its dead letter."""
 
     reason: Reason
     problem: str

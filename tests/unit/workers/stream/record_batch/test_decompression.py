@@ -22,19 +22,19 @@ def test_data_of_exactly_the_limit_is_within_it(codec: int) -> None:
     assert inflate(codec, packed, 5_000).reason is None
     beyond = inflate(codec, packed, 4_999)
     assert (beyond.reason, len(beyond.data) <= 4_999) == (Reason.TOO_LARGE, True)
-    assert beyond.problem == "its batch decompresses beyond limits.max_batch_bytes (4999)"
+    assert beyond.problem == "the batch decompresses beyond limits.max_batch_bytes (4999)"
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_data_that_is_not_compressed_names_the_codec(codec: int) -> None:
     found = inflate(codec, b"\x82SNAPPY\0" + bytes(range(40)), MIB)
     assert (found.data, found.reason) == (b"", Reason.INVALID_RECORD)
-    assert found.problem.startswith(f"its batch is no {NAMES[codec]} (")
+    assert found.problem.startswith(f"the batch is not valid {NAMES[codec]} (")
 
 
 @pytest.mark.parametrize("codec", [0, 5, 7])
 def test_unknown_codec_is_an_invalid_record(codec: int) -> None:
-    assert inflate(codec, b"data", MIB) == Inflated(b"", Reason.INVALID_RECORD, f"there is no compression {codec}")
+    assert inflate(codec, b"data", MIB) == Inflated(b"", Reason.INVALID_RECORD, f"unknown compression codec: {codec}")
 
 
 @pytest.mark.parametrize("codec", CODECS)
