@@ -1,1 +1,1 @@
-"""How much may be under way, and when to stop."""
+"""Limits on polling and records in flight, and the circuit breaker that pauses a pipeline."""

@@ -1,6 +1,6 @@
-"""Where answered micro-batches pass or are held back: the breaker's word, the model's fresh one, or an operator's.
+"""Circuit breaker: holds answered micro-batches back while the model fails too many messages.
 
-Only a model's failures hold anything back: they may end. Bad messages stay bad, and those between them are not to wait.
+Only failures of the model count, because they may end. Invalid messages stay invalid and must not delay others.
 """
 
 import time
@@ -15,11 +15,10 @@ from labelstream.workers.stream.micro_batch import MicroBatch, ModelCall, model_
 
 
 class CircuitBreaker:
-    """Used by the pipeline's thread, for one run of it; `held`, `is_open` and `alarm` may be read from any.
+    """One breaker for each run of a pipeline. Any thread may read `held`, `is_open` and `alarm`.
 
-    `held`: the micro-batch that opened the breaker. It stays the same until it may pass, and nothing behind it is asked
-    about so long. `closed_at`: monotonic seconds; what waited behind it has not been slow until then. `failures`: the
-    numbers of all runs.
+    `held`: the micro-batch that opened the breaker; later micro-batches wait for it. `closed_at`: monotonic seconds of
+    the last close, from which the latency of the waiting micro-batches counts. `failures`: counts of all runs.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class CircuitBreaker:
         self._probe_at = 0.0
 
     def passes(self, batch: MicroBatch) -> bool:
-        """May `batch`, all of whose calls are answered, be produced? Never waits."""
+        """May the answered `batch` be produced? Never waits."""
         if batch.passed_breaker:
             return True
         if batch is self.held:
@@ -57,13 +56,13 @@ class CircuitBreaker:
         return self.held is not None
 
     def under_way_since(self, batch: MicroBatch) -> float:
-        """Since when `batch` could have been answered or produced, in monotonic seconds."""
+        """Monotonic seconds at which work on `batch` could begin: received, and the breaker closed."""
         return max(batch.received_at, self.closed_at)
 
     def resume(self) -> int | None:
-        """An operator's word: what is held passes as it is, and so does at least one sample behind it.
+        """Close the breaker at an operator's command: the held micro-batch and `min_messages` more messages pass.
 
-        How many messages are held; None without any.
+        The number of messages held; None if the breaker is closed.
         """
         if self.held is None:
             return None
@@ -75,9 +74,9 @@ class CircuitBreaker:
     def _open(self, batch: MicroBatch, messages: int, failed: Counter[str]) -> None:
         reasons = ", ".join(f"{reason} {count}" for reason, count in failed.most_common())
         self.alarm = (
-            f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and "
-            f"the last {self._settings.window_s:g} s are above breaker.max_share "
-            f"({self._settings.max_share:g})"
+            f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and the "
+            f"failures of the last {self._settings.window_s:g} s are above breaker.max_share "
+            f"({self._settings.max_share:g}); repair the model, or run `labelstream resume`"
         )
         self.held, self._first_calls = batch, batch.calls
         self._probe_at = self._clock() + self._settings.probe_s
@@ -88,7 +87,7 @@ class CircuitBreaker:
         self.closed_at = self._clock()
 
     def _is_repaired(self, batch: MicroBatch) -> bool:
-        """Would it pass by itself now? Asks the model again when it is time."""
+        """Would `batch` pass now? Repeats the failed requests every `probe_s`."""
         if self._probe:
             if not all(call.future.done() for call in self._probe):
                 return False
@@ -100,15 +99,15 @@ class CircuitBreaker:
             if not errors:
                 batch.ask_again([*self._first_calls, *probe])
         elif self._clock() >= self._probe_at:
-            self._probe = [probe for call in self._first_calls if (probe := self._again(call)) is not None]
-        messages, failed = model_failures(batch)  # less than before as well when partitions were taken away
+            self._probe = [probe for call in self._first_calls if (probe := self._repeat_failed(call)) is not None]
+        messages, failed = model_failures(batch)  # also changes when partitions are revoked
         return not self._failures.over(messages, failed.total())
 
-    def _again(self, call: ModelCall) -> ModelCall | None:
-        """What the model failed of `call`, asked again."""
+    def _repeat_failed(self, call: ModelCall) -> ModelCall | None:
+        """A new call with the requests that the model failed; None if there are none."""
         answers = enumerate(call.future.result())
-        refused = [at for at, answer in answers if isinstance(answer, RecordError) and answer.fault in MODEL_FAULTS]
-        if not refused:
+        failed = [at for at, answer in answers if isinstance(answer, RecordError) and answer.fault in MODEL_FAULTS]
+        if not failed:
             return None
-        rows, requests = [call.rows[at] for at in refused], [call.requests[at] for at in refused]
+        rows, requests = [call.rows[at] for at in failed], [call.requests[at] for at in failed]
         return ModelCall(call.model, rows, requests, self._classifiers[call.model], self._clock)

@@ -1,4 +1,4 @@
-"""Do models fail too many of the messages that they are asked about? Pure: told of each before it is produced."""
+"""Failure rate of the model over a sliding window, by which the circuit breaker opens."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from labelstream.workers.settings import BreakerSettings
 
 
 class FailureRateWindow:
-    """Counts over a sliding window. `tripped`: it refused the last micro-batch that it was asked about."""
+    """Counts messages and failures. `tripped`: the last micro-batch was refused."""
 
     def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._clock = settings, clock
@@ -17,9 +17,9 @@ class FailureRateWindow:
         self.tripped = False
 
     def admits(self, messages: int, dead: int) -> bool:
-        """May `messages` be produced, of which `dead` become dead letters by the model's fault? They count then.
+        """May a micro-batch of `messages`, of which the model failed `dead`, be produced? Counts them if so.
 
-        A micro-batch that is within the limit itself always may, whatever went before it.
+        True if the micro-batch alone is within the limit, whatever preceded it.
         """
         now = self._clock()
         while self._window and self._window[0][0] < now - self._settings.window_s:
@@ -36,11 +36,11 @@ class FailureRateWindow:
         return True
 
     def over(self, messages: int, dead: int) -> bool:
-        """Is this share above the limit?"""
+        """Is the share of `dead` messages above the limit?"""
         return dead > self._settings.max_share * messages
 
     def reset(self, grace: int = 0) -> None:
-        """A fresh window. At least the next `grace` messages are admitted, whatever they become."""
+        """Empty the window. The next `grace` messages or more are admitted without a check."""
         self._window.clear()
         self._grace, self.tripped = grace, False
 

@@ -1,19 +1,19 @@
-"""How many bytes a poll may bring in, by what is in flight and by how long a turn of the loop takes.
+"""Byte limit of each poll, from the bytes in flight and the time that decoding takes.
 
-All in the bytes of `record_batch.limits.weight`.
+All bytes are weights of `record_batch.limits.weight`.
 """
 
 import math
 
-TURN_S = 1.0  # to decode and tokenize what a poll brought: an operator's commands and the liveness check wait for it
-# Of one poll: a message of 1 MiB takes up to 0.3 s. The first poll may meet such, and so may the one after easy ones.
+TURN_S = 1.0  # goal for decoding and tokenizing one poll: commands and the liveness check wait meanwhile
+# A message of 1 MiB takes up to 0.3 s. The limit starts low because the first poll may bring such messages.
 FIRST_TURN_BYTES, MAX_TURN_BYTES = 1024 * 1024, 8 * 1024 * 1024
 
 
 class PollBudget:
-    """What one poll may bring, of all partitions together: `max_bytes`, but its first record may weigh `first`.
+    """Byte limit of one poll over all partitions. `first`: weight allowed for its first record, if above `max_bytes`.
 
-    `taken`: what it has brought; `full`: something was left for a later poll.
+    `taken`: bytes of the records taken; `full`: a record was left for a later poll.
     """
 
     def __init__(self, max_bytes: float = math.inf, first: float = math.inf) -> None:
@@ -21,7 +21,7 @@ class PollBudget:
         self.taken, self.full = 0, False
 
     def takes(self, weight: int) -> bool:
-        """Takes a record of this weight in, or nothing more from there on."""
+        """Take a record of this weight; False if it exceeds the limit. After a False, take no more records."""
         if self.taken + weight > (self._max_bytes if self.taken else max(self._max_bytes, self._first)):
             self.full = True
             return False
@@ -30,23 +30,23 @@ class PollBudget:
 
 
 class ByteBudget:
-    """`limits.max_in_flight_bytes`, and what a turn of the loop can do."""
+    """Bytes left of `limits.max_in_flight_bytes`, and the bytes that the worker decodes in TURN_S."""
 
     def __init__(self, max_in_flight_bytes: int) -> None:
         self._max_bytes = max_in_flight_bytes
         self._turn_bytes = FIRST_TURN_BYTES
 
     def spent(self, in_flight: int) -> bool:
-        """Is nothing left of it?"""
+        """Are all bytes used?"""
         return in_flight >= self._max_bytes
 
     def next_poll(self, in_flight: int) -> PollBudget:
-        """Where nothing is in flight it takes one record of any weight: the stream must go on."""
+        """The limit of the next poll. With nothing in flight, its first record may have any weight."""
         left = self._max_bytes - in_flight
         return PollBudget(min(left, self._turn_bytes), left if in_flight else math.inf)
 
     def observe(self, poll: PollBudget, seconds: float) -> None:
-        """What that poll brought took so long to decode and to tokenize: the next one gets what takes `TURN_S`."""
+        """Adjust the limit: the worker decoded and tokenized the records of `poll` in `seconds`."""
         if seconds > TURN_S:
             self._turn_bytes = max(1, int(poll.taken * TURN_S / seconds))
         elif poll.full and seconds < TURN_S / 2:
