@@ -1,8 +1,8 @@
-"""One frozen, validated tree of settings from one YAML file, every key overridable from the environment.
+"""The settings: one frozen, validated tree from one YAML file. The environment overrides every key.
 
-`LABELSTREAM_<PATH>` with `__` between the levels overrides the file: `LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS`,
-`LABELSTREAM_MODELS__SENTIMENT__MAX_BATCH_TOKENS`. `config_file` reads both. Secrets come from
-the environment or from files, never from the YAML file itself.
+`LABELSTREAM_<PATH>`, with `__` between the levels, overrides the file: `LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS`,
+`LABELSTREAM_MODELS__SENTIMENT__MAX_BATCH_TOKENS`. `config_file` reads both. Secrets come from the environment or from
+files of their own, never from the YAML file.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -29,7 +29,7 @@ from labelstream.workers.section import Section, refuse, with_more
 
 S = TypeVar("S", bound=Section)
 ENV_PREFIX = "LABELSTREAM_"
-MAX_IN_FLIGHT = 64  # of `max_in_flight: auto`
+MAX_IN_FLIGHT = 64  # upper bound of `max_in_flight: auto`
 MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 _SERVER = r"[^,\s]+:\d{1,5}"
 _NAME, _LABEL = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$", r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$"
@@ -39,7 +39,7 @@ Label = Annotated[str, Field(pattern=_LABEL)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
 Servers = Annotated[str, Field(pattern=rf"^{_SERVER}(,{_SERVER})*$")]
 Server = Annotated[str, Field(pattern=rf"^{_SERVER}$")]
-# What a text must be to match each of the patterns.
+# Each pattern in words, for errors.
 FORMS = {
     _NAME: "must be of lower-case letters, digits, - and _, with a letter or digit at both ends, 50 at most",
     _LABEL: "must be of letters, digits, ., /, _ and -, with a letter or digit at both ends, 317 at most",
@@ -49,33 +49,37 @@ FORMS = {
     _URL: "must be a URL that begins with http:// or https://",
     r"\S": "must not be blank",
 }
-# `load_settings` refuses one in the file: in the file's schema there is nothing that it may be.
+# The config file's schema allows null only: `load_settings` refuses a secret in the file.
 Secret = Annotated[SecretStr | None, WithJsonSchema({"type": "null"})]
 
 
 class SecuritySettings(Section):
-    """How to reach the brokers. Secrets: by environment, or `*_file`."""
+    """TLS and login of the Kafka clients. Secrets come from the environment or from a `*_file`."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="Whether the brokers want TLS (SSL) and a login (SASL)."
+        default="PLAINTEXT",
+        description="Protocol of the brokers' listener: SSL means TLS, SASL means a login with user and password.",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="How to log in; needed with a SASL protocol."
+        default=None, description="SASL mechanism of the login; required with a SASL protocol."
     )
-    username: str | None = Field(default=None, description="User of the login; needed with a SASL protocol.")
+    username: str | None = Field(default=None, description="User name of the login; required with a SASL protocol.")
     password: Secret = Field(
         default=None,
-        description=f"Password of the login; from the environment alone, {ENV_PREFIX}KAFKA__SECURITY__PASSWORD.",
+        description=f"Password of the login; read from the environment only: {ENV_PREFIX}KAFKA__SECURITY__PASSWORD.",
     )
-    password_file: Path | None = Field(default=None, description="File that holds the password of the login.")
+    password_file: Path | None = Field(default=None, description="File that holds the login's password.")
     ca_file: Path | None = Field(
-        default=None, description="PEM file of the CAs that the brokers' certificates are of; null is the system's CAs."
+        default=None,
+        description="PEM file with the CAs that signed the brokers' certificates; null uses the system's CAs.",
     )
-    cert_file: Path | None = Field(default=None, description="PEM file of the client's own certificate.")
-    key_file: Path | None = Field(default=None, description="PEM file of the key of `cert_file`.")
+    cert_file: Path | None = Field(
+        default=None, description="PEM file with the client's certificate, for brokers that require one."
+    )
+    key_file: Path | None = Field(default=None, description="PEM file with the private key of `cert_file`.")
     key_password: Secret = Field(
         default=None,
-        description="Password that opens `key_file`; from the environment alone, "
+        description="Password of an encrypted `key_file`; read from the environment only: "
         f"{ENV_PREFIX}KAFKA__SECURITY__KEY_PASSWORD.",
     )
     key_password_file: Path | None = Field(default=None, description="File that holds the password of `key_file`.")
@@ -92,9 +96,9 @@ class SecuritySettings(Section):
         if "SSL" not in self.protocol and (self.ca_file or self.cert_file or self.key_file):
             yield f"TLS files have no effect with protocol {self.protocol}: set protocol to SSL or SASL_SSL"
         if bool(self.cert_file) != bool(self.key_file):
-            yield "cert_file and key_file go together"
+            yield "cert_file and key_file need each other: set both, or remove both"
         if (self.key_password or self.key_password_file) and not self.key_file:
-            yield "key_password_file opens key_file: name that, or remove the password"
+            yield "a key password has no effect without key_file: set key_file, or remove the password"
 
 
 def _join_servers(value: Any) -> Any:
@@ -102,57 +106,63 @@ def _join_servers(value: Any) -> Any:
 
 
 class KafkaSettings(Section):
-    """Where the brokers are and how long to wait for them."""
+    """The Kafka brokers, and the timeouts of all Kafka clients."""
 
     bootstrap_servers: Annotated[
         Servers, BeforeValidator(_join_servers, json_schema_input_type=Servers | list[Server])
-    ] = Field(description="Brokers to ask first, as HOST:PORT: a list, or comma-separated.")
-    security: SecuritySettings = Field(default=SecuritySettings(), description="TLS and login.")
+    ] = Field(description="Kafka brokers to connect to first, as HOST:PORT: a list, or joined by commas.")
+    security: SecuritySettings = Field(default=SecuritySettings(), description="TLS and login of the Kafka clients.")
     request_timeout_ms: int = Field(
-        default=30_000, ge=1_000, description="Milliseconds that a broker has to answer a request."
+        default=30_000,
+        ge=1_000,
+        description="Milliseconds that a client waits for a response; raise it for slow networks.",
     )
     delivery_timeout_ms: int = Field(
         default=120_000,
         ge=1_000,
-        description="Milliseconds that `labelstream produce` waits for the last acknowledgements; a pipeline waits for"
-        " as long as it takes.",
+        description="Milliseconds that `labelstream produce` waits for the last acknowledgements; pipelines wait"
+        " without a limit.",
     )
     session_timeout_ms: int = Field(
-        default=30_000, ge=1_000, description="Milliseconds without a heartbeat after which a worker leaves its group."
+        default=30_000, ge=1_000, description="Milliseconds without a heartbeat after which the group removes a worker."
     )
     max_poll_interval_ms: int = Field(
-        default=300_000, ge=5_000, description="Milliseconds without a poll after which a worker leaves its group."
+        default=300_000, ge=5_000, description="Milliseconds without a poll after which the group removes a worker."
     )
     transaction_timeout_ms: int = Field(
-        default=30_000, ge=2_000, description="Milliseconds after which the broker ends what a dead worker left open."
+        default=30_000,
+        ge=2_000,
+        description="Milliseconds after which the broker aborts an open transaction, for example of a dead worker; at"
+        " least four times transaction_interval_ms.",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="lz4", description="Compression of what is written."
+        default="lz4",
+        description="Compression of records that workers write; lz4 takes the least CPU, zstd and gzip less disk.",
     )
     node_labels: dict[Label, Label] = Field(
         default_factory=dict,
-        description="Ray's labels of the nodes that workers run on, which alone need the brokers and their secrets;"
-        " empty is all nodes.",
+        description="Ray node labels that restrict workers to some nodes; only those nodes then need the brokers and"
+        " their secrets; empty means all nodes.",
     )
 
     def problems(self) -> Iterator[str]:
         if self.delivery_timeout_ms < self.request_timeout_ms:
             yield (
                 f"delivery_timeout_ms ({self.delivery_timeout_ms}) is below request_timeout_ms "
-                f"({self.request_timeout_ms}): raise the one or lower the other"
+                f"({self.request_timeout_ms}): raise the first or lower the second"
             )
         if self.max_poll_interval_ms < self.session_timeout_ms:
             yield (
                 f"max_poll_interval_ms ({self.max_poll_interval_ms}) is below session_timeout_ms "
-                f"({self.session_timeout_ms}): raise the one or lower the other"
+                f"({self.session_timeout_ms}): raise the first or lower the second"
             )
 
 
 class Range(Section):
-    """How many there may be: as many as the backlog asks for between the two."""
+    """Bounds of a number that the autoscaling chooses by the backlog."""
 
-    min: int = Field(default=1, ge=1, le=10_000, description="Number that there is at least.")
-    max: int = Field(default=1, ge=1, le=10_000, description="Number that there is at most.")
+    min: int = Field(default=1, ge=1, le=10_000, description="Lower bound of the number.")
+    max: int = Field(default=1, ge=1, le=10_000, description="Upper bound of the number.")
 
     def problems(self) -> Iterator[str]:
         if self.max < self.min:
@@ -160,9 +170,11 @@ class Range(Section):
 
 
 class RangeFromZero(Range):
-    """As `Range`; with `min: 0` there is none when there is nothing to do."""
+    """As `Range`; `min: 0` allows none while there are no messages."""
 
-    min: int = Field(default=1, ge=0, le=10_000, description="Number that there is at least; 0 is none when idle.")
+    min: int = Field(
+        default=1, ge=0, le=10_000, description="Lower bound of the number; 0 allows none while there are no messages."
+    )
 
 
 def _exactly(value: Any) -> Any:
@@ -176,7 +188,7 @@ Workers = Annotated[Range, BeforeValidator(_exactly, json_schema_input_type=_Cou
 Replicas = Annotated[RangeFromZero, BeforeValidator(_exactly, json_schema_input_type=_Count | RangeFromZero)]
 
 _CLASSIFY, _ZERO_SHOT = TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT
-# What other tasks have no use for.
+# Keys with the tasks that use them; other tasks refuse them.
 _KEYS_OF_TASKS = {
     "problem_type": (_CLASSIFY,),
     **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
@@ -187,253 +199,293 @@ _KEYS_OF_TASKS = {
 
 
 class ModelSettings(ModelOptions):
-    """One model: one Serve deployment, one replica per device."""
+    """One model: a Serve deployment whose replicas have one device each."""
 
     source: str = Field(
-        min_length=1, description="The model: a directory, relative to the config file, or a hub id such as owner/name."
+        min_length=1, description="Directory of the model, relative to the config file, or a hub id such as owner/name."
     )
     max_batch_tokens: int | None = Field(
         default=None,
         ge=16,
-        description="Tokens of one forward, padding counted; null is 16384 on a GPU and 1024 on a CPU.",
+        description="Tokens per forward at most, padding included; null means 16384 on a GPU and 1024 on a CPU; lower"
+        " it if memory runs out.",
     )
     max_delay_ms: float = Field(
-        default=5.0, ge=0, le=10_000, description="Milliseconds that an idle replica waits for more calls."
+        default=5.0, ge=0, le=10_000, description="Milliseconds that an idle replica waits for more calls to batch."
     )
     num_gpus: float | Literal["auto"] = Field(
-        default="auto", description="GPUs that Ray reserves for a replica; auto is 1 where the cluster has one."
+        default="auto",
+        description="GPUs that Ray reserves per replica; auto means 1 if the cluster has a GPU, else 0; fractions share"
+        " a GPU.",
     )
-    num_cpus: float = Field(default=1.0, ge=0, description="CPU cores that Ray reserves for a replica.")
+    num_cpus: float = Field(
+        default=1.0, ge=0, description="CPU cores that Ray reserves per replica; Ray places replicas by this number."
+    )
     threads: int | None = Field(
-        default=None,
-        ge=1,
-        description="Threads that a replica computes with on a CPU; null is one for each usable core.",
+        default=None, ge=1, description="Threads of a replica on a CPU; null means one per usable core."
     )
     replicas: Replicas = Field(
-        default=RangeFromZero(), description="Number of replicas, or their range, which the backlog chooses from."
+        default=RangeFromZero(),
+        description="Number of replicas, or a range in which the autoscaling chooses by the backlog.",
     )
     call_timeout_s: float = Field(
         default=120.0,
         gt=0,
-        description="Seconds that a call is retried, besides the time that its tokens take, before the model counts as "
-        "away.",
+        description="Seconds that a worker retries a call, in addition to its computing time, before the model counts"
+        " as unavailable.",
     )
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         for key, tasks in _KEYS_OF_TASKS.items():
             if self.task not in tasks and getattr(self, key) != type(self).model_fields[key].default:
-                yield f"{key} has no effect with task {self.task}: remove it, or set another task"
+                yield f"{key} has no effect with task {self.task}: remove {key}, or set another task"
         if len(set(self.candidate_labels)) < len(self.candidate_labels):
-            yield "candidate_labels repeat: name each once"
+            yield "candidate_labels repeat: name each label once"
         if self.long_text == "truncate" and (self.stride is not None or self.aggregate != "mean"):
-            yield "stride and aggregate have no effect with long_text truncate: set it to windows"
+            yield "stride and aggregate have no effect with long_text truncate: set long_text to windows"
         if self.quantize is None and (self.calibration_texts is not None or self.min_agreement != 0.99):
-            yield "calibration_texts and min_agreement have no effect without quantize: set it to int8"
+            yield "calibration_texts and min_agreement have no effect without quantize: set quantize to int8"
 
 
 class LimitSettings(Section):
-    """Caps on one message, and on a batch of Kafka's when it is decompressed; beyond them it is a dead letter."""
+    """Upper bounds of one message and of one decompressed record batch. A larger one becomes a dead letter."""
 
-    max_message_bytes: int = Field(default=1_048_576, ge=64, description="Bytes of one message's value.")
+    max_message_bytes: int = Field(
+        default=1_048_576,
+        ge=64,
+        description="Bytes of a message's value at most; the default is Kafka's own limit of a record batch.",
+    )
     max_batch_bytes: int = Field(
-        default=MAX_BATCH_BYTES, ge=1_048_576, description="Bytes of one record batch of Kafka's, decompressed."
+        default=MAX_BATCH_BYTES,
+        ge=1_048_576,
+        description="Bytes of a decompressed record batch at most: the bound against decompression bombs.",
     )
     max_in_flight_bytes: int = Field(
         default=MAX_IN_FLIGHT_BYTES,
         ge=1_048_576,
-        description="Bytes that a worker holds between poll and acknowledgement; beyond them polls wait.",
+        description="Bytes that a worker holds between poll and acknowledgement at most; polls wait above it. Bounds a"
+        " worker's memory.",
     )
-    max_candidate_labels: int = Field(
-        default=100, ge=1, description="Number of candidate labels that one message may name."
-    )
-    max_label_chars: int = Field(default=256, ge=1, description="Characters of one candidate label.")
+    max_candidate_labels: int = Field(default=100, ge=1, description="Number of candidate labels of a message at most.")
+    max_label_chars: int = Field(default=256, ge=1, description="Characters of a candidate label at most.")
     max_label_text_chars: int = Field(
-        default=1_000_000, ge=1, description="Characters of a message's text, once for each of its candidate labels."
+        default=1_000_000,
+        ge=1,
+        description="Characters of a message's text times its number of candidate labels, at most.",
     )
     max_tokens_per_message: int = Field(
         default=MAX_MESSAGE_TOKENS,
         ge=1,
-        description="Tokens of all sequences that one message becomes, by its labels, masks or windows.",
+        description="Tokens of all sequences of a message at most: one sequence per candidate label, mask or window.",
     )
 
     def problems(self) -> Iterator[str]:
         if self.max_batch_bytes < self.max_message_bytes:
             yield (
                 f"max_batch_bytes ({self.max_batch_bytes}) is below max_message_bytes "
-                f"({self.max_message_bytes}): raise the one or lower the other"
+                f"({self.max_message_bytes}): raise the first or lower the second"
             )
-        if self.max_in_flight_bytes < self.max_batch_bytes:  # which one record may take
+        if self.max_in_flight_bytes < self.max_batch_bytes:  # one record may fill a record batch
             yield (
                 f"max_in_flight_bytes ({self.max_in_flight_bytes}) is below max_batch_bytes "
-                f"({self.max_batch_bytes}): raise the one or lower the other"
+                f"({self.max_batch_bytes}): raise the first or lower the second"
             )
 
 
 class BreakerSettings(Section):
-    """When a pipeline pauses because its model fails messages, and when dead letters raise an alarm."""
+    """The circuit breaker: when a pipeline pauses because its model fails, and when dead letters raise an alarm."""
 
     max_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Share of messages, 0 to 1, that the model may fail before the worker pauses, and of dead letters "
-        "before the alarm; 1 is never.",
+        description="Share of messages, 0 to 1: a worker pauses if its model fails more, and raises an alarm if more"
+        " become dead letters; 1 disables both.",
     )
-    window_s: float = Field(default=60.0, gt=0, description="Seconds over which the share is taken.")
-    min_messages: int = Field(default=100, ge=1, description="Number of messages below which there is no share.")
+    window_s: float = Field(default=60.0, gt=0, description="Seconds of the sliding window that `max_share` counts in.")
+    min_messages: int = Field(
+        default=100, ge=1, description="Number of messages in the window below which `max_share` does not apply."
+    )
     probe_s: float = Field(
-        default=60.0, gt=0, description="Seconds between the trials by which a paused worker finds its model repaired."
+        default=60.0, gt=0, description="Seconds between the trial calls by which a paused worker tests its model."
     )
 
 
 class PipelineSettings(Section):
-    """One way from an input topic through a model to an output topic."""
+    """A pipeline: reads messages from an input topic, has a model classify them, and writes results to a topic."""
 
-    input: Topic = Field(description="Topic that messages are read from.")
-    output: Topic = Field(description="Topic that results are written to.")
-    dead_letter: Topic = Field(description="Topic for messages that cannot be classified, with the reason.")
+    input: Topic = Field(description="Topic that the pipeline reads messages from.")
+    output: Topic = Field(description="Topic that the pipeline writes results to.")
+    dead_letter: Topic = Field(description="Topic for messages that cannot be classified, each with the reason.")
     review: Topic | None = Field(
-        default=None, description="Topic for copies of the results that the model abstains from; null is none."
+        default=None, description="Topic for a copy of each result in which the model abstains; null means no copies."
     )
-    model: Name = Field(description="Model under `models` that classifies messages which name none.")
-    models: tuple[Name, ...] = Field(default=(), description="Other models that messages may name.")
+    model: Name = Field(description="Name of the model under `models` that classifies messages without a `model`.")
+    models: tuple[Name, ...] = Field(
+        default=(), description="Names of further models that a message may ask for in its field `model`."
+    )
     group_id: str | None = Field(
-        default=None, min_length=1, max_length=249, description="Consumer group; null is labelstream-NAME."
+        default=None, min_length=1, max_length=249, description="Consumer group; null means labelstream-PIPELINE."
     )
     start_from: Literal["earliest", "latest"] = Field(
-        default="earliest", description="Where a group starts that has no offset in the whole input."
+        default="earliest",
+        description="Start of a group without any committed offset: at the oldest message, or at the end of the topic.",
     )
     on_offset_out_of_range: Literal["fail", "earliest", "latest"] = Field(
         default="fail",
-        description="What to do where messages were deleted before they were read: stop, or go on there.",
+        description="Reaction to messages that were deleted unread: stop, or go on at the topic's start or end.",
     )
     delivery: Literal["at_least_once", "exactly_once"] = Field(
-        default="at_least_once", description="Whether results may repeat after a crash, or are written in transactions."
+        default="at_least_once",
+        description="Delivery of results: at_least_once may repeat results after a crash; exactly_once writes results"
+        " and offsets in transactions.",
     )
     transaction_interval_ms: int = Field(
-        default=1_000, ge=10, description="Milliseconds after which a transaction of exactly_once is committed."
+        default=1_000, ge=10, description="Milliseconds between commits of exactly_once; delays results by up to it."
     )
     transaction_max_messages: int = Field(
-        default=20_000, ge=1, description="Number of messages after which a transaction of exactly_once is committed."
+        default=20_000, ge=1, description="Number of messages after which exactly_once commits early."
     )
     workers: Workers = Field(
-        default=Range(), description="Number of consumers, or their range, which the backlog chooses from."
+        default=Range(), description="Number of workers, or a range in which the autoscaling chooses by the backlog."
     )
-    target_drain_s: float = Field(default=120.0, ge=1, description="Seconds within which a backlog is to be gone.")
-    max_lag_s: float = Field(default=30.0, ge=1, description="Seconds that a message may wait to be classified.")
+    target_drain_s: float = Field(
+        default=120.0,
+        ge=1,
+        description="Seconds in which the autoscaling aims to work off a backlog; a lower value scales up sooner.",
+    )
+    max_lag_s: float = Field(
+        default=30.0,
+        ge=1,
+        description="Seconds that a message may wait for its result; the autoscaling scales up to stay below.",
+    )
     format: Literal["json", "text"] = Field(
-        default="json", description="What messages are: JSON objects, or plain text in UTF-8."
+        default="json", description="Format of a message's value: a JSON object, or plain text in UTF-8."
     )
     text_field: str | None = Field(
         default=None,
         min_length=1,
-        description="Path of the text in any JSON object, for example event.message; null is a message of ours.",
+        description="Dotted path of the text in the JSON object, such as event.message; null means Labelstream's own"
+        " message format, with the text in `text`.",
     )
     output_partition: Literal["key", "same"] = Field(
-        default="key", description="Partition of a result: by its key, or the number that its input has."
+        default="key", description="Partition of a result: by the message's key, or the same number as the message's."
     )
     output_timestamp: Literal["input", "now"] = Field(
-        default="input", description="Timestamp of a result: that of its input, or the time of sending."
+        default="input", description="Timestamp of a result: the message's timestamp, or the time of sending."
     )
     headers: Literal["pass", "cloudevents"] = Field(
-        default="pass", description="Headers of a result: those of its input, with or without those of CloudEvents."
+        default="pass", description="Headers of a result: the message's headers, or these and CloudEvents attributes."
     )
     on_empty_text: Literal["dead_letter", "skip"] = Field(
-        default="dead_letter", description="What becomes of a text that is blank or null."
+        default="dead_letter", description="Handling of a blank or null text: a dead letter, or no record at all."
     )
     on_tombstone: Literal["skip", "dead_letter"] = Field(
-        default="skip", description="What becomes of a record without a value."
+        default="skip", description="Handling of a record without a value: no record at all, or a dead letter."
     )
-    limits: LimitSettings = Field(default=LimitSettings(), description="What is too large.")
+    limits: LimitSettings = Field(
+        default=LimitSettings(), description="Upper bounds of messages; a larger message becomes a dead letter."
+    )
     max_poll_records: int = Field(
-        default=2_048, ge=1, le=10_000, description="Number of messages in a micro-batch at most."
+        default=2_048,
+        ge=1,
+        le=10_000,
+        description="Number of messages per micro-batch at most; fewer for a slow model.",
     )
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] | Literal["auto"] = Field(
         default="auto",
-        description="Number of micro-batches in flight per worker; auto is 4 to 64, as many as keep the replicas busy.",
+        description="Number of micro-batches in flight per worker at most; auto means 4 to 64, as many as keep the"
+        " replicas busy.",
     )
     commit_interval_ms: int = Field(
-        default=1_000, ge=10, description="Milliseconds between the commits of at_least_once."
+        default=1_000,
+        ge=10,
+        description="Milliseconds between commits of at_least_once; a crash repeats that much work.",
     )
     drain_timeout_s: float = Field(
-        default=30.0, gt=0, description="Seconds that a worker may finish what it holds before it stops."
+        default=30.0, gt=0, description="Seconds that a stopping worker has to finish its messages in flight."
     )
     rebalance_drain_s: float = Field(
         default=10.0,
         ge=0,
-        description="Seconds that a worker may finish what it holds of a partition that is taken away.",
+        description="Seconds that a worker has in a rebalance to finish messages of partitions that it gives up.",
     )
     stall_timeout_s: float = Field(
         default=300.0,
         gt=0,
-        description="Seconds without any answer after which a worker is replaced; 2.5 `call_timeout_s` at least.",
+        description="Seconds without any answer after which Serve replaces a worker; at least 2.5 times the models'"
+        " `call_timeout_s` applies.",
     )
     breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="When a pipeline pauses because its model fails messages."
+        default=BreakerSettings(), description="Circuit breaker: pauses the pipeline while its model fails messages."
     )
 
     def problems(self) -> Iterator[str]:
         if self.format == "text" and self.text_field:
-            yield "text_field reads a field of JSON: remove it, or set format to json"
+            yield "text_field has no effect with format text: remove text_field, or set format to json"
         if self.dead_letter == self.input:
-            yield "dead_letter is the input topic, so every dead letter would come back: name another topic"
+            yield "dead_letter is the input topic, so every dead letter would be read again: name another topic"
         if self.output == self.input:
             yield "output is the input topic, so every result would be classified again: name another topic"
         if self.output == self.dead_letter:
             yield "dead_letter is the output topic, whose readers expect results: name another topic"
         if self.review in (self.input, self.output, self.dead_letter):
-            yield "review is one of the pipeline's other topics: name another one, or remove it"
+            yield "review is also the input, output or dead_letter topic: name another topic, or remove review"
 
     @property
     def allowed_models(self) -> tuple[str, ...]:
-        """The models that this pipeline's messages may name; the first is the default."""
+        """Names of the models that this pipeline's messages may ask for; the first is the default."""
         return (self.model, *(name for name in self.models if name != self.model))
 
     @property
     def most_in_flight(self) -> int:
-        """Micro-batches that a worker may ever have in flight."""
+        """Upper bound of a worker's micro-batches in flight."""
         return MAX_IN_FLIGHT if self.max_in_flight == "auto" else self.max_in_flight
 
 
 class LogSettings(Section):
-    """What workers, models and the control plane say, on stderr."""
+    """Log lines of workers, replicas and the control plane, on stderr."""
 
-    format: Literal["text", "json"] = Field(default="text", description="Whether a log line is text or a JSON object.")
+    format: Literal["text", "json"] = Field(
+        default="text", description="Format of a log line: text, or a JSON object for log collectors."
+    )
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Below which level log lines are left out."
+        default="info", description="Lowest level of the log lines that are written."
     )
 
 
 class TracingSettings(Section):
-    """Where spans go."""
+    """OpenTelemetry spans: where they go, and how many micro-batches have them."""
 
     endpoint: str | None = Field(
         default=None,
         pattern=_URL,
-        description="URL that spans go to, by OTLP over HTTP; null is no spans. Its headers come from the environment, "
-        "OTEL_EXPORTER_OTLP_HEADERS.",
+        description="URL that receives spans as OTLP over HTTP; null exports none. Headers, such as a login, come from"
+        " the environment: OTEL_EXPORTER_OTLP_HEADERS.",
     )
-    sample: float = Field(default=0.01, ge=0, le=1, description="Share of the micro-batches, 0 to 1, that get spans.")
+    sample: float = Field(
+        default=0.01, ge=0, le=1, description="Share of micro-batches, 0 to 1, that are traced; raise it to debug."
+    )
 
     @field_validator("endpoint")
     @classmethod
     def _without_login(cls, endpoint: str | None) -> str | None:
-        # It goes into the actors' arguments and into the RayService, where others read it.
+        # The endpoint is readable in the actors' arguments and in the RayService.
         if endpoint is not None and "@" in urlsplit(endpoint).netloc:
-            raise ValueError("holds a login; give it in the environment, as OTEL_EXPORTER_OTLP_HEADERS")
+            raise ValueError("holds a login; move the login to the environment variable OTEL_EXPORTER_OTLP_HEADERS")
         return endpoint
 
 
 class Telemetry(Section):
-    """What every process of the application is told of how to show itself."""
+    """The log and tracing settings, which every process of the application gets."""
 
-    logs: LogSettings = Field(default=LogSettings(), description="Log lines.")
-    tracing: TracingSettings = Field(default=TracingSettings(), description="Spans.")
+    logs: LogSettings = Field(default=LogSettings(), description="Format and level of log lines.")
+    tracing: TracingSettings = Field(default=TracingSettings(), description="Export of OpenTelemetry spans.")
 
 
 class _Environment(EnvSettingsSource):
-    """A wrong JSON value in a variable is reported like any other wrong value, by its key."""
+    """Leaves a variable with invalid JSON as text, so that validation reports it by its key."""
 
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
         try:
@@ -443,17 +495,17 @@ class _Environment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The whole system. Load it with `load_settings`."""
+    """All settings of one application. Load them with `config_file.load_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
     )
 
-    kafka: KafkaSettings = Field(description="The brokers.")
-    models: dict[Name, ModelSettings] = Field(min_length=1, description="The models by name, one at least.")
-    pipelines: dict[Name, PipelineSettings] = Field(min_length=1, description="The pipelines by name, one at least.")
-    logs: LogSettings = Field(default=LogSettings(), description="Log lines.")
-    tracing: TracingSettings = Field(default=TracingSettings(), description="Spans.")
+    kafka: KafkaSettings = Field(description="Kafka brokers, and the timeouts of all Kafka clients.")
+    models: dict[Name, ModelSettings] = Field(min_length=1, description="Models by name, at least one.")
+    pipelines: dict[Name, PipelineSettings] = Field(min_length=1, description="Pipelines by name, at least one.")
+    logs: LogSettings = Field(default=LogSettings(), description="Format and level of log lines.")
+    tracing: TracingSettings = Field(default=TracingSettings(), description="Export of OpenTelemetry spans.")
 
     @property
     def telemetry(self) -> Telemetry:
@@ -462,7 +514,7 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, tree: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """A wrong value in one section hides nothing that is wrong between the others."""
+        """Report contradictions between valid sections even if another section is wrong."""
         try:
             settings = validate(tree)
         except ValidationError as error:
@@ -472,11 +524,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def environment(cls) -> dict[str, Any]:
-        """What the environment says, by section."""
+        """The settings that environment variables give, by section."""
         return _Environment(cls)()
 
     def group_id(self, pipeline: str) -> str:
-        """The consumer group of a pipeline: as set, or made from its name."""
+        """The consumer group of a pipeline: its `group_id`, or labelstream-NAME."""
         return _group_id(pipeline, self.pipelines[pipeline])
 
     @classmethod
@@ -498,7 +550,7 @@ def _group_id(name: str, pipeline: PipelineSettings) -> str:
 def _problems_between(
     kafka: KafkaSettings | None, models: Collection[str], pipelines: Mapping[str, PipelineSettings]
 ) -> Iterator[str]:
-    """Each begins with its key."""
+    """Contradictions between sections; each text begins with its key."""
     groups: dict[str, str] = {}
     for name, pipeline in pipelines.items():
         yield from _unknown_models(name, pipeline.allowed_models, models)
@@ -506,12 +558,12 @@ def _problems_between(
             yield from _problems_of_times(kafka, name, pipeline)
         group = _group_id(name, pipeline)
         if group in groups:
-            yield f"pipelines: {groups[group]} and {name} share the group_id {group!r}: give each its own"
+            yield f"pipelines: {groups[group]} and {name} share the group_id {group!r}: set a different one for each"
         groups.setdefault(group, name)
 
 
 def _problems_between_valid_parts(tree: Any) -> Iterator[str]:
-    """The same, as far as it can be told of a tree in which something is wrong."""
+    """As `_problems_between`, for the valid sections of a tree that has an error."""
     models, pipelines = tree.get("models"), tree.get("pipelines")
     if not isinstance(models, dict) or not isinstance(pipelines, dict):
         return
@@ -535,8 +587,8 @@ def _unknown_models(pipeline: str, named: Collection[str], known: Collection[str
     for model in named:
         if model not in known:
             yield (
-                f"pipelines.{pipeline}.model: there is no model {model!r} under models "
-                f"(known: {', '.join(sorted(map(str, known)))})"
+                f"pipelines.{pipeline}.model: no model {model!r} under models; name one of "
+                f"{', '.join(sorted(map(str, known)))}"
             )
 
 
@@ -545,11 +597,11 @@ def _problems_of_times(kafka: KafkaSettings, name: str, pipeline: PipelineSettin
         yield (
             f"pipelines.{name}.transaction_interval_ms: {pipeline.transaction_interval_ms} is more "
             f"than a quarter of kafka.transaction_timeout_ms ({kafka.transaction_timeout_ms}), "
-            "after which the broker ends a transaction: lower the one or raise the other"
+            "after which the broker aborts a transaction: lower the first or raise the second"
         )
     if 2_000 * pipeline.rebalance_drain_s > kafka.max_poll_interval_ms:
         yield (
             f"pipelines.{name}.rebalance_drain_s: {pipeline.rebalance_drain_s:g} s is more than half "
             f"of kafka.max_poll_interval_ms ({kafka.max_poll_interval_ms}), after which the "
-            "group counts a worker out: lower the one or raise the other"
+            "group removes a worker: lower the first or raise the second"
         )

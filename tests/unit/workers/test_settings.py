@@ -26,7 +26,7 @@ def test_defaults() -> None:
         ({"dead_letter": "in"}, "pipelines.feedback", "dead_letter is the input topic"),
         ({"output": "in"}, "pipelines.feedback", "output is the input topic"),
         ({"dead_letter": "out"}, "pipelines.feedback", "dead_letter is the output topic"),
-        ({"review": "out"}, "pipelines.feedback", "review is one of the pipeline's other topics"),
+        ({"review": "out"}, "pipelines.feedback", "review is also the input"),
         ({"model": "nope"}, "pipelines.feedback.model", "no model 'nope'"),
         ({"models": ["nope"]}, "pipelines.feedback.model", "no model 'nope'"),
         ({"input": "a b"}, "pipelines.feedback.input", "must be of letters"),
@@ -60,8 +60,8 @@ def test_wrong_pipelines_name_the_key(change: dict[str, Any], key: str, words: s
         ({"protocol": "SASL_SSL"}, "needs sasl_mechanism"),
         ({"username": "u"}, "no effect with protocol PLAINTEXT"),
         ({"ca_file": "/x"}, "no effect with protocol PLAINTEXT"),
-        ({"protocol": "SSL", "cert_file": "/x"}, "go together"),
-        ({"protocol": "SSL", "key_password_file": "/x"}, "key_password_file opens key_file"),
+        ({"protocol": "SSL", "cert_file": "/x"}, "need each other"),
+        ({"protocol": "SSL", "key_password_file": "/x"}, "key password has no effect without key_file"),
         ({"password": "hunter2"}, "secrets do not belong in the config file"),
     ],
 )
@@ -82,16 +82,16 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"task": "zero-shot-classification", "problem_type": "regression"}, "problem_type has no effect"),
         ({"task": "zero-shot-classification", "candidate_labels": ["a", "a"]}, "candidate_labels repeat"),
         ({"task": "zero-shot-classification", "candidate_labels": [" "]}, "must not be blank"),
-        ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text windows is for task"),
+        ({"task": "zero-shot-classification", "long_text": "windows"}, "long_text windows needs task"),
         ({"task": "fill-mask", "threshold": 0.5}, "threshold has no effect with task fill-mask"),
         ({"task": "feature-extraction", "top_k": 3}, "top_k has no effect with task feature-extraction"),
         ({"pooling": "cls"}, "pooling has no effect"),
         ({"normalize": True}, "normalize has no effect"),
         ({"stride": 5}, "no effect with long_text truncate"),
         ({"aggregate": "max"}, "no effect with long_text"),
-        ({"quantize": "int8", "backend": "torch"}, "quantize is OpenVINO's: set backend"),
-        ({"quantize": "int8", "device": "cuda"}, "are for CPUs: set device to cpu"),
-        ({"backend": "openvino", "dtype": "float16"}, "are for CPUs: set device to cpu"),
+        ({"quantize": "int8", "backend": "torch"}, "quantize needs OpenVINO: set backend"),
+        ({"quantize": "int8", "device": "cuda"}, "need a CPU: set device to cpu"),
+        ({"backend": "openvino", "dtype": "float16"}, "need a CPU: set device to cpu"),
         ({"min_agreement": 0.5}, "no effect without quantize"),
         ({"calibration_texts": "texts"}, "no effect without quantize"),
         ({"quantize": "int8", "task": "fill-mask"}, "quantize has no effect with task fill-mask"),
@@ -112,7 +112,7 @@ def test_what_does_not_go_together_in_a_model(change: dict[str, Any], words: str
 def test_timeouts_that_contradict_each_other(change: dict[str, int]) -> None:
     config = tree()
     config["kafka"] |= change
-    with pytest.raises(ConfigError, match="raise the one or lower the other"):
+    with pytest.raises(ConfigError, match="raise the first or lower the second"):
         load_settings(config)
 
 

@@ -5,7 +5,7 @@ import pytest
 from labelstream.workers.config.keys import known_key, known_keys, nearest
 
 
-def test_every_key_has_a_description_of_one_sentence() -> None:
+def test_every_key_has_a_short_description() -> None:
     for key, field in known_keys().items():
         text = field.description or ""
         assert text[:1].isupper(), key

@@ -27,8 +27,8 @@ def test_all_errors_of_a_config_are_told() -> None:
         "set LABELSTREAM_KAFKA__SECURITY__PASSWORD or password_file",
         "kafka.security: SASL settings have no effect with protocol PLAINTEXT: set protocol to SASL_SSL",
         "kafka.compresion: unknown setting; did you mean compression?",
-        "models.sentiment: pooling has no effect with task text-classification: remove it, or set another task",
-        "models.sentiment: stride and aggregate have no effect with long_text truncate: set it to windows",
+        "models.sentiment: pooling has no effect with task text-classification: remove pooling, or set another task",
+        "models.sentiment: stride and aggregate have no effect with long_text truncate: set long_text to windows",
         "pipelines.feedback.delivery: must be 'at_least_once' or 'exactly_once'",
         "pipelines.feedback.workers: max (2) is below min (3)",
     ]
@@ -77,7 +77,7 @@ def test_missing_keys_and_bad_forms_say_what_they_are() -> None:
     told = lines(config)
     assert told[0] == "kafka.bootstrap_servers: must be HOST:PORT, several joined by commas"
     assert told[1].startswith("models.Bad Name: must be of lower-case letters, digits, - and _, with ")
-    assert told[2] == "pipelines.feedback.output: is missing; add it: topic that results are written to"
+    assert told[2] == "pipelines.feedback.output: is missing; add it: topic that the pipeline writes results to"
     assert told[3] == "pipelines.feedback.dead_letter: must be of letters, digits, ., _ and -, 249 at most"
 
 

@@ -23,9 +23,9 @@ from labelstream.workers.settings import ModelSettings
         ({"top_k": 0}, "top_k.*greater than or equal to 1"),
         ({"min_agreement": 1.01}, "min_agreement.*less than or equal to 1"),
         ({"speed": "high"}, "speed.*(not permitted|is no option)"),
-        ({"quantize": "int8", "backend": "torch"}, "quantize is OpenVINO's: set backend"),
-        ({"backend": "openvino", "device": "cuda"}, "are for CPUs: set device to cpu"),
-        ({"long_text": "windows", "task": "feature-extraction"}, "for task text-classification only"),
+        ({"quantize": "int8", "backend": "torch"}, "quantize needs OpenVINO: set backend"),
+        ({"backend": "openvino", "device": "cuda"}, "need a CPU: set device to cpu"),
+        ({"long_text": "windows", "task": "feature-extraction"}, "needs task text-classification"),
     ],
 )
 def test_options_that_cannot_be_are_named(options: dict[str, Any], problem: str) -> None:
