@@ -1,4 +1,4 @@
-"""`python -m labelstream.deploy.cli`: the same command, where it is not installed."""
+"""`python -m labelstream.deploy.cli`: the command `labelstream` without its script."""
 
 from labelstream.deploy.cli.main import main
 

@@ -1,8 +1,7 @@
-"""The entry point: all commands, and every error of ours as one line with an exit code.
+"""The entry point: registers all commands, and prints each error of ours as one line with an exit code.
 
-Exit codes: 0 all well, 1 something outside is wrong (broker, topic, model, ...), 2 the call or the config is wrong,
-130 interrupted before the work was done. Nothing here or at the top of a command's file imports ray, torch or kafka:
-the help must be there at once.
+Exit codes: 0 success; 1 an external cause (broker, topic, model, ...); 2 wrong options or a wrong config;
+130 interrupted. No command imports ray, torch or kafka at module level, because `--help` must be fast.
 """
 
 import errno
@@ -42,7 +41,7 @@ from labelstream.workers.errors import ConfigError, LabelstreamError
 
 app = typer.Typer(
     name="labelstream",
-    help="Classify the texts of a Kafka topic: Kafka in, models on Ray Serve, labels and scores back to Kafka.\n\n"
+    help="Classify the texts of a Kafka topic with models on Ray Serve; write labels and scores to another topic.\n\n"
     "Start with `labelstream demo`: it needs no broker and no download.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -50,31 +49,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command, panel in (
-    (demo, "Try it"),
-    (classify, "Try it"),
-    (broker, "Try it"),
-    (init, "Run it"),
-    (check, "Run it"),
-    (doctor, "Run it"),
-    (fetch, "Run it"),
-    (simulate, "Run it"),
-    (run, "Run it"),
-    (apply, "Run it"),
-    (status, "Run it"),
-    (lag, "Run it"),
-    (remove, "Run it"),
-    (resume, "Put it right"),
-    (skip, "Put it right"),
-    (replay, "Put it right"),
-    (produce, "Look at topics"),
-    (tail, "Look at topics"),
-    (schema, "Look at topics"),
+    (demo, "Try"),
+    (classify, "Try"),
+    (broker, "Try"),
+    (init, "Prepare"),
+    (check, "Prepare"),
+    (doctor, "Prepare"),
+    (schema, "Prepare"),
+    (fetch, "Prepare"),
+    (run, "Run"),
+    (apply, "Run"),
+    (status, "Run"),
+    (lag, "Run"),
+    (remove, "Run"),
+    (resume, "Operate"),
+    (skip, "Operate"),
+    (replay, "Operate"),
+    (produce, "Read and write topics"),
+    (tail, "Read and write topics"),
+    (simulate, "Measure"),
 ):
     app.command(rich_help_panel=panel)(command)
-app.add_typer(cache, rich_help_panel="Run it")
-app.add_typer(topics, rich_help_panel="Run it")
-app.add_typer(dlq, rich_help_panel="Look at topics")
-app.add_typer(bench, rich_help_panel="Try it")
+app.add_typer(cache, rich_help_panel="Prepare")
+app.add_typer(topics, rich_help_panel="Prepare")
+app.add_typer(dlq, rich_help_panel="Read and write topics")
+app.add_typer(bench, rich_help_panel="Measure")
 
 
 def _show_version(wanted: bool) -> None:
@@ -85,9 +84,11 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More log lines, and tracebacks of errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print more log lines, and the traceback of an error.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     VERBOSITY.on = verbose
@@ -95,9 +96,9 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command (that of the process by default) and end with SystemExit, whatever happens."""
+    """Run one command (default: the arguments of the process). Always raises SystemExit."""
     VERBOSITY.on = False
-    _print_anything()
+    _escape_unencodable()
     forbid_core_dumps()
     try:
         app(args=arguments)
@@ -109,13 +110,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(["interrupted"], 130)
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            _fail([f"{error.filename or 'the output'}: {error.strerror}"], 1)
-        hint = "" if VERBOSITY.on else " (a bug; `labelstream -v ...` shows where)"
+            _fail([f"{error.filename or 'standard output'}: {error.strerror}"], 1)
+        hint = "" if VERBOSITY.on else " (a bug in labelstream; `labelstream -v ...` prints the traceback)"
         _fail([f"{type(error).__name__}: {one_line(error)}{hint}"], 1)
 
 
-def _print_anything() -> None:
-    """What the terminal's encoding lacks comes as an escape, and ends no command."""
+def _escape_unencodable() -> None:
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

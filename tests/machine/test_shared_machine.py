@@ -114,7 +114,7 @@ def test_run_of_another_config_is_not_taken(run: RunningCommand, config: Path, t
     other.write_text(yaml.safe_dump(tree))
     ended = call([*LABELSTREAM, "resume", "p", "-c", str(other)])
     assert ended.returncode == 1
-    assert f"nothing runs on this machine for {other}" in ended.stderr
+    assert f"no run of {other} on this machine" in ended.stderr
 
 
 def test_everything_listens_on_loopback(run: RunningCommand, metrics_port: int) -> None:
@@ -171,7 +171,7 @@ def ask(port: int, method: str) -> str:
 def test_another_user_finds_no_run(run: RunningCommand) -> None:
     ended = call([*NOBODY, *LABELSTREAM, "status"], HOME="/nonexistent")
     assert ended.returncode == 1
-    assert "nothing of yours runs on this machine" in ended.stderr
+    assert "no run of yours on this machine" in ended.stderr
 
 
 @as_nobody

@@ -84,7 +84,7 @@ def run(
         use_address(address)
     else:
         _require_no_run(config)
-    folder = run_in_new_session(looked=True) if address is None else None
+    folder = run_in_new_session(machine_checked=True) if address is None else None
     if folder is not None:
         write_note(folder, note_of(settings, config, address=""))
     set_up_logging(logging.DEBUG if VERBOSITY.on else logging.INFO, _formatter(settings))

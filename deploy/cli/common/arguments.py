@@ -1,4 +1,4 @@
-"""Arguments that several commands take: TOPIC:PARTITION:OFFSET, and the model that is shipped."""
+"""Arguments that several commands share: TOPIC:PARTITION:OFFSET, and the path of the demo's model."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from labelstream.workers.errors import ConfigError
 
 DEMO_MODEL = Path(__file__).parents[2] / "demo" / "model"
-_PLACE = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
+_PATTERN = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249}):(?P<partition>\d{1,9}):(?P<offset>\d{1,18})")
 
 
 class TopicPartitionOffset(NamedTuple):
@@ -18,7 +18,7 @@ class TopicPartitionOffset(NamedTuple):
 
 def parse_topic_partition_offset(text: str, option: str) -> TopicPartitionOffset:
     """Raises ConfigError naming `option`."""
-    found = _PLACE.fullmatch(text)
+    found = _PATTERN.fullmatch(text)
     if found is None:
         raise ConfigError(option, f"{text!r} is not TOPIC:PARTITION:OFFSET", "for example feedback.raw:3:4711")
     return TopicPartitionOffset(found["topic"], int(found["partition"]), int(found["offset"]))

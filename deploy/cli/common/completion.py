@@ -1,6 +1,6 @@
-"""What a shell completes: pipelines and topics of the config that -c names, else of labelstream.yaml in this folder.
+"""Shell completion: pipelines and topics of the config that -c names, else of ./labelstream.yaml.
 
-Reads the file and asks nobody, and whatever is wrong with it completes nothing: an error would land in the prompt.
+Completion only reads that file. A wrong file completes nothing: an error message would land in the prompt.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ def _topics(ctx: typer.Context) -> list[Any]:
 
 
 def _pipelines(ctx: typer.Context) -> dict[Any, Any]:
-    """Of the config file, as it stands there."""
+    """The `pipelines` section of the config file, unchecked. Empty if the file cannot be read."""
     import yaml
 
     try:

@@ -1,4 +1,4 @@
-"""How the commands reach Kafka: a config file's kafka section, or the environment and `--bootstrap HOST:PORT`."""
+"""Connects the commands to Kafka: by a config file's kafka section, or by the environment and `--bootstrap`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -11,16 +11,16 @@ import typer
 from labelstream.deploy.cli.common.completion import DEFAULT_CONFIG
 from labelstream.workers.errors import ConfigError, StartError
 
-PARTITIONS = 4  # of a demo's or a benchmark's topic
+PARTITIONS = 4  # of each topic of a demo or a benchmark
 DEFAULT_BOOTSTRAP = "localhost:9092"
-_DEFAULTS = {"request_timeout_ms": 15_000, "delivery_timeout_ms": 30_000}  # a person waits
+_DEFAULTS = {"request_timeout_ms": 15_000, "delivery_timeout_ms": 30_000}  # short, because a person waits
 
 
-def _given(context: typer.Context, config: Path | None) -> Path | None:
-    """Raises ConfigError where it is missing, with the file that may be meant. The shell's completion goes on."""
+def _require_config(context: typer.Context, config: Path | None) -> Path | None:
+    """Raises ConfigError if the option is missing; suggests ./labelstream.yaml if it exists. Completion is exempt."""
     if config is None and not context.resilient_parsing:
         near = DEFAULT_CONFIG.is_file()
-        fix = f"{DEFAULT_CONFIG} is in this folder: give -c {DEFAULT_CONFIG}" if near else "give -c FILE"
+        fix = f"add -c {DEFAULT_CONFIG}, which is in this directory" if near else "add -c FILE"
         raise ConfigError("--config", "is missing", fix)
     return config
 
@@ -31,15 +31,15 @@ ConfigFile = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="The config file (YAML); required.",
-        default_factory=lambda: None,  # no usage error of typer's
-        callback=_given,
+        help="Config file (YAML). Required.",
+        default_factory=lambda: None,  # else typer prints its own usage error
+        callback=_require_config,
         show_default=False,
     ),
 ]
 OptionalConfig = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="A config file; its kafka section says how to connect."),
+    typer.Option("--config", "-c", metavar="FILE", help="Config file (YAML). Its kafka section says how to connect."),
 ]
 Bootstrap = Annotated[
     str | None,
@@ -47,21 +47,21 @@ Bootstrap = Annotated[
         "--bootstrap",
         "-b",
         metavar="HOST:PORT",
-        help="The brokers, where there is no --config; TLS and login are the environment's (LABELSTREAM_KAFKA__*). "
-        f"Default: the environment's, else {DEFAULT_BOOTSTRAP}.",
+        help="The brokers, instead of --config. TLS and login come from the environment (LABELSTREAM_KAFKA__*). "
+        f"Default: the brokers in the environment, else {DEFAULT_BOOTSTRAP}.",
     ),
 ]
 
 
 class Broker(NamedTuple):
-    """A broker that answers: the settings, and the arguments for kafka-python's clients (they hold secrets)."""
+    """A broker that has answered: its settings, and the arguments for kafka-python's clients, which hold secrets."""
 
     settings: Any
     config: dict[str, Any]
 
 
 def load_config(path: Path) -> Any:
-    """The `Settings` in a file. Raises ConfigError."""
+    """The `Settings` of a config file. Raises ConfigError."""
     from labelstream.deploy.observability import tracing
     from labelstream.workers.config_file import load_settings, read_config_file
 
@@ -71,24 +71,23 @@ def load_config(path: Path) -> Any:
 
 
 def require_pipeline(settings: Any, pipeline: str, config: Path) -> None:
-    """Raises ConfigError where the config has no pipeline of that name."""
+    """Raises ConfigError if the config has no pipeline of that name."""
     if pipeline not in settings.pipelines:
         known = ", ".join(sorted(settings.pipelines))
-        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} in {config}", f"known: {known}")
+        raise ConfigError("PIPELINE", f"no pipeline {pipeline!r} in {config}", f"give one of {known}")
 
 
 def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
-    """The `KafkaSettings`: from `config` under the environment, or the environment's under `bootstrap`.
-
-    Raises ConfigError.
-    """
+    """The `KafkaSettings` of `config`, else of the environment with the brokers of `bootstrap`. Raises ConfigError."""
     from labelstream.workers.config_file import forget_environment, load_kafka_settings
 
     if bootstrap and config:
-        raise ConfigError("--bootstrap", "comes beside --config, which names the brokers too", "give one of the two")
+        raise ConfigError(
+            "--bootstrap", "unexpected beside --config, which also names the brokers", "give one of the two"
+        )
     if config:
         return load_config(config).kafka
-    if bootstrap:  # which wins, in processes that we start as well
+    if bootstrap:  # overrides the environment, also in child processes
         forget_environment("kafka.bootstrap_servers")
     try:
         return load_kafka_settings({**_DEFAULTS, "bootstrap_servers": bootstrap or DEFAULT_BOOTSTRAP})
@@ -100,7 +99,7 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
 
 
 def connect(kafka: Any, named: bool = True) -> Broker:
-    """Raises StartError or ConfigError with the cause when no broker answers. `named`: the user has said which ones."""
+    """A broker that answers. `named`: the user chose the brokers. Raises StartError or ConfigError with the cause."""
     from labelstream.workers.stream.broker.connection import config_for
     from labelstream.workers.stream.broker.probe import Unreachable, reach
 
@@ -109,14 +108,14 @@ def connect(kafka: Any, named: bool = True) -> Broker:
     except Unreachable as error:
         if named or kafka.bootstrap_servers != DEFAULT_BOOTSTRAP:
             raise
-        why = f"{DEFAULT_BOOTSTRAP} is the default, and neither -c nor --bootstrap was given"
+        why = f"({DEFAULT_BOOTSTRAP} is the default; -c or --bootstrap names another)"
         raise Unreachable(f"{error} {why}") from None
 
 
 def require_topic(broker: Broker, topic: str, right: str, known: Sequence[str] = ()) -> None:
-    """Raises StartError when `topic` is not there, or we lack `right` ("READ" or "WRITE") on it.
+    """Raises StartError if `topic` does not exist, or if we lack the permission `right` ("READ" or "WRITE") on it.
 
-    `known`: the names that may have been meant, where there is a config. The in-memory broker makes topics by itself.
+    `known`: the config's topics, from which the error suggests one. The in-memory broker creates topics on first use.
     """
     from kafka import KafkaAdminClient
 
@@ -138,9 +137,9 @@ def require_topic(broker: Broker, topic: str, right: str, known: Sequence[str] =
 
 @contextmanager
 def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[Any]:
-    """A consumer of all partitions of `topics`, without a group: it commits nothing and disturbs nobody.
+    """A consumer of all partitions of `topics`. The consumer joins no group and commits nothing.
 
-    Records of open or aborted transactions stay hidden. Raises StartError.
+    Records of open or aborted transactions are hidden. Raises StartError.
     """
     from labelstream.workers.stream.broker.bounded_reader import make_reader, partitions_of
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
@@ -152,18 +151,16 @@ def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[
             partitions = [partition for topic in topics for partition in partitions_of(consumer, topic)]
             missing = [topic for topic in topics if all(partition.topic != topic for partition in partitions)]
             if missing:
-                raise StartError(
-                    f"topic {missing[0]}: there is no such topic yet; create it (`labelstream topics create -c FILE`)"
-                )
+                raise StartError(f"topic {missing[0]}: does not exist; `labelstream topics create -c FILE` creates it")
             consumer.assign(partitions)
             (consumer.seek_to_beginning if from_beginning else consumer.seek_to_end)(*partitions)
-        yield consumer  # outside of `translate_kafka_errors`: a closed pipe of the caller's is no broker's fault
+        yield consumer  # outside `translate_kafka_errors`: a closed pipe of the caller is not an error of Kafka
     finally:
         consumer.close(autocommit=False, timeout_ms=2_000)
 
 
 def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
-    """The next records, of all partitions. Raises StartError."""
+    """The next records of all partitions. Raises StartError."""
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
     with translate_kafka_errors(broker.settings):
@@ -172,7 +169,7 @@ def poll(broker: Broker, consumer: Any, timeout_ms: int = 200) -> list[Any]:
 
 @contextmanager
 def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) -> Iterator[None]:
-    """Make the topics, and delete them and the groups afterwards; on the in-memory broker they go with the broker."""
+    """Create the topics; delete them and the groups at the end. The in-memory broker forgets them by itself."""
     from kafka import KafkaAdminClient
     from kafka.errors import GroupIdNotFoundError
 
@@ -193,5 +190,5 @@ def made_topics(broker: Broker, topics: Iterable[str], groups: Sequence[str]) ->
         with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
             admin.delete_topics(list(topics))
             for group in groups:
-                with suppress(GroupIdNotFoundError):  # interrupted before anybody joined
+                with suppress(GroupIdNotFoundError):  # interrupted before the first member joined
                     admin.delete_groups([group])

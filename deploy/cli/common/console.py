@@ -1,4 +1,4 @@
-"""What all commands share towards the person in front: consoles, logging, safe text, stopping by signal."""
+"""Terminal output of all commands: consoles, logging, escaped text, and stopping by signal."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Controls (C0, C1), invisible formats (direction of writing, joiners, tags), surrogates, line and paragraph separators.
+# Controls (C0, C1), invisible formats (text direction, joiners, tags), surrogates, line and paragraph separators.
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 ANNOUNCED_AFTER_S = 2.0
@@ -30,22 +30,22 @@ class _Verbosity:
 VERBOSITY = _Verbosity()
 
 
-class _StderrOfNow(logging.Handler):
-    """To what is stderr at the moment: a live table puts something in its place, so that log lines stay above it."""
+class _CurrentStderr(logging.Handler):
+    """Writes to the current `sys.stderr`: a live table replaces it, to keep log lines above the table."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say_at_once(self.format(record))
 
 
 def say_at_once(line: str) -> None:
-    """On stderr, in one piece: another thread may say something at the same time."""
+    """Write one line to stderr in a single call, because another thread may write at the same time."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
 def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> None:
-    """Log lines to stderr. kafka-python stays quiet at any level: its DEBUG log holds keys and values."""
-    handler = _StderrOfNow()
+    """Send log lines to stderr. kafka-python is silent at every level: its DEBUG log contains keys and values."""
+    handler = _CurrentStderr()
     handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
@@ -55,27 +55,27 @@ def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> No
 
 
 def out() -> "Console":
-    """Results go to stdout, through rich only where a person reads them."""
+    """The console for results: stdout."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def err() -> "Console":
-    """Progress and remarks go to stderr."""
+    """The console for progress and remarks: stderr."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """One plain line on stderr."""
+    """Print one plain line to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def announced(text: str, tell: Callable[[str], object] = say, after_s: float | None = None) -> Iterator[None]:
-    """Tells what is going on, once, where the block takes longer than `after_s`, or than 2 s."""
+    """Say `text` once if the block takes longer than `after_s` (default: 2 s)."""
     timer = threading.Timer(ANNOUNCED_AFTER_S if after_s is None else after_s, tell, (text,))
     timer.daemon = True
     timer.start()
@@ -86,7 +86,7 @@ def announced(text: str, tell: Callable[[str], object] = say, after_s: float | N
 
 
 def escape(text: str) -> str:
-    """Foreign text for a terminal: what is not seen, or moves the cursor, as escapes; everything else as it is."""
+    """Foreign text, safe for a terminal: invisible characters and controls become escapes, the rest stays."""
     if text.isprintable():
         return text
     return "".join(
@@ -95,12 +95,12 @@ def escape(text: str) -> str:
 
 
 def escape_bytes(value: bytes) -> str:
-    """Like `escape`, for what may not even be UTF-8."""
+    """Like `escape`, for bytes that may not be UTF-8."""
     return escape(value.decode("utf-8", "backslashreplace"))
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters."""
+    """Cut `text` to `limit` characters; an ellipsis marks the cut."""
     return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"
 
 
@@ -118,10 +118,10 @@ def one_line(error: BaseException) -> str:
 def stops_on_signals() -> Iterator[None]:
     """SIGTERM and Ctrl-C both raise KeyboardInterrupt inside the block.
 
-    Python runs the handler wherever it is, also where nothing can be raised (a `__del__`, a weak reference's callback):
-    there the interrupt would be lost, with a traceback on stderr. It is sent again.
+    Python may run the handler where an exception cannot propagate: in a `__del__` or a weak reference's callback.
+    The interrupt would be lost there, with a traceback on stderr, so the signal is sent again.
 
-    To be entered anew after `ray.init`, which takes SIGTERM for itself.
+    Enter the block again after `ray.init`, which replaces the handler of SIGTERM.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A progress bar for what is made of a file, where a person looks."""
+"""A progress bar on the terminal, for commands that read a file."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -11,7 +11,7 @@ _EVERY = 512
 
 
 def with_progress(file: TextFile, items: Iterable[T], noun: str) -> Iterator[T]:
-    """The items. By bytes of a file, by a count of what comes through a pipe; `noun`: of what, in the plural."""
+    """Yield the items with a progress bar: the share of a file's bytes, or a count alone for a pipe. `noun`: plural."""
     console = err()
     if not console.is_terminal or file.is_terminal:
         yield from items

@@ -1,4 +1,4 @@
-"""Which run on this machine a command means: by the config that it was started with, or by a pipeline's name."""
+"""Finds the run on this machine that a command addresses: by its config file, or by a pipeline's name."""
 
 import time
 from collections.abc import Sequence
@@ -18,27 +18,29 @@ AGAIN_S = 1.0
 
 RunConfig = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="The config file of the run that is meant, on this machine."),
+    typer.Option("--config", "-c", metavar="FILE", help="The config file of your run on this machine."),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="The Ray cluster that it runs on, HOST:PORT, or `auto`: RAY_ADDRESS, or the one that you have started on "
-        "this machine. Default: your run on this machine, see --config.",
+        help="The Ray cluster, as HOST:PORT, or `auto` for RAY_ADDRESS or the Ray that you started on this machine. "
+        "Default: your run on this machine, see --config.",
     ),
 ]
 
 
 def address_of(address: str | None, config: Path | None = None, pipeline: str | None = None, wait_s: float = 0) -> str:
-    """`address`, or where the run of this user on this machine is that is meant. Its token comes with it.
+    """`address`, or that of this user's run on this machine. Sets the token of that Ray, too.
 
-    To be called before ray is imported. Looks for a run for `wait_s`. Raises StartError where there is none,
-    ConfigError where there are several; what runs is said on stderr before that.
+    Call this before ray is imported. Waits up to `wait_s` for a run. Raises StartError if there is none, ConfigError if
+    there are several; lists the runs on stderr before that.
     """
     if address is not None:
         if config is not None:
-            raise ConfigError("--address", "comes beside --config, which means a run on this machine", "give one")
+            raise ConfigError(
+                "--address", "unexpected beside --config, which selects a run on this machine", "give one"
+            )
         _use(address)
         return address
     until = time.monotonic() + wait_s
@@ -57,7 +59,7 @@ def address_of(address: str | None, config: Path | None = None, pipeline: str | 
 
 
 def choose(runs: Sequence[Run], config: Path | None, pipeline: str | None) -> Run:
-    """The one that is meant. Raises StartError where there is none, ConfigError where there are several."""
+    """The only run that matches. Raises StartError if none does, ConfigError if several do."""
     found = list(runs) if config is None else _runs_of(runs, config)
     if not found:
         raise StartError(_starting(config, pipeline) or _nothing(config))
@@ -66,18 +68,20 @@ def choose(runs: Sequence[Run], config: Path | None, pipeline: str | None) -> Ru
         if text := _starting(config, pipeline):
             raise StartError(text)
         known = ", ".join(sorted({name for run in found for name in run.note.pipelines}))
-        raise ConfigError("PIPELINE", f"nothing on this machine runs a pipeline {pipeline!r}", f"known: {known}")
-    found = named or found  # a pipeline that the note of a config's run lacks is its control plane's business
+        raise ConfigError(
+            "PIPELINE", f"no run of yours on this machine has a pipeline {pipeline!r}", f"give one of {known}"
+        )
+    found = named or found  # a run's note may lack a pipeline that was added later: the control plane knows
     if len(found) > 1:
         ways = ["-c FILE"] * (config is None) + ["a pipeline's name"] * (pipeline is None) + ["--address"]
         raise ConfigError(
-            "", f"{plural(len(found), 'run')} on this machine may be meant", f"choose by {' or '.join(ways)}"
+            "", f"{plural(len(found), 'run')} on this machine match", f"choose one with {' or '.join(ways)}"
         )
     return found[0]
 
 
 def show_runs(runs: Sequence[Run]) -> None:
-    """On stderr, three lines each."""
+    """List the runs on stderr, three lines each."""
     if runs:
         say("your runs on this machine:")
     for run in runs:
@@ -85,13 +89,13 @@ def show_runs(runs: Sequence[Run]) -> None:
         say(escape(f"  {note.config or 'without a config file'}"))
         say(escape(f"    {plural(len(note.pipelines), 'pipeline')}: {', '.join(note.pipelines)}"))
         since = datetime.fromtimestamp(note.started_at).isoformat(" ", "seconds")
-        say(escape(f"    of {note.user} since {since}, process {note.pid}, --address {note.address}"))
+        say(escape(f"    started by {note.user} at {since}, process {note.pid}, --address {note.address}"))
 
 
 def _runs_of(runs: Sequence[Run], config: Path) -> list[Run]:
-    """Those that were started with the file, else those of the same pipelines, groups and brokers: it may have moved.
+    """The runs of this file, else those with the same pipelines, groups and brokers: the file may have moved.
 
-    Raises ConfigError where neither finds one and the file is none.
+    Raises ConfigError if no run has this file and the file cannot be read.
     """
     path = resolved(config)
     by_path = [run for run in runs if run.note.config == path]
@@ -102,24 +106,21 @@ def _runs_of(runs: Sequence[Run], config: Path) -> list[Run]:
 
 
 def _starting(config: Path | None, pipeline: str | None) -> str | None:
-    """Says that what is meant is starting; None: it is not."""
+    """The error for a run that is still starting; None if there is none."""
     for note in starting_runs():
         if note.config == resolved(config) if config else pipeline is None or pipeline in note.pipelines:
-            return f"{config or note.config} is starting in process {note.pid}: try again in a moment"
+            return f"{config or note.config} is still starting (process {note.pid}); try again in a moment"
     return None
 
 
 def _nothing(config: Path | None) -> str:
-    whose = "of yours runs on this machine" if config is None else f"runs on this machine for {config}"
-    others = f" ({', '.join(owners)} may have a run here: ask as that user)" if (owners := other_owners()) else ""
-    return (
-        f"nothing {whose}{others}: start it with `labelstream run -c {config or 'FILE'}`, or name a cluster with "
-        "--address"
-    )
+    whose = "no run of yours on this machine" if config is None else f"no run of {config} on this machine"
+    others = f" ({', '.join(owners)} may have one: ask as that user)" if (owners := other_owners()) else ""
+    return f"{whose}{others}; start one with `labelstream run -c {config or 'FILE'}`, or give a cluster's --address"
 
 
 def _use(address: str) -> None:
-    """A run on this machine asks for its token under its address as well."""
+    """Use the cluster at `address`. A run on this machine needs its token, by its address as well."""
     for run in noted_runs():
         if run.address == address:
             use_run(run)

@@ -1,4 +1,4 @@
-"""A file of lines or of rows that the user names, compressed or not, as its suffixes say; - is stdin."""
+"""The user's text files: lines or rows, compressed or not, recognized by their suffixes; `-` is stdin."""
 
 import csv
 import gzip
@@ -15,24 +15,24 @@ from typing import Any, BinaryIO, NamedTuple
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 from labelstream.workers.file_errors import file_problem
 
-_CHUNK_BYTES = 16 * 1024  # of a compressed file: a frame may hold much of little
+_CHUNK_BYTES = 16 * 1024  # of a compressed file: few bytes may decompress to many
 
 
 class LineError(LabelstreamError):
-    """A line cannot be used as asked. Names the line by its number, never its text."""
+    """A line cannot be used. The error gives the line's number, never its text."""
 
 
 class Row(NamedTuple):
-    """Of a table: the number of its last line in the file, and its cells by their columns."""
+    """A row of a table: the number of its last line in the file, and its cells by column."""
 
     number: int
     cells: dict[str, str]
 
 
 class TextFile:
-    """An open file. `separator`: what stands between the cells of a row; None for a file of lines.
+    """An open file. `separator`: the character between the cells of a row; None for a file of lines.
 
-    `is_json`: by its suffix.
+    `is_json`: the suffix is one of JSON.
     """
 
     def __init__(self, name: str, raw: BinaryIO) -> None:
@@ -56,20 +56,20 @@ class TextFile:
 
     @property
     def position_bytes(self) -> int:
-        """How much of the file is read, for a progress bar."""
+        """The bytes of the file that are read so far, for a progress bar."""
         return self._raw.tell() if self.is_regular else 0
 
     def lines(self) -> Iterator[bytes]:
-        """As they are. Raises StartError where the file is damaged, or not compressed as its suffix says."""
+        """The decompressed lines. Raises StartError if the file is damaged, or not compressed as its suffix says."""
         try:
             yield from self._stream
         except (OSError, EOFError, zlib.error) as error:
-            raise StartError(f"{self.name}: cannot be read on: {error}") from None
+            raise StartError(f"{self.name}: damaged, or not compressed as its suffix says: {error}") from None
 
 
 @contextmanager
 def open_text_file(name: str) -> Iterator[TextFile]:
-    """Raises ConfigError where it cannot be read."""
+    """Raises ConfigError if the file cannot be read."""
     if name == "-":
         yield TextFile(name, sys.stdin.buffer)
         return
@@ -86,7 +86,7 @@ def _opened(name: str) -> BinaryIO:
 
 
 def read_rows(lines: Iterable[bytes], separator: str) -> Iterator[Row]:
-    """The rows below the header. A table with commas may have cells in quotes, one with tabs has none (IANA).
+    """The rows below the header. Cells of a CSV may be quoted; cells of a TSV never are (IANA).
 
     Raises LineError for the first line that cannot be read.
     """
@@ -98,7 +98,7 @@ def read_rows(lines: Iterable[bytes], separator: str) -> Iterator[Row]:
         try:
             cells = next(table, None)
         except csv.Error as error:
-            raise LineError(f"line {table.line_num}: is no row of a table ({error})") from None
+            raise LineError(f"line {table.line_num}: not a row of a table ({error})") from None
         if cells is None:
             return
         if not cells:
@@ -106,9 +106,9 @@ def read_rows(lines: Iterable[bytes], separator: str) -> Iterator[Row]:
         if header is None:
             header = cells
             if len(set(header)) < len(header):
-                raise LineError(f"line {table.line_num}: two columns of the header have the same name")
+                raise LineError(f"line {table.line_num}: the header has two columns of the same name")
         elif len(cells) != len(header):
-            raise LineError(f"line {table.line_num}: has {len(cells)} cells, and the header {len(header)}")
+            raise LineError(f"line {table.line_num}: has {len(cells)} cells, but the header has {len(header)}")
         else:
             yield Row(table.line_num, dict(zip(header, cells, strict=True)))
 
@@ -118,11 +118,11 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
         try:
             yield (line.removeprefix(BOM_UTF8) if number == 1 else line).decode("utf-8")
         except UnicodeDecodeError:
-            raise LineError(f"line {number}: is not UTF-8") from None
+            raise LineError(f"line {number}: not UTF-8") from None
 
 
 class _Zstd(io.RawIOBase):
-    """Frames one behind the other. Unlike zstandard's own reader it misses the end of a file that was cut off."""
+    """Reads consecutive frames. Unlike zstandard's own reader, raises an error at the end of a truncated file."""
 
     def __init__(self, raw: BinaryIO) -> None:
         import zstandard
@@ -141,7 +141,7 @@ class _Zstd(io.RawIOBase):
             chunk = rest or self._raw.read(_CHUNK_BYTES)
             if not chunk:
                 if self._frame is not None and not self._frame.eof:
-                    raise EOFError("the file ends before its last frame does")
+                    raise EOFError("the last frame is not complete")
                 return 0
             if self._frame is None or self._frame.eof:
                 self._frame = self._new()

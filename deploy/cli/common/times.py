@@ -10,17 +10,17 @@ _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit 
 
 
 def duration_s(option: str, text: str) -> float:
-    """Seconds; a plain number is seconds. Raises ConfigError naming `option`."""
+    """Seconds; a number without a unit is seconds. Raises ConfigError naming `option`."""
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         return float(text)
     found = _units_s(text)
     if found is None:
-        raise ConfigError(option, f"{text!r} is no duration", "for example 90s, 10m, 1h30m, 2d, or seconds: 90")
+        raise ConfigError(option, f"{text!r} is not a duration", "for example 90s, 10m, 1h30m, 2d, or seconds: 90")
     return found
 
 
 def time_ms(option: str, text: str, now: datetime | None = None) -> int:
-    """Milliseconds since 1970 of so long ago, or of an ISO 8601 time, in UTC where it names no zone.
+    """Milliseconds since 1970: of a duration before `now`, or of an ISO 8601 time (UTC unless it names a zone).
 
     Raises ConfigError naming `option`.
     """
@@ -31,11 +31,11 @@ def time_ms(option: str, text: str, now: datetime | None = None) -> int:
         time = datetime.fromisoformat(text)
         return max(0, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000))
     except (ValueError, OverflowError):
-        fix = "for example 2026-11-21T14:00:00Z, or 90s, 15m, 2h, 3d, 1w for so long ago"
-        raise ConfigError(option, f"{text!r} is no time", fix) from None
+        fix = "for example 2026-11-21T14:00:00Z, or 90s, 15m, 2h, 3d, 1w before now"
+        raise ConfigError(option, f"{text!r} is not a time", fix) from None
 
 
 def _units_s(text: str) -> int | None:
-    """Of numbers with units, the largest unit first; None for anything else."""
+    """Seconds of numbers with units, the largest unit first; None for anything else."""
     found = _DURATION.fullmatch(text)
     return None if not text or found is None else sum(int(found[unit] or 0) * _UNITS_S[unit] for unit in _UNITS_S)

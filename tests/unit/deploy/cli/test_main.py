@@ -1,4 +1,4 @@
-"""What goes wrong ends with one line that names what to do, and with the right exit code; never with a traceback."""
+"""Every error is one line that names the fix, with the right exit code and without a traceback."""
 
 import errno
 import os
@@ -15,11 +15,11 @@ WriteConfig = Callable[..., str]
 LOGIN = "protocol: SASL_SSL, sasl_mechanism: PLAIN, username: u"
 
 
-def test_a_missing_config_file(run: Run, tmp_path: Path) -> None:
+def test_missing_config_file_exits_with_2(run: Run, tmp_path: Path) -> None:
     fails(run("check", "-c", str(tmp_path / "none.yaml")), 2, "none.yaml: cannot be read (No such file")
 
 
-def test_bad_yaml(run: Run, write_config: WriteConfig) -> None:
+def test_invalid_yaml_names_the_line(run: Run, write_config: WriteConfig) -> None:
     fails(run("check", "-c", write_config("kafka:", "kafka: [")), 2, "is not valid YAML at line")
 
 
@@ -36,7 +36,9 @@ def test_bad_yaml(run: Run, write_config: WriteConfig) -> None:
         ),
     ],
 )
-def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str, parts: tuple[str, ...]) -> None:
+def test_wrong_setting_is_named_without_secrets(
+    run: Run, write_config: WriteConfig, old: str, new: str, parts: tuple[str, ...]
+) -> None:
     ended = run("check", "-c", write_config(old, new))
     fails(ended, 2, *parts)
     assert "hush" not in ended.err
@@ -44,12 +46,12 @@ def test_a_wrong_config(run: Run, write_config: WriteConfig, old: str, new: str,
 
 
 @pytest.mark.parametrize("arguments", [("tail", "topic"), ("produce", "topic")])
-def test_a_broker_that_is_down(run: Run, stdin: Callable[[bytes], None], arguments: tuple[str, ...]) -> None:
+def test_unreachable_broker_exits_with_1(run: Run, stdin: Callable[[bytes], None], arguments: tuple[str, ...]) -> None:
     stdin(b"text\n")
     fails(run(*arguments, "--bootstrap", "127.0.0.1:9"), 1, "no broker answers at 127.0.0.1:9")
 
 
-def test_check_lists_all_that_is_not_there(run: Run, write_config: WriteConfig) -> None:
+def test_check_connect_lists_all_problems(run: Run, write_config: WriteConfig) -> None:
     ended = run("check", "--connect", "-c", write_config())
     assert ended.code == 1
     problems = [line for line in ended.err.splitlines() if line.startswith("problem: ")]
@@ -69,18 +71,18 @@ def test_check_lists_all_that_is_not_there(run: Run, write_config: WriteConfig) 
         (("classify", "text", "--revision", "main"), "--revision"),
     ],
 )
-def test_wrong_options(run: Run, arguments: tuple[str, ...], part: str) -> None:
+def test_wrong_options_exit_with_2(run: Run, arguments: tuple[str, ...], part: str) -> None:
     fails(run(*arguments), 2, part)
 
 
-def test_classify_without_a_model(run: Run, tmp_path: Path) -> None:
+def test_classify_names_unusable_model(run: Run, tmp_path: Path) -> None:
     fails(run("classify", "text", "--model", str(tmp_path / "none")), 1, "no such directory")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     fails(run("classify", "text", "--model", str(tmp_path)), 1, "only *.safetensors are read")
 
 
-def test_a_bug_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_is_one_line_and_verbose_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> str:
         raise AssertionError("first\nsecond")
 
@@ -97,15 +99,15 @@ main(["say"])
 """
 
 
-def test_what_the_encoding_lacks_comes_as_an_escape() -> None:
+def test_unencodable_characters_are_escaped() -> None:
     environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run([sys.executable, "-c", SAY], env=environment, capture_output=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, b"\xc4 \\u2026\n"), ended.stderr
 
 
-def test_full_disk_under_the_output_is_no_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_without_bug_hint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(name: str) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("labelstream.schemas.export.render", full)
-    fails(run("schema"), 1, "the output: No space left on device")
+    fails(run("schema"), 1, "standard output: No space left on device")

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands share."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_topic_may_have_dots_and_dashes() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "t", "t:1", "t:1:", "t:-1:2", "t:1:2:3", "a b:1:2", ":1:2", "t:x:2"])
-def test_anything_else_is_refused_by_its_option(text: str) -> None:
+def test_invalid_place_names_the_option(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^--at: .* is not TOPIC:PARTITION:OFFSET; for example feedback\.raw:3:4711"):
         parse_topic_partition_offset(text, "--at")
 

@@ -1,4 +1,4 @@
-"""What bash completes, by the protocol that it speaks with the command."""
+"""Completion in bash, by the protocol between bash and the command."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Complete = Callable[..., list[str]]
 
 @pytest.fixture
 def complete(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Complete:
-    """complete("lag", "f"): what is offered for the last word, in a folder with CONFIG in labelstream.yaml."""
+    """complete("lag", "f"): the proposals for the last word, in a directory with CONFIG in labelstream.yaml."""
     (tmp_path / "labelstream.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -39,7 +39,7 @@ def complete(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Compl
     return ask
 
 
-def test_completing_imports_nothing_that_takes_seconds(tmp_path: Path) -> None:
+def test_completion_imports_no_slow_package(tmp_path: Path) -> None:
     script = """
 import sys
 sys.argv[0] = "labelstream"
@@ -66,7 +66,7 @@ def test_pipelines_are_those_of_the_config_in_this_folder(complete: Complete, co
     assert complete(*command.split(), "f") == ["feedback"]
 
 
-def test_config_that_is_named_comes_before_the_one_here(complete: Complete, tmp_path: Path) -> None:
+def test_named_config_goes_before_the_default(complete: Complete, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("pipelines: {mail: {input: mail.raw}, 7: {}, bad: [1]}")
     assert complete("lag", "-c", "~/other.yaml", "") == ["bad", "mail"]
     assert complete("tail", "-c", str(tmp_path / "other.yaml"), "") == ["bad", "mail", "mail.raw"]
@@ -78,11 +78,11 @@ def test_topics_are_all_of_the_config(complete: Complete) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[", "7", "pipelines: 7", "pipelines: [a]", "\x00"])
-def test_broken_config_completes_nothing_and_says_nothing(complete: Complete, tmp_path: Path, content: str) -> None:
+def test_broken_config_completes_nothing_silently(complete: Complete, tmp_path: Path, content: str) -> None:
     (tmp_path / "labelstream.yaml").write_text(content)
     assert complete("lag", "") == []
 
 
-def test_missing_config_completes_nothing_and_says_nothing(complete: Complete) -> None:
+def test_missing_config_completes_nothing_silently(complete: Complete) -> None:
     assert complete("lag", "-c", "nowhere.yaml", "") == []
     assert complete("lag", "-c", "/", "") == []

@@ -1,4 +1,4 @@
-"""Stopping by signal: whatever Python is doing at that moment."""
+"""Escaped text, announcements, and stopping by signal at any moment."""
 
 import signal
 import sys
@@ -11,8 +11,8 @@ import pytest
 from labelstream.deploy.cli.common.console import announced, escape, escape_bytes, stops_on_signals
 
 
-class _Told:
-    """Gets a signal where nothing can be raised."""
+class _RaisesSignal:
+    """Raises a signal in `__del__`, where no exception can propagate."""
 
     def __init__(self, number: signal.Signals) -> None:
         self._number = number
@@ -21,31 +21,29 @@ class _Told:
         signal.raise_signal(self._number)
 
 
-def _sleep_told(number: signal.Signals) -> None:
-    told = _Told(number)
-    del told
+def _sleep_after_signal(number: signal.Signals) -> None:
+    victim = _RaisesSignal(number)
+    del victim
     time.sleep(20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_that_cannot_be_raised_is_not_lost(
-    number: signal.Signals, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupt_in_del_is_sent_again(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     hook = sys.unraisablehook
     with pytest.raises(KeyboardInterrupt), stops_on_signals():
-        _sleep_told(number)
+        _sleep_after_signal(number)
     assert sys.unraisablehook is hook
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_behind_the_block_nothing_is_sent_any_more() -> None:
+def test_lost_interrupt_is_dropped_after_the_block() -> None:
     with stops_on_signals():
-        told = _Told(signal.SIGTERM)
-        del told
+        victim = _RaisesSignal(signal.SIGTERM)
+        del victim
     time.sleep(0.3)
 
 
-def test_other_errors_that_cannot_be_raised_are_shown_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_unraisable_errors_reach_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
     monkeypatch.setattr(sys, "unraisablehook", shown.append)
 
@@ -53,9 +51,9 @@ def test_other_errors_that_cannot_be_raised_are_shown_as_ever(monkeypatch: pytes
         raise ValueError("a bug")
 
     with stops_on_signals():
-        told = set[int]()
-        reference = weakref.ref(told, fail)
-        del told
+        referent = set[int]()
+        reference = weakref.ref(referent, fail)
+        del referent
     assert reference() is None
     assert [unraisable.exc_type for unraisable in shown] == [ValueError]
 
@@ -66,24 +64,24 @@ def test_escapes() -> None:
 
 
 @pytest.mark.parametrize(
-    "unseen", ["\u061c", "\u200b", "\u2060", "\ufeff", "\xad", "\U000e0041", "\u2028", "\u2029", "\x1b"]
+    "invisible", ["\u061c", "\u200b", "\u2060", "\ufeff", "\xad", "\U000e0041", "\u2028", "\u2029", "\x1b"]
 )
-def test_escape_shows_what_is_not_seen(unseen: str) -> None:
-    assert escape(f"a{unseen}b") == f"a{unseen.encode('unicode_escape').decode()}b"
+def test_escape_shows_invisible_characters(invisible: str) -> None:
+    assert escape(f"a{invisible}b") == f"a{invisible.encode('unicode_escape').decode()}b"
 
 
 @pytest.mark.parametrize("plain", ["naïve", "日本語\u3000全角", "10\u00a0000 €", "e\u0301", "😀"])
-def test_escape_leaves_what_is_seen(plain: str) -> None:
+def test_escape_keeps_visible_characters(plain: str) -> None:
     assert escape(plain) == plain
 
 
-def test_what_takes_long_is_announced_once() -> None:
+def test_slow_block_is_announced() -> None:
     said = Event()
     with announced("loading", lambda text: said.set(), after_s=0):
         assert said.wait(60)
 
 
-def test_what_is_done_at_once_is_not_announced() -> None:
+def test_fast_block_is_not_announced() -> None:
     told: list[str] = []
     with announced("loading", told.append, after_s=600):
         pass

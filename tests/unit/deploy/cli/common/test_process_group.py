@@ -1,4 +1,4 @@
-"""A command that goes on in a session of its own."""
+"""A command that continues in its own session."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ sys.exit(7)
 
 
 @pytest.mark.parametrize(("arguments", "code"), [((), 7), (("killed",), 128 + signal.SIGKILL)])
-def test_session_of_its_own_ends_with_its_folder(arguments: tuple[str, ...], code: int) -> None:
+def test_new_session_removes_its_folder(arguments: tuple[str, ...], code: int) -> None:
     ended = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
     leads, told, folder = ended.stdout.split()
     assert (leads, told) == ("True", "True")

@@ -1,4 +1,4 @@
-"""The progress bar changes nothing of what goes through it."""
+"""The progress bar passes all items on unchanged."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ from labelstream.deploy.cli.common.text_file import open_text_file
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_all_items_come_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+def test_progress_passes_all_items_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     console = Console(file=io.StringIO(), force_terminal=terminal)
     monkeypatch.setattr(progress, "err", lambda: console)
     (tmp_path / "lines").write_text("a\n" * 1_100)

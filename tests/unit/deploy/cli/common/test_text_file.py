@@ -1,4 +1,4 @@
-"""Files that users name: compressed or not, lines or rows, and what is wrong with them."""
+"""The user's text files: compressed or not, lines or rows, and their errors."""
 
 import gzip
 import io
@@ -32,10 +32,10 @@ def test_compressed_files_are_read_by_their_suffix(tmp_path: Path, suffix: str) 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("damaged", [lambda packed: packed[:-3], lambda packed: CONTENT], ids=["cut off", "plain"])
-def test_damaged_file_is_no_short_file(tmp_path: Path, suffix: str, damaged: object) -> None:
+def test_damaged_file_raises_start_error(tmp_path: Path, suffix: str, damaged: object) -> None:
     path = tmp_path / f"lines{suffix}"
     path.write_bytes(damaged(PACK[suffix](CONTENT)))  # type: ignore[operator]
-    with pytest.raises(StartError, match="cannot be read on: "):
+    with pytest.raises(StartError, match="damaged, or not compressed as its suffix says: "):
         lines_of(path)
 
 
@@ -43,7 +43,7 @@ def test_damaged_file_is_no_short_file(tmp_path: Path, suffix: str, damaged: obj
     ("name", "separator"),
     [("a.csv", ","), ("a.CSV.gz", ","), ("a.tsv.zst", "\t"), ("a.jsonl", None), ("a.csv.txt", None), ("csv", None)],
 )
-def test_suffix_tells_whether_there_are_columns(tmp_path: Path, name: str, separator: str | None) -> None:
+def test_suffix_decides_separator(tmp_path: Path, name: str, separator: str | None) -> None:
     (tmp_path / name).touch()
     with open_text_file(str(tmp_path / name)) as file:
         assert (file.separator, file.is_regular, file.is_terminal) == (separator, True, False)
@@ -53,13 +53,13 @@ def test_suffix_tells_whether_there_are_columns(tmp_path: Path, name: str, separ
     ("name", "is_json"),
     [("a.jsonl", True), ("a.b.json.gz", True), ("a.NDJSON.zst", True), ("a.txt", False), ("a", False)],
 )
-def test_suffix_tells_whether_lines_are_json(tmp_path: Path, name: str, is_json: bool) -> None:
+def test_suffix_decides_json(tmp_path: Path, name: str, is_json: bool) -> None:
     (tmp_path / name).write_bytes(b"")
     with open_text_file(str(tmp_path / name)) as file:
         assert file.is_json is is_json
 
 
-def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none: cannot be read \(No such file or directory\)"):
         lines_of(tmp_path / "none")
 
@@ -75,7 +75,7 @@ def test_rows_have_the_cells_of_their_columns() -> None:
     assert list(read_rows(io.BytesIO(b""), ",")) == []
 
 
-def test_cell_may_be_longer_than_the_csv_module_takes() -> None:
+def test_cell_may_exceed_limit_of_csv_module() -> None:
     [row] = read_rows(io.BytesIO(b"text\n" + b"x" * 300_000), ",")
     assert len(row.cells["text"]) == 300_000
 
@@ -83,14 +83,14 @@ def test_cell_may_be_longer_than_the_csv_module_takes() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (b"a,b\n1\n", "line 2: has 1 cells, and the header 2"),
-        (b"a,b\n1,2,3\n", "line 2: has 3 cells, and the header 2"),
-        (b"a,a\n1,2\n", "line 1: two columns of the header have the same name"),
-        (b'a\n"secret\n', "line 2: is no row of a table"),
-        (b"a\nsecret \xff\n", "line 2: is not UTF-8"),
+        (b"a,b\n1\n", "line 2: has 1 cells, but the header has 2"),
+        (b"a,b\n1,2,3\n", "line 2: has 3 cells, but the header has 2"),
+        (b"a,a\n1,2\n", "line 1: the header has two columns of the same name"),
+        (b'a\n"secret\n', "line 2: not a row of a table"),
+        (b"a\nsecret \xff\n", "line 2: not UTF-8"),
     ],
 )
-def test_rows_that_cannot_be_read_are_named_by_their_line(table: bytes, said: str) -> None:
+def test_unreadable_row_is_named_by_its_line(table: bytes, said: str) -> None:
     with pytest.raises(LineError) as raised:
         list(read_rows(io.BytesIO(table), ","))
     assert str(raised.value).startswith(said)

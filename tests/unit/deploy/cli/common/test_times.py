@@ -1,4 +1,4 @@
-"""What people write for a duration or a time."""
+"""Durations and times as users write them."""
 
 from datetime import UTC, datetime
 
@@ -23,8 +23,8 @@ def test_duration_has_units_or_is_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "10 m", "m", "1m1h", "1e9", "nan", "9" * 20])
-def test_duration_that_cannot_be_read_names_the_option(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--wait: .* is no duration; for example 90s, 10m, 1h30m"):
+def test_invalid_duration_names_the_option(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--wait: .* is not a duration; for example 90s, 10m, 1h30m"):
         duration_s("--wait", text)
 
 
@@ -43,11 +43,11 @@ def test_duration_that_cannot_be_read_names_the_option(text: str) -> None:
         ("1960-01-01", 0),
     ],
 )
-def test_time_is_so_long_ago_or_iso(text: str, expected: int) -> None:
+def test_time_is_a_duration_before_now_or_iso(text: str, expected: int) -> None:
     assert time_ms("--since", text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "2026-13-01", "2 hours"])
-def test_time_that_cannot_be_read_names_the_option(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--since: .* is no time; for example"):
+def test_invalid_time_names_the_option(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--since: .* is not a time; for example"):
         time_ms("--since", text, NOW)

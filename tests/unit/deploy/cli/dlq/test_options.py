@@ -56,7 +56,7 @@ def test_selection_is_what_the_options_say() -> None:
     [
         (("list", "other"), "PIPELINE: the config has no pipeline 'other'; it has feedback"),
         (("list", "--reason", "bad"), "--reason: there is no reason 'bad'; known: invalid_encoding, "),
-        (("list", "--since", "soon"), "--since: 'soon' is no time"),
+        (("list", "--since", "soon"), "--since: 'soon' is not a time"),
         (("show", "7"), "PARTITION:OFFSET: '7' is not PARTITION:OFFSET"),
         (("redrive", "--to", "dlq"), "--to: is the dead-letter topic itself"),
         (("redrive", "--to", "dlq.redriven"), "--to: is the ledger of redrives"),

@@ -86,7 +86,7 @@ def test_json_has_all_numbers(run: Run, write_config: WriteConfig, tell: Callabl
 
 
 def test_unknown_pipeline_and_missing_config_ask_no_broker(run: Run, write_config: WriteConfig, tmp_path: Path) -> None:
-    fails(run("lag", "-c", write_config(), "feedbak"), 2, "there is no pipeline 'feedbak' in", "known: feedback")
+    fails(run("lag", "-c", write_config(), "feedbak"), 2, "no pipeline 'feedbak' in", "give one of feedback")
     fails(run("lag", "-c", str(tmp_path / "nowhere.yaml")), 2, "cannot be read")
 
 

@@ -49,7 +49,7 @@ class Admin:
     [
         ((), "replay: needs one of --to-time"),
         (("--to-earliest", "--to-latest"), "replay: needs one of --to-time"),
-        (("--to-time", "yesterday"), "--to-time: 'yesterday' is no time"),
+        (("--to-time", "yesterday"), "--to-time: 'yesterday' is not a time"),
         (("--to-offset", "other:0:1"), "--to-offset: other is not the pipeline's input; that is in"),
         (("--to-offset", "in:0"), "--to-offset: 'in:0' is not TOPIC:PARTITION:OFFSET"),
     ],
@@ -63,7 +63,7 @@ def test_options_that_name_no_place_are_refused(
 def test_unknown_pipeline_and_missing_consent_are_refused(
     run: Run, write_config: WriteConfig, stdin: Callable[[bytes], None]
 ) -> None:
-    fails(run("replay", "other", "-c", write_config(), "--to-latest"), 2, "no pipeline 'other'", "known: feedback")
+    fails(run("replay", "other", "-c", write_config(), "--to-latest"), 2, "no pipeline 'other'", "give one of feedback")
     stdin(b"")
     fails(run("replay", "feedback", "-c", write_config(), "--to-latest"), 2, "--yes: is missing, and there is no term")
 

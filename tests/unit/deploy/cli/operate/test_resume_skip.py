@@ -83,7 +83,7 @@ def test_a_place_that_is_none(run: Run, place: str) -> None:
     [
         ((), "needs one of --to-time"),
         (("--to-earliest", "--to-latest"), "needs one of --to-time"),
-        (("--to-time", "yesterday", "--yes"), "'yesterday' is no time"),
+        (("--to-time", "yesterday", "--yes"), "'yesterday' is not a time"),
         (("--to-offset", "in:0", "--yes"), "is not TOPIC:PARTITION:OFFSET"),
         (("--to-offset", "out:0:1", "--yes"), "out is not the pipeline's input; that is in"),
     ],
@@ -92,7 +92,7 @@ def test_replay_asks_no_broker_what_it_can_tell_itself(
     run: Run, write_config: Callable[..., str], arguments: tuple[str, ...], part: str
 ) -> None:
     fails(run("replay", "feedback", "-c", write_config(), *arguments), 2, part)
-    fails(run("replay", "feedbak", "-c", write_config(), *arguments), 2, "known: feedback")
+    fails(run("replay", "feedbak", "-c", write_config(), *arguments), 2, "give one of feedback")
 
 
 def test_what_a_replay_does() -> None:

@@ -79,7 +79,7 @@ def test_topic_goes_before_a_pipeline_of_its_name(write_config: Callable[..., st
 def test_times_are_refused_where_there_are_none(run: Run, bootstrap: str) -> None:
     fails(run("tail", "topic", "--since", "1h", "-b", bootstrap), 1, "the in-memory broker knows no times")
     fails(run("tail", "topic", "--since", "1h", "--from", "end", "-b", bootstrap), 2, "--since: comes beside --from")
-    fails(run("tail", "topic", "--since", "soon", "-b", bootstrap), 2, "--since: 'soon' is no time")
+    fails(run("tail", "topic", "--since", "soon", "-b", bootstrap), 2, "--since: 'soon' is not a time")
 
 
 def test_it_stops_after_so_many(run: Run, bootstrap: str) -> None:
