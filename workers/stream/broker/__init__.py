@@ -1,1 +1,1 @@
-"""What every Kafka client needs, and what one may ask a broker."""
+"""Kafka broker access: connections, topic and group checks, positions, backlog and single records."""

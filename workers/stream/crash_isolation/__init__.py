@@ -1,1 +1,1 @@
-"""Finds the record that kills workers, and refuses it."""
+"""Find records that kill workers, and turn them into dead letters."""

@@ -1,1 +1,1 @@
-"""When what was produced counts as done and its offsets are committed: at least once or exactly once."""
+"""Deliveries: commit offsets for acknowledged results, at least once or exactly once."""

@@ -1,1 +1,1 @@
-"""Dead letters read back, chosen and redriven once; the worker knows nothing of it."""
+"""Query and redrive dead letters; used by `labelstream dlq`, not by the worker."""

@@ -20,7 +20,7 @@ from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_key, ledger_topic, ledger_value, read_ledger
 from labelstream.workers.stream.producer.client import make_transactional_producer
-from labelstream.workers.stream.producer.producers import end, identity, in_time
+from labelstream.workers.stream.producer.producers import call_with_timeout, end, identity
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0
@@ -40,12 +40,12 @@ class Redriver:
             self._send(chunk)
         except BaseException as error:
             with suppress(Exception):  # or readers wait for the broker to do it
-                in_time(self._producer.abort_transaction, ABORT_TIMEOUT_S)
+                call_with_timeout(self._producer.abort_transaction, ABORT_TIMEOUT_S)
             if isinstance(error, KafkaError | ValueError):
                 raise StreamError(f"{_told(error)}; nothing of the last chunk was redriven, run it again") from error
             raise
         try:
-            in_time(self._producer.commit_transaction, self._timeout_s)
+            call_with_timeout(self._producer.commit_transaction, self._timeout_s)
             self._check_identity()
         except Exception as error:
             raise StreamError(

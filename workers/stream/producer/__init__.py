@@ -1,1 +1,1 @@
-"""Records out, a micro-batch at a time."""
+"""Produce results and dead letters: producers, send window, refused records and acknowledgements."""

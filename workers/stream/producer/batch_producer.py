@@ -1,18 +1,16 @@
-"""kafka-python's producer with one more way in: all results of a micro-batch at once.
+"""KafkaProducer with `send_batch`: sends all results of a micro-batch in one call.
 
-`KafkaProducer.send` takes 35 us of CPU a record, of which the record's own bytes take 6. The rest is the same for all
-records of one topic (checks, metadata, texts for a log that is off, locks), and a future with two callbacks for each.
-`send_batch` does that once for a partition; the bytes are written by kafka-python's own builder, into its own batches,
-which its sender drains, retries and splits as always.
+`KafkaProducer.send` takes 35 us of CPU a record, of which writing the record takes 6. The rest repeats the same checks,
+metadata, log texts and locks for each record of a topic, and makes a future with two callbacks. `send_batch` does this
+once a partition. kafka-python's builder writes the bytes into its own batches, and its sender handles them as usual.
 
-Read in kafka-python 3.0.12 (producer/kafka.py, record_accumulator.py, producer_batch.py): what `send_batch` keeps
-of it.
+`send_batch` keeps these rules of kafka-python 3.0.12 (producer/kafka.py, record_accumulator.py, producer_batch.py):
 
-* A batch that is drained has a closed builder, whose `append` returns None: the next record opens a new batch.
-* `abort_incomplete_batches` waits for `_appends_in_progress`, or a batch that comes late would never be told.
-* A broker that finds a batch too large has it split: each record's future is told its new batch by `rebind`, in order,
-  and the old batch's own future never ends. So there is one `Ack` a record, though it needs no lock of its own.
-* `maybe_add_partition_to_transaction` raises where a transaction cannot go on: first comes that, then the records.
+* A drained batch has a closed builder, whose `append` returns None: the next record needs a new batch.
+* `abort_incomplete_batches` waits for `_appends_in_progress`; otherwise a late batch would never be notified.
+* If a broker finds a batch too large, the sender splits it. `rebind` gives each record's future its new batch, and the
+  old batch's future never ends. So each record has an `Ack`, which needs no lock.
+* `maybe_add_partition_to_transaction` raises if the transaction is in an error state: call it before appending records.
 """
 
 import random
@@ -31,7 +29,7 @@ from labelstream.workers.stream.codec.encode import ProducerRecord
 
 
 class Acknowledgement(Protocol):
-    """What is asked of a record that was sent; kafka-python's FutureRecordMetadata has it as well."""
+    """Acknowledgement of a sent record; kafka-python's FutureRecordMetadata satisfies the protocol."""
 
     @property
     def is_done(self) -> bool: ...
@@ -42,7 +40,7 @@ class Acknowledgement(Protocol):
 
 
 class Ack:
-    """The `index`-th record of the batch whose future is `batch`."""
+    """Acknowledgement of record `index` of a batch with the future `batch`."""
 
     __slots__ = ("_batch", "_calls", "_index")
 
@@ -56,7 +54,7 @@ class Ack:
 
     @property
     def exception(self) -> BaseException | None:
-        """Why the broker does not have it; None while it is not known."""
+        """The broker's error; None if the record is acknowledged or its outcome unknown."""
         batch = self._batch
         if not batch.is_done or batch.exception is not None:
             return batch.exception
@@ -70,12 +68,12 @@ class Ack:
         return self.exception is not None
 
     def add_both(self, call: Callable[[Any], object], /) -> None:
-        """Call it, with whatever argument, when this is done: at least once, from whatever thread."""
-        self._calls += (call,)  # before a look at the batch: a split meanwhile calls it twice, never not at all
+        """Call `call` once or more when done, from any thread, with any argument."""
+        self._calls += (call,)  # before reading the batch: a concurrent split then calls twice, never zero times
         self._batch.add_both(call)
 
     def rebind(self, batch: Any, index: int) -> None:
-        """As FutureRecordMetadata's, for a batch that was split: whoever waits for the old one's future looks again."""
+        """Move to a new batch after a split, as FutureRecordMetadata does. Wakes threads that wait for the old one."""
         old, self._batch, self._index = self._batch, batch, index
         for call in self._calls:
             batch.add_both(call)
@@ -83,15 +81,15 @@ class Ack:
 
 
 class BatchProducer(KafkaProducer):
-    """`compression_type`, `batch_size` and everything else as KafkaProducer's; no serializers, its own partitioner."""
+    """KafkaProducer without serializers. `send_batch` uses kafka-python's default partitioning."""
 
     def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
-        """Send them, in their order within each partition: by their keys, where they name no partition.
+        """Send `records` in order within each partition. Returns an acknowledgement for each, in the same order.
 
-        One acknowledgement each, in the order of `records`. Raises kafka's errors: MessageSizeTooLargeError,
-        KafkaTimeoutError or an authorization error where the topic's partitions are not known, IllegalStateError when
-        this was closed; and ValueError for a partition that is not there. Nothing is sent then. Some of it may be where
-        a transaction is in an error state, KafkaError or IllegalStateError: it has to be aborted.
+        Raises the following errors and sends nothing: MessageSizeTooLargeError; KafkaTimeoutError or an authorization
+        error if the topic's partitions are unknown; IllegalStateError if closed; ValueError for an unknown partition.
+        Raises KafkaError or IllegalStateError if the transaction is in an error state: some records may be sent, and
+        the transaction must be aborted.
         """
         producer: Any = self
         if producer._closed:
@@ -99,28 +97,28 @@ class BatchProducer(KafkaProducer):
         limit = producer.config["max_request_size"]
         for record in records:
             if record.size() > limit:
-                raise MessageSizeTooLargeError(f"a record of up to {record.size()} bytes, the most are {limit}")
+                raise MessageSizeTooLargeError(f"record too large: up to {record.size()} bytes; the limit is {limit}")
         acks: dict[int, Acknowledgement] = {}
         now_ms, wake = int(time.time() * 1000), False
-        for number, mine in self._by_partition(topic, records).items():
+        for number, indexes in self._by_partition(topic, records).items():
             partition = TopicPartition(topic, number)
             manager = producer._transaction_manager
             if manager is not None and manager.is_transactional():
                 manager.maybe_add_partition_to_transaction(partition)
             found: list[Acknowledgement] = []
-            wake |= self._append(partition, [records[index] for index in mine], now_ms, found)
-            acks.update(zip(mine, found, strict=True))
+            wake |= self._append(partition, [records[index] for index in indexes], now_ms, found)
+            acks.update(zip(indexes, found, strict=True))
         if wake:
             producer._sender.wakeup()
         return [acks[index] for index in range(len(records))]
 
     def _by_partition(self, topic: str, records: Sequence[ProducerRecord]) -> dict[int, list[int]]:
-        """Which of `records` go to each partition: by key as kafka-python's DefaultPartitioner chooses, and Java's;
-        without a key by chance."""
+        """Indexes of `records` by partition. A key selects the partition as in kafka-python and Java; records without a
+        key go to random partitions."""
         producer: Any = self
         known: set[int] = producer.partitions_for(topic)
         if not known:
-            raise KafkaTimeoutError(f"the partitions of {topic} are not known")
+            raise KafkaTimeoutError(f"partitions of topic {topic} are unknown")
         numbers = sorted(known)
         available = sorted(producer._metadata.available_partitions_for_topic(topic) or ()) or numbers
         found: dict[int, list[int]] = {}
@@ -139,7 +137,7 @@ class BatchProducer(KafkaProducer):
     def _append(
         self, partition: TopicPartition, records: list[ProducerRecord], now_ms: int, acks: list[Acknowledgement]
     ) -> bool:
-        """As RecordAccumulator.append for each. Is there a batch that the sender does not know, or a full one?"""
+        """Append as RecordAccumulator.append does. True if the sender must wake: a new batch, or a full one."""
         accumulator: Any = self._accumulator  # type: ignore[attr-defined]
         accumulator._appends_in_progress.increment()
         try:

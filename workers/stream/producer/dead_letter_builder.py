@@ -1,4 +1,4 @@
-"""A rejected record becomes a dead letter, as large as its topic takes."""
+"""Build dead letters within the size limit of the dead-letter topic."""
 
 from labelstream.workers.classifier import RecordError
 from labelstream.workers.settings import PipelineSettings
@@ -9,13 +9,13 @@ from labelstream.workers.stream.producer.topic_rules import TopicRules
 
 
 class DeadLetterBuilder:
-    """`max_bytes`: of a record in the dead-letter topic, as far as is known."""
+    """`max_bytes`: known record size limit of the dead-letter topic."""
 
     def __init__(self, name: str, settings: PipelineSettings, max_bytes: int, rules: TopicRules) -> None:
         self._name, self._topic, self._max_bytes, self._rules = name, settings.dead_letter, max_bytes, rules
 
     def build(self, item: Item, rejection: Rejection) -> ProducerRecord | None:
-        """Whole at first, then without all that can be left out; None when the topic took neither."""
+        """The complete dead letter; after a refusal without its optional parts; after two refusals None."""
         refusals = len(self._rules.refusals(self._topic, item))
         if refusals > 1:
             return None
@@ -23,19 +23,19 @@ class DeadLetterBuilder:
         return encode_dead_letter(item.record, rejection, max_bytes, keyed=self._rules.keyed(self._topic))
 
     def why_none(self, item: Item) -> str:
-        """For a person; after `build` gave None."""
+        """The error text after `build` returned None."""
         record, error = item.record, self._rules.refusals(self._topic, item)[-1]
         return (
-            f"pipelines.{self._name}.dead_letter: topic {self._topic} takes the dead letter of {record.topic}:"
-            f"{record.partition}:{record.offset} in no form ({type(error).__name__}: {error}); raise its "
-            "max.message.bytes, or take away what else of its settings refuses it"
+            f"pipelines.{self._name}.dead_letter: topic {self._topic} refuses every form of the dead letter of "
+            f"{record.topic}:{record.partition}:{record.offset} ({type(error).__name__}: {error}); raise the topic's "
+            "max.message.bytes, or relax its other settings"
         )
 
 
 def rejection_of(outcome: Outcome, model: str) -> Rejection:
-    """Of a record that has no result."""
+    """The rejection of a record without a result."""
     if isinstance(outcome, Rejection):
         return outcome
     if isinstance(outcome, RecordError):
         return refused(outcome, model)
-    raise TypeError("a prediction without a message")
+    raise TypeError("BUG: prediction for a record without a decoded message")

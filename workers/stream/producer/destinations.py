@@ -1,4 +1,4 @@
-"""Are the topics and partitions there that results go to? What is missing is waited for, and looked for meanwhile."""
+"""Check that output topics and partitions exist; while they are missing, micro-batches wait."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.producers import Producer
 
 TELL_S = 3.0
-AGAIN_S = 1.0  # kafka-python by itself asks every five minutes which partitions there are
+AGAIN_S = 1.0  # kafka-python refreshes its metadata every five minutes
 
 
 class Destinations:
-    """Used by one thread."""
+    """Existence of a pipeline's output topics and partitions. Use from one thread."""
 
     def __init__(
         self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
@@ -25,7 +25,7 @@ class Destinations:
         self._lacks, self._since = "", 0.0
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        """Are all of them there, and known to the producer? Never waits."""
+        """Do all destinations of `batch` exist? Never waits."""
         known = {topic: self._producer.partitions(topic) for topic in self._topics}
         now, before, self._lacks = self._clock(), self._lacks, self._lacking(batch, known)
         self._since = self._since if before else now
@@ -35,20 +35,20 @@ class Destinations:
         return not self._lacks
 
     def lacking(self) -> dict[str, str]:
-        """The alarm about what has been waited for; none while it may only be that the brokers have not answered."""
+        """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""
         return {"destination": self._lacks} if self._lacks and self._clock() > self._since + TELL_S else {}
 
     def _lacking(self, batch: MicroBatch, known: dict[str, set[int]]) -> str:
         if unknown := [topic for topic, numbers in known.items() if not numbers]:
-            waits = "the stream waits for it; create it, with `labelstream topics create -c FILE`"
-            return f"the brokers know no topic {', '.join(unknown)}: {waits}"
+            fix = "the pipeline waits; create it with `labelstream topics create -c FILE`"
+            return f"topic {', '.join(unknown)} does not exist: {fix}"
         if not self._same_partition:
             return ""
         numbers = {progress.partition.partition for progress, _ in batch.last_offsets if not progress.revoked}
         if missing := sorted(numbers - known[self._output]):
             return (
-                f"output_partition: same: topic {self._output} has no partition {', '.join(map(str, missing))} for "
-                "results from the input's: the stream waits for it; add partitions, for example with kafka-topics"
-                f".sh --alter --topic {self._output} --partitions {missing[-1] + 1}"
+                f"topic {self._output} has no partition {', '.join(map(str, missing))} for output_partition: same; "
+                f"the pipeline waits; add partitions, for example with kafka-topics.sh --alter --topic {self._output} "
+                f"--partitions {missing[-1] + 1}"
             )
         return ""

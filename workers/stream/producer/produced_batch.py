@@ -1,4 +1,4 @@
-"""What one micro-batch sent, and what the broker said to it."""
+"""Records produced for one micro-batch, and their acknowledgements."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ TopicPartitionOffset = tuple[str, int, int]  # topic, partition and offset of an
 
 
 class Sent(NamedTuple):
-    """A record that went to `topic` for `item`."""
+    """A record sent to `topic` for `item`."""
 
     topic: str
     item: Item
@@ -26,9 +26,9 @@ class Sent(NamedTuple):
 
 
 class ProducedBatch:
-    """An acknowledgement to come for each record of a micro-batch, in the order of sending.
+    """The sent records of a micro-batch and their acknowledgements, in the order of sending.
 
-    `size`: of these records, in bytes. `rest`: what there was no room for of a larger micro-batch; it goes next.
+    `size`: bytes sent. `rest`: items of the micro-batch that did not fit; they are produced next.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class ProducedBatch:
         self._refusal: RecordRefused | None = None
 
     def expect(self, topic: str, items: Iterable[Item], acks: Iterable[Acknowledgement], size: int) -> None:
-        """The acknowledgement of each item's record in `topic`, all of which have `size` bytes."""
+        """Add the records of `items` sent to `topic`, `size` bytes in all."""
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
     def count_result(self, item: Item, answer: Answered) -> None:
-        """A result of the item goes out."""
+        """Count the item's result."""
         tally, abstained = self.tally, answer.abstained
         tally.results[item.record.partition] += 1
         tally.abstained += abstained
@@ -57,16 +57,16 @@ class ProducedBatch:
             tally.labels[item.model, ABSTAINED if abstained else _label(item, answer)] += 1
 
     def count_dead_letter(self, item: Item, reason: Reason) -> None:
-        """A dead letter of the item goes out."""
+        """Count the item's dead letter."""
         kind = item.record.partition, reason.value
         self.tally.dead_letters[kind] += 1
         self._first_dead.setdefault(kind, item.record.offset)
 
     def log_dead_letters(self, pipeline: str, topic: str) -> None:
-        """A line for each reason and partition of the input `topic`."""
+        """Log one line for each partition and reason. `topic`: the input topic."""
         for (partition, reason), offset in self._first_dead.items():
             logger.info(
-                "pipeline %s: %d dead letter%s (%s), the first of %s:%d:%d",
+                "pipeline %s: %d dead letter%s (%s), first %s:%d:%d",
                 pipeline,
                 count := self.tally.dead_letters[partition, reason],
                 "" if count == 1 else "s",
@@ -78,15 +78,15 @@ class ProducedBatch:
             )
 
     def cut_short(self, refusal: RecordRefused) -> None:
-        """Not all of it could be sent: an earlier record's refusal has broken the producer. `poll_acks` raises it."""
+        """Mark the batch as incomplete: an earlier refusal broke the producer. `poll_acks` raises `refusal`."""
         self._refusal = refusal
 
     def unacknowledged_topic(self) -> str | None:
-        """The topic of the first record that is not acknowledged; None when all are."""
+        """The topic of the first record without an acknowledgement; None if there is none."""
         return next((sent.topic for sent in self.sent[self._acknowledged :] if not sent.ack.is_done), None)
 
     def on_last_ack(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when the last record's acknowledgement is there; others may still be missing."""
+        """Call `wake` when the last record is acknowledged; earlier records may still be missing."""
         if self.sent:
             self.sent[-1].ack.add_both(lambda _: wake())
         else:
@@ -95,8 +95,8 @@ class ProducedBatch:
     def poll_acks(self) -> bool:
         """Is every record acknowledged? Never blocks.
 
-        Raises `RecordRefused` when the broker refused a record for itself, `Fenced` or `StreamError` for any other
-        refusal: nothing of this batch may be committed then.
+        Raises `RecordRefused` if the broker refused a record, else `Fenced` or `StreamError`. After an error, the
+        offsets of this batch must not be committed.
         """
         while self._acknowledged < len(self.sent):
             ack = self.sent[self._acknowledged].ack
@@ -111,7 +111,7 @@ class ProducedBatch:
 
 
 class DeadLetterRefused(StreamError):
-    """The dead-letter topic takes `item`'s dead letter in no form. `produced`: what was sent before it, as a whole."""
+    """The dead-letter topic refuses every form of `item`'s dead letter. `produced`: all records sent before."""
 
     def __init__(self, text: str, produced: ProducedBatch, item: Item) -> None:
         super().__init__(text)
@@ -123,23 +123,23 @@ class DeadLetterRefused(StreamError):
 
 
 def _label(item: Item, answer: Prediction) -> str:
-    """The label to count. One that came with the message is the message's text, which shows nowhere."""
+    """The label to count; OTHER for labels of the message itself, because no metric shows a message's text."""
     own = item.message is not None and item.message.candidate_labels is not None
     return OTHER if own else answer.labels[0]
 
 
 def place_of(item: Item) -> TopicPartitionOffset:
-    """Where the item's record stands in the input."""
+    """Topic, partition and offset of the item's record."""
     return item.record.topic, item.record.partition, item.record.offset
 
 
 def acknowledged(
     produced_batches: Iterable[ProducedBatch], same_partition: bool
 ) -> set[tuple[str, TopicPartitionOffset]]:
-    """The topic and input record of all that need not be sent again; every acknowledgement must be there.
+    """(topic, input offset) of all records that need not be sent again. All acknowledgements must be known.
 
-    What the broker has taken behind a failed record of its key, or with `same_partition` of its partition, is not
-    among it: it goes again behind that one, or a reader's last value would be an old one.
+    Excludes acknowledged records after a failed record of the same key, or with `same_partition` of the same partition.
+    They must be sent again after the failed record; otherwise a reader's last value would be an old one.
     """
     failed: set[tuple[str, object]] = set()
     taken: set[tuple[str, TopicPartitionOffset]] = set()
@@ -147,6 +147,6 @@ def acknowledged(
         lane = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
         if sent.ack.failed():
             failed.add(lane)
-        elif lane not in failed or (lane[1] is None):  # without a key there is no order
+        elif lane not in failed or (lane[1] is None):  # records without a key have no order
             taken.add((sent.topic, place_of(sent.item)))
     return taken

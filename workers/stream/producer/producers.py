@@ -1,7 +1,4 @@
-"""What a sink sends with: the same few calls, whether each record counts by itself or in a transaction.
-
-And what kafka-python's producer needs around it, whoever uses one.
-"""
+"""Producer interface of the sink, and workarounds for kafka-python's producer."""
 
 import logging
 import threading
@@ -23,13 +20,13 @@ PAUSED_MS = 1_000.0
 
 
 def identity(producer: KafkaProducer) -> tuple[int, int]:
-    """Producer id and epoch: as long as they stay, no transaction was aborted behind our back."""
+    """Producer id and epoch. A change means that the broker aborted a transaction."""
     manager: Any = producer._transaction_manager  # type: ignore[attr-defined]
     return manager.producer_id_and_epoch.producer_id, manager.producer_id_and_epoch.epoch
 
 
-def in_time(call: Callable[[], None], timeout_s: float) -> None:
-    """kafka-python ends transactions without a timeout. Raises TimeoutError; the call goes on in a thread then."""
+def call_with_timeout(call: Callable[[], None], timeout_s: float) -> None:
+    """Run `call` in a thread: kafka-python ends transactions without a timeout. Raises TimeoutError; `call` goes on."""
     outcome: Future[None] = Future()
 
     def run() -> None:
@@ -43,48 +40,47 @@ def in_time(call: Callable[[], None], timeout_s: float) -> None:
 
 
 def end(producer: KafkaProducer, timeout_s: float) -> None:
-    """Close it, whatever is left in it after `timeout_s`, and see its thread end.
+    """Close the producer after up to `timeout_s`, discard unsent records, and wait for its thread.
 
-    kafka-python's own close raises when something is left, and its thread goes on sending; or it comes back while that
-    thread still waits for a broker, and sends once more when there is one. From a producer with transactions that would
-    be offsets, which a broker may add to a later transaction of the same id.
+    kafka-python's close raises if records are left, and its thread goes on sending. Or close returns while the thread
+    waits for a broker, and the thread sends once more. A transactional producer would then send offsets, which the
+    broker may add to a later transaction of the same id.
     """
     sender: Any = producer._sender  # type: ignore[attr-defined]
     try:
         producer.close(timeout=timeout_s)
     except KafkaError as error:
-        logger.info("a producer was closed with records in it (%s)", type(error).__name__)
+        logger.info("a producer was closed with unsent records (%s)", type(error).__name__)
         sender.force_close()
         producer._closed = True  # type: ignore[attr-defined]
     sender.join(JOIN_S)
     if sender.is_alive():
-        logger.warning("a closed producer's thread did not end in %g s", JOIN_S)
+        logger.warning("the thread of a closed producer is still running after %g s", JOIN_S)
 
 
-def linger(producer: KafkaProducer, linger_ms: int) -> None:
-    """From now on records wait so long for others.
+def set_linger(producer: KafkaProducer, linger_ms: int) -> None:
+    """Set `linger.ms` of all topics.
 
-    kafka-python has one value for all. Without any wait a thousand records cost 4% more CPU, measured; with it the
-    result of a lone message comes 2 ms later.
+    Without linger 1,000 records cost 4% more CPU (measured). With linger the result of a single message is 2 ms later.
     """
     producer._accumulator.config["linger_ms"] = linger_ms  # type: ignore[attr-defined]
 
 
-def let_the_broker_answer(producer: KafkaProducer) -> None:
-    """From now on a refused record fails what has not been sent, and nothing that is on its way.
+def keep_records_in_flight(producer: KafkaProducer) -> None:
+    """After a refused record, fail only records that have not been sent.
 
-    kafka-python's sender fails all of it at once. The broker takes records that are on their way all the same, and
-    they would be sent, and come out, a second time.
+    kafka-python's sender also fails records in flight. The broker may accept those, and sending them again would
+    duplicate them.
     """
     any_producer: Any = producer
     any_producer._sender._maybe_abort_batches = any_producer._accumulator.abort_undrained_batches
 
 
-def rest_while_paused(producer: KafkaProducer) -> None:
-    """From now on its thread sleeps while a connection takes nothing, and something waits for it.
+def sleep_while_paused(producer: KafkaProducer) -> None:
+    """Make the producer's thread sleep while its connection is paused and records are waiting.
 
-    kafka-python pauses a connection while the broker throttles it, or a request is on its way, and tells its thread to
-    look again at once: it spins, under the GIL of everybody else. An answer or the end of the throttling wakes it.
+    kafka-python pauses a connection while the broker throttles or a request is in flight, and its thread polls at once:
+    the thread spins and holds the GIL. A response or the end of the throttling wakes the thread.
     """
     client: Any = producer._sender._client  # type: ignore[attr-defined]
     delay = client.connection_delay
@@ -98,31 +94,31 @@ def rest_while_paused(producer: KafkaProducer) -> None:
 
 
 class BrokersView:
-    """What a producer knows of the brokers, which is never waited for."""
+    """The producer's cached metadata. Never waits for a broker."""
 
     _producer: BatchProducer
 
     def partitions(self, topic: str) -> set[int]:
-        """As far as the producer knows; none where it does not know the topic."""
+        """The topic's partition numbers; empty if the topic is unknown."""
         any_producer: Any = self._producer
         return any_producer._metadata.partitions_for_topic(topic) or set()
 
     def look_for(self, topics: Sequence[str]) -> None:
-        """Ask the brokers for the partitions of these topics as well."""
+        """Request metadata of `topics` from the brokers."""
         any_producer: Any = self._producer
         for topic in topics:
             any_producer._sender.add_topic(topic)
         any_producer._metadata.request_update()
 
     def throttled_s(self) -> float:
-        """For how long yet a broker takes nothing from us, because of a quota; 0 when none does so."""
+        """Seconds until a broker that throttles this client takes records again; 0 without a quota."""
         any_producer: Any = self._producer
         client = any_producer._sender._client
         return max((client.throttle_delay(broker.node_id) for broker in client.cluster.brokers()), default=0.0) / 1000
 
 
 class Producer(Protocol):
-    """Owned by one sink, used by one thread."""
+    """Producer of one sink, used from one thread."""
 
     def partitions(self, topic: str) -> set[int]:
         """See `BrokersView`."""
@@ -137,35 +133,35 @@ class Producer(Protocol):
         ...
 
     def announce(self, records: int) -> None:
-        """So many come now, one behind the other."""
+        """Tell that `records` sends follow."""
         ...
 
     def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
-        """Raises kafka's own errors."""
+        """Send one record. Raises KafkaError."""
         ...
 
     def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
-        """As `BatchProducer.send_batch`."""
+        """See `BatchProducer.send_batch`."""
         ...
 
     def refused(self) -> None:
-        """The broker refused a record for itself, which leaves kafka-python's producer beyond repair."""
+        """Replace or abort the producer: kafka-python's producer is unusable after a refused record."""
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Wait up to `timeout_s` for what was sent."""
+        """Wait up to `timeout_s` for acknowledgements, then close."""
         ...
 
 
 class IdempotentProducer(BrokersView):
-    """Each record counts as soon as it is acknowledged."""
+    """An idempotent producer without transactions: an acknowledged record is final."""
 
     def __init__(self, make: Callable[[], BatchProducer]) -> None:
         self._make = make
         self._producer = self._made()
 
     def announce(self, records: int) -> None:
-        linger(self._producer, 0 if records <= FEW else LINGER_MS)
+        set_linger(self._producer, 0 if records <= FEW else LINGER_MS)
 
     def send(self, topic: str, record: ProducerRecord) -> FutureRecordMetadata:
         return self._producer.send(
@@ -181,7 +177,7 @@ class IdempotentProducer(BrokersView):
 
     def _made(self) -> BatchProducer:
         producer = self._make()
-        let_the_broker_answer(producer)
+        keep_records_in_flight(producer)
         return producer
 
     def close(self, timeout_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Which record does the broker refuse? Found by sending record by record.
+"""Find the record that the broker refuses, by sending record by record.
 
-A producer is beyond repair once the broker has refused a record for itself, and fails every other record in it: only
-alone can the one at fault be told from its neighbours.
+kafka-python's producer is unusable after a refused record and fails all other records in it. Only a record sent alone
+can be told apart from its neighbors.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from labelstream.workers.stream.producer.produced_batch import (
     place_of,
 )
 from labelstream.workers.stream.producer.producers import Producer
-from labelstream.workers.stream.producer.send_errors import OWN, stream_error
+from labelstream.workers.stream.producer.send_errors import RECORD_ERRORS, stream_error
 from labelstream.workers.stream.producer.topic_rules import TopicRules
 
-ACK_TIMEOUT_S = 5.0  # the loop stands so long; what is acknowledged later is waited for by turning
+ACK_TIMEOUT_S = 5.0  # blocks the pipeline's loop; later acknowledgements are polled
 
 
 class _LateAck(NamedTuple):
-    """A record that was sent alone, and whose acknowledgement did not come soon."""
+    """A record sent alone that was not acknowledged in time."""
 
     ack: Any
     topic: str
@@ -35,13 +35,13 @@ class _LateAck(NamedTuple):
 
 
 class RefusalIsolation:
-    """Sends single records with `producer`, and tells `rules` which of them were refused. Used by one thread.
+    """Sends single records with `producer` and reports refused ones to `rules`. Use from one thread.
 
-    After a refusal, micro-batches go one by one: each record is acknowledged before the next is sent. So do those with
-    dead letters until the dead-letter topic has taken one: where it takes none the stream ends, and what was sent
-    behind them would come out again with each new start.
+    After a refusal, micro-batches go record by record: each record is acknowledged before the next is sent. The same
+    holds for micro-batches with dead letters until the dead-letter topic has accepted one: if the topic refuses them,
+    the pipeline ends, and every restart would repeat the records sent after the dead letter.
 
-    `active`: the micro-batch that is being produced goes one by one.
+    `active`: the current micro-batch goes record by record.
     """
 
     def __init__(
@@ -53,47 +53,47 @@ class RefusalIsolation:
         self._micro_batches_left = 0
         self._dead_letters_accepted = False
         self._late: _LateAck | None = None
-        self._taken: set[tuple[str, TopicPartitionOffset]] = set()  # what the broker has of all that is sent again
+        self._taken: set[tuple[str, TopicPartitionOffset]] = set()  # acknowledged records of batches sent again
 
     def waits(self) -> bool:
-        """Is a record that was sent alone not acknowledged yet? Then nothing may follow it."""
+        """Does a record sent alone await its acknowledgement? No other record may follow it."""
         return self._late is not None and not self._late.ack.is_done
 
     def applies_to(self, batch: MicroBatch) -> bool:
-        """Will it go one by one?"""
+        """Will `batch` go record by record?"""
         return self._micro_batches_left > 0 or (not self._dead_letters_accepted and batch.has_dead_letters())
 
     def isolate(self, micro_batches: int) -> None:
-        """So many micro-batches go one by one from now on."""
+        """Send the next `micro_batches` record by record."""
         late, self._late = self._late, None
-        if late is not None and late.ack.is_done and isinstance(late.ack.exception, OWN):
+        if late is not None and late.ack.is_done and isinstance(late.ack.exception, RECORD_ERRORS):
             self._rules.refused(late.topic, late.item, late.record, late.ack.exception)
         self._micro_batches_left = micro_batches
 
     def send_again(self, produced_batches: Sequence[ProducedBatch]) -> None:
-        """Their micro-batches will be produced again, one by one: what the broker does not have of them, in order.
+        """Prepare to produce these micro-batches again, record by record, without their acknowledged records.
 
-        Every acknowledgement must be there. Begins with a new producer.
+        All acknowledgements must be known. Replaces the producer.
         """
         self._taken |= acknowledged(produced_batches, self._same_partition)
         self._producer.refused()
         self.isolate(self._micro_batches_left + len(produced_batches))
 
     def begin(self, batch: MicroBatch) -> None:
-        """`batch` is produced now."""
+        """Start producing `batch`."""
         self.active = self.applies_to(batch)
 
     def end(self, whole: bool) -> None:
-        """It was sent. `whole`: nothing of the micro-batch is left."""
+        """End producing a batch. `whole`: the micro-batch has no rest."""
         if whole:
             self._micro_batches_left = max(0, self._micro_batches_left - 1)
         if not self._micro_batches_left:
             self._taken.clear()
 
     def send(self, produced: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
-        """False: the broker refused it for itself, which is known only while `active`.
+        """Send a record. False if the broker refused it, which is known only while `active`.
 
-        Raises `StreamError` when the producer cannot take it.
+        Raises `StreamError` if the producer cannot take the record.
         """
         if (topic, place_of(item)) in self._taken:
             return True
@@ -104,7 +104,7 @@ class RefusalIsolation:
             elif self.active and topic == self._dead_letter:
                 self._dead_letters_accepted = True
         except KafkaError as error:
-            if not (self.active and isinstance(error, OWN)):
+            if not (self.active and isinstance(error, RECORD_ERRORS)):
                 raise stream_error(f"topic {topic} cannot be written", error) from error
             self._rules.refused(topic, item, record, error)
             self._producer.refused()
@@ -113,7 +113,7 @@ class RefusalIsolation:
         return True
 
     def _acknowledged(self, ack: Any) -> bool:
-        """Wait for the broker's word for a moment. Raises its refusal."""
+        """Wait for the acknowledgement; False after the timeout. Raises the broker's error."""
         try:
             ack.get(self._ack_timeout_s)
         except KafkaTimeoutError:

@@ -1,4 +1,4 @@
-"""What the topics take that are written to, as far as is known, and what a result has to be for them."""
+"""Limits of the output topics: record size, keys and timestamps, learned from settings and refusals."""
 
 import logging
 import time
@@ -13,14 +13,14 @@ from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import window_told_by
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.produced_batch import TopicPartitionOffset, place_of
-from labelstream.workers.stream.producer.send_errors import for_its_key, keyless, not_taken
+from labelstream.workers.stream.producer.send_errors import is_missing_key, missing_key, refused_result
 
 logger = logging.getLogger(__name__)
-MAX_REFUSALS = 10_000  # that are kept
+MAX_REFUSALS = 10_000  # refused records kept
 
 
 class TopicRules:
-    """Begins with the topics' settings, where they could be read, and learns from each refusal. Used by one thread."""
+    """Starts with the topics' settings if readable, and learns from refusals. Use from one thread."""
 
     def __init__(self, name: str, settings: PipelineSettings, limits: TopicLimits) -> None:
         self._name, self._settings, self._limits = name, settings, limits
@@ -28,10 +28,10 @@ class TopicRules:
         self._refusals: dict[tuple[str, TopicPartitionOffset], list[KafkaError]] = {}
 
     def refused(self, topic: str, item: Item, record: ProducerRecord, error: KafkaError) -> None:
-        """`topic` did not take `record`, made of `item`. What that says of keys and timestamps is known for all now."""
+        """Learn that `topic` refused `record` of `item`; a missing key or wrong timestamp applies to all records."""
         window = window_told_by(error, time.time() * 1000)
-        if record.key is None and for_its_key(error):
-            logger.warning("pipeline %s: topic %s is compacted and takes no record without a key", self._name, topic)
+        if record.key is None and is_missing_key(error):
+            logger.warning("pipeline %s: topic %s is compacted and requires keys", self._name, topic)
             self._keyed.add(topic)
         elif window is not None and record.timestamp_ms is not None:
             self._window = self._window.within(window)
@@ -41,33 +41,33 @@ class TopicRules:
                 del self._refusals[next(iter(self._refusals))]
 
     def refusals(self, topic: str, item: Item) -> Sequence[KafkaError]:
-        """What `topic` said to records made of `item`, but for their keys and timestamps."""
+        """Errors of `topic` for records of `item`, except for missing keys and wrong timestamps."""
         return self._refusals.get((topic, place_of(item)), ())
 
     def keyed(self, topic: str) -> bool:
-        """Does it take no record without a key?"""
+        """Does `topic` require keys?"""
         return topic in self._keyed
 
     def obstacle(self, item: Item, result: ProducerRecord, review: str | None) -> Rejection | None:
-        """Why the result cannot go out: its size, its key, or what the broker said. `review`: if it goes there."""
+        """Why a topic refuses the result: size, key, or an earlier error; None if accepted. `review`: topic or None."""
         output, bytes_ = self._settings.output, len(result.value or b"")
         if result.size() > (self._limits.output if review is None else min(self._limits.output, self._limits.review)):
             return too_large(bytes_, item.model)
         if result.key is None and output in self._keyed:
-            return keyless(output, item.model)
+            return missing_key(output, item.model)
         for topic in (output, review) if self._refusals else ():
             if topic is not None and (errors := self.refusals(topic, item)):
-                return not_taken(topic, errors[-1], bytes_, item.model)
+                return refused_result(topic, errors[-1], bytes_, item.model)
         return None
 
-    def in_time(self, result: ProducerRecord) -> ProducerRecord:
-        """With the time of sending where its timestamp is none, or none that the topics take."""
+    def with_valid_timestamp(self, result: ProducerRecord) -> ProducerRecord:
+        """`result`, with the current time instead of a timestamp that is invalid or refused."""
         timestamp_ms = result.timestamp_ms
         if timestamp_ms is None or self._window.takes(timestamp_ms, time.time() * 1000):
             return result
         return result._replace(timestamp_ms=None)
 
     def to_review(self, topic: str, item: Item, result: ProducerRecord) -> ProducerRecord:
-        """With a key of ours where the topic takes none without."""
+        """`result` for the review topic, with a generated key if the topic requires one."""
         key = made_key(item.record) if result.key is None and topic in self._keyed else result.key
-        return self.in_time(result)._replace(key=key, partition=None)
+        return self.with_valid_timestamp(result)._replace(key=key, partition=None)

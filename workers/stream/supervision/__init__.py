@@ -1,1 +1,1 @@
-"""For the worker's loop: is it healthy, what does an operator want, how long to wait before a restart?"""
+"""Worker supervision: health check, alarms, operator commands and restart backoff."""

@@ -54,9 +54,9 @@ def test_refused_dead_letter_is_built_once_more_as_small_as_can_be() -> None:
     rules.refused("dead", item(), least, InvalidRecordError("schema"))
     assert builder.build(item(), REJECTION) is None
     assert builder.why_none(item()) == (
-        "pipelines.p.dead_letter: topic dead takes the dead letter of in:0:7 in no form "
-        "(InvalidRecordError: [Error 87] InvalidRecordError: schema); raise its max.message.bytes, or take away what "
-        "else of its settings refuses it"
+        "pipelines.p.dead_letter: topic dead refuses every form of the dead letter of in:0:7 "
+        "(InvalidRecordError: [Error 87] InvalidRecordError: schema); raise the topic's max.message.bytes, or "
+        "relax its other settings"
     )
 
 
@@ -76,5 +76,5 @@ def test_rejection_of_an_outcome() -> None:
         2,
         "m",
     )
-    with pytest.raises(TypeError, match="a prediction without a message"):
+    with pytest.raises(TypeError, match="BUG: prediction for a record without a decoded message"):
         rejection_of(Prediction(("A",), (1.0,), 3, False, "r"), "m")

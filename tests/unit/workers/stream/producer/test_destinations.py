@@ -60,4 +60,4 @@ class TestDestinations:
         found, _, clock = self.made({"out": {0}})
         assert not found.ready_for(self.batch(0))
         clock.now += destinations.TELL_S + 0.1
-        assert "no topic dlq" in found.lacking()["destination"]
+        assert "topic dlq does not exist" in found.lacking()["destination"]

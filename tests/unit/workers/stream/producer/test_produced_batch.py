@@ -101,8 +101,8 @@ def test_dead_letters_are_logged_once_for_each_reason(caplog: pytest.LogCaptureF
     with caplog.at_level("INFO"):
         made.log_dead_letters("p", "in")
     assert [line.getMessage() for line in caplog.records] == [
-        "pipeline p: 2 dead letters (invalid_json), the first of in:0:4",
-        "pipeline p: 1 dead letter (too_large), the first of in:0:5",
+        "pipeline p: 2 dead letters (invalid_json), first in:0:4",
+        "pipeline p: 1 dead letter (too_large), first in:0:5",
     ]
     assert made.tally.dead_letters == {(0, "invalid_json"): 2, (0, "too_large"): 1}
 

@@ -14,9 +14,9 @@ from labelstream.workers.stream.producer.producers import (
     PAUSED_MS,
     IdempotentProducer,
     end,
-    let_the_broker_answer,
-    linger,
-    rest_while_paused,
+    keep_records_in_flight,
+    set_linger,
+    sleep_while_paused,
 )
 from tests.support.fakes import UNREACHABLE
 
@@ -54,10 +54,10 @@ def test_the_client_looks_at_the_linger_each_time() -> None:
     producer = KafkaProducer(**UNREACHABLE)
     records: Any = producer._accumulator  # type: ignore[attr-defined]
     cluster = SimpleNamespace(leader_for_partition=lambda partition: 0)
-    linger(producer, 10_000)
+    set_linger(producer, 10_000)
     records.append(TopicPartition("t", 0), 1, None, b"value", [])
     assert not records.ready(cluster)[0]
-    linger(producer, 0)
+    set_linger(producer, 0)
     assert records.ready(cluster)[0] == {0}
     producer._sender.force_close()  # type: ignore[attr-defined]
     end(producer, 0)
@@ -70,7 +70,7 @@ def test_nobody_spins_while_a_broker_takes_nothing() -> None:
     connection = SimpleNamespace(connected=True, paused={"throttle"}, close=lambda: None)
     sender._client._manager._conns[7] = connection
     assert sender._client.connection_delay(7) == 0
-    rest_while_paused(producer)
+    sleep_while_paused(producer)
     assert sender._client.connection_delay(7) == PAUSED_MS
     connection.paused.clear()
     assert sender._client.connection_delay(7) == 0
@@ -82,7 +82,7 @@ def test_nobody_spins_while_a_broker_takes_nothing() -> None:
 def test_in_flight_batch_awaits_broker_after_refused_record() -> None:
     """Hazard: the client fails it at once, the broker takes it all the same, and it would be sent twice."""
     producer = KafkaProducer(**UNREACHABLE)
-    let_the_broker_answer(producer)
+    keep_records_in_flight(producer)
     sender: Any = producer._sender  # type: ignore[attr-defined]
     records: Any = producer._accumulator  # type: ignore[attr-defined]
     on_its_way, unsent = (records.append(TopicPartition("t", number), 1, None, b"value", [])[0] for number in (0, 1))

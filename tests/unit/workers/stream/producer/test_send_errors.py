@@ -14,7 +14,7 @@ from kafka.errors import (
 
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.errors import Fenced, RecordRefused, StreamError
-from labelstream.workers.stream.producer.send_errors import for_its_key, keyless, not_taken, stream_error
+from labelstream.workers.stream.producer.send_errors import is_missing_key, missing_key, refused_result, stream_error
 
 NEIGHBOUR = KafkaError("Failed to append record because it was part of a batch which had one more more invalid records")
 
@@ -54,25 +54,25 @@ def test_error_names_what_was_done_and_the_cause() -> None:
 
 def test_missing_key_is_known_by_its_text() -> None:
     said = "Compacted topic cannot accept message without key in topic partition out-0."
-    assert for_its_key(InvalidRecordError(said))
-    assert not for_its_key(InvalidRecordError("another"))
-    assert not for_its_key(KafkaError(said))
+    assert is_missing_key(InvalidRecordError(said))
+    assert not is_missing_key(InvalidRecordError("another"))
+    assert not is_missing_key(KafkaError(said))
 
 
 def test_result_without_a_key_names_its_topic() -> None:
-    rejection = keyless("out", "m")
+    rejection = missing_key("out", "m")
     assert (rejection.reason, rejection.stage, rejection.model) == (Reason.RESULT_REFUSED, Stage.ENCODE, "m")
-    assert rejection.message == "the output topic is compacted and takes no record without a key (out)"
+    assert rejection.message == "the output topic is compacted and requires keys (out)"
 
 
 @pytest.mark.parametrize("error", [MessageSizeTooLargeError(), RecordListTooLargeError()], ids=repr)
 def test_result_refused_for_its_size_is_too_large(error: KafkaError) -> None:
-    rejection = not_taken("out", error, 5_000, "m")
+    rejection = refused_result("out", error, 5_000, "m")
     assert (rejection.reason, rejection.model) == (Reason.RESULT_TOO_LARGE, "m")
     assert "5000 bytes" in rejection.message
 
 
 def test_result_refused_otherwise_says_what_the_broker_said() -> None:
-    rejection = not_taken("out", InvalidRecordError("schema"), 5, "m")
+    rejection = refused_result("out", InvalidRecordError("schema"), 5, "m")
     assert (rejection.reason, rejection.error_class) == (Reason.RESULT_REFUSED, "InvalidRecordError")
-    assert rejection.message == "topic out does not take the result: [Error 87] InvalidRecordError: schema"
+    assert rejection.message == "topic out refused the result: [Error 87] InvalidRecordError: schema"

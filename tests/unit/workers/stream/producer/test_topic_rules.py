@@ -65,11 +65,11 @@ def test_refusal_for_a_missing_key_is_known_for_all_records() -> None:
 def test_refusal_for_a_timestamp_is_known_for_all_records() -> None:
     now_ms = int(time.time() * 1000)
     known, old = rules(), result(timestamp_ms=now_ms - 60_000)
-    assert known.in_time(old) is old
+    assert known.with_valid_timestamp(old) is old
     known.refused("out", item(), old, InvalidTimestampError(f"should be within [{now_ms - 1_000}, {now_ms + 1_000}]"))
-    assert known.in_time(old) == old._replace(timestamp_ms=None)
+    assert known.with_valid_timestamp(old) == old._replace(timestamp_ms=None)
     assert known.obstacle(item(), old, None) is None
-    assert known.in_time(result()) == result()
+    assert known.with_valid_timestamp(result()) == result()
 
 
 def test_refusal_of_a_record_is_its_own() -> None:
