@@ -155,7 +155,7 @@ def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, cap
     assert hanging.end() == ended == ["g-dead"]
     assert hanging.end() == []
     assert seen(10) == [b"{}", b"behind it"]
-    assert "left a transaction open" in caplog.text
+    assert "ending a hanging transaction" in caplog.text
     end(alive, 0)
 
 

@@ -1,1 +1,1 @@
-"""One worker, its loop and its restarts (`worker.py`), and what travels in it."""
+"""The stream worker: consume, submit, produce and commit one micro-batch after another (`worker.py`)."""

@@ -1,4 +1,4 @@
-"""At least once: what is acknowledged is done, and offsets are committed after it."""
+"""At-least-once delivery: commit offsets after their results are acknowledged."""
 
 import logging
 import time
@@ -21,10 +21,10 @@ COMMIT_MS = 5_000
 
 
 class AtLeastOnce:
-    """What is acknowledged is done; offsets follow every `commit_interval_ms`.
+    """Satisfies `Delivery`. Commits offsets every `commit_interval_ms`.
 
-    When the broker refuses a record for itself, the broker's answers to all others are awaited, and what it has not
-    taken is sent again record by record.
+    After a refused record, this delivery waits for the responses to all other records. Then it sends unacknowledged
+    records again, one by one.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class AtLeastOnce:
         self._window, self._throttle = SendWindow(clock), Throttle(settings, sink.throttled_s, clock)
 
     def wake_with(self, wake: Callable[[], None]) -> None:
-        pass  # nothing here happens by itself
+        pass  # all work happens in the pipeline's loop
 
     def ready_for(self, batch: MicroBatch) -> bool:
         if self._refused or self._window.room() == 0 or not self._sink.ready_for(batch):
             return False
-        # A refusal breaks the producer, and with it what is not acknowledged.
+        # A refused record breaks the producer, which fails all unacknowledged records: wait for them first.
         return not (self._sink.isolation.applies_to(batch) and self._awaits_acks())
 
     def produce(self, batch: MicroBatch) -> ProducedBatch:
@@ -69,12 +69,12 @@ class AtLeastOnce:
         self._window.took(produced.sent_at)
         self._window.done(produced.size)
         if any(progress.note for progress, _ in produced.batch.last_offsets):
-            self._next_commit = 0.0  # the next worker shall not suspect what has passed
+            self._next_commit = 0.0  # commit now, so that the next worker does not suspect these records
         account(produced, self._stats, self._clock())
 
     def refused(self, error: RecordRefused) -> None:
         if not self._refused:
-            logger.warning("%s; what the broker does not have is sent again record by record", error)
+            logger.warning("%s; sending unacknowledged records again, one by one", error)
             self._refused = True
 
     def failed(self, error: StreamError) -> None:
@@ -86,7 +86,7 @@ class AtLeastOnce:
             self._source.committer.commit()
             failpoints.passed(failpoints.AFTER_COMMIT)
             self._next_commit = self._clock() + self._interval_s
-        # Those behind the refused one end soon as well: a broken producer fails what it has not sent.
+        # Records after the refused one end soon: a broken producer fails all unsent records.
         if not self._refused or self._awaits_acks():
             return None
         aborted = list(self._produced)
@@ -106,7 +106,7 @@ class AtLeastOnce:
         return any(produced.unacknowledged_topic() for produced in self._produced)
 
     def _commit_produced(self, last: ProducedBatch) -> None:
-        """Commit all that was sent before a dead letter that nobody takes, so that no new start repeats it."""
+        """Commit all records sent before a refused dead letter, so that a restart does not repeat them."""
         for produced in (*self._produced, last):
             if not produced.poll_acks():
                 return

@@ -1,4 +1,4 @@
-"""What the two deliveries have in common: their methods, and what counts when something is done."""
+"""Interface of the two deliveries, and the accounting of finished micro-batches."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,59 +11,58 @@ from labelstream.workers.stream.stats import Stats
 
 
 class Delivery(Protocol):
-    """Used by the pipeline's thread alone. Its methods raise `StreamError` when the stream cannot go on."""
+    """Used by the pipeline's thread only. All methods raise `StreamError` if the pipeline cannot continue."""
 
     def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, from whatever thread, when `commit_when_due` has something to do."""
+        """Set `wake`, which is called from any thread when `commit_when_due` has work."""
         ...
 
     def ready_for(self, batch: MicroBatch) -> bool:
-        """May this one be produced now? Never waits."""
+        """May `batch` be produced now? Never waits."""
         ...
 
     def produce(self, batch: MicroBatch) -> ProducedBatch:
-        """Send what `batch` became, or the head of it that there is room for. Acknowledgements count in this order."""
+        """Produce the results of `batch`, or of the head that fits. Report acknowledgements in the same order."""
         ...
 
     def obstacles(self) -> dict[str, str]:
-        """What keeps the output from taking all that it could: texts for a person, by what they are about."""
+        """Alarm texts about the output, by subject; empty if there is no obstacle."""
         ...
 
     def acknowledged(self, produced: ProducedBatch) -> None:
-        """Every record of it is acknowledged."""
+        """Report that every record of `produced` is acknowledged."""
         ...
 
     def refused(self, error: RecordRefused) -> None:
-        """The broker refused a record for itself: all that was produced is sent again, see `commit_when_due`.
+        """Report that the broker refused a record: all produced batches are sent again, see `commit_when_due`.
 
-        May be called again for the same refusal.
+        May be called several times for one refusal.
         """
         ...
 
     def failed(self, error: StreamError) -> None:
-        """A record failed with `error`: raises it, or all that was produced is sent again, see `commit_when_due`."""
+        """Report that a record failed. Raises `error`, or all produced batches are sent again as after `refused`."""
         ...
 
     def commit_when_due(self) -> list[MicroBatch] | None:
-        """Commit when it is time. Never waits.
+        """Commit if due. Never waits. Returns None, or micro-batches to produce again after an abort.
 
-        Where all that was sent since the last commit is aborted: its micro-batches, to be produced again in this order
-        before any other. No `ProducedBatch` that was handed out before may be acknowledged then. None otherwise.
-        `AtLeastOnce` does not send a second time what the broker has taken of them.
+        Produce returned micro-batches in their order before any other. Earlier `ProducedBatch`es of them must not be
+        reported as acknowledged. `AtLeastOnce` does not send their acknowledged records again.
         """
         ...
 
     def uncommitted_bytes(self) -> int:
-        """Of the micro-batches that are acknowledged and wait for their commit."""
+        """Bytes of micro-batches that are acknowledged and not committed."""
         ...
 
     def flush(self) -> bool:
-        """Commit all that is acknowledged, soon. False as long as something is left: turn and call again."""
+        """Commit all acknowledged batches soon. False while any is left: run the loop and call again."""
         ...
 
 
 def account(produced: ProducedBatch, stats: Stats, now: float) -> None:
-    """What was sent counts: at `now` it is acknowledged, and where it is part of a transaction, committed."""
+    """Count `produced` as finished at `now` (monotonic seconds): acknowledged, and committed if transactional."""
     for progress, offset in produced.batch.last_offsets:
         progress.finish(offset)
     waited_ms = (now - produced.sent_at) * 1000

@@ -1,4 +1,4 @@
-"""Results, dead letters and offsets in one Kafka transaction, fenced by the group's generation (KIP-447)."""
+"""Exactly-once delivery: results, dead letters and offsets in one transaction, fenced by the generation (KIP-447)."""
 
 import logging
 import time
@@ -19,18 +19,18 @@ from labelstream.workers.stream.producer.sink import ResultSink
 from labelstream.workers.stream.stats import Stats
 
 logger = logging.getLogger(__name__)
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0  # before the next one, when one has failed
-ABORT_SHARE = 2 / 3  # of the time that a transaction has: in the rest of it, a new producer can say so to the brokers
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0  # before the next transaction after a failed one
+ABORT_SHARE = 2 / 3  # of the transaction timeout: leaves time for a new producer to abort at the brokers
 
 
 class ExactlyOnce:
     """Satisfies `Delivery`. A transaction is open from its first micro-batch until its commit.
 
-    It closes after `transaction_interval_ms`, `transaction_max_messages`, half of `limits.max_in_flight_bytes`, or with
-    as many bytes as the brokers take in a moment; then nothing is produced until everything in it is acknowledged and
-    it is committed. When a partition in it was taken away before that, it is aborted, and what it holds of the
-    partitions that stay is sent again in the next one. `commit_timeout_s`: an outcome that takes longer counts as
-    unknown. `producer` is the one that `sink` sends with.
+    The transaction closes after `transaction_interval_ms`, `transaction_max_messages`, half of
+    `limits.max_in_flight_bytes`, or a full send window. A closed transaction commits when all its records are
+    acknowledged; nothing is produced meanwhile. If a partition in it is revoked, the transaction is aborted and the
+    micro-batches of the other partitions are sent again. `commit_timeout_s`: after this time the outcome counts as
+    unknown. `producer`: the producer of `sink`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ExactlyOnce:
         self._output = settings.output
         self._interval_s = settings.transaction_interval_ms / 1000
         self._max_messages, self._commit_timeout_s = settings.transaction_max_messages, commit_timeout_s
-        self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the next one fills while it is committed
+        self._max_bytes = settings.limits.max_in_flight_bytes // 2  # the other half polls during the commit
         self._open = OpenTransaction(clock)
         self._window, self._throttle = SendWindow(clock), Throttle(settings, producer.throttled_s, clock)
         self._must_abort = self._in_doubt = False
@@ -64,11 +64,11 @@ class ExactlyOnce:
             return False
         if self._clock() < self._begin_at:
             return False
-        # Not in an open transaction either: the time until the brokers take something again would be its own.
+        # While throttled, add nothing to an open transaction: the wait would count toward its timeout.
         return self._throttle.left_s() == 0 and self._sink.ready_for(batch)
 
     def produce(self, batch: MicroBatch) -> ProducedBatch:
-        # What was taken away already would abort this transaction as well, and the next one, for ever.
+        # Records of revoked partitions would abort this transaction and all later ones.
         batch.last_offsets = [(progress, offset) for progress, offset in batch.last_offsets if not progress.revoked]
         if not batch.last_offsets:
             return ProducedBatch(batch)
@@ -78,7 +78,7 @@ class ExactlyOnce:
         except (Fenced, DeadLetterRefused):
             raise
         except (Aborted, StreamError) as error:
-            self._open.add(produced := ProducedBatch(batch))  # aborted like all the others
+            self._open.add(produced := ProducedBatch(batch))  # aborted together with the other batches
             self._send_again() if isinstance(error, Aborted) else self.failed(error)
         else:
             self._open.add(produced)
@@ -91,15 +91,15 @@ class ExactlyOnce:
 
     def refused(self, error: RecordRefused) -> None:
         if not self._must_abort:
-            logger.warning("%s; the transaction is sent again record by record", error)
+            logger.warning("%s; sending the transaction again, record by record", error)
             self._send_again()
 
     def failed(self, error: StreamError) -> None:
         if isinstance(error, Fenced):
             raise error
-        # Nothing is lost or taken twice: what was not asked to commit never does, once a new producer has the id.
+        # Safe: without a commit request nothing takes effect once a new producer has initialized the id.
         if not self._must_abort:
-            logger.warning("%s; the transaction is sent again", error)
+            logger.warning("%s; sending the transaction again", error)
             self._must_abort, self._failure = True, str(error)
             self._begin_at = self._clock() + self._backoff.next_s()
 
@@ -132,7 +132,7 @@ class ExactlyOnce:
         return not self._open.batches
 
     def _is_due(self) -> bool:
-        """Because of its age or size, or because all that would be added to it now had to wait."""
+        """Is the transaction old or large enough, or can no more records be sent now?"""
         return (
             self._clock() >= self._open.opened_at + self._interval_s
             or self._open.messages >= self._max_messages
@@ -142,19 +142,19 @@ class ExactlyOnce:
         )
 
     def _overdue_s(self) -> float:
-        """How long it is open, where the brokers would soon end it, and fence us; 0 before that."""
+        """Seconds since the transaction opened, if the brokers would soon abort it and fence the producer; else 0."""
         open_s = self._clock() - self._open.opened_at
         return open_s if open_s > self._commit_timeout_s * ABORT_SHARE else 0.0
 
     def _wait_for_acknowledgements(self) -> list[MicroBatch] | None:
-        """Not longer than there is time: a smaller transaction may end sooner."""
+        """Abort if acknowledgements take too long: a smaller transaction may finish in time."""
         if not (open_s := self._overdue_s()):
             return None
         self._failure = (
             f"{self._output}, or another topic of the pipeline, did not acknowledge {self._open.messages} "
             f"messages ({self._open.size} bytes) in {open_s:.0f} s"
         )
-        logger.warning("%s: the transaction is aborted before it times out, and sent again", self._failure)
+        logger.warning("%s; aborting the transaction before its timeout and sending it again", self._failure)
         self._window.overdue()
         return self._abort()
 
@@ -163,21 +163,21 @@ class ExactlyOnce:
         self._must_abort = True
 
     def _abort(self) -> list[MicroBatch]:
-        """End the open transaction without effect: its micro-batches, to be produced again."""
+        """Abort the open transaction. Returns its micro-batches, which must be produced again."""
         aborted = self._open.batches
         self._open.restore_notes()
-        logger.info("a transaction of %d messages is aborted and sent again", self._open.messages)
+        logger.info("aborting a transaction of %d messages and sending it again", self._open.messages)
         self._stats.add(transactions_aborted=1)
-        self._begin_anew()
+        self._reset()
         self._producer.abort()
         return aborted
 
     def _commit(self) -> list[MicroBatch] | None:
-        # First the membership, then what is held: see OffsetCommitter.group_metadata.
+        # Get the membership before checking for revoked partitions: see OffsetCommitter.group_metadata.
         membership = self._source.committer.group_metadata()
         if self._open.is_revoked():
             return self._abort()
-        if membership is None:  # out of the group: the next polls join again and tell what is lost
+        if membership is None:  # not in the group: the next polls rejoin and report lost partitions
             return self._abort() if self._overdue_s() else None
         self._open.hold_notes()
         self._outcome = self._producer.commit(self._open.offsets(), membership)
@@ -202,20 +202,20 @@ class ExactlyOnce:
         return None
 
     def _doubt(self, why: str) -> None:
-        """The outcome is unknown. A new producer with the id ends it either way, then the group's offsets tell."""
-        logger.warning("%s: whether it was, its offsets will tell", why)
+        """Start to resolve an unknown outcome: a new producer ends the transaction, then the group's offsets tell."""
+        logger.warning("%s; reading the group's offsets to find the outcome", why)
         self._failure, self._in_doubt = why, True
         self._producer.abort()
 
     def _look_up(self) -> list[MicroBatch] | None:
-        """Where the transaction in doubt was not committed: its micro-batches, to be produced again."""
+        """Resolve the unknown outcome. Returns the micro-batches to produce again if it was not committed."""
         if not self._producer.ready():
             return None
-        ours = self._open.offsets()
-        found = self._source.committer.committed(ours)
+        expected = self._open.offsets()
+        found = self._source.committer.committed(expected)
         if found is None:
             return None
-        if ours and all(found.get(partition, -1) >= offset for partition, offset in ours.items()):
+        if expected and all(found.get(partition, -1) >= offset for partition, offset in expected.items()):
             self._committed()
             return None
         return self._abort()
@@ -231,9 +231,9 @@ class ExactlyOnce:
         self._stats.took("transaction_s", now - self._open.opened_at)
         self._failure = ""
         self._backoff.reset()
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._window.done(self._open.size)
         self._open = OpenTransaction(self._clock)
         self._must_abort = self._in_doubt = False

@@ -1,13 +1,13 @@
-"""Transactions that a broker has forgotten to end, of workers that are gone: found and ended by whoever is left.
+"""Find and abort hanging transactions of dead workers.
 
-A broker that starts again may close a transaction without writing the markers that end it: while it does not know yet
-who leads a partition it takes the partition for deleted (TransactionMarkerChannelManager in Kafka's source: "these
-partitions are likely deleted already and hence can be skipped"). read_committed readers of that partition then wait for
-good. The next producer of the same transactional id mends that (transactions.py); but ids are random, and a dead
-worker's has no next one.
+A broker that restarts may close a transaction without writing its end markers. While the broker does not know the
+leader of a partition, it takes the partition for deleted (TransactionMarkerChannelManager in Kafka's source: "these
+partitions are likely deleted already and hence can be skipped"). read_committed readers of that partition then block
+forever. The next producer of the same transactional id ends the transaction (transactions.py), but ids are random and a
+dead worker's id has no next producer.
 
-So each worker looks from time to time for what is open in a partition that it writes to although its coordinator says
-that it is closed (KIP-664 has the requests), and ends it as that id's next producer.
+So each worker regularly looks for transactions that are open in an output partition but closed at their coordinator
+(KIP-664), and ends them as the next producer of their id.
 """
 
 import logging
@@ -30,13 +30,13 @@ from labelstream.workers.stream.broker.topics import written_topics
 logger = logging.getLogger(__name__)
 OFFSETS = "__consumer_offsets"
 CLOSED = frozenset({"Empty", "CompleteCommit", "CompleteAbort", "Dead"})
-Open = dict[tuple[TopicPartition, int], int]  # partition and producer id -> the open transaction's first offset
+Open = dict[tuple[TopicPartition, int], int]  # (partition, producer id) -> first offset of the open transaction
 
 
 class HangingTransactions:
-    """Of the transactional ids of consumer group `group`, in the topics that `pipeline` writes to.
+    """Hanging transactions of consumer group `group` in the output topics of `pipeline`.
 
-    `end_as` begins, and closes, a producer with a transactional id: what this id has open anywhere ends.
+    `end_as`: initializes and closes a producer with a transactional id, which ends all transactions of that id.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class HangingTransactions:
         self._allowed = True
 
     def keep_ending(self, stopped: threading.Event) -> None:
-        """`end` in a thread of its own, as often as a transaction may last, until `stopped`."""
+        """Call `end` once per transaction timeout, in a thread, until `stopped`."""
 
         def run() -> None:
             while not stopped.wait(self._silent_ms / 1000):
@@ -61,7 +61,7 @@ class HangingTransactions:
         threading.Thread(target=run, name=f"hanging-{self._group}", daemon=True).start()
 
     def end(self) -> list[str]:
-        """End those that are found: their transactional ids. Waits for the brokers; never raises for what they say."""
+        """End hanging transactions and return their transactional ids. Waits for the brokers; raises no Kafka error."""
         if not self._allowed:
             return []
         try:
@@ -69,28 +69,26 @@ class HangingTransactions:
                 found = self._find(admin)
             for transactional_id in found:
                 logger.warning(
-                    "group %s: a broker has left a transaction open of a worker that is gone; ending it", self._group
+                    "group %s: ending a hanging transaction of a dead worker, which a broker left open", self._group
                 )
                 self._end_as(transactional_id)
             return found
         except AuthorizationError:
             self._allowed = False
             logger.warning(
-                "group %s: no permission to read %s: what a broker leaves open of dead workers' transactions "
-                "would hold back read_committed readers; grant READ",
+                "group %s: no permission to read %s: hanging transactions of dead workers could block read_committed "
+                "readers; grant READ",
                 self._group,
                 ", ".join(written_topics(self._pipeline)),
             )
-        except (KafkaError, StreamError, ValueError) as error:  # kafka-python knows not every state by its name
-            logger.info(
-                "group %s: not looked for transactions that were left open (%s)", self._group, type(error).__name__
-            )
+        except (KafkaError, StreamError, ValueError) as error:  # ValueError: kafka-python lacks some state names
+            logger.info("group %s: looking for hanging transactions failed (%s)", self._group, type(error).__name__)
         return []
 
     def _find(self, admin: Any) -> list[str]:
-        """A closed transaction has its markers in all its partitions, or never gets them.
+        """Transactional ids of hanging transactions.
 
-        Asked in this order: what was open before its coordinator called it closed, and is open still, hangs.
+        The order of requests matters: a transaction hangs if open before its coordinator reports it closed, and after.
         """
         before = self._open(admin)
         if not before:
@@ -112,14 +110,14 @@ class HangingTransactions:
         )
 
     def _open(self, admin: Any) -> Open:
-        """What is open in our partitions, and has been silent for longer than a transaction may last."""
+        """Transactions open in the output partitions whose producers wrote nothing for the transaction timeout."""
         partitions = _partitions(admin, written_topics(self._pipeline))
         states = admin.describe_producers(partitions)
         try:
             count = len(_partitions(admin, [OFFSETS]))
             states |= admin.describe_producers([TopicPartition(OFFSETS, _offsets_partition(self._group, count))])
         except (AuthorizationError, ZeroDivisionError):
-            pass  # the internal topic is rarely open to others, and not there before its first use
+            pass  # the internal topic is rarely readable, and does not exist before its first use
         silent_since = time.time() * 1000 - self._silent_ms
         return {
             (partition, producer.producer_id): producer.current_transaction_start_offset
@@ -138,7 +136,7 @@ def _partitions(admin: Any, topics: list[str]) -> list[TopicPartition]:
 
 
 def _offsets_partition(group: str, partitions: int) -> int:
-    """Which partition keeps a group's offsets: Java's `Utils.abs(group.hashCode()) % partitions`."""
+    """The partition of a group's offsets: Java's `Utils.abs(group.hashCode()) % partitions`."""
     value = 0
     for unit in array("H", group.encode("utf-16-le" if sys.byteorder == "little" else "utf-16-be")):
         value = (31 * value + unit) & 0xFFFFFFFF

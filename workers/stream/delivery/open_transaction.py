@@ -1,4 +1,4 @@
-"""What was produced since the last commit, and which offsets a commit of it stands for."""
+"""Micro-batches and offsets of the open transaction."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 
 
 class OpenTransaction:
-    """Begins with its first micro-batch, and takes no more once it is `closing`.
+    """Begins with its first micro-batch, and accepts no more once `closing`.
 
-    `weight`: of its messages, `size`: of what was produced of them; both in bytes.
+    `weight`: bytes of its messages; `size`: bytes of the produced records.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -20,16 +20,16 @@ class OpenTransaction:
         self.messages = self.weight = self.size = 0
         self.opened_at = self.closed_at = 0.0
         self.closing = False
-        self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit that is under way
+        self._notes: list[tuple[PartitionProgress, str, str]] = []  # of the commit in progress
 
     def begin(self) -> None:
-        """Something is produced now."""
+        """Record the opening time before the first micro-batch is produced."""
         if not self.batches:
             self.opened_at = self._clock()
 
     def add(self, produced: ProducedBatch) -> None:
-        """It was produced, with or without success."""
-        if produced.batch.last_offsets:  # else all of this head was taken away: there is nothing to commit
+        """Add a micro-batch, whether produced or failed."""
+        if produced.batch.last_offsets:  # empty if all partitions are revoked: nothing to commit
             self.batches.append(produced.batch)
         self.messages += len(produced.batch.items)
         self.weight += produced.batch.weight
@@ -39,15 +39,15 @@ class OpenTransaction:
         self.closing, self.closed_at = True, self._clock()
 
     def is_acknowledged(self) -> bool:
-        """Every record of it, by the brokers."""
+        """Is every record acknowledged?"""
         return len(self.acknowledged) >= len(self.batches)
 
     def is_revoked(self) -> bool:
-        """Was a partition in it taken away?"""
+        """Is a partition of the transaction revoked?"""
         return any(progress.revoked for progress in self._progresses())
 
     def offsets(self) -> Offsets:
-        """Of the partitions that are still ours, as the group is to have them."""
+        """Offsets to commit, without revoked partitions."""
         return {
             progress.partition: offset + 1
             for batch in self.batches
@@ -56,13 +56,13 @@ class OpenTransaction:
         }
 
     def hold_notes(self) -> None:
-        """Its offsets may stand from now on: to take a note back would move the group behind them."""
+        """Remove the notes: the offsets may be committed from now on, and committing a note would rewind them."""
         self._notes = [(progress, progress.note, progress.prior) for progress in self._progresses()]
         for progress, _, _ in self._notes:
             progress.note = progress.prior = ""
 
     def restore_notes(self) -> None:
-        """Its offsets do not stand."""
+        """Restore the notes: the offsets were not committed."""
         for progress, note, prior in self._notes:
             progress.note, progress.prior = note, prior
 

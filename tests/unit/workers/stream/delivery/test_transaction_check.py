@@ -48,11 +48,11 @@ def test_transactions_that_fence_are_enough(monkeypatch: pytest.MonkeyPatch) -> 
         (Check(api_version=(2, 4)), r"exactly_once needs Kafka 2\.5 or newer.*set at_least_once"),
         (
             Check(TransactionalIdAuthorizationFailedError()),
-            r"grant WRITE and DESCRIBE on the transactional ids that begin with group-p-$",
+            r"grant WRITE and DESCRIBE on transactional ids with the prefix group-p-$",
         ),
         (
             Check(InvalidTransactionTimeoutError()),
-            r"no transactions \(InvalidTransactionTimeoutError: .*transaction_timeout_ms \(30000\) must not be above",
+            r"transactions failed \(InvalidTransactionTimeoutError: .*transaction_timeout_ms \(30000\) must not exceed",
         ),
     ],
     ids=["old broker", "not allowed", "timeout too long"],
@@ -65,6 +65,6 @@ def test_broker_without_them_is_refused(monkeypatch: pytest.MonkeyPatch, check: 
 
 def test_in_memory_broker_is_not_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     check = Check()
-    with pytest.raises(StartError, match="this is the in-memory one: set at_least_once"):
+    with pytest.raises(StartError, match="not the in-memory one; set at_least_once"):
         check.run(monkeypatch, {"api_version": IN_MEMORY_API})
     assert check.asked_as == ""
