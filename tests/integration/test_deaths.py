@@ -157,7 +157,7 @@ def test_orderly_stop_suspects_record_only_after_loop_stall(
     monkeypatch.setattr(held_up, "submit", lambda *call: [time.sleep(3), submit(*call)][1])
     worker = start_worker(names, held_up, group_id=topics[0])
     time.sleep(2)
-    with pytest.raises(StreamError, match="has not turned"):
+    with pytest.raises(StreamError, match="loop has been blocked"):
         worker.check()
     assert not worker.stop(0)
     assert [read(note)[1] for note in notes(kafka, topics)] == accused

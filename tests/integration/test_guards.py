@@ -108,7 +108,7 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     worker = start()
     assert worker.stats()["alarms"] == [
         f"corrupt batch at {topic}:0, offsets {first} to {last} (CorruptRecordError): the partition is halted; "
-        f"`labelstream skip p {topic}:0:{last + 1}` goes on behind it"
+        f"`labelstream skip p {topic}:0:{last + 1}` resumes behind the batch"
     ]
     before = [*range(first), *range(1_000, 1_600)]
     assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(before))) == before
@@ -126,7 +126,7 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     assert skip(worker, topic, 0, last).text.endswith(f"the first offset behind it is {last + 1}")
     assert skip(worker, topic, 0, 601).text == f"{topic}:0:601 is behind the end of the log, 600"
     assert skip(worker, topic, 0, last + 1) == CommandAnswer(
-        "done", f"{topic}:0 goes on at {last + 1}, {last + 1 - first} offsets are skipped"
+        "done", f"{topic}:0 resumes at {last + 1}; {last + 1 - first} offsets are skipped"
     )
     everything = sorted([*before, *range(1_600, 1_610), *range(last + 1, 600)])
     assert sorted(r["id"] for r in read_results(broker.bootstrap, out, len(everything))) == everything
@@ -148,7 +148,7 @@ def test_bad_messages_raise_an_alarm_and_hold_nothing_back(
     wait_until(lambda: bool(worker.stats()["alarms"]), 20, "the alarm")
     [alarm] = worker.stats()["alarms"]
     assert "messages became dead letters (invalid_json " in alarm
-    assert alarm.endswith("the stream goes on; `labelstream dlq list p` shows them")
+    assert alarm.endswith("the pipeline continues; see `labelstream dlq list p`")
     assert worker.stats()["state"] == "running"
     worker.check()
 
@@ -165,7 +165,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     [alarm] = worker.stats()["alarms"]
     assert alarm.startswith("paused: the model fails ")
     assert "(inference_failed " in alarm
-    assert alarm.endswith("`labelstream resume p` lets them pass")
+    assert alarm.endswith("or run `labelstream resume p`")
     time.sleep(0.5)  # what is before it is committed, and nothing behind it is sent
     stats = worker.stats()
     letters, done = sum(stats["dead_letters"].values()), committed(broker.bootstrap, topics.input, topics.input)[0]
@@ -196,7 +196,7 @@ def test_who_gives_no_answer_is_named_soon(
     worker = start_worker(topics, classifier, bootstrap=broker.bootstrap, group_id=topics.input, stall_timeout_s=2)
     wait_until(lambda: len(worker.stats()["alarms"]) == 2, 20, "both alarms")
     assert worker.stats()["alarms"] == [
-        "model m gives no answer for more than 1 s; the stream waits for it",
+        "model m has not answered for more than 1 s; the pipeline waits",
         f"{topics.input}:0 has made no progress for more than 2 s",
     ]
     with pytest.raises(StreamError, match="in flight for"):

@@ -232,7 +232,7 @@ def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> 
         "answers": {worker: {"status": "done", "text": f"fake-{worker}: resume"}},
     }
     [answer] = runtime.command("real", {"name": "resume"})["answers"].values()
-    assert answer == {"status": "absent", "text": "it is not paused"}
+    assert answer == {"status": "absent", "text": "the pipeline is not paused"}
 
 
 def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) -> None:

@@ -76,7 +76,7 @@ class CircuitBreaker:
         self.alarm = (
             f"paused: the model fails {failed.total()} of the next {messages} messages ({reasons}), and the "
             f"failures of the last {self._settings.window_s:g} s are above breaker.max_share "
-            f"({self._settings.max_share:g}); repair the model, or run `labelstream resume`"
+            f"({self._settings.max_share:g})"
         )
         self.held, self._first_calls = batch, batch.calls
         self._probe_at = self._clock() + self._settings.probe_s

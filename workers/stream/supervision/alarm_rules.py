@@ -1,4 +1,4 @@
-"""What is wrong with a running pipeline though nothing has failed; looked for by the pipeline's thread."""
+"""Alarm rules: conditions of a running pipeline that need a person but stop nothing."""
 
 import time
 from collections.abc import Callable
@@ -15,9 +15,9 @@ INTERVAL_S = 0.5
 
 
 class AlarmRules:
-    """The alarms of one run of the pipeline `name`, which is in the texts' commands.
+    """The alarms of one run. `name`: the pipeline, for the commands in the texts. Use from the pipeline's thread.
 
-    `peers`: when it's worth an alarm that a model or a topic is silent; `partitions`: that one makes no progress.
+    `peers`: how long models and topics may be silent; `partitions`: how long a partition may make no progress.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class AlarmRules:
         self._clock, self._next_at = clock, clock()
 
     def evaluate(self) -> dict[str, str] | None:
-        """All that is wrong now, by what it is about; None when it is not yet time to look again."""
+        """All current alarms: texts by subject. None until INTERVAL_S after the last evaluation."""
         now = self._clock()
         if now < self._next_at:
             return None
@@ -44,17 +44,17 @@ class AlarmRules:
         halted = self._source.halted()
         alarms = {f"halt {_place(partition)}": self._halt(partition, batch) for partition, batch in halted.items()}
         if breaker.is_open:
-            alarms["breaker"] = f"{breaker.alarm}; `labelstream resume {self._name}` lets them pass"
+            alarms["breaker"] = f"{breaker.alarm}; repair the model, or run `labelstream resume {self._name}`"
         if too_many := self._dead_share.alarm():
-            alarms["dead letters"] = f"{too_many}; `labelstream dlq list {self._name}` shows them"
+            alarms["dead letters"] = f"{too_many}; see `labelstream dlq list {self._name}`"
         alarms |= {
             f"pause {model}": f"{text}, or on `labelstream resume {self._name}`"
             for model, text in monitor.troubles().items()
         }
         for peer, idle_s in monitor.awaited().items():
             if self._peers.warns(idle_s):
-                what = "does not acknowledge" if peer.startswith("topic") else "gives no answer"
-                alarms[peer] = f"{peer} {what} for more than {self._peers.warn_s:g} s; the stream waits for it"
+                what = "acknowledged" if peer.startswith("topic") else "answered"
+                alarms[peer] = f"{peer} has not {what} for more than {self._peers.warn_s:g} s; the pipeline waits"
         alarms |= monitor.obstacles()
         for place, idle_s in self._partitions.idle_s({} if monitor.paused() else self._behind()).items():
             if self._partitions.warns(idle_s):
@@ -62,7 +62,7 @@ class AlarmRules:
         return alarms
 
     def _behind(self) -> dict[str, int]:
-        """How far each partition is that has something to do, or of which nobody has told yet."""
+        """Records done of each partition that has a lag or an unknown lag, by partition."""
         return {
             _place(progress.partition): progress.done
             for progress in self._source.assignment.assigned()
@@ -75,7 +75,7 @@ class AlarmRules:
         where = f"from offset {batch.first} on" if batch.end is None else f"offsets {batch.first} to {batch.end - 1}"
         return (
             f"corrupt batch at {place}, {where} ({batch.problem}): the partition is halted; "
-            f"`labelstream skip {self._name} {place}:{behind}` goes on behind it"
+            f"`labelstream skip {self._name} {place}:{behind}` resumes behind the batch"
         )
 
 

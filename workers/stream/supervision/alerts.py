@@ -1,4 +1,4 @@
-"""What a person should know of now: raised and cleared by themselves, and said once each time."""
+"""Alarms of a worker: raised, cleared and logged once for each change."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Alarms:
-    """The alarms of one worker; thread-safe. They fail no health check: a restart cures none of what they tell."""
+    """The alarms of one worker; thread-safe. They do not fail the health check, because a restart would not help."""
 
     def __init__(self, pipeline: str, stats: Stats) -> None:
         self._pipeline, self._stats = pipeline, stats
@@ -19,7 +19,7 @@ class Alarms:
         self._raised: dict[str, dict[str, str]] = {}
 
     def update(self, watcher: str, now: Mapping[str, str]) -> None:
-        """All that `watcher` finds wrong now: texts by what they are about. A text stays as it was when raised."""
+        """Replace all alarms of `watcher`: texts by subject. An alarm keeps the text with which it was raised."""
         with self._lock:
             before = self._raised.get(watcher, {})
             if before.keys() == now.keys():

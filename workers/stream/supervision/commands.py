@@ -1,4 +1,4 @@
-"""What an operator tells a running worker: taken from any thread, obeyed by the pipeline's between two turns."""
+"""Operator commands to a running worker: queued by any thread, executed by the pipeline's thread."""
 
 import logging
 import threading
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 
 
 class CommandAnswer(NamedTuple):
-    """`absent`: it is not this worker's to do. `text`: one line, for the operator."""
+    """`absent`: the command is for another worker. `text`: one line for the operator."""
 
     status: Literal["done", "refused", "absent"]
     text: str
 
 
 class Command(TypedDict):
-    """`skip` has all keys: a halted partition goes on at `offset`."""
+    """`skip` needs all keys: the halted partition resumes at `offset`."""
 
     name: Literal["resume", "skip"]
     topic: NotRequired[str]
@@ -28,12 +28,12 @@ class Command(TypedDict):
     offset: NotRequired[int]
 
 
-TOO_LATE = CommandAnswer("refused", "the worker did not come to it in time; nothing was changed")
+TOO_LATE = CommandAnswer("refused", "the worker did not execute the command in time; nothing was changed")
 STOPPED = CommandAnswer("absent", "the worker has stopped")
 
 
 class Commands:
-    """`take` and `close` from any thread, `obey` from one. What raises while it is obeyed stays, to be tried again."""
+    """Queue of commands. Call `obey` from one thread, other methods from any. A command that raises stays queued."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class Commands:
         self._closed = False
 
     def take(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]":
-        """Never blocks. What is not obeyed within `timeout_s` is refused."""
+        """Queue a command; it is refused after `timeout_s`. Never blocks."""
         answer: Future[CommandAnswer] = Future()
         with self._lock:
             if not self._closed:
@@ -52,7 +52,7 @@ class Commands:
         return answer
 
     def obey(self, execute: Callable[[Command], str | None]) -> None:
-        """Try each waiting command. `execute`: what was done; None: not yet. It may raise `CommandRefused`."""
+        """Execute queued commands. `execute` returns what was done, or None to retry; it may raise `CommandRefused`."""
         for entry in list(self._waiting):
             command, until, answer = entry
             found = self._try(command, execute) if self._clock() < until else TOO_LATE
@@ -62,7 +62,7 @@ class Commands:
                 answer.set_result(found)
 
     def close(self) -> None:
-        """The worker is at its end."""
+        """Refuse queued and later commands: the worker ends."""
         with self._lock:
             self._closed = True
             waiting, self._waiting = self._waiting, []
@@ -76,5 +76,5 @@ class Commands:
             return CommandAnswer("refused" if refusal.ours else "absent", str(refusal))
         if done is None:
             return None
-        logger.warning("an operator's command, %s: %s", command["name"], done)
+        logger.warning("operator command %s: %s", command["name"], done)
         return CommandAnswer("done", done)

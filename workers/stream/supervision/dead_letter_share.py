@@ -1,4 +1,4 @@
-"""Says that too many of a worker's messages become dead letters, whatever the reason. It stops nothing."""
+"""Alarm for too many dead letters, whatever their reasons; the pipeline continues."""
 
 import time
 from collections import Counter, deque
@@ -9,14 +9,14 @@ from labelstream.workers.stream.stats import Stats
 
 
 class DeadLetterShare:
-    """The share over the last `window_s`, of at least `min_messages`: the breaker's numbers, for all reasons."""
+    """Share of dead letters with the breaker's limits: over `window_s`, with at least `min_messages` messages."""
 
     def __init__(self, settings: BreakerSettings, stats: Stats, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._stats, self._clock = settings, stats, clock
         self._looks: deque[tuple[float, int, Counter[str]]] = deque([(clock(), *stats.outcomes())])
 
     def alarm(self) -> str:
-        """What is wrong, in words; empty while the share is within its limit."""
+        """The alarm's text; empty while the share is within `max_share`."""
         now, settings = self._clock(), self._settings
         results, dead = self._stats.outcomes()
         self._looks.append((now, results, dead))
@@ -30,5 +30,5 @@ class DeadLetterShare:
         reasons = ", ".join(f"{reason} {count}" for reason, count in recent.most_common())
         return (
             f"{recent.total()} of the last {messages} messages became dead letters ({reasons}), which is above "
-            f"breaker.max_share ({settings.max_share:g}); the stream goes on"
+            f"breaker.max_share ({settings.max_share:g}); the pipeline continues"
         )

@@ -1,4 +1,4 @@
-"""Should Serve replace a worker? Told by its thread how it goes, asked from any."""
+"""Health check of a worker: should Ray Serve replace it?"""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from labelstream.workers.stream.supervision.stall_detector import StallDetector,
 
 
 class HealthCheck:
-    """Of one worker. `peers`: when a model's silence fails it.
+    """State of one worker, written by its thread and read by any. `peers`: how long a model may be silent.
 
-    `failure`: what ended the worker. `trouble`: what ended its last run, until the next one has partitions. `stalled`:
-    has its loop ever been as slow as fails the check?
+    `failure`: the error that ended the worker. `trouble`: the error of the last run, until the next run has partitions.
+    `stalled`: has the loop ever been blocked for as long as fails the check?
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class HealthCheck:
         self.trouble: LabelstreamError | None = None
 
     def loop_began(self) -> None:
-        """A run's loop begins: what came before is not its time."""
+        """Start timing: a run's loop begins."""
         self._looped_at = self._clock()
 
     def looped(self) -> None:
-        """The loop has turned once."""
+        """Record one iteration of the loop."""
         self.stalled = self.stalled or self._loop.fails(self.loop_idle_s())
         self._looped_at = self._clock()
 
@@ -44,10 +44,10 @@ class HealthCheck:
         return self._clock() - self._looped_at
 
     def check(self, alive: bool, stopping: bool, oldest_s: float) -> None:
-        """Raises `StreamError` when the worker is dead, does not turn, or makes no progress with what it holds.
+        """Raise `StreamError` if the worker is dead, its loop blocked, or its messages in flight for too long.
 
-        `alive`: does its thread run; `stopping`: it was told to; `oldest_s`: see `PipelineMonitor`. Alarms are raised
-        on the way.
+        `alive`: is its thread running; `stopping`: was it told to stop; `oldest_s`: see `PipelineMonitor`. Also updates
+        the loop's alarm.
         """
         name, idle_s = self._pipeline, self.loop_idle_s()
         if self.failure is not None:
@@ -55,14 +55,14 @@ class HealthCheck:
         if not alive:
             raise StreamError(f"pipeline {name} is not running")
         if self._restarts.too_many():
-            raise StreamError(f"pipeline {name} started anew {self._restarts.in_row} times in a row: {self.trouble}")
+            raise StreamError(f"pipeline {name} restarted {self._restarts.in_row} times in a row: {self.trouble}")
         silent = self._loop.warns(idle_s) and self.trouble is None and not stopping
-        text = f"the loop has not turned for more than {self._loop.warn_s:g} s"
+        text = f"the worker's loop has been blocked for more than {self._loop.warn_s:g} s"
         self._alarms.update("check", {"loop": text} if silent else {})
         if self._loop.fails(idle_s) and self.trouble is None:
-            raise StreamError(f"pipeline {name}: its loop has not turned for {idle_s:.0f} s")
+            raise StreamError(f"pipeline {name}: the worker's loop has been blocked for {idle_s:.0f} s")
         if self._peers.fails(oldest_s):
             raise StreamError(
-                f"pipeline {name}: messages are in flight for {oldest_s:.0f} s "
+                f"pipeline {name}: messages have been in flight for {oldest_s:.0f} s "
                 f"(stall_timeout_s is {self._peers.fail_s:.0f})"
             )

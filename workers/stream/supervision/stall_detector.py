@@ -1,4 +1,4 @@
-"""Does something that has work to do make no progress? One answer for the loop, for peers and for partitions."""
+"""Stall detector for the worker's loop, models, topics and partitions."""
 
 import math
 import time
@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from labelstream.workers.settings import Settings
 
-SILENT_S = 10.0  # a healthy turn of the loop takes 0.1 s, an answer or an acknowledgement seldom more than a second
+SILENT_S = 10.0  # normally an iteration takes 0.1 s, and an answer or acknowledgement less than a second
 LOOP_FAIL_S = 60.0
 
 
 class StallDetector:
-    """`warn_s` without progress are an alarm; `fail_s` fail the worker's health check. Pure."""
+    """`warn_s` without progress raise an alarm; `fail_s` fail the health check."""
 
     def __init__(self, warn_s: float, fail_s: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.warn_s, self.fail_s, self._clock = warn_s, fail_s, clock
@@ -24,7 +24,7 @@ class StallDetector:
         return idle_s >= self.fail_s
 
     def idle_s(self, done: Mapping[str, int]) -> dict[str, float]:
-        """Seconds since each got further. `done`: how far those are that have work to do; others are forgotten."""
+        """Seconds without progress by name. `done`: progress of all that have work; other names are forgotten."""
         now, before = self._clock(), self._progress
         self._progress = {
             name: before[name] if name in before and before[name][0] == count else (count, now)
@@ -34,16 +34,16 @@ class StallDetector:
 
 
 def loop_stalls() -> StallDetector:
-    """Of the pipeline's loop."""
+    """Stall limits of the pipeline's loop."""
     return StallDetector(SILENT_S, LOOP_FAIL_S)
 
 
 def peer_stalls(settings: Settings, pipeline: str) -> StallDetector:
-    """Of a pipeline's models that owe an answer, and topics that owe an acknowledgement.
+    """Stall limits of a pipeline's models (answers) and topics (acknowledgements).
 
-    A call says that it has failed when its model was silent for `call_timeout_s`, or for twice that where what it asks
-    runs by itself. To start the worker anew before would forget what was found out about its records.
+    A call fails by itself after `call_timeout_s` of silence, or twice that if a request is isolated. The limit is
+    higher, because a restart would lose what is known about suspect records.
     """
-    ours = settings.pipelines[pipeline]
-    call_timeout_s = max(settings.models[model].call_timeout_s for model in ours.allowed_models)
-    return StallDetector(SILENT_S, max(ours.stall_timeout_s, 2.5 * call_timeout_s))
+    own = settings.pipelines[pipeline]
+    call_timeout_s = max(settings.models[model].call_timeout_s for model in own.allowed_models)
+    return StallDetector(SILENT_S, max(own.stall_timeout_s, 2.5 * call_timeout_s))

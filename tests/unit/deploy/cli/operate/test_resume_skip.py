@@ -39,16 +39,16 @@ def make_board(monkeypatch: pytest.MonkeyPatch) -> MakeBoard:
 
 
 def test_resume_tells_what_each_worker_did(run: Run, make_board: MakeBoard) -> None:
-    told = make_board(r2=("absent", "it is not paused"), r1=("done", "goes on"))
+    told = make_board(r2=("absent", "the pipeline is not paused"), r1=("done", "goes on"))
     ended = run("resume", "feedback", "--address", "ray:1")
-    assert (ended.code, ended.out) == (0, "r1: goes on\nr2: it is not paused\n")
+    assert (ended.code, ended.out) == (0, "r1: goes on\nr2: the pipeline is not paused\n")
     assert told == [("ray:1", "feedback", {"name": "resume"})]
 
 
 def test_skip_is_its_owners(run: Run, make_board: MakeBoard) -> None:
-    told = make_board(r1=("absent", "in:0 is not assigned to this worker"), r2=("done", "in:0 goes on at 7"), r3=None)
+    told = make_board(r1=("absent", "in:0 is not assigned to this worker"), r2=("done", "in:0 resumes at 7"), r3=None)
     ended = run("skip", "feedback", "in:0:7", "--address", "auto")
-    assert (ended.code, ended.out) == (0, "r2: in:0 goes on at 7\n")
+    assert (ended.code, ended.out) == (0, "r2: in:0 resumes at 7\n")
     assert told == [("auto", "feedback", {"name": "skip", "topic": "in", "partition": 0, "offset": 7})]
 
 

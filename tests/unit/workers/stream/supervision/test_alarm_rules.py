@@ -42,14 +42,14 @@ def test_who_is_silent_is_named_after_ten_seconds() -> None:
     assert look(Clock(), awaited={"topic out": 9.0, "model m": 9.0}) == {}
     found = look(Clock(), awaited={"topic out": 11.0, "model m": 12.0})
     assert found == {
-        "topic out": "topic out does not acknowledge for more than 10 s; the stream waits for it",
-        "model m": "model m gives no answer for more than 10 s; the stream waits for it",
+        "topic out": "topic out has not acknowledged for more than 10 s; the pipeline waits",
+        "model m": "model m has not answered for more than 10 s; the pipeline waits",
     }
 
 
 def test_too_many_dead_letters_are_told_with_where_to_look() -> None:
     found = look(Clock(), dead="9 of the last 10 messages ..")
-    assert found == {"dead letters": "9 of the last 10 messages ..; `labelstream dlq list p` shows them"}
+    assert found == {"dead letters": "9 of the last 10 messages ..; see `labelstream dlq list p`"}
 
 
 def test_what_keeps_the_output_from_taking_all_is_told() -> None:
@@ -59,7 +59,7 @@ def test_what_keeps_the_output_from_taking_all_is_told() -> None:
 def test_a_stall_is_no_stall_while_the_breaker_holds() -> None:
     assert look(Clock(), wait_s=301) == {"stall t:0": "t:0 has made no progress for more than 300 s"}
     found = look(Clock(), wait_s=301, breaker={"is_open": True})
-    assert found == {"breaker": "paused: all of them; `labelstream resume p` lets them pass"}
+    assert found == {"breaker": "paused: all of them; repair the model, or run `labelstream resume p`"}
 
 
 def test_a_pause_of_a_model_says_how_it_ends() -> None:
@@ -74,6 +74,6 @@ def test_halted_partition_says_how_to_go_on(end: int | None, where: str, behind:
     halted = {TopicPartition("t", 0): CorruptBatch(7, end, "bad CRC")}
     text = (
         f"corrupt batch at t:0, {where} (bad CRC): the partition is halted; "
-        f"`labelstream skip p {behind}` goes on behind it"
+        f"`labelstream skip p {behind}` resumes behind the batch"
     )
     assert look(Clock(), halted=halted) == {"halt t:0": text}

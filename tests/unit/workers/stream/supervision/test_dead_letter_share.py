@@ -30,7 +30,7 @@ def test_it_needs_a_sample_and_a_share() -> None:
     bench.send(results=1)
     assert bench.look() == (
         "60 of the last 100 messages became dead letters (invalid_json 60), which is above "
-        "breaker.max_share (0.5); the stream goes on"
+        "breaker.max_share (0.5); the pipeline continues"
     )
     bench.send(results=20)
     assert bench.look() == ""

@@ -32,16 +32,16 @@ class TestExecute:
         return execute(pipeline, command)  # type: ignore[arg-type]
 
     def test_resume_tells_how_much_was_held(self) -> None:
-        assert self.execute(FakePipeline(7), {"name": "resume"}) == "goes on with 7 messages that were held"
+        assert self.execute(FakePipeline(7), {"name": "resume"}) == "resumed; 7 held messages are produced"
 
     def test_resume_of_running_pipeline_is_refused(self) -> None:
-        with pytest.raises(CommandRefused, match="it is not paused") as raised:
+        with pytest.raises(CommandRefused, match="the pipeline is not paused") as raised:
             self.execute(FakePipeline(None), {"name": "resume"})
         assert not raised.value.ours
 
     def test_skip_tells_how_far_it_went(self) -> None:
         pipeline = FakePipeline(2)
-        assert self.execute(pipeline, self.SKIP) == "in:3 goes on at 9, 2 offsets are skipped"
+        assert self.execute(pipeline, self.SKIP) == "in:3 resumes at 9; 2 offsets are skipped"
         assert pipeline.skipped == [(TopicPartition("in", 3), 9)]
 
     def test_skip_that_is_not_yet_possible_waits(self) -> None:
@@ -49,6 +49,6 @@ class TestExecute:
 
     def test_skip_without_a_place_is_refused(self) -> None:
         pipeline = FakePipeline(2)
-        with pytest.raises(CommandRefused, match="a skip names topic, partition and offset"):
+        with pytest.raises(CommandRefused, match="skip needs topic, partition and offset"):
             self.execute(pipeline, {"name": "skip"})
         assert pipeline.skipped == []
