@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -46,3 +47,22 @@ def test_a_file_that_cannot_read_it_repeats_it(file: str, pattern: str) -> None:
 def test_the_code_does_not_repeat_it(part: str) -> None:
     literal = re.compile(rf"""["']v?{re.escape(VERSION)}["']""")
     assert [path for path in (ROOT / part).rglob("*.py") if literal.search(path.read_text(encoding="utf-8"))] == []
+
+
+def release_notes(version: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([ROOT / ".ci/release-notes", version], capture_output=True, text=True, check=False)
+
+
+def test_release_notes_are_the_changelog_s_section() -> None:
+    done = release_notes(VERSION)
+    if f"\n## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"):
+        assert done.stdout.splitlines()[2] == "### Added"
+        assert "## [" not in done.stdout
+    else:
+        assert "rename [Unreleased]" in done.stderr
+
+
+def test_release_notes_of_another_version_are_refused() -> None:
+    done = release_notes("99.0.0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"pyproject.toml has version {VERSION}, not 99.0.0" in done.stderr
