@@ -9,7 +9,7 @@ PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-machine test-commands test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
-	hostile soak helm-tools helm-docs docs kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
+	hostile soak helm-tools helm-docs docs pictures kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -34,6 +34,7 @@ help:
 	@echo "make test-deploy-files         Dockerfile, compose file and systemd unit as Docker and systemd read them (needs Go)"
 	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
 	@echo "make docs                      the documentation as a site in build/docs; a dead link or a page outside of nav fails"
+	@echo "make pictures                  docs/demo.svg and docs/status.svg from real runs, docs/speed.svg from docs/benchmarks.md"
 	@echo "make sbom                      dist/labelstream.cdx.json (CycloneDX) and dist/licenses.md of what the package brings"
 	@echo "make audit                     asks PyPI for known vulnerabilities of the pinned versions"
 	@echo "make test-mutations [SAMPLE=150] [SEED=1] [FILES=windows.py]"
@@ -264,6 +265,13 @@ first-gpu:
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build -q --strict -f docs/mkdocs.yml
 	@echo "build/docs/index.html is built; with search: $(PYTHON) -m http.server -b 127.0.0.1 -d build/docs"
+
+# The demo and `labelstream status` run for it. The bars are of the first table in docs/benchmarks.md.
+pictures: venv
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.recording docs/demo.svg \
+		"labelstream demo --messages 200" --first "^labelstream demo" --last "Ctrl-C stops"
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.status docs/status.svg
+	$(PYTHON) -m tests.docs.pictures.speed docs/speed.svg
 
 helm-docs: helm-tools
 	.helm-tools/helm-docs --chart-search-root helm/labelstream --log-level warning

@@ -61,14 +61,14 @@ def test_relative_links_and_anchors_lead_somewhere(page: Path) -> None:
     assert [link for link in relative if broken(page, link)] == []
 
 
-def test_readme_fits_a_page_and_shows_the_architecture() -> None:
+def test_readme_fits_a_page_and_shows_a_message_s_way() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
-    assert "docs/architecture.svg" in links(README)
+    assert "docs/overview.svg" in links(README)
 
 
-@pytest.mark.parametrize("start", [README, INDEX], ids=name)
-def test_every_page_is_linked_from_readme_and_index(start: Path) -> None:
-    linked = {(start.parent / link.partition("#")[0]).resolve() for link in links(start)}
+def test_every_page_is_linked_from_the_index_and_the_index_from_readme() -> None:
+    linked = {(INDEX.parent / link.partition("#")[0]).resolve() for link in links(INDEX)}
+    assert {link.partition("#")[0] for link in links(README)} >= {"docs/README.md"}
     runbooks = {page for page in OURS if page.parent.name == "runbooks"}  # monitor.md lists them
     assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - linked - runbooks == set()
 
@@ -125,7 +125,7 @@ def test_layout_in_readme_says_what_the_folders_say() -> None:
         source = (ROOT / parent / folder.removeprefix(".. ") / "__init__.py").read_text(encoding="utf-8")
         assert (ast.get_docstring(ast.parse(source)) or "").startswith(sentence), folder
         seen += 1
-    assert seen > 15
+    assert seen > 10
 
 
 def test_every_config_is_accepted() -> None:

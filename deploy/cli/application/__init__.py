@@ -1,1 +1,1 @@
-"""Check, run, change and watch the application of a config."""
+"""Check, run, watch and operate pipelines."""

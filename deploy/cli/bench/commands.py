@@ -93,6 +93,7 @@ def stream(
     bootstrap: Annotated[
         str | None,
         typer.Option(
+            "--bootstrap-servers",
             "--bootstrap",
             "-b",
             metavar="HOST:PORT",

@@ -1,1 +1,1 @@
-"""Write a first config file."""
+"""A first config file."""

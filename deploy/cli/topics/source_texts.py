@@ -62,7 +62,7 @@ class SourceTexts:
 def source_texts(broker: Any, pipelines: Iterable[Any]) -> Iterator[SourceTexts]:
     from labelstream.workers.stream.broker.record_lookup import RecordLookup
 
-    lookup = RecordLookup(broker.config, broker.settings, "the texts")
+    lookup = RecordLookup(broker.config, broker.settings, "the texts are")
     try:
         yield SourceTexts(lookup, pipelines)
     finally:

@@ -1,4 +1,4 @@
-"""Finding of a check: the setting, the problem and the fix in one line."""
+"""What a check has found: the setting at fault, and what to do about it, in one line."""
 
 import logging
 from typing import NamedTuple, Self
@@ -7,9 +7,10 @@ from labelstream.workers.errors import LabelstreamError
 
 
 class Finding(NamedTuple):
-    """`key`: dotted path of the setting. `level`: a level of `logging`.
+    """`key`: the dotted path of the setting. `level`: of `logging`.
 
-    CRITICAL: the pipeline cannot run. ERROR: it runs, but not as intended. WARNING and INFO: worth knowing.
+    CRITICAL: it cannot run. ERROR: it runs, and will not do what it should. WARNING and INFO: somebody may want to
+    know.
     """
 
     key: str
@@ -18,13 +19,13 @@ class Finding(NamedTuple):
 
     @classmethod
     def of(cls, error: LabelstreamError, level: int = logging.CRITICAL) -> Self:
-        """The finding of an error whose text begins with the key."""
+        """From an error whose text begins with the key."""
         key, _, text = str(error).partition(": ")
         return cls(key, text, level)
 
     @property
     def is_problem(self) -> bool:
-        """Must the finding be fixed before the start?"""
+        """Is it to be put right before the start?"""
         return self.level >= logging.ERROR
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Read a consumer group's positions from the brokers: committed offsets, log ends and lag."""
+"""Where a consumer group stands in a topic, asked of the brokers: what it has committed, and what waits behind that."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +15,14 @@ from labelstream.workers.stream.broker.group_check import COORDINATOR_TRIES, COO
 from labelstream.workers.stream.broker.topics import access_problem
 from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, next_offset, starts_at_end
 
-FETCH_BYTES = 16_384  # for one record of each partition
+FETCH_BYTES = 16_384  # of a partition: one record is asked for
 READ_S = 5.0
 
 
 class Position(NamedTuple):
-    """A group in one partition. `log`: as read_committed readers see it; `committed`: None without an offset.
+    """In one partition. `log` is as read_committed readers see it; `committed` None: the group has no offset.
 
-    `next`: the offset to read next.
+    `next`: the offset that reading goes on with.
     """
 
     log: Log
@@ -31,19 +31,19 @@ class Position(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Messages that are not done, counted by offsets."""
+        """Messages that are there and not done, counted by their offsets."""
         return max(0, self.log.end - self.next)
 
     @property
     def lost(self) -> int:
-        """Messages that retention deleted before they were done."""
+        """Messages that retention has deleted before the group has done them."""
         return 0 if self.committed is None else max(0, self.log.start - self.committed)
 
 
 def positions(
     logs: Mapping[int, Log], committed: Mapping[int, int | None], start_from: StartFrom
 ) -> dict[int, Position]:
-    """Positions in one topic by partition. `committed`: None without an offset."""
+    """Of one topic and group, by partition. `committed`: None where the group has no offset."""
     at_end = starts_at_end(start_from, committed.values())
     return {
         number: Position(log, committed[number], next_offset(log, committed[number], at_end))
@@ -52,9 +52,9 @@ def positions(
 
 
 def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) -> dict[int, Position]:
-    """Positions by partition. `admin`: a KafkaAdminClient.
+    """By partition. `admin`: a KafkaAdminClient.
 
-    Raises StartError if the topic is missing or a right on topic or group; otherwise KafkaError.
+    Raises StartError where we may not see topic or group, or the topic is not there, and kafka's own errors.
     """
     found = admin.describe_topics([topic])[0]
     if problem := access_problem(found, "DESCRIBE"):
@@ -68,7 +68,7 @@ def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) ->
 
 
 def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
-    """`committed_offsets` with retries: for the first group ever, the broker must create a topic."""
+    """`committed_offsets`, where nobody may have asked for a group before: the broker makes a topic for them then."""
     for _ in range(COORDINATOR_TRIES):
         try:
             return committed_offsets(admin, group, places)
@@ -80,14 +80,14 @@ def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[i
 
 
 def committed_offsets(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
-    """Committed offsets by partition of one topic; None without an offset. Raises KafkaError."""
+    """Of partitions of one topic; None where the group has no offset. Raises kafka's own errors."""
     found: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
     offsets = {place.partition: getattr(found.get(place), "offset", -1) for place in places}
     return {number: offset if offset >= 0 else None for number, offset in offsets.items()}
 
 
 def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition, Log]:
-    """The logs as read_committed readers see them: the end is before open transactions. Raises KafkaError."""
+    """As read_committed readers see them: an open transaction is behind the end. Raises kafka's own errors."""
     places = list(places)
     starts, ends = (
         admin.list_partition_offsets(dict.fromkeys(places, spec), isolation_level=IsolationLevel.READ_COMMITTED)
@@ -99,9 +99,9 @@ def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition
 def first_timestamps(
     config: dict[str, Any], offsets: Mapping[TopicPartition, int], clock: Callable[[], float] = time.monotonic
 ) -> dict[TopicPartition, int]:
-    """Timestamp (ms since 1970) of the first record from each offset on, without partitions that do not answer in time.
+    """Of the first record from each offset on, in milliseconds since 1970, without those that no broker tells in time.
 
-    Reads outside of any group. Needs READ on the topic. Raises KafkaError.
+    Reads outside of any group. Raises kafka's own errors; READ on the topic is needed.
     """
     found: dict[TopicPartition, int] = {}
     if not offsets:

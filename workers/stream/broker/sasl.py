@@ -1,4 +1,4 @@
-"""SASL logins of kafka-python with a password that is read again at each login."""
+"""kafka-python's logins, with a password that is read anew for each of them."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from labelstream.workers.settings import SecuritySettings
 
 
 class Password:
-    """Replaces the password in a client's configuration. Logs cannot contain the password."""
+    """In place of the text in a client's configuration. It has no text of its own that could be logged."""
 
     def __init__(self, security: SecuritySettings) -> None:
         self._security = security
 
     def read(self) -> str:
-        """The password. Raises `ConfigError` with the key."""
+        """Raises `ConfigError` naming the key."""
         password = secret_of(self._security.password, self._security.password_file, "kafka.security.password_file")
-        assert password is not None, "BUG: SecuritySettings requires a password"
+        assert password is not None, "SecuritySettings has asked for one"
         return password
 
 
@@ -41,7 +41,7 @@ def _with_password(config: dict[str, Any]) -> dict[str, Any]:
         return config
     try:
         return config | {"sasl_plain_password": password.read()}
-    except ConfigError as error:  # retriable: the file may be half replaced
+    except ConfigError as error:  # a file that is just being replaced is there later
         raise KafkaConnectionError(str(error)) from error
 
 

@@ -1,0 +1,1 @@
+"""`make pictures`: the documentation's SVGs, from commands that ran and from measured figures."""
