@@ -1,27 +1,26 @@
-"""How many workers died of the records from a committed offset on, kept in that offset's metadata. Pure.
+"""Crash counts in offset metadata: how many workers died of the records after a committed offset. Pure functions.
 
-Before a worker takes records, it commits the partition's offset again with the text of what is known if it dies of
-them. A commit that goes on takes the text away with it. So whoever finds one, another process than the one that wrote
-it, knows that this one ended without progress and out of order.
+Before a worker reads records, it commits the partition's offset again, with a note in the metadata: the count if this
+worker dies. A later commit of a higher offset removes the note. So a worker that finds another process's note knows
+that this process died without progress.
 """
 
 import math
 import re
 from typing import NamedTuple
 
-FREE_RECORDS = 256  # what a fresh worker has in flight before its first answer, see batch_sizer.py and pipeline.py
-PARTS = 16  # a range of suspects is taken in so many windows: 256, 16, 1
+FREE_RECORDS = 256  # most records in flight before a new worker's first answer, see batch_sizer.py and pipeline.py
+PARTS = 16  # each death divides the window of suspect records: 256, 16, 1
 MAX_ALONE = 3
 _TEXT = re.compile(r"labelstream:1;by=([0-9a-f]{1,32});lives=(\d{1,9});records=(\d{1,9});alone=(\d{1,9})\0?", re.ASCII)
-END = "\0"  # confluent-kafka (2.16) takes metadata for a C string, and reads on behind one that has no such end
+END = "\0"  # confluent-kafka (2.16) reads metadata as a C string and overruns strings without a terminator
 
 
 class CrashHistory(NamedTuple):
-    """What the ends of earlier workers tell of the records from an offset on.
+    """What notes tell about the records from an offset on.
 
-    `lives`: workers in a row that died without getting past the offset. `records`: at most so many were in flight in
-    the last one, and the first of them is at the offset. `alone`: of these workers, those that died while the first
-    record was the only one in flight.
+    `lives`: workers in a row that died without progress. `records`: most records in flight in the last of them, the
+    first one at the offset. `alone`: how many of these workers died with only the first record in flight.
     """
 
     lives: int = 0
@@ -29,15 +28,15 @@ class CrashHistory(NamedTuple):
     alone: int = 0
 
     def window(self) -> int:
-        """How many records may be taken at once: 1 or more."""
+        """How many records may be read at once, at least 1."""
         return max(1, math.ceil(self.records / PARTS))
 
     def after(self, records: int, alone: bool = False) -> "CrashHistory":
-        """What is known if this worker dies as well, with so many records in flight."""
+        """The history if this worker also dies, with `records` in flight."""
         return CrashHistory(self.lives + 1, records, self.alone + alone)
 
     def text(self, by: str) -> str:
-        """As metadata of an offset, written by the process `by`, some hexadecimal digits; empty without a death."""
+        """The note for an offset's metadata, written by process `by` (hexadecimal digits); empty without a death."""
         counts = f"lives={self.lives};records={self.records};alone={self.alone}"
         return f"labelstream:1;by={by};{counts}{END}" if self else ""
 
@@ -46,7 +45,7 @@ class CrashHistory(NamedTuple):
 
 
 def read(metadata: str) -> tuple[str, CrashHistory]:
-    """Which process wrote it, and what it tells. ("", no evidence) for what anybody else has written."""
+    """The writing process and the history in a note; ("", no history) for foreign metadata."""
     found = _TEXT.fullmatch(metadata)
     if found is None:
         return "", CrashHistory()

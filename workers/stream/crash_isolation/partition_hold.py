@@ -1,4 +1,4 @@
-"""Partitions that we get are held back until their offset's metadata is read; then `SuspectRecords` says who reads."""
+"""Hold assigned partitions back until their crash notes are read, and commit notes for `SuspectRecords`."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -16,11 +16,11 @@ from labelstream.workers.stream.consumer.membership import Membership
 from labelstream.workers.stream.crash_isolation.suspects import Lives, SuspectRecords
 
 logger = logging.getLogger(__name__)
-REQUEST_MS = 5_000  # of each of the requests that a beginning needs
+REQUEST_MS = 5_000  # timeout of each request
 
 
 class PartitionHold:
-    """Used by the thread that polls `consumer`, but for `hold`. `lives` is the worker's."""
+    """Use from the thread that polls `consumer`, except `hold`. `lives` belongs to the worker."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class PartitionHold:
         self.suspects = SuspectRecords(assignment, lives, self._note, behind)
 
     def hold(self, partitions: Collection[TopicPartition]) -> None:
-        """New partitions are not read in the poll that brings them. From whatever thread."""
+        """Pause new partitions, so that the poll that assigns them returns no records. Thread-safe."""
         for partition in partitions:
-            with suppress(KeyError):  # taken away just now
+            with suppress(KeyError):  # revoked meanwhile
                 self._consumer.pause(partition)
 
     def begin(self) -> None:
-        """Find out how earlier workers of new partitions ended; to be called after each poll."""
+        """Read the crash notes of new partitions; call after each poll."""
         fresh = {
             progress.partition: (progress, position)
             for progress in self.suspects.fresh()
@@ -55,7 +55,7 @@ class PartitionHold:
             suspects = [place for place, (_, text) in found.items() if self.suspects.evidence(place, text)]
             ends = self._consumer.end_offsets(suspects, timeout_ms=REQUEST_MS) if suspects else {}
         except KafkaTimeoutError:
-            logger.info("how earlier workers ended cannot be read yet")
+            logger.info("crash notes of earlier workers cannot be read yet; retrying")
             return
         except KafkaError as error:
             raise StreamError(f"no committed offsets ({type(error).__name__}: {error})") from error
@@ -64,24 +64,24 @@ class PartitionHold:
             self.suspects.begin(progress, offset, text, max(0, ends.get(place, 0) - offset))
 
     def release(self) -> None:
-        """What is being revoked is the next owner's now, which shall not take us for dead."""
+        """Take notes back and give revoked partitions up, so that the next owner does not count a death."""
         self.suspects.take_back(self._assignment.revoking())
         self._assignment.release()
 
     def take_back(self) -> None:
-        """The worker ends in order: its next life shall not take it for dead. Raises nothing."""
+        """Take all notes back at an orderly end, so that no worker counts a death. Raises nothing."""
         try:
             self.suspects.take_back([*self._assignment.assigned(), *self._assignment.revoking()])
         except StreamError as error:
-            logger.info("the notes of this worker could not be taken back (%s)", error)
+            logger.info("the crash notes of this worker could not be taken back (%s)", error)
 
     def on_exit(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Of a run that ends with `error`. What a person has to put right is no record's fault."""
+        """Take notes back if a run ends with an error that a person must fix: no record caused the error."""
         if isinstance(error, LabelstreamError) and not error.retriable:
             self.take_back()
 
     def _note(self, notes: Notes) -> bool:
-        """Commit offsets that were committed before, with other metadata. False when a rebalance is in the way."""
+        """Commit offsets again with other metadata. False during a rebalance. Raises `StreamError`."""
         if self._assignment.is_stale(self._membership.losses):
             return False
         offsets = {partition: offset for partition, (offset, _) in notes.items()}

@@ -1,20 +1,19 @@
-"""Records that may have killed earlier workers are taken a few at a time, with nothing else in flight in the worker.
+"""Isolate records that may have killed workers: read a few at a time, with nothing else in flight in the worker.
 
-A worker may die of a record: out of memory, in native code, or because Serve ends it when one turn of its loop takes
-too long. The next worker begins at the same offset, and would die of the same record, for ever. So what a worker is
-about to take is noted before it takes it (death_count.py), and its successor narrows down what it finds noted:
+A record can kill its worker: out of memory, in native code, or because Serve ends a worker whose loop is blocked. The
+next worker would start at the same offset and die of the same record, forever. So a worker notes which records it is
+about to read (death_count.py), and its successor narrows these suspects down:
 
-* A worker that suspects nothing runs freely, and notes each partition once, when it gets it.
-* A partition that an earlier worker noted, and did not get on with, is under suspicion. Suspects are taken one
-  partition after another, the widest range first: who is innocent gets on and is cleared, while the record at fault is
-  not met yet. All other partitions wait that long. Only the partition that is taken from has a note so long; an end
-  of the worker accuses nobody else.
-* The windows go down with each death, to a single record. A record that was the only one in flight in three workers
-  that died becomes a dead letter, unread.
-* Before a record that a worker died of alone is tried again, the worker runs without it for a while: a worker that is
-  killed for other reasons is killed then as well, and the record is not accused of that.
-* A record in flight for long, while the loop turns, waits for somebody else: a model, a topic. Until it goes on, its
-  note is taken back. So are all notes at an orderly end.
+* A worker without suspects reads freely, and notes each partition once, when assigned.
+* A partition with a note and without progress is suspect. Suspect partitions are read one at a time, the largest
+  window first: innocent records pass before the culprit is read. All other partitions wait. Only the partition being
+  read has a note, so that a death accuses no other partition.
+* Windows shrink with each death, down to one record. A record that was alone in flight in three dead workers becomes a
+  dead letter without being read.
+* Before reading such a record again, the worker runs without it for a while. A worker killed for another reason dies in
+  that time, and the record is not accused.
+* A record that is in flight for long while the loop runs waits for a model or a topic. Its note is taken back until its
+  processing continues. An orderly end takes all notes back.
 """
 
 import logging
@@ -31,28 +30,28 @@ from labelstream.workers.stream.consumer.assignment import Notes, PartitionAssig
 from labelstream.workers.stream.crash_isolation.death_count import FREE_RECORDS, MAX_ALONE, CrashHistory, read
 
 logger = logging.getLogger(__name__)
-PROOF_S = 10.0  # that a worker lives without a record before it tries that record again
-WAITING_S = 10.0  # a record that kills does so sooner: what happens to it in the worker takes seconds at most
-SILENT_S, SILENT_RETRY_S = 5.0, 30.0  # a suspect whose records do not come holds the others back no longer
+PROOF_S = 10.0  # how long a worker must live without a record before reading it again
+WAITING_S = 10.0  # a record that kills does so earlier: its processing in the worker takes a few seconds
+SILENT_S, SILENT_RETRY_S = 5.0, 30.0  # after SILENT_S without its records, a suspect partition lets others be read
 
 
 @dataclass
 class Lives:
-    """Of this process, over all its consumers: its name in notes, and what it knew before it wrote them."""
+    """This process, over all its consumers: `name` in notes; `before`: histories before its own notes."""
 
     name: str = field(default_factory=lambda: uuid4().hex[:8])
     before: dict[TopicPartition, CrashHistory] = field(default_factory=dict)
 
     def read(self, partition: TopicPartition, metadata: str) -> CrashHistory:
-        """Of processes that have died. This one lives, whatever consumers it has lost."""
+        """The history of dead processes, without this process's own note."""
         by, evidence = read(metadata)
         return self.before.get(partition, CrashHistory()) if by == self.name else evidence
 
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """One assignment of a partition. `doubt`: so many records are still to be taken in windows; `taken`: so many are in
-    flight now; `admitted`: it is noted, and may be read freely."""
+    """One assignment of a partition. `doubt`: records still to be read in windows; `taken`: records in flight now;
+    `admitted`: noted, and may be read freely."""
 
     progress: PartitionProgress
     evidence: CrashHistory
@@ -64,10 +63,10 @@ class Case:
 
 
 class SuspectRecords:
-    """Who may be read now. Used by the thread that polls.
+    """Decides which partitions may be read. Use from the thread that polls.
 
-    `note` commits offsets with their metadata, and is False when a rebalance is in the way: nothing is read then.
-    `behind`: messages in the log that are not done; None where nobody has told yet.
+    `note`: commits offsets with metadata; False during a rebalance, in which nothing may be read. `behind`: messages
+    that are not done; None if unknown.
     """
 
     def __init__(
@@ -80,21 +79,21 @@ class SuspectRecords:
     ) -> None:
         self._assignment, self._lives, self._note, self._behind, self._clock = assignment, lives, note, behind, clock
         self._cases: dict[PartitionProgress, Case] = {}
-        self._suspect: Case | None = None  # whose turn it is
+        self._suspect: Case | None = None  # the partition being read alone
         self._noted_at = 0.0
 
     def fresh(self) -> list[PartitionProgress]:
-        """Held partitions that have not begun."""
+        """Assigned partitions whose notes have not been read."""
         held = self._assignment.assigned()
         self._cases = {progress: case for progress in held if (case := self._cases.get(progress)) is not None}
         return [progress for progress in held if progress not in self._cases]
 
     def evidence(self, partition: TopicPartition, metadata: str) -> CrashHistory:
-        """What the metadata of the partition's committed offset tells."""
+        """The crash history in the metadata of a committed offset."""
         return self._lives.read(partition, metadata)
 
     def begin(self, progress: PartitionProgress, offset: int, metadata: str, messages: int) -> None:
-        """A fresh partition begins at its committed `offset`, with so many messages in the log behind it."""
+        """Start a fresh partition at its committed `offset`, with `messages` in the log after it."""
         partition, evidence = progress.partition, self.evidence(progress.partition, metadata)
         progress.begin(offset, metadata, evidence.text(self._lives.name))
         case = self._cases[progress] = Case(progress, evidence, min(evidence.records, messages))
@@ -102,8 +101,8 @@ class SuspectRecords:
             case.retry_at = self._clock() + PROOF_S
         if case.doubt:
             logger.warning(
-                "%s:%d: the worker before ended without progress at offset %d (in a row: %d); of the next %d "
-                "records at most %d are taken at once, with nothing else in flight",
+                "%s:%d: the previous worker died without progress at offset %d (deaths in a row: %d); reading the next "
+                "%d records at most %d at a time, with nothing else in flight",
                 partition.topic,
                 partition.partition,
                 offset,
@@ -114,20 +113,20 @@ class SuspectRecords:
             )
 
     def begin_anew(self, partitions: Iterable[TopicPartition]) -> None:
-        """Their offsets were moved."""
+        """Forget partitions whose offsets were reset."""
         for partition in partitions:
             progress = self._assignment.get(partition)
             if progress is not None:
                 self._cases.pop(progress, None)
 
     def alone(self) -> bool:
-        """Is it a suspect's turn? Then nothing may be in flight, and all that is done committed, before `readable`."""
+        """Is a suspect partition next? Then call `readable` with nothing in flight and everything done committed."""
         if self._suspect is None or self._suspect.progress not in self._cases:
             self._suspect = self._next()
         return self._suspect is not None
 
     def readable(self) -> tuple[set[TopicPartition], int | None]:
-        """The partitions to read now, and how many records at most; None: as many as usual."""
+        """The partitions to read now, and the most records to read; None: no extra limit."""
         if self._suspect is not None:
             self._look_at(self._suspect)
         if self._suspect is None:
@@ -139,14 +138,14 @@ class SuspectRecords:
         return {case.progress.partition}, case.evidence.window()
 
     def received(self, first: int, records: int) -> bool:
-        """So many records came in of what was readable, the first one at that offset. False: they may not be taken."""
+        """Count records received from the readable partitions. False: seek back, the records must not be processed."""
         case = self._suspect
         if case is None:
             return True
         evidence, progress = case.evidence, case.progress
         case.tried_at = None
         if evidence.window() == 1:
-            if first != progress.committed:  # the record there is gone: what is told of it is not told of this one
+            if first != progress.committed:  # the suspect record is gone, and its history does not apply to this one
                 evidence = case.evidence = evidence._replace(alone=0)
             if evidence.alone >= MAX_ALONE:
                 self._condemn(case, first)
@@ -156,28 +155,28 @@ class SuspectRecords:
         return True
 
     def wait(self) -> None:
-        """What is in flight is still in flight."""
+        """Tell that the records in flight only wait; takes their note back after WAITING_S."""
         case = self._suspect
         if case is not None and case.taken and self._clock() - self._noted_at > WAITING_S:
             self.take_back([case.progress])
 
     def go_on(self) -> None:
-        """The worker has something to do again with what is in flight: it may die of it."""
+        """Tell that the records in flight are processed again: notes them again."""
         case = self._suspect
-        if case is None or case.progress.done > case.progress.committed:  # some of it has passed, and is committed soon
+        if case is None or case.progress.done > case.progress.committed:  # some records passed and are committed soon
             return
         if case.taken and case.progress.note == case.progress.prior:
             self._write(case, case.evidence.after(case.taken, alone=case.evidence.window() == 1))
             self._noted_at = self._clock()
 
     def take_back(self, progresses: Iterable[PartitionProgress]) -> None:
-        """Nobody died of their records here."""
+        """Commit the metadata from before this worker's notes: its records killed nobody."""
         back = {p.partition: (p.committed, p.prior) for p in progresses if p.note != p.prior and not p.revoked}
         if back:
             self._note(back)
 
     def _next(self) -> Case | None:
-        """The suspect with the widest range: the culprit's is the narrowest, and the others are to get on first."""
+        """The suspect partition with the most records: the culprit's range is the smallest, and the others go first."""
         now = self._clock()
         due = [
             case
@@ -187,13 +186,13 @@ class SuspectRecords:
         return max(due, key=lambda case: (case.evidence.records, -case.evidence.alone), default=None)
 
     def _look_at(self, case: Case) -> None:
-        """Nothing is in flight: has it passed, is it at its end, or silent? Then it is another one's turn."""
+        """With nothing in flight: choose the next suspect if this one has passed, ended or is silent."""
         now = self._clock()
         if case.taken:
             case.doubt -= case.taken
             case.taken = 0
             case.evidence = CrashHistory(0, case.evidence.records, 0)
-            if case.progress.condemned is not None:  # where one is, there may be more
+            if case.progress.condemned is not None:  # more poison records may follow
                 case.progress.condemned = None
                 case.evidence, case.doubt = CrashHistory(0, FREE_RECORDS, 0), FREE_RECORDS
         if case.doubt > 0 and self._behind(case.progress) == 0:
@@ -207,7 +206,7 @@ class SuspectRecords:
             self._suspect = self._next()
 
     def _admit(self) -> None:
-        """Whoever is under no suspicion runs freely from here on."""
+        """Note all partitions without suspects and let them be read freely."""
         cases = [case for case in self._cases.values() if case.doubt <= 0 and not case.admitted]
         if not cases:
             return
@@ -220,7 +219,7 @@ class SuspectRecords:
                 case.admitted = True
 
     def _write(self, case: Case, evidence: CrashHistory, offset: int | None = None) -> bool:
-        """Note it, and take back what is noted of others: they are not in flight."""
+        """Note the case, and take back notes of other partitions, which have nothing in flight."""
         progress = case.progress
         offset = progress.committed if offset is None else offset
         others = [other for other in self._cases.values() if other is not case]
@@ -240,7 +239,7 @@ class SuspectRecords:
     def _condemn(self, case: Case, offset: int) -> None:
         partition, deaths = case.progress.partition, case.evidence.alone
         logger.error(
-            "%s:%d:%d: %d workers have died while they had this record alone: it is a dead letter",
+            "%s:%d:%d: %d workers died with only this record in flight; sending the record to the dead-letter topic",
             partition.topic,
             partition.partition,
             offset,
@@ -251,6 +250,6 @@ class SuspectRecords:
             Reason.CRASHES_WORKER,
             Stage.CLASSIFY,
             "WorkerDeath",
-            f"{deaths} workers died while they had this record alone",
+            f"{deaths} workers died with only this record in flight",
             case.evidence.lives,
         )
