@@ -216,7 +216,7 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     bury(kafka, topics.dead_letter, [omitted(0, b"long"), omitted(1, b"another"), omitted(2, b"long")])
     assert dlq("redrive", "--yes")[2][1:] == [
         f"1 dead letter sent to {topics.input}",
-        "2 not: without their value or headers, which their source topic does not hold any more (0:1, 0:2)",
+        "2 not: value or headers omitted, and the source record is gone (0:1, 0:2)",
     ]
     again = all_in(kafka, topics.input)[-1]
     assert (again.key(), again.value()) == (b"k", b"long")
@@ -245,7 +245,7 @@ def test_letters_that_are_no_text_or_cannot_be_read(
     first = json.loads((tmp_path / "letters").read_text().splitlines()[0])
     assert first["headers"][0] == [{"base64": "c3RyYd9l"}, "1"]
 
-    unread = "2 not: never read; `labelstream replay` takes the input again from there (0:1, 0:2)"
+    unread = "2 not: unreadable; `labelstream replay` reads the input again from there (0:1, 0:2)"
     assert dlq("redrive", "--yes", "--to", topics.output)[2][1:] == [f"1 dead letter sent to {topics.output}", unread]
     with closing(make_reader(kafka.client_config())) as consumer:
         place_of_it = TopicPartition(topics.output, 0)
@@ -346,7 +346,7 @@ def test_a_record_that_is_not_acknowledged_takes_its_chunk_back(
         patched.setattr(redrive, "CHUNK_LETTERS", 5)
         code, _, err = dlq("redrive", "--yes")
     assert code == 1
-    assert err[-1].endswith("KafkaTimeoutError: expired; nothing of the last chunk was redriven, run it again")
+    assert err[-1].endswith("KafkaTimeoutError: expired; no record of the last chunk was redriven; run it again")
     assert dlq("redrive", "--yes")[0] == 0
     assert_each_once(kafka, topics, 20)
 

@@ -1,6 +1,6 @@
-"""Dead letters read back: what their headers say, which of them are wanted, and the record to send again.
+"""Parse dead letters, select them, and rebuild the records to redrive.
 
-No Kafka here but its record type. Headers are foreign data: whatever stands in them, nothing here raises.
+Uses no Kafka client. Headers are untrusted: no header content raises an error here.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,13 @@ from labelstream.schemas.dead_letter import (
 from labelstream.workers.stream.codec.encode import ProducerRecord, number_in, omission, own_headers
 from labelstream.workers.stream.record_batch.unread import Unread
 
-PartitionOffset = tuple[int, int]  # partition and offset in the dead-letter topic
+PartitionOffset = tuple[int, int]  # (partition, offset) in the dead-letter topic
 
 
 class DeadLetter(NamedTuple):
-    """A dead letter. `topic`, `partition`, `offset`: the record that it was made of; "" and -1 where it does not say.
+    """A dead letter. `topic`, `partition`, `offset`: its source record; "" and -1 if unknown.
 
-    `omitted`: what tells of the value where it or headers were left out, "" where nothing was. `key_made`: its key is
-    none of the input's.
+    `omitted`: fingerprint of the value if value or headers were omitted, else "". `key_made`: the key was generated.
     """
 
     record: ConsumerRecord
@@ -64,7 +63,7 @@ class DeadLetter(NamedTuple):
 
 
 def _omitted(record: ConsumerRecord, told: str, headers: bool) -> str:
-    """The letter itself may be what cannot be read. `headers`: some were left out."""
+    """The fingerprint; UNREAD if the dead letter itself is unreadable. `headers`: were headers omitted?"""
     if isinstance(record.value, Unread):
         return UNREAD
     if headers and (record.value or not told):
@@ -74,7 +73,7 @@ def _omitted(record: ConsumerRecord, told: str, headers: bool) -> str:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are wanted; every condition that is given must hold. `since_ms` <= timestamp < `until_ms`."""
+    """Conditions, which must all hold if given. `since_ms` <= timestamp < `until_ms`."""
 
     reasons: frozenset[str] = frozenset()
     topic: str | None = None
@@ -94,7 +93,7 @@ class Selection:
 
 
 def again(letter: DeadLetter, original: ConsumerRecord, partition: int | None) -> ProducerRecord:
-    """The record as it first came, with the attempts so far. `original`: where key, value and own headers are."""
+    """The source record with the attempts so far. `original`: record with the key, value and original headers."""
     return ProducerRecord(
         None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
         None if letter.key_made and original is letter.record else original.key,

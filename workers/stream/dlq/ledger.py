@@ -1,8 +1,8 @@
-"""The ledger of redrives: a compacted topic beside the dead-letter topic that says which letters were sent again.
+"""Redrive ledger: a compacted topic that records which dead letters were redriven.
 
-Its records are written in the same transaction as what is sent, so one never exists without the other. Key: the dead
-letter's topic/partition/offset. The value holds its timestamp too: a topic that was deleted and made anew begins at
-offset 0 again, and its letters are others. A tombstone allows the letter to be redriven once more.
+Each entry is written in one transaction with its redriven record. Key: topic/partition/offset of the dead letter. The
+value contains the dead letter's timestamp, because a recreated topic starts at offset 0 again with other dead letters.
+A tombstone allows a dead letter to be redriven once more.
 """
 
 import json
@@ -23,7 +23,7 @@ from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED,
 
 
 class RedriveLedger:
-    """Which dead letters were redriven. About 200 bytes of memory for each."""
+    """Set of redriven dead letters; about 200 bytes of memory each."""
 
     def __init__(self) -> None:
         self._timestamps: dict[bytes, int] = {}
@@ -32,7 +32,7 @@ class RedriveLedger:
         return self._timestamps.get(ledger_key(letter)) == letter.timestamp
 
     def take(self, record: ConsumerRecord) -> None:
-        """Note one record of the ledger topic, in its order. What is none of ours counts for nothing."""
+        """Add one record of the ledger topic. Call in order; foreign records are ignored."""
         if record.key is None:
             return
         try:
@@ -55,9 +55,9 @@ def ledger_value(letter: ConsumerRecord, to: str) -> bytes:
 
 
 def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> bool:
-    """Make sure that the ledger topic is there, is compacted, and may be read and written. True: it was created.
+    """Check that the ledger topic exists, is compacted, and may be read and written. True if the topic was created.
 
-    Raises StartError that says what to do.
+    Raises StartError with the fix.
     """
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         found = admin.describe_topics([topic])[0]
@@ -65,7 +65,7 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
         if created:
             _create(admin, topic)
             found = admin.describe_topics([topic])[0]
-        allowed = found["authorized_operations"]  # None where the broker does not tell
+        allowed = found["authorized_operations"]  # None if the broker does not report rights
         if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (
             allowed is not None and not {"READ", "WRITE"} <= set(allowed)
         ):
@@ -78,7 +78,7 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
         raise StartError(f"topic {topic}: no permission to see whether it is compacted; grant DESCRIBE_CONFIGS on it")
     if policy != "compact":
         raise StartError(
-            f"topic {topic}: its cleanup.policy is {policy}, which would forget the redrives; set it to "
+            f"topic {topic}: cleanup.policy is {policy}, which would delete redrive entries; set it to "
             "compact, for example with kafka-configs.sh --alter --entity-type topics "
             f"--entity-name {topic} --add-config cleanup.policy=compact"
         )
@@ -86,10 +86,10 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
 
 
 def read_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> RedriveLedger:
-    """All that is in the ledger topic, which must be there. To be called when no redrive has a transaction open.
+    """The whole ledger topic, which must exist. Call while no redrive has an open transaction.
 
-    It reads up to the end of the log, not of what is committed: somebody else's open transaction would hide what
-    stands behind it. Raises StartError.
+    Reads up to the end of the log, not the last stable offset: an open transaction of another producer would hide
+    entries after it. Raises StartError.
     """
     with (
         translate_kafka_errors(kafka),
@@ -98,14 +98,14 @@ def read_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> Red
     ):
         partitions = partitions_of(consumer, topic)
         if not partitions:
-            raise StartError(f"topic {topic}: the ledger of redrives is not there")
-        any_admin: Any = admin  # pyright knows an older client
+            raise StartError(f"topic {topic}: the redrive ledger does not exist")
+        any_admin: Any = admin  # pyright's stubs are of an older client
         ends = any_admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         return _read(kafka, consumer, {partition: end.offset for partition, end in ends.items()})
 
 
 def peek_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> RedriveLedger:
-    """What is committed to the ledger topic by now; nothing where it does not exist yet. Raises StartError."""
+    """The committed entries of the ledger topic; empty if the topic does not exist. Raises StartError."""
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         error = admin.describe_topics([topic])[0]["error_code"]
     if error == TOPIC_AUTHORIZATION_FAILED:
@@ -130,10 +130,10 @@ def _create(admin: KafkaAdminClient, topic: str) -> None:
     try:
         admin.create_topics({topic: settings}, wait_for_metadata=True)  # pyright: ignore[reportCallIssue]
     except TopicAlreadyExistsError:
-        pass  # another redrive was quicker
+        pass  # created by another redrive meanwhile
     except KafkaError as error:
         raise StartError(
-            f"topic {topic}: the ledger of redrives cannot be created ({type(error).__name__}); create it "
-            "yourself with `labelstream topics create -c FILE`, or kafka-topics.sh --create "
+            f"topic {topic}: the redrive ledger cannot be created ({type(error).__name__}); create it "
+            "with `labelstream topics create -c FILE`, or kafka-topics.sh --create "
             f"--topic {topic} --partitions 1 --config cleanup.policy=compact"
         ) from None

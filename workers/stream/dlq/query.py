@@ -1,4 +1,4 @@
-"""Finding dead letters in their topic, reading no more of it than the selection needs."""
+"""Find selected dead letters without reading the whole topic."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,15 +11,15 @@ from labelstream.workers.stream.broker.bounded_reader import read_up_to
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection
 
-Bounds = dict[TopicPartition, tuple[int, int]]  # the first offset of each partition, and the one after the last
+Bounds = dict[TopicPartition, tuple[int, int]]  # [first offset, end) of each partition
 
 
 def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsumer, selection: Selection) -> Bounds:
-    """Where in the consumer's partitions selected letters may stand now. Raises StartError."""
+    """Offset ranges that may contain selected dead letters. Raises StartError."""
     with translate_kafka_errors(kafka):
         partitions = list(consumer.assignment())
         starts, stops = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        if selection.since_ms is not None and not is_in_memory(config):  # which knows no offsets by time
+        if selection.since_ms is not None and not is_in_memory(config):  # the in-memory broker has no time index
             found = consumer.offsets_for_times(dict.fromkeys(partitions, selection.since_ms))
             starts = {partition: stops[partition] if at is None else at.offset for partition, at in found.items()}
     bounds: Bounds = {}
@@ -36,7 +36,7 @@ def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsu
 def find_letters(
     kafka: KafkaSettings, consumer: KafkaConsumer, bounds: Bounds, selection: Selection
 ) -> Iterator[DeadLetter]:
-    """The selected letters within `bounds`, in the order of each partition. Raises StartError."""
+    """The selected dead letters within `bounds`, in the order of each partition. Raises StartError."""
     with translate_kafka_errors(kafka):
         consumer.assign(list(bounds))
         for partition, (start, _) in bounds.items():

@@ -1,4 +1,4 @@
-"""Which dead letters go back, as what, and in which transactions."""
+"""Redrive: choose which dead letters to send again, rebuild their records, and split them into transactions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -20,22 +20,22 @@ from labelstream.workers.stream.dlq.ledger import RedriveLedger
 from labelstream.workers.stream.dlq.redrive_transactions import Pair
 from labelstream.workers.stream.dlq.source_records import SourceRecords
 
-CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # of one transaction
-EXAMPLES = 5  # places that are named for each refusal
+CHUNK_LETTERS, CHUNK_BYTES = 500, 8 * 1024 * 1024  # limits of one transaction
+EXAMPLES = 5  # dead letters named for each refusal
 
 
 class Refusal(StrEnum):
-    """Why a dead letter is not sent."""
+    """Why a dead letter is not redriven."""
 
     ALREADY = "redriven already"
     ELSEWHERE = "made of another topic's records (--to sends them)"
-    GONE = "without their value or headers, which their source topic does not hold any more"
-    UNREAD = "never read; `labelstream replay` takes the input again from there"
-    TOO_LARGE = "larger than the topic takes"
+    GONE = "value or headers omitted, and the source record is gone"
+    UNREAD = "unreadable; `labelstream replay` reads the input again from there"
+    TOO_LARGE = "too large for the topic"
 
 
 class Target(NamedTuple):
-    """Where letters are sent. `home`: the only source topic whose letters are; None: those of any."""
+    """Destination of a redrive. `home`: required source topic of the dead letters; None: any."""
 
     topic: str
     partitions: int
@@ -45,7 +45,7 @@ class Target(NamedTuple):
 
 @dataclass
 class Report:
-    """`sent` counts what is committed."""
+    """Counts of a redrive. `sent`: committed records."""
 
     sent: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Report:
 
 
 def describe_target(config: dict[str, Any], kafka: KafkaSettings, topic: str, home: str | None) -> Target:
-    """Raises StartError. `topic` must exist."""
+    """Read the destination topic, which must exist. Raises StartError."""
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
         partitions = len(admin.describe_topics([topic])[0]["partitions"])
         return Target(
@@ -76,7 +76,7 @@ def redrive(
     report: Report,
     limit: int | None,
 ) -> None:
-    """`send` the letters that may go, `limit` of them at most, in chunks; `report` counts all of them as it goes."""
+    """Pass up to `limit` dead letters to `send`, in chunks. `report` counts sent and refused ones."""
     pairs = islice(_passing(letters, target, ledger, origins, report), limit)
     for chunk in _chunks(pairs):
         send(chunk)
@@ -106,7 +106,7 @@ def _judge(
     original = origins.find(letter) if letter.omitted else letter.record
     if original is None:
         return Refusal.GONE
-    # Where it came from it goes to the same partition: who wrote it may spread keys in another way than we do.
+    # Same partition as the source record: its producer may use another partitioner.
     same = letter.topic == target.topic and 0 <= letter.partition < target.partitions
     made = again(letter, original, letter.partition if same else None)
     return Refusal.TOO_LARGE if made.size() > target.max_bytes else made

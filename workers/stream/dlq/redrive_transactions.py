@@ -1,7 +1,7 @@
-"""The transactions of a redrive: what is sent and the ledger's word of it are one.
+"""Redrive transactions: each redriven record and its ledger entry are committed together.
 
-The order is the guarantee. One transactional id belongs to one dead-letter topic: taking it up ends what an earlier
-redrive left open, and fences one that still runs. Only then is the ledger read, and only what is not in it is sent.
+The order is the guarantee. Each dead-letter topic has one transactional id. Initializing the id ends an earlier
+redrive's open transaction and fences a running redrive. Then the ledger is read, and only missing records are sent.
 """
 
 import time
@@ -24,33 +24,33 @@ from labelstream.workers.stream.producer.producers import call_with_timeout, end
 from labelstream.workers.stream.producer.send_errors import FENCED
 
 ABORT_TIMEOUT_S = 10.0
-Pair = tuple[ConsumerRecord, ProducerRecord]  # a dead letter, and the record that it becomes
+Pair = tuple[ConsumerRecord, ProducerRecord]  # (dead letter, record to send)
 
 
 class Redriver:
-    """Sends chunks in transactions of its own, of `timeout_s` at most. `redriving` makes one."""
+    """Sends each chunk in one transaction of at most `timeout_s`. Made by `redriving`."""
 
     def __init__(self, producer: KafkaProducer, ledger: str, to: str, timeout_s: float) -> None:
         self._producer, self._ledger, self._to, self._timeout_s = producer, ledger, to, timeout_s
         self._identity = identity(producer)
 
     def send(self, chunk: Sequence[Pair]) -> None:
-        """All of the chunk, or nothing. Raises StreamError, and is of no more use then."""
+        """Send and commit the whole chunk or nothing. After a StreamError, the redriver is unusable."""
         try:
             self._send(chunk)
         except BaseException as error:
-            with suppress(Exception):  # or readers wait for the broker to do it
+            with suppress(Exception):  # without an abort, readers wait for the broker's timeout
                 call_with_timeout(self._producer.abort_transaction, ABORT_TIMEOUT_S)
             if isinstance(error, KafkaError | ValueError):
-                raise StreamError(f"{_told(error)}; nothing of the last chunk was redriven, run it again") from error
+                raise StreamError(f"{_text(error)}; no record of the last chunk was redriven; run it again") from error
             raise
         try:
             call_with_timeout(self._producer.commit_transaction, self._timeout_s)
             self._check_identity()
         except Exception as error:
             raise StreamError(
-                f"the commit was not confirmed ({_told(error)}): the last chunk was redriven as a whole "
-                "or not at all; run it again, the ledger knows"
+                f"the commit was not confirmed ({_text(error)}): the last chunk was redriven as a whole or not at "
+                "all; run it again: dead letters in the ledger are not sent twice"
             ) from error
 
     def _send(self, chunk: Sequence[Pair]) -> None:
@@ -61,21 +61,21 @@ class Redriver:
             acks.append(producer.send(self._to, value, record.key, record.headers, record.partition))
             acks.append(producer.send(self._ledger, ledger_value(letter, self._to), ledger_key(letter)))
         deadline = time.monotonic() + self._timeout_s
-        for ack in acks:  # a batch that expires does not fail the transaction, and flush() only logs it
+        for ack in acks:  # an expired batch does not fail the transaction, and flush() only logs the error
             ack.get(max(0.0, deadline - time.monotonic()))
         self._check_identity()
 
     def _check_identity(self) -> None:
-        """A producer that changed its epoch has aborted the transaction, whatever it says of it."""
+        """A changed epoch means that the transaction was aborted, even if the producer reports success."""
         if identity(self._producer) != self._identity:
-            raise KafkaError("the producer began anew in mid-transaction")
+            raise KafkaError("the producer was reinitialized during the transaction")
 
 
 @contextmanager
 def redriving(
     config: dict[str, Any], kafka: KafkaSettings, dead_letter: str, to: str, max_record_bytes: int
 ) -> Iterator[tuple[Redriver, RedriveLedger]]:
-    """The one redriver of a dead-letter topic, and what had been redriven before it. Raises StartError."""
+    """The only redriver of a dead-letter topic, and the ledger before its start. Raises StartError."""
     transactional_id, ledger = f"labelstream-redrive-{dead_letter}", ledger_topic(dead_letter)
     with translate_kafka_errors(kafka):
         producer = make_transactional_producer(config, kafka, [max_record_bytes], transactional_id, _Values())
@@ -90,7 +90,7 @@ def redriving(
                 ) from None
             except KafkaTimeoutError:
                 raise StartError(
-                    f"no broker took up the transactional id {transactional_id} in "
+                    f"no broker initialized the transactional id {transactional_id} in "
                     f"{kafka.transaction_timeout_ms / 1000:.0f} s; look at the brokers' logs"
                 ) from None
         yield Redriver(producer, ledger, to, kafka.transaction_timeout_ms / 1000), read_ledger(config, kafka, ledger)
@@ -100,7 +100,7 @@ def redriving(
 
 
 class _Values(Serializer):
-    """`_NO_VALUE` becomes no value: kafka-python refuses a record without key and value before it serializes them."""
+    """Serializes `_NO_VALUE` as None: kafka-python refuses a record without key and value before serialization."""
 
     def serialize(self, topic: str, headers: Any, data: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return None if data is _NO_VALUE else data
@@ -109,7 +109,7 @@ class _Values(Serializer):
 _NO_VALUE: Any = object()
 
 
-def _told(error: Exception) -> str:
+def _text(error: Exception) -> str:
     if isinstance(error, FENCED):
         return "another redrive of the same dead letters took over, or the transaction timed out"
     return str(error) or type(error).__name__

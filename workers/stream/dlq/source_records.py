@@ -1,4 +1,4 @@
-"""The records that dead letters were made of, looked up where they came from."""
+"""Look up the source records of dead letters."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 
 
 class SourceRecords:
-    """Owns a `RecordLookup`."""
+    """Owns and closes a `RecordLookup`."""
 
     def __init__(self, config: dict[str, Any], kafka: KafkaSettings) -> None:
         self._lookup = RecordLookup(config, kafka, "values are that did not fit into their dead letters")
 
     def find(self, letter: DeadLetter) -> ConsumerRecord | None:
-        """The very record whose value `letter` lacks; None where it is gone. Raises StartError."""
+        """The source record whose value `letter` lacks; None if it is gone. Raises StartError."""
         place = RecordPlace(letter.topic, letter.partition, letter.offset)
         record = self._lookup.find([place])[place]
         return None if isinstance(record, str) or omission(record.value) != letter.omitted else record

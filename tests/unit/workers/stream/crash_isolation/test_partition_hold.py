@@ -166,7 +166,7 @@ def test_end_whose_notes_cannot_be_taken_back_raises_nothing(caplog: pytest.LogC
     bench.group.error = KafkaError("away")
     with caplog.at_level(logging.INFO):
         bench.hold.take_back()
-    assert "the notes of this worker could not be taken back" in caplog.text
+    assert "the crash notes of this worker could not be taken back" in caplog.text
 
 
 @pytest.mark.parametrize(

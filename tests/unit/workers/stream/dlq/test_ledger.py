@@ -57,14 +57,14 @@ def test_ledger_that_another_redrive_has_just_created_will_do(monkeypatch: pytes
 def test_ledger_that_cannot_be_created_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = Admin({})
     admin.error = KafkaError("no")
-    with pytest.raises(StartError, match=r"cannot be created \(KafkaError\); create it yourself with `lab"):
+    with pytest.raises(StartError, match=r"cannot be created \(KafkaError\); create it with `lab"):
         ensure(monkeypatch, admin)
 
 
 @pytest.mark.parametrize(
     ("admin", "problem"),
     [
-        (Admin({TOPIC: {"cleanup.policy": "delete"}}), "its cleanup.policy is delete, which would forget the redrives"),
+        (Admin({TOPIC: {"cleanup.policy": "delete"}}), "cleanup.policy is delete, which would delete redrive entries"),
         (Admin({TOPIC: None}), "no permission to see whether it is compacted; grant DESCRIBE_CONFIGS"),
         (Admin({TOPIC: COMPACT}, allowed={TOPIC: ["READ"]}), "no permission to use it as the ledger of redrives"),
         (Admin({TOPIC: COMPACT}, errors={TOPIC: NOT_ALLOWED}), "no permission to use it as the ledger of redrives"),

@@ -61,7 +61,7 @@ def test_a_chunk_is_one_transaction() -> None:
 )
 def test_what_fails_before_the_commit_is_aborted(on: Any) -> None:
     producer: Any = FakeProducer(**on)
-    with pytest.raises(StreamError, match="nothing of the last chunk was redriven, run it again"):
+    with pytest.raises(StreamError, match="no record of the last chunk was redriven; run it again"):
         Redriver(producer, "dlq.redriven", "in", 5).send(CHUNK)
     assert producer.calls[-1] == "abort_transaction"
     assert "commit_transaction" not in producer.calls
