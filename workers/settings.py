@@ -25,6 +25,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.records.fields import FieldSettings
+from labelstream.workers.records.places import PathName
 from labelstream.workers.section import Section, refuse, with_more
 
 S = TypeVar("S", bound=Section)
@@ -363,11 +365,14 @@ class PipelineSettings(Section):
     format: Literal["json", "text"] = Field(
         default="json", description="Format of a message's value: a JSON object, or plain text in UTF-8."
     )
-    text_field: str | None = Field(
+    text_field: PathName | None = Field(
         default=None,
-        min_length=1,
         description="Dotted path of the text in the JSON object, such as event.message; null means Labelstream's own"
-        " message format, with the text in `text`.",
+        " message format, with the text in `text`, or that `fields` says where the text is.",
+    )
+    fields: FieldSettings = Field(
+        default=FieldSettings(),
+        description="Places of the parts of a message in records of another format.",
     )
     output_partition: Literal["key", "same"] = Field(
         default="key", description="Partition of a result: by the message's key, or the same number as the message's."
@@ -422,6 +427,7 @@ class PipelineSettings(Section):
     )
 
     def problems(self) -> Iterator[str]:
+        yield from self.fields.problems_with(self.format, self.text_field)
         if self.format == "text" and self.text_field:
             yield "text_field has no effect with format text: remove text_field, or set format to json"
         if self.dead_letter == self.input:

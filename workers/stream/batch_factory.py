@@ -61,7 +61,7 @@ class BatchFactory:
                     raise DecodeError(Reason.TOMBSTONE, "the record has no value")
                 if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES:
                     raise _oversized(record)
-                message = decode(record.value)
+                message = decode(record.value, record.key, record.headers)
                 items.append(Item(record, progress, message, message.model or default_model))
             except DecodeError as error:
                 rejection = None if error.reason in skipped_reasons else error.rejection()

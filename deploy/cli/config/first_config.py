@@ -43,6 +43,7 @@ pipelines:
     model: {name}
     # format: text    # default: json, as {{"text": "..."}}
     # text_field: event.message    # where the text is in other JSON
+    # fields: {{text: event.message, id: event.id, metadata: [event.level]}}    # or where all of it is
     # delivery: exactly_once    # default: at_least_once
     # start_from: latest    # default: earliest, all that is in the input
     # workers: {{min: 1, max: 4}}    # consumers; a partition of the input is one worker's

@@ -79,7 +79,7 @@ def _checked(place: str, text: Any, fields: dict[str, Any], path: str = "") -> T
 
 def _at(tree: Any, path: str) -> Any:
     """The value at a dotted path, by the rule of a pipeline's `text_field`; None where there is none."""
-    from labelstream.workers.stream.codec.decode_field import Nothing, lookup  # pydantic
+    from labelstream.workers.stream.codec.fields.lookup import Nothing, lookup  # pydantic
 
     found = lookup(tree, path)
     return None if type(found) is Nothing else found

@@ -52,34 +52,46 @@ def look_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) 
     except LineError as error:
         whose = f"pipeline {to.pipeline} reads {to.settings.format}; nothing was sent"
         raise LineError(f"{file.name}: {error} ({whose})") from None
-    if first and (problem := _problem([message.value for message in first], to, file.separator is not None)):
+    if first and (problem := _problem(first, to, file.separator is not None)):
         raise ConfigError(file.name, f"{problem[0]}; nothing was sent", problem[1])
     return chain(first, messages)
 
 
-def _problem(values: Sequence[bytes], to: Destination, columns: bool) -> tuple[str, str] | None:
+def text_path(settings: Any) -> str:
+    """Dotted, where the pipeline reads the text of JSON; `text` where that is not one dotted path."""
+    from labelstream.workers.records.places import JsonPath, parse_path, parse_place
+
+    places = [parse_place(place) for place in settings.fields.text]
+    if settings.text_field is not None:
+        places = [parse_path(settings.text_field)]
+    path = places[0] if len(places) == 1 else None
+    return str(path.parts[0]) if isinstance(path, JsonPath) and len(path.parts) == 1 else "text"
+
+
+def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> tuple[str, str] | None:
     """What is wrong with all of the values, and the fix."""
     from labelstream.workers.stream.codec.decode import decoder
     from labelstream.workers.stream.codec.rejection import DecodeError
 
-    if to.settings.format == "text" and all(as_object(value) is not None for value in values):
+    if to.settings.format == "text" and all(as_object(message.value) is not None for message in messages):
         problem = f"holds JSON objects, and pipeline {to.pipeline} reads plain text (format: text)"
         return problem, "name the field of the text with --text-field, or send the lines as they are with --raw"
     decode, reasons = decoder(to.settings), []
-    for value in values:
+    for message in messages:
         try:
-            decode(value)
+            decode(message.value, message.key)
             return None
         except DecodeError as error:
             reasons.append(f"{error.reason.value}: {error.message}")
     if columns:
-        fix = f"name the column of the text with --text-field; the first row has {_names(values[0])}"
+        fix = f"name the column of the text with --text-field; the first row has {_names(messages[0].value)}"
     elif to.settings.format == "json":
-        read_at = to.settings.text_field or "text"
-        fix = f"the text is read at {read_at}, see text_field; the first message has {_names(values[0])}"
+        places = to.settings.fields.text
+        read_at, key = (", ".join(places), "fields.text") if places else (text_path(to.settings), "text_field")
+        fix = f"the text is read at {read_at}, see {key}; the first message has {_names(messages[0].value)}"
     else:
         fix = "sent with --raw they become dead letters"
-    return f"pipeline {to.pipeline} can read none of its first {plural(len(values), 'message')} ({reasons[0]})", fix
+    return f"pipeline {to.pipeline} can read none of its first {plural(len(messages), 'message')} ({reasons[0]})", fix
 
 
 def _names(value: bytes) -> str:

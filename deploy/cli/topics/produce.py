@@ -11,7 +11,7 @@ from labelstream.deploy.cli.common.connect import Bootstrap, OptionalConfig, con
 from labelstream.deploy.cli.common.console import plural, say, stops_on_signals
 from labelstream.deploy.cli.common.progress import with_progress
 from labelstream.deploy.cli.common.text_file import TextFile, open_text_file, read_rows
-from labelstream.deploy.cli.topics.destination import find_destination, look_first
+from labelstream.deploy.cli.topics.destination import find_destination, look_first, text_path
 from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
 from labelstream.workers.errors import ConfigError, StartError
 
@@ -71,8 +71,8 @@ def produce(
         format = to.settings.format
     if wrap and format == "text":
         raise ConfigError("--wrap", "makes JSON, and the messages are plain text", "leave it out")
-    path = to.settings.text_field if to.settings is not None else None
-    reader = LineReader(format, wrap, raw, text_field, path or "text", key_field, key_separator)  # type: ignore[arg-type]
+    path = text_path(to.settings) if to.settings is not None else "text"
+    reader = LineReader(format, wrap, raw, text_field, path, key_field, key_separator)  # type: ignore[arg-type]
     with open_text_file(file) as opened:
         if opened.is_terminal:
             say("reading lines from the terminal; end with Ctrl-D")
@@ -108,7 +108,7 @@ def _messages(file: TextFile, reader: LineReader) -> Iterator[KeyedValue]:
     """Raises ConfigError for options that the kind of file has no use for."""
     if file.separator is None or reader.raw:
         if reader.text_field and reader.format != "text":
-            fix = "set text_field in the config of the pipeline, or leave it out"
+            fix = "set fields.text in the config of the pipeline, or leave it out"
             raise ConfigError("--text-field", "has no effect on lines that are sent as JSON", fix)
         return reader.read(file.lines(), file.is_json)
     if reader.wrap or reader.key_separator:

@@ -19,7 +19,7 @@ class SourceText(NamedTuple):
 
 
 class SourceTexts:
-    """`pipelines`: the settings of those that are known, whose `format` and `text_field` tell where texts stand."""
+    """`pipelines`: the settings of those that are known, which tell where their texts stand."""
 
     def __init__(self, lookup: Any, pipelines: Iterable[Any] = ()) -> None:
         from labelstream.workers.stream.codec.decode import decoder
@@ -35,21 +35,22 @@ class SourceTexts:
         return [
             SourceText()
             if place is None
-            else SourceText(self._text(place.topic, record.value))
+            else SourceText(self._text(place.topic, record))
             if _is_whole(record)
             else SourceText(None, found[place])
             if isinstance(found[place], str)
-            else SourceText(self._text(place.topic, found[place].value))
+            else SourceText(self._text(place.topic, found[place]))
             for record, place in places
         ]
 
-    def _text(self, topic: str, value: bytes | None) -> str:
+    def _text(self, topic: str, record: Any) -> str:
         """By the pipeline's own rules; else the field `text` of an object, or all of the value."""
         from labelstream.workers.stream.codec.rejection import DecodeError
 
+        value: bytes | None = record.value
         if topic in self._decode:
             try:
-                return self._decode[topic](value or b"").text
+                return self._decode[topic](value or b"", record.key, record.headers).text
             except DecodeError:
                 pass
         tree = parsed(value)

@@ -2,28 +2,37 @@
 
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from functools import partial
+from typing import Protocol
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
+from labelstream.workers.records.fields import FieldSettings
+from labelstream.workers.records.places import parse_path
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.codec.decode_field import read_field, text_alone
 from labelstream.workers.stream.codec.decode_json import read_message
+from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
+from labelstream.workers.stream.codec.fields.text_field import read_text_field, text_alone
 from labelstream.workers.stream.codec.json_values import not_in_utf8
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 
-def decoder(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:
-    """The function that reads this pipeline's values; it raises `DecodeError` and nothing else."""
+class Decode(Protocol):
+    """Reads the value, key and headers of a record. Raises `DecodeError` and nothing else."""
+
+    def __call__(self, value: bytes, key: bytes | None = None, headers: Headers = ()) -> TextMessage: ...
+
+
+def decoder(pipeline: PipelineSettings) -> Decode:
+    """The function that reads this pipeline's records."""
     limits, allowed = pipeline.limits, frozenset(pipeline.allowed_models)
     read = _reader(pipeline)
 
-    def decode(value: bytes) -> TextMessage:
+    def decode(value: bytes, key: bytes | None = None, headers: Headers = ()) -> TextMessage:
         if len(value) > limits.max_message_bytes:
             raise DecodeError(
                 Reason.TOO_LARGE, f"{len(value)} bytes; limits.max_message_bytes is {limits.max_message_bytes}"
             )
-        message = read(value.removeprefix(BOM_UTF8))
+        message = read(value.removeprefix(BOM_UTF8), key, headers)
         if not message.text or message.text.isspace():
             raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
         if message.model is not None and message.model not in allowed:
@@ -40,10 +49,15 @@ def decoder(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:
     return decode
 
 
-def _reader(pipeline: PipelineSettings) -> Callable[[bytes], TextMessage]:
+def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers], TextMessage]:
+    if pipeline.fields != FieldSettings():
+        return FieldReader(pipeline).read
     if pipeline.format == "text":
-        return _read_plain
-    return read_message if pipeline.text_field is None else partial(read_field, path=pipeline.text_field)
+        return lambda value, key, headers: _read_plain(value)
+    if pipeline.text_field is None:
+        return lambda value, key, headers: read_message(value)
+    path = parse_path(pipeline.text_field)
+    return lambda value, key, headers: read_text_field(value, path)
 
 
 def _read_plain(value: bytes) -> TextMessage:

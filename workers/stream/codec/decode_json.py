@@ -41,7 +41,7 @@ def read_message(value: bytes) -> TextMessage:
     try:
         return TextMessage.__pydantic_validator__.validate_python(tree)
     except ValidationError as error:
-        raise _invalid(tree, error) from None
+        raise invalid(tree, error) from None
 
 
 def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
@@ -53,19 +53,19 @@ def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
         elif key in tree:
             raise DecodeError(Reason.INVALID_MESSAGE, f"duplicate key {key}")
         else:
-            read = _read_metadata(text) if key == "metadata" else read_value(text, key)
+            read = read_metadata(text) if key == "metadata" else read_value(text, key)
             tree[key] = Verbatim(text.decode()) if key == "metadata" and type(read) is dict else read
     return tree
 
 
-def _read_metadata(text: bytes) -> Any:
+def read_metadata(text: bytes, name: str = "metadata") -> Any:
     """Comes back as it came, whatever its numbers are: long ones are left out, and the rest is judged."""
     try:
         return parse(text)
     except ValueError:
         shorter = _DIGITS.sub(lambda found: found[1] or b"1", text)
     try:
-        return read_value(shorter, "metadata")
+        return read_value(shorter, name)
     except DecodeError as error:
         if shorter == text:
             raise
@@ -88,7 +88,8 @@ def _text_of_metadata(value: bytes) -> str:
     return next(text.decode() for key, text in members(value) if name_of(key) == "metadata")
 
 
-def _invalid(tree: Any, error: ValidationError) -> DecodeError:
+def invalid(tree: Any, error: ValidationError) -> DecodeError:
+    """What is wrong with the fields `tree` of a message."""
     if type(tree) is not dict:
         return DecodeError(Reason.INVALID_MESSAGE, f"the value must be an object, and is {kind_of(tree)}")
     if tree.get("text", "") is None:

@@ -5,6 +5,7 @@ depth, bytes or escapes that are no characters. Nothing here is recursive, and a
 """
 
 import re
+from typing import Any
 
 _SPACE = rb"[ \t\n\r]*+"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
@@ -16,9 +17,10 @@ def _pattern(*parts: bytes) -> re.Pattern[bytes]:
     return re.compile(b"".join(_SPACE + part for part in parts), re.DOTALL)
 
 
-_OBJECT, _END = _pattern(rb"\{"), _pattern(rb"\Z")
-_KEY, _VALUE, _NEXT, _EMPTY = (
+_OBJECT, _LIST, _END = _pattern(rb"\{"), _pattern(rb"\["), _pattern(rb"\Z")
+_KEY, _NO_KEY, _VALUE, _NEXT, _EMPTY = (
     _pattern(b"(" + _STRING + b")", b":", b""),
+    _pattern(b"()"),
     _pattern(rb"(?:([{\[])|" + _SCALAR + rb")"),
     _pattern(rb"([,}\]])"),
     _pattern(rb"[}\]]"),
@@ -31,18 +33,33 @@ _CLOSING = {b"{": b"}", b"[": b"]"}
 
 def members(text: bytes) -> list[tuple[bytes, bytes]]:
     """Keys and values of the object that `text` is, both as they are written. Raises ValueError for anything else."""
-    at = _expect(_OBJECT, text, 0).end()
-    found: list[tuple[bytes, bytes]] = []
-    separator = b"}" if _EMPTY.match(text, at) else b","
+    return [(key, text[start:end]) for key, start, end in member_spans(text)]
+
+
+def member_spans(text: bytes) -> list[tuple[bytes, int, int]]:
+    """As `members`, with where each value begins and ends."""
+    return _spans(text, _OBJECT, _KEY, b"}")
+
+
+def items(text: bytes) -> list[bytes]:
+    """The items of the list that `text` is, as they are written. Raises ValueError for anything else."""
+    return [text[start:end] for _, start, end in _spans(text, _LIST, _NO_KEY, b"]")]
+
+
+def _spans(text: bytes, opening: re.Pattern[bytes], key: re.Pattern[bytes], closing: bytes) -> list[Any]:
+    at = _expect(opening, text, 0).end()
+    found: list[tuple[bytes, int, int]] = []
+    separator = closing if _EMPTY.match(text, at) else b","
     while separator == b",":
-        key = _expect(_KEY, text, at)
-        end = _end_of_value(text, key.end())
-        found.append((key[1], text[key.end() : end]))
+        before = _expect(key, text, at)
+        start = before.end()
+        end = _end_of_value(text, start)
+        found.append((before[1], start, end))
         after = _expect(_NEXT, text, end)
         separator, at = after[1], after.end()
     if not found:
         at = _expect(_NEXT, text, at).end()
-    if text[at - 1 : at] != b"}":
+    if text[at - 1 : at] != closing:
         raise _misplaced(at)
     _expect(_END, text, at)
     return found

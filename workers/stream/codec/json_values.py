@@ -105,5 +105,6 @@ def kind_of(value: Any) -> str:
         bool: "a boolean",
         int: "an integer",
         float: "a decimal number",
+        jiter.LosslessFloat: "a decimal number",
     }
     return kinds.get(type(value), "null")

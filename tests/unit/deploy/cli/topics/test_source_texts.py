@@ -21,7 +21,7 @@ LETTER = [
 
 
 def record(value: bytes | None, headers: Any = ()) -> Any:
-    return SimpleNamespace(value=value, headers=list(headers))
+    return SimpleNamespace(value=value, key=None, headers=list(headers))
 
 
 class Lookup:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelstream.workers.stream.codec.json_spans import check_value, members
+from labelstream.workers.stream.codec.json_spans import check_value, items, member_spans, members
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 TREES = st.recursive(
@@ -24,6 +24,20 @@ def test_members_are_what_json_says(tree: Any, indent: int | None, ascii_alone: 
     for end in range(len(text)):
         with pytest.raises(ValueError, match="something else than JSON"):
             members(text[:end])
+
+
+@given(st.lists(TREES), st.sampled_from([None, 2]))
+def test_items_are_what_json_says(tree: list[Any], indent: int | None) -> None:
+    text = json.dumps(tree, indent=indent).encode()
+    assert [json.loads(item) for item in items(text)] == tree
+    for wrong in (text[:-1], text + b"]", b'{"a":1}', b"1", b"[1}", b"[1,]"):
+        with pytest.raises(ValueError, match="something else than JSON"):
+            items(wrong)
+
+
+def test_spans_are_where_values_stand() -> None:
+    text = b' { "a" : [1] , "b":2}'
+    assert [(key, text[start:end]) for key, start, end in member_spans(text)] == [(b'"a"', b"[1]"), (b'"b"', b"2")]
 
 
 @given(TREES, st.sampled_from([None, 2]))

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.records.places import parse_path
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.decode_field import read_field, text_alone
+from labelstream.workers.stream.codec.fields.text_field import read_text_field, text_alone
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.support.decoding import pipeline
 
@@ -63,7 +64,7 @@ def test_a_text_that_is_json_is_a_text() -> None:
     ],
 )
 def test_key_that_holds_dots_wins(value: bytes, path: str) -> None:
-    assert read_field(value, path).text == "good"
+    assert read_text_field(value, parse_path(path)).text == "good"
 
 
 def test_text_alone_has_nothing_beside_it() -> None:

@@ -1,0 +1,1 @@
+"""The parts of a message at their places in a record of any shape."""

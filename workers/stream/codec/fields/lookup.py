@@ -1,0 +1,74 @@
+"""What stands at a path in parsed JSON."""
+
+from typing import Any, NamedTuple
+
+from labelstream.workers.records.places import JsonPath
+
+
+class Missing:
+    """In place of a value: there is none."""
+
+
+class Nothing(NamedTuple):
+    """No value at a path, because `stands` is at `at` on it: null, MISSING, or something else than `needed`."""
+
+    at: str
+    stands: Any
+    needed: str = "an object"
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the record has no such value, as opposed to something else in its place."""
+        return self.stands is None or self.stands is MISSING
+
+
+MISSING = Missing()
+NOT_THERE = Nothing("", MISSING)
+
+
+def lookup(tree: Any, path: str, above: str = "") -> Any:
+    """The value at a dotted path, or Nothing; a key that itself holds dots wins, as in flattened log events."""
+    if type(tree) is not dict:
+        return Nothing(above, tree)
+    if path in tree:
+        return tree[path]
+    nothing = NOT_THERE
+    head, _, rest = path.partition(".")
+    while rest:
+        if head in tree:
+            found = lookup(tree[head], rest, f"{above}.{head}" if above else head)
+            if type(found) is not Nothing:
+                return found
+            nothing = found if nothing.stands is MISSING else nothing
+        more, _, rest = rest.partition(".")
+        head = f"{head}.{more}"
+    return nothing
+
+
+def find(tree: Any, path: JsonPath) -> Any:
+    """The value at `path`, which has no star, or Nothing."""
+    parts = path.parts
+    if len(parts) == 1 and type(parts[0]) is str:
+        return lookup(tree, parts[0])
+    return find_all(tree, path)[0]
+
+
+def find_all(tree: Any, path: JsonPath) -> list[Any]:
+    """The value at each place that `path` names, in order; Nothing for a place without one."""
+    found = [("", tree)]
+    for part in path.parts:
+        found = [step for above, value in found for step in _steps(above, value, part)]
+    return [value for _, value in found]
+
+
+def _steps(above: str, value: Any, part: str | int | None) -> list[tuple[str, Any]]:
+    """The values one part further on, each with where it stands."""
+    if type(value) is Nothing:
+        return [("", value)]
+    if type(part) is str:
+        return [(f"{above}.{part}" if above else part, lookup(value, part, above))]
+    if type(value) is not list:
+        return [("", Nothing(above, value, "a list"))]
+    if part is None:
+        return [(f"{above}[{index}]", item) for index, item in enumerate(value)]
+    return [(f"{above}[{part}]", value[part] if part < len(value) else NOT_THERE)]  # pyright: ignore

@@ -1,0 +1,34 @@
+"""Values of a record -> the metadata of its result, with the digits of their numbers as they came."""
+
+import re
+from typing import Any
+
+from pydantic_core import to_json
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.stream.codec.rejection import DecodeError
+
+# The one integer that the parser does not keep as it is written.
+NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
+
+
+def spelled(value: Any, place: str) -> str:
+    """The JSON of a value that the parser read with lossless floats. Raises DecodeError for NaN and Infinity."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return to_json(value).decode()
+    if kind is int:
+        return str(value)
+    if kind is dict:
+        return (
+            "{" + ",".join([f"{to_json(key).decode()}:{spelled(inner, place)}" for key, inner in value.items()]) + "}"
+        )
+    if kind is list:
+        return "[" + ",".join([spelled(item, place) for item in value]) + "]"
+    return _number(str(value), place)
+
+
+def _number(text: str, place: str) -> str:
+    if text.endswith(("N", "y")):
+        raise DecodeError(Reason.INVALID_JSON, f"fields.metadata {place}: NaN and Infinity are no numbers of JSON")
+    return text

@@ -1,0 +1,196 @@
+"""A record of any shape -> TextMessage, by the places that `fields` names."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import jiter
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import TextMessage, Verbatim
+from labelstream.workers.records.fields import FieldSettings
+from labelstream.workers.records.places import Header, JsonPath, Key, Place, parse_path, parse_place
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.decode_json import invalid, read_metadata
+from labelstream.workers.stream.codec.fields.lookup import Nothing, find, find_all
+from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, spelled
+from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
+from labelstream.workers.stream.codec.fields.text_field import no_text, wrong_kind
+from labelstream.workers.stream.codec.json_values import not_in_utf8, parse
+from labelstream.workers.stream.codec.rejection import DecodeError
+
+Headers = Sequence[tuple[str, bytes | None]]
+P = TypeVar("P")
+_JSON_IN_HEADERS = frozenset({"candidate_labels", "multi_label", "top_k"})
+_SCALARS = ("text_pair", "id", "model", "hypothesis_template", "multi_label", "top_k")
+
+
+class _Record(NamedTuple):
+    """`tree`: the value as the parser read it, or what reads it where the parser refuses it."""
+
+    tree: Any
+    key: bytes | None
+    headers: Headers
+
+
+class FieldReader:
+    """Of one pipeline."""
+
+    def __init__(self, pipeline: PipelineSettings) -> None:
+        fields = pipeline.fields
+        self._plain = pipeline.format == "text"
+        self._separator = fields.text_separator
+        self._texts = [parse_place(place) for place in fields.text]
+        self._only_text = _only_path(self._texts)
+        self._text_field = parse_path(pipeline.text_field) if pipeline.text_field else None
+        self._scalars = _places(fields, _SCALARS)
+        self._labels = _places(fields, ("candidate_labels",))
+        self._metadata = [(to_json(name).decode(), parse_place(place)) for name, place in fields.metadata.items()]
+        self._floats: Any = "lossless-float" if fields.metadata else "float"
+
+    def read(self, value: bytes, key: bytes | None, headers: Headers) -> TextMessage:
+        """Raises DecodeError."""
+        record = _Record(self._parse(value), key, headers)
+        message: dict[str, Any] = {"text": self._text(record)}
+        for name, place in self._scalars:
+            if (found := self._scalar(record, name, place)) is not None:
+                message[name] = found
+        for name, place in self._labels:
+            message[name] = self._list(record, name, place)
+        if self._metadata:
+            members = (self._member(record, name, place) for name, place in self._metadata)
+            message["metadata"] = Verbatim("{" + ",".join(member for member in members if member) + "}")
+        try:
+            return TextMessage.__pydantic_validator__.validate_python(message)
+        except ValidationError as error:
+            wrong = invalid(message, error)
+            raise DecodeError(wrong.reason, f"fields.{wrong.message}") from None
+
+    def _parse(self, value: bytes) -> Any:
+        if self._plain:
+            if (other := not_in_utf8(value)) is not None:
+                raise other
+            return value.decode()
+        try:
+            tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True, float_mode=self._floats)
+        except ValueError as error:
+            return SparseValue(value, str(error), "fields")
+        return SparseValue(value, "", "fields") if self._metadata and NEGATIVE_ZERO.search(value) else tree
+
+    def _text(self, record: _Record) -> str:
+        if self._plain:
+            return record.tree
+        if (path := self._text_field) is not None:
+            found = _find_texts(record.tree, path)[0]
+            return found if type(found) is str else no_text(found, path)
+        if self._only_text is not None and type(found := _find_texts(record.tree, self._only_text)[0]) is str:
+            return found
+        parts = [part for place in self._texts for part in self._parts(record, place)]
+        if not parts:
+            raise DecodeError(Reason.EMPTY_TEXT, "no place of fields.text holds a text")
+        return self._separator.join(parts)
+
+    def _parts(self, record: _Record, place: Place) -> list[str]:
+        """The texts at a place, without those that are missing or null."""
+        if not isinstance(place, JsonPath):
+            found = _string_outside(record, "text", place)
+            return [] if found is None else [found]
+        parts = []
+        for found in _find_texts(record.tree, place):
+            if type(found) is str:
+                parts.append(found)
+            elif not _is_left_out(found):
+                raise DecodeError(Reason.INVALID_MESSAGE, f"fields.text {wrong_kind(found, place, 'a string')}")
+        return parts
+
+    def _scalar(self, record: _Record, name: str, place: Place) -> Any:
+        """None where there is none."""
+        if not isinstance(place, JsonPath):
+            return _outside(record, name, place)
+        found = _find(record.tree, place)
+        if type(found) is not Nothing or found.is_left_out:
+            return None if type(found) is Nothing else found
+        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(found, place, '')}")
+
+    def _list(self, record: _Record, name: str, place: Place) -> Any:
+        """With a star in the path a list of what it finds."""
+        if not (isinstance(place, JsonPath) and place.has_star):
+            return self._scalar(record, name, place)
+        found = [value for value in _find_all(record.tree, place) if not _is_left_out(value)]
+        for value in found:
+            if type(value) is Nothing:
+                raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(value, place, '')}")
+        return found or None
+
+    def _member(self, record: _Record, name: str, place: Place) -> str | None:
+        """Of the metadata; None where there is no value. A path with a star gives a list."""
+        if not isinstance(place, JsonPath):
+            found = _string_outside(record, "metadata", place)
+            return None if found is None else f"{name}:{to_json(found).decode()}"
+        is_sparse = type(record.tree) is SparseValue
+        found = record.tree.raw(place) if is_sparse else _find_all(record.tree, place)
+        values = [
+            _judged(value.text, place.written) if is_sparse else spelled(value, place.written)
+            for value in found
+            if type(value) is not Nothing
+        ]
+        if place.has_star:
+            return f"{name}:[{','.join(values)}]"
+        return f"{name}:{values[0]}" if values else None
+
+
+def _places(fields: FieldSettings, names: tuple[str, ...]) -> list[tuple[str, Place]]:
+    return [(name, parse_place(place)) for name in names if (place := getattr(fields, name)) is not None]
+
+
+def _only_path(places: list[Place]) -> JsonPath | None:
+    """Of one value: what most pipelines have."""
+    path = places[0] if len(places) == 1 else None
+    return path if isinstance(path, JsonPath) and not path.has_star else None
+
+
+def _find_texts(tree: Any, path: JsonPath) -> list[Any]:
+    return tree.texts(path) if type(tree) is SparseValue else _find_all(tree, path)
+
+
+def _find(tree: Any, path: JsonPath) -> Any:
+    return tree.values(path)[0] if type(tree) is SparseValue else find(tree, path)
+
+
+def _find_all(tree: Any, path: JsonPath) -> list[Any]:
+    if type(tree) is SparseValue:
+        return tree.values(path)
+    return find_all(tree, path) if path.has_star else [find(tree, path)]
+
+
+def _is_left_out(found: Any) -> bool:
+    return found.is_left_out if type(found) is Nothing else found is None
+
+
+def _judged(text: bytes, place: str) -> str:
+    read_metadata(text, f"fields.metadata {place}")
+    return text.decode()
+
+
+def _outside(record: _Record, name: str, place: Header | Key) -> Any:
+    """From the key or a header, where lists, numbers and booleans are JSON; None where there is none."""
+    found = _string_outside(record, name, place)
+    if found is None or name not in _JSON_IN_HEADERS:
+        return found
+    try:
+        return parse(found.encode())
+    except ValueError:
+        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_written(place)}: is no JSON") from None
+
+
+def _string_outside(record: _Record, name: str, place: Header | Key) -> str | None:
+    value = record.key if isinstance(place, Key) else dict(record.headers).get(place.name)
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        raise DecodeError(Reason.INVALID_ENCODING, f"fields.{name} {_written(place)}: not UTF-8") from None
+
+
+def _written(place: Header | Key) -> str:
+    return "key" if isinstance(place, Key) else f"header:{place.name}"

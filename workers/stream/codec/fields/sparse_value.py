@@ -1,0 +1,104 @@
+"""A JSON text that the parser refuses, read at some paths alone: what is not read is not judged."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.workers.records.places import JsonPath
+from labelstream.workers.stream.codec.fields.lookup import find_all
+from labelstream.workers.stream.codec.json_spans import check_value, items
+from labelstream.workers.stream.codec.json_values import explained, members_of, read_value
+from labelstream.workers.stream.codec.rejection import DecodeError
+
+Parts = tuple[str | int | None, ...]
+
+
+class Raw(NamedTuple):
+    """A value as it is written."""
+
+    text: bytes
+
+
+class SparseValue:
+    """Of one record. `problem`: what the parser has against it. `setting`: which names the paths, for errors.
+
+    Each object and list on the paths is taken apart once. Each method raises DecodeError.
+    """
+
+    def __init__(self, value: bytes, problem: str, setting: str) -> None:
+        self._value, self._problem, self._setting = value, problem, setting
+        self._members: dict[bytes, list[tuple[str, bytes]]] = {}
+        self._items: dict[bytes, list[bytes]] = {}
+        if _first(value) == b"{":
+            self._members_of(value)
+        else:
+            self._checked(check_value, value)
+
+    def texts(self, path: JsonPath) -> list[Any]:
+        """As `find_all` of a parsed tree; of what is no string nothing but its kind is read."""
+        return self._found(
+            path, lambda text: read_value(text, path.written) if _first(text) == b'"' else self._kind(text)
+        )
+
+    def values(self, path: JsonPath) -> list[Any]:
+        """As `find_all` of a parsed tree."""
+        return self._found(path, lambda text: read_value(text, path.written))
+
+    def raw(self, path: JsonPath) -> list[Any]:
+        """As `find_all` of a parsed tree, with each value as it is written."""
+        return self._found(path, Raw)
+
+    def _found(self, path: JsonPath, read: Callable[[bytes], Any]) -> list[Any]:
+        found = find_all(self._tree(self._value, path.parts), path)
+        return [read(value.text.strip()) if type(value) is Raw else value for value in found]
+
+    def _tree(self, text: bytes, parts: Parts) -> Any:
+        """As the parser's, with nothing but what is on the path of `parts`."""
+        if not parts:
+            return Raw(text)
+        first, (part, *rest) = _first(text), parts
+        if first == b"{":
+            return self._object(text, part, tuple(rest)) if type(part) is str else {}
+        if first == b"[":
+            return [] if type(part) is str else self._list(text, part, tuple(rest))  # pyright: ignore
+        return self._kind(text)
+
+    def _object(self, text: bytes, part: str, rest: Parts) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for key, value in self._members_of(text):
+            if key != part and not part.startswith(f"{key}."):
+                continue
+            if key in tree:
+                raise DecodeError(Reason.INVALID_MESSAGE, f"duplicate key {key} on the path of {self._setting}")
+            tree[key] = self._tree(value, rest if key == part else (part[len(key) + 1 :], *rest))
+        return tree
+
+    def _list(self, text: bytes, part: int | None, rest: Parts) -> list[Any]:
+        if text not in self._items:
+            self._items[text] = self._checked(items, text)
+        return [
+            self._tree(item, rest) if part is None or part == index else None
+            for index, item in enumerate(self._items[text])
+        ]
+
+    def _members_of(self, text: bytes) -> list[tuple[str, bytes]]:
+        if text not in self._members:
+            self._members[text] = members_of(text, self._problem)
+        return self._members[text]
+
+    def _kind(self, text: bytes) -> Any:
+        """Something of the same kind as the value."""
+        first = _first(text)
+        if first == b'"':
+            return read_value(text, "the value")
+        return {b"{": {}, b"[": [], b"n": None, b"t": True, b"f": False, b"N": 0.0}.get(first, 0)
+
+    def _checked(self, read: Callable[[bytes], Any], text: bytes) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise explained(self._value, self._problem, error) from None
+
+
+def _first(text: bytes) -> bytes:
+    return text.lstrip()[:1]

@@ -1,0 +1,46 @@
+"""A JSON value -> TextMessage, with nothing but the text at one path: `text_field`."""
+
+from typing import Any
+
+import jiter
+
+from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.message import TextMessage
+from labelstream.workers.records.places import JsonPath
+from labelstream.workers.stream.codec.fields.lookup import MISSING, Nothing, find
+from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
+from labelstream.workers.stream.codec.json_values import kind_of
+from labelstream.workers.stream.codec.rejection import DecodeError
+
+SETTING = "text_field"
+
+
+def read_text_field(value: bytes, path: JsonPath) -> TextMessage:
+    """Of any JSON with the text at `path`. Raises DecodeError."""
+    try:
+        found = find(jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True), path)
+    except ValueError as error:
+        found = SparseValue(value, str(error), SETTING).texts(path)[0]
+    return text_alone(found if type(found) is str else no_text(found, path))
+
+
+def text_alone(text: str) -> TextMessage:
+    """By the validator: `model_construct` takes 4 us more."""
+    return TextMessage.__pydantic_validator__.validate_python({"text": text})
+
+
+def no_text(found: Any, path: JsonPath) -> str:
+    """Raises DecodeError, which tells what is in the place of a text."""
+    nothing = found if type(found) is Nothing else Nothing(path.written, found)
+    if nothing.stands is None:
+        raise DecodeError(Reason.EMPTY_TEXT, f"{SETTING} {path.written}: {nothing.at or 'the value'} is null")
+    if nothing.stands is MISSING:
+        raise DecodeError(Reason.INVALID_MESSAGE, f"{SETTING} {path.written} is missing")
+    raise DecodeError(Reason.INVALID_MESSAGE, f"{SETTING} {wrong_kind(found, path, 'a string')}")
+
+
+def wrong_kind(found: Any, path: JsonPath, wanted: str) -> str:
+    """That something else than `wanted` is at `path`, or something without fields or items on it."""
+    if type(found) is not Nothing:
+        return f"{path.written}: {path.written} must be {wanted}, and is {kind_of(found)}"
+    return f"{path.written}: {found.at or 'the value'} must be {found.needed}, and is {kind_of(found.stands)}"
