@@ -20,6 +20,7 @@ README, INDEX = ROOT / "README.md", ROOT / "docs/README.md"
 OURS = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [*OURS, ROOT / "helm/labelstream/README.md"]
 FOR_CONTRIBUTORS = [ROOT / "SECURITY.md", *sorted((ROOT / "docs/contributing").glob("*.md"))]
+DECISIONS = ROOT / "docs/adr/README.md"
 HOLD_COMMANDS = {".py", ".yaml", ".tpl", ".gotmpl", ".md", ".txt"}
 # In backticks, or in a block of commands: the command and, of a group, which of it, or several with | between them.
 NAMED_COMMAND = r"(?:`|^|\$ |-- |exec )labelstream\s+([a-z]+)(?:[ \n]+([a-z]+(?:\|[a-z]+)*)(?=[\s`]))?"
@@ -70,13 +71,22 @@ def test_every_page_is_linked_from_the_index_and_the_index_from_readme() -> None
     linked = {(INDEX.parent / link.partition("#")[0]).resolve() for link in links(INDEX)}
     assert {link.partition("#")[0] for link in links(README)} >= {"docs/README.md"}
     runbooks = {page for page in OURS if page.parent.name == "runbooks"}  # monitor.md lists them
-    assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - linked - runbooks == set()
+    decisions = {page for page in OURS if page.parent.name == "adr"}
+    assert set(OURS) - {README, INDEX, *FOR_CONTRIBUTORS} - decisions - linked - runbooks == set()
+
+
+def linked_from(page: Path) -> set[Path]:
+    return {(page.parent / link.partition("#")[0]).resolve() for link in links(page)}
 
 
 def test_every_page_for_contributors_is_linked_from_contributing() -> None:
-    contributing = ROOT / "CONTRIBUTING.md"
-    linked = {(contributing.parent / link.partition("#")[0]).resolve() for link in links(contributing)}
-    assert set(FOR_CONTRIBUTORS) - linked == set()
+    assert {*FOR_CONTRIBUTORS, DECISIONS} - linked_from(ROOT / "CONTRIBUTING.md") == set()
+
+
+def test_every_decision_is_in_the_index_in_order() -> None:
+    pages = sorted(page.name for page in DECISIONS.parent.glob("[0-9]*.md"))
+    assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
+    assert [link for link in links(DECISIONS) if re.match(r"\d", link)] == pages
 
 
 def test_every_page_that_code_names_exists() -> None:
