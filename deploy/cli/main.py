@@ -22,6 +22,7 @@ from labelstream.deploy.cli.application.status import status
 from labelstream.deploy.cli.bench.commands import bench
 from labelstream.deploy.cli.bench.simulate import simulate
 from labelstream.deploy.cli.common.console import VERBOSITY, escape, one_line, set_up_logging
+from labelstream.deploy.cli.common.examples import examples
 from labelstream.deploy.cli.config.init import init
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
@@ -39,6 +40,8 @@ from labelstream.deploy.cli.topics.tail import tail
 from labelstream.workers.core_dumps import forbid_core_dumps
 from labelstream.workers.errors import ConfigError, LabelstreamError
 
+_ALIASES = {"bootstrap-servers": "bootstrap"}  # Kafka's own name of the option
+
 app = typer.Typer(
     name="labelstream",
     help="Classify the texts of a Kafka topic with models on Ray Serve; write labels and scores to another topic.\n\n"
@@ -46,7 +49,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: _ALIASES.get(name, name),
+    },
 )
 for command, panel in (
     (demo, "Try"),
@@ -69,7 +75,7 @@ for command, panel in (
     (tail, "Read and write topics"),
     (simulate, "Measure"),
 ):
-    app.command(rich_help_panel=panel)(command)
+    app.command(rich_help_panel=panel, epilog=examples(command.__name__))(command)
 app.add_typer(cache, rich_help_panel="Prepare")
 app.add_typer(topics, rich_help_panel="Prepare")
 app.add_typer(dlq, rich_help_panel="Read and write topics")
@@ -123,8 +129,11 @@ def _escape_unencodable() -> None:
 
 
 def _fail(lines: list[str], code: int) -> None:
-    if VERBOSITY.on:
+    if VERBOSITY.on and not VERBOSITY.json_logs:
         traceback.print_exc()
     for line in lines:
-        print(f"labelstream: {line}", file=sys.stderr, flush=True)
+        if VERBOSITY.json_logs:
+            logging.getLogger("labelstream").error("%s", line, exc_info=VERBOSITY.on)
+        else:
+            print(f"labelstream: {line}", file=sys.stderr, flush=True)
     sys.exit(code)

@@ -1,1 +1,1 @@
-"""Check, run, watch and operate pipelines."""
+"""Check, run, change and watch the application of a config."""

@@ -1,4 +1,4 @@
-"""`labelstream apply` and `labelstream remove`: change a running application and leave it running, or end it."""
+"""`labelstream apply` and `labelstream remove`: change a running application, or end it."""
 
 import logging
 import sys
@@ -21,24 +21,26 @@ from labelstream.deploy.control.deployed import Deployed, Owner, changed, descri
 from labelstream.workers.errors import ConfigError, LabelstreamError, StartError
 
 logger = logging.getLogger(__name__)
-CLUSTER = "The Ray cluster that it runs on, HOST:PORT, or `auto` (see `status`)."
+CLUSTER = "The Ray cluster, as HOST:PORT, or `auto` (see `labelstream status --help`)."
 
 
 def apply(
     config: ConfigFile,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help=f"{CLUSTER} Default: your `labelstream run` of FILE on this machine."),
+        typer.Option(
+            metavar="ADDRESS", help=f"{CLUSTER} Default: your `labelstream run` of the same file on this machine."
+        ),
     ] = None,
     wait: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long it may take until everything runs: 90s, 10m, 1h30m.")
+        str, typer.Option(metavar="DURATION", help="Time limit until everything runs, such as 90s, 10m or 1h30m.")
     ] = "30m",
 ) -> None:
-    """Change a running application to what a config file says, and return when everything runs.
+    """Change a running application to match a config file, and return when everything runs.
 
-    Says what changes, and starts anew only what the change concerns. On a cluster without an application it is
-    deployed, and stays there until `labelstream remove`. A `labelstream run` of the same file goes on; one of another
-    file ends, with the reason.
+    Prints the changes, and restarts only the models and pipelines that they concern. Deploys the application on a
+    cluster that has none; the application then runs until `labelstream remove`. A `labelstream run` of the same file
+    continues with the changes. A `labelstream run` of another file ends.
     """
     wait_s = duration_s("--wait", wait)
     settings = load_config(config)
@@ -55,21 +57,21 @@ def apply(
 
 def remove(
     address: Annotated[str, typer.Option(metavar="ADDRESS", help=CLUSTER)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """End the application on a cluster: its workers finish and commit what they hold, then it is removed.
+    """Stop and remove the application on a cluster, after its workers commit what is in flight.
 
-    A `labelstream run` that watches it ends, with the reason.
+    A `labelstream run --address` of this application ends, too.
     """
     if not (yes or sys.stdin.isatty()):
-        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it")
+        raise ConfigError("--yes", "is missing, and no terminal is there to ask on", "add --yes")
     address_of(address)
     from labelstream.deploy.cluster import runtime
 
     with runtime.joined(address), stops_on_signals():
         found = runtime.deployed()
         if found is None:
-            raise StartError(f"there is no application on the cluster at {address}")
+            raise StartError(f"the cluster at {address} has no application; `labelstream apply` deploys one")
         _require_not_local(found.owner)
         question = f"Remove the application deployed by {escape(described(found.owner))}?"
         if not yes and not typer.confirm(question, err=True):
@@ -77,7 +79,7 @@ def remove(
             raise typer.Exit(1)
         say("finishing and committing what is in flight")
         done = runtime.undeploy()
-    say("removed" if done else "removed; what was still in flight comes again at the next start")
+    say("removed" if done else "removed; messages that were still in flight are read again at the next start")
 
 
 def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: float) -> None:
@@ -90,16 +92,18 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
         runtime.start_serve(everywhere=run is None)
         found = runtime.deployed()
         if run is not None and found is None:
-            raise StartError(f"process {run.note.pid}, which runs {config}, is starting or ending: try again later")
+            raise StartError(
+                f"process {run.note.pid}, which runs {config}, is starting or ending; try again in a moment"
+            )
         after = without_secrets(settings)
         owner = _owner_of(found, new_owner("apply", config, local=False), after)
         _say_changes(found, after, owner)
-        if found is not None:  # a worker needs its models to finish what it holds
+        if found is not None:  # workers need their models to finish what is in flight
             runtime.drain(without=settings.pipelines)
         try:
             runtime.deploy(settings, wait_s, on_progress=log_progress, owner=owner)
         except LabelstreamError:
-            logger.error("what the change concerns does not run now: apply a config that starts, such as the last one")
+            logger.error("the changed models and pipelines are down; apply a config that starts, such as the last one")
             raise
         if run is not None:
             kept = {"pid": run.note.pid, "started_at": run.note.started_at}
@@ -108,7 +112,7 @@ def _apply(settings: Any, config: Path, address: str, run: Run | None, wait_s: f
 
 
 def _owner_of(found: Deployed | None, ours: Owner, after: dict[str, Any]) -> Owner:
-    """Whose the application is when it is changed to `after`. Raises StartError."""
+    """The owner of the application after the change to `after`. Raises StartError."""
     if found is None or found.owner is None:
         return ours
     if is_same_file(found.owner, ours):
@@ -121,19 +125,19 @@ def _owner_of(found: Deployed | None, ours: Owner, after: dict[str, Any]) -> Own
 def _require_not_local(owner: Owner | None) -> None:
     if owner is not None and owner["local"]:
         raise StartError(
-            f"that Ray belongs to {described(owner)} and ends with it: stop that by Ctrl-C or SIGTERM, or change its "
-            "file and apply that"
+            f"this Ray belongs to {described(owner)} and ends with that command; stop the command with Ctrl-C or "
+            "SIGTERM, or change its config file and apply that file"
         )
 
 
 def _say_changes(found: Deployed | None, after: dict[str, Any], owner: Owner) -> None:
     if found is None:
-        logger.info("nothing runs there yet: all of it is deployed")
+        logger.info("the cluster has no application yet: deploying all of the config")
         return
     if found.owner is None or found.owner["id"] != owner["id"]:
-        logger.warning("this replaces the application of %s", escape(described(found.owner)))
+        logger.warning("replacing the application of %s", escape(described(found.owner)))
     if found.config is None:
-        logger.warning("what ran before gives no answer, so that what changes is not known")
+        logger.warning("the running application does not answer, so the changes cannot be listed")
         return
-    for line in changes(found.config, after) or ["nothing in the config has changed"]:
+    for line in changes(found.config, after) or ["the config has not changed"]:
         logger.info("%s", escape(line))

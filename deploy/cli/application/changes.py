@@ -1,4 +1,4 @@
-"""What a new config changes of a running one, in lines for a person. Settings by their names, never their values."""
+"""Lists what a new config changes in a running one. Settings are named; their values are never shown."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ PARTS = {"models": "model", "pipelines": "pipeline"}
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Both as of `without_secrets`. Models and pipelines first, each in one line."""
+    """One line per change, models and pipelines first. Both configs come from `without_secrets`."""
     lines = [
         line
         for section, noun in PARTS.items()
@@ -33,7 +33,7 @@ def _changed(what: str, keys: list[str]) -> str:
 
 
 def _keys(before: Any, after: Any, path: str = "") -> list[str]:
-    """The dotted keys, below `path`, of what differs."""
+    """The dotted keys below `path` whose values differ."""
     if before == after:
         return []
     if not (isinstance(before, dict) and isinstance(after, dict)):

@@ -1,4 +1,4 @@
-"""`labelstream check`: what is wrong with a config, before anything is started."""
+"""`labelstream check`: validates a config before anything starts."""
 
 import logging
 from typing import Annotated, Any
@@ -16,41 +16,45 @@ def check(
         bool,
         typer.Option(
             "--connect",
-            help="Also ask the brokers for topics and permissions, look for GPUs, and load every model "
-            "(a hub model that is not in the cache is downloaded).",
+            help="Also check topics and permissions at the brokers, look for GPUs, and load every model. Hub models "
+            "that are missing in the cache are downloaded.",
         ),
     ] = False,
     cluster: Annotated[
         bool,
-        typer.Option("--cluster", help="With --connect: it runs on a cluster. This machine's GPUs do not matter."),
+        typer.Option(
+            "--cluster", help="With --connect: skip this machine's GPUs, because the config is for a cluster."
+        ),
     ] = False,
 ) -> None:
-    """Check a config file and say what it means.
+    """Check a config file, and print what it sets up.
 
-    Exit code 0: all well. 2: the file is wrong. 1: --connect found something missing outside; every problem is one
-    line with the setting at fault and what to do.
+    Each problem is one line: the setting, what is wrong, and what to do. Exit code 0: no problem. 1: --connect found a
+    problem. 2: the config file is wrong.
     """
     settings = load_config(config)
     for text in _summary(settings):
         typer.echo(escape(text))
     if not connect:
-        typer.echo("The config is valid. --connect also checks brokers, topics, permissions, this machine and models.")
+        typer.echo(
+            "The config is valid. `--connect` also checks brokers, topics, permissions, this machine and models."
+        )
         return
     from labelstream.deploy.cli.application import preflight
 
-    logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # what they would log comes as a finding
-    say("asking the brokers")
+    logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # the findings report the same
+    say("checking brokers, topics and permissions")
     problems = preflight.show_findings(preflight.place_findings(settings, local=not cluster), _say)
-    say("looking for the models, which are not loaded" if problems else "loading the models to see that they answer")
+    say("looking for the models (not loaded, because of the problems above)" if problems else "loading the models")
     look = preflight.find_model if problems else preflight.load_model
     problems += preflight.show_findings(preflight.model_findings(settings.models, look), _say)
     if problems:
         raise typer.Exit(1)
-    typer.echo("The config is valid, and everything that it names is there.")
+    typer.echo("The config is valid, and everything it names was found.")
 
 
 def _say(level: int, line: str) -> None:
-    """Problems to stderr."""
+    """Print problems to stderr, the rest to stdout."""
     (say if level >= logging.ERROR else typer.echo)(escape(line))
 
 
@@ -66,7 +70,7 @@ def _summary(settings: Any) -> list[str]:
             if model.replicas.max > model.replicas.min
             else str(model.replicas.min)
         )
-        unused = "" if name in used else " (no pipeline uses it: it is not started)"
+        unused = "" if name in used else " (not started: no pipeline uses it)"
         replicas = plural(replicas, "replica")
         lines.append(f"model {name}: {model.source}{revision}, {replicas}, device {model.device}{unused}")
     for name, pipeline in settings.pipelines.items():

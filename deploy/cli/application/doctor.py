@@ -1,4 +1,4 @@
-"""`labelstream doctor`: can this machine run it, and what is to be put right?"""
+"""`labelstream doctor`: checks whether this machine can run Labelstream."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ WORDS = {logging.INFO: "ok", logging.WARNING: "warning", logging.CRITICAL: "prob
 def doctor(
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Also look whether this machine can keep its models."),
+        typer.Option("--config", "-c", metavar="FILE", help="Config file (YAML). Also check the room for its models."),
     ] = None,
 ) -> None:
-    """Show what of this machine matters for a run on it, each with ok, or a warning or problem with its fix.
+    """Check whether this machine can run Labelstream: one line per check, with the fix for each problem.
 
-    Exit code 0: `labelstream run` can start Ray here. 1: a problem would keep it from that; `run`, `demo` and `bench`
-    say the same before they start anything.
+    `run`, `demo` and `bench` make the same checks before they start anything. Exit code 0: `labelstream run` can start
+    Ray here. 1: at least one problem prevents that.
     """
     from labelstream.deploy.cli.common.connect import load_config
     from labelstream.deploy.cluster.machine import machine_findings
@@ -31,13 +31,13 @@ def doctor(
         typer.echo(escape(f"{WORDS[finding.level]:8} {finding.key:14} {finding.text}"))
     problems = sum(finding.is_problem for finding in findings)
     if problems:
-        typer.echo(f"{plural(problems, 'problem')}: `labelstream run` would not start here.")
+        typer.echo(f"{plural(problems, 'problem')}: `labelstream run` cannot start here.")
         raise typer.Exit(1)
     typer.echo("`labelstream run` can start here.")
 
 
 def _torch() -> Any:
-    """What torch makes of the GPUs. It takes seconds to import, and so is no part of what `run` looks at."""
+    """The GPUs that torch sees. Importing torch takes seconds, so `run` leaves this check out."""
     import torch
 
     from labelstream.deploy.cluster.machine import gpus
@@ -45,8 +45,8 @@ def _torch() -> Any:
 
     seen = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     if len(seen) < gpus():
-        fix = "install a torch for this driver, or look at CUDA_VISIBLE_DEVICES"
-        return Finding("torch's GPUs", f"{len(seen)} of {gpus()}: {fix}", logging.WARNING)
+        fix = "install a torch that fits the driver, or check CUDA_VISIBLE_DEVICES"
+        return Finding("torch's GPUs", f"torch sees {len(seen)} of {gpus()}; {fix}", logging.WARNING)
     return Finding("torch's GPUs", ", ".join(seen) or "none", logging.INFO)
 
 
@@ -61,6 +61,6 @@ def _caches() -> Any:
 
 
 def _mib(folder: Path) -> int:
-    """What its files take. A link, as the hub's cache has them, takes nothing."""
+    """MiB of all files. Links, which the hub's cache is full of, count nothing."""
     paths = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
     return sum(path.lstat().st_size for path in paths) >> 20

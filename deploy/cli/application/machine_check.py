@@ -1,4 +1,4 @@
-"""What `labelstream run` needs of this machine for one config: room, GPUs that models ask for, a port that is free."""
+"""Checks this machine for one config: disk and memory, the GPUs that the models reserve, a free metrics port."""
 
 import logging
 from typing import Any
@@ -11,7 +11,7 @@ from labelstream.workers.stream.broker.finding import Finding
 
 
 def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list[Finding]:
-    """A Ray of one machine never gets a GPU that the machine has not. What is well is left out."""
+    """Warnings and problems of this machine. A local Ray only has the GPUs of this machine."""
     from labelstream.deploy.deployments.gpus import num_gpus
 
     findings = [finding for finding in machine_findings(settings) if finding.level > logging.INFO]
@@ -28,25 +28,25 @@ def local_findings(settings: Any, metrics: MetricsAddress | None = None) -> list
 
 
 def _gpu_findings(settings: Any, asked: dict[str, float]) -> list[Finding]:
-    """`asked`: GPUs that each replica of a model reserves."""
+    """`asked`: model name -> GPUs that each replica reserves."""
     if not asked:
         return []
     present = gpus_here()
-    fix = "set device to cpu, or run it on a cluster that has them (--address)"
+    fix = "set device to cpu, or run on a cluster with GPUs (--address)"
     if present == 0:
         return [
-            Finding(f"models.{name}.num_gpus", f"each replica asks for {count:g} GPU, and this machine has none; {fix}")
+            Finding(f"models.{name}.num_gpus", f"each replica reserves {count:g} GPU, but this machine has none; {fix}")
             for name, count in asked.items()
         ]
     wanted = sum(count * settings.models[name].replicas.min for name, count in asked.items())
     if wanted <= present:
         return []
-    text = f"their replicas ask for {wanted:g} GPUs together, and this machine has {present}; lower replicas.min, {fix}"
+    text = f"the replicas reserve {wanted:g} GPUs in total, but this machine has {present}; lower replicas.min, {fix}"
     return [Finding(f"models.{','.join(asked)}", text)]
 
 
 def gpus_here() -> int:
-    """As Ray counts them: what CUDA_VISIBLE_DEVICES and its like hide is not here."""
+    """The GPUs that Ray counts: without those that CUDA_VISIBLE_DEVICES and its like hide."""
     from ray._private.accelerators import get_accelerator_manager_for_resource
 
     manager: Any = get_accelerator_manager_for_resource("GPU")

@@ -1,4 +1,4 @@
-"""Is what a config names really there? Brokers, topics, permissions, machine and models; every finding is one line."""
+"""Checks everything a config names: brokers, topics, permissions, machine and models. Each finding is one line."""
 
 import json
 import logging
@@ -18,21 +18,21 @@ HUB_TIMEOUT_S = 5.0
 
 
 def start_findings(settings: Any, metrics: MetricsAddress | None) -> Iterator[Finding]:
-    """All that keeps `labelstream run` from starting on this machine, in seconds, each as it is found."""
+    """Everything that prevents `labelstream run` from starting on this machine. Takes seconds."""
     yield from kafka_findings(settings)
     yield from local_findings(settings, metrics)
     yield from model_findings({name: settings.models[name] for name in used_models(settings)}, find_model)
 
 
 def place_findings(settings: Any, local: bool) -> Iterator[Finding]:
-    """Of brokers and, where `local`, of this machine, which is to run it; not of models."""
+    """Findings on the brokers, and on this machine if `local`. Models are left out."""
     yield from kafka_findings(settings)
     if local:
         yield from local_findings(settings)
 
 
 def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) -> int:
-    """One line each by `say(level, line)`, problems at ERROR; returns how many problems there are."""
+    """Call `say(level, line)` for each finding, with ERROR for problems. Returns the number of problems."""
     problems = 0
     for finding in findings:
         problems += finding.is_problem
@@ -42,7 +42,7 @@ def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) 
 
 
 def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iterator[Finding]:
-    """`check`: raises ModelError for what is wrong with a model's settings."""
+    """Findings on each model. `check` raises ModelError if a model's settings are wrong."""
     from labelstream.workers.model_source import is_path
 
     for name, model in models.items():
@@ -52,12 +52,15 @@ def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iter
             yield Finding(f"models.{name}.source", str(error))
             continue
         if model.revision is None and not is_path(model.source):
-            text = "is not set, so a replica that starts later may get another model; pin it to a commit of the hub"
+            text = "not set, so a replica that starts later may load another version; set it to a commit of the hub"
             yield Finding(f"models.{name}.revision", text, logging.INFO)
 
 
 def find_model(model: Any) -> None:
-    """Is it there, and can its files be read? What is on the hub alone is asked for there, and not downloaded."""
+    """Check that the model exists and its files are readable. A model only on the hub is not downloaded.
+
+    Raises ModelError.
+    """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     from labelstream.workers.engine.description import TaskName
@@ -68,7 +71,7 @@ def find_model(model: Any) -> None:
     from labelstream.workers.model_source import is_path
 
     if not is_path(model.source):
-        with suppress(Exception):  # locate says why, in its words
+        with suppress(Exception):  # `locate` below reports the error
             cached = try_to_load_from_cache(model.source, "config.json", revision=model.revision)
             if not isinstance(cached, str) or missing_weights(Path(cached).parent):
                 HfApi().model_info(model.source, revision=model.revision, timeout=HUB_TIMEOUT_S)
@@ -81,17 +84,17 @@ def find_model(model: Any) -> None:
 
 
 def load_model(model: Any) -> None:
-    """As a replica would, on the CPU."""
+    """Load the model as a replica does, but on the CPU. Raises ModelError."""
     from labelstream.workers.engine.loading.hub import locate
 
     locate(model.source, model.revision)
-    from labelstream.workers.engine.loading.loader import load  # torch: not before there is something to load
+    from labelstream.workers.engine.loading.loader import load  # imports torch, which is slow
 
     load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
 
 
 def kafka_findings(settings: Any) -> Iterator[Finding]:
-    """Brokers, and topics, permissions and groups of all pipelines."""
+    """Findings on the brokers, and on topics, permissions and groups of all pipelines."""
     from labelstream.workers.stream.broker.connection import config_for, is_in_memory
     from labelstream.workers.stream.broker.probe import reach
 
@@ -103,7 +106,7 @@ def kafka_findings(settings: Any) -> Iterator[Finding]:
     yield from cluster.findings
     config = config_for(settings.kafka, cluster)
     if is_in_memory(config):
-        text = "this is an in-memory broker, which makes topics by itself and permits all"
+        text = "an in-memory broker, which creates topics on first use and checks no permissions"
         yield Finding("kafka", text, logging.INFO)
     for name in settings.pipelines:
         yield from _pipeline_findings(settings, config, name)

@@ -1,4 +1,4 @@
-"""`labelstream run`: models and pipelines of a config file, until it is told to stop."""
+"""`labelstream run`: runs all models and pipelines of a config file until a signal stops the command."""
 
 import logging
 import sys
@@ -38,8 +38,8 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A running Ray cluster (or `auto`, see `status`) instead of a local Ray. The "
-            "application is removed from it again at the end.",
+            help="Run on this Ray cluster instead of a local Ray: HOST:PORT, or `auto` (see `labelstream status "
+            "--help`). At the end the application is removed from the cluster.",
         ),
     ] = None,
     metrics_port: Annotated[
@@ -48,34 +48,33 @@ def run(
             min=1,
             max=65535,
             metavar="PORT",
-            help="Show metrics at this machine's PORT, /metrics, for a "
-            "Prometheus; without, nowhere. With --address they are "
-            "where that Ray shows its own.",
+            help="Serve metrics for Prometheus at http://HOST:PORT/metrics. Default: no endpoint. "
+            "Not with --address: a cluster's Ray has its own endpoint.",
         ),
     ] = None,
     metrics_address: Annotated[
         str | None,
         typer.Option(
             metavar="HOST",
-            help="With --metrics-port: the address of this machine that shows them; 0.0.0.0 for all. Default: "
-            "127.0.0.1, for this machine alone.",
+            help="With --metrics-port: the address to listen on. 0.0.0.0 is every address of this machine. "
+            "Default: 127.0.0.1.",
         ),
     ] = None,
 ) -> None:
-    """Run all pipelines of a config file, until Ctrl-C or SIGTERM.
+    """Run all pipelines of a config file until Ctrl-C or SIGTERM.
 
-    On a local Ray of its own, unless --address names a cluster. Before one is started, brokers, topics, permissions,
-    GPUs, ports and models are looked for, and all that is missing is said at once. Stops cleanly: the workers finish
-    and commit what they hold, then everything ends. A second signal waits for nothing but the end.
+    Starts a local Ray, unless --address names a cluster. Before that, the command checks brokers, topics, permissions,
+    GPUs, ports and models, and lists all problems together. After Ctrl-C or SIGTERM the workers finish and commit what
+    is in flight. A second signal stops without waiting for the workers.
     """
     if address is not None and metrics_port is not None:
         raise ConfigError(
             "--metrics-port",
-            "comes beside --address",
-            "that Ray has a port of its own: see `ray start --metrics-export-port`",
+            "unexpected beside --address",
+            "leave it out: `ray start --metrics-export-port` sets the port of a cluster",
         )
     if metrics_address is not None and metrics_port is None:
-        raise ConfigError("--metrics-address", "comes without --metrics-port", "give the port too")
+        raise ConfigError("--metrics-address", "needs --metrics-port", "add --metrics-port PORT")
     from labelstream.deploy.cluster.metrics_endpoint import MetricsAddress
 
     metrics = None if metrics_port is None else MetricsAddress(metrics_address or "127.0.0.1", metrics_port)
@@ -136,27 +135,27 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
 
 
 def _require_no_run(config: Path) -> None:
-    """Raises StartError where this user runs the file on this machine already, unless a second run is wanted."""
+    """Raises StartError if this user already runs the file on this machine and confirms no second run."""
     for other in [*(run.note for run in noted_runs()), *starting_runs()]:
         if other.config == resolved(config):
-            what = "runs" if other.address else "is starting"
-            text = f"{config} {what} on this machine already, in process {other.pid}"
-            _confirm(text, "Start another one beside it?", f"-c {config}", "Ctrl-C or SIGTERM there ends it")
+            what = "already runs" if other.address else "is already starting"
+            text = f"{config} {what} on this machine (process {other.pid})"
+            _confirm(text, "Start a second run beside it?", f"-c {config}", "Ctrl-C or SIGTERM in that process")
 
 
 def _require_free(found: Deployed | None, options: str) -> None:
-    """Raises StartError where an application is on the cluster, unless it is to be replaced."""
+    """Raises StartError if the cluster has an application and the user does not confirm to replace it."""
     if found is None:
         return
-    text = f"an application is on this cluster already, by {described(found.owner)}"
+    text = f"this cluster already has an application, deployed by {described(found.owner)}"
     if found.owner is not None and found.owner["local"]:
-        raise StartError(f"{text}, and ends with that command")
-    _confirm(text, "Replace it?", options, "`labelstream remove` ends it")
+        raise StartError(f"{text}; the application ends with that command")
+    _confirm(text, "Replace it?", options, "`labelstream remove`")
 
 
 def _confirm(found: str, question: str, options: str, end: str) -> None:
     if not sys.stdin.isatty():
-        raise StartError(f"{found}: `labelstream apply {options}` changes it, {end}")
+        raise StartError(f"{found}; change it with `labelstream apply {options}`, or end it with {end}")
     say(f"{escape(found)}. `labelstream apply` would change it in place.")
     if not typer.confirm(question, err=True):
         raise StartError("nothing is started")
@@ -164,7 +163,7 @@ def _confirm(found: str, question: str, options: str, end: str) -> None:
 
 @contextmanager
 def _logs_kept(folder: Path | None) -> Iterator[None]:
-    """Ray's logs go with the run's folder, unless it fails."""
+    """Keep Ray's logs if the run fails; otherwise they are deleted with the run's folder."""
     try:
         yield
     except LabelstreamError:
@@ -175,10 +174,10 @@ def _logs_kept(folder: Path | None) -> Iterator[None]:
 
 
 def look_before(settings: Any, metrics: Any, refusal: str) -> None:
-    """Raises StartError where something would keep it from starting; each finding is a line before that."""
+    """Log every finding in one line. Raises StartError if one of them is a problem."""
     from labelstream.deploy.cli.application.preflight import show_findings, start_findings
 
-    with announced("looking for brokers, topics and models", logger.info):
+    with announced("checking brokers, topics and models", logger.info):
         findings = start_findings(settings, metrics)
         problems = show_findings(findings, lambda level, line: logger.log(level, "%s", escape(line)))
     if problems:
@@ -186,7 +185,7 @@ def look_before(settings: Any, metrics: Any, refusal: str) -> None:
 
 
 def warn_before(settings: Any) -> None:
-    """What this machine sees of brokers and topics. Only warnings: the nodes of a cluster may see more, or less."""
+    """Log problems with brokers and topics as warnings only: the nodes of a cluster may see them differently."""
     from labelstream.deploy.cli.application.preflight import kafka_findings, show_findings
 
     seen = (
@@ -198,7 +197,7 @@ def warn_before(settings: Any) -> None:
 
 
 def _show_line(line: str) -> None:
-    """Of a worker or a model: it has its own time, level and place."""
+    """Print a worker's or replica's log line, which has its own time, level and place."""
     say_at_once(escape(line))
 
 

@@ -1,4 +1,4 @@
-"""`labelstream status`: what runs where, what waits, how fast it goes, and what is wrong."""
+"""`labelstream status`: places, throughput, lag and problems of a running application."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from labelstream.deploy.names import pipeline_deployment
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.stream.report import ALARMS_PAGE
 
-BETWEEN_S = 2.0  # two looks make a rate; workers report once a second
+BETWEEN_S = 2.0  # a rate is the difference of two reports; workers report once a second
 
 
 def status(
@@ -25,20 +25,23 @@ def status(
         str | None,
         typer.Argument(
             metavar="PIPELINE",
-            help="Only this one; by its name its run is found.",
+            help="Show only this pipeline. Its name also selects the run.",
             autocompletion=complete_pipeline,
         ),
     ] = None,
     config: RunConfig = None,
     address: Address = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All numbers of all processes, as one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all numbers of all processes as one JSON object.")
+    ] = False,
     wait: Annotated[
-        str, typer.Option(metavar="DURATION", help="Wait so long (90s, 10m, or seconds) for it to run, and well.")
+        str, typer.Option(metavar="DURATION", help="Wait up to this long (90s, 10m) until the application is healthy.")
     ] = "0",
 ) -> None:
-    """Show a running application: your run on this machine, or that of a cluster.
+    """Show a running application: your run on this machine, or the application of a cluster.
 
-    Where several run, name one by --config, by a pipeline or by --address. Exits with 1 when something is wrong.
+    If several runs are on this machine, choose one with --config, PIPELINE or --address. Exit code 1: the application
+    has a problem, such as an alarm.
     """
     wait_s = duration_s("--wait", wait)
     seen, until = view.StatusView(), time.monotonic() + wait_s
@@ -65,7 +68,7 @@ def status(
 
 
 def _first(runtime: Any, until: float) -> Status:
-    """The first answer. Raises StartError when there is none in time."""
+    """The first answer. Raises StartError if none comes in time."""
     while True:
         try:
             return runtime.status()
@@ -76,12 +79,14 @@ def _first(runtime: Any, until: float) -> Status:
 
 
 def _only(found: Status, pipeline: str | None) -> Status:
-    """What `found` tells of one pipeline, and of the models, which others may share. Raises ConfigError."""
+    """The status of one pipeline and of all models. Raises ConfigError if there is no such pipeline."""
     if pipeline is None:
         return found
     known = found["pipelines"]
     if pipeline not in known:
-        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} here", f"known: {', '.join(sorted(known))}")
+        raise ConfigError(
+            "PIPELINE", f"the application has no pipeline {pipeline!r}", f"give one of {', '.join(sorted(known))}"
+        )
     shown: Status = {**found, "pipelines": {pipeline: known[pipeline]}}
     if "scaling" in found:
         others = {pipeline_deployment(name) for name in known} - {pipeline_deployment(pipeline)}
@@ -101,7 +106,7 @@ def _show(pipelines: list[view.PipelineView], models: list[view.ModelView], foun
     lines += [
         f"{name}: {reason}" for name, reason in (found["scaling"]["reasons"] if "scaling" in found else {}).items()
     ]
-    whole = not console.is_terminal  # a line stays one for whoever searches in it
+    whole = not console.is_terminal  # in a pipe, no line is wrapped: grep needs whole lines
     for line in lines:
         console.print(escape(line), soft_wrap=whole)
     for problem in view.problem_lines(pipelines):

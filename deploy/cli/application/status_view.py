@@ -1,4 +1,4 @@
-"""The control plane's numbers -> what a person reads: a row or a block per pipeline, a line per model. Pure; no Ray."""
+"""Formats the control plane's numbers: a row or a block per pipeline, a line per model. Pure; no Ray."""
 
 import time
 from collections import Counter
@@ -28,7 +28,7 @@ PIPELINE_COLUMNS = (
     "p50 ms",
     "p99 ms",
 )
-# Of a block: four to a line in a terminal of 80 columns.
+# The numbers of a block: four per line in a terminal of 80 columns.
 NUMBERS = ("in/s", "out/s", "results", "in flight", "lag", "oldest s", "p50 ms", "p99 ms")
 NUMBER_WIDTH, INDENT = 18, 2
 ANY_WIDTH = 10_000
@@ -38,9 +38,9 @@ Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
 
 
 class PipelineView(NamedTuple):
-    """One pipeline, all its workers together; rates per second since the call before, latencies of the slowest.
+    """One pipeline, with the sums of its workers. Rates: per second since the previous call.
 
-    `lag`: messages; None while neither the brokers nor the workers know it.
+    `p50_ms`, `p99_ms`: of the slowest worker. `lag`: messages; None while neither brokers nor workers know it.
     """
 
     name: str
@@ -60,7 +60,7 @@ class PipelineView(NamedTuple):
 
 
 class ModelView(NamedTuple):
-    """One model, all its replicas together; `busy` is the share of time that the average device works, 0 to 1."""
+    """One model, with the sums of its replicas. `busy`: the mean share of time that a device computes, 0 to 1."""
 
     name: str
     replicas: int
@@ -70,7 +70,7 @@ class ModelView(NamedTuple):
 
 
 class StatusView:
-    """Keeps the last counters per replica, because rates are differences. A restarted replica starts from 0 again."""
+    """Keeps the last counters of each replica, because rates are differences. A restart sets a counter to 0."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -105,7 +105,7 @@ class StatusView:
         self, name: str, reports: Mapping[str, PlacedPipelineReport], backlog: BacklogStatus | None, warning: str | None
     ) -> PipelineView:
         workers = list(reports.values())
-        # A worker that pauses does not see the log grow: the brokers' own word comes first.
+        # A paused worker does not see the log grow, so the brokers' own numbers come first.
         known = None if backlog is None or backlog["stale"] else backlog
         dead: Counter[str] = Counter()
         for worker in workers:
@@ -136,7 +136,7 @@ class StatusView:
         for replica, stats in reports.items():
             key, value = (what, replica), counter(stats)
             at, before = self._before.get(key, (now, value))
-            # A replica's numbers are as old as its last report.
+            # A replica's numbers have the age of its last report.
             measured_at = now - stats.get("age_s", 0.0)
             if measured_at > at and value >= before:
                 total += (value - before) / (measured_at - at)
@@ -145,14 +145,14 @@ class StatusView:
 
 
 def _lag_seen(workers: list[PlacedPipelineReport]) -> int | None:
-    """What the workers know; None when one of them does not read: what it knew is old."""
+    """The workers' own lag; None if one of them does not read, because its number is outdated."""
     if not workers or any(worker["state"] in NOT_READING for worker in workers):
         return None
     return sum(worker["lag"] for worker in workers)
 
 
 def cells(view: PipelineView) -> tuple[str, ...]:
-    """A pipeline under `PIPELINE_COLUMNS`."""
+    """The cells of a pipeline's row, in the order of `PIPELINE_COLUMNS`."""
     return (
         view.name,
         str(view.workers),
@@ -170,9 +170,9 @@ def cells(view: PipelineView) -> tuple[str, ...]:
 
 
 class Overview:
-    """Renders a table of the pipelines where the terminal has room for one, else a block of lines for each.
+    """Renders a table of the pipelines if the terminal is wide enough, else a block of lines for each pipeline.
 
-    Neither leaves anything out: what is too long goes on in the next line.
+    Nothing is cut: long values are wrapped.
     """
 
     def __init__(self, pipelines: Iterable[PipelineView]) -> None:
@@ -214,7 +214,7 @@ def _block(row: Mapping[str, str]) -> "Iterator[RenderableType]":
 
 
 def problem_lines(pipelines: Iterable[PipelineView]) -> "list[Text]":
-    """A line for each of their problems."""
+    """One line for each problem of the pipelines."""
     from rich.text import Text
 
     return [
@@ -225,7 +225,7 @@ def problem_lines(pipelines: Iterable[PipelineView]) -> "list[Text]":
 
 
 def line(view: PipelineView) -> str:
-    """A pipeline in one line of a log."""
+    """A pipeline as one log line."""
     wrong = "".join(f"; {text}" for text in problems(view))
     return (
         f"{view.name}: {view.state and f'{view.state}, '}{plural(view.workers, 'worker')}, in {view.in_rate:.0f}/s, "
@@ -237,7 +237,7 @@ def line(view: PipelineView) -> str:
 
 
 def model_line(view: ModelView) -> str:
-    """A model in one line."""
+    """A model as one line."""
     wanted = f" ({view.wanted} wanted)" if view.wanted not in (None, view.replicas) else ""
     return (
         f"model {view.name}: {plural(view.replicas, 'replica')}{wanted}, {view.sequence_rate:.0f} sequences/s, "
@@ -246,8 +246,8 @@ def model_line(view: ModelView) -> str:
 
 
 def problems(view: PipelineView) -> list[str]:
-    """What a person should look at."""
-    nobody = ["no worker reports: it starts, or its machines are not there"] if view.workers == 0 else []
+    """The problems that somebody should look at."""
+    nobody = ["no worker reports: it is starting, or the cluster has no room for it"] if view.workers == 0 else []
     unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
     return [
         *nobody,

@@ -1,4 +1,4 @@
-"""A running application before the eyes of a person, or in a log; until it is no longer the one that was started."""
+"""Shows a running application, as a live table or as log lines, until another command replaces or removes it."""
 
 import logging
 import re
@@ -15,26 +15,26 @@ from labelstream.workers.errors import StartError
 
 logger = logging.getLogger(__name__)
 TABLE_EVERY_S, LOOK_EVERY_S, ANSWER_S = 1.0, 2.0, 5.0
-PATIENCE_S = 60.0  # without an answer of the control plane; Serve restarts what it can meanwhile
+PATIENCE_S = 60.0  # without an answer of the control plane, which Serve restarts meanwhile
 RATES_EVERY_S, REPEAT_S = 10.0, 60.0
-FIRST_REPORT_S = 10.0  # a worker reports once a second, and a new one not at once
-STEADY = 2.0  # a number that changes by a smaller factor is no news
+FIRST_REPORT_S = 10.0  # a worker reports once a second, and a new worker later
+STEADY = 2.0  # a change by a smaller factor is not reported
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
 class NotOurs(StartError):
-    """The application that was started is another command's, or gone. Whoever watched it must leave it alone."""
+    """The application was replaced by another command, or removed. The watcher must not stop it."""
 
 
 class Watch:
-    """Of the application of `owner`, through `runtime`, which is `labelstream.deploy.cluster.runtime`."""
+    """Watches the application of `owner` through `runtime` (`labelstream.deploy.cluster.runtime`)."""
 
     def __init__(self, runtime: Any, owner: Owner) -> None:
         self._runtime, self._owner = runtime, owner
-        self._said_where = False
+        self._dlq_hint_given = False
 
     def show(self) -> None:
-        """Until interrupted. Raises NotOurs, or StartError where nothing answers for a minute."""
+        """Show the application until interrupted. Raises NotOurs, or StartError after a minute without an answer."""
         console = err()
         if console.is_terminal:
             self._show_table(console)
@@ -48,7 +48,7 @@ class Watch:
         from rich.live import Live
 
         seen = view.StatusView()
-        # Log lines scroll above the table: Live takes stderr over while it runs.
+        # Live redirects stderr while it runs, so log lines scroll above the table.
         with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
             while True:
                 status = self._ask()
@@ -56,7 +56,7 @@ class Watch:
                 time.sleep(TABLE_EVERY_S)
 
     def _ask(self) -> Status:
-        """The control plane's answer. It may be away for a moment, when Serve restarts it."""
+        """The control plane's answer. Waits while Serve restarts the control plane."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -66,11 +66,11 @@ class Watch:
             except StartError as error:
                 if time.monotonic() > until:
                     raise
-                logger.warning("no status: %s", error)
+                logger.warning("no status, asking again: %s", error)
                 time.sleep(1.0)
             else:
                 self._require_ours(status)
-                self._say_where(status)
+                self._give_dlq_hint(status)
                 return status
 
     def _require_ours(self, status: Status) -> None:
@@ -78,37 +78,39 @@ class Watch:
         if owner is None or owner["id"] != self._owner["id"]:
             raise NotOurs(f"this run ends: its application was replaced by {described(owner)}")
         if owner.get("changed_at") != self._owner.get("changed_at"):
-            logger.info("changed by `labelstream apply`")
+            logger.info("the application was changed by `labelstream apply`")
         self._owner = owner
 
-    def _say_where(self, status: Status) -> None:
-        """Where to look for dead letters, once."""
+    def _give_dlq_hint(self, status: Status) -> None:
+        """Log once how to list dead letters."""
         workers = [worker for pipeline in status["pipelines"].values() for worker in pipeline.values()]
-        if not self._said_where and any(any(worker["dead_letters"].values()) for worker in workers):
+        if not self._dlq_hint_given and any(any(worker["dead_letters"].values()) for worker in workers):
             file = escape(shlex.quote(self._owner["config"]))
-            logger.info("`labelstream dlq list -c %s` shows dead letters, and why they are", file)
-            self._said_where = True
+            logger.info("`labelstream dlq list -c %s` lists the dead letters with their reasons", file)
+            self._dlq_hint_given = True
 
 
-class _Said(NamedTuple):
+class _Logged(NamedTuple):
     at: float
     kind: tuple[object, ...]
     numbers: tuple[float, ...]
 
 
 class News:
-    """A pipeline's line when its state, its workers or its problems change, when a new kind of dead letter comes, and,
-    as found every 10 s, when throughput or the number of dead letters has doubled or halved; else once a minute.
+    """Decides when to log a pipeline's line.
+
+    At once: its state, workers or problems change, or a dead letter has a new reason. Every 10 s: throughput or the
+    number of dead letters has doubled or halved. Otherwise: once a minute.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen = view.StatusView(clock)
         self._started_at = self._rates_at = clock()
-        self._said: dict[str, _Said] = {}
+        self._said: dict[str, _Logged] = {}
 
     def lines(self, status: Status) -> list[str]:
-        """Those that are due."""
+        """The lines that are due."""
         now = self._clock()
         due = {
             pipeline.name for pipeline in view.StatusView(self._clock).pipelines(status) if self._is_due(pipeline, now)
@@ -133,12 +135,12 @@ class News:
         return now >= said.at + REPEAT_S or any(map(_moved, said.numbers, _numbers(pipeline)))
 
     def _say(self, pipeline: view.PipelineView, now: float) -> str:
-        self._said[pipeline.name] = _Said(now, _kind(pipeline), _numbers(pipeline))
+        self._said[pipeline.name] = _Logged(now, _kind(pipeline), _numbers(pipeline))
         return view.line(pipeline)
 
 
 def _kind(pipeline: view.PipelineView) -> tuple[object, ...]:
-    """What is news at once. The numbers in an alarm may change all the time."""
+    """Logged at once when it changes. Numbers in alarms are left out, because they change all the time."""
     problems = [_NUMBER.sub("0", text) for text in view.problems(pipeline)]
     return (pipeline.workers, pipeline.state, *problems, *sorted(pipeline.dead_letters))
 
@@ -148,7 +150,7 @@ def _numbers(pipeline: view.PipelineView) -> tuple[float, ...]:
 
 
 def _moved(before: float, now: float) -> bool:
-    """Less than one, of messages or messages a second, counts as one."""
+    """Has the number at least doubled or halved? Numbers below 1 count as 1."""
     low, high = sorted((max(1.0, before), max(1.0, now)))
     return high >= STEADY * low
 

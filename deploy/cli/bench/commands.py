@@ -93,7 +93,6 @@ def stream(
     bootstrap: Annotated[
         str | None,
         typer.Option(
-            "--bootstrap-servers",
             "--bootstrap",
             "-b",
             metavar="HOST:PORT",

@@ -22,9 +22,9 @@ _AGAIN_S = 0.1
 
 
 class _Verbosity:
-    """Set once, by `labelstream -v`."""
+    """`on`: set by `labelstream -v`. `json_logs`: every line on stderr is a log line in JSON, errors included."""
 
-    on = False
+    on = json_logs = False
 
 
 VERBOSITY = _Verbosity()
@@ -46,6 +46,7 @@ def say_at_once(line: str) -> None:
 def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> None:
     """Send log lines to stderr. kafka-python is silent at every level: its DEBUG log contains keys and values."""
     handler = _CurrentStderr()
+    VERBOSITY.json_logs = formatter is not None
     handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)

@@ -1,1 +1,1 @@
-"""A first config file."""
+"""Write a first config file."""

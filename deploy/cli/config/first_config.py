@@ -1,4 +1,4 @@
-"""The text of a first config: it runs as it is, and names in comments what people change most."""
+"""The text of a first config: valid as written, with comments on the most common settings."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 _CONFIG = """\
 # yaml-language-server: $schema={schema}
 # The line above lets an editor complete and check this file; `labelstream schema config` prints that schema.
-# A key that begins with # is an example: take the # away to use it.
+# A key after # is an example: remove the # to use it.
 
 kafka:
   bootstrap_servers: {bootstrap}    # HOST:PORT; several brokers with commas between them
@@ -29,30 +29,30 @@ models:
   {name}:
     # A directory, relative to this file, or a model of the Hugging Face hub.
     source: {source}{note}
-    # revision: 714eb0fa89d2f80546fda750413ed43d93601a13    # of a hub model: this commit and no later one
-    # device: cpu    # default: a GPU where there is one
-    # top_k: 5    # labels in each result; null is all
+    # revision: 714eb0fa89d2f80546fda750413ed43d93601a13    # of a hub model: always this commit
+    # device: cpu    # default: a GPU if this machine has one
+    # top_k: 5    # labels in each result; null: all
     # max_length: 512    # tokens; longer texts are cut, see long_text
-    # replicas: {{min: 1, max: 4}}    # as many as the backlog asks for
+    # replicas: {{min: 1, max: 4}}    # the backlog decides how many
 
 pipelines:
   {pipeline}:
     input: {input}
     output: {output}
-    dead_letter: {dead_letter}    # what cannot be classified, with the reason
+    dead_letter: {dead_letter}    # messages that cannot be classified, with the reason
     model: {name}
     # format: text    # default: json, as {{"text": "..."}}
     # text_field: event.message    # where the text is in other JSON
     # fields: {{text: event.message, id: event.id, metadata: [event.level]}}    # or where all of it is
     # delivery: exactly_once    # default: at_least_once
-    # start_from: latest    # default: earliest, all that is in the input
-    # workers: {{min: 1, max: 4}}    # consumers; a partition of the input is one worker's
-    # max_lag_s: 30    # seconds that a message may wait; replicas and workers follow
+    # start_from: latest    # default: earliest, the oldest message
+    # workers: {{min: 1, max: 4}}    # each partition of the input has one worker
+    # max_lag_s: 30    # seconds that a message may wait; decides on replicas and workers
 """
 
 
 class Choices(NamedTuple):
-    """What `labelstream init` was told. None: the demo's model, and topics called like `input`."""
+    """The options of `labelstream init`. None: the demo's model, and topics named after `input`."""
 
     bootstrap: str
     input: str
@@ -72,7 +72,7 @@ def render(choices: Choices, file: Path) -> str:
         bootstrap=_scalar(choices.bootstrap),
         name="sentiment" if demo else "classifier",
         source=_scalar(str(DEMO_MODEL) if choices.model is None else _source(choices.model, file)),
-        note="    # the demo's: small, English, POSITIVE or NEGATIVE" if demo else "",
+        note="    # the demo's model: small, English, POSITIVE or NEGATIVE" if demo else "",
         pipeline=_scalar(re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:50].strip("-_") or "pipeline"),
         input=_scalar(choices.input),
         output=_scalar(choices.output or f"{stem}.labels"),
@@ -81,7 +81,7 @@ def render(choices: Choices, file: Path) -> str:
 
 
 def _source(model: str, file: Path) -> str:
-    """A directory is named from where the file is, if it is beside or below it."""
+    """A directory beside or below the file becomes a path relative to the file."""
     folder = Path(os.path.abspath(os.path.expanduser(model)))
     if not folder.is_dir():
         return model
@@ -90,7 +90,7 @@ def _source(model: str, file: Path) -> str:
 
 
 def _scalar(text: str) -> str:
-    """As YAML that is read as this very text."""
+    """The text as a YAML scalar, quoted where YAML would read something else."""
     try:
         plain = yaml.safe_load(f"key: {text}    # comment") == {"key": text}
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""`labelstream init`: a config that runs as it is."""
+"""`labelstream init`: writes a config that is ready to run."""
 
 import os
 import shlex
@@ -15,50 +15,54 @@ from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
 
 _NEXT = (
-    ("topics create -c {}", "the topics that are missing"),
-    ("check -c {} --connect", "brokers, topics, machine and model"),
-    ("run -c {}", "until Ctrl-C"),
+    ("topics create -c {}", "creates missing topics"),
+    ("check -c {} --connect", "checks brokers, topics, machine and model"),
+    ("run -c {}", "runs until Ctrl-C"),
 )
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The config to write.")] = Path("labelstream.yaml"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The config file to write.")] = Path("labelstream.yaml"),
     bootstrap_servers: Annotated[
         str | None,
         typer.Option(
-            "--bootstrap-servers",
             "--bootstrap",
             "-b",
             metavar="HOST:PORT",
-            help=f"The brokers. Default: asked for in a terminal, else {DEFAULT_BOOTSTRAP}.",
+            help=f"The brokers. Default: the answer to a prompt, or {DEFAULT_BOOTSTRAP} without a terminal.",
         ),
     ] = None,
-    input: Annotated[str, typer.Option(metavar="TOPIC", help="Topic that texts are read from.")] = "feedback.raw",
+    input: Annotated[str, typer.Option(metavar="TOPIC", help="Topic with the texts to classify.")] = "feedback.raw",
     output: Annotated[
         str | None,
         typer.Option(
-            metavar="TOPIC", help="Topic for the results. Default: like the input, feedback.labels for feedback.raw."
+            metavar="TOPIC", help="Topic for the results. Default: named after the input, such as feedback.labels."
         ),
     ] = None,
     dead_letter: Annotated[
         str | None,
         typer.Option(
             metavar="TOPIC",
-            help="Topic for what cannot be classified. Default: like the input, feedback.dlq for feedback.raw.",
+            help="Topic for messages that cannot be classified. Default: named after the input, such as feedback.dlq.",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="SOURCE", help="A directory or a hub id. Default: the demo's model."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SOURCE",
+            help="The model: a directory, or an id of the Hugging Face hub. Default: the demo's model.",
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a config that runs as it is, with comments for what is changed most.
+    """Write a config file that is ready to run, with comments on the most common settings.
 
-    With another --input, output and dead letters are called like it: tickets.raw, tickets.labels, tickets.dlq.
+    Output and dead letters are named after the input: tickets.labels and tickets.dlq for --input tickets.raw.
     """
     if file.exists() and not force:
-        raise ConfigError(str(file), "is there already", "name another file, or give --force to write over it")
+        raise ConfigError(str(file), "already exists", "name another file, or add --force to overwrite it")
     if model is not None and model.startswith((".", "~", os.sep)) and not Path(model).expanduser().is_dir():
         raise ConfigError("--model", f"{Path(model).expanduser().absolute()}: no such directory", "check the path")
     if bootstrap_servers is None and sys.stdin.isatty():
@@ -70,7 +74,7 @@ def init(
     except OSError as error:
         fix = "name a file that can be written"
         raise ConfigError(str(file), f"cannot be written ({file_problem(error, file)})", fix) from None
-    typer.echo(f"{file} is written. Next:\n")
+    typer.echo(f"Wrote {file}. Next:\n")
     commands = [(f"labelstream {command.format(shlex.quote(str(file)))}", what) for command, what in _NEXT]
     width = max(len(command) for command, _ in commands)
     for command, what in commands:
@@ -78,7 +82,7 @@ def init(
 
 
 def _require_valid(text: str) -> None:
-    """Raises ConfigError for what an option has put into it."""
+    """Raises ConfigError if the value of an option makes the config invalid."""
     from labelstream.workers.config_file import load_settings
 
     load_settings(yaml.safe_load(text))

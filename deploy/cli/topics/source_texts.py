@@ -63,7 +63,7 @@ class SourceTexts:
 def source_texts(broker: Any, pipelines: Iterable[Any]) -> Iterator[SourceTexts]:
     from labelstream.workers.stream.broker.record_lookup import RecordLookup
 
-    lookup = RecordLookup(broker.config, broker.settings, "the texts are")
+    lookup = RecordLookup(broker.config, broker.settings, "the texts")
     try:
         yield SourceTexts(lookup, pipelines)
     finally:

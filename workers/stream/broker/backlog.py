@@ -1,4 +1,4 @@
-"""How much waits in the pipelines' input topics, asked of the brokers: also where no worker reads, or all pause."""
+"""Backlog probe: lag of all pipelines, read from the brokers, also when no worker runs or all are paused."""
 
 import time
 from contextlib import suppress
@@ -13,14 +13,14 @@ from labelstream.workers.settings import Settings
 from labelstream.workers.stream.broker.connection import connected_config, never_log_messages
 from labelstream.workers.stream.broker.positions import committed_offsets, logs_of, positions
 
-PARTITIONS_S = 60.0  # new ones are seen after so long
+PARTITIONS_S = 60.0  # how often to look for new partitions
 AGAIN_S = 3.0
 
 
 class Standing(NamedTuple):
-    """One partition: `end` is its log's end for read_committed readers; `lag`: messages before it that are not done.
+    """One partition. `end`: end of the log for read_committed readers; `lag`: messages before it that are not done.
 
-    As far as the group has committed; where it has no offset, as far as they are to be read (`Position`).
+    The lag counts from the group's committed offset; without one, from the start offset (`Position`).
     """
 
     end: int
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 
 
 class BacklogProbe:
-    """Keeps one admin client. One calling thread. `close` it in the end."""
+    """Keeps one admin client; `close` it at the end. Use from one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,9 +38,9 @@ class BacklogProbe:
         self._listed_at = self._again_at = 0.0
 
     def read(self) -> dict[str, dict[int, Standing]]:
-        """By pipeline and partition. Waits for the brokers; raises `StreamError` when they do not tell.
+        """Standings by pipeline and partition. Waits for the brokers; raises `StreamError` if they do not answer.
 
-        After that it asks no more for some seconds: each time takes a new connection.
+        After an error, raises without asking for AGAIN_S, because each attempt opens a new connection.
         """
         if time.monotonic() < self._again_at:
             raise StreamError("the backlog is not known")
@@ -67,16 +67,16 @@ class BacklogProbe:
         }
         logs = logs_of(admin, (place for of_topic in places.values() for place in of_topic))
         found: dict[str, dict[int, Standing]] = {}
-        for name, group in self._groups.items():  # one by one: brokers below 3.0 take one group a request
+        for name, group in self._groups.items():  # brokers before 3.0 accept one group a request
             pipeline = self._settings.pipelines[name]
-            ours = places[pipeline.input]
-            committed = committed_offsets(admin, group, ours)
-            there = positions({place.partition: logs[place] for place in ours}, committed, pipeline.start_from)
+            partitions = places[pipeline.input]
+            committed = committed_offsets(admin, group, partitions)
+            there = positions({place.partition: logs[place] for place in partitions}, committed, pipeline.start_from)
             found[name] = {number: Standing(at.log.end, at.lag) for number, at in there.items()}
         return found
 
     def _list_partitions(self, admin: Any) -> None:
-        known = bool(self._partitions) and all(self._partitions.values())  # a topic may be made on its first use
+        known = bool(self._partitions) and all(self._partitions.values())  # a topic may be created on first use
         if known and time.monotonic() - self._listed_at < PARTITIONS_S:
             return
         topics = sorted({pipeline.input for pipeline in self._settings.pipelines.values()})

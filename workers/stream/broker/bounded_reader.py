@@ -1,4 +1,4 @@
-"""Reading what stands in a topic now, outside of any group: it commits nothing and disturbs nobody."""
+"""Bounded reader: reads a topic up to its current end, outside of any group and without commits."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.record_batch.reader import read_any_record
 
-QUIET_S = 10.0  # the end is known, so a longer silence means that it cannot be reached
+QUIET_S = 10.0  # the end is known: longer silence means that it cannot be reached
 
 
 def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaConsumer:
-    """A consumer without a group or partitions. Records of open or aborted transactions stay hidden from it.
+    """A read_committed consumer without group and partitions.
 
-    What cannot be read of a batch with the right checksum are records with `Unread` values.
+    Unreadable records of a batch with a right checksum have `Unread` values.
     """
     consumer = KafkaConsumer(
         **config,
@@ -35,17 +35,17 @@ def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaCon
 
 
 def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
-    """All partitions of a topic; none where there is no such topic. Raises kafka's own errors."""
+    """All partitions of a topic; empty if the topic does not exist. Raises KafkaError."""
     return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
 def read_up_to(
     kafka: KafkaSettings, consumer: KafkaConsumer, stops: Mapping[TopicPartition, int]
 ) -> Iterator[ConsumerRecord]:
-    """The records before the offset `stops` of each partition, from where the consumer stands in it.
+    """The records from the consumer's positions up to the offset `stops` of each partition.
 
-    Records are not counted but positions looked at: compaction, aborted transactions and control records leave gaps.
-    Raises StartError.
+    Checks positions instead of counting records, because compaction, aborted transactions and control records leave
+    gaps. Raises StartError.
     """
     quiet_since = time.monotonic()
     while True:
@@ -56,9 +56,8 @@ def read_up_to(
         for partition, records in found.items():
             yield from (record for record in records if record.offset < stops.get(partition, 0))
         if found:
-            quiet_since = time.monotonic()  # now: whoever reads may have taken their time
+            quiet_since = time.monotonic()  # not the time of the poll: the caller may be slow
         elif time.monotonic() - quiet_since > QUIET_S:
             raise StartError(
-                f"no record for {QUIET_S:.0f} s, though the end is not reached; is a broker down, or a "
-                "transaction open?"
+                f"no record for {QUIET_S:.0f} s before the end of the topic; is a broker down, or a transaction open?"
             )

@@ -1,4 +1,4 @@
-"""What every kafka-python client is told, and its errors in words that a person can act on."""
+"""Kafka client configuration, and kafka-python's errors translated into errors with a fix."""
 
 import logging
 import time
@@ -16,13 +16,13 @@ from labelstream.workers.stream.broker.tls import RenewedContext
 
 logger = logging.getLogger(__name__)
 BOOTSTRAP_TIMEOUT_MS = 10_000
-PATIENCE_S, AGAIN_S = 10.0, 0.3  # with a broker that is just starting
-# librdkafka's in-memory broker fails kafka-python's newest handshake; it names its cluster so, and takes this version.
+PATIENCE_S, AGAIN_S = 10.0, 0.3  # for a broker that is starting
+# librdkafka's in-memory broker, recognized by its cluster id, supports only this API version of kafka-python.
 IN_MEMORY_CLUSTER, IN_MEMORY_API = "mockCluster", (2, 3)
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every client needs. Secrets and certificates are read from their files at each connection."""
+    """Settings of every client. Secrets and certificates are read from their files at each connection."""
     security = kafka.security
     config: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
@@ -30,7 +30,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
         "security_protocol": security.protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
         "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
-        "reconnect_backoff_max_ms": 1_000,  # the default of 30 s keeps a consumer away long after the broker is back
+        "reconnect_backoff_max_ms": 1_000,  # with the default of 30 s, consumers return long after the broker
     }
     if "SSL" in security.protocol:
         config["ssl_context"] = RenewedContext(security)
@@ -44,9 +44,9 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def connected_config(kafka: KafkaSettings, patience_s: float = PATIENCE_S) -> dict[str, Any]:
-    """`client_config`, fitted to the brokers that answer within `patience_s`.
+    """`client_config` for the brokers that answer within `patience_s`.
 
-    Raises `StartError` or `ConfigError` with the cause when none does; logs what is not as it should be.
+    Raises `StartError` or `ConfigError` with the cause if none answers. Logs findings that do not prevent a start.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -63,13 +63,13 @@ def connected_config(kafka: KafkaSettings, patience_s: float = PATIENCE_S) -> di
 
 
 def config_for(kafka: KafkaSettings, cluster: Cluster) -> dict[str, Any]:
-    """`client_config`, fitted to a cluster that was reached."""
+    """`client_config` for a cluster that `reach` returned."""
     in_memory = cluster.id.startswith(IN_MEMORY_CLUSTER)
     return client_config(kafka) | ({"api_version": IN_MEMORY_API} if in_memory else {})
 
 
 def is_in_memory(config: dict[str, Any]) -> bool:
-    """Is this `connected_config` of the in-memory broker? It makes topics on first use and has no topic settings."""
+    """Is this a `connected_config` of the in-memory broker, which creates topics on first use and has no settings?"""
     return config.get("api_version") == IN_MEMORY_API
 
 
@@ -90,7 +90,7 @@ def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
 
 
 def cause_of(kafka: KafkaSettings, error: KafkaError) -> str:
-    """Why kafka-python came to `error`, which often is nothing but a time that was up. Found by trying again."""
+    """The cause of `error`, which often is only a timeout. Connects again to find the cause."""
     try:
         reach(kafka)
     except (StartError, ConfigError) as cause:
@@ -99,7 +99,7 @@ def cause_of(kafka: KafkaSettings, error: KafkaError) -> str:
 
 
 def never_log_messages() -> None:
-    """kafka-python's DEBUG log holds keys and values: whatever level the process logs at, it stays above that."""
+    """Keep kafka-python's log at INFO or above: its DEBUG log contains keys and values."""
     logger = logging.getLogger("kafka")
     if logger.getEffectiveLevel() < logging.INFO:
         logger.setLevel(logging.INFO)

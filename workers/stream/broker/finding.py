@@ -1,4 +1,4 @@
-"""What a check has found: the setting at fault, and what to do about it, in one line."""
+"""Finding of a check: the setting, the problem and the fix in one line."""
 
 import logging
 from typing import NamedTuple, Self
@@ -7,10 +7,9 @@ from labelstream.workers.errors import LabelstreamError
 
 
 class Finding(NamedTuple):
-    """`key`: the dotted path of the setting. `level`: of `logging`.
+    """`key`: dotted path of the setting. `level`: a level of `logging`.
 
-    CRITICAL: it cannot run. ERROR: it runs, and will not do what it should. WARNING and INFO: somebody may want to
-    know.
+    CRITICAL: the pipeline cannot run. ERROR: it runs, but not as intended. WARNING and INFO: worth knowing.
     """
 
     key: str
@@ -19,13 +18,13 @@ class Finding(NamedTuple):
 
     @classmethod
     def of(cls, error: LabelstreamError, level: int = logging.CRITICAL) -> Self:
-        """From an error whose text begins with the key."""
+        """The finding of an error whose text begins with the key."""
         key, _, text = str(error).partition(": ")
         return cls(key, text, level)
 
     @property
     def is_problem(self) -> bool:
-        """Is it to be put right before the start?"""
+        """Must the finding be fixed before the start?"""
         return self.level >= logging.ERROR
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""May we join the pipeline's consumer group, and who else is in it? Asked before the stream starts."""
+"""Start check of the consumer group: the right to join, and foreign members."""
 
 import logging
 import time
@@ -12,15 +12,15 @@ from labelstream.workers.stream.broker.finding import Finding
 from labelstream.workers.stream.broker.probe import CLIENT_ID
 
 NOBODY = "labelstream-permission-probe"
-COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # the first group ever makes the broker create a topic
+COORDINATOR_TRIES, COORDINATOR_WAIT_S = 10, 0.5  # for the first group, the broker must create a topic
 MAX_NAMES = 5
 
 
 def group_findings(admin: Any, key: str, group: str) -> list[Finding]:
-    """What keeps us from joining `group`, and whom it is shared with. `admin`: a KafkaAdminClient.
+    """Findings that prevent joining `group`, or members that share it. `admin`: a KafkaAdminClient.
 
-    Asks to remove a member that does not exist: it needs READ on the group as joining does, and changes nothing.
-    A group's description tells its rights only once somebody has used it.
+    Removes a member that does not exist: this needs READ on the group as joining does, and changes nothing. A group's
+    description reports rights only after the group was used.
     """
     for _ in range(COORDINATOR_TRIES):
         try:
@@ -31,14 +31,14 @@ def group_findings(admin: Any, key: str, group: str) -> list[Finding]:
         except CoordinatorNotAvailableError:
             time.sleep(COORDINATOR_WAIT_S)
         except KafkaError:
-            break  # there is no such member, or no such group yet
+            break  # the member, or even the group, does not exist yet
     else:
         return [Finding(key, f"no broker coordinates group {group}; look at the brokers' logs")]
-    return _others(key, admin.describe_groups([group])[group])
+    return _foreign_members(key, admin.describe_groups([group])[group])
 
 
-def _others(key: str, found: dict[str, Any]) -> list[Finding]:
-    """Members that are not ours take messages away, and keep us out where they share partitions in another way."""
+def _foreign_members(key: str, found: dict[str, Any]) -> list[Finding]:
+    """Foreign members take messages away, and a group with another assignor refuses this worker."""
     names = sorted({f"{member['client_id']} at {member['client_host'].strip('/')}" for member in found["members"]})
     others = [name for name in names if not name.startswith(f"{CLIENT_ID} at ")]
     more = f" and {len(others) - MAX_NAMES} more" if len(others) > MAX_NAMES else ""
@@ -46,11 +46,11 @@ def _others(key: str, found: dict[str, Any]) -> list[Finding]:
     assignor = found["protocol_data"]
     if names and assignor and assignor != CooperativeStickyAssignor.name:
         text = (
-            f"group {found['group_id']} is in use by {who}, with the assignor {assignor}, and takes no member with "
+            f"group {found['group_id']} is in use by {who}, with the assignor {assignor}, and refuses members with "
             f"{CooperativeStickyAssignor.name}; set another group_id, or stop the others"
         )
         return [Finding(key, text)]
     if not others:
         return []
-    text = f"group {found['group_id']} is shared with {who}: what they get is not classified; set another group_id"
+    text = f"group {found['group_id']} is shared with {who}: their messages are not classified; set another group_id"
     return [Finding(key, text, logging.ERROR)]

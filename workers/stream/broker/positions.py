@@ -1,4 +1,4 @@
-"""Where a consumer group stands in a topic, asked of the brokers: what it has committed, and what waits behind that."""
+"""Read a consumer group's positions from the brokers: committed offsets, log ends and lag."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +15,14 @@ from labelstream.workers.stream.broker.group_check import COORDINATOR_TRIES, COO
 from labelstream.workers.stream.broker.topics import access_problem
 from labelstream.workers.stream.consumer.offset_reset import Log, StartFrom, next_offset, starts_at_end
 
-FETCH_BYTES = 16_384  # of a partition: one record is asked for
+FETCH_BYTES = 16_384  # for one record of each partition
 READ_S = 5.0
 
 
 class Position(NamedTuple):
-    """In one partition. `log` is as read_committed readers see it; `committed` None: the group has no offset.
+    """A group in one partition. `log`: as read_committed readers see it; `committed`: None without an offset.
 
-    `next`: the offset that reading goes on with.
+    `next`: the offset to read next.
     """
 
     log: Log
@@ -31,19 +31,19 @@ class Position(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Messages that are there and not done, counted by their offsets."""
+        """Messages that are not done, counted by offsets."""
         return max(0, self.log.end - self.next)
 
     @property
     def lost(self) -> int:
-        """Messages that retention has deleted before the group has done them."""
+        """Messages that retention deleted before they were done."""
         return 0 if self.committed is None else max(0, self.log.start - self.committed)
 
 
 def positions(
     logs: Mapping[int, Log], committed: Mapping[int, int | None], start_from: StartFrom
 ) -> dict[int, Position]:
-    """Of one topic and group, by partition. `committed`: None where the group has no offset."""
+    """Positions in one topic by partition. `committed`: None without an offset."""
     at_end = starts_at_end(start_from, committed.values())
     return {
         number: Position(log, committed[number], next_offset(log, committed[number], at_end))
@@ -52,9 +52,9 @@ def positions(
 
 
 def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) -> dict[int, Position]:
-    """By partition. `admin`: a KafkaAdminClient.
+    """Positions by partition. `admin`: a KafkaAdminClient.
 
-    Raises StartError where we may not see topic or group, or the topic is not there, and kafka's own errors.
+    Raises StartError if the topic is missing or a right on topic or group; otherwise KafkaError.
     """
     found = admin.describe_topics([topic])[0]
     if problem := access_problem(found, "DESCRIBE"):
@@ -68,7 +68,7 @@ def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) ->
 
 
 def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
-    """`committed_offsets`, where nobody may have asked for a group before: the broker makes a topic for them then."""
+    """`committed_offsets` with retries: for the first group ever, the broker must create a topic."""
     for _ in range(COORDINATOR_TRIES):
         try:
             return committed_offsets(admin, group, places)
@@ -80,14 +80,14 @@ def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[i
 
 
 def committed_offsets(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
-    """Of partitions of one topic; None where the group has no offset. Raises kafka's own errors."""
+    """Committed offsets by partition of one topic; None without an offset. Raises KafkaError."""
     found: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
     offsets = {place.partition: getattr(found.get(place), "offset", -1) for place in places}
     return {number: offset if offset >= 0 else None for number, offset in offsets.items()}
 
 
 def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition, Log]:
-    """As read_committed readers see them: an open transaction is behind the end. Raises kafka's own errors."""
+    """The logs as read_committed readers see them: the end is before open transactions. Raises KafkaError."""
     places = list(places)
     starts, ends = (
         admin.list_partition_offsets(dict.fromkeys(places, spec), isolation_level=IsolationLevel.READ_COMMITTED)
@@ -99,9 +99,9 @@ def logs_of(admin: Any, places: Iterable[TopicPartition]) -> dict[TopicPartition
 def first_timestamps(
     config: dict[str, Any], offsets: Mapping[TopicPartition, int], clock: Callable[[], float] = time.monotonic
 ) -> dict[TopicPartition, int]:
-    """Of the first record from each offset on, in milliseconds since 1970, without those that no broker tells in time.
+    """Timestamp (ms since 1970) of the first record from each offset on, without partitions that do not answer in time.
 
-    Reads outside of any group. Raises kafka's own errors; READ on the topic is needed.
+    Reads outside of any group. Needs READ on the topic. Raises KafkaError.
     """
     found: dict[TopicPartition, int] = {}
     if not offsets:

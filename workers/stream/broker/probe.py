@@ -1,6 +1,6 @@
-"""Reaching the brokers step by step, so that what fails has its cause: name, port, TLS, Kafka, login, other brokers.
+"""Connection probe: connects to brokers step by step to find the cause of a failure.
 
-kafka-python itself retries until its time is up, and tells causes to its log alone.
+Steps: name, port, TLS, Kafka, login, advertised brokers. kafka-python itself only retries and logs causes.
 """
 
 import socket
@@ -34,7 +34,7 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class Unreachable(StartError):
-    """Nobody answers there now: this may pass."""
+    """No broker answers now; a retry may help."""
 
 
 class Address(NamedTuple):
@@ -46,16 +46,16 @@ class Address(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """What the brokers tell of themselves. `findings`: what a client gets along with, for now."""
+    """The cluster's id, and findings that do not prevent a client from working."""
 
     id: str
     findings: list[Finding]
 
 
 def reach(kafka: KafkaSettings) -> Cluster:
-    """Raises `StartError` or `ConfigError` with the cause where a client would get nowhere.
+    """Connect once. Raises `StartError` or `ConfigError` with the cause if a client could not work.
 
-    One bootstrap server is enough, and one of the brokers that it names.
+    Needs one bootstrap server, and one of the brokers that it advertises.
     """
     servers = [_address(server) for server in kafka.bootstrap_servers.split(",")]
     asked = _each(partial(_ask, kafka), servers)
@@ -77,7 +77,7 @@ def reach(kafka: KafkaSettings) -> Cluster:
 
 
 class _Conversation:
-    """Requests and answers over one connection, one after the other."""
+    """Requests and responses on one connection, one at a time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -85,7 +85,7 @@ class _Conversation:
         self._protocol = KafkaProtocol(**options)
 
     def ask(self, request: Any) -> Any:
-        """Raises OSError, or kafka's own errors when the answer is none of Kafka's."""
+        """Send a request and return its response. Raises OSError, or KafkaError if the response is not Kafka's."""
         self._protocol.send_request(request)
         self._sock.sendall(self._protocol.send_bytes())
         while data := self._sock.recv(65_536):
@@ -95,7 +95,7 @@ class _Conversation:
 
 
 def _ask(kafka: KafkaSettings, where: Address) -> tuple[str, dict[Address, int]]:
-    """The cluster's id, and the brokers that it advertises, with their ids."""
+    """The cluster's id, and the addresses of its advertised brokers with their ids."""
     with closing(_connect(where)) as plain, closing(_secured(kafka, plain, where)) as sock:
         conversation = _Conversation(sock)
         _identify(kafka, conversation, where)
@@ -107,16 +107,16 @@ def _ask(kafka: KafkaSettings, where: Address) -> tuple[str, dict[Address, int]]
             if kafka.security.sasl_mechanism or isinstance(error, TimeoutError):
                 raise _no_kafka(kafka, where, error) from None
             raise StartError(
-                f"{SECURITY}.protocol: the broker at {where} ends the connection of whoever has not logged in; set "
+                f"{SECURITY}.protocol: the broker at {where} closes connections without a login; set "
                 f"protocol to SASL_{kafka.security.protocol}, with sasl_mechanism, username and password_file"
             ) from None
         if not answer.brokers:
-            raise Unreachable(f"{SERVERS}: the broker at {where} knows of no broker yet, itself included; is it new?")
+            raise Unreachable(f"{SERVERS}: the broker at {where} lists no brokers yet; is the cluster starting?")
         return answer.cluster_id or "", {Address(found.host, found.port): found.node_id for found in answer.brokers}
 
 
 def _greet(kafka: KafkaSettings, where: Address) -> None:
-    """As far as the login, which is the same everywhere."""
+    """Connect to an advertised broker up to the login, which is the same on all brokers."""
     with closing(_connect(where)) as plain, closing(_secured(kafka, plain, where)) as sock:
         _identify(kafka, _Conversation(sock), where)
 
@@ -148,7 +148,7 @@ def _secured(kafka: KafkaSettings, sock: socket.socket, where: Address) -> socke
 
 
 def _identify(kafka: KafkaSettings, conversation: _Conversation, where: Address) -> None:
-    """Is it a broker? With TLS 1.3 this is also where it says what it thinks of our certificate."""
+    """Check that a broker listens. With TLS 1.3, the client certificate is also refused here."""
     try:
         conversation.ask(ApiVersionsRequest(version=0))
     except ssl.SSLError as error:
@@ -157,7 +157,7 @@ def _identify(kafka: KafkaSettings, conversation: _Conversation, where: Address)
         if "SSL" not in kafka.security.protocol and _speaks_tls(where):
             other = "SASL_SSL" if kafka.security.protocol.startswith("SASL") else "SSL"
             raise StartError(
-                f"{SECURITY}.protocol: what listens at {where} speaks TLS; set protocol to {other}"
+                f"{SECURITY}.protocol: the listener at {where} speaks TLS; set protocol to {other}"
             ) from None
         raise _no_kafka(kafka, where, error) from None
 
@@ -182,7 +182,7 @@ def _log_in(security: SecuritySettings, conversation: _Conversation, where: Addr
             if answer.error_code:
                 raise ValueError(answer.error_message)
             login.receive(answer.auth_bytes)
-    except (OSError, KafkaError, ValueError) as error:  # ValueError: also what the broker proves of itself is wrong
+    except (OSError, KafkaError, ValueError) as error:  # ValueError: also a wrong SCRAM proof of the broker
         raise StartError(
             f"{SECURITY}: the broker at {where} refuses the login of {security.username} by {name} ({error}); check "
             "username and password_file, or the password in the environment"
@@ -200,7 +200,7 @@ def _speaks_plainly(where: Address) -> bool:
 
 def _speaks_tls(where: Address) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent there
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # no data is sent
     try:
         with closing(_connect(where)) as sock, closing(context.wrap_socket(sock)):
             return True
@@ -211,14 +211,14 @@ def _speaks_tls(where: Address) -> bool:
 def _no_kafka(kafka: KafkaSettings, where: Address, error: Exception) -> Unreachable:
     reason = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return Unreachable(
-        f"{SERVERS}: what listens at {where} does not answer as Kafka over {kafka.security.protocol} ({reason}); "
+        f"{SERVERS}: the listener at {where} does not answer as Kafka over {kafka.security.protocol} ({reason}); "
         f"check the port, and {SECURITY}.protocol"
     )
 
 
 def _advertised(broker: int, where: Address, asked: Address, error: LabelstreamError) -> Finding:
     text = (
-        f"broker {broker} advertises {where} on the listener at {asked}, and that is of no use from here: "
+        f"broker {broker} advertises {where} on the listener at {asked}, which is unreachable from here: "
         f"{Finding.of(error).text}; set the broker's advertised.listeners to an address that its clients reach"
     )
     return Finding(SERVERS, text)
@@ -230,7 +230,7 @@ def _address(server: str) -> Address:
 
 
 def _each(ask: Any, places: Iterable[Address]) -> dict[Address, Any]:
-    """What each of them gave, or which LabelstreamError it raised; all of them at once."""
+    """Results or LabelstreamErrors of `ask` by address, asked in parallel."""
 
     def safely(where: Address) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Single records by topic, partition and offset, many at a time."""
+"""Look up single records by topic, partition and offset, many at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import TOPIC_NAME
 
 Run = tuple[int, int]  # first and last offset
-_LARGEST_GAP = 1_000  # records that are read past, rather than asked for anew behind them
+_LARGEST_GAP = 1_000  # records to read over; beyond a larger gap, seek
 
 
 class RecordPlace(NamedTuple):
@@ -26,9 +26,9 @@ class RecordPlace(NamedTuple):
 
 
 class RecordLookup:
-    """Owns a consumer without a group, made when it is first needed.
+    """Owns a consumer without a group, made on first use.
 
-    `wanted_for`: what a topic that may not be read holds, for the error.
+    `wanted_for`: content of the topics, for the error of a missing right.
     """
 
     def __init__(self, config: dict[str, Any], kafka: KafkaSettings, wanted_for: str) -> None:
@@ -36,12 +36,12 @@ class RecordLookup:
         self._consumer: KafkaConsumer | None = None
 
     def find(self, places: Iterable[RecordPlace]) -> dict[RecordPlace, ConsumerRecord | str]:
-        """The record of each place, or why there is none. Raises StartError.
+        """The record at each place, or the reason why there is none. Raises StartError.
 
-        All partitions are read at once, each in runs of offsets that lie close together.
+        Reads all partitions in parallel, each in runs of nearby offsets.
         """
         found: dict[RecordPlace, ConsumerRecord | str] = dict.fromkeys(
-            places, "it is not there any more: compacted, or its transaction was aborted"
+            places, "the record is gone: compacted, or its transaction was aborted"
         )
         if not found:
             return found
@@ -75,15 +75,13 @@ class RecordLookup:
             yield
         except TopicAuthorizationFailedError:
             names = ", ".join(sorted(topics))
-            raise StartError(
-                f"topic {names}: no permission to read it, where {self._wanted_for}; grant READ on it"
-            ) from None
+            raise StartError(f"topic {names}: no permission to read {self._wanted_for}; grant READ on it") from None
 
 
 def _within(
     consumer: KafkaConsumer, places: list[RecordPlace]
 ) -> tuple[dict[TopicPartition, list[Run]], dict[RecordPlace, str]]:
-    """First and last offset of each run within the logs, and why the others are not in them."""
+    """Runs of offsets within the logs by partition, and the reasons for places outside."""
     topics = {place.topic for place in places if TOPIC_NAME.fullmatch(place.topic)}
     known = [partition for topic in topics for partition in partitions_of(consumer, topic)]
     asked = [one for one in known if any((one.topic, one.partition) == place[:2] for place in places)]
@@ -92,7 +90,7 @@ def _within(
     for place in places:
         partition = TopicPartition(place.topic, place.partition)
         if partition not in begins:
-            gone[place] = "there is no such topic or partition"
+            gone[place] = "unknown topic or partition"
         elif place.offset < begins[partition]:
             gone[place] = f"deleted by retention: the log begins at {begins[partition]}"
         elif place.offset >= ends[partition]:

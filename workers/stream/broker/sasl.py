@@ -1,4 +1,4 @@
-"""kafka-python's logins, with a password that is read anew for each of them."""
+"""SASL logins of kafka-python with a password that is read again at each login."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from labelstream.workers.settings import SecuritySettings
 
 
 class Password:
-    """In place of the text in a client's configuration. It has no text of its own that could be logged."""
+    """Replaces the password in a client's configuration. Logs cannot contain the password."""
 
     def __init__(self, security: SecuritySettings) -> None:
         self._security = security
 
     def read(self) -> str:
-        """Raises `ConfigError` naming the key."""
+        """The password. Raises `ConfigError` with the key."""
         password = secret_of(self._security.password, self._security.password_file, "kafka.security.password_file")
-        assert password is not None, "SecuritySettings has asked for one"
+        assert password is not None, "BUG: SecuritySettings requires a password"
         return password
 
 
@@ -41,7 +41,7 @@ def _with_password(config: dict[str, Any]) -> dict[str, Any]:
         return config
     try:
         return config | {"sasl_plain_password": password.read()}
-    except ConfigError as error:  # a file that is just being replaced is there later
+    except ConfigError as error:  # retriable: the file may be half replaced
         raise KafkaConnectionError(str(error)) from error
 
 

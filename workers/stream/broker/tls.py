@@ -1,4 +1,4 @@
-"""TLS to a broker: the files of `kafka.security` become a context, and what a handshake fails of gets its name."""
+"""TLS contexts from `kafka.security`, and causes of failed handshakes."""
 
 import ssl
 import time
@@ -20,7 +20,7 @@ _OTHER_NAME = (62, 64)
 
 
 def make_context(security: SecuritySettings) -> ssl.SSLContext:
-    """Reads all files anew. Raises `ConfigError` naming the key and the file; never asks a terminal for a password."""
+    """A context of the files as they are now. Raises `ConfigError` with key and file; never prompts for a password."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if security.ca_file is None:
@@ -37,13 +37,13 @@ def make_context(security: SecuritySettings) -> ssl.SSLContext:
 
 
 class RenewedContext:
-    """Takes the place of an SSLContext in kafka-python: each connection is made with the files as they are then."""
+    """Replaces an SSLContext in kafka-python: each connection reads the files again."""
 
     def __init__(self, security: SecuritySettings) -> None:
         self._security = security
 
     def wrap_socket(self, *arguments: Any, **more: Any) -> ssl.SSLSocket:
-        """As of `ssl.SSLContext`. Raises KafkaConnectionError: a file that is just being replaced is there later."""
+        """As `ssl.SSLContext`. Raises KafkaConnectionError, which is retriable: a file may be half replaced."""
         try:
             return make_context(self._security).wrap_socket(*arguments, **more)
         except LabelstreamError as error:
@@ -51,22 +51,22 @@ class RenewedContext:
 
 
 def tls_problem(error: ssl.SSLError, security: SecuritySettings, where: str) -> StartError | None:
-    """What a person can do about `error`, of a handshake or the first answer at `where`; None: it is no TLS at all."""
+    """The error to raise for a failed handshake or first response; None if `error` has nothing to do with TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return StartError(_broker_problem(error, security, where))
     alert = _reason(error)
     if alert in ("unsupported protocol", "tlsv1 alert protocol version"):
-        return StartError(f"{KEY}.protocol: the broker at {where} has no TLS of version 1.2 or newer")
+        return StartError(f"{KEY}.protocol: the broker at {where} does not support TLS 1.2 or newer")
     if "alert" not in alert:
         return None
     if security.cert_file is None:
         return StartError(
-            f"{KEY}.cert_file: the broker at {where} wants a certificate of the client ({alert}); set cert_file and "
+            f"{KEY}.cert_file: the broker at {where} requires a client certificate ({alert}); set cert_file and "
             "key_file"
         )
     return StartError(
         f"{KEY}.cert_file: the broker at {where} refuses the certificate in {security.cert_file} ({alert})"
-        f"{_out_of_date(security.cert_file) or '; is it of a CA that the broker trusts?'}"
+        f"{_out_of_date(security.cert_file) or '; does the broker trust its CA?'}"
     )
 
 
@@ -133,7 +133,7 @@ def _out_of_date(cert: Path) -> str:
     try:
         found: dict[str, Any] = ssl._ssl._test_decode_cert(str(cert))  # type: ignore[attr-defined]
         starts, ends = (ssl.cert_time_to_seconds(found[key]) for key in ("notBefore", "notAfter"))
-    except (OSError, ValueError, LookupError, AttributeError):  # Python's own, and in no manual
+    except (OSError, ValueError, LookupError, AttributeError):  # an undocumented function of Python
         return ""
     if ends < time.time():
         return f"; it has expired ({found['notAfter']})"
@@ -141,5 +141,5 @@ def _out_of_date(cert: Path) -> str:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """In words: `certificate required`."""
+    """OpenSSL's reason in words, such as `certificate required`."""
     return (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()

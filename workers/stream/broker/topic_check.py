@@ -1,4 +1,4 @@
-"""May a pipeline use its topics and its group, and what do they mean for its results? Asked before it starts."""
+"""Start check of a pipeline's topics and group: rights, partitions, sizes, cleanup and retention."""
 
 import logging
 from contextlib import closing
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 def check_topics(
     config: dict[str, Any], kafka: KafkaSettings, name: str, pipeline: PipelineSettings, group: str
 ) -> TopicLimits:
-    """Raises `StartError` for the first finding that keeps a worker from starting; the others are logged.
+    """Check topics and group. Raises `StartError` for the first finding that prevents a start; logs other findings.
 
-    `config`: a `connected_config`. Where the broker does not let us read a topic's settings, Kafka's defaults are
-    assumed; a record that the broker then refuses is a dead letter all the same.
+    `config`: a `connected_config`. Assumes Kafka's defaults for settings that may not be read; a record that the broker
+    then refuses becomes a dead letter.
     """
     if is_in_memory(config):
         with translate_kafka_errors(kafka):
@@ -48,9 +48,9 @@ def check_topics(
 
 
 class TopicCheck:
-    """Asks the brokers once, by `admin`, a KafkaAdminClient. Raises kafka's own errors.
+    """Reads from the brokers once with `admin`, a KafkaAdminClient. Raises KafkaError.
 
-    `findings`: all of them, of the topics as they stand in the config, then of the group.
+    `findings`: first of the topics in the order of the config, then of the group.
     """
 
     def __init__(self, admin: Any, name: str, pipeline: PipelineSettings, group: str) -> None:
@@ -71,7 +71,7 @@ class TopicCheck:
         self.findings += group_findings(admin, f"{self._key}.group_id", group)
 
     def limits(self) -> TopicLimits:
-        """What the topics take that are written to."""
+        """Limits of the written topics."""
         written = {key: settings for key, settings in self._settings.items() if key != "input"}
         window = Window()
         if self._pipeline.output_timestamp == "input":
@@ -84,7 +84,7 @@ class TopicCheck:
         )
 
     def _look(self, admin: Any, key: str, found: dict[str, Any]) -> None:
-        """At one topic by itself."""
+        """Describe one topic and check its rights."""
         topic, right = self._topics[key], "READ" if key == "input" else "WRITE"
         if not found["error_code"]:
             self._partitions[key] = len(found["partitions"])
@@ -92,12 +92,10 @@ class TopicCheck:
         if problem := access_problem(found, right):
             self._add(key, problem)
         elif found["authorized_operations"] is None:
-            self._add(key, f"the broker does not tell whether we may {right.lower()} topic {topic}", INFO)
+            self._add(key, f"the broker does not tell whether this client may {right.lower()} topic {topic}", INFO)
         if not found["error_code"] and not self._settings[key]:
             text = f"the settings of topic {topic} cannot be read (DESCRIBE_CONFIGS is missing): Kafka's default of"
-            self._add(
-                key, f"{text} max.message.bytes is assumed, cleanup.policy and retention.ms are not looked at", INFO
-            )
+            self._add(key, f"{text} max.message.bytes is assumed, cleanup.policy and retention.ms are unchecked", INFO)
 
     def _add(self, key: str, text: str, level: int = CRITICAL) -> None:
         self.findings.append(Finding(f"{self._key}.{key}", text, level))
@@ -105,21 +103,21 @@ class TopicCheck:
     def _check_partitions(self) -> None:
         read, written = self._partitions.get("input", 0), self._partitions.get("output", 1 << 30)
         if self._pipeline.output_partition == "same" and written < read:
-            # Topics grow in any order while the stream runs as well: a worker waits for what is missing.
+            # No CRITICAL finding, because topics may grow in any order: a worker waits for missing partitions.
             text = (
                 f"same needs as many partitions in {self._pipeline.output} ({written}) as in {self._pipeline.input} "
-                f"({read}); the stream waits for the missing ones when it comes to them; add partitions"
+                f"({read}); the pipeline waits when a result needs a missing one; add partitions"
             )
             self._add("output_partition", text, ERROR)
         if 0 < read < self._pipeline.workers.max:
             text = (
                 f"{self._pipeline.workers.max}, but topic {self._pipeline.input} has only {read} partitions: the other "
-                "workers would have nothing to do"
+                "workers would be idle"
             )
             self._add("workers", text, INFO)
 
     def _check_sizes(self) -> None:
-        """Dead letters hold the whole input record, so their topic should take what the input topic takes."""
+        """A dead letter contains the whole input record, so its topic should accept what the input topic accepts."""
         taken, offered = (self._settings[key].max_message_bytes() or 0 for key in ("dead_letter", "input"))
         says = f"topic {self._pipeline.dead_letter} takes {taken} bytes a message"
         if 0 < taken < MIN_LETTER_BYTES:
@@ -130,32 +128,32 @@ class TopicCheck:
             self._add("dead_letter", f"{text} max.message.bytes", INFO)
 
     def _check_cleanup(self, key: str) -> None:
-        """A compacted topic takes no record without a key, and keeps one record of each key."""
+        """A compacted topic requires keys and keeps one record of each key."""
         if self._settings[key].is_compacted():
             means = "each message without a key becomes a dead letter"
             text = (
                 f"topic {self._topics[key]} is compacted (cleanup.policy): it keeps the last record of each key, and "
-                f"{means if key == 'output' else 'a record without a key gets one of ours'}; give all messages keys of "
-                "their own, or set cleanup.policy=delete"
+                f"{means if key == 'output' else 'a record without a key gets a generated key'}; give each message a "
+                "key of its own, or set cleanup.policy=delete"
             )
             self._add(key, text, INFO)
 
     def _check_retention(self, key: str) -> None:
-        """Results carry their input's timestamp, and a topic deletes by timestamp."""
+        """Results have their input's timestamp, and topics delete by timestamp."""
         kept_ms, offered_ms = self._settings[key].retention_ms(), self._settings["input"].retention_ms()
         own_time = self._settings[key].get("message.timestamp.type") == "LogAppendTime"
         if kept_ms is not None and offered_ms is not None and kept_ms < offered_ms and not own_time:
             offer = "for good" if offered_ms >= NO_LIMIT_MS else f"for {_span(offered_ms)}"
             text = (
                 f"topic {self._topics[key]} keeps records for {_span(kept_ms)} (retention.ms), the input topic "
-                f"{self._pipeline.input} {offer}: results of older messages would be deleted at once, and get the time "
-                "of sending instead of their message's; raise retention.ms, or set output_timestamp: now"
+                f"{self._pipeline.input} {offer}: results of older messages would be deleted at once, and get the "
+                "current time instead of their message's; raise retention.ms, or set output_timestamp: now"
             )
             self._add(key, text, INFO)
 
 
 def _span(milliseconds: int) -> str:
-    """In the largest unit that loses nothing."""
+    """A duration in the largest unit that divides it."""
     for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
         if milliseconds >= size and milliseconds % size == 0:
             return f"{milliseconds // size} {unit}"

@@ -1,4 +1,4 @@
-"""A pipeline's topics: their names, what the broker tells of each, and what those take that are written to."""
+"""A pipeline's topics: names, descriptions and limits for written records."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from labelstream.workers.stream.codec.timestamps import NO_LIMIT_MS, Window
 UNKNOWN_TOPIC, TOPIC_AUTHORIZATION_FAILED = 3, 29
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES = 1_048_588  # Kafka's default of max.message.bytes
-MIN_LETTER_BYTES = 2_000  # of a dead letter without its value
+MIN_LETTER_BYTES = 2_000  # size of a dead letter without its value
 SETTINGS = (
     "max.message.bytes",
     "cleanup.policy",
@@ -28,9 +28,9 @@ SETTINGS = (
 
 
 class TopicLimits(NamedTuple):
-    """What the topics that are written to take: `max.message.bytes` of each, in `keyed` those that need keys.
+    """Limits of the written topics: `max.message.bytes` of each, and `keyed`: topics that require keys.
 
-    `window`: of timestamps, what output and review both take and keep.
+    `window`: timestamps that both output and review accept and retain.
     """
 
     output: int = DEFAULT_MAX_BYTES
@@ -40,31 +40,31 @@ class TopicLimits(NamedTuple):
     window: Window = Window()
 
     def sizes(self) -> tuple[int, int, int]:
-        """In bytes."""
+        """Sizes of output, dead-letter and review topic in bytes."""
         return self.output, self.dead_letter, self.review
 
 
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
-    """Its topics by their keys in the config, the input first."""
+    """The pipeline's topics by their keys in the config, the input first."""
     topics = {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
     return topics if pipeline.review is None else topics | {"review": pipeline.review}
 
 
 def written_topics(pipeline: PipelineSettings) -> list[str]:
-    """All of its topics that it writes to: output, dead letters, and review where there is one."""
+    """The topics that the pipeline writes: output, dead letters, and review if set."""
     return list(topics_of(pipeline).values())[1:]
 
 
 def access_problem(found: Mapping[str, Any], right: str) -> str | None:
-    """Why we cannot use a topic as `describe_topics` tells of it; None where we can. `right`: READ or WRITE."""
+    """Why the topic described by `describe_topics` cannot be used; None if usable. `right`: READ or WRITE."""
     topic, code = found["name"], found["error_code"]
-    allowed = found["authorized_operations"]  # None where the broker does not tell
+    allowed = found["authorized_operations"]  # None if the broker does not report rights
     if code == UNKNOWN_TOPIC:
         return (
             f"topic {topic} does not exist; create it with `labelstream topics create -c FILE`, or "
             f"kafka-topics.sh --create --topic {topic} --partitions 6"
         )
-    if code == TOPIC_AUTHORIZATION_FAILED:  # also where there is no such topic
+    if code == TOPIC_AUTHORIZATION_FAILED:  # brokers also return this for missing topics
         return f"no permission to see topic {topic}; create it if it is missing, and grant {right} on it"
     if code:
         return f"topic {topic} cannot be used ({for_code(code).__name__}); look at the brokers' logs"
@@ -74,12 +74,12 @@ def access_problem(found: Mapping[str, Any], right: str) -> str | None:
 
 
 class TopicSettings(dict[str, str]):
-    """A topic's own settings, read once; empty where the broker does not let us read them."""
+    """A topic's settings, read once; empty if they may not be read."""
 
     @classmethod
     def read(cls, admin: Any, topic: str) -> Self:
         try:
-            # Pyright knows an older client. Without the filter only what differs from the default is told.
+            # pyright's stubs are of an older client. Without the filter, only non-default values are returned.
             resource = ConfigResource(ConfigResourceType.TOPIC, topic, list(SETTINGS))  # pyright: ignore
             answer = admin.describe_configs([resource], config_filter="all")["topic"][topic]
             return cls({name: str(told["value"]) for name, told in answer.items() if told["value"] is not None})
@@ -93,18 +93,18 @@ class TopicSettings(dict[str, str]):
         return self.number("max.message.bytes")
 
     def is_compacted(self) -> bool:
-        """Does the topic take no record without a key, as far as is known?"""
+        """Does the topic require keys, as far as known?"""
         return "compact" in self.get("cleanup.policy", "")
 
     def retention_ms(self) -> int | None:
-        """The age at which the topic deletes a record; NO_LIMIT_MS where age deletes none, None where it is unknown."""
+        """Age in ms at which the topic deletes a record: NO_LIMIT_MS without a limit, None if unknown."""
         policy, kept_ms = self.get("cleanup.policy"), self.number("retention.ms")
         if policy is None or kept_ms is None:
             return None
         return NO_LIMIT_MS if kept_ms < 0 or "delete" not in policy else kept_ms
 
     def window(self) -> Window:
-        """Which timestamps the topic takes, and does not delete at once."""
+        """Timestamps that the topic accepts and does not delete at once."""
         before = (self.number("message.timestamp.before.max.ms"), self.retention_ms())
         after = self.number("message.timestamp.after.max.ms")
         limits = [Window(before_ms=limit) for limit in before if limit is not None and limit >= 0]
@@ -114,7 +114,7 @@ class TopicSettings(dict[str, str]):
 
 
 def make_in_memory(config: dict[str, Any], topics: Iterable[str]) -> None:
-    """Topics of the in-memory broker, which makes one when somebody first asks for it. Raises kafka's own errors."""
+    """Create topics on the in-memory broker, which creates a topic on first use. Raises KafkaError."""
     with closing(KafkaProducer(**config)) as producer:
         for topic in topics:
             producer.partitions_for(topic)

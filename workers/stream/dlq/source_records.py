@@ -14,7 +14,7 @@ class SourceRecords:
     """Owns and closes a `RecordLookup`."""
 
     def __init__(self, config: dict[str, Any], kafka: KafkaSettings) -> None:
-        self._lookup = RecordLookup(config, kafka, "values are that did not fit into their dead letters")
+        self._lookup = RecordLookup(config, kafka, "values that did not fit into their dead letters")
 
     def find(self, letter: DeadLetter) -> ConsumerRecord | None:
         """The source record whose value `letter` lacks; None if it is gone. Raises StartError."""

@@ -1,4 +1,4 @@
-"""`labelstream apply` and `labelstream remove`: what they say, whose application they change, and when they refuse."""
+"""`labelstream apply` and `labelstream remove`: their output, the owner of the application, and refusals."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from tests.unit.deploy.cli.conftest import Run, fails
 
 
 class Cluster:
-    """In place of a Ray with `found` on it."""
+    """A fake Ray that has the application `found`."""
 
     def __init__(self) -> None:
         self.found: Deployed | None = None
@@ -72,23 +72,23 @@ def owned(command: Any, config: str, local: bool = False) -> Deployed:
     return Deployed(new_owner(command, Path(config), local), {"pipelines": {"old": {}}}, 30.0)
 
 
-def test_apply_deploys_on_an_empty_cluster_and_leaves_it(run: Run, cluster: Cluster, config: str) -> None:
+def test_apply_deploys_on_empty_cluster(run: Run, cluster: Cluster, config: str) -> None:
     found = run("apply", "-c", config, "--address", "h:1", "--wait", "9")
     assert found.code == 0
     assert cluster.done == ["joined h:1", "Serve", "deployed within 9 s", "left"]
     assert (cluster.owner["command"], cluster.owner["local"]) == ("apply", False)
-    assert "nothing runs there yet" in found.err
+    assert "the cluster has no application yet" in found.err
     assert "everything runs" in found.err
 
 
-def test_apply_says_what_it_changes_and_drains_what_goes(run: Run, cluster: Cluster, config: str) -> None:
+def test_apply_lists_changes_and_drains_removed_pipelines(run: Run, cluster: Cluster, config: str) -> None:
     cluster.found = owned("apply", config)
     found = run("apply", "-c", config, "--address", "h:1")
     assert "pipeline old: removed" in found.err
     assert cluster.done[2].startswith("drained but ")
 
 
-def test_run_of_the_same_file_stays_the_owner(run: Run, cluster: Cluster, config: str) -> None:
+def test_run_of_same_file_stays_owner(run: Run, cluster: Cluster, config: str) -> None:
     cluster.found = owned("run", config)
     assert run("apply", "-c", config, "--address", "h:1").code == 0
     assert cluster.found.owner is not None
@@ -96,10 +96,10 @@ def test_run_of_the_same_file_stays_the_owner(run: Run, cluster: Cluster, config
     assert "changed_at" in cluster.owner
 
 
-def test_run_is_not_told_of_an_apply_that_changes_nothing(run: Run, cluster: Cluster, config: str) -> None:
+def test_apply_without_changes_keeps_owner_unchanged(run: Run, cluster: Cluster, config: str) -> None:
     cluster.found = owned("run", config)._replace(config=without_secrets(load_config(Path(config))))
     found = run("apply", "-c", config, "--address", "h:1")
-    assert "nothing in the config has changed" in found.err
+    assert "the config has not changed" in found.err
     assert cluster.owner == cluster.found.owner
     assert "deployed within 1800 s" in cluster.done, "a secret may have changed, or a replica may not run"
 
@@ -108,26 +108,26 @@ def test_run_of_another_file_is_replaced(run: Run, cluster: Cluster, config: str
     cluster.found = owned("run", "other.yaml")
     found = run("apply", "-c", config, "--address", "h:1")
     assert cluster.owner["command"] == "apply"
-    assert "this replaces the application of `labelstream run` of " in found.err
+    assert "replacing the application of `labelstream run` of " in found.err
 
 
 def test_local_run_of_another_file_is_refused(run: Run, cluster: Cluster, config: str) -> None:
     cluster.found = owned("run", "other.yaml", local=True)
     found = run("apply", "-c", config, "--address", "h:1")
-    assert (found.code, "ends with it" in found.err) == (1, True)
+    assert (found.code, "ends with that command" in found.err) == (1, True)
     assert cluster.owner is None
 
 
-def test_change_that_does_not_start_is_said_with_its_cause(run: Run, cluster: Cluster, config: str) -> None:
+def test_failed_change_is_reported_with_its_cause(run: Run, cluster: Cluster, config: str) -> None:
     cluster.error = StartError("no such model")
     found = run("apply", "-c", config, "--address", "h:1")
     assert (found.code, found.err.splitlines()[-1]) == (1, "labelstream: no such model")
-    assert "does not run now: apply a config that starts" in found.err
+    assert "are down; apply a config that starts" in found.err
 
 
 @pytest.fixture
 def local_run(config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A run of the file on this machine, and what apply notes of it."""
+    """A run of the file on this machine; `note` is what `apply` writes."""
     note = RunNote(address="h:2", config=config, brokers="", pipelines={}, user="ada", pid=7, started_at=5.0)
     run = SimpleNamespace(folder=tmp_path, note=note, token="t")
     monkeypatch.setattr(apply_module, "address_of", lambda address, config=None: "h:2")
@@ -136,9 +136,7 @@ def local_run(config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     return run
 
 
-def test_local_run_is_changed_in_place_and_its_note_with_it(
-    run: Run, cluster: Cluster, config: str, local_run: Any
-) -> None:
+def test_apply_changes_local_run_and_its_note(run: Run, cluster: Cluster, config: str, local_run: Any) -> None:
     cluster.found = owned("run", config, local=True)
     assert run("apply", "-c", config).code == 0
     assert cluster.owner["local"]
@@ -146,15 +144,13 @@ def test_local_run_is_changed_in_place_and_its_note_with_it(
     assert (list(note.pipelines), note.pid, note.started_at, note.address) == (["feedback"], 7, 5.0, "h:2")
 
 
-def test_local_run_that_has_deployed_nothing_yet_is_left_alone(
-    run: Run, cluster: Cluster, config: str, local_run: Any
-) -> None:
+def test_starting_local_run_is_not_changed(run: Run, cluster: Cluster, config: str, local_run: Any) -> None:
     found = run("apply", "-c", config)
     assert (found.code, "process 7, which runs" in found.err) == (1, True)
     assert cluster.owner is None
 
 
-def test_what_a_local_run_would_refuse_changes_nothing(
+def test_apply_with_problems_on_this_machine_changes_nothing(
     run: Run, cluster: Cluster, config: str, local_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.found = owned("run", config, local=True)
@@ -174,14 +170,14 @@ def test_remove_ends_the_application(run: Run, cluster: Cluster, config: str) ->
 
 
 def test_remove_without_a_terminal_needs_yes(run: Run, cluster: Cluster) -> None:
-    fails(run("remove", "--address", "h:1"), 2, "no terminal to ask on")
+    fails(run("remove", "--address", "h:1"), 2, "no terminal is there to ask on")
     assert cluster.done == []
 
 
-def test_remove_from_an_empty_cluster_is_said(run: Run, cluster: Cluster) -> None:
-    fails(run("remove", "--address", "h:1", "--yes"), 1, "there is no application on the cluster at h:1")
+def test_remove_from_empty_cluster_exits_with_1(run: Run, cluster: Cluster) -> None:
+    fails(run("remove", "--address", "h:1", "--yes"), 1, "the cluster at h:1 has no application")
 
 
-def test_remove_leaves_a_local_run_alone(run: Run, cluster: Cluster) -> None:
+def test_remove_refuses_local_run(run: Run, cluster: Cluster) -> None:
     cluster.found = owned("run", "a.yaml", local=True)
-    fails(run("remove", "--address", "h:1", "--yes"), 1, "stop that by Ctrl-C or SIGTERM")
+    fails(run("remove", "--address", "h:1", "--yes"), 1, "stop the command with Ctrl-C or SIGTERM")

@@ -1,4 +1,4 @@
-"""What a new config changes, in lines."""
+"""The lines for what a new config changes."""
 
 from labelstream.deploy.cli.application.changes import changes
 
@@ -9,7 +9,7 @@ BEFORE = {
 }
 
 
-def test_what_is_added_removed_and_changed_is_named() -> None:
+def test_added_removed_and_changed_parts_are_named() -> None:
     after = {
         "kafka": {"bootstrap_servers": "b:1"},
         "models": {"m": {"source": "z", "replicas": {"min": 1, "max": 3}}, "new": {"source": "y"}},

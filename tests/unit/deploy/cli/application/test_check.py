@@ -1,4 +1,4 @@
-"""`check`: what a config means, and, with --connect, what is missing outside."""
+"""`check`: the summary of a config and, with --connect, the problems outside the file."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ WriteConfig = Callable[..., str]
 
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
-    """What is found of brokers, this machine and models."""
+    """The findings on brokers, this machine and models."""
     lists: dict[str, list[Finding]] = {"kafka": [], "local": [], "model": []}
     for kind, findings in lists.items():
 
@@ -26,7 +26,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
     return lists
 
 
-def test_check_says_what_the_config_means(run: Run, write_config: Callable[..., str]) -> None:
+def test_check_prints_summary_of_config(run: Run, write_config: Callable[..., str]) -> None:
     ended = run("check", "-c", write_config())
     assert ended.code == 0
     assert "kafka: 127.0.0.1:9, PLAINTEXT" in ended.out
@@ -35,14 +35,14 @@ def test_check_says_what_the_config_means(run: Run, write_config: Callable[..., 
     assert "group labelstream-feedback" in ended.out
 
 
-def test_summary_tells_of_models_without_a_pipeline(run: Run, write_config: WriteConfig) -> None:
+def test_summary_marks_models_without_a_pipeline(run: Run, write_config: WriteConfig) -> None:
     ended = run("check", "-c", write_config("pipelines:", "  spare: {source: x, replicas: {max: 3}}\npipelines:"))
     assert ended.code == 0
-    assert "model spare: x, 1 to 3 replicas, device auto (no pipeline uses it: it is not started)" in ended.out
-    assert "--connect also checks brokers" in ended.out
+    assert "model spare: x, 1 to 3 replicas, device auto (not started: no pipeline uses it)" in ended.out
+    assert "`--connect` also checks brokers" in ended.out
 
 
-def test_problems_go_to_stderr_and_notes_do_not(
+def test_problems_go_to_stderr_and_notes_to_stdout(
     run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]
 ) -> None:
     found["kafka"] += [Finding("a", "gone"), Finding("b", "compacted", logging.INFO)]
@@ -51,10 +51,10 @@ def test_problems_go_to_stderr_and_notes_do_not(
     ended = run("check", "--connect", "-c", write_config())
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        "asking the brokers",
+        "checking brokers, topics and permissions",
         "problem: a: gone",
         "problem: c: no GPU",
-        "looking for the models, which are not loaded",
+        "looking for the models (not loaded, because of the problems above)",
         "problem: d: unreadable\\x1b",
     ]
     assert "note: b: compacted" in ended.out
@@ -63,9 +63,9 @@ def test_problems_go_to_stderr_and_notes_do_not(
     assert (ended.code, ended.err.splitlines()[2:]) == (1, ["problem: d: unreadable\\x1b"])
 
 
-def test_warnings_are_no_reason_to_fail(run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]) -> None:
+def test_warnings_exit_with_0(run: Run, write_config: WriteConfig, found: dict[str, list[Finding]]) -> None:
     found["kafka"].append(Finding("kafka.security.protocol", "in the clear", logging.WARNING))
     ended = run("check", "--connect", "-c", write_config())
-    assert (ended.code, ended.err) == (0, "asking the brokers\nloading the models to see that they answer\n")
+    assert (ended.code, ended.err) == (0, "checking brokers, topics and permissions\nloading the models\n")
     assert "warning: kafka.security.protocol: in the clear" in ended.out
-    assert ended.out.endswith("The config is valid, and everything that it names is there.\n")
+    assert ended.out.endswith("The config is valid, and everything it names was found.\n")

@@ -1,4 +1,4 @@
-"""What a run needs of this machine: GPUs, and a port for metrics."""
+"""The checks of this machine for one config: GPUs, and a port for metrics."""
 
 import logging
 import socket
@@ -22,12 +22,12 @@ def sound_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """gpus(2): this machine has so many."""
+    """gpus(2): this machine has 2 GPUs."""
     return lambda count: monkeypatch.setattr(machine_check, "gpus_here", lambda: count)
 
 
 def settings(**models: dict[str, Any]) -> Settings:
-    """With a pipeline for each model but `unused`."""
+    """Settings with one pipeline for each model except `unused`."""
     pipelines = {
         name: {"input": "in", "output": "out", "dead_letter": "dlq", "model": name, "group_id": name}
         for name in models
@@ -44,17 +44,17 @@ def texts(settings: Settings, metrics: MetricsAddress | None = None) -> list[str
     return [str(finding) for finding in findings]
 
 
-def test_models_for_cpus_need_nothing(gpus: Any) -> None:
+def test_models_on_cpu_have_no_findings(gpus: Any) -> None:
     gpus(0)
     assert texts(settings(a={}, b={"device": "cpu"}, unused={"device": "cuda"})) == []
 
 
-def test_model_that_asks_for_a_gpu_where_there_is_none_is_named(gpus: Any) -> None:
+def test_model_with_gpu_on_machine_without_gpu_is_named(gpus: Any) -> None:
     gpus(0)
-    wanted = "and this machine has none; set device to cpu, or run it on a cluster that has them (--address)"
+    wanted = "but this machine has none; set device to cpu, or run on a cluster with GPUs (--address)"
     assert texts(settings(a={"device": "cuda"}, b={"num_gpus": 0.5}, c={})) == [
-        f"models.a.num_gpus: each replica asks for 1 GPU, {wanted}",
-        f"models.b.num_gpus: each replica asks for 0.5 GPU, {wanted}",
+        f"models.a.num_gpus: each replica reserves 1 GPU, {wanted}",
+        f"models.b.num_gpus: each replica reserves 0.5 GPU, {wanted}",
     ]
 
 
@@ -63,7 +63,7 @@ def test_more_replicas_than_gpus_are_named(gpus: Any) -> None:
     replicas = {"min": 1, "max": 5}
     assert texts(settings(a={"device": "cuda", "replicas": replicas}, b={"num_gpus": 1})) == []
     [text] = texts(settings(a={"device": "cuda", "replicas": replicas}, b={"num_gpus": 1, "replicas": 2}))
-    assert text.startswith("models.a,b: their replicas ask for 3 GPUs together, and this machine has 2; lower")
+    assert text.startswith("models.a,b: the replicas reserve 3 GPUs in total, but this machine has 2; lower")
 
 
 def test_gpu_that_would_lie_idle_is_named(gpus: Any) -> None:
@@ -72,7 +72,7 @@ def test_gpu_that_would_lie_idle_is_named(gpus: Any) -> None:
     assert text.startswith("models.a.num_gpus: is 1, and device is cpu")
 
 
-def test_gpus_that_are_hidden_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_gpus_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._private import accelerators
 
     class Manager:
@@ -93,7 +93,7 @@ def test_gpus_that_are_hidden_are_not_here(monkeypatch: pytest.MonkeyPatch) -> N
     assert found == [4, 0, 2]
 
 
-def test_taken_port_is_named() -> None:
+def test_occupied_metrics_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         at = MetricsAddress("127.0.0.1", taken.getsockname()[1])
         assert texts(settings(a={}), at) == [

@@ -1,4 +1,4 @@
-"""All that is missing is found at once: brokers, topics, machine, models, in this order."""
+"""The preflight finds every problem: brokers, topics, machine and models, in this order."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def found(write_config: WriteConfig, **more: Any) -> list[Finding]:
     return list(start_findings(load_config(write_config(**more)), None))  # type: ignore[arg-type]
 
 
-def test_findings_come_in_the_order_in_which_a_run_needs_things(
+def test_findings_are_ordered_brokers_machine_models(
     write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "local_findings", lambda settings, port: [Finding("machine", "no GPU")])
@@ -49,7 +49,7 @@ def test_in_memory_broker_has_no_transactions(write_config: WriteConfig, tmp_pat
         broker.close()
     assert (note.level, note.text) == (
         logging.INFO,
-        "this is an in-memory broker, which makes topics by itself and permits all",
+        "an in-memory broker, which creates topics on first use and checks no permissions",
     )
     assert problem.key == "pipelines.feedback.delivery"
     assert "exactly_once needs a real broker" in problem.text
@@ -57,12 +57,12 @@ def test_in_memory_broker_has_no_transactions(write_config: WriteConfig, tmp_pat
 
 
 def settings_of(**sources: str) -> dict[str, Any]:
-    """Models by name; `owner/name@commit` has a revision."""
+    """Models by name; `owner/name@commit` gives a revision."""
     named = {name: source.partition("@") for name, source in sources.items()}
     return {name: ModelSettings(source=at[0], revision=at[2] or None) for name, at in named.items()}
 
 
-def test_one_model_that_is_wrong_hides_no_other() -> None:
+def test_every_wrong_model_is_reported() -> None:
     def check(model: Any) -> None:
         if model.source != "./sound":
             raise ModelError(f"{model.source}: is not there")
@@ -78,18 +78,18 @@ def test_hub_model_without_a_revision_is_a_note() -> None:
     models = settings_of(loose="owner/name", pinned="owner/name@714eb0f", folder="./model")
     (note,) = model_findings(models, lambda model: None)
     assert (note.key, note.level) == ("models.loose.revision", logging.INFO)
-    assert "pin it to a commit" in note.text
+    assert "set it to a commit" in note.text
 
 
 class Hub:
-    """Knows one model."""
+    """A hub with one model."""
 
     def model_info(self, source: str, revision: str | None, timeout: float) -> None:
         if source != "owner/known":
             raise OSError("404")
 
 
-def test_hub_model_is_looked_for_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_model_is_looked_up_without_download(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     monkeypatch.setattr(hub, "locate", lambda source, revision: asked.append(source) or DEMO_MODEL)
@@ -110,7 +110,7 @@ ZERO_SHOT: dict[str, Any] = {"task": "zero-shot-classification", "candidate_labe
         ({}, ZERO_SHOT, "needs a model of natural language inference"),
     ],
 )
-def test_config_that_no_replica_would_take_is_found_before_the_start(
+def test_unusable_model_config_is_reported(
     tmp_path: Path, change: dict[str, Any], options: dict[str, Any], said: str
 ) -> None:
     for file in DEMO_MODEL.iterdir():
@@ -121,11 +121,11 @@ def test_config_that_no_replica_would_take_is_found_before_the_start(
         find_model(ModelSettings(source=str(tmp_path), **options))
 
 
-def test_shipped_model_is_fine() -> None:
+def test_demo_model_has_no_findings() -> None:
     find_model(ModelSettings(source=str(DEMO_MODEL)))
 
 
-def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cached_model_needs_no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).touch()
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **more: str(tmp_path / "config.json"))
@@ -134,7 +134,7 @@ def test_cached_model_is_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch, tmp
     find_model(ModelSettings(source="owner/cached"))
 
 
-def test_findings_are_shown_in_a_line_each() -> None:
+def test_each_finding_is_one_line() -> None:
     said: list[tuple[int, str]] = []
     findings = [
         Finding("a", "two\nlines"),

@@ -1,5 +1,6 @@
-"""What `run` does before Ray starts, and with the logs of a run that fails."""
+"""`run` before Ray starts, and the logs of a failed run."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -17,32 +18,47 @@ from tests.unit.deploy.cli.conftest import Run, fails
 
 
 def test_metrics_port_beside_an_address_is_refused(run: Run, write_config: Callable[..., str]) -> None:
-    fails(run("run", "-c", write_config(), "--address", "a:1", "--metrics-port", "9000"), 2, "comes beside --address")
+    fails(
+        run("run", "-c", write_config(), "--address", "a:1", "--metrics-port", "9000"), 2, "unexpected beside --address"
+    )
 
 
 def test_metrics_address_without_a_port_is_refused(run: Run, write_config: Callable[..., str]) -> None:
     done = run("run", "-c", write_config(), "--metrics-address", "0.0.0.0")
-    fails(done, 2, "--metrics-address: comes without --metrics-port; give the port too")
+    fails(done, 2, "--metrics-address: needs --metrics-port; add --metrics-port PORT")
+
+
+def test_error_under_json_logs_is_a_json_line(
+    run: Run, write_config: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StartError("nothing is started: 1 problem, see above")
+
+    monkeypatch.setattr(run_module, "_run", fail)
+    monkeypatch.setattr(run_module, "run_in_new_session", lambda machine_checked: None)
+    ended = run("run", "-c", write_config("kafka:", "logs: {format: json}\nkafka:"))
+    assert ended.code == 1
+    [line] = map(json.loads, ended.err.splitlines())
+    assert (line["level"], line["message"]) == ("ERROR", "nothing is started: 1 problem, see above")
+    fails(run("run"), 2, "--config: is missing")  # plain again
 
 
 @pytest.fixture
 def findings(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    """What is found before Ray starts."""
+    """The findings before Ray starts."""
     found: list[Finding] = []
     monkeypatch.setattr(preflight, "start_findings", lambda settings, port: found)
     return found
 
 
-def test_problems_are_lines_of_their_own_and_nothing_starts(
-    findings: list[Finding], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_problem_is_logged_and_nothing_starts(findings: list[Finding], caplog: pytest.LogCaptureFixture) -> None:
     findings += [Finding("a", "gone\x1b"), Finding("b", "slow", logging.WARNING), Finding("c", "gone")]
     with pytest.raises(StartError, match=r"^nothing is started: 2 problems, see above$"):
         run_module.look_before(None, None, "nothing is started")
     assert caplog.messages == ["problem: a: gone\\x1b", "warning: b: slow", "problem: c: gone"]
 
 
-def test_warnings_keep_nothing_from_starting(findings: list[Finding]) -> None:
+def test_warnings_do_not_prevent_the_start(findings: list[Finding]) -> None:
     findings.append(Finding("b", "slow", logging.WARNING))
     run_module.look_before(None, None, "nothing is started")
 
@@ -59,7 +75,7 @@ def test_logs_of_a_failed_run_are_kept(
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
-def test_logs_of_a_run_that_was_stopped_go_with_it(
+def test_logs_of_a_stopped_run_are_deleted(
     tmp_path: Path, error: type[BaseException] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / LOGS).mkdir(parents=True)
@@ -77,7 +93,7 @@ OWNER = new_owner("run", Path("other.yaml"), False)
 
 @pytest.fixture
 def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """at_terminal(answer): somebody is there, and types it."""
+    """at_terminal(answer): a terminal whose user types the answer."""
 
     def answer(text: str) -> None:
         monkeypatch.setattr(run_module.sys, "stdin", SimpleNamespace(isatty=lambda: True))
@@ -86,12 +102,14 @@ def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return answer
 
 
-def test_application_on_the_cluster_is_not_replaced_without_a_terminal() -> None:
-    with pytest.raises(StartError, match=r"by `labelstream run` of .*other\.yaml\): `labelstream apply -c x` changes"):
+def test_application_is_not_replaced_without_terminal() -> None:
+    with pytest.raises(
+        StartError, match=r"by `labelstream run` of .*other\.yaml\); change it with `labelstream apply -c x`"
+    ):
         run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
 
 
-def test_application_on_the_cluster_is_replaced_when_somebody_says_so(at_terminal: Callable[[str], None]) -> None:
+def test_application_is_replaced_after_confirmation(at_terminal: Callable[[str], None]) -> None:
     at_terminal("y")
     run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
     at_terminal("n")
@@ -99,7 +117,7 @@ def test_application_on_the_cluster_is_replaced_when_somebody_says_so(at_termina
         run_module._require_free(Deployed(OWNER, {}, 30.0), "-c x")
 
 
-def test_local_run_of_another_is_never_replaced(at_terminal: Callable[[str], None]) -> None:
+def test_local_run_of_another_file_is_never_replaced(at_terminal: Callable[[str], None]) -> None:
     at_terminal("y")
     with pytest.raises(StartError, match="ends with that command"):
         run_module._require_free(Deployed({**OWNER, "local": True}, {}, 30.0), "-c x")
@@ -109,8 +127,8 @@ def test_empty_cluster_is_free() -> None:
     run_module._require_free(None, "-c x")
 
 
-@pytest.mark.parametrize(("address", "what"), [("h:1", "runs"), ("", "is starting")])
-def test_second_run_of_a_file_on_a_machine_is_refused(
+@pytest.mark.parametrize(("address", "what"), [("h:1", "already runs"), ("", "is already starting")])
+def test_second_run_of_same_file_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, what: str
 ) -> None:
     config = tmp_path / "a.yaml"
@@ -119,12 +137,12 @@ def test_second_run_of_a_file_on_a_machine_is_refused(
     monkeypatch.setattr(run_module, "starting_runs", lambda: [] if address else [note])
     run_module._require_no_run(tmp_path / "b.yaml")
     with pytest.raises(
-        StartError, match=rf"{what} on this machine already, in process 7: `labelstream apply -c .*a\.yaml` changes it"
+        StartError, match=rf"{what} on this machine \(process 7\); change it with `labelstream apply -c .*a\.yaml`"
     ):
         run_module._require_no_run(config)
 
 
-def test_what_a_cluster_may_see_otherwise_is_only_a_warning(
+def test_broker_problems_on_a_cluster_are_warnings(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""`labelstream status`: what it makes of the control plane's numbers, and how long it waits for good ones."""
+"""`labelstream status`: its output, its exit code, and how long it waits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ def status_of(*workers: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def board(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """board(*answers): what the control plane says in turn, the last one for good; an exception is raised."""
+def control_plane(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """control_plane(*answers): the answers in turn, the last one for ever; an exception is raised."""
 
     @contextmanager
     def joined(address: str) -> Iterator[None]:
@@ -60,21 +60,27 @@ def exit_code(*arguments: str) -> int:
     ],
     ids=["well", "nobody", "restarting", "alarm"],
 )
-def test_it_fails_when_something_is_wrong(
-    board: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], workers: list[Any], code: int, told: str
+def test_status_exits_with_1_on_a_problem(
+    control_plane: Callable[..., list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    workers: list[Any],
+    code: int,
+    told: str,
 ) -> None:
-    board(status_of(*workers))
+    control_plane(status_of(*workers))
     assert exit_code() == code
     assert told in capsys.readouterr().out
 
 
-def test_it_waits_for_the_application_and_until_nothing_is_wrong(board: Callable[..., list[Any]]) -> None:
-    left = board(StartError("no application"), status_of(), status_of(), status_of(RUNNING))
+def test_status_waits_until_application_is_healthy(control_plane: Callable[..., list[Any]]) -> None:
+    left = control_plane(StartError("no application"), status_of(), status_of(), status_of(RUNNING))
     assert exit_code("--wait", "1m") == 0
     assert len(left) == 1
 
 
-def test_it_does_not_wait_for_ever(board: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    board(StartError("no application"))
+def test_status_stops_waiting_after_the_limit(
+    control_plane: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    control_plane(StartError("no application"))
     assert exit_code("--wait", "0.05") == 1
     assert "no application" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from tests.support.reports import model_report, pipeline_report
 
 
 def shown(renderable: Any, width: int) -> list[str]:
-    """Its lines in a terminal of this width, without the blanks at their ends."""
+    """The lines in a terminal of this width, without trailing blanks."""
     console = Console(file=StringIO(), width=width)
     console.print(renderable)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ class TestStatus:
         now[0] = 3.0
         assert view.pipelines(self.board(5))[0].out_rate == 0
 
-    def test_the_brokers_know_the_lag_better(self) -> None:
+    def test_lag_of_brokers_goes_before_lag_of_workers(self) -> None:
         scaling: Any = {
             "backlog": {"p": {"lag": 700, "oldest_s": 12.3, "stale": False}},
             "warnings": {"p": "partition 3"},
@@ -55,14 +55,14 @@ class TestStatus:
         scaling["backlog"]["p"]["stale"] = True
         assert status_view.StatusView().pipelines(board)[0].lag == 6
 
-    def test_a_lag_that_nobody_knows_is_not_0(self) -> None:
+    def test_unknown_lag_is_none(self) -> None:
         [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", lag=0, trouble="no connection"))
         assert seen.lag is None
         assert "lag -, oldest - s" in status_view.line(seen)
         [seen] = status_view.StatusView().pipelines({"pipelines": {"p": {}}, "models": {}})
         assert seen.lag is None
 
-    def test_one_line_with_reasons_and_trouble(self) -> None:
+    def test_line_has_reasons_and_trouble(self) -> None:
         [seen] = status_view.StatusView().pipelines(self.board(1, state="restarting", trouble="no broker"))
         text = status_view.line(seen)
         assert "p: restarting, 2 workers" in text
@@ -72,7 +72,7 @@ class TestStatus:
         assert status_view.line(seen).endswith("; alarm: paused: 5 of 5; alarm: stuck")
         assert len(status_view.cells(seen)) == len(status_view.PIPELINE_COLUMNS)
 
-    def test_table_has_row_per_pipeline_where_there_is_room(self) -> None:
+    def test_table_has_row_per_pipeline_in_wide_terminal(self) -> None:
         pipelines = status_view.StatusView().pipelines(self.board(7))
         rows = [line.split("│")[1:-1] for line in shown(status_view.Overview(pipelines), 200) if line[0] == "│"]
         assert [[cell.strip() for cell in row] for row in rows] == [list(status_view.cells(pipelines[0]))]

@@ -1,4 +1,4 @@
-"""Which lines a running application is worth, and when a run is no longer its own."""
+"""When a pipeline's line is logged, and when a run ends because its application is gone."""
 
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def news(clock: Clock) -> News:
-    """Behind the first line."""
+    """News after the first line."""
     news = News(clock)
     assert len(news.lines(status_of())) == 1
     return news
 
 
-def test_worker_that_has_not_reported_yet_is_no_news(clock: Clock) -> None:
+def test_worker_without_report_is_not_logged(clock: Clock) -> None:
     news, none = News(clock), {"pipelines": {"p": {}}, "models": {}}
     status: Any = none
     assert news.lines(status) == []
@@ -43,7 +43,7 @@ def test_worker_that_has_not_reported_yet_is_no_news(clock: Clock) -> None:
     assert len(News(clock).lines(status_of())) == 1
 
 
-def test_nothing_new_is_a_line_a_minute(news: News, clock: Clock) -> None:
+def test_unchanged_pipeline_is_logged_once_a_minute(news: News, clock: Clock) -> None:
     said = []
     for _ in range(65):
         clock.now += 2.0
@@ -56,22 +56,20 @@ def test_nothing_new_is_a_line_a_minute(news: News, clock: Clock) -> None:
     [{"state": "restarting"}, {"alarms": ["paused"]}, {"trouble": "no broker"}, {"dead_letters": {"empty_text": 1}}],
     ids=str,
 )
-def test_state_alarm_and_new_kind_of_dead_letter_are_lines_at_once(
-    news: News, clock: Clock, change: dict[str, Any]
-) -> None:
+def test_new_state_alarm_or_reason_is_logged_at_once(news: News, clock: Clock, change: dict[str, Any]) -> None:
     clock.now += 2.0
     assert len(news.lines(status_of(**change))) == 1
     assert news.lines(status_of(**change)) == []
 
 
-def test_number_in_an_alarm_is_no_news(news: News, clock: Clock) -> None:
+def test_changed_number_in_alarm_is_not_logged(news: News, clock: Clock) -> None:
     news.lines(status_of(alarms=["no progress for 300 s"]))
     clock.now += 2.0
     assert news.lines(status_of(alarms=["no progress for 302.5 s"])) == []
 
 
 def counted(news: News, clock: Clock, per_s: list[float], field: str = "messages_in") -> list[bool]:
-    """Was there a line after each ten seconds, in which so many messages a second came?"""
+    """For each rate: was a line logged after ten seconds at so many messages a second?"""
     total, lines = 0.0, []
     for rate in per_s:
         clock.now += RATES_EVERY_S
@@ -81,11 +79,11 @@ def counted(news: News, clock: Clock, per_s: list[float], field: str = "messages
 
 
 @pytest.mark.parametrize("field", ["messages_in", "results_out"])
-def test_doubled_and_halved_throughput_is_news(news: News, clock: Clock, field: str) -> None:
+def test_doubled_or_halved_throughput_is_logged(news: News, clock: Clock, field: str) -> None:
     assert counted(news, clock, [10, 15, 19, 20, 11, 10, 0], field) == [True, False, False, True, False, True, True]
 
 
-def test_trickle_below_one_a_second_is_no_news(news: News, clock: Clock) -> None:
+def test_rates_below_one_a_second_are_not_logged(news: News, clock: Clock) -> None:
     assert counted(news, clock, [0.5, 0.0, 1.0, 0.1]) == [False] * 4
 
 
@@ -94,7 +92,7 @@ def test_throughput_is_not_judged_before_ten_seconds(news: News, clock: Clock) -
     assert news.lines(status_of(messages_in=1_000)) == []
 
 
-def test_dead_letters_of_a_known_kind_are_news_when_doubled(news: News, clock: Clock) -> None:
+def test_doubled_dead_letters_are_logged(news: News, clock: Clock) -> None:
     news.lines(status_of(dead_letters={"empty_text": 10}))
     lines = []
     for count in (15, 20):
@@ -104,7 +102,7 @@ def test_dead_letters_of_a_known_kind_are_news_when_doubled(news: News, clock: C
 
 
 class Runtime:
-    """Answers in turn, the last one for good; an exception is raised."""
+    """The answers in turn, the last one for ever; an exception is raised."""
 
     class NoApplication(StartError): ...
 
@@ -129,7 +127,7 @@ def ends(*answers: Any) -> str:
     return str(end.value)
 
 
-def test_control_plane_that_is_away_for_a_moment_is_waited_for() -> None:
+def test_watch_waits_for_restarted_control_plane() -> None:
     assert "removed" in ends(StartError("away"), {**status_of(), "owner": OWNER}, Runtime.NoApplication("gone"))
 
 
@@ -148,26 +146,26 @@ def test_run_ends_when_serve_replaces_its_application() -> None:
     assert "was replaced by another command, such as `serve deploy`" in ends({**status_of(), "owner": None})
 
 
-def test_run_goes_on_when_its_own_file_is_applied(caplog: pytest.LogCaptureFixture) -> None:
+def test_run_continues_after_apply_of_its_own_file(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     same = changed(OWNER)
     ends({**status_of(), "owner": same}, {**status_of(), "owner": same}, Runtime.NoApplication("gone"))
-    assert caplog.messages.count("changed by `labelstream apply`") == 1
+    assert caplog.messages.count("the application was changed by `labelstream apply`") == 1
 
 
-def test_where_dead_letters_are_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_hint_to_dead_letters_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     dead = {**status_of(dead_letters={"empty_text": 2}), "owner": OWNER}
     ends(dead, dead, Runtime.NoApplication("gone"))
-    hints = [line for line in caplog.messages if line.startswith(f"`labelstream dlq list -c {OWNER['config']}` shows")]
+    hints = [line for line in caplog.messages if line.startswith(f"`labelstream dlq list -c {OWNER['config']}` lists")]
     assert len(hints) == 1
 
 
-def test_control_plane_without_an_owner_is_no_replacement() -> None:
+def test_status_without_owner_is_not_a_replacement() -> None:
     assert "removed" in ends(status_of(), Runtime.NoApplication("gone"))
 
 
-def test_control_plane_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_ends_after_a_minute_without_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
 
     def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The text of a first config: valid as it is, by the schema as well, and with each of its examples."""
+"""A first config is valid as written, by the schema, and with each of its examples."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def config(file: Path = Path("/work/labelstream.yaml"), **choices: Any) -> dict[
     return yaml.safe_load(render(Choices(**{"bootstrap": "h:1", "input": "feedback.raw", **choices}), file))
 
 
-def test_first_config_is_the_demos_model_and_valid() -> None:
+def test_first_config_has_demo_model_and_is_valid() -> None:
     found = config()
     jsonschema.validate(found, config_schema())
     settings = load_settings(found)
@@ -42,7 +42,7 @@ def test_each_example_is_valid_without_its_hash() -> None:
     assert load_settings(yaml.safe_load(security)).kafka.security.protocol == "SASL_SSL"
 
 
-def test_schema_line_leads_to_the_published_schema() -> None:
+def test_schema_line_names_published_schema() -> None:
     first = render(Choices("h:1", "in"), Path("labelstream.yaml")).splitlines()[0]
     url = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
     assert url is not None
@@ -59,18 +59,18 @@ def test_schema_line_leads_to_the_published_schema() -> None:
         ("x" * 60, "x" * 50, "x" * 60 + ".labels"),
     ],
 )
-def test_pipeline_and_topics_are_called_like_the_input(topic: str, pipeline: str, labels: str) -> None:
+def test_pipeline_and_topics_are_named_after_input(topic: str, pipeline: str, labels: str) -> None:
     found = load_settings(config(input=topic)).pipelines
     assert list(found) == [pipeline]
     assert (found[pipeline].input, found[pipeline].output) == (topic, labels)
 
 
-def test_given_topics_are_taken() -> None:
+def test_given_topics_are_used() -> None:
     found = config(output="1e3", dead_letter="null")["pipelines"]["feedback"]
     assert (found["output"], found["dead_letter"]) == ("1e3", "null")
 
 
-def test_model_below_the_file_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_below_the_file_has_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a/model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert config(tmp_path / "a/c.yaml", model="a/model")["models"]["classifier"]["source"] == "./model"

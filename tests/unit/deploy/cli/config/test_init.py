@@ -1,4 +1,4 @@
-"""`init` writes a config that is accepted, never over another one unasked, and says what comes next."""
+"""`init` writes a valid config, overwrites none without --force, and prints the next commands."""
 
 import re
 import shlex
@@ -32,9 +32,9 @@ def test_init_in_a_terminal_asks_for_the_brokers(run: Run, monkeypatch: pytest.M
     assert load_settings(read_config_file("other.yaml")).kafka.bootstrap_servers == "given:1"
 
 
-def test_init_overwrites_with_force_alone(run: Run) -> None:
+def test_init_overwrites_only_with_force(run: Run) -> None:
     Path("labelstream.yaml").write_text("mine")
-    fails(run("init"), 2, "labelstream.yaml: is there already", "--force")
+    fails(run("init"), 2, "labelstream.yaml: already exists", "--force")
     assert Path("labelstream.yaml").read_text() == "mine"
     assert run("init", "--force").code == 0
     assert Path("labelstream.yaml").read_text() != "mine"
@@ -45,7 +45,7 @@ def test_next_commands_can_be_pasted(run: Run) -> None:
     ended = run("init", "my configs/a.yaml", "-b", "127.0.0.1:9", "--input", "a", "--output", "b", "--dead-letter", "c")
     commands = re.findall(r"^  (labelstream .*?) +# ", ended.out, re.MULTILINE)
     assert [shlex.split(command)[1] for command in commands] == ["topics", "check", "run"]
-    for command in commands[:2]:  # they come as far as the brokers, which are not there
+    for command in commands[:2]:  # they get as far as the unreachable broker
         assert "no broker answers at 127.0.0.1:9" in run(*shlex.split(command)[1:]).err
 
 
@@ -68,4 +68,4 @@ def test_wrong_options_write_nothing(run: Run, tmp_path: Path, arguments: tuple[
 
 def test_help_names_outputs_after_the_input(run: Run) -> None:
     words = " ".join(re.sub(r"\x1b\[[0-9;]*m|│", "", run("init", "--help").out).split())
-    assert "like the input, feedback.labels for feedback.raw" in words
+    assert "named after the input, such as feedback.labels" in words

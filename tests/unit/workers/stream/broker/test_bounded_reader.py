@@ -72,7 +72,7 @@ def test_nothing_is_polled_where_nothing_stands(clock: Clock) -> None:
 
 
 def test_silence_before_the_end_is_an_error(clock: Clock) -> None:
-    with pytest.raises(StartError, match=r"^no record for 10 s, though the end is not reached; is a broker down"):
+    with pytest.raises(StartError, match=r"^no record for 10 s before the end of the topic; is a broker down"):
         read(Consumer(clock, {FIRST: [0]}), first=2)
 
 

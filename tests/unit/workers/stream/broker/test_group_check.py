@@ -43,7 +43,7 @@ def test_group_that_takes_nobody_is_named(joining: list[type[KafkaError]], said:
 def test_others_who_share_partitions_in_another_way_keep_us_out() -> None:
     [found] = findings(None, ("billing", "10.0.0.2"), assignor="range")
     assert (found.key, found.level) == ("k", logging.CRITICAL)
-    assert found.text.startswith("group g is in use by billing at 10.0.0.2, with the assignor range, and takes no")
+    assert found.text.startswith("group g is in use by billing at 10.0.0.2, with the assignor range, and refuses")
     assert "set another group_id" in found.text
 
 
@@ -52,4 +52,4 @@ def test_others_beside_us_take_messages_away() -> None:
     [found] = findings(None, *members, assignor="cooperative-sticky")
     assert found.level == logging.ERROR
     assert "is shared with billing-0 at 10.0.0.2, " in found.text
-    assert "billing-4 at 10.0.0.2 and 2 more: what they get is not classified" in found.text
+    assert "billing-4 at 10.0.0.2 and 2 more: their messages are not classified" in found.text

@@ -84,15 +84,15 @@ def test_listener_that_is_no_kafka_is_named(kafka: Kafka) -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         said = cause(kafka(f"127.0.0.1:{port}"))
-    assert said.startswith(f"kafka.bootstrap_servers: what listens at 127.0.0.1:{port} does not answer as Kafka over")
+    assert said.startswith(f"kafka.bootstrap_servers: the listener at 127.0.0.1:{port} does not answer as Kafka over")
 
 
 def test_advertised_name_that_does_not_resolve_is_named(kafka: Kafka) -> None:
     with FakeBroker(advertised=[("kafka.invalid", 9092)]) as broker:
         said = cause(kafka(broker.bootstrap))
     assert said.startswith(
-        f"kafka.bootstrap_servers: broker 1 advertises kafka.invalid:9092 on the listener at {broker.bootstrap}, and "
-        "that is of no use from here: the name kafka.invalid does not resolve ("
+        f"kafka.bootstrap_servers: broker 1 advertises kafka.invalid:9092 on the listener at {broker.bootstrap}, "
+        "which is unreachable from here: the name kafka.invalid does not resolve ("
     )
     assert said.endswith("set the broker's advertised.listeners to an address that its clients reach")
 
@@ -122,7 +122,7 @@ def test_tls_is_tried_and_its_problem_named(kafka: Kafka, server_context: tuple[
         assert cause(kafka(broker.bootstrap, protocol="SSL")).startswith("kafka.security.ca_file: the certificate of")
         said = cause(kafka(broker.bootstrap))
     assert said.startswith(
-        f"kafka.security.protocol: what listens at {broker.bootstrap} speaks TLS; set protocol to SSL"
+        f"kafka.security.protocol: the listener at {broker.bootstrap} speaks TLS; set protocol to SSL"
     )
 
 
@@ -162,5 +162,7 @@ def test_login_where_none_is_asked_for_is_named(kafka: Kafka) -> None:
 def test_missing_login_is_named(kafka: Kafka) -> None:
     with FakeBroker(mechanisms=("PLAIN",)) as broker:
         said = cause(kafka(broker.bootstrap))
-    assert said.startswith(f"kafka.security.protocol: the broker at {broker.bootstrap} ends the connection of whoever")
+    assert said.startswith(
+        f"kafka.security.protocol: the broker at {broker.bootstrap} closes connections without a login"
+    )
     assert "set protocol to SASL_PLAINTEXT, with sasl_mechanism" in said

@@ -59,7 +59,7 @@ class Consumer(Positions):
 def lookup(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[RecordLookup, Consumer]]:
     consumer = Consumer()
     monkeypatch.setattr(record_lookup, "make_reader", lambda config: consumer)
-    return lambda: (RecordLookup({}, KAFKA, "the texts are"), consumer)
+    return lambda: (RecordLookup({}, KAFKA, "the texts"), consumer)
 
 
 def test_places_of_all_partitions_are_found_at_once(lookup: Any) -> None:
@@ -77,11 +77,11 @@ def test_places_without_a_record_have_the_reason(lookup: Any) -> None:
     records, _ = lookup()
     reasons = {
         RecordPlace("in", 0, 4): "deleted by retention: the log begins at 5",
-        RecordPlace("in", 0, HOLE): "it is not there any more: compacted, or its transaction was aborted",
+        RecordPlace("in", 0, HOLE): "the record is gone: compacted, or its transaction was aborted",
         RecordPlace("in", 0, END): "the log ends at 50000",
-        RecordPlace("in", 7, 6): "there is no such topic or partition",
-        RecordPlace("other", 0, 6): "there is no such topic or partition",
-        RecordPlace("no/topic", 0, 6): "there is no such topic or partition",
+        RecordPlace("in", 7, 6): "unknown topic or partition",
+        RecordPlace("other", 0, 6): "unknown topic or partition",
+        RecordPlace("no/topic", 0, 6): "unknown topic or partition",
     }
     found = records.find([*reasons, RecordPlace("in", 1, 6)])
     assert found.pop(RecordPlace("in", 1, 6)).offset == 6
@@ -98,5 +98,5 @@ def test_nothing_is_asked_for_nothing(lookup: Any) -> None:
 def test_missing_right_is_told(lookup: Any) -> None:
     records, consumer = lookup()
     consumer.forbidden = True
-    with pytest.raises(StartError, match="topic in: no permission to read it, where the texts are; grant READ on it"):
+    with pytest.raises(StartError, match="topic in: no permission to read the texts; grant READ on it"):
         records.find([RecordPlace("in", 0, 6)])

@@ -133,7 +133,7 @@ def test_wrong_certificate_is_named(authority: Authority, issued: dict[str, Any]
 def test_missing_client_certificate_is_named(authority: Authority, client: Issued, version: ssl.TLSVersion) -> None:
     with serving(authority.issue("server"), authority.file, version) as server:
         said = problem_with(server, security(ca_file=authority.file)) or ""
-        assert said.startswith("kafka.security.cert_file: the broker at BROKER wants a certificate of the client (")
+        assert said.startswith("kafka.security.cert_file: the broker at BROKER requires a client certificate (")
         mine = security(ca_file=authority.file, cert_file=client.cert, key_file=client.key)
         assert problem_with(server, mine) is None
 
@@ -141,7 +141,7 @@ def test_missing_client_certificate_is_named(authority: Authority, client: Issue
 @pytest.mark.parametrize(
     ("days", "why"),
     [
-        ((0, 10), "; is it of a CA that the broker trusts?"),
+        ((0, 10), "; does the broker trust its CA?"),
         ((-5, -1), "; it has expired ("),
         ((5, 9), "; it is not yet"),
     ],
@@ -210,4 +210,4 @@ def test_changed_file_is_used_for_the_next_connection(authority: Authority, fold
 def test_other_errors_are_none_of_certificates() -> None:
     assert tls_problem(ssl.SSLError(1, "wrong version number"), security(), "BROKER") is None
     old = tls_problem(ssl.SSLError(1, "unsupported protocol"), security(), "BROKER")
-    assert str(old) == "kafka.security.protocol: the broker at BROKER has no TLS of version 1.2 or newer"
+    assert str(old) == "kafka.security.protocol: the broker at BROKER does not support TLS 1.2 or newer"

@@ -80,7 +80,7 @@ def test_too_few_partitions_keep_nothing_from_starting() -> None:
 def test_unreadable_settings_are_one_note_a_topic() -> None:
     admin = FakeAdmin({"in": {}, "out": None, "dlq": {}}, allowed={"out": None})
     [untold, unread] = found_by(admin)
-    assert untold[1:] == (logging.INFO, "the broker does not tell whether we may write topic out")
+    assert untold[1:] == (logging.INFO, "the broker does not tell whether this client may write topic out")
     assert unread[:2] == ("pipelines.p.output", logging.INFO)
     assert unread[2].startswith("the settings of topic out cannot be read (DESCRIBE_CONFIGS is missing)")
     assert check_of(admin).limits() == TopicLimits()
@@ -113,7 +113,7 @@ def test_compacted_topics_need_keys() -> None:
     )
     assert [finding.key for finding in check.findings] == ["pipelines.p.output", "pipelines.p.dead_letter"]
     assert "each message without a key becomes a dead letter" in check.findings[0].text
-    assert "a record without a key gets one of ours" in check.findings[1].text
+    assert "a record without a key gets a generated key" in check.findings[1].text
     assert check.limits().keyed == {"out", "dlq"}
 
 

@@ -101,7 +101,7 @@ def test_topic_that_may_not_be_read_is_named(consumers: list[Consumer]) -> None:
     sources = SourceRecords({}, KAFKA)
     assert sources.find(lacking(6, b"6")) is not None
     consumers[0].error = TopicAuthorizationFailedError()
-    with pytest.raises(StartError, match=r"topic in: no permission to read it, .*; grant READ on it"):
+    with pytest.raises(StartError, match=r"topic in: no permission to read values .*; grant READ on it"):
         sources.find(lacking(7, b"7"))
 
 
