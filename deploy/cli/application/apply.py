@@ -64,7 +64,7 @@ def remove(
     A `labelstream run --address` of this application ends, too.
     """
     if not (yes or sys.stdin.isatty()):
-        raise ConfigError("--yes", "is missing, and no terminal is there to ask on", "add --yes")
+        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add --yes")
     address_of(address)
     from labelstream.deploy.cluster import runtime
 

@@ -1,1 +1,1 @@
-"""Put a pipeline right: how far it is, and where it goes on."""
+"""Operate a pipeline: show its lag, resume it, skip a corrupt batch, reset its offsets."""

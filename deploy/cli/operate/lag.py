@@ -1,4 +1,4 @@
-"""`labelstream lag`: how far each partition of a pipeline is done, asked of the brokers; it may be stopped."""
+"""`labelstream lag`: the lag of each partition, from the brokers; works for stopped pipelines, too."""
 
 import json
 import time
@@ -12,17 +12,17 @@ from labelstream.deploy.cli.common.completion import complete_pipeline
 from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, require_pipeline
 from labelstream.deploy.cli.common.console import escape, out, plural, say
 
-if TYPE_CHECKING:  # the command's help must be there before kafka is
+if TYPE_CHECKING:  # importing kafka would slow down `--help`
     from labelstream.workers.stream.broker.positions import Position
 
 COLUMNS = ("partition", "committed", "end", "lag", "oldest")
-_SPANS_S = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))  # from where on, the unit, its name
+_UNITS_S = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))  # from this age on, the unit, its name
 
 
 class PipelineLag(NamedTuple):
-    """`ages_s`: of each partition's oldest record that is not done, without those that no broker tells.
+    """`ages_s`: the age of the oldest uncommitted record of each partition, as far as the brokers know it.
 
-    `members`: of the group; None where the broker does not tell.
+    `members`: of the group; None if the broker does not tell.
     """
 
     name: str
@@ -46,15 +46,17 @@ def lag(
     pipeline: Annotated[
         str | None,
         typer.Argument(
-            metavar="PIPELINE", help="Only this one, by its name in the config.", autocompletion=complete_pipeline
+            metavar="PIPELINE",
+            help="Show only this pipeline. Default: all pipelines of the config.",
+            autocompletion=complete_pipeline,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show how many messages wait in each partition of the pipelines' inputs, and how old the oldest is.
+    """Show how many messages wait in each partition of the input topics, and how old the oldest is.
 
-    Asks the brokers what the consumer groups have committed, so that a stopped pipeline has a lag as well. Messages of
-    open transactions do not count: nobody may read them yet.
+    The numbers come from the brokers: a message waits until the pipeline's consumer group commits it. So the command
+    works for stopped pipelines, too. Messages of open transactions are not counted.
     """
     settings = load_config(config)
     if pipeline is not None:
@@ -89,7 +91,7 @@ def _ask(settings: Any, broker: Broker, names: list[str]) -> list[PipelineLag]:
         for name in names:
             pipeline, group = settings.pipelines[name], settings.group_id(name)
             at = read_positions(admin, pipeline.input, group, pipeline.start_from)
-            # The in-memory broker knows no such question.
+            # The in-memory broker does not support this request.
             known = not is_in_memory(broker.config)
             members = len(admin.describe_groups([group])[group]["members"]) if known else None
             ages = _ages_s(broker, pipeline.input, at)
@@ -98,7 +100,7 @@ def _ask(settings: Any, broker: Broker, names: list[str]) -> list[PipelineLag]:
 
 
 def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> dict[int, float]:
-    """By partition. Empty, with a line on stderr, where we may not read the topic."""
+    """The ages by partition. Empty, with a note on stderr, if we lack the permission to read the topic."""
     from kafka.errors import TopicAuthorizationFailedError
     from kafka.structs import TopicPartition
 
@@ -108,7 +110,7 @@ def _ages_s(broker: Broker, topic: str, at: "Mapping[int, Position]") -> dict[in
     try:
         found = first_timestamps(broker.config, waiting)
     except TopicAuthorizationFailedError:
-        say(f"note: no permission to read topic {escape(topic)}, so ages are not known; grant READ on it")
+        say(f"note: no permission to read topic {escape(topic)}, so ages are unknown; grant READ on the topic")
         return {}
     now = time.time()
     return {place.partition: max(0.0, now - timestamp / 1000) for place, timestamp in found.items()}
@@ -136,7 +138,7 @@ def _plain(one: PipelineLag) -> dict[str, Any]:
 
 
 def _head(one: PipelineLag) -> list[str]:
-    members = f", {plural(one.members, 'member')}" if one.members else ", no members: nothing reads it"
+    members = f", {plural(one.members, 'member')}" if one.members else ", no members: the pipeline does not run"
     return [
         f"{one.name}: {plural(one.lag, 'message')} behind",
         f"  topic {one.topic}; group {one.group}{'' if one.members is None else members}",
@@ -159,18 +161,18 @@ def _table(one: PipelineLag) -> Any:
 def _notes(one: PipelineLag) -> Iterator[str]:
     for number, at in one.partitions.items():
         if at.lost:
-            yield f"  partition {number}: retention has deleted {plural(at.lost, 'message')} before they were done"
+            yield f"  partition {number}: retention has deleted {plural(at.lost, 'unprocessed message')}"
         elif at.committed is not None and at.committed > at.log.end:
-            yield f"  partition {number}: the committed offset is behind the end: the log is another one or was cut"
+            yield f"  partition {number}: the committed offset is after the end: the topic was recreated or truncated"
     if any(at.committed is None for at in one.partitions.values()):
-        yield "  committed -: the group has no offset there yet; its lag counts from where start_from lets it begin"
+        yield "  committed -: no committed offset yet; the lag counts from where `start_from` begins"
 
 
 def _age(seconds: float | None) -> str:
     """`-`, `12 s`, `5 min`, `3 h` or `2 d`."""
     if seconds is None:
         return "-"
-    for least, unit, name in _SPANS_S:
-        if seconds >= least:
+    for min_age, unit, name in _UNITS_S:
+        if seconds >= min_age:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds:.0f} s"

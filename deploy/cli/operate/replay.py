@@ -1,4 +1,4 @@
-"""`labelstream replay`: where a stopped pipeline goes on."""
+"""`labelstream replay`: resets the committed offsets of a stopped pipeline."""
 
 import sys
 from contextlib import closing
@@ -13,12 +13,12 @@ from labelstream.deploy.cli.common.console import plural, say
 from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError, StartError
 
-IDLE_STATES = ("Empty", "Dead")  # of a consumer group: nobody is in it, or it does not exist yet
+IDLE_STATES = ("Empty", "Dead")  # of a consumer group: no members, or no such group
 Numbers = dict[int, int]  # offsets by partition
 
 
 class Move(NamedTuple):
-    """One partition of the input. `now` None: the group has no offset there. `otherwise`: where it would go on."""
+    """The change of one partition. `now`: None without a committed offset. `otherwise`: the offset without a replay."""
 
     partition: int
     now: int | None
@@ -34,37 +34,44 @@ class Move(NamedTuple):
 
 def replay(
     pipeline: Annotated[
-        str, typer.Argument(metavar="PIPELINE", help="Its name in the config.", autocompletion=complete_pipeline)
+        str,
+        typer.Argument(
+            metavar="PIPELINE", help="Name of the pipeline in the config.", autocompletion=complete_pipeline
+        ),
     ],
     config: ConfigFile,
     to_time: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="To the first message from this time on: 2026-11-21T02:57:00Z, or 10m, 2h, 3d ago."
+            metavar="TIME", help="Go to the first message since this time: 2026-11-21T02:57:00Z, or 10m, 2h, 3d ago."
         ),
     ] = None,
-    to_earliest: Annotated[bool, typer.Option("--to-earliest", help="To the oldest message that is there.")] = False,
-    to_latest: Annotated[bool, typer.Option("--to-latest", help="To the end: skips what is not done yet.")] = False,
+    to_earliest: Annotated[bool, typer.Option("--to-earliest", help="Go to the oldest message of the topic.")] = False,
+    to_latest: Annotated[
+        bool, typer.Option("--to-latest", help="Go to the end: all waiting messages are skipped.")
+    ] = False,
     to_offset: Annotated[
         list[str] | None,
-        typer.Option(metavar="TOPIC:PARTITION:OFFSET", help="One partition to an offset; may be given more than once."),
+        typer.Option(metavar="TOPIC:PARTITION:OFFSET", help="Set one partition to this offset. Repeatable."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Set where a stopped pipeline goes on: back, to classify messages again, or forward, to skip some.
+    """Reset the committed offsets of a stopped pipeline: back to classify again, or forward to skip messages.
 
-    Results that are made again have the `event_id` of the first ones.
+    A message that is classified again gets a result with the same `event_id` as before.
     """
     settings = load_config(config)
     require_pipeline(settings, pipeline, config)
     if sum((to_time is not None, to_earliest, to_latest, bool(to_offset))) != 1:
-        raise ConfigError("replay", "needs one of --to-time, --to-earliest, --to-latest, --to-offset", "give one")
+        raise ConfigError(
+            "replay", "needs exactly one of --to-time, --to-earliest, --to-latest, --to-offset", "give one"
+        )
     topic, group = settings.pipelines[pipeline].input, settings.group_id(pipeline)
     since_ms = None if to_time is None else time_ms("--to-time", to_time)
     wanted = _wanted(to_offset or [], topic)
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add it, or --dry-run")
+        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add --yes or --dry-run")
     from kafka import KafkaAdminClient
 
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
@@ -77,13 +84,13 @@ def replay(
         _show(topic, moves)
         changed = {move.partition: move.then for move in moves if move.then != move.now}
         if dry_run or not changed:
-            say("nothing was changed" if dry_run else "there is nothing to change")
+            say("nothing was changed" if dry_run else "nothing to change")
             return
         if not yes and not typer.confirm(f"Set the offsets of group {group}?", err=True):
             say("nothing was changed")
             raise typer.Exit(1)
         _set(admin, pipeline, topic, group, changed)
-    say(f"pipeline {pipeline} goes on there at its next start")
+    say(f"pipeline {pipeline} continues from these offsets at its next start")
 
 
 def _wanted(places: list[str], topic: str) -> Numbers:
@@ -91,7 +98,7 @@ def _wanted(places: list[str], topic: str) -> Numbers:
     for text in places:
         place = parse_topic_partition_offset(text, "--to-offset")
         if place.topic != topic:
-            raise ConfigError("--to-offset", f"{place.topic} is not the pipeline's input", f"that is {topic}")
+            raise ConfigError("--to-offset", f"{place.topic} is not the input topic of the pipeline", f"give {topic}")
         wanted[place.partition] = place.offset
     return wanted
 
@@ -101,13 +108,13 @@ def _require_stopped(admin: Any, pipeline: str, group: str) -> None:
     if found["group_state"] not in IDLE_STATES:
         members = plural(len(found["members"]), "member")
         raise StartError(
-            f"pipeline {pipeline} runs: group {group} has {members}; stop it first, and wait until its "
-            "workers have left"
+            f"pipeline {pipeline} runs: group {group} has {members}; stop the pipeline, and wait until its workers "
+            "have left the group"
         )
 
 
 def _moves(admin: Any, pipeline: Any, group: str, target: Numbers | int | str) -> list[Move]:
-    """`target`: offsets by partition, or one for all: milliseconds since 1970, "earliest" or "latest"."""
+    """`target`: offsets by partition, or for all partitions milliseconds since 1970, "earliest" or "latest"."""
     from kafka.structs import TopicPartition
 
     from labelstream.workers.stream.consumer.offset_reset import next_offset, starts_at_end
@@ -115,7 +122,7 @@ def _moves(admin: Any, pipeline: Any, group: str, target: Numbers | int | str) -
     topic = pipeline.input
     found = admin.describe_topics([topic])[0]
     if found["error_code"]:
-        raise StartError(f"topic {topic}: does not exist, or we may not see it")
+        raise StartError(f"topic {topic}: does not exist, or no permission to see it; grant DESCRIBE on the topic")
     numbers = sorted(partition["partition_index"] for partition in found["partitions"])
     partitions = [TopicPartition(topic, number) for number in numbers]
     committed = admin.list_group_offsets({group: partitions})[group]
@@ -129,13 +136,13 @@ def _moves(admin: Any, pipeline: Any, group: str, target: Numbers | int | str) -
 
 
 def _ask(admin: Any, partitions: list[Any], spec: Any) -> Numbers:
-    """`spec`: one of kafka-python's, or milliseconds since 1970; -1 where no message is as young as that."""
+    """`spec`: an OffsetSpec, or milliseconds since 1970, with -1 for a partition without a message since then."""
     answer = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
     return {partition.partition: found.offset for partition, found in answer.items()}
 
 
 def _logs(admin: Any, partitions: list[Any]) -> dict[int, Any]:
-    """By partition."""
+    """The first and the end offset of each partition."""
     from kafka.admin import OffsetSpec  # pyright: ignore[reportAttributeAccessIssue]
 
     from labelstream.workers.stream.consumer.offset_reset import Log
@@ -157,12 +164,12 @@ def _targets(admin: Any, partitions: list[Any], logs: dict[int, Any], target: Nu
     assert isinstance(target, dict)
     for number, offset in target.items():
         if number not in logs:
-            raise ConfigError("--to-offset", f"there is no partition {number}", f"there are {len(logs)}, from 0 on")
+            raise ConfigError("--to-offset", f"no partition {number}", f"the topic has {len(logs)}, from 0 on")
         if not logs[number].start <= offset <= logs[number].end:
             raise ConfigError(
                 "--to-offset",
                 f"partition {number} has no offset {offset}",
-                f"{logs[number].start} is its first, {logs[number].end} its end",
+                f"give {logs[number].start} to {logs[number].end}",
             )
     return target
 

@@ -1,4 +1,4 @@
-"""`labelstream resume` and `labelstream skip`: an operator's word to the workers of a running pipeline."""
+"""`labelstream resume` and `labelstream skip`: commands to the workers of a running pipeline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,16 +17,17 @@ Pipeline = Annotated[
     str,
     typer.Argument(
         metavar="PIPELINE",
-        help="Its name in the config; by it its run is found.",
+        help="Name of the pipeline in the config. The name also selects the run.",
         autocompletion=complete_pipeline,
     ),
 ]
 
 
 def resume(pipeline: Pipeline, config: RunConfig = None, address: Address = None) -> None:
-    """Let a pipeline go on that its breaker has paused.
+    """Resume a pipeline that its breaker has paused.
 
-    What each worker holds goes out as it is, dead letters and all, and the breaker counts anew from there.
+    The breaker pauses a pipeline while the model fails too many messages. `resume` sends the paused messages out as
+    they are, including their dead letters, and resets the breaker's counters.
     """
     for worker, answer in sorted(_tell(pipeline, {"name": "resume"}, config, address).items()):
         typer.echo(f"{escape(worker)}: {escape(answer['text'])}")
@@ -35,18 +36,21 @@ def resume(pipeline: Pipeline, config: RunConfig = None, address: Address = None
 def skip(
     pipeline: Pipeline,
     place: Annotated[
-        str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Where to go on; the alarm names the offset.")
+        str,
+        typer.Argument(
+            metavar="TOPIC:PARTITION:OFFSET", help="The first offset to read again. The worker's alarm names it."
+        ),
     ],
     config: RunConfig = None,
     address: Address = None,
 ) -> None:
-    """Let a partition go on behind a corrupt batch. What lies before OFFSET is left out for good."""
+    """Skip a corrupt batch that halts a partition. All messages before OFFSET are skipped for good."""
     topic, partition, offset = parse_topic_partition_offset(place, "TOPIC:PARTITION:OFFSET")
     command: Command = {"name": "skip", "topic": topic, "partition": partition, "offset": offset}
     answers = _tell(pipeline, command, config, address)
     theirs = [(worker, answer) for worker, answer in answers.items() if answer["status"] != "absent"]
     if not theirs:
-        raise StartError(f"no worker of pipeline {pipeline} holds {topic}:{partition}; nothing was skipped")
+        raise StartError(f"no worker of pipeline {pipeline} is assigned {topic}:{partition}; nothing was skipped")
     worker, answer = theirs[0]
     if answer["status"] != "done":
         raise StartError(f"{worker}: {answer['text']}")
@@ -54,21 +58,25 @@ def skip(
 
 
 def _tell(pipeline: str, command: Command, config: Path | None, address: str | None) -> Answers:
-    """The workers' answers. Raises ConfigError for an unknown pipeline, StartError where one has not answered."""
+    """The workers' answers. Raises ConfigError for an unknown pipeline, StartError if workers do not answer."""
     where = address_of(address, config, pipeline)
     from labelstream.deploy.cluster import runtime
 
     with runtime.joined(where):
         found = runtime.command(pipeline, command)
     if pipeline not in found["known"]:
-        raise ConfigError("PIPELINE", f"there is no pipeline {pipeline!r} here", f"known: {', '.join(found['known'])}")
+        raise ConfigError(
+            "PIPELINE", f"the application has no pipeline {pipeline!r}", f"give one of {', '.join(found['known'])}"
+        )
     workers, answers = found["workers"], found["answers"]
     silent = [worker for worker in workers if worker not in answers]
     if not workers:
-        raise StartError(f"no worker of pipeline {pipeline} reports; it may be starting: `labelstream run` shows it")
+        raise StartError(
+            f"no worker of pipeline {pipeline} reports; try again after the start, see `labelstream status`"
+        )
     if silent and all(answer["status"] == "absent" for answer in answers.values()):
         raise StartError(
-            f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within "
-            f"{runtime.COMMAND_S:g} s ({', '.join(silent)}): nothing is known of what they did"
+            f"{plural(len(silent), 'worker')} of pipeline {pipeline} gave no answer within {runtime.COMMAND_S:g} s "
+            f"({', '.join(silent)}); check their effect with `labelstream status`"
         )
     return answers

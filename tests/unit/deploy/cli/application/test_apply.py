@@ -170,7 +170,7 @@ def test_remove_ends_the_application(run: Run, cluster: Cluster, config: str) ->
 
 
 def test_remove_without_a_terminal_needs_yes(run: Run, cluster: Cluster) -> None:
-    fails(run("remove", "--address", "h:1"), 2, "no terminal is there to ask on")
+    fails(run("remove", "--address", "h:1"), 2, "there is no terminal to ask on")
     assert cluster.done == []
 
 

@@ -1,4 +1,4 @@
-"""What `labelstream lag` makes of the brokers' answers."""
+"""The output of `labelstream lag` for the brokers' answers."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ WriteConfig = Callable[..., str]
 
 @pytest.fixture
 def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """tell(pipelines): what the brokers tell, of those that are asked for."""
+    """tell(pipelines): the brokers' answers, from which the asked pipelines are taken."""
 
     def play(*found: PipelineLag) -> None:
         monkeypatch.setattr(module, "connect", lambda kafka: None)
@@ -32,7 +32,7 @@ def behind(name: str = "feedback", members: int = 2) -> PipelineLag:
     return PipelineLag(name, "in", f"labelstream-{name}", members, at, {0: 12.34, 1: 7_300.0})
 
 
-def test_each_partition_is_a_row_and_the_total_comes_last(
+def test_each_partition_is_a_row_with_total_last(
     run: Run, write_config: WriteConfig, tell: Callable[..., None]
 ) -> None:
     tell(behind())
@@ -46,8 +46,8 @@ def test_each_partition_is_a_row_and_the_total_comes_last(
         "        1         10   90   60     2 h",
         "        2          -    7    7       -",
         "    total                  117     2 h",
-        "  partition 1: retention has deleted 20 messages before they were done",
-        "  committed -: the group has no offset there yet; its lag counts from where start_from lets it begin",
+        "  partition 1: retention has deleted 20 unprocessed messages",
+        "  committed -: no committed offset yet; the lag counts from where `start_from` begins",
     ]
 
 
@@ -60,18 +60,20 @@ def test_nothing_is_cut_in_80_columns(run: Run, write_config: WriteConfig, tell:
     ended = run("lag", "-c", path)
     whole = "".join(ended.out.split())
     assert "…" not in ended.out
-    for part in (name, "t" * 249, "g" * 249, "no members: nothing reads it", str(far + 2), str(far * 2)):
+    for part in (name, "t" * 249, "g" * 249, "no members: the pipeline does not run", str(far + 2), str(far * 2)):
         assert "".join(part.split()) in whole
 
 
-def test_stopped_pipeline_and_a_log_that_was_cut(
+def test_stopped_pipeline_and_truncated_log_are_noted(
     run: Run, write_config: WriteConfig, tell: Callable[..., None]
 ) -> None:
     tell(PipelineLag("feedback", "in", "g", 0, {0: Position(Log(0, 5), 9, 9)}, {}))
     ended = run("lag", "-c", write_config(), "feedback")
-    assert ended.out.startswith("feedback: 0 messages behind\n  topic in; group g, no members: nothing reads it\n")
+    assert ended.out.startswith(
+        "feedback: 0 messages behind\n  topic in; group g, no members: the pipeline does not run\n"
+    )
     assert "total" not in ended.out, "of one partition"
-    assert "partition 0: the committed offset is behind the end" in ended.out
+    assert "partition 0: the committed offset is after the end" in ended.out
 
 
 def test_json_has_all_numbers(run: Run, write_config: WriteConfig, tell: Callable[..., None]) -> None:
@@ -94,5 +96,5 @@ def test_unknown_pipeline_and_missing_config_ask_no_broker(run: Run, write_confi
     ("seconds", "text"),
     [(None, "-"), (0.2, "0 s"), (119.4, "119 s"), (300, "5 min"), (7_200, "2 h"), (172_800, "2 d")],
 )
-def test_age_is_in_a_unit_that_a_person_reads(seconds: float | None, text: str) -> None:
+def test_age_has_a_readable_unit(seconds: float | None, text: str) -> None:
     assert _age(seconds) == text

@@ -1,4 +1,4 @@
-"""`replay`: where to go on, as it was asked for, and what that means for each partition."""
+"""`replay`: the target offset of each partition, and the effect."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ PIPELINE = SimpleNamespace(input="in", start_from="earliest")
 
 
 class Admin:
-    """A KafkaAdminClient of the topic `in`."""
+    """A fake KafkaAdminClient with the topic `in`."""
 
     def __init__(self, state: str = "Empty", missing: bool = False, refusal: type[Exception] | None = None) -> None:
         self._state, self._missing, self._refusal = state, missing, refusal
@@ -47,20 +47,20 @@ class Admin:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "replay: needs one of --to-time"),
-        (("--to-earliest", "--to-latest"), "replay: needs one of --to-time"),
+        ((), "replay: needs exactly one of --to-time"),
+        (("--to-earliest", "--to-latest"), "replay: needs exactly one of --to-time"),
         (("--to-time", "yesterday"), "--to-time: 'yesterday' is not a time"),
-        (("--to-offset", "other:0:1"), "--to-offset: other is not the pipeline's input; that is in"),
+        (("--to-offset", "other:0:1"), "--to-offset: other is not the input topic of the pipeline; give in"),
         (("--to-offset", "in:0"), "--to-offset: 'in:0' is not TOPIC:PARTITION:OFFSET"),
     ],
 )
-def test_options_that_name_no_place_are_refused(
+def test_invalid_targets_are_refused(
     run: Run, write_config: WriteConfig, arguments: tuple[str, ...], said: str
 ) -> None:
     fails(run("replay", "feedback", "-c", write_config(), "--dry-run", *arguments), 2, said)
 
 
-def test_unknown_pipeline_and_missing_consent_are_refused(
+def test_unknown_pipeline_and_missing_yes_are_refused(
     run: Run, write_config: WriteConfig, stdin: Callable[[bytes], None]
 ) -> None:
     fails(run("replay", "other", "-c", write_config(), "--to-latest"), 2, "no pipeline 'other'", "give one of feedback")
@@ -68,9 +68,9 @@ def test_unknown_pipeline_and_missing_consent_are_refused(
     fails(run("replay", "feedback", "-c", write_config(), "--to-latest"), 2, "--yes: is missing, and there is no term")
 
 
-def test_group_that_is_in_use_is_left_alone() -> None:
+def test_group_with_members_is_refused() -> None:
     _require_stopped(Admin(), "p", "g")
-    with pytest.raises(StartError, match="pipeline p runs: group g has 2 members; stop it first"):
+    with pytest.raises(StartError, match="pipeline p runs: group g has 2 members; stop the pipeline"):
         _require_stopped(Admin("Stable"), "p", "g")
 
 
@@ -91,15 +91,15 @@ def test_target_becomes_an_offset_in_each_partition(target: Any, then: dict[int,
 
 @pytest.mark.parametrize(
     ("target", "said"),
-    [({2: 0}, "there is no partition 2; there are 2, from 0 on"), ({0: 1}, "no offset 1; 2 is its first, 10 its end")],
+    [({2: 0}, "no partition 2; the topic has 2, from 0 on"), ({0: 1}, "no offset 1; give 2 to 10")],
 )
-def test_offset_outside_of_the_log_is_refused(target: dict[int, int], said: str) -> None:
+def test_offset_outside_the_log_is_refused(target: dict[int, int], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         _moves(Admin(), PIPELINE, "g", target)
 
 
 def test_missing_topic_is_named() -> None:
-    with pytest.raises(StartError, match="topic in: does not exist, or we may not see it"):
+    with pytest.raises(StartError, match="topic in: does not exist, or no permission to see it"):
         _moves(Admin(missing=True), PIPELINE, "g", "latest")
 
 
@@ -112,11 +112,11 @@ def test_missing_topic_is_named() -> None:
         (Move(0, None, 5, 2), "3 messages more"),
     ],
 )
-def test_effect_is_told_in_messages(move: Move, effect: str) -> None:
+def test_effect_is_a_count_of_messages(move: Move, effect: str) -> None:
     assert move.effect() == effect
 
 
-def test_offsets_that_are_refused_are_told() -> None:
+def test_refused_offsets_are_reported() -> None:
     admin = Admin()
     _set(admin, "p", "in", "g", _wanted(["in:0:3", "in:1:4"], "in"))
     assert admin.altered == {0: 3, 1: 4}

@@ -1,4 +1,4 @@
-"""resume and skip with a board that the test plays."""
+"""resume and skip with a fake control plane."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from labelstream.deploy.cluster import runtime
 from tests.unit.deploy.cli.conftest import Run, fails
 
 Told = list[tuple[str, str, dict[str, Any]]]
-MakeBoard = Callable[..., Told]
+MakeControlPlane = Callable[..., Told]
 
 
 @pytest.fixture
-def make_board(monkeypatch: pytest.MonkeyPatch) -> MakeBoard:
-    """make_board(r1=("done", "text"), r2=None): what each worker answers; the list tells what was asked, and where."""
+def make_control_plane(monkeypatch: pytest.MonkeyPatch) -> MakeControlPlane:
+    """make_control_plane(r1=("done", "text"), r2=None): each worker's answer. The list records the commands."""
 
     def make(**workers: tuple[str, str] | None) -> Told:
         told: Told = []
@@ -38,74 +38,74 @@ def make_board(monkeypatch: pytest.MonkeyPatch) -> MakeBoard:
     return make
 
 
-def test_resume_tells_what_each_worker_did(run: Run, make_board: MakeBoard) -> None:
-    told = make_board(r2=("absent", "the pipeline is not paused"), r1=("done", "goes on"))
+def test_resume_prints_answer_of_each_worker(run: Run, make_control_plane: MakeControlPlane) -> None:
+    told = make_control_plane(r2=("absent", "the pipeline is not paused"), r1=("done", "goes on"))
     ended = run("resume", "feedback", "--address", "ray:1")
     assert (ended.code, ended.out) == (0, "r1: goes on\nr2: the pipeline is not paused\n")
     assert told == [("ray:1", "feedback", {"name": "resume"})]
 
 
-def test_skip_is_its_owners(run: Run, make_board: MakeBoard) -> None:
-    told = make_board(r1=("absent", "in:0 is not assigned to this worker"), r2=("done", "in:0 resumes at 7"), r3=None)
+def test_skip_prints_answer_of_partition_owner(run: Run, make_control_plane: MakeControlPlane) -> None:
+    told = make_control_plane(
+        r1=("absent", "in:0 is not assigned to this worker"), r2=("done", "in:0 resumes at 7"), r3=None
+    )
     ended = run("skip", "feedback", "in:0:7", "--address", "auto")
     assert (ended.code, ended.out) == (0, "r2: in:0 resumes at 7\n")
     assert told == [("auto", "feedback", {"name": "skip", "topic": "in", "partition": 0, "offset": 7})]
 
 
-def test_what_cannot_be_obeyed_says_why(run: Run, make_board: MakeBoard) -> None:
-    make_board(r1=("absent", "-"), r2=("refused", "in:0 is not halted"))
+def test_refused_commands_exit_with_their_reason(run: Run, make_control_plane: MakeControlPlane) -> None:
+    make_control_plane(r1=("absent", "-"), r2=("refused", "in:0 is not halted"))
     fails(run("skip", "feedback", "in:0:7", "--address", "ray:1"), 1, "r2: in:0 is not halted")
-    make_board(r1=("absent", "-"))
-    fails(run("skip", "feedback", "in:0:7", "--address", "ray:1"), 1, "no worker of pipeline feedback holds in:0")
-    make_board(r1=("absent", "-"), r2=None)
+    make_control_plane(r1=("absent", "-"))
+    fails(run("skip", "feedback", "in:0:7", "--address", "ray:1"), 1, "no worker of pipeline feedback is assigned in:0")
+    make_control_plane(r1=("absent", "-"), r2=None)
     fails(
         run("skip", "feedback", "in:0:7", "--address", "ray:1"),
         1,
         "1 worker of pipeline feedback gave no answer within 30 s (r2)",
     )
-    make_board(r1=None)
+    make_control_plane(r1=None)
     fails(run("resume", "feedback", "--address", "ray:1"), 1, "gave no answer")
-    make_board()
+    make_control_plane()
     fails(run("resume", "feedback", "--address", "ray:1"), 1, "no worker of pipeline feedback reports")
-    make_board()
-    fails(
-        run("resume", "feedbak", "--address", "ray:1"), 2, "there is no pipeline 'feedbak' here; known: feedback, logs"
-    )
+    make_control_plane()
+    fails(run("resume", "feedbak", "--address", "ray:1"), 2, "no pipeline 'feedbak'; give one of feedback, logs")
 
 
 @pytest.mark.parametrize("place", ["in:0", "in:0:-1", "in:a:1", "in 0:1:2", "in:0:1:2", "in:0:\n1"])
-def test_a_place_that_is_none(run: Run, place: str) -> None:
+def test_invalid_place_is_refused(run: Run, place: str) -> None:
     fails(run("skip", "feedback", place), 2, "is not TOPIC:PARTITION:OFFSET")
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ((), "needs one of --to-time"),
-        (("--to-earliest", "--to-latest"), "needs one of --to-time"),
+        ((), "needs exactly one of --to-time"),
+        (("--to-earliest", "--to-latest"), "needs exactly one of --to-time"),
         (("--to-time", "yesterday", "--yes"), "'yesterday' is not a time"),
         (("--to-offset", "in:0", "--yes"), "is not TOPIC:PARTITION:OFFSET"),
-        (("--to-offset", "out:0:1", "--yes"), "out is not the pipeline's input; that is in"),
+        (("--to-offset", "out:0:1", "--yes"), "out is not the input topic of the pipeline; give in"),
     ],
 )
-def test_replay_asks_no_broker_what_it_can_tell_itself(
+def test_replay_checks_options_without_a_broker(
     run: Run, write_config: Callable[..., str], arguments: tuple[str, ...], part: str
 ) -> None:
     fails(run("replay", "feedback", "-c", write_config(), *arguments), 2, part)
     fails(run("replay", "feedbak", "-c", write_config(), *arguments), 2, "give one of feedback")
 
 
-def test_what_a_replay_does() -> None:
+def test_effect_counts_messages_again_or_skipped() -> None:
     assert Move(0, 50, 50, 20).effect() == "30 messages again"
     assert Move(0, 20, 20, 21).effect() == "1 message skipped"
     assert Move(0, 20, 20, 20).effect() == "-"
 
 
-def test_what_a_replay_does_to_a_group_without_an_offset() -> None:
+def test_effect_without_committed_offset_counts_from_start() -> None:
     assert Move(0, None, 0, 100).effect() == "100 messages skipped"
     assert Move(0, None, 100, 0).effect() == "100 messages more"
     assert Move(0, None, 20, 20).effect() == "-"
 
 
-def test_messages_that_retention_took_are_not_skipped_once_more() -> None:
+def test_effect_excludes_messages_deleted_by_retention() -> None:
     assert Move(0, 10, 30, 35).effect() == "5 messages skipped"
