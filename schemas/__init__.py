@@ -1,1 +1,1 @@
-"""What comes in, what goes out and what is refused: the payloads, as pydantic models."""
+"""The payloads of messages, results and dead letters, as pydantic models."""

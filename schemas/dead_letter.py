@@ -1,21 +1,21 @@
-"""What goes to the dead-letter topic: the record as it came, with the reason in its headers.
+"""A dead letter: the unchanged input record, with the reason in its headers.
 
-The `__connect.errors.*` names are Kafka Connect's (`DeadLetterQueueReporter`), so that tools made for it work.
+The `__connect.errors.*` names are Kafka Connect's (`DeadLetterQueueReporter`), so tools for Connect can read them.
 """
 
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-OURS, CONNECT = "labelstream.", "__connect.errors."  # what the names of a dead letter's headers begin with
+OURS, CONNECT = "labelstream.", "__connect.errors."  # prefixes of a dead letter's header names
 REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labelstream.redriven"
 VALUE_OMITTED, KEY_MADE = "labelstream.value_omitted", "labelstream.key_made"
 HEADERS_OMITTED = "labelstream.headers_omitted"
-UNREAD = "unread"  # in its place: the value was not had
+UNREAD = "unread"  # as `value_omitted`: the value could not be read
 
 
 class Reason(StrEnum):
-    """Why a record got no result."""
+    """Why a record has no result."""
 
     INVALID_ENCODING = "invalid_encoding"
     INVALID_JSON = "invalid_json"
@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where in a message's life it failed."""
+    """The step of processing in which a message failed."""
 
     DECODE = "decode"
     CLASSIFY = "classify"
@@ -45,13 +45,13 @@ class Stage(StrEnum):
 
 
 class DeadLetterHeaders(BaseModel):
-    """The headers of a dead letter, all of them strings in UTF-8; key, value and own headers stay untouched.
+    """The headers of a dead letter, all UTF-8 strings. The record's key, value and own headers stay unchanged.
 
-    `attempts` counts over all redrives of the record, `redriven` stands only after the first. `value_omitted` stands
-    only where the dead-letter topic cannot take the value, or it could not be read; the record's value is empty then.
-    `headers_omitted` stands only where its own headers are left out: they are too many, or do not fit.
-    `key_made` stands only where the dead-letter topic takes no record without a key, and the input has none: the key is
-    the input's TOPIC-PARTITION-OFFSET then.
+    `attempts` counts over all redrives of the record. The other optional headers are present only in these cases:
+    `redriven` after the first redrive; `value_omitted` if the dead-letter topic cannot take the value, or the value
+    could not be read (the dead letter's value is then empty); `headers_omitted` if the record's own headers are too
+    many or too large; `key_made` if the dead-letter topic requires a key and the input record has none (the key is then
+    the input's TOPIC-PARTITION-OFFSET).
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
@@ -71,29 +71,29 @@ class DeadLetterHeaders(BaseModel):
         None,
         serialization_alias=REDRIVEN,
         pattern=r"^[1-9]\d*$",
-        description="How many times the record had been sent back from the dead-letter topic before.",
+        description="Number of earlier redrives of the record from the dead-letter topic.",
     )
     value_omitted: str | None = Field(
         None,
         serialization_alias=VALUE_OMITTED,
         pattern=r"^(bytes=\d+;sha256=[0-9a-f]{64}|unread)$",
-        description="Length and SHA-256 of a value that the dead-letter topic could not take; `unread` where it could "
-        "not be read, nor could key and headers.",
+        description="Length and SHA-256 of a value that the dead-letter topic cannot take; `unread` if value, key and "
+        "headers could not be read.",
     )
     headers_omitted: str | None = Field(
         None,
         serialization_alias=HEADERS_OMITTED,
         pattern=r"^count=\d+;bytes=\d+$",
-        description="Number and bytes of the record's own headers, where they are left out.",
+        description="Number and bytes of the record's own headers if they are left out.",
     )
     key_made: str | None = Field(
         None,
         serialization_alias=KEY_MADE,
         pattern="^true$",
-        description="The key is no key of the input, but made for a topic that takes no record without one.",
+        description="The key is made from the input's position, because the topic requires a key.",
     )
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """As Kafka headers, in the order above."""
+        """The Kafka headers, in the order of the fields."""
         fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return [(name, value.encode("utf-8", "backslashreplace")) for name, value in fields.items()]

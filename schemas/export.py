@@ -1,4 +1,4 @@
-"""The JSON Schema files of the pydantic models: `python -m labelstream.schemas.export` writes `schemas/json/`."""
+"""JSON Schema of the pydantic models. `python -m labelstream.schemas.export` writes the files in `schemas/json/`."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def json_schema(name: str) -> dict[str, Any]:
 
 
 def render(name: str) -> str:
-    """The file's text."""
+    """The text of the schema's file."""
     return json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What goes out: one answer for each message that came in. `task` says what it is."""
+"""A result: one answer per input message. The field `task` tells which kind of answer."""
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
@@ -17,7 +17,7 @@ Task = TypeVar("Task", bound=str)
 
 
 class LabelScore(BaseModel):
-    """One label of the model and its score."""
+    """A label of the model with its score."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class LabelScore(BaseModel):
 
 
 class TokenScore(BaseModel):
-    """One token of the model's vocabulary and its score; several tokens may read the same."""
+    """A token of the model's vocabulary with its score. Several tokens may have the same text."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -36,7 +36,7 @@ class TokenScore(BaseModel):
 
 
 class Source(BaseModel):
-    """The input record that this answers. `timestamp_ms` is Kafka's, in milliseconds since 1970."""
+    """The input record of a result. `timestamp_ms`: Kafka's timestamp, in milliseconds since 1970."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -47,65 +47,65 @@ class Source(BaseModel):
 
 
 class Result(BaseModel, Generic[Task]):
-    """What every answer holds."""
+    """The fields of every result."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    event_id: str = Field(description="pipeline/topic/partition/offset: the same again when a message is replayed.")
+    event_id: str = Field(description="pipeline/topic/partition/offset; a replayed message has the same event_id.")
     task: Task
-    id: str | int | None = Field(description="The message's own id.")
+    id: str | int | None = Field(description="The message's id.")
     model: str = Field(description="The model's name in the config.")
     model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
     tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
-    truncated: bool = Field(description="The text was longer than the model takes; its rest was not read.")
+    truncated: bool = Field(description="Whether the text was longer than the model takes; the rest was not read.")
     source: Source
-    metadata: dict[str, Any] | None = Field(description="The message's own metadata.")
+    metadata: dict[str, Any] | None = Field(description="The message's metadata.")
     classified_at: AwareDatetime
 
 
 class ClassificationResult(Result[Literal["text-classification", "zero-shot-classification"]]):
-    """The value of one output message of a classifier: labels and their scores."""
+    """The value of a classifier's result: labels with their scores."""
 
     model_config = ConfigDict(title="ClassificationResult")
 
     label: str = Field(description="The best label.")
     score: FiniteFloat = Field(description="The best label's score.")
-    scores: list[LabelScore] = Field(min_length=1, description="The best labels, descending by score.")
+    scores: list[LabelScore] = Field(min_length=1, description="The best labels, in descending order of score.")
     labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
-    abstained: bool = Field(description="None does: label and score are only the best guess.")
+    abstained: bool = Field(description="Whether no label reaches its threshold; label is then only the best guess.")
 
     @model_validator(mode="after")
     def _label_is_the_best(self) -> Self:
         best, *others = self.scores
         if self.label != best.label or self.score != best.score:
-            raise ValueError("label and score are not the first of scores")
+            raise ValueError("label and score must equal the first entry of scores")
         last = best.score
         for entry in others:
             if entry.score > last:
-                raise ValueError("scores do not descend")
+                raise ValueError("scores must be in descending order")
             last = entry.score
         if self.abstained != (not self.labels):
-            raise ValueError("abstained says another thing than labels")
+            raise ValueError("abstained must be true exactly when labels is empty")
         return self
 
 
 class FillMaskResult(Result[Literal["fill-mask"]]):
-    """The value of one output message of a model that fills masks."""
+    """The value of a fill-mask model's result: the best tokens of each mask."""
 
     model_config = ConfigDict(title="FillMaskResult")
 
     masks: list[Annotated[list[TokenScore], Field(min_length=1)]] = Field(
-        min_length=1, description="For each mask of the text, in order, its best tokens, descending by score."
+        min_length=1, description="The best tokens of each mask of the text, in descending order of score."
     )
 
 
 class EmbeddingResult(Result[Literal["feature-extraction"]]):
-    """The value of one output message of a model that embeds texts."""
+    """The value of an embedding model's result: the vector of the text."""
 
     model_config = ConfigDict(title="EmbeddingResult")
 
-    embedding: list[FiniteFloat] = Field(min_length=1, description="The text's vector, float32.")
+    embedding: list[FiniteFloat] = Field(min_length=1, description="The vector of the text; each number is a float32.")
 
 
 RESULT: TypeAdapter[ClassificationResult | FillMaskResult | EmbeddingResult] = TypeAdapter(

@@ -1,5 +1,4 @@
-"""Labelstream: text classification from Kafka to Kafka, on Ray Serve; `labelstream.workers` holds the stream and the
-engine, `labelstream.deploy` the Serve application and the command, `labelstream.schemas` the payloads."""
+"""Labelstream: text classification from Kafka to Kafka on Ray Serve; the Python API is the engine for one process."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ __all__ = [
     "Request",
 ]
 
-# A type checker shall not see `__getattr__`: a misspelt name would pass.
+# Hidden from type checkers: with `__getattr__` they would accept a misspelt name.
 if TYPE_CHECKING:
     from labelstream.workers.classifier import (
         Answer,
@@ -40,7 +39,7 @@ else:
     )
 
     def __getattr__(name: str) -> object:
-        """Imports what is asked for, when it is: only `Engine` brings torch."""
+        """Import a public name at its first use: only `Engine` imports torch."""
         from importlib import import_module
 
         if name not in __all__:
