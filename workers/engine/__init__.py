@@ -1,1 +1,1 @@
-"""The classifier in one process, and the words all its folders share."""
+"""The classifier in one process, and the types that all of its folders share."""

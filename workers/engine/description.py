@@ -1,4 +1,4 @@
-"""What a caller must know of a model to prepare its input and name its output. No torch."""
+"""What a caller needs in order to tokenize for a model and to name its labels. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ HYPOTHESIS_TEMPLATE = "This example is {}."  # transformers' default
 
 
 class Activation(StrEnum):
-    """How logits become scores; the rule is `transformers.TextClassificationPipeline.postprocess`."""
+    """How logits become scores, as in `transformers.TextClassificationPipeline.postprocess`."""
 
     SOFTMAX = "softmax"
     SIGMOID = "sigmoid"
@@ -17,7 +17,7 @@ class Activation(StrEnum):
 
 
 class TaskName(StrEnum):
-    """What a model is for; the names are transformers' pipelines'."""
+    """The task of a model, by the name of transformers' pipeline."""
 
     TEXT_CLASSIFICATION = "text-classification"
     ZERO_SHOT = "zero-shot-classification"
@@ -26,10 +26,10 @@ class TaskName(StrEnum):
 
 
 class Keep(StrEnum):
-    """What is kept of a text that is longer than the model takes.
+    """The part of a text that is kept if the text is longer than the model takes.
 
-    HEAD_TAIL: its first quarter of the room and its last three, which read best in "How to Fine-Tune BERT for Text
-    Classification?" (Sun et al. 2019, section 5.3.1: 128 + 382 of 510).
+    HEAD_TAIL: a quarter of the tokens from the start, the rest from the end. This split was the most accurate in "How
+    to Fine-Tune BERT for Text Classification?" (Sun et al. 2019, section 5.3.1: 128 + 382 of 510 tokens).
     """
 
     HEAD = "head"
@@ -38,20 +38,20 @@ class Keep(StrEnum):
 
 
 class Windows(NamedTuple):
-    """A long text is read in windows of the model's length, which share `stride` tokens with the next one.
+    """How a long text is split into windows of the model's length. Neighboring windows share `stride` tokens.
 
-    `aggregate`: "mean" or "max" of each label's score over the windows. `most`: the text is cut behind so many.
+    `aggregate`: "mean" or "max" of each label's score over the windows. `max_windows`: the text behind is not read.
     """
 
     stride: int
     aggregate: str
-    most: int
+    max_windows: int
 
 
 class ZeroShot(NamedTuple):
-    """Ids of an NLI model's labels, and what holds where a request does not say.
+    """Label ids of an NLI model, and the defaults for requests that leave a choice open.
 
-    `multi_label`: each label for itself, entailment against contradiction; else the labels against each other.
+    `multi_label`: score each label alone, entailment against contradiction; else the labels against each other.
     """
 
     entailment_id: int
@@ -62,7 +62,7 @@ class ZeroShot(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """The token that stands for one to be found."""
+    """The mask token, in whose place a fill-mask model predicts a token."""
 
     token: str
     id: int
@@ -70,15 +70,14 @@ class Mask(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """Made by whoever loaded the model, sent to whoever tokenizes for it: both then agree by construction.
+    """All that a process must know to tokenize for a model. A replica makes it when it loads the model.
 
-    `labels`: id -> name, in order of the ids. `ranked`: a sequence is answered with its best labels; else with the
-    scores of all, in the order of the ids. `max_length`: tokens that the model takes, special tokens included.
-    `tokenizer_json`: the fast tokenizer exactly as transformers uses it (`Tokenizer.to_str()`), perhaps with truncation
-    and padding. `top_k`: labels reported where a request does not say. `zero_shot`: set for that task alone.
-    `mask`: for the task fill-mask, whose labels are the vocabulary. `dimensions`: of an embedding, which has no labels.
-    `threshold`, `thresholds`, `normalize`: see `labelstream.workers.engine.options.ModelOptions`.
-    `revision`: the hub's commit, or a hash of the directory's weights and config.
+    `revision`: the hub's commit, or a hash of the directory's weights and config. `labels`: names in the order of
+    their ids. `max_length`: tokens that the model takes, special tokens included. `top_k`: labels per answer if a
+    request names no number. `tokenizer_json`: transformers' fast tokenizer (`Tokenizer.to_str()`); its truncation and
+    padding are ignored. `ranked`: the model returns its best labels per sequence; else all scores in the order of the
+    ids. `zero_shot`: only for that task. `mask`: only for fill-mask, whose labels are the vocabulary. `dimensions`:
+    length of an embedding; 0 for models with labels. `threshold`, `thresholds`, `normalize`: see `ModelOptions`.
     """
 
     source: str
@@ -101,5 +100,5 @@ class ModelDescription:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the model gives for a sequence."""
+        """Number of values that the model returns per sequence."""
         return self.dimensions or len(self.labels)

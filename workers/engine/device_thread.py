@@ -1,4 +1,4 @@
-"""The one thread that touches the device."""
+"""The only thread that uses the device."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -10,9 +10,9 @@ _Job = Callable[[], None]
 
 
 class DeviceThread(Executor):
-    """Runs what is submitted, one after the other. Its thread is a daemon: what hangs keeps no process alive.
+    """An executor that runs one job at a time on a daemon thread.
 
-    `ThreadPoolExecutor` waits for its threads when the interpreter ends, however long they take.
+    The interpreter waits at its end for the threads of a `ThreadPoolExecutor`; a job that hangs would block the exit.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,7 +29,7 @@ class DeviceThread(Executor):
         def job() -> None:
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # the thread goes on, whatever it is
+            except BaseException as error:  # the thread must survive every job
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -41,7 +41,7 @@ class DeviceThread(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End after all that is submitted. `cancel_futures`: of no effect."""
+        """End the thread after all submitted jobs. `cancel_futures` has no effect."""
         with self._closing:
             if not self._closed:
                 self._closed = True

@@ -1,10 +1,9 @@
-"""Joins the micro-batches of all workers on the device's thread.
+"""Joins the calls of all workers into batches, on the device's thread.
 
-Not `@serve.batch`: that one goes on forming batches while the device is busy, so that small micro-batches queue up as
-small batches. Measured on 2 cores with 32 calls of 8 texts in flight: 2 calls per batch and 543 texts/s there,
-16 and 733 here.
+`@serve.batch` forms batches while the device is busy, so small calls queue up as small batches. With 32 calls of 8
+texts in flight on 2 cores, `@serve.batch` ran 2 calls per batch and 543 texts/s; this batcher ran 16 and 733.
 
-Needs no more than numpy, so that it can be measured on a machine with little else; spans are made by its owner.
+Needs numpy only, so that it can be measured on a bare machine. The owner passes a function that makes spans.
 """
 
 import logging
@@ -22,26 +21,25 @@ from labelstream.workers.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 Answer = ScoredSequences | InferenceError
-# Micro-batches that wait are joined up to so much: to fill every forward, and to sort by length across callers where
-# there is padding. Texts/s on 2 cores by how many texts are run together: 128: 190, 512: 255, 1,024: 275, 2,048: 290.
-# More would only make the first caller wait for the last one's texts.
+# Waiting calls are joined up to these bounds: to fill every forward, and to sort more texts by length against padding.
+# Texts/s on 2 cores by texts per batch: 128: 190, 512: 255, 1,024: 275, 2,048: 290. A larger batch would only delay
+# its first caller.
 JOINED_FORWARDS = 4
 JOINED_TOKENS = 32_768
-ALONE = 8  # batches of one call in a row, after which nobody is expected to come along
+ALONE = 8  # after so many batches of one call in a row the batcher stops waiting for further calls
 TOKENS = tuple(4.0**power for power in range(2, 11))  # 16 to a million
 
-# As `labelstream.workers.engine.inference.predictor.Predictor.begin`.
+# The signature of `labelstream.workers.engine.inference.predictor.Predictor.begin`.
 Begin = Callable[[RaggedSequences, int], Callable[[], ScoredSequences]]
 
 
 class Span(Protocol):
-    """Begins with a batch, and is ended on the device's thread when its answers are there."""
+    """Starts with a batch. The device's thread ends it when the batch's answers are there."""
 
     def end(self) -> None: ...
 
 
-# As `labelstream.workers.tracing.forward`: the traces of the calls, and how many sequences and tokens are in them
-# together.
+# As `labelstream.workers.tracing.forward`: (traces of the calls, sequences of all calls, tokens of all calls).
 MakeSpan = Callable[[list[str | None], int, int], Span]
 
 
@@ -51,15 +49,15 @@ class _NoSpan:
 
 
 def no_span(traces: list[str | None], sequences: int, tokens: int) -> Span:
-    """Where nobody traces."""
+    """A `MakeSpan` that traces nothing."""
     del traces, sequences, tokens
     return _NoSpan()
 
 
 class Call(NamedTuple):
-    """One worker's micro-batch. `arrived`: monotonic seconds. `around`: is entered on the device's thread.
+    """The sequences of one worker's call. `arrived`: monotonic seconds.
 
-    `trace`: of the caller, as of `labelstream.workers.tracing.here`.
+    `around`: a context that the device's thread enters for the call. `trace`: the caller's `tracing.here()`.
     """
 
     packed: RaggedSequences
@@ -71,7 +69,7 @@ class Call(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """What is on the device. `answers`: waits for it, and gives one answer or error per call; never raises."""
+    """A batch on the device. `answers`: waits for the device and returns one answer or error per call; never raises."""
 
     calls: list[Call]
     sequences: int
@@ -82,25 +80,24 @@ class _Batch(NamedTuple):
 
 
 def full_tokens_for(max_batch_tokens: int) -> int:
-    """How many tokens are joined, for forwards of at most `max_batch_tokens`.
+    """Tokens that are joined into one batch, for forwards of at most `max_batch_tokens`.
 
-    A little less than so many forwards hold: whole sequences never fill each of them to the last token.
+    1/32 less than the forwards hold, because whole sequences rarely fill a forward to the last token.
     """
     return max(JOINED_TOKENS, JOINED_FORWARDS * max_batch_tokens * 31 // 32)
 
 
 class DynamicBatcher:
-    """Begins batches on `device`, an executor with one thread, of all calls that wait while it is busy.
+    """Runs batches on `device`, an executor with one thread. A batch holds the calls that arrived meanwhile.
 
-    Takes calls up to `full_tokens`, at least one, in the order of their arrival. A call waits at most `max_delay_s`
-    for company, only while the device has nothing else to do, and only where company may be expected: not where the
-    last `ALONE` batches had none. Under load calls come while the device is busy, and are together without any wait.
-    Every future resolves.
+    A batch takes calls in the order of arrival, at least one, up to `full_tokens` tokens. An idle device waits up to
+    `max_delay_s` after a call's arrival for further calls, unless each of the last `ALONE` batches had one call only.
+    Under load calls arrive while the device is busy, so no call waits for others. Every future resolves.
 
-    `overlaps`: whether the device computes while this thread goes on, as a GPU does. Under load the next batch is then
-    begun before the answers of the one before it are waited for, so that the device has always something to do.
+    `overlaps`: the device computes while its thread continues, as a GPU does. Under load the thread then begins the
+    next batch before it waits for the previous answers, so the device never idles.
 
-    `span`: is asked for one for each batch; an error of it, or of its end, is the batch's.
+    `span`: makes one span per batch. If making or ending a span raises, the batch fails.
     """
 
     def __init__(
@@ -119,17 +116,20 @@ class DynamicBatcher:
         self._waiting_tokens = 0
         self._closed: InferenceError | None = None
         self._alone = 0  # batches of one call in a row
-        self._open: _Batch | None = None  # its answers have not been waited for
+        self._open: _Batch | None = None  # begun; nobody waits for its answers yet
         self._busy_since: float | None = None
         self._ended = 0.0
         self._failed_in_row = 0
-        self._counting = threading.Lock()  # guards what follows
+        self._counting = threading.Lock()  # guards the fields below
         self._counts = {"calls": 0, "batches": 0, "sequences": 0, "tokens": 0, "failed_batches": 0}
         self._busy_s = 0.0
         self._histograms = {"queue_wait_s": Histogram(), "forward_s": Histogram(), "batch_tokens": Histogram(TOKENS)}
 
     def submit(self, packed: RaggedSequences, top_k: int, trace: str | None = None) -> "Future[ScoredSequences]":
-        """The `top_k` best labels of each sequence (at least one); InferenceError when the model fails as a whole."""
+        """Queue a call. Resolves with the `top_k` best labels of each sequence; InferenceError if the whole call fails.
+
+        `packed`: at least one sequence. `trace`: the caller's `tracing.here()`.
+        """
         call = Call(packed, top_k, time.monotonic(), Future(), trace=trace)
         with self._arrived:
             if self._closed is not None:
@@ -138,20 +138,20 @@ class DynamicBatcher:
             self._waiting.append(call)
             self._waiting_tokens += len(packed.ids)
             self._arrived.notify()
-            # One run per call: each takes what is there, and finds nothing where an earlier one has taken it along.
+            # One job per call. A job takes all waiting calls; the jobs of the calls that it took find none.
             self._device.submit(self._run_waiting)
         return call.future
 
     def submit_apart(
         self, packed: RaggedSequences, top_k: int, around: AbstractContextManager[None], trace: str | None = None
     ) -> "Future[ScoredSequences]":
-        """As `submit`, but never joined with other calls. The device's thread is within `around` meanwhile."""
+        """As `submit`, but in a batch of its own, which the device's thread runs inside `around`."""
         call = Call(packed, top_k, time.monotonic(), Future(), around, trace)
         self._device.submit(self._run_apart, call)
         return call.future
 
     def close(self, error: InferenceError) -> None:
-        """Calls that wait, and later ones, resolve with `error`. To be called before `device` is shut down."""
+        """Resolve waiting and later calls with `error`. Call it before shutting `device` down."""
         with self._arrived:
             if self._closed is not None:
                 return
@@ -159,23 +159,23 @@ class DynamicBatcher:
             dropped = list(self._waiting)
             self._waiting.clear()
             self._waiting_tokens = 0
-            self._device.submit(self._end_open)  # no other run comes for it
+            self._device.submit(self._end_open)  # no later job would end the open batch
         for call in dropped:
             _settle(call, error)
 
     def busy_for_s(self) -> float:
-        """How long the batch on the device is running; 0 when there is none."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
+        """Seconds that the current batch has been on the device; 0 without one."""
+        started = self._busy_since
+        return 0.0 if started is None else time.monotonic() - started
 
     @property
     def failed_in_row(self) -> int:
-        """How many of the last batches have failed for all of their callers."""
+        """Number of consecutive batches, up to the last one, that failed for all of their calls."""
         return self._failed_in_row
 
     def counts(self) -> dict[str, Any]:
-        """Plain numbers since the start; `histograms`, as `labelstream.workers.histogram.Buckets`, of calls that
-        waited, batches that ran (all forwards of a batch together) and how many tokens were in them.
+        """Totals since the start, and `histograms` (see `labelstream.workers.histogram.Buckets`): seconds that calls
+        waited, seconds that batches ran, tokens per batch.
         """
         with self._counting:
             return {
@@ -191,7 +191,7 @@ class DynamicBatcher:
         if batch is None:
             return
         self._busy_since = max(batch.started, self._ended)
-        if self._overlaps and self._waiting:  # there is a run to come for what waits: it ends this one
+        if self._overlaps and self._waiting:  # the job of a waiting call ends this batch
             self._open = batch
         else:
             self._end(batch)
@@ -202,7 +202,7 @@ class DynamicBatcher:
             self._end(batch)
 
     def _batch(self, calls: list[Call], begin: Callable[[list[Call]], Callable[[], list[Answer]]]) -> _Batch | None:
-        """None when that is not even begun; the calls know then."""
+        """Begin a batch. None if that failed; the calls are then resolved with the error."""
         started = time.monotonic()
         if self._busy_since is None:
             self._busy_since = started
@@ -240,8 +240,8 @@ class DynamicBatcher:
         with self._arrived:
             if not self._waiting:
                 return []
-            patient = self._open is None and self._alone < ALONE
-            deadline = self._waiting[0].arrived + (self._max_delay_s if patient else 0.0)
+            may_wait = self._open is None and self._alone < ALONE
+            deadline = self._waiting[0].arrived + (self._max_delay_s if may_wait else 0.0)
             while self._waiting_tokens < self._full_tokens and (left_s := deadline - time.monotonic()) > 0:
                 self._arrived.wait(left_s)
             calls: list[Call] = []
@@ -254,7 +254,7 @@ class DynamicBatcher:
             return calls
 
     def _begun(self, calls: list[Call]) -> Callable[[], list[Answer]]:
-        """Begin `calls` together. When that fails, each of them is tried alone."""
+        """Begin `calls` as one batch. If the batch fails, each call runs alone."""
         top_ks = [call.top_k for call in calls]
         try:
             scored = self._begin(concatenate([call.packed for call in calls]), max(top_ks))
@@ -272,7 +272,7 @@ class DynamicBatcher:
         return answers
 
     def _within(self, calls: list[Call]) -> Callable[[], list[Answer]]:
-        """Run a single call to its end, inside of what is to be around it."""
+        """Run a single call to its end, inside its `around`."""
         try:
             with calls[0].around:
                 found = self._begun(calls)()
@@ -285,7 +285,7 @@ class DynamicBatcher:
         return [failure] if len(calls) == 1 else [answer for call in calls for answer in self._begun([call])()]
 
     def _count(self, batch: _Batch, started: float, failed: bool) -> None:
-        """`started`: behind the batch before it, even where it was begun earlier."""
+        """`started`: when the device came to the batch, which is not before the end of the previous one."""
         taken_s = self._ended - started
         with self._counting:
             counts, histograms = self._counts, self._histograms
@@ -301,14 +301,14 @@ class DynamicBatcher:
 
 
 def _resolve(calls: list[Call], error: BaseException) -> None:
-    """Whatever it is: nobody may wait for ever, and the thread goes on."""
-    logger.error("a bug beside a batch of %d calls: %r", len(calls), error)
+    """Resolve all `calls` after any error, so that no caller waits forever and the thread survives."""
+    logger.error("BUG: the batcher failed a batch of %d calls: %r", len(calls), error)
     for call in calls:
         _settle(call, _plain(error))
 
 
 def _settle(call: Call, answer: Answer) -> None:
-    """What a callback of one caller raises is nobody else's."""
+    """Resolve one call. An error in a callback of its future must not reach other calls."""
     try:
         if isinstance(answer, Exception):
             call.future.set_exception(answer)
@@ -319,5 +319,5 @@ def _settle(call: Call, answer: Answer) -> None:
 
 
 def _plain(error: BaseException) -> InferenceError:
-    """A copy: the original may hold the batch's memory, and classes that the caller cannot load."""
-    return InferenceError(str(error) if isinstance(error, InferenceError) else f"a bug: {error!r}"[:300])
+    """A copy of `error`. The original may hold the batch's memory, or classes that the caller cannot unpickle."""
+    return InferenceError(str(error) if isinstance(error, InferenceError) else f"BUG: {error!r}"[:300])

@@ -1,4 +1,4 @@
-"""The classifier in one process: no Kafka, no Ray. What the Serve handle and replica do apart, done in one process."""
+"""The classifier in one process, without Kafka and Ray: the work of the Serve handle and the replica together."""
 
 import logging
 import os
@@ -35,10 +35,10 @@ MAX_PENDING_REQUESTS = 65_536
 
 
 class Engine:
-    """Satisfies `labelstream.workers.classifier.Classifier`. Calls that wait while the model is busy go through it
-    together. May be called from several threads, each of which tokenizes its own requests.
+    """A `labelstream.workers.classifier.Classifier` in this process. Thread-safe.
 
-    Owns a thread; `close()` ends it, and so does leaving a `with` block.
+    Calls that arrive while the model is busy are batched together. `close()` or a `with` block ends the engine's
+    thread.
 
     >>> from labelstream import Engine
     >>> with Engine.load("deploy/demo/model") as engine:
@@ -48,7 +48,7 @@ class Engine:
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
-        """Warms the model up. Raises ModelError when it cannot answer."""
+        """Warm the model up. Raises ModelError if the model cannot answer a few test texts."""
         self.description, self._backend = description, backend
         self._predictor = Predictor(description, backend, max_batch_tokens)
         warm_up(self._predictor)
@@ -62,16 +62,17 @@ class Engine:
         )
         self._task, self._tokenizing = task_for(description), Lock()
         self._counting = Lock()
-        self._pending = 0  # requests waiting or being answered
+        self._pending = 0  # requests without an answer
         self._closed = False
 
     @classmethod
     def load(cls, source: str | os.PathLike[str], *, max_batch_tokens: int | None = None, **options: Any) -> Self:
-        """Load and warm up a directory or a model of the hub. Raises ModelError, also for an option that is wrong.
-        Raises TypeError for a source that is no path and no name.
+        """Load and warm up a model from a directory or the hub.
 
-        `max_batch_tokens`: tokens and padding of a forward; None: as many as are fastest on the device.
-        `options`: the fields of `labelstream.workers.engine.options.ModelOptions`.
+        `source`: a directory, or a hub id such as owner/name. `max_batch_tokens`: tokens per forward, padding included;
+        None: the device's default. `options`: the fields of `labelstream.workers.engine.options.ModelOptions`.
+
+        Raises ModelError if the model cannot be served or an option is wrong, TypeError if `source` is not a path.
         """
         if not isinstance(source, str | os.PathLike):
             raise TypeError(f"source is a {type(source).__name__}; give a str or a path")
@@ -84,14 +85,15 @@ class Engine:
         return cls(description, backend, max_batch_tokens)
 
     def submit(self, requests: Sequence[Request | str], progress: Progress | None = None) -> "Future[Answers]":
-        """See `Classifier.submit`; a text by itself stands for `Request(text)`.
+        """See `Classifier.submit`. A str stands for `Request(text)`.
 
-        Raises TypeError for what is no list of them. Resolves with InferenceError also when too many are pending.
+        Raises TypeError if `requests` is not a list of texts and Requests. The future resolves with InferenceError if
+        more than `MAX_PENDING_REQUESTS` requests would be pending.
         """
-        del progress  # there are no parts whose answers could be kept
+        del progress  # a call has one part, so no answers are kept between attempts
         requests = requests_of(requests)
         future: Future[Answers] = Future()
-        future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
+        future.set_running_or_notify_cancel()  # from now on callers cannot cancel the future
         if problem := self._admit(len(requests)):
             future.set_exception(InferenceError(problem))
             return future
@@ -104,14 +106,14 @@ class Engine:
                 scored.add_done_callback(partial(_answer, future, prepared, len(requests)))
             else:
                 future.set_result(prepared.answers(None))
-        except BaseException as error:  # native code's panics are no Exceptions
+        except BaseException as error:  # panics of native code are not Exceptions
             future.set_exception(_failure(error))
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
         return future
 
     def _admit(self, requests: int) -> str:
-        """Why so many more cannot be taken; empty where they are, and are pending from now on."""
+        """Count `requests` as pending, and return an empty text; or return why the engine takes no more."""
         with self._counting:
             if self._closed:
                 return "the engine is closed"
@@ -125,9 +127,9 @@ class Engine:
             self._pending -= requests
 
     def classify(self, requests: Sequence[Request | str]) -> Answers:
-        """Submit and wait: one answer for each request, in their order. Raises TypeError and InferenceError.
+        """Submit and wait. Returns one answer per request, in order. Raises TypeError and InferenceError.
 
-        A request that cannot be answered gets a `RecordError` as its answer, and its neighbours are answered.
+        The answer of a request that cannot be classified is a `RecordError`; other requests are not affected.
         """
         return self.submit(requests).result()
 
@@ -141,24 +143,24 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device that runs the model."""
         return torch.device(self._backend.device_type)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """The number format that the model computes in."""
         return self._backend.dtype
 
     def stats(self) -> dict[str, int]:
-        """Plain numbers since the start: tokens run, and slots for them, which is tokens and padding."""
+        """Totals since the start: `tokens` without padding, and `slots`, the tokens with padding."""
         predictor = self._predictor
         return {"max_batch_tokens": predictor.max_batch_tokens, "tokens": predictor.tokens, "slots": predictor.slots}
 
     def close(self) -> None:
-        """End the thread after what it is computing; calls still waiting resolve with InferenceError."""
+        """End the thread after its current batch. Waiting calls resolve with InferenceError."""
         with self._counting:
             self._closed = True
-        self._batcher.close(InferenceError("the engine was closed before it came to this call"))
+        self._batcher.close(InferenceError("the engine was closed before it ran this call"))
         self._device.shutdown()
 
     def __enter__(self) -> Self:
@@ -171,12 +173,12 @@ class Engine:
 
 
 def _answer(future: "Future[Answers]", prepared: Prepared, count: int, scored: "Future[ScoredSequences]") -> None:
-    """Resolves `future` with what the model said of `prepared`, which `count` requests became."""
+    """Resolve `future` with the answers to the `count` requests of `prepared`."""
     try:
         answers = prepared.answers(scored.result())
         if len(answers) != count:
             raise InferenceError(f"{len(answers)} answers for {count} requests")
-    except BaseException as error:  # native code's panics are no Exceptions
+    except BaseException as error:  # panics of native code are not Exceptions
         future.set_exception(_failure(error))
     else:
         future.set_result(answers)
@@ -194,5 +196,5 @@ def _first_of(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][0])
         meant = get_close_matches(name, ModelOptions.model_fields, 1)
-        return f"{name} is no option" + (f"; did you mean {meant[0]}?" if meant else "")
+        return f"{name}: unknown option" + (f"; did you mean {meant[0]}?" if meant else "")
     return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))

@@ -1,9 +1,9 @@
-"""What an exception says, and whether it is memory that was lacking. No torch."""
+"""The text of an exception in one line, and whether the device was out of memory. No torch."""
 
 _MAX_CHARS = 200
-LESS_MEMORY = "lower max_length, by whose square attention takes memory, or max_batch_tokens"
-# cuBLAS and cuDNN allocate for themselves, and name a status of their own where that fails. cuBLAS names another one
-# where it lacks memory for its handle.
+LESS_MEMORY = "lower max_batch_tokens or max_length (attention takes memory by the square of max_length)"
+# cuBLAS and cuDNN allocate memory themselves and have their own status codes for a failure; cuBLAS has another one if
+# it cannot allocate its handle.
 _MEMORY_TEXTS = (
     "out of memory",
     "can't allocate memory",
@@ -15,13 +15,13 @@ _MEMORY_TEXTS = (
 
 
 def one_line(error: BaseException) -> str:
-    """The exception's class and the first line of its text, shortened."""
+    """The exception's class and the first line of its text, at most 200 characters."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_MAX_CHARS]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch might pass."""
+    """Whether `error` means that memory ran out, so that a smaller batch might pass."""
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     text = str(error).lower()

@@ -1,4 +1,4 @@
-"""What travels between tokenizer, Serve and model: flat numpy arrays instead of lists of lists. No torch."""
+"""Token ids and scores between tokenizer, Serve and model, as flat numpy arrays instead of nested lists. No torch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from labelstream.workers.classifier import RecordError
 
 
 class RaggedSequences(NamedTuple):
-    """Token ids of n sequences, one behind the other, without padding.
+    """Token ids of n sequences, one after the other, without padding.
 
-    `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)], or None where all
-    are zero (every single text; pairs have ones). `targets`: int32 [n], the position of the token that is asked for,
-    where a model is asked for one; None: the first one.
+    `ids`: int32 [sum(lengths)]. `lengths`: int32 [n], each >= 1. `type_ids`: uint8 [sum(lengths)]; None if all are zero
+    (single texts; a pair's second text has ones). `targets`: int32 [n], the position of the token that the model must
+    predict (fill-mask); None: position 0.
     """
 
     ids: NDArray[np.int32]
@@ -24,11 +24,10 @@ class RaggedSequences(NamedTuple):
 
 
 class ScoredSequences(NamedTuple):
-    """The answer for n sequences: the k best labels of each, descending by score.
+    """The scores of n sequences: the k best labels of each, in descending order of score, or all scores.
 
-    `label_ids`: int32 [n, k], indices into the model's labels; None where the scores are all of the model's, in the
-    order of the ids. `scores`: float32 [n, k]. `errors`: row -> why there is no answer for it alone; its scores are NaN
-    and must not be read.
+    `label_ids`: int32 [n, k], indices into the model's labels; None if `scores` holds all labels in the order of their
+    ids. `scores`: float32 [n, k]. `errors`: row -> why that row has no answer; its scores are NaN.
     """
 
     label_ids: NDArray[np.int32] | None
@@ -36,12 +35,12 @@ class ScoredSequences(NamedTuple):
     errors: dict[int, RecordError]
 
     def error_in(self, first: int, last: int) -> RecordError | None:
-        """The first error of rows `first` to `last` (exclusive), which are one request's; None without any."""
+        """The first error in the rows `first` to `last` (exclusive) of one request; None without any."""
         return next((self.errors[row] for row in range(first, last) if row in self.errors), None)
 
 
 def concatenate(parts: Sequence[RaggedSequences]) -> RaggedSequences:
-    """Join `parts` (at least one) in order."""
+    """Join `parts` (at least one), in order."""
     if len(parts) == 1:
         return parts[0]
     type_ids = None
@@ -58,9 +57,9 @@ def concatenate(parts: Sequence[RaggedSequences]) -> RaggedSequences:
 
 
 def split(packed: RaggedSequences, max_sequences: int, max_tokens: int) -> list[RaggedSequences]:
-    """Cut into parts of at most `max_sequences` sequences and `max_tokens` tokens, in order.
+    """Split into parts of at most `max_sequences` sequences and `max_tokens` tokens, in order.
 
-    A single sequence longer than `max_tokens` becomes a part of its own.
+    A sequence longer than `max_tokens` is a part of its own.
     """
     ends = np.cumsum(packed.lengths)
     parts: list[RaggedSequences] = []
@@ -78,7 +77,7 @@ def split(packed: RaggedSequences, max_sequences: int, max_tokens: int) -> list[
 
 
 def select(packed: RaggedSequences, rows: NDArray[np.intp]) -> RaggedSequences:
-    """The sequences of `rows` (at least one), which ascend."""
+    """The sequences of `rows`, which are ascending and at least one."""
     if len(rows) == len(packed.lengths):
         return packed
     ends = np.cumsum(packed.lengths, dtype=np.intp)
@@ -97,9 +96,9 @@ def select(packed: RaggedSequences, rows: NDArray[np.intp]) -> RaggedSequences:
 
 
 def split_scores(scored: ScoredSequences, counts: Sequence[int], top_ks: Sequence[int]) -> list[ScoredSequences]:
-    """Undo `concatenate`: `counts[i]` rows for part i, its `top_ks[i]` best labels each, or all where not ranked.
+    """Undo `concatenate`: `counts[i]` rows for part i, with the `top_ks[i]` best labels each, or all if not ranked.
 
-    Raises ValueError when the rows do not add up, because a shifted answer would be a wrong label.
+    Raises ValueError if the rows do not add up: shifted rows would be wrong labels.
     """
     label_ids, scores = scored.label_ids, scored.scores
     if sum(counts) != len(scores) or (label_ids is not None and len(label_ids) != len(scores)):

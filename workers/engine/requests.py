@@ -1,22 +1,22 @@
-"""Requests as a program gives them to the engine, checked: a wrong type would fail deep in the tokenizer. No torch."""
+"""Checks the types of a program's requests, because wrong types fail deep in the tokenizer. No torch."""
 
 from collections.abc import Iterable
 from types import UnionType
 
 from labelstream.workers.classifier import Request
 
-_PLAIN = Request("")[1:]  # what a request asks for that has nothing but a text
+_PLAIN = Request("")[1:]  # the options of a request with a text only
 
 
 def requests_of(given: Iterable[Request | str]) -> list[Request]:
-    """`given` with a `Request` in place of each plain text. Raises TypeError, which says what to give instead."""
+    """`given` with a `Request` for each plain text. Raises TypeError, which says what to pass instead."""
     if isinstance(given, str | bytes | Request) or not isinstance(given, Iterable):
-        raise TypeError(f"requests is {_a(given)}; give a list of texts or Requests, as [text] for one of them")
-    return [_request(f"requests[{i}]", one) for i, one in enumerate(given)]
+        raise TypeError(f"requests is {_a(given)}; give a list of texts or Requests, such as [text]")
+    return [_request(f"requests[{i}]", item) for i, item in enumerate(given)]
 
 
-def _request(name: str, one: object) -> Request:
-    request = Request(one) if isinstance(one, str) else one
+def _request(name: str, item: object) -> Request:
+    request = Request(item) if isinstance(item, str) else item
     if not isinstance(request, Request):
         raise TypeError(f"{name} is {_a(request)}; give a str or a Request")
     _check(f"{name}.text", request.text, str, "a str")
@@ -43,7 +43,7 @@ def _check(name: str, value: object, kind: type | UnionType, wanted: str) -> Non
 
 
 def _a(value: object) -> str:
-    """Its type and never itself: a text belongs in no log."""
+    """The type of `value` with its article. The value itself may be a text, which must not reach a log."""
     if value is None:
         return "None"
     kind = type(value).__name__

@@ -25,7 +25,7 @@ def encode_windows(
 
     A text's pair stands whole in each of its windows; where it takes more than half of the room it is cut to that.
     """
-    texts = tokenizer.contents([request.text for request in requests], windows.most * tokenizer.max_length + 1)
+    texts = tokenizer.contents([request.text for request in requests], windows.max_windows * tokenizer.max_length + 1)
     pairs = tokenizer.contents([request.text_pair or "" for request in requests], tokenizer.enough, tokenizer.keep)
     sequences: list[bytes] = []
     types: dict[int, bytes] = {}
@@ -41,8 +41,8 @@ def encode_windows(
         frame = tokenizer.pair if request.text_pair else tokenizer.single
         room = tokenizer.max_length - frame.special_count
         kept = cut(pair, room // 2, tokenizer.keep)
-        found = spans(len(content) // ID_BYTES, room - len(kept) // ID_BYTES, windows.stride, windows.most + 1)
-        parts = found[: windows.most]
+        found = spans(len(content) // ID_BYTES, room - len(kept) // ID_BYTES, windows.stride, windows.max_windows + 1)
+        parts = found[: windows.max_windows]
         beside = frame.special_count + len(kept) // ID_BYTES
         tokens = sum(last - first + beside for first, last in parts)
         if not tokens or tokens > tokenizer.max_tokens:

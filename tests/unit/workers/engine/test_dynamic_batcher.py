@@ -308,7 +308,7 @@ def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExe
     device.done.release(2)
     start.set()
     assert labels_of(first.result(5)) == [[0]]
-    assert str(second.exception(5)) == "a bug: RuntimeError('no tracing')"
+    assert str(second.exception(5)) == "BUG: RuntimeError('no tracing')"
     assert batcher.busy_for_s() == 0
 
 

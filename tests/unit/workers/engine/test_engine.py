@@ -142,4 +142,4 @@ def test_source_may_be_a_path_and_nothing_else(tmp_path: Path) -> None:
 def test_unknown_option_is_named(option: str, said: str) -> None:
     with pytest.raises(ModelError) as refused:
         Engine.load("m", **{option: 2})
-    assert str(refused.value) == f"m: {option} is no option{said}"
+    assert str(refused.value) == f"m: {option}: unknown option{said}"

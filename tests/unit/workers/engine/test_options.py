@@ -22,7 +22,7 @@ from labelstream.workers.settings import ModelSettings
         ({"quantize": "int4"}, "quantize.*'int8'"),
         ({"top_k": 0}, "top_k.*greater than or equal to 1"),
         ({"min_agreement": 1.01}, "min_agreement.*less than or equal to 1"),
-        ({"speed": "high"}, "speed.*(not permitted|is no option)"),
+        ({"speed": "high"}, "speed.*(not permitted|unknown option)"),
         ({"quantize": "int8", "backend": "torch"}, "quantize needs OpenVINO: set backend"),
         ({"backend": "openvino", "device": "cuda"}, "need a CPU: set device to cpu"),
         ({"long_text": "windows", "task": "feature-extraction"}, "needs task text-classification"),

@@ -17,7 +17,7 @@ def test_plain_text_stands_for_a_request() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("text", r"requests is a str; give a list of texts or Requests, as \[text\] for one of them"),
+        ("text", r"requests is a str; give a list of texts or Requests, such as \[text\]"),
         (Request("text"), "requests is a Request; give a list"),
         (None, "requests is None; give a list"),
         (3, "requests is an int; give a list"),
