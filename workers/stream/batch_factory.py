@@ -1,4 +1,4 @@
-"""One poll's records become a micro-batch: decoded, and submitted to the models that they name."""
+"""Make micro-batches from polled records: decode messages and submit them to their models."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unrea
 
 
 class BatchFactory:
-    """Of one pipeline."""
+    """Makes the micro-batches of one pipeline."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class BatchFactory:
         self._skipped_reasons = frozenset(reason for reason, skip in skipped.items() if skip)
 
     def make(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
-        """Decode and submit what a poll brought; of so many bytes, at `polled_at` (monotonic seconds)."""
+        """Decode and submit polled records. `polled_at`: end of the poll in monotonic seconds; `weight`: in bytes."""
         items = [item for progress, records in polled for item in self._items(records, progress)]
         last_offsets = [(progress, records[-1].offset) for progress, records in polled]
         records_by_partition = Counter({progress.partition.partition: len(records) for progress, records in polled})
@@ -48,7 +48,7 @@ class BatchFactory:
         return MicroBatch(items, calls, last_offsets, records_by_partition, polled_at, span, weight, self._clock)
 
     def _items(self, records: list[ConsumerRecord], progress: PartitionProgress) -> list[Item]:
-        """Of one partition. A record whose fault is in `_skipped_reasons` becomes a skipped item."""
+        """Items of one partition. A record with a reason in `_skipped_reasons` becomes a skipped item."""
         decode, default_model, skipped_reasons = self._decode, self._settings.model, self._skipped_reasons
         if progress.condemned is not None:
             return [Item(record, progress, rejection=progress.condemned) for record in records]
@@ -69,7 +69,7 @@ class BatchFactory:
         return items
 
     def _calls(self, items: list[Item]) -> list[ModelCall]:
-        """One call for each model that the items name."""
+        """One call for each model of the items."""
         rows: dict[str, list[int]] = {}
         requests: dict[str, list[Request]] = {}
         for row, item in enumerate(items):
@@ -95,7 +95,6 @@ def _oversized(record: ConsumerRecord) -> DecodeError:
     if isinstance(headers, HeadersLeftOut):
         return DecodeError(
             Reason.TOO_LARGE,
-            f"{headers.number} headers in {headers.size} bytes; "
-            f"{MAX_HEADERS} in {MAX_HEADER_BYTES} bytes are taken at most",
+            f"{headers.number} headers in {headers.size} bytes; the limit is {MAX_HEADERS} in {MAX_HEADER_BYTES} bytes",
         )
-    return DecodeError(Reason.TOO_LARGE, f"a key of {len(record.key)} bytes; {MAX_KEY_BYTES} are taken at most")
+    return DecodeError(Reason.TOO_LARGE, f"the key has {len(record.key)} bytes; the limit is {MAX_KEY_BYTES}")

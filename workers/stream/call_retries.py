@@ -1,4 +1,4 @@
-"""Calls to models that got no answer are made again: that is never the records' fault."""
+"""Retry failed model calls forever, because their records are not to blame."""
 
 import logging
 import time
@@ -12,16 +12,16 @@ logger = logging.getLogger(__name__)
 
 
 class CallRetries:
-    """`failed_at`: when a call failed last, or the start. `wake`: called when an attempt has ended."""
+    """`failed_at`: monotonic seconds of the last failure, or the start. `wake`: called when an attempt ends."""
 
     def __init__(self, stats: Stats, wake: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._stats, self._wake, self._clock = stats, wake, clock
         self.failed_at = clock()
 
     def answered(self, call: ModelCall) -> bool:
-        """Is the answer there? A call that failed is made again when it is time, for good.
+        """Is `call` answered? Submits a failed call again when its backoff has passed.
 
-        Raises what a call failed with when that is no `InferenceError`.
+        Raises the call's error unless it is an `InferenceError`.
         """
         if not call.future.done():
             return False
@@ -33,7 +33,7 @@ class CallRetries:
         if call.retry_at is None:
             pause_s = call.fail()
             self.failed_at = self._clock()
-            logger.error("no answer from model %s (%s); asking again in %.1f s", call.model, error, pause_s)
+            logger.error("model %s failed a call (%s); retrying in %.1f s", call.model, error, pause_s)
             self._stats.retried(call.model)
         elif self._clock() >= call.retry_at:
             call.resubmit()

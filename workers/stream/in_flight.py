@@ -1,4 +1,4 @@
-"""The micro-batches between poll and acknowledgement, in the order of their submission."""
+"""Queue of micro-batches between poll and acknowledgement, in the order of submission."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from labelstream.workers.stream.producer.produced_batch import ProducedBatch
 
 
 class InFlight:
-    """First those that are produced, then those that wait for answers or for their turn.
+    """Produced micro-batches first, then those that wait for answers or their turn.
 
-    Changed by the pipeline's thread alone; iterated over from any.
+    The pipeline's thread changes the queue; any thread may iterate over it.
     """
 
     def __init__(self) -> None:
@@ -34,35 +34,35 @@ class InFlight:
         return list(islice(self._batches, len(self._produced)))
 
     def next_to_produce(self) -> MicroBatch | None:
-        """The oldest that is not produced yet."""
+        """The oldest micro-batch that is not produced; None if there is none."""
         return self._batches[len(self._produced)] if len(self._produced) < len(self._batches) else None
 
     def was_produced(self, produced: ProducedBatch) -> None:
-        """`next_to_produce` was, or a head of it; its rest is the next one."""
+        """Mark `next_to_produce`, or its head, as produced. The rest is next."""
         self._batches[len(self._produced)] = produced.batch
         self._produced.append(produced)
         if produced.rest is not None:
             self._batches.insert(len(self._produced), produced.rest)
 
     def take_acknowledged(self) -> ProducedBatch | None:
-        """Takes out the oldest one where all of it is acknowledged. Raises as `ProducedBatch.poll_acks`."""
+        """Remove and return the oldest batch if fully acknowledged, else None. Raises as `ProducedBatch.poll_acks`."""
         if not self._produced or not self._produced[0].poll_acks():
             return None
         self._batches.popleft()
         return self._produced.popleft()
 
     def produce_again(self, aborted: list[MicroBatch]) -> None:
-        """All that was produced and not committed is aborted: `aborted`, which go before any other."""
+        """Put `aborted` in front again: all batches that were produced and not committed."""
         waiting = list(self._batches)[len(self._produced) :]
         self._batches = deque([*aborted, *waiting])
         self._produced.clear()
 
     def unanswered(self) -> int:
-        """How many wait for answers."""
+        """Number of micro-batches that wait for answers."""
         return sum(not batch.answered() for batch in islice(self._batches, len(self._produced), None))
 
     def weight(self) -> int:
-        """Of all their records, in bytes."""
+        """Bytes of all records."""
         return sum(batch.weight for batch in self._batches)
 
     def records_by_partition(self) -> Counter[int]:

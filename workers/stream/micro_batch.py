@@ -1,4 +1,4 @@
-"""One poll's records on their way: decoded, submitted, answered, sent, acknowledged."""
+"""Micro-batch: the records of one poll, with their model calls, answers and outcomes."""
 
 import math
 import time
@@ -26,7 +26,7 @@ RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
 class Item(NamedTuple):
-    """One record: either `message` (to classify by `model`) or `rejection`; neither for a skipped one."""
+    """One record with `message` (to classify with `model`) or `rejection`; a skipped record has neither."""
 
     record: ConsumerRecord
     progress: PartitionProgress
@@ -36,10 +36,10 @@ class Item(NamedTuple):
 
 
 class ModelCall:
-    """The requests of one model in a micro-batch, and the answer that is awaited for them.
+    """The requests of a micro-batch to one model, and their future answers.
 
-    In monotonic seconds: `retry_at` is set between a failure, which was not the records', and the next attempt;
-    `done_at` when this attempt ends, a moment after its future says so, where `when_done` was called for it.
+    In monotonic seconds: `retry_at` is the time of the next attempt, None unless the call failed. `done_at` is the end
+    of the current attempt, set shortly after the future if `when_done` was called.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ModelCall:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.rows, self.requests, self._classifier, self._clock = model, rows, requests, classifier, clock
-        self._context = copy_context()  # whose span the next attempts belong to as well
+        self._context = copy_context()  # retries belong to the same span
         self._progress = Progress()
         self.future: Future[list[Answer]] = classifier.submit(requests, self._progress)
         self.retry_at: float | None = None
@@ -59,8 +59,8 @@ class ModelCall:
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S)
 
     def when_done(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when this attempt has ended, from whatever thread."""
-        found = ref(self)  # a future keeps its callbacks: with a call in one, both would wait for the garbage collector
+        """Call `wake` from any thread when this attempt has ended."""
+        found = ref(self)  # weak, because futures keep their callbacks: a cycle would wait for the garbage collector
 
         def done(_: object) -> None:
             if (call := found()) is not None:
@@ -69,22 +69,22 @@ class ModelCall:
         self.future.add_done_callback(done)
 
     def answered(self) -> bool:
-        """Is there an answer, and not only the end of an attempt?"""
+        """Did the current attempt succeed?"""
         return self.future.done() and self.future.exception() is None
 
     @property
     def progressed_at(self) -> float:
-        """Monotonic seconds when the model last answered a part of it; -inf before."""
+        """Monotonic seconds of the model's last partial answer; -inf before the first."""
         return self._progress.at
 
     def fail(self) -> float:
-        """This attempt has failed: the seconds until the next one, twice as many each time."""
+        """Record a failure. Returns the seconds until the next attempt, doubled each time."""
         pause_s = self._backoff.next_s()
         self.retry_at = self._clock() + pause_s
         return pause_s
 
     def resubmit(self) -> None:
-        """The next attempt. What was answered in earlier ones is not asked for again."""
+        """Submit again, without the requests that earlier attempts answered."""
         self.retry_at = self.done_at = None
         self.future = self._context.run(self._classifier.submit, self.requests, self._progress)
 
@@ -94,12 +94,12 @@ class ModelCall:
 
 
 class MicroBatch:
-    """Items in the order of their input, their calls, and how far each partition is done when all is sent.
+    """Items in input order, their calls, and the offsets that are done when all records are sent.
 
-    `last_offsets`: each partition in it with the offset of its last record; `records_by_partition`: how many there are.
-    `polled_at`: monotonic seconds, as `answered_at`, which is infinite until `note_answered`. `span`: ends when all of
-    it is acknowledged, or committed. `weight`: of all its records. `passed_breaker`: it may be sent, for good.
-    `values`: of its results, where these are encoded already.
+    `last_offsets`: offset of the last record in each partition; `records_by_partition`: number of records.
+    `polled_at`, `answered_at`: monotonic seconds; infinite before `note_answered`. `span`: ends when the micro-batch is
+    acknowledged or committed. `weight`: bytes of all records. `passed_breaker`: may be produced, whatever the breaker
+    says later. `values`: encoded results, if known.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class MicroBatch:
         self.values: list[bytes | None] = []
 
     def answered(self) -> bool:
-        """Are all answers there?"""
+        """Are all calls answered?"""
         return all(call.answered() for call in self.calls)
 
     def split(self, count: int) -> tuple["MicroBatch", "MicroBatch"]:
-        """The first `count` items as a micro-batch of its own, and the rest. All answers must be there.
+        """The first `count` items as a micro-batch, and the rest. All calls must be answered.
 
-        The span goes with the rest: what is sent last ends it.
+        The rest keeps the span, because it is sent last.
         """
         outcomes, taken = self.resolve(), sum(weight(item.record) for item in self.items[:count])
         return (
@@ -136,9 +136,9 @@ class MicroBatch:
         )
 
     def _part(self, items: list[Item], outcomes: list[Outcome | None], span: Span, weight: int) -> "MicroBatch":
-        mine = {progress.partition for progress, _ in self.last_offsets}
+        partitions = {progress.partition for progress, _ in self.last_offsets}
         last = {item.progress.partition: (item.progress, item.record.offset) for item in items}
-        last_offsets = [end for partition, end in last.items() if partition in mine]
+        last_offsets = [end for partition, end in last.items() if partition in partitions]
         records_by_partition = Counter(item.record.partition for item in items)
         part = MicroBatch(items, [], last_offsets, records_by_partition, self.polled_at, span, weight, self._clock)
         part.received_at, part.answered_at = self.received_at, self.answered_at
@@ -146,10 +146,10 @@ class MicroBatch:
         return part
 
     def resolve(self) -> list[Outcome | None]:
-        """What each item became, in order; None for a skipped one. All futures must be done. Computed once.
+        """The outcome of each item in order, None for skipped ones. All futures must be done. Computed once.
 
-        Raises InferenceError when a call failed, ValueError when a call's answer has another length than its
-        requests: a shifted answer would be a wrong label.
+        Raises InferenceError if a call failed, ValueError if a call has not one answer for each request: shifted
+        answers would be wrong labels.
         """
         if self._outcomes is None:
             outcomes: list[Outcome | None] = [item.rejection for item in self.items]
@@ -160,29 +160,29 @@ class MicroBatch:
         return self._outcomes
 
     def ask_again(self, calls: list[ModelCall]) -> None:
-        """`calls` in place of those before: a later answer goes over an earlier one."""
+        """Replace the calls; answers of later calls in `calls` overwrite earlier ones."""
         self.calls, self._outcomes = calls, None
 
     def unknown_fields(self) -> int:
-        """How many fields of its messages nobody knows."""
+        """Number of unknown fields in all messages."""
         return sum(len(item.message.model_extra or ()) for item in self.items if item.message is not None)
 
     def has_dead_letters(self) -> bool:
-        """Does any item that is still ours become a dead letter, as far as decoding and models tell?"""
+        """Does any item of an unrevoked partition become a dead letter, by decoding or the model's answer?"""
         return any(
             isinstance(outcome, Rejection | RecordError) and not item.progress.revoked
             for item, outcome in zip(self.items, self.resolve(), strict=True)
         )
 
     def note_answered(self) -> None:
-        """All answers are there; when the last one came is noted the first time: the breaker may ask again."""
+        """Record the time of the last answer. Call when all are there; repeated calls after a probe change nothing."""
         if self.answered_at == math.inf:
             now = self._clock()
             done = (now if call.done_at is None else call.done_at for call in self.calls)
             self.answered_at = max([self.received_at, *done])
 
     def stages(self, sent_at: float, acknowledged_at: float) -> Stages:
-        """How long each part of its way took; both in monotonic seconds, and after `note_answered`."""
+        """Seconds of each stage, from times in monotonic seconds. Call after `note_answered`."""
         return Stages(
             self.received_at - self.polled_at,
             self.answered_at - self.received_at,
@@ -192,9 +192,9 @@ class MicroBatch:
 
 
 def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
-    """How many messages of an answered micro-batch are the models' to answer, and those that they fail, by reason.
+    """Messages that the models had to answer, and their failures by reason.
 
-    What is wrong with a message itself is no model's fault. Messages of partitions that were taken away do not count.
+    Refusals of invalid messages and messages of revoked partitions do not count.
     """
     answers = [
         answer
@@ -207,5 +207,5 @@ def model_failures(batch: MicroBatch) -> tuple[int, Counter[str]]:
 
 
 def refused(error: RecordError, model: str) -> Rejection:
-    """A classifier's refusal as a rejection."""
+    """The rejection for a classifier's RecordError."""
     return Rejection(Reason(error.fault), Stage.CLASSIFY, error.fault.name, error.message, error.attempts, model)

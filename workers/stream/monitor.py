@@ -1,4 +1,4 @@
-"""What a running pipeline waits for, and for how long; for those who watch it."""
+"""Pipeline monitor: what a run waits for, and for how long."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from labelstream.workers.stream.micro_batch import MicroBatch
 
 
 class PipelineMonitor:
-    """Of one run; changes nothing. `oldest_s`, `paused` and `in_flight` may be called from any thread."""
+    """Reads the state of one run. Any thread may call `oldest_s`, `paused` and `in_flight`."""
 
     def __init__(
         self,
@@ -30,20 +30,20 @@ class PipelineMonitor:
         self._answered_at = clock()
 
     def answered(self) -> None:
-        """All answers of the micro-batch whose turn it is are there."""
+        """Record that the next micro-batch has all its answers."""
         self._answered_at = self._clock()
 
     def oldest_s(self) -> float:
-        """How long the oldest micro-batch without an answer has had none, in seconds; 0 without any, or while paused.
+        """Seconds since the oldest unanswered micro-batch made progress; 0 if there is none, or while paused.
 
-        A failed call counts as an answer: a new worker cannot repair a model. Nor does it count what a topic does not
-        take: a new worker would only send it a second time.
+        A failed call counts as progress: a restart cannot repair a model. Unacknowledged records do not count: a
+        restart would only send them again.
         """
         oldest = next((batch for batch in self._in_flight if not batch.answered()), None)
         return 0.0 if oldest is None or self.paused() else self._silent_s(oldest, self._retries.failed_at)
 
     def awaited(self) -> dict[str, float]:
-        """Who owes us what: "topic NAME" an acknowledgement, "model NAME" an answer; each for how many seconds."""
+        """Seconds waited for acknowledgements ("topic NAME") and answers ("model NAME"), by these names."""
         awaited: dict[str, float] = {}
         if (produced := self._in_flight.oldest_produced()) and (topic := produced.unacknowledged_topic()):
             awaited[f"topic {topic}"] = self._clock() - produced.sent_at
@@ -57,11 +57,11 @@ class PipelineMonitor:
         return self._delivery.obstacles()
 
     def troubles(self) -> dict[str, str]:
-        """Why a model should be given nothing more now, by its name; nothing is polled for so long."""
+        """Why a model must get no more calls now, by its name; polls are paused meanwhile."""
         return {name: text for name, classifier in self._classifiers.items() if (text := classifier.trouble())}
 
     def paused(self) -> bool:
-        """Until something is repaired, or an operator resumes it."""
+        """Is the pipeline paused until a repair or an operator's resume?"""
         return self.breaker.is_open or bool(self.troubles())
 
     def in_flight(self) -> Counter[int]:
@@ -69,6 +69,6 @@ class PipelineMonitor:
         return self._in_flight.records_by_partition()
 
     def _silent_s(self, batch: MicroBatch, otherwise_at: float) -> float:
-        """Since `batch` could be under way, a part of it was answered, or models were heard `otherwise_at`."""
+        """Seconds since `batch` was submitted or partly answered, the breaker closed, or `otherwise_at`."""
         progressed_at = max((call.progressed_at for call in batch.calls), default=-math.inf)
         return self._clock() - max(self.breaker.under_way_since(batch), otherwise_at, progressed_at)

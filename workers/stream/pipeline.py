@@ -1,10 +1,9 @@
-"""The way of the data through one worker, from one consumer to one producer, for as long as both live.
+"""Pipeline: the loop that moves micro-batches from one consumer through the models to one producer.
 
-One thread does all of it, turn by turn: produce what is answered, poll acknowledgements, commit, poll, decode,
-submit. A second thread for producing gained nothing under the GIL. Micro-batches are produced in the order of their
-submission; at most `max_in_flight` of them, and `limits.max_in_flight_bytes`, are anywhere between poll and
-acknowledgement. With `auto` as many wait for answers as keep the models' replicas busy: those that are answered, and
-wait for their turn behind one that is not, keep no replica busy.
+One thread does all work in a loop: produce answered batches, poll acknowledgements, commit, poll, decode, submit. A
+second thread for producing gained nothing under the GIL. Micro-batches are produced in the order of submission. At most
+`max_in_flight` micro-batches and `limits.max_in_flight_bytes` are between poll and acknowledgement. With
+`max_in_flight: auto`, the limit counts only micro-batches that wait for answers, because only these keep replicas busy.
 """
 
 import threading
@@ -31,14 +30,14 @@ from labelstream.workers.stream.monitor import PipelineMonitor
 from labelstream.workers.stream.stats import Stats
 
 POLL_MS = 100
-FIRST_IN_FLIGHT = 4  # of `auto`, until it is known how many replicas there are
-PRODUCE_S = 1.0  # of one turn: where each record waits for its acknowledgement, a micro-batch takes many turns
+FIRST_IN_FLIGHT = 4  # with `auto`, until the number of replicas is known
+PRODUCE_S = 1.0  # limit of one iteration: with one acknowledgement a record, a micro-batch takes many iterations
 
 
 class Pipeline:
-    """One run, by one calling thread. Neither source nor sink nor classifiers are closed here.
+    """One run; use from one thread. Does not close source, sink and classifiers.
 
-    `monitor`: what it waits for; `breaker`: of this run, by the numbers of `failures`.
+    `monitor`: what the run waits for; `breaker`: this run's circuit breaker, with the counts of `failures`.
     """
 
     def __init__(
@@ -66,16 +65,16 @@ class Pipeline:
         self.monitor = PipelineMonitor(self._in_flight, self.breaker, self._retries, classifiers, delivery, clock)
 
     def set_target_in_flight(self, calls: int) -> None:
-        """So many micro-batches at the models keep their replicas busy. Has no effect but with `auto`."""
+        """Set how many micro-batches keep the models' replicas busy. Has an effect only with `max_in_flight: auto`."""
         if self._settings.max_in_flight == "auto":
             self._batch_sizer.max_in_flight = max(1, min(self._settings.most_in_flight, calls))
 
     def run_once(self, accept: bool) -> None:
-        """One turn of the loop; with `accept` it takes in what there is room for.
+        """Run one iteration of the loop; poll new records only with `accept`.
 
-        Blocks for at most about 100 ms. Raises what stops the stream: `StreamError` or a bug's own exception.
+        Blocks for at most about 100 ms. Raises `StreamError`, or the exception of a bug; both end the run.
         """
-        self._wake.clear()  # first: what wakes us from here on is for the next turn
+        self._wake.clear()  # first: later wake-ups are for the next iteration
         self._produce()
         self._poll_acks()
         if self._commit():
@@ -86,18 +85,18 @@ class Pipeline:
         return not self._in_flight
 
     def finished(self) -> bool:
-        """Is nothing in flight but what the breaker holds back?"""
+        """Is nothing in flight, except micro-batches that the breaker holds?"""
         return self.drained() or (self.breaker.is_open and not self._in_flight.produced())
 
     def flush(self) -> bool:
-        """Commit what is done. False as long as something is left: turn, and call again."""
+        """Commit everything done. False while something is left: run the loop and call again."""
         return self._delivery.flush()
 
     def skip(self, partition: TopicPartition, offset: int) -> int | None:
-        """Let a halted partition go on at `offset`. How many offsets are left out.
+        """Resume a halted partition at `offset`. Returns the number of skipped offsets.
 
-        None as long as something before them is in flight or not committed: turn, and call again. Raises
-        `CommandRefused` with the reason why not.
+        Returns None while earlier records are in flight or uncommitted: run the loop and call again. Raises
+        `CommandRefused`.
         """
         progress = self._source.corrupt_skip.check(partition, offset)
         if any(progress is other for batch in self._in_flight for other, _ in batch.last_offsets) or not self.flush():
@@ -105,18 +104,18 @@ class Pipeline:
         return self._source.corrupt_skip.skip(progress, offset)
 
     def resume(self) -> int | None:
-        """An operator's word: whatever paused it, it goes on. How many messages were held; None: it was not paused."""
+        """Resume after any pause, at an operator's command. Returns the messages held; None if not paused."""
         resumed = [classifier.resume() for classifier in self._classifiers.values()]
         held = self.breaker.resume()
         return 0 if held is None and any(resumed) else held
 
     def _poll(self, accept: bool) -> Polled:
-        """Waits for records when nothing is in flight, else for answers; not at all while polls bring all they may.
+        """Poll, or wait for answers. Waits for records if nothing is in flight; polls at once after full polls.
 
-        First goes what is there to be sent, then its acknowledgement, then the next poll.
+        Order of work: produce, poll acknowledgements, then poll records.
         """
         producing, timer = self._may_produce(), self._poll_timer
-        if producing and self._clock() - timer.polled_at < PRODUCE_S:  # then a poll keeps the membership alive
+        if producing and self._clock() - timer.polled_at < PRODUCE_S:  # later, poll to stay in the group
             return []
         paused = producing or not accept or self._full() or self.monitor.paused() or not self._may_read()
         wait_s = timer.wait_s(paused)
@@ -133,11 +132,11 @@ class Pipeline:
         return polled
 
     def _may_read(self) -> bool:
-        """What may kill the worker comes alone: with nothing in flight, and all that is done committed."""
+        """False while a record that may kill the worker must wait until nothing is in flight or uncommitted."""
         return not self._source.alone() or (not self._in_flight and self._delivery.flush())
 
     def _may_produce(self) -> bool:
-        """Would `_produce` send something now?"""
+        """Can `_produce` send something now?"""
         batch = self._in_flight.next_to_produce()
         return (
             batch is not None
@@ -152,27 +151,27 @@ class Pipeline:
         return self._in_flight.unanswered() >= self._batch_sizer.max_in_flight
 
     def _bytes(self) -> int:
-        """What records between poll and acknowledgement, or commit, weigh."""
+        """Weight of all records between poll and acknowledgement, or commit."""
         return self._in_flight.weight() + self._delivery.uncommitted_bytes()
 
     def _commit(self) -> bool:
-        """Commit when it is time. False where nothing may be polled: something goes again first, or is handed over."""
+        """Commit if due. False if polling must wait: for batches to produce again, or for a handover."""
         aborted = self._delivery.commit_when_due()
         if aborted is not None:
             self._in_flight.produce_again(aborted)
             return False
         if self._handing_over():
-            self._wake.wait(BUSY_WAIT_S)  # no poll: with the next one the group takes the partitions
+            self._wake.wait(BUSY_WAIT_S)  # no poll: the next poll gives the revoked partitions away
             return False
         return True
 
     def _handing_over(self) -> bool:
-        """Is there still something of revoked partitions to finish, and time for it? Releases them otherwise."""
+        """Are records of revoked partitions in flight, with time left to finish? Otherwise releases the partitions."""
         revoking_s = self._source.assignment.revoking_s()
         if revoking_s is None:
             return False
         if revoking_s < self._settings.rebalance_drain_s:
-            # What the breaker holds back is the next owner's.
+            # The next owner repeats micro-batches that the breaker holds.
             moving = self._in_flight.produced() if self.breaker.is_open else self._in_flight
             if any(progress.revoking for batch in moving for progress, _ in batch.last_offsets):
                 return True
@@ -196,7 +195,7 @@ class Pipeline:
     def _produce(self) -> None:
         until = self._clock() + PRODUCE_S
         while (batch := self._in_flight.next_to_produce()) is not None and self._clock() < until:
-            answered = [self._retries.answered(call) for call in batch.calls]  # each, so that all that failed go again
+            answered = [self._retries.answered(call) for call in batch.calls]  # no `all(..)`: retry each failed call
             if not all(answered) or not self._delivery.ready_for(batch):
                 return
             batch.note_answered()
@@ -222,6 +221,6 @@ class Pipeline:
 
 
 def _in_flight_s(settings: PipelineSettings) -> float:
-    """What all in flight may take, so that a stop and an orderly rebalance have time for it."""
-    rebalance_s = settings.rebalance_drain_s or float("inf")  # 0: nobody waits for it
+    """Time limit in seconds for all records in flight, so that a stop or rebalance can finish them."""
+    rebalance_s = settings.rebalance_drain_s or float("inf")  # 0: a rebalance waits for nothing
     return min(settings.drain_timeout_s / 2, 0.8 * rebalance_s)

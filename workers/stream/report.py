@@ -1,25 +1,25 @@
-"""What a worker tells of itself: plain data, as JSON has it. Counts are since the worker's start.
+"""Worker report: plain JSON data with counts since the worker's start.
 
-A new key is NotRequired: in a rolling update workers of the version before report without it.
+New keys must be NotRequired: during a rolling update, older workers report without them.
 """
 
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-if TYPE_CHECKING:  # numpy is more than a command needs to start
+if TYPE_CHECKING:  # commands start faster without numpy
     from labelstream.workers.histogram import Buckets
 
-ALARMS_PAGE = "docs/how-to/runbooks/LabelstreamAlarm.md"  # what each alarm means, and what to do
+ALARMS_PAGE = "docs/how-to/runbooks/LabelstreamAlarm.md"  # explains each alarm
 
 State = Literal[
     "starting", "running", "paused", "restarting", "draining", "drained", "failed", "stopped with messages in flight"
 ]
 PartitionCounts = TypedDict(
     "PartitionCounts", {"in": int, "results": int, "skipped": int, "dead_letters": dict[str, int]}
-)  # the latter by reason
+)  # dead letters by reason
 
 
 class Percentiles(TypedDict, total=False):
-    """Milliseconds of the last messages; empty before the first."""
+    """Milliseconds, over the last messages; empty before the first."""
 
     p50: float
     p99: float
@@ -32,7 +32,7 @@ class Histograms(TypedDict):
 
 
 class StreamCounts(TypedDict):
-    """What `Stats` counts: `dead_letters` by reason, `labels` of each model by which came first, `stages` by name."""
+    """Counts of `Stats`. `dead_letters`: by reason; `labels`: by model and first label; `stages`: by name."""
 
     messages_in: int
     results_out: int
@@ -56,9 +56,9 @@ class StreamCounts(TypedDict):
 
 
 class WorkerReport(StreamCounts):
-    """`partitions`: lag and log's end of each.
+    """`partitions`: (lag, end of the log) by partition.
 
-    `trouble`: what ended the worker, or its last run until the next has partitions.
+    `trouble`: the error that ended the worker, or its last run until the next run has partitions.
     """
 
     worker: str

@@ -1,4 +1,4 @@
-"""The clients, the delivery and the pipeline of a worker's runs, one run after another."""
+"""Make the clients, delivery and pipeline for each run of a worker."""
 
 import logging
 import threading
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 class RunFactory:
-    """Of one worker. Keeps what lasts over its runs: the breaker's numbers, and what was found out of the group."""
+    """Makes the runs of one worker, and keeps state between them: breaker counts, group history and crash notes."""
 
     def __init__(
         self,
@@ -56,18 +56,18 @@ class RunFactory:
         classifiers: Mapping[str, Classifier],
         stats: Stats,
     ) -> None:
-        """Connects, and checks brokers, topics and permissions.
+        """Connect, and check brokers, topics and permissions.
 
-        Raises `StartError` or `ConfigError` for what a person has to put right.
+        Raises `StartError` or `ConfigError` if a person must fix something.
         """
         never_log_messages()
         self._name, self._settings, self._kafka = name, settings.pipelines[name], settings.kafka
         self._group, self._classifiers, self._stats = settings.group_id(name), classifiers, stats
         self._peers = peer_stalls(settings, name)
-        # Of this process, whatever is started anew in it. Fencing between workers comes from the group's generation; a
-        # fixed id would make two clusters in one group fence each other without end.
+        # Random for each process. Workers are fenced by the group's generation; with a fixed id, two clusters in one
+        # group would fence each other forever.
         self._transactional_id = f"{self._group}-{uuid.uuid4().hex}"
-        self._failures = FailureRateWindow(self._settings.breaker)  # what tripped the breaker will come again
+        self._failures = FailureRateWindow(self._settings.breaker)  # kept: messages that opened the breaker return
         self._history, self._lives = GroupHistory(), Lives()
         self._config = connected_config(self._kafka)
         self._limits = check_topics(self._config, self._kafka, name, self._settings, self._group)
@@ -76,7 +76,7 @@ class RunFactory:
             check_transactions(self._config, self._kafka, f"pipelines.{name}.delivery", self._transactional_id)
 
     def end_hanging_transactions(self, stopped: threading.Event) -> None:
-        """Those that dead workers left open, in the background until `stopped`; nothing without transactions."""
+        """End hanging transactions of dead workers, in the background until `stopped`; only with exactly once."""
         if self._transactional:
             hanging = HangingTransactions(
                 self._config,
@@ -89,14 +89,14 @@ class RunFactory:
 
     @contextmanager
     def run(self) -> Iterator[Run]:
-        """One consumer, one sink: what they held is abandoned with them, never committed.
+        """One run with its own consumer and sink. Records in flight at the end are abandoned and never committed.
 
-        Raises `StreamError` when there is no connection.
+        Raises `StreamError` if there is no connection.
         """
         with ExitStack() as stack:
             try:
-                # The producer first: it ends what an earlier one of ours left open, before the consumer asks for the
-                # committed offsets.
+                # The producer first: it ends this worker's open transaction before the consumer reads committed
+                # offsets.
                 producer = self._producer()
                 stack.callback(producer.close, CLOSE_MS / 1000)
                 consumer = make_consumer(self._config, self._kafka, self._settings, self._group)
@@ -116,11 +116,11 @@ class RunFactory:
             )
 
     def clear_transaction(self) -> None:
-        """Nobody will begin with our transactional id again: clear what a broker may have kept of it."""
+        """End transactions that a broker may have kept, because this worker will not initialize its id again."""
         try:
             self._producer().close(0)
         except (StreamError, KafkaError) as error:
-            logger.warning("pipeline %s: its last transaction may hold back its partitions (%s)", self._name, error)
+            logger.warning("pipeline %s: the last transaction may block its partitions (%s)", self._name, error)
 
     def _producer(self) -> Producer:
         if self._transactional:

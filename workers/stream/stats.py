@@ -1,4 +1,4 @@
-"""What a pipeline's worker counts: plain numbers, cheap to keep, safe to read from any thread."""
+"""Counters of a worker: cheap to update, readable from any thread."""
 
 import threading
 from collections import Counter, deque
@@ -9,16 +9,15 @@ from labelstream.workers.histogram import Histogram
 from labelstream.workers.stream.report import Histograms, PartitionCounts, Percentiles, StreamCounts
 
 LATENCY_SAMPLES = 2_000
-MAX_LABELS = 200  # of one model: each is a time series
+MAX_LABELS = 200  # of one model, because each label is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
 
 
 class Stages(NamedTuple):
-    """Where a micro-batch's time goes, in seconds that add up to all of its way.
+    """Seconds of each stage of a micro-batch; their sum is the whole time from poll to acknowledgement.
 
-    `decode`: from the end of the poll until the last call is submitted, tokenizing included; `classify`: until the last
-    answer; `wait`: for its turn in the order of sending, for a transaction or the breaker; `produce`: until the brokers
-    have acknowledged everything, or committed it.
+    `decode`: from the poll to the last submitted call, with tokenizing; `classify`: to the last answer; `wait`: to its
+    turn to be produced, including transaction and breaker; `produce`: to the last acknowledgement, or the commit.
     """
 
     decode: float
@@ -29,9 +28,9 @@ class Stages(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What a micro-batch became, by input partition; `dead_letters` by reason too; `labels`: by model and first label.
+    """Outcomes of a micro-batch by input partition. `dead_letters`: also by reason; `labels`: by model and first label.
 
-    `latencies_ms`: from each record's Kafka timestamp to now. `retimed`: results without their input's timestamp.
+    `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp.
     """
 
     results: Counter[int] = field(default_factory=Counter)
@@ -44,7 +43,7 @@ class Tally:
 
 
 class Stats:
-    """Counters since the worker's start. One lock, taken once per micro-batch and not once per message."""
+    """Counts since the worker's start. Takes its lock once a micro-batch, not once a message."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,18 +60,18 @@ class Stats:
             self._counts.update(counts)
 
     def received(self, by_partition: Counter[int], unknown_fields: int) -> None:
-        """One poll's records have come in."""
+        """Count the records of one poll."""
         with self._lock:
             self._received.update(by_partition)
             self._counts["unknown_fields"] += unknown_fields
 
     def retried(self, model: str) -> None:
-        """A call to `model` got no answer and is made again."""
+        """Count a retried call to `model`."""
         with self._lock:
             self._retries[model] += 1
 
     def sent(self, tally: Tally, stages: Stages) -> None:
-        """One micro-batch has gone out for good, after so long."""
+        """Count a micro-batch that is acknowledged, or committed, with the seconds of its stages."""
         with self._lock:
             sent = self._sent
             sent.results.update(tally.results)
@@ -87,22 +86,22 @@ class Stats:
                 self._stages[name].observe(seconds)
 
     def took(self, what: Literal["commit_s", "transaction_s"], seconds: float) -> None:
-        """A commit, or a transaction from its first record to the end of its commit."""
+        """Observe the seconds of a commit, or of a transaction from its first record to the end of its commit."""
         with self._lock:
             self._took[what].observe(seconds)
 
     def delivered(self) -> int:
-        """Results and dead letters that have gone out."""
+        """Number of results and dead letters sent."""
         results, dead_letters = self.outcomes()
         return results + dead_letters.total()
 
     def outcomes(self) -> tuple[int, Counter[str]]:
-        """Results that have gone out, and dead letters by reason."""
+        """Number of results sent, and dead letters by reason."""
         with self._lock:
             return self._sent.results.total(), _by_reason(self._sent.dead_letters)
 
     def snapshot(self) -> StreamCounts:
-        """Everything that is counted, of one moment."""
+        """All counts at one moment."""
         with self._lock:
             sent, counts = self._sent, self._counts
             return {

@@ -1,4 +1,4 @@
-"""One worker of one pipeline: runs the pipeline in a thread, and starts it anew after retriable errors."""
+"""Pipeline worker: runs one pipeline in a thread and restarts it after retriable errors."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ MakeRuns = Callable[[str, Settings, Mapping[str, Classifier], Stats], RunFactory
 
 
 class PipelineWorker:
-    """Call `start` once, then `check` now and then, then `stop` once. `classifiers` are the caller's to close."""
+    """Call `start` once, `check` regularly, `stop` at the end. The caller closes `classifiers`."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class PipelineWorker:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Check brokers, topics and permissions, then consume in the background.
+        """Check brokers, topics and permissions, then consume in a thread.
 
-        Raises `StartError` or `ConfigError` for what a person has to put right.
+        Raises `StartError` or `ConfigError` if a person must fix something.
         """
         runs = self._make_runs()
         runs.end_hanging_transactions(self._stopping)
@@ -61,26 +61,26 @@ class PipelineWorker:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises `StreamError` when the worker is dead, does not turn, or makes no progress with what it holds."""
+        """Raise `StreamError` if the worker is dead, its loop blocked, or its messages in flight for too long."""
         alive = self._thread is not None and self._thread.is_alive()
         pipeline = self._pipeline
         self._health.check(alive, self._stopping.is_set(), pipeline.monitor.oldest_s() if pipeline else 0.0)
 
     def command(self, command: Command, timeout_s: float) -> "Future[CommandAnswer]":
-        """Obey an operator: {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
+        """Queue {"name": "resume"} or {"name": "skip", "topic", "partition", "offset"}. Never blocks."""
         return self._commands.take(command, timeout_s)
 
     def set_target_in_flight(self, calls: int) -> None:
-        """See `Pipeline.set_target_in_flight`; from any thread, at any time."""
+        """See `Pipeline.set_target_in_flight`. Thread-safe, at any time."""
         self._target_in_flight = calls
         if (pipeline := self._pipeline) is not None:
             pipeline.set_target_in_flight(calls)
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Stop fetching, finish what is in flight, commit, leave the group. Blocks; may be called again.
+        """Stop polling, finish and commit records in flight, leave the group. Blocks; may be called again.
 
-        True when everything in flight was finished within `timeout_s` (the pipeline's `drain_timeout_s` by default);
-        what was not is done again by the next owner.
+        True if everything was finished within `timeout_s` (default: the pipeline's `drain_timeout_s`). The next owner
+        repeats unfinished records.
         """
         if timeout_s is None:
             timeout_s = self._settings.drain_timeout_s
@@ -91,7 +91,7 @@ class PipelineWorker:
         return self._state == "drained"
 
     def stats(self) -> WorkerReport:
-        """Plain numbers and names, for people and dashboards."""
+        """Plain numbers and names for people and dashboards. Thread-safe."""
         pipeline = self._pipeline
         in_flight = pipeline.monitor.in_flight() if pipeline else Counter()
         paused = self._state == "running" and pipeline and pipeline.monitor.paused()
@@ -123,7 +123,7 @@ class PipelineWorker:
                         self._fail(error)
                         return
                     self._wait_after(error)
-        except BaseException as error:  # a bug: loud, and never committed
+        except BaseException as error:  # a bug: fail loudly and commit nothing
             self._fail(error)
         finally:
             self._commands.close()
@@ -132,7 +132,7 @@ class PipelineWorker:
         pause_s = self._restarts.ended(self._stats.delivered())
         self._health.trouble, self._state = error, "restarting"
         self._stats.add(restarts=1)
-        logger.error("pipeline %s: %s; starting anew from the committed offsets in %.0f s", self._name, error, pause_s)
+        logger.error("pipeline %s: %s; restarting from the committed offsets in %.0f s", self._name, error, pause_s)
         self._stopping.wait(pause_s)
 
     def _fail(self, error: BaseException) -> None:
@@ -151,7 +151,7 @@ class PipelineWorker:
                 self._pipeline = None
 
     def _loop(self, run: Run) -> None:
-        """Until `stop` is called and nothing is in flight, or there is no more time for that."""
+        """Run the pipeline until `stop`, then drain until nothing is in flight or the time is up."""
         pipeline = run.pipeline
         self._health.loop_began()
         while not self._stopping.is_set():
@@ -163,17 +163,17 @@ class PipelineWorker:
             pipeline.run_once(accept=False)
             self._after_turn(run)
         drained = pipeline.drained()
-        while not pipeline.flush():  # a transaction is to be ended, or a rebalance: by turning
+        while not pipeline.flush():  # ending a transaction or a rebalance takes iterations
             if self._clock() > self._drain_until:
                 drained = False
                 break
             pipeline.run_once(accept=False)
-        if drained or not self._health.stalled:  # else what is in flight is to blame
+        if drained or not self._health.stalled:  # otherwise records in flight are suspect
             run.source.partition_hold.take_back()
         self._state = "drained" if drained else "stopped with messages in flight"
 
     def _after_turn(self, run: Run) -> None:
-        """Tell how the loop goes, and what is wrong."""
+        """Update health, lag, alarms and state after an iteration."""
         self._health.looped()
         self._backlog = run.source.lag.by_partition()
         alarms = run.rules.evaluate()

@@ -45,10 +45,10 @@ def test_skipping_is_a_setting(benches: Callable[..., Bench]) -> None:
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ({"key": b"k" * (MAX_KEY_BYTES + 1)}, "a key of 262145 bytes; 262144 are taken at most"),
+        ({"key": b"k" * (MAX_KEY_BYTES + 1)}, "the key has 262145 bytes; the limit is 262144"),
         (
             {"headers": HeadersLeftOut(300_000, 600_000)},
-            "300000 headers in 600000 bytes; 1000 in 262144 bytes are taken at most",
+            "300000 headers in 600000 bytes; the limit is 1000 in 262144 bytes",
         ),
     ],
 )

@@ -186,4 +186,4 @@ def test_fenced_transaction_is_cleared_where_that_is_possible(
 
     monkeypatch.setattr(run_factory, "make_transactional_producer", refuse)
     runs.clear_transaction()
-    assert "pipeline p: its last transaction may hold back its partitions" in caplog.text
+    assert "pipeline p: the last transaction may block its partitions" in caplog.text
