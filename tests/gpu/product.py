@@ -13,6 +13,7 @@ from labelstream.workers.engine.inference.batch_runner import Rows
 from labelstream.workers.engine.inference.predictor import DEFAULT_BATCH_TOKENS, Predictor
 from labelstream.workers.engine.inference.warmup import warm_up
 from labelstream.workers.engine.loading import loader
+from labelstream.workers.engine.modeling import torch_model
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.ragged import RaggedSequences
 from tests.benchmarks.throughput.material import BASE, VOCABULARY, make_model
@@ -42,7 +43,7 @@ def transformers_model(dtype: torch.dtype, device: torch.device = DEVICE) -> Any
 
 def backend(dtype: str = "auto") -> tuple[Any, Any]:
     """Description and backend, newly loaded; nothing is recorded. A CPU runs without padding too, to try the script."""
-    loader.unpadded_on = lambda device: True
+    torch_model.unpadded_on = lambda device: True
     options: dict[str, Any] = {"device": DEVICE.type, "dtype": dtype if CUDA else "float32", "backend": "torch"}
     return loader.load(str(folder()), ModelOptions(**options))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import Recorder as RecorderProtocol
-from labelstream.workers.engine.loading import loader
+from labelstream.workers.engine.modeling import torch_model
 
 R = TypeVar("R", bound=RecorderProtocol | None)
 
@@ -38,6 +38,6 @@ def unpadded_on_a_cpu(recorder: R = None) -> Iterator[R]:
     """Models that are loaded within run without padding on a CPU too, where their family can; in recordings of
     `recorder`, where there is one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loader, "unpadded_on", lambda device: True)
-        patch.setattr(loader, "recorder_for", lambda device: recorder)
+        patch.setattr(torch_model, "unpadded_on", lambda device: True)
+        patch.setattr(torch_model, "recorder_for", lambda device: recorder)
         yield recorder

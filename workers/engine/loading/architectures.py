@@ -3,29 +3,36 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+import transformers
 
 from labelstream.workers.engine.description import TaskName
 
 
 class Family(NamedTuple):
-    """`auto`: the class. `endings`: of the architectures that have its head; none: it has no head, so any will do.
+    """`class_name`: of the class that loads it.
+
+    `endings`: of the architectures that have its head; none: it has no head, so any will do.
 
     `unused`: weights that a checkpoint may lack, because nothing reads what they give.
     """
 
-    auto: Any
+    class_name: str
     endings: tuple[str, ...]
     what: str
     unused: tuple[str, ...] = ()
 
+    @property
+    def auto(self) -> Any:
+        """The class. The first use imports transformers' modelling code, which takes 2 s."""
+        return getattr(transformers, self.class_name)
 
-_CLASSIFIER = Family(AutoModelForSequenceClassification, ("ForSequenceClassification",), "a sequence classifier")
+
+_CLASSIFIER = Family("AutoModelForSequenceClassification", ("ForSequenceClassification",), "a sequence classifier")
 FAMILIES = {
     TaskName.TEXT_CLASSIFICATION: _CLASSIFIER,
     TaskName.ZERO_SHOT: _CLASSIFIER,
-    TaskName.FILL_MASK: Family(AutoModelForMaskedLM, ("ForMaskedLM", "ForPreTraining"), "a masked language model"),
-    TaskName.EMBEDDING: Family(AutoModel, (), "a model", ("pooler.",)),
+    TaskName.FILL_MASK: Family("AutoModelForMaskedLM", ("ForMaskedLM", "ForPreTraining"), "a masked language model"),
+    TaskName.EMBEDDING: Family("AutoModel", (), "a model", ("pooler.",)),
 }
 
 

@@ -4,14 +4,16 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel
 
-from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
 from labelstream.workers.engine.backends.openvino.runtime import imported
-from labelstream.workers.engine.backends.pytorch.heads import OutputHead
+
+if TYPE_CHECKING:  # transformers' modelling code takes 2 s to import, and a converted model needs none of it
+    from transformers import PreTrainedModel
+
+    from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 
 # No shape of the example may be taken for a number of the model's own, or for one that is broadcast.
 _ROWS, _LENGTH = 3, 7
@@ -24,7 +26,7 @@ class Traced(torch.nn.Module):
     number, and a label of that.
     """
 
-    def __init__(self, model: PreTrainedModel, read: OutputHead, names: Sequence[str]) -> None:
+    def __init__(self, model: "PreTrainedModel", read: "OutputHead", names: Sequence[str]) -> None:
         super().__init__()
         self.model, self._read, self._names = model, read, tuple(names)
         self._hidden: list[torch.Tensor] = []
@@ -50,13 +52,15 @@ def input_names(takes_type_ids: bool, takes_targets: bool) -> tuple[str, ...]:
     return ("input_ids", "attention_mask", *more)
 
 
-def convert(model: PreTrainedModel, read: OutputHead, names: Sequence[str], max_length: int) -> Any:
+def convert(model: "PreTrainedModel", read: "OutputHead", names: Sequence[str], max_length: int) -> Any:
     """An `openvino.Model`, which shares the weights of `model`: a float32 model on the CPU, in eval mode.
 
     It is for texts of at most `max_length` tokens.
 
     Raises whatever torch's tracing and OpenVINO raise of an architecture that they cannot convert.
     """
+    from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
+
     openvino = imported("openvino")
     example = _example(names)
     traced = Traced(model, read, names).eval()

@@ -6,19 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from transformers import PreTrainedModel
 
-from labelstream.workers.engine.backends.openvino import (
-    cache,
-    conversion,
-    deberta_positions,
-    parity_check,
-    quantization,
-)
+from labelstream.workers.engine.backends.openvino import cache
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend
 from labelstream.workers.engine.backends.openvino.calibration_texts import material_for
 from labelstream.workers.engine.backends.openvino.conversion import convert, input_names
@@ -27,14 +21,23 @@ from labelstream.workers.engine.backends.openvino.parity_check import difference
 from labelstream.workers.engine.backends.openvino.quantization import has_vnni, quantize
 from labelstream.workers.engine.backends.openvino.runtime import compiled, computes, core, imported, versions
 from labelstream.workers.engine.backends.openvino.selection import Unconvertible, unconverted
-from labelstream.workers.engine.backends.pytorch import heads, last_layer
-from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.description import Activation, ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
 
+if TYPE_CHECKING:  # transformers' modelling code takes 2 s to import, and a converted model needs none of it
+    from transformers import PreTrainedModel
+
+    from labelstream.workers.engine.backends.pytorch.heads import OutputHead
+
 logger = logging.getLogger(__name__)
+
+# What is ours in a converted model, and in how it was compared.
+_CODE = (
+    *(f"openvino.{name}" for name in ("conversion", "deberta_positions", "quantization", "parity_check")),
+    *(f"pytorch.{name}" for name in ("heads", "last_layer")),
+)
 
 
 class Parts(NamedTuple):
@@ -46,7 +49,7 @@ class Parts(NamedTuple):
     vocab_size: int
     takes_type_ids: bool
     type_vocab_size: int | None
-    weights: Callable[[], tuple[PreTrainedModel, OutputHead]]
+    weights: Callable[[], "tuple[PreTrainedModel, OutputHead]"]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -175,10 +178,9 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
 
 
 def _code() -> str:
-    """Of what is ours in a converted model, and in how it was compared."""
-    modules = (conversion, last_layer, deberta_positions, quantization, heads, parity_check)
-    files = (Path(module.__file__ or "") for module in modules)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    """The digest of `_CODE`."""
+    specs = (find_spec(f"labelstream.workers.engine.backends.{name}") for name in _CODE)
+    return hashlib.sha256(b"".join(Path(spec.origin or "").read_bytes() for spec in specs if spec)).hexdigest()
 
 
 def _save(model: Any, path: Path) -> None:

@@ -1,20 +1,23 @@
 """Whether a converted model answers as the torch model that it was made of: in other shapes than it was traced in."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from labelstream.workers.engine.backends.openvino.backend import OpenVINOBackend, arrays
-from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 from labelstream.workers.engine.inference.batch_plan import PaddedBatch
 from labelstream.workers.engine.inference.self_check import LONGEST
+
+if TYPE_CHECKING:  # see conversion.py
+    from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 
 _PAIR_TYPES = 2  # a pair's, of a model that has no table of them
 _TOLERANCE = 5e-5  # of the largest logit, at least of 1; both compute in float32
 
 
-def difference(backend: OpenVINOBackend, read: OutputHead, names: Sequence[str], max_length: int) -> str | None:
+def difference(backend: OpenVINOBackend, read: "OutputHead", names: Sequence[str], max_length: int) -> str | None:
     """What is different, or None. Two tokens alone, a padded batch, and texts of the greatest length, up to `LONGEST`.
 
     The latter have type ids, where the model takes any.

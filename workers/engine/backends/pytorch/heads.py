@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 
 from labelstream.workers.engine.backends.pytorch.last_layer import one_of_each, prune_last_layer
+from labelstream.workers.engine.description import TaskName
 
 
 class OutputHead(Protocol):
@@ -17,6 +18,13 @@ class OutputHead(Protocol):
     narrowed: bool
 
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor: ...
+
+
+def head_for(model: torch.nn.Module, task: TaskName, pooling: str | None) -> OutputHead:
+    """What `task` reads off `model`. `pooling`: of embeddings; the mean unless told otherwise."""
+    if task is TaskName.FILL_MASK:
+        return TargetLogits(model)
+    return Pooled(model, pooling or "mean") if task is TaskName.EMBEDDING else Logits(model)
 
 
 class Logits:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from labelstream.workers.classifier import Request
 from labelstream.workers.engine.description import Activation
@@ -64,24 +63,6 @@ def test_the_table_of_type_ids_bounds_what_the_model_is_given(
 def test_type_vocab_larger_than_a_byte_is_capped(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", type_vocab_size=300)
     assert load(str(folder), ModelOptions(device="cpu"))[1].type_vocab_size == 255
-
-
-@pytest.mark.parametrize("prefix", ["module.", "model."])
-def test_weights_of_a_wrapper_are_named_by_their_prefix(copied: Path, prefix: str) -> None:
-    weights = load_file(copied / "model.safetensors")
-    save_file({prefix + key: value for key, value in weights.items()}, copied / "model.safetensors", {"format": "pt"})
-    message = refusal(copied)
-    assert f"all with the prefix {prefix!r}" in message
-    assert "save the model inside of the wrapper" in message
-
-
-def test_weights_of_other_names_are_shown(copied: Path) -> None:
-    weights = load_file(copied / "model.safetensors")
-    weights["head.weight"] = weights.pop("classifier.weight")
-    save_file(weights, copied / "model.safetensors", {"format": "pt"})
-    message = refusal(copied)
-    assert "the weights lack classifier.weight" in message
-    assert "the file has head.weight, which the model does not know" in message
 
 
 def test_bart_equals_the_pipeline(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from labelstream.workers.engine.backends.openvino import cache, selection
 from labelstream.workers.engine.loading import loader
+from labelstream.workers.engine.modeling import shape
 
 
 @pytest.fixture(autouse=True)
@@ -13,5 +14,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Where converted models are kept; and `auto` is what it is for users."""
     folder = tmp_path_factory.mktemp("kept")
     monkeypatch.setattr(cache, "cached_assets_path", lambda *_, **__: folder)
+    sizes = tmp_path_factory.mktemp("sizes")
+    monkeypatch.setattr(shape, "cached_assets_path", lambda *_, **__: sizes)
     monkeypatch.setattr(loader, "takes_openvino", selection.takes_openvino)
     return folder

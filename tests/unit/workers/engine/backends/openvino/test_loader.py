@@ -1,6 +1,8 @@
 """The backend for CPUs: when it is taken, what is kept of it, and what is never let through."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +50,8 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("the weights are loaded")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "_load_model", loaded)
+        patch.setattr(loader, "load_weights", loaded)
+        patch.setattr(loader, "without_weights", loaded)
         yield
 
 
@@ -101,6 +104,15 @@ def test_what_was_converted_is_used_again(model_folder: Folders, kept: Path, req
     assert scores(folder) == first
     with pytest.raises(ModelError, match="weights are loaded"):
         load(str(folder), options(task="feature-extraction"))  # another model is made of it
+
+
+def test_start_imports_no_modelling_code() -> None:
+    """A converted model needs none of it, and its import takes 2 s."""
+    code = (
+        "import sys, labelstream.workers.engine.engine, labelstream.workers.engine.backends.openvino.loader\n"
+        "print([name for name in ('transformers.modeling_utils', 'torch._dynamo', 'scipy') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "without notes", "notes"])

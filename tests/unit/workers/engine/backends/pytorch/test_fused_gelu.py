@@ -11,7 +11,6 @@ import torch
 import transformers
 
 from labelstream.workers.engine.backends.pytorch.fused_gelu import LinearGelu, fuse_gelu
-from labelstream.workers.engine.loading import loader
 from tests.support.models import FAMILIES, build
 
 Folders = Callable[[str], Path]
@@ -48,21 +47,3 @@ def test_what_gives_something_else_stays(
     with caplog.at_level(logging.WARNING):
         assert fuse_gelu(model) == 0
     assert "GELU inside a product gives something else here" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("device", "dtype", "fused", "cudnn"),
-    [("cuda", torch.bfloat16, 2, False), ("cuda", torch.float32, 0, False), ("cpu", torch.float32, 0, True)],
-)
-def test_gpu_in_half_precision_fuses_gelu_without_cudnn_sdp(
-    model_folder: Folders, device: str, dtype: torch.dtype, fused: int, cudnn: bool
-) -> None:
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"), dtype=dtype)
-    before = torch.backends.cuda.cudnn_sdp_enabled()
-    torch.backends.cuda.enable_cudnn_sdp(True)
-    try:
-        loader._prepare(model, torch.device(device))
-        assert torch.backends.cuda.cudnn_sdp_enabled() is cudnn
-    finally:
-        torch.backends.cuda.enable_cudnn_sdp(before)
-    assert sum(isinstance(module, LinearGelu) for module in model.modules()) == fused

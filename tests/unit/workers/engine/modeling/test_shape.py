@@ -1,0 +1,119 @@
+"""A model's sizes are read off its modules once, and then off a file that nobody else may have changed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from labelstream.workers.engine.modeling import shape
+from labelstream.workers.engine.modeling.shape import ModelShape, kept_shape, shape_of
+
+Folders = Callable[[str], Path]
+
+
+class Builder:
+    """Counts how often a model of `family` is built."""
+
+    def __init__(self, folder: Path) -> None:
+        self.calls, self._folder = 0, folder
+
+    def __call__(self) -> Any:
+        self.calls += 1
+        return transformers.AutoModelForSequenceClassification.from_pretrained(self._folder)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the files."""
+    monkeypatch.setattr(shape, "cached_assets_path", lambda *_, **__: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bert(model_folder: Folders) -> Builder:
+    return Builder(model_folder("bert"))
+
+
+def test_roberta_counts_positions_behind_its_padding_id(model_folder: Folders) -> None:
+    config = transformers.AutoConfig.from_pretrained(model_folder("roberta"))
+    expected = config.max_position_embeddings - config.pad_token_id - 1
+    assert shape_of(Builder(model_folder("roberta"))()) == ModelShape(config.vocab_size, expected)
+
+
+def test_second_start_builds_no_model(bert: Builder) -> None:
+    first = kept_shape("a/model", "r1", "text-classification", bert)
+    assert kept_shape("a/model", "r1", "text-classification", bert) == first
+    assert bert.calls == 1
+
+
+@pytest.mark.parametrize("other", [("b", "r1", "t"), ("a", "r2", "t"), ("a", "r1", "u")])
+def test_other_model_revision_or_task_is_built(bert: Builder, other: tuple[str, str, str]) -> None:
+    kept_shape("a", "r1", "t", bert)
+    kept_shape(*other, bert)
+    assert bert.calls == 2
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_another_version_of_a_package_builds_anew(bert: Builder, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    kept_shape("a", "r1", "t", bert)
+    version = shape.importlib.metadata.version
+    monkeypatch.setattr(shape.importlib.metadata, "version", lambda name: "0" if name == package else version(name))
+    kept_shape("a", "r1", "t", bert)
+    assert bert.calls == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "7", "[]", "[7]", "[7, null, 1]", '["7", null]', "[true, null]", '[7, "x"]', "[null, 7]"]
+)
+def test_damaged_file_is_made_anew(bert: Builder, kept: Path, content: str) -> None:
+    first = kept_shape("a", "r1", "t", bert)
+    (file,) = kept.iterdir()
+    file.write_text(content)
+    assert kept_shape("a", "r1", "t", bert) == first
+    assert bert.calls == 2
+    assert json.loads(file.read_text()) == list(first)
+
+
+def test_model_without_a_limit_of_positions_is_kept_too(bert: Builder, kept: Path) -> None:
+    kept_shape("a", "r1", "t", bert)
+    (file,) = kept.iterdir()
+    file.write_text("[7, null]")
+    assert kept_shape("a", "r1", "t", bert) == ModelShape(7, None)
+
+
+def test_file_that_others_may_change_is_not_read(bert: Builder, kept: Path) -> None:
+    kept_shape("a", "r1", "t", bert)
+    (file,) = kept.iterdir()
+    file.write_text("[7, 7]")
+    file.chmod(0o666)
+    assert kept_shape("a", "r1", "t", bert) != ModelShape(7, 7)
+
+
+def test_link_is_not_followed(bert: Builder, kept: Path) -> None:
+    kept_shape("a", "r1", "t", bert)
+    (file,) = kept.iterdir()
+    file.rename(kept / "elsewhere")
+    file.symlink_to(kept / "elsewhere")
+    (kept / "elsewhere").write_text("[7, 7]")
+    assert kept_shape("a", "r1", "t", bert) != ModelShape(7, 7)
+
+
+@pytest.mark.parametrize("error", [OSError("read-only"), ValueError("too long")])
+def test_start_goes_on_where_nothing_can_be_kept(
+    bert: Builder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuses(*_: Any, **__: Any) -> Path:
+        raise error
+
+    monkeypatch.setattr(shape, "cached_assets_path", refuses)
+    assert kept_shape("a", "r1", "t", bert) == shape_of(bert())
+
+
+def test_folder_that_cannot_be_written_costs_only_time(
+    bert: Builder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shape, "cached_assets_path", lambda *_, **__: tmp_path / "missing")
+    assert kept_shape("a", "r1", "t", bert) == shape_of(bert())

@@ -1,0 +1,91 @@
+"""A model's sizes that its config does not tell: read off its modules once, and kept for the next start.
+
+To build the modules takes transformers' modelling code, whose import is 2 s of a start. Sizes are kept in the folder
+of what others make of models (`HF_HOME/assets`), which may be deleted at any time. Another user's are not read.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from huggingface_hub import cached_assets_path
+
+from labelstream.workers.engine.error_text import one_line
+
+if TYPE_CHECKING:  # see weights.py
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+
+class ModelShape(NamedTuple):
+    """`vocab_size`: rows of the table of token embeddings. `position_limit`: tokens; None where there is no limit."""
+
+    vocab_size: int
+    position_limit: int | None
+
+
+def shape_of(model: "PreTrainedModel") -> ModelShape:
+    """`model`: with its weights or without."""
+    weight: Any = model.get_input_embeddings().weight
+    return ModelShape(len(weight), _position_limit(model))
+
+
+def kept_shape(source: str, revision: str, task: str, build: Callable[[], "PreTrainedModel"]) -> ModelShape:
+    """The shape of `source` in `revision` as a start before this one read it, else that of the model of `build`."""
+    place = _place(source, revision, task)
+    found = _read(place) if place else None
+    if found is None:
+        found = shape_of(build())
+        if place:
+            _keep(place, found)
+    return found
+
+
+def _place(source: str, revision: str, task: str) -> Path | None:
+    depends_on = [source, revision, task, *map(importlib.metadata.version, ("torch", "transformers"))]
+    depends_on.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    key = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
+    try:
+        return cached_assets_path("labelstream", namespace="shapes", subfolder=source) / f"{key[:32]}.json"
+    except (OSError, ValueError) as error:
+        logger.info("%s: the model's sizes are not kept: %s", source, one_line(error))
+        return None
+
+
+def _read(place: Path) -> ModelShape | None:
+    """None where there is no file of this user or root that nobody else may change."""
+    try:
+        found = place.lstat()
+        trusted = found.st_uid in (os.geteuid(), 0) and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
+        kept = json.loads(place.read_bytes()) if trusted else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(kept, list) or len(kept) != len(ModelShape._fields) or type(kept[0]) is not int:
+        return None
+    return ModelShape(*kept) if kept[1] is None or type(kept[1]) is int else None
+
+
+def _keep(place: Path, shape: ModelShape) -> None:
+    """Whole or not at all: others may keep the same at the same time."""
+    made = place.with_suffix(f".{os.getpid()}")
+    try:
+        made.write_text(json.dumps(shape), encoding="utf-8")
+        made.replace(place)
+    except OSError as error:
+        logger.info("%s: the model's sizes are not kept: %s", place, one_line(error))
+
+
+def _position_limit(model: "PreTrainedModel") -> int | None:
+    """Tokens that the position table holds; RoBERTa and its kin start counting behind the padding id."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None)

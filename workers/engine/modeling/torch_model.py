@@ -1,0 +1,37 @@
+"""A model with its weights -> torch's backend, with what makes it fast on its device."""
+
+from typing import Any
+
+import torch
+
+from labelstream.workers.engine.backends.pytorch.backend import TorchBackend
+from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs, recorder_for
+from labelstream.workers.engine.backends.pytorch.fused_gelu import fuse_gelu
+from labelstream.workers.engine.backends.pytorch.heads import head_for
+from labelstream.workers.engine.backends.pytorch.prepacked_linear import pack_linears
+from labelstream.workers.engine.backends.pytorch.unpadded import packing_for, unpadded_on
+from labelstream.workers.engine.options import ModelOptions
+
+
+def torch_backend(source: str, model: Any, options: ModelOptions, inputs: dict[str, Any]) -> TorchBackend:
+    """`model`: transformers' own, on its device."""
+    device: torch.device = model.device
+    prepare(model, device)
+    read = head_for(model, options.task, options.pooling)
+    packing = packing_for(source, model, read, options) if unpadded_on(device) else None
+    recorder = recorder_for(device)
+    graphs = None if packing is None or recorder is None else CudaGraphs(recorder)
+    return TorchBackend(model, read, **inputs, packing=packing, graphs=graphs)
+
+
+def prepare(model: torch.nn.Module, device: torch.device) -> None:
+    """Makes `model` fast on `device`; its answers stay the same."""
+    dtype = next(model.parameters()).dtype
+    if device.type == "cuda":
+        # cuDNN's attention, which torch prefers on Hopper from 2.11 on, plans anew for every shape of a batch: 40 to 70
+        # ms each on an H200. The kernel that is taken instead needs a third to all of its time, and no plan.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        if dtype is not torch.float32:
+            fuse_gelu(model)
+    elif dtype is torch.bfloat16:
+        pack_linears(model)
