@@ -21,7 +21,7 @@ from tests.support.streams import Topics, wait_until
 
 PAGE = (ROOT / "docs/how-to/secure.md").read_text(encoding="utf-8").split("## Permissions\n")[1].split("\n## ")[0]
 SECTIONS = dict(re.findall(r"^### Permissions (.+?)\n(.*?)(?=^### |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-SHARED = re.search(r"^```\n(ACLS=.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+[SHARED] = re.findall(r"^```\n(ACLS=.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 LEDGER = "feedback.dlq.redriven"
 TOPICS = Topics("feedback.raw", "feedback.labels", "feedback.dlq")
 GROUP = "labelstream-feedback"
@@ -61,12 +61,11 @@ def grant(guarded: KafkaBroker, tmp_path: Path) -> Callable[..., None]:
     (tmp_path / "admin.properties").write_text(
         f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n"
     )
-    assert SHARED is not None
 
     def run(user: str, section: str) -> None:
         commands = re.findall(r"^\$ACLS .*$", SECTIONS[section], re.MULTILINE)
         assert commands
-        script = "\n".join(["set -e", SHARED[1].replace("\\\n", ""), *commands])
+        script = "\n".join(["set -e", SHARED.replace("\\\n", ""), *commands])
         script = script.replace("localhost:9092", guarded.bootstrap).replace("User:labelstream", f"User:{user}")
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
