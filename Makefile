@@ -9,7 +9,7 @@ PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-machine test-commands test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
-	hostile soak helm-tools helm-docs docs pictures kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
+	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
@@ -33,6 +33,7 @@ help:
 	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
 	@echo "make test-deploy-files         Dockerfile, compose file and systemd unit as Docker and systemd read them (needs Go)"
 	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
+	@echo "make reference                 the generated parts of docs/reference, from the code"
 	@echo "make docs                      the documentation as a site in build/docs; a dead link or a page outside of nav fails"
 	@echo "make pictures                  docs/demo.svg and docs/status.svg from real runs, docs/speed.svg from docs/benchmarks.md"
 	@echo "make sbom                      dist/labelstream.cdx.json (CycloneDX) and dist/licenses.md of what the package brings"
@@ -261,8 +262,12 @@ test-gpu:
 first-gpu:
 	$(PYTHON) tests/gpu/first.py --out "$(or $(OUT),tests/gpu)"
 
+# The parts of docs/reference that come from the code; a unit test compares them with the code.
+reference: venv
+	$(PYTHON) -m docs.generate
+
 # Material for MkDocs prints a notice of its own end of support in May 2027 unless the variable is set.
-docs: venv
+docs: reference
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build -q --strict -f docs/mkdocs.yml
 	@echo "build/docs/index.html is built; with search: $(PYTHON) -m http.server -b 127.0.0.1 -d build/docs"
 

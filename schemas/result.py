@@ -43,7 +43,7 @@ class Source(BaseModel):
     topic: str
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
-    timestamp_ms: int
+    timestamp_ms: int = Field(description="Kafka's timestamp, in milliseconds since 1970.")
 
 
 class Result(BaseModel, Generic[Task]):
@@ -51,17 +51,17 @@ class Result(BaseModel, Generic[Task]):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(1, description="Version of the payload.")
     event_id: str = Field(description="pipeline/topic/partition/offset; a replayed message has the same event_id.")
-    task: Task
+    task: Task = Field(description="Task of the model; further fields depend on the task.")
     id: str | int | None = Field(description="The message's id.")
     model: str = Field(description="The model's name in the config.")
     model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
     tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
     truncated: bool = Field(description="Whether the text was longer than the model takes; the rest was not read.")
-    source: Source
+    source: Source = Field(description="The input record.")
     metadata: dict[str, Any] | None = Field(description="The message's metadata.")
-    classified_at: AwareDatetime
+    classified_at: AwareDatetime = Field(description="Time of the answer, in UTC.")
 
 
 class ClassificationResult(Result[Literal["text-classification", "zero-shot-classification"]]):
