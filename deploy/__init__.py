@@ -1,6 +1,6 @@
-"""Labelstream as a Ray Serve application, and the command that runs it."""
+"""Labelstream as a Ray Serve application, with the command `labelstream`."""
 
 import os
 
-# Ray would start a cluster of its own for any call that comes while there is none, as in a thread that is late to end.
+# Without this, Ray starts a cluster for any call that finds none, such as a call of a thread that ends late.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")

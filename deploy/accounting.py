@@ -1,4 +1,4 @@
-"""Every message that went in must come back once, as a result or as a dead letter. No Kafka here."""
+"""Accounts for messages: each one that was sent must return once, as a result or a dead letter. No Kafka."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ LATENCY_SAMPLES = 2_000
 
 
 class Totals(NamedTuple):
-    """`missing`: acknowledged by the broker and not come back. `duplicates`: came back more than once."""
+    """`missing`: acknowledged by the broker and not returned. `duplicates`: returned more than once."""
 
     sent: int
     results: int
@@ -22,19 +22,19 @@ class Totals(NamedTuple):
 
     @property
     def accounted(self) -> int:
-        """Messages that have come back, each counted once."""
+        """Messages that returned, each counted once."""
         return self.sent - self.missing
 
 
 class _Offsets:
-    """A set of offsets of one partition, small as long as they come nearly in order: all below `low`, and `above`."""
+    """A set of offsets of one partition: all below `low`, and `above`. Small if offsets come nearly in order."""
 
     def __init__(self) -> None:
         self.low = 0
         self.above: set[int] = set()
 
     def add(self, offset: int) -> bool:
-        """False when it was there already."""
+        """False if the set had the offset already."""
         if offset < self.low or offset in self.above:
             return False
         self.above.add(offset)
@@ -47,7 +47,7 @@ class _Offsets:
         return self.low + len(self.above)
 
     def without(self, other: "_Offsets") -> int:
-        """How many are in this set and not in `other`."""
+        """Number of offsets in this set that are not in `other`."""
         between = range(other.low, self.low) if other.low < self.low else ()
         return sum(offset not in other.above for offset in between) + sum(
             offset >= other.low and offset not in other.above for offset in self.above
@@ -55,7 +55,7 @@ class _Offsets:
 
 
 class Accounting:
-    """Thread-safe. A message is its partition and offset, or 0 and a number of its own; both begin at 0."""
+    """Thread-safe. A message is identified by partition and offset, or by 0 and its number; both start at 0."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -70,9 +70,9 @@ class Accounting:
         self._error: BaseException | None = None
 
     def claim(self, window: int, max_messages: int, timeout_s: float) -> int:
-        """Leave to send so many more messages, at most `max_messages`: never more than `window` are under way.
+        """Permission to send up to `max_messages` more, so that at most `window` messages are in flight.
 
-        Waits up to `timeout_s` for room; 0 when there was none.
+        Waits up to `timeout_s` for room; returns 0 if there is none.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._claimed - self._answers < window, timeout_s)
@@ -81,12 +81,12 @@ class Accounting:
             return count
 
     def sent(self, partition: int, offset: int) -> None:
-        """The broker has acknowledged a message."""
+        """The broker acknowledged a message."""
         with self._changed:
             self._sent.setdefault(partition, _Offsets()).add(offset)
 
     def result(self, partition: int, offset: int, latency_ms: float) -> bool:
-        """A result came back for the message at this offset; False for a duplicate."""
+        """A result for the message at this offset was read; False for a duplicate."""
         with self._changed:
             fresh = self._answer(partition, offset)
             if fresh:
@@ -95,7 +95,7 @@ class Accounting:
             return fresh
 
     def dead_letter(self, partition: int, offset: int, reason: str) -> bool:
-        """A dead letter came back for the message at this offset; False for a duplicate."""
+        """A dead letter for the message at this offset was read; False for a duplicate."""
         with self._changed:
             fresh = self._answer(partition, offset)
             if fresh:
@@ -104,12 +104,12 @@ class Accounting:
 
     @contextmanager
     def many_at_once(self) -> Iterator[None]:
-        """Whoever waits goes on when all that is entered in here has been."""
+        """Wakes waiting threads once, after everything in the context is entered."""
         with self._changed:
             yield
 
     def wait_for(self, count: int, stall_s: float) -> bool:
-        """Until `count` messages have come back. False when none came for `stall_s`."""
+        """Wait until `count` messages have returned. False if none returned for `stall_s`."""
         with self._changed:
             while (seen := self._answers) < count:
                 if not self._changed.wait_for(lambda seen=seen: self._answers > seen, stall_s):
@@ -117,13 +117,13 @@ class Accounting:
             return True
 
     def fail(self, error: BaseException) -> None:
-        """Sending or reading back has ended with `error`; the first one counts."""
+        """Sending or reading ended with `error`; the first error is kept."""
         with self._changed:
             self._error = self._error or error
             self._changed.notify_all()
 
     def raise_failure(self) -> None:
-        """Raises what `fail` was called with."""
+        """Raise the error that `fail` got, if any."""
         if self._error is not None:
             raise self._error
 

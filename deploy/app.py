@@ -1,4 +1,4 @@
-"""Settings -> one Serve application, as for `serve run labelstream.deploy.app:build config=labelstream.yaml`."""
+"""Builds the Serve application from the settings: `serve run labelstream.deploy.app:build config=labelstream.yaml`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +23,12 @@ from labelstream.workers.config_file import load_settings, read_config_file, wit
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.settings import LogSettings, ModelSettings, PipelineSettings, Range, Settings
 
-# How long PipelineWorker.stop may take beyond the drain: commit, leave the group, close the producer.
+# Seconds that PipelineWorker.stop may take after the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
 MIN_ONGOING_CALLS = 64
 ROUTER = RequestRouterConfig(request_router_class=LeastOutstandingRequests)  # type: ignore[arg-type]
-# Also how soon a dead replica is missed. Measured from a SIGKILL to the next one's constructor, with 5 s: 6.6 s, with
-# 2 s: 4.1 s, with 1 s: 3.8 s (five times each).
+# The period is also how soon a dead replica is noticed. From a SIGKILL to the next replica's constructor (five runs
+# each): 6.6 s with a period of 5 s, 4.1 s with 2 s, 3.8 s with 1 s.
 HEALTH_CHECK_PERIOD_S, HEALTH_CHECK_TIMEOUT_S = 2.0, 30.0
 
 
@@ -40,7 +40,7 @@ def build(args: dict[str, Any]) -> Application:
     if "config" in args:
         if len(args) > 1:
             other = next(key for key in args if key != "config")
-            raise ConfigError(other, "comes beside config", "give either a file, or the config's own keys")
+            raise ConfigError(other, "is given beside config", "give either config or the config's own keys")
         if not isinstance(args["config"], str):
             raise ConfigError("config", "is not a path", "give the config file: config=labelstream.yaml")
         return application(load_settings(read_config_file(args["config"])))
@@ -55,20 +55,20 @@ def application(
 ) -> Application:
     """All pipelines with their models, and the control plane. Raises ConfigError.
 
-    `make_worker`, `replica`: in place of PipelineWorker and ModelReplica, for measurements and tests.
-    `owner`: whose it is; None: that of Serve's own commands. Where its Ray is one machine's and ends with it nobody
-    reserves CPUs, as `labelstream apply` may want more of them than the Ray was started with.
+    - `make_worker`, `replica`: replace PipelineWorker and ModelReplica in measurements and tests.
+    - `owner`: the command that deploys; None for Serve's own commands. With a local owner nothing reserves CPUs,
+      because `labelstream apply` may need more CPUs than the local Ray was started with.
     """
     tracing.check(settings.tracing)
-    # A model that no pipeline uses gets no replica: it would hold a GPU for nothing, while a config file may well
-    # list models that only some of its pipelines use at the moment.
+    # A model that no pipeline uses gets no replica: the replica would hold a GPU, and a config may list models for
+    # later.
     reserve = not (owner and owner["local"])
     models = {name: model_application(name, settings, replica, reserve) for name in used_models(settings)}
     config = without_secrets(settings)
     uncounted = _without_counts(config)
     workers = {name: _pipeline(name, settings, uncounted, models, make_worker, reserve) for name in settings.pipelines}
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
-    # It decides by the counts, where any of them may change.
+    # The control plane's decisions depend on the counts if any of them may change.
     version = version_of(ControlPlane, config if scaled else uncounted)
     return _deployment(
         ControlPlane,
@@ -87,7 +87,7 @@ def _drain_timeout_s(settings: Settings) -> float:
 
 
 def _near_kafka(settings: Settings) -> dict[str, Any]:
-    """Ray's option for those who talk to the brokers."""
+    """Ray's option that places an actor on nodes from which the brokers are reached."""
     labels = dict(settings.kafka.node_labels)
     return {"label_selector": labels} if labels else {}
 
@@ -102,7 +102,7 @@ def _counts(part: ModelSettings | PipelineSettings) -> Range:
 
 
 def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
-    """Serve's options for how many there are."""
+    """Serve's options for the number of replicas."""
     counts = _counts(part)
     if _scales(part):
         return {"autoscaling_config": serve_policies.config(serve_policies.FollowTargetsPolicy, counts.min, counts.max)}
@@ -110,7 +110,7 @@ def _replicas(part: ModelSettings | PipelineSettings) -> dict[str, Any]:
 
 
 def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
-    """What replicas need not know: `serve deploy` starts them all anew when their arguments change, as by scaling."""
+    """`config` without the numbers of replicas: `serve deploy` restarts all replicas whose arguments change."""
     return {
         **config,
         **{
@@ -124,7 +124,7 @@ def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
-    """What of `config` concerns the workers of the pipeline `name`."""
+    """The part of `config` that the workers of the pipeline `name` need."""
     models = {model: config["models"][model] for model in pipeline.allowed_models}
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
@@ -132,9 +132,9 @@ def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> d
 def model_application(
     name: str, settings: Settings, replica: type[ModelReplica] = ModelReplica, reserve: bool = True
 ) -> Application:
-    """One model of `settings`, which some pipeline uses, without the rest of the application. Raises ConfigError.
+    """The deployment of one model that a pipeline uses, by itself. Raises ConfigError.
 
-    `reserve`: CPUs for it.
+    `reserve`: whether its replicas reserve CPUs.
     """
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
@@ -148,11 +148,11 @@ def model_application(
         version_of(replica, arguments, shown, files_of(spec.source), file_of(spec.calibration_texts)),
         settings.logs,
         ray_actor_options={"num_cpus": spec.num_cpus if reserve else 0, "num_gpus": num_gpus(name, spec)},
-        # The workers bound what is in flight. Whatever they have must reach the replicas, which join it: here it
-        # would only wait to be asked for.
+        # The workers bound the calls in flight. Serve must not queue calls in the handle: replicas batch across calls,
+        # so all calls must reach them.
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
         request_router_config=ROUTER,
-        # Longer than any worker's drain: the workers need the model to finish what they hold.
+        # Longer than any worker's drain, because workers need the model until they are drained.
         graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
         **_replicas(spec),
     ).bind(arguments, shown)
@@ -182,11 +182,11 @@ def _pipeline(
 
 
 def _deployment(kind: type, name: str, version: str, logs: LogSettings, **options: Any) -> serve.Deployment:
-    # The classes stay plain and are wrapped here: a decorated class is pickled by value instead of by name.
+    # The classes are wrapped here and not decorated: a decorated class is pickled by value instead of by name.
     return serve.deployment(kind).options(  # type: ignore[attr-defined]
         name=name,
-        # Without one, Serve makes a random one up whenever a program deploys, and replaces every replica. It no longer
-        # takes one from outside; `serve deploy` makes its own, from the application's arguments.
+        # Without a version, each deployment by a program gets a random one, and Serve replaces every replica. Serve's
+        # public API does not take a version; `serve deploy` makes one from the application's arguments.
         version=version,
         _internal=True,
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
@@ -198,7 +198,7 @@ def _deployment(kind: type, name: str, version: str, logs: LogSettings, **option
 
 
 def _with_absolute_paths(spec: ModelSettings) -> ModelSettings:
-    """Files by their whole paths: a replica's working directory is its own."""
+    """Absolute paths, because a replica has a working directory of its own."""
     paths: dict[str, str | Path] = {}
     folder = Path(spec.source).expanduser()
     if folder.is_dir() and not folder.is_absolute():

@@ -1,9 +1,9 @@
-"""What the deployments and topics of one application are called."""
+"""Names of the application, its deployments and its topics."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:  # the command's help must be there before pydantic is
+if TYPE_CHECKING:  # the command's help must not import pydantic
     from labelstream.workers.settings import Settings
 
 APP = "labelstream"
@@ -11,7 +11,7 @@ BOARD = "board"
 
 
 class Topics(NamedTuple):
-    """Of one pipeline."""
+    """Topics of one pipeline."""
 
     input: str
     output: str
@@ -31,7 +31,7 @@ def is_pipeline(deployment: str) -> bool:
 
 
 def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> dict[str, int]:
-    """How many replicas of each model and workers of each pipeline, by deployment."""
+    """Numbers of model replicas and pipeline workers, by deployment."""
     return {
         **{model_deployment(name): count for name, count in models.items()},
         **{pipeline_deployment(name): count for name, count in pipelines.items()},
@@ -39,12 +39,12 @@ def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> di
 
 
 def used_models(settings: "Settings") -> list[str]:
-    """The models that some pipeline uses, sorted: the others get no replica."""
+    """The models that at least one pipeline uses, sorted."""
     return sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
 
 
 def deployment_names(settings: "Settings") -> tuple[list[str], list[str]]:
-    """The names of the pipelines' deployments and of the models' ones."""
+    """The names of the pipelines' and of the models' deployments."""
     return [pipeline_deployment(name) for name in settings.pipelines], [
         model_deployment(name) for name in used_models(settings)
     ]

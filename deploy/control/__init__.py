@@ -1,1 +1,1 @@
-"""Who knows everything, decides how many, and passes commands on."""
+"""The control plane: collects reports, decides the number of replicas and forwards an operator's commands."""

@@ -1,6 +1,6 @@
-"""Looks once a second, decides, and keeps what was decided: beside the control plane, which has the reports.
+"""Reads backlog and reports once a second and decides the number of replicas, in a thread of the control plane.
 
-A new one (the control plane was started anew) watches for a while before it says anything, and begins with what runs.
+After a restart of the control plane the autoscaler observes for a while, then starts from what runs.
 """
 
 import logging
@@ -32,7 +32,7 @@ LOOK_S = 1.0
 FIRST_WATCH_S = 20.0
 FRESH_S = 10.0
 BACKLOG_KEPT_S = 5.0
-NOTHING = Decision({}, {}, {}, {})  # all stay as they are
+NOTHING = Decision({}, {}, {}, {})  # no decision: all numbers stay
 
 ReadBacklog = Callable[[], Mapping[str, Mapping[int, Standing]]]
 Placed = TypeVar("Placed", PlacedPipelineReport, PlacedModelReport)
@@ -61,11 +61,11 @@ def rules_of(settings: Settings) -> Rules:
 
 
 class Autoscaler:
-    """`reports`: the latest of all replicas, with their `age_s`. `read_backlog` may wait; raises StreamError.
+    """Owns a thread, from `start` to the end of the process.
 
-    `show` gets the status after each look, and the fresh reports of each pipeline and of each model.
-
-    Owns a thread, from `start` to the end of the process.
+    - `reports`: the latest report of each replica, with its `age_s`.
+    - `read_backlog`: may block; raises StreamError.
+    - `show`: gets the status after each turn, and the fresh reports of each pipeline and each model.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Autoscaler:
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
 
     def targets(self) -> dict[str, int]:
-        """By deployment; empty as long as nothing is decided."""
+        """Wanted replicas by deployment; empty before the first decision."""
         decision = self._decision
         return by_deployment(decision.models, decision.pipelines)
 
     def status(self) -> ScalingStatus:
-        """Plain data: per pipeline what waits, and per deployment what is wanted, and why."""
+        """Plain data: the backlog of each pipeline, and the target of each deployment with its reason."""
         seen, decision = self._seen, self._decision
         backlog: dict[str, BacklogStatus] = {
             name: {
@@ -118,7 +118,7 @@ class Autoscaler:
         }
 
     def look(self) -> None:
-        """One turn. Raises nothing that brokers or reports could cause."""
+        """One turn: read, estimate, decide. Brokers and reports cannot make this method raise."""
         readings = self._readings()
         self._seen = seen = self._estimator.see(readings)
         if readings.at - self._began < FIRST_WATCH_S:
@@ -128,7 +128,9 @@ class Autoscaler:
         before, self._decision = self.targets(), self._policy.decide(seen)
         for name, target in self.targets().items():
             if target != before.get(name, target):
-                logger.warning("%s: %d -> %d (%s)", name, before[name], target, self._decision.reasons.get(name, ""))
+                logger.warning(
+                    "%s: replicas %d -> %d (%s)", name, before[name], target, self._decision.reasons.get(name, "")
+                )
 
     def _run(self) -> None:
         while True:
@@ -140,8 +142,8 @@ class Autoscaler:
                     {name: _fresh(reports["pipelines"].get(name, {})) for name in self._rules.pipelines},
                     {name: _fresh(reports["models"].get(name, {})) for name in self._rules.models},
                 )
-            except Exception:  # a bug: the replicas stay as they are, which is what no news means
-                logger.exception("the autoscaler has failed")
+            except Exception:  # a bug; without a decision the replicas stay as they are
+                logger.exception("the autoscaler failed; the numbers of replicas stay as they are")
                 self._decision = NOTHING
             time.sleep(LOOK_S)
 
@@ -184,10 +186,10 @@ def _fresh(reports: Mapping[str, Placed]) -> dict[str, Placed]:
 
 
 def _backlog(asked: Mapping[int, Standing], workers: Mapping[str, WorkerReport]) -> dict[int, Backlog]:
-    """What the brokers say, made finer by who holds the partition.
+    """The brokers' end and lag of each partition, corrected by the worker that holds the partition.
 
-    The group's offset is behind by what is done but not committed, and by the records that end transactions, for good.
-    A worker knows both, but not the log's end: it asks for nothing as long as it pauses.
+    The group's offset lags behind the work done but not committed, and behind records that end transactions. A worker
+    knows both. A worker does not know the log's end while it pauses.
     """
     backlog = {}
     for partition, (end, lag) in asked.items():

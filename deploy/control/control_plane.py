@@ -1,10 +1,10 @@
-"""The application's root deployment: knows the latest numbers of every worker and model replica.
+"""The control plane, root deployment of the application: keeps the latest report of every worker and model replica.
 
-Everybody reports to it and nobody waits for it: without it the stream goes on, only unseen. An operator's commands
-to workers lie here until the workers fetch them, each with the answer to its next report.
+All processes report here and none waits: without the control plane the stream goes on. An operator's commands wait here
+until the workers fetch them; the answer comes with a worker's next report.
 
-But for one thing: what a model replica may die of is noted here beforehand. The replica's own last words come too late:
-on a busy machine its answers were seen to get lost that were given 100 ms before its death.
+Exception: a model replica notes here what may kill it, before it runs the suspects. On a busy machine answers that a
+replica gave 100 ms before its death were lost.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ from labelstream.workers.config_file import load_settings
 from labelstream.workers.stream.broker.backlog import BacklogProbe
 from labelstream.workers.stream.supervision.commands import Command
 
-MAX_REPORTS_PER_S = 300  # each was measured to cost the control plane 1.3 ms of CPU
+MAX_REPORTS_PER_S = 300  # one report costs the control plane 1.3 ms of CPU, measured
 FORGET_S = 60.0
 MAX_NOTES = 1_000
-SILENT_S = 10.0  # nobody waits for the answer of a worker that has not reported for so long
-COMMAND_S, ANSWER_S = 30.0, 3.0  # the latter of the former are for the answer's way back
+SILENT_S = 10.0  # a worker without a report for this long is not waited for
+COMMAND_S, ANSWER_S = 30.0, 3.0  # of COMMAND_S, ANSWER_S are for the way of the answer
 
 Report = PlacedPipelineReport | PlacedModelReport
 
 
 class _Order(NamedTuple):
-    """A command under way. `until`: in the control plane's time."""
+    """A command under way. `until`: time of the control plane's clock."""
 
     command: Command
     until: float
@@ -56,14 +56,15 @@ class _Order(NamedTuple):
 
 
 def report_s(reporters: int) -> float:
-    """In how many seconds each of so many processes is to report again."""
+    """Seconds between two reports of each of `reporters` processes."""
     return min(MAX_REPORT_S, max(REPORT_S, reporters / MAX_REPORTS_PER_S))
 
 
 class ControlPlane:
-    """`deployments`: the handles of all workers. Only held, so that one Serve application contains everything.
+    """The control plane. Serve runs one.
 
-    `config`: the settings without secrets; without them nobody decides how many replicas there are to be.
+    - `deployments`: the handles of all workers, held so that one Serve application contains everything.
+    - `config`: the settings without secrets. None: there is no autoscaling.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class ControlPlane:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
-        self._notes: dict[str, tuple[str, float]] = {}  # by replica: ticket, and since when
+        self._notes: dict[str, tuple[str, float]] = {}  # replica -> its ticket and the time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
@@ -96,18 +97,18 @@ class ControlPlane:
             self._autoscaler.start()
 
     def reconfigure(self, user_config: UserConfig) -> None:
-        """Serve's hook: behind the constructor, and at each deployment over this one."""
+        """Hook of Serve: runs after the constructor and at each deployment over this one."""
         self._deployed = user_config
 
     async def deployed(self) -> UserConfig | None:
-        """Who has deployed what; None where nobody said so."""
+        """What is deployed and by whom; None if the deployer did not say."""
         return self._deployed
 
     async def report(self, kind: Kind, name: str, replica: str, stats: Report, answers: Answers | None = None) -> Told:
-        """Take the numbers of one replica. `kind`: "pipelines" | "models"; `name` as in the config.
+        """Store the report of one replica. `kind`: "pipelines" | "models"; `name`: as in the config.
 
-        `answers`: to earlier commands, by their ids. Returns among others the commands that this worker has not
-        answered.
+        `answers`: to earlier commands, by command id. Returns the commands that this worker has not answered, among
+        others.
         """
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
@@ -128,7 +129,7 @@ class ControlPlane:
         )
 
     def _count(self, now: float) -> None:
-        """Who reports, and how many calls that makes; not at each report, of which there may be hundreds a second."""
+        """Count the reporters and the calls per worker, once a period: there may be hundreds of reports a second."""
         fresh = [(kind, name) for (kind, name, _), (at, _) in self._latest.items() if now - at < SILENT_S]
         replicas, workers = (
             Counter(name for kind, name in fresh if kind == wanted) for wanted in ("models", "pipelines")
@@ -137,7 +138,7 @@ class ControlPlane:
         self._calls = calls_per_worker(self._models_of, replicas, workers)
 
     async def command(self, pipeline: str, command: Command, timeout_s: float = COMMAND_S) -> Outcome:
-        """Have `pipeline`'s workers obey `command`; those that do not answer within `timeout_s` have no answer."""
+        """Send `command` to the workers of `pipeline` and collect the answers that arrive within `timeout_s`."""
         known = sorted(self._deployments)
         if pipeline not in self._deployments:
             return {"known": known, "workers": [], "answers": {}}
@@ -160,7 +161,7 @@ class ControlPlane:
         }
 
     async def status(self) -> Status:
-        """All reports, and what is decided. A replica that has been silent for a minute is gone and forgotten."""
+        """All reports and decisions. A replica that is silent for a minute is dropped."""
         now = self._clock()
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
         status: Status = {**self._reports()}
@@ -171,7 +172,7 @@ class ControlPlane:
         return status
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Serve's hook: how many replicas each deployment is to have, on their way to its controller."""
+        """Hook of Serve: the target of each deployment, on the way to Serve's controller."""
         return {} if self._autoscaler is None else dict(self._autoscaler.targets())
 
     def _reports(self) -> Reports:
@@ -182,16 +183,16 @@ class ControlPlane:
         }
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
             reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
-        return cast("Reports", reports)  # by their kinds
+        return cast("Reports", reports)  # each kind has its type
 
     async def note(self, replica: str, ticket: str | None) -> None:
-        """`replica` is about to run what `ticket` stands for; None: it has done so and lives."""
+        """`replica` is about to run what `ticket` stands for; None: it is done and alive."""
         self._notes.pop(replica, None)
         if ticket is not None:
             self._notes[replica] = ticket, self._clock()
-        while len(self._notes) > MAX_NOTES:  # of the dead, in the order of their deaths
+        while len(self._notes) > MAX_NOTES:  # notes of dead replicas, oldest first
             del self._notes[next(iter(self._notes))]
 
     async def noted(self, ticket: str) -> float | None:
-        """For how many seconds some replica has been running `ticket`, or since when it died of it; None: neither."""
+        """Seconds since some replica noted `ticket`, if it still runs it or died of it; else None."""
         return next((self._clock() - at for noted, at in self._notes.values() if noted == ticket), None)

@@ -1,4 +1,4 @@
-"""What is deployed and by whom: the control plane keeps it, for whoever comes later."""
+"""What is deployed and by whom, as the control plane keeps it for later commands."""
 
 import socket
 import time
@@ -10,9 +10,10 @@ from labelstream.deploy.cluster.run_note import resolved, user_name
 
 
 class Owner(TypedDict):
-    """The command that an application belongs to. `config`: its file's whole path on `host`.
+    """The command that owns an application. `config`: absolute path of its file on `host`.
 
-    `local`: the Ray ends with the command. `changed_at`: seconds since 1970, by `labelstream apply` of the same file.
+    `local`: the Ray cluster ends with the command. `changed_at`: seconds since 1970 of the last `labelstream apply` of
+    the same file.
     """
 
     id: str
@@ -25,7 +26,7 @@ class Owner(TypedDict):
 
 
 class UserConfig(TypedDict):
-    """Serve's user_config of the control plane, which may change without a restart of anything."""
+    """Serve's user_config of the control plane. A change restarts nothing."""
 
     owner: Owner | None
     config: dict[str, Any]
@@ -33,9 +34,9 @@ class UserConfig(TypedDict):
 
 
 class Deployed(NamedTuple):
-    """An application that is there. `owner` None: by Serve's own commands, or not to be known.
+    """A running application. `owner`: None if Serve's own commands deployed it, or if the owner is unknown.
 
-    `config`: without secrets; None: the control plane gives no answer.
+    `config`: without secrets; None: the control plane does not answer.
     """
 
     owner: Owner | None
@@ -44,7 +45,7 @@ class Deployed(NamedTuple):
 
 
 def new_owner(command: Literal["run", "apply"], config: Path, local: bool) -> Owner:
-    """Of an application that this process deploys."""
+    """The owner of an application that this process deploys."""
     return {
         "id": uuid.uuid4().hex,
         "command": command,
@@ -56,17 +57,17 @@ def new_owner(command: Literal["run", "apply"], config: Path, local: bool) -> Ow
 
 
 def is_same_file(owner: Owner, other: Owner) -> bool:
-    """Are both of the same config file?"""
+    """Whether both owners deployed the same config file."""
     return (owner["host"], owner["config"]) == (other["host"], other["config"])
 
 
 def changed(owner: Owner) -> Owner:
-    """As `owner`, for an application that `labelstream apply` changes and that stays the same command's."""
+    """`owner` after `labelstream apply` has changed the application; the application stays with the same command."""
     return {**owner, "changed_at": time.time()}
 
 
 def described(owner: Owner | None) -> str:
-    """For a message."""
+    """The owner, as a text for a message."""
     if owner is None:
         return "another command, such as `serve deploy` or KubeRay"
     return f"`labelstream {owner['command']}` of {owner['user']}@{owner['host']} ({owner['config']})"

@@ -1,4 +1,4 @@
-"""What processes tell the control plane, what it answers, and the notes of what they are about to run."""
+"""Reports of a process to the control plane, the answers, and the notes of what a replica is about to run."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ TakeCommand = Callable[[Command, float], "Future[CommandAnswer]"]
 
 
 def replica_id() -> str:
-    """Of this replica, by Serve."""
+    """Serve's id of this replica."""
     return serve.get_replica_context().replica_id.unique_id
 
 
@@ -39,22 +39,22 @@ class Notes:
         self._note: Any = None
 
     def put(self, ticket: str | None) -> None:
-        """Waits until the control plane has it. Raises InferenceError when it cannot be reached."""
+        """Wait until the control plane has the note. Raises InferenceError if it is unreachable."""
         try:
             self._note = self._note or _method(self._app, "note")
             self._note.remote(self._replica, ticket).result(timeout_s=NOTE_TIMEOUT_S)
         except Exception as error:
-            raise InferenceError(f"the control plane cannot be reached: {type(error).__name__}") from error
+            raise InferenceError(f"the control plane is unreachable: {type(error).__name__}") from error
 
 
 async def noted(app: str, ticket: str) -> float | None:
-    """See `ControlPlane.noted`; None where nobody answers: without evidence a record is presumed innocent."""
+    """See `ControlPlane.noted`. None if the control plane is unreachable: no evidence means no suspicion."""
     try:
         async with asyncio.timeout(NOTE_TIMEOUT_S):
             method = await asyncio.to_thread(_method, app, "noted")
             return await method.remote(ticket)
     except Exception as error:
-        logger.warning("the control plane cannot be reached: %s", type(error).__name__)
+        logger.warning("the control plane is unreachable: %s", type(error).__name__)
         return None
 
 
@@ -63,12 +63,14 @@ def _method(app: str, name: str) -> Any:
 
 
 class Reporter(Generic[Report]):
-    """Sends `stats()` of the replica that makes it to the control plane, as often as that asks, from its own thread.
+    """Sends `stats()` of its replica to the control plane, as often as the control plane asks, from a thread of its
+    own.
 
-    And, by `samples`, to whoever scrapes this process's metrics; `samples` gets the name in the config and the stats.
-    Never raises and never keeps its owner waiting, whatever the control plane does.
-    `take`: gets each command that comes back, once, with the seconds that it has left; its future resolves with the
-    answer, a tuple of status and text. `set_target_in_flight`: gets how many calls to keep open.
+    - `samples`: makes metrics of the name in the config and the stats, for a scraper of this process.
+    - `take`: gets each command once, with the seconds left; its future resolves with status and text.
+    - `set_target_in_flight`: gets the number of calls to keep in flight.
+
+    Never raises, and never makes its owner wait.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Reporter(Generic[Report]):
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
     def stop(self) -> None:
-        """Send no more; does not wait for a report under way."""
+        """Send no more reports. Does not wait for a report under way."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -112,7 +114,7 @@ class Reporter(Generic[Report]):
                 self._set_target_in_flight(told.calls)
                 self._interval_s = told.every_s
             except Exception as error:
-                logger.debug("the control plane cannot be reached: %s", type(error).__name__)
+                logger.debug("the control plane is unreachable: %s", type(error).__name__)
                 if response is not None:
                     response.cancel()
 
@@ -124,7 +126,7 @@ class Reporter(Generic[Report]):
         }
 
     def _pass_on(self, commands: list[Order]) -> None:
-        """The control plane repeats a command until it has our answer, also one that we have taken."""
+        """Run new commands. The control plane repeats a command until it has the answer."""
         if self._take is None:
             return
         self._taken = {

@@ -1,7 +1,7 @@
-"""What workers and model replicas report to the control plane, and what that tells of them: plain data.
+"""Reports of workers and model replicas to the control plane, and what it answers: plain data.
 
-A new key is NotRequired: in a rolling update replicas of the version before report without it, and the control plane
-would decide nothing until the last of them is gone.
+A new key is NotRequired: in a rolling update, replicas of the older version report without it, and a required key would
+stop all decisions until the last of them is gone.
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
@@ -10,14 +10,14 @@ from labelstream.deploy.control.deployed import Owner
 from labelstream.workers.stream.report import WorkerReport
 from labelstream.workers.stream.supervision.commands import Command
 
-if TYPE_CHECKING:  # numpy is more than a command needs to start
+if TYPE_CHECKING:  # importing numpy would slow each command's start
     from labelstream.workers.histogram import Buckets
 
 Kind = Literal["pipelines", "models"]
 
 
 class Answer(TypedDict):
-    """As `labelstream.workers.stream.supervision.commands.CommandAnswer`."""
+    """See `labelstream.workers.stream.supervision.commands.CommandAnswer`."""
 
     status: Literal["done", "refused", "absent"]
     text: str
@@ -27,14 +27,14 @@ Answers = dict[str, Answer]  # by replica or by command
 
 
 class Order(Command):
-    """A command under way: the worker has `timeout_s` left for it."""
+    """A command under way; the worker has `timeout_s` left."""
 
     id: str
     timeout_s: float
 
 
 class Outcome(TypedDict):
-    """What became of a command: all pipelines that there are, the pipeline's replicas, and those that answered."""
+    """The outcome of a command: all pipelines, the workers of the pipeline, and the answers by worker."""
 
     known: list[str]
     workers: list[str]
@@ -42,8 +42,8 @@ class Outcome(TypedDict):
 
 
 class Told(NamedTuple):
-    """What the control plane answers to a report: `commands` to obey, how many `calls` a worker keeps open, and in how
-    many seconds it wants to hear again.
+    """The answer to a report: `commands` to run, `calls` that a worker keeps in flight, and seconds until the next
+    report.
     """
 
     commands: list[Order]
@@ -52,7 +52,7 @@ class Told(NamedTuple):
 
 
 class Place(TypedDict):
-    """Where a replica runs; `age_s`: how old its report is, by the control plane."""
+    """Where a replica runs. `age_s`: age of its report, by the control plane's clock."""
 
     replica: str
     node: str
@@ -61,13 +61,13 @@ class Place(TypedDict):
 
 
 class PipelineReport(WorkerReport):
-    """Of a worker as a Serve replica. `tokens`: given to each model."""
+    """Report of a worker as a Serve replica. `tokens`: given to each model."""
 
     tokens: dict[str, int]
 
 
 class BatcherCounts(TypedDict):
-    """As of `labelstream.workers.engine.dynamic_batcher.DynamicBatcher.counts`."""
+    """See `labelstream.workers.engine.dynamic_batcher.DynamicBatcher.counts`."""
 
     sequences: int
     tokens: int
@@ -79,7 +79,7 @@ class BatcherCounts(TypedDict):
 
 
 class ModelReport(BatcherCounts):
-    """Of a model replica. `run_tokens` and `run_slots`: with warming up, and what was run again after a failure."""
+    """Report of a model replica. `run_tokens` and `run_slots` include the warm-up and repeated batches."""
 
     source: str
     revision: str
@@ -103,7 +103,7 @@ class PartitionBacklog(TypedDict):
 
 
 class BacklogStatus(TypedDict):
-    """Of a pipeline. `tokens`: what waits for each model, estimated."""
+    """Backlog of a pipeline. `tokens`: estimated tokens that wait for each model."""
 
     lag: int
     oldest_s: float
@@ -115,7 +115,7 @@ class BacklogStatus(TypedDict):
 
 
 class ScalingStatus(TypedDict):
-    """`backlog` and `warnings` by pipeline, `targets` and `reasons` by deployment."""
+    """`backlog` and `warnings` by pipeline; `targets` and `reasons` by deployment."""
 
     backlog: dict[str, BacklogStatus]
     targets: dict[str, int]
@@ -124,14 +124,14 @@ class ScalingStatus(TypedDict):
 
 
 class Reports(TypedDict):
-    """The latest of every replica, by the names in the config."""
+    """The latest report of every replica, by the names in the config."""
 
     pipelines: dict[str, dict[str, PlacedPipelineReport]]
     models: dict[str, dict[str, PlacedModelReport]]
 
 
 class Status(Reports):
-    """`owner`: None where it was deployed by Serve's own commands."""
+    """`owner`: None if Serve's own commands deployed the application."""
 
     scaling: NotRequired[ScalingStatus]
     owner: NotRequired[Owner | None]

@@ -1,4 +1,4 @@
-"""Which GPUs a replica reserves, and that it really has what Ray has reserved for it."""
+"""The GPUs that a replica reserves, and the check that the process sees what Ray reserved."""
 
 import json
 from typing import Any
@@ -9,22 +9,23 @@ from ray.experimental.internal_kv import _internal_kv_get
 from labelstream.workers.errors import ConfigError, ModelError
 from labelstream.workers.settings import ModelSettings
 
-# Ray's names: of the group of machines that a node is one of, and of what its older autoscaler reports.
+# Names in Ray: the group of machines that a node belongs to, and the report of the older autoscaler.
 GROUP = "ray.io/node-group"
 REPORT = "__autoscaling_status"
 
 
 def num_gpus(name: str, spec: ModelSettings) -> float:
-    """GPUs to reserve for each replica of the model `name`. "auto": one where the connected cluster has any.
+    """GPUs to reserve for each replica of the model `name`. "auto": 1 if the connected cluster has any GPU.
 
-    Raises ConfigError for a GPU that would lie idle, and for "auto" where the cluster cannot tell: it has none yet.
+    Raises ConfigError for a GPU that would be idle, and for "auto" on a cluster that adds nodes by itself and has no
+    GPU yet.
     """
     key = f"models.{name}.num_gpus"
     if spec.num_gpus != "auto":
         if spec.device == "cpu" and spec.num_gpus > 0:
             raise ConfigError(
                 key,
-                f"is {spec.num_gpus:g}, and device is cpu: nothing would use what is reserved",
+                f"is {spec.num_gpus:g} beside device cpu: the reserved GPU would be idle",
                 "set num_gpus to 0, or device to cuda",
             )
         return spec.num_gpus
@@ -37,18 +38,18 @@ def num_gpus(name: str, spec: ModelSettings) -> float:
     if _gets_nodes():
         raise ConfigError(
             key,
-            "is auto, but this cluster adds nodes by itself and has no GPU now",
+            "is auto, but this cluster adds nodes by itself and has no GPU yet",
             "set num_gpus to 1, or to 0 for CPUs",
         )
     return 0
 
 
 def check_reserved(source: str) -> None:
-    """Raises ModelError where Ray has reserved a GPU for this process and torch sees none. Imports torch.
+    """Raises ModelError if Ray has reserved a GPU for this process and torch sees none. Imports torch.
 
-    On the CPU the replica would hold the GPU and be many times slower, with nothing to show why.
+    On the CPU the replica would hold the GPU and be many times slower, without a visible reason.
     """
-    # Not get_accelerator_ids: it names none where the node's CUDA_VISIBLE_DEVICES is empty.
+    # Not get_accelerator_ids: that function names none if the node's CUDA_VISIBLE_DEVICES is empty.
     reserved = ray.get_runtime_context().get_assigned_resources().get("GPU", 0)
     if not reserved:
         return
@@ -69,10 +70,11 @@ def check_reserved(source: str) -> None:
 
 
 def _gets_nodes() -> bool:
-    """Whether something adds nodes to the connected cluster: an autoscaler, or KubeRay, whose pods may yet come.
+    """Whether something adds nodes to the connected cluster: an autoscaler, or KubeRay, whose pods may still be
+    pending.
 
-    Ray says so nowhere. KubeRay and the cluster launcher name a group for each node; nobody else does. A cluster with
-    the older autoscaler is known by its report, which otherwise has a type of its own for each node.
+    Ray has no field for this. Only KubeRay and the cluster launcher name a group for each node. A cluster with the
+    older autoscaler is known by its report, which has a type for each node in all other clusters.
     """
     nodes = ray.nodes()
     if any(GROUP in node["Labels"] for node in nodes):

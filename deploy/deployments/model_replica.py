@@ -1,6 +1,6 @@
 """One model on one device as a Serve replica.
 
-Nothing here imports torch before the replica has said how many threads it may use.
+The module imports torch only after the replica has set the number of threads.
 """
 
 import asyncio
@@ -29,31 +29,35 @@ from labelstream.workers.settings import ModelSettings, Telemetry
 if TYPE_CHECKING:
     from labelstream.workers.engine.inference.predictor import Predictor
 
-# How long one of Python's threads keeps the lock that another one waits for. The usual 5 ms are longer than a forward
-# on a GPU. With 0.5 ms a replica's process beside an H200 did 3.6% more texts/s, with 2 ms of other Python a call.
+# How long a Python thread keeps the GIL while another thread waits for it. The default of 5 ms is longer than a forward
+# on a GPU. With 0.5 ms a replica on an H200 did 3.6% more texts/s, beside 2 ms of other Python a call.
 GPU_SWITCH_S = 0.0005
 MAX_FAILURES_IN_ROW = 3
-# Calls are joined up to so much work, so that each caller hears in time: on a CPU that does 100 tokens a second, all
-# that may be joined would take five minutes.
+# Calls are joined up to this much work, so that each caller is answered in time. A CPU with 100 tokens a second would
+# take five minutes for the largest batch.
 JOINED_S = 30.0
 STUCK_S = 600.0
 
 
 class ModelReplica:
-    """`spec`: a `ModelSettings` as a dict, `shown`: a `Telemetry`. Raises ModelError when it cannot be served."""
+    """`spec`: a `ModelSettings` as a dict. `shown`: a `Telemetry` as a dict. Raises ModelError if the model cannot be
+    served.
+    """
 
     def __init__(self, spec: dict[str, Any], shown: dict[str, Any]) -> None:
         network.set_up_replica()
         telemetry.set_up(Telemetry(**shown))
         settings = ModelSettings(**spec)
         threads = settings.threads or usable_cores()
-        # OpenMP reads these when torch is imported. Ray has set the first to num_cpus (1 below 2).
+        # OpenMP reads these variables when torch is imported. Ray has set the first one to num_cpus (1 below 2).
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-        # Its threads spin while they wait for each other. Beside workers that want the same cores this costs up to
-        # 30 times the CPU and 10 times the time; sleeping costs nothing that could be measured.
+        # OpenMP's threads spin while they wait for each other. Beside workers on the same cores spinning takes up to 30
+        # times the CPU and 10 times the time. No cost of sleeping was measurable.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: huge pages for large tensors, 5% on a CPU
-        # One thread for all that touches the device, loading included: OpenMP keeps a pool per calling thread.
+        os.environ.setdefault(
+            "THP_MEM_ALLOC_ENABLE", "1"
+        )  # read by torch: huge pages for large tensors, 5% faster on a CPU
+        # One thread for all work on the device, loading included: OpenMP keeps a pool for each calling thread.
         device = DeviceThread("device")
         self._description, self._predictor, measured = device.submit(self._load, settings, threads).result()
         if self._predictor.overlaps:
@@ -88,29 +92,29 @@ class ModelReplica:
         return description, predictor, measure(predictor)
 
     def describe(self) -> ModelDescription:
-        """What a caller must know to prepare its input; several MB with a large vocabulary."""
+        """What a caller needs to prepare its input; several MB for a large vocabulary."""
         return self._description
 
     async def classify(
         self, packed: RaggedSequences, top_k: int, revision: str, trace: str | None = None
     ) -> ScoredSequences:
-        """The `top_k` best labels (at most all) of each sequence, in order. `trace`: as of
-        `labelstream.workers.tracing.here`.
+        """The `top_k` best labels of each sequence (all if there are fewer), in order of the sequences.
 
-        Raises ModelChanged when `revision` is not the one served here, InferenceError when the model as a whole fails.
+        `trace`: from `labelstream.workers.tracing.here`. Raises ModelChanged if `revision` is not served here, and
+        InferenceError if the model fails as a whole.
         """
         self._check_revision(revision)
         if not len(packed.lengths):
-            raise InferenceError("a call without sequences")
+            raise InferenceError("BUG: a call without sequences")
         return await asyncio.wrap_future(self._batcher.submit(packed, top_k, trace))
 
     async def classify_apart(
         self, packed: RaggedSequences, top_k: int, revision: str, ticket: str, trace: str | None = None
     ) -> ScoredSequences:
-        """As `classify`, for sequences of which replicas may have died: runs them as a batch of their own.
+        """As `classify`, for suspects: runs the sequences as a batch of their own.
 
-        Meanwhile `ticket` is noted at the control plane, should this process not live to answer, or not in time.
-        Raises FailedApart in place of InferenceError where the model answered a good text right before.
+        The control plane notes `ticket` before the batch runs and until it is done, in case this process dies or is
+        late. Raises FailedApart instead of InferenceError if the model answered a good text right before.
         """
         self._check_revision(revision)
         noted = threading.Event()
@@ -125,21 +129,21 @@ class ModelReplica:
 
     @contextmanager
     def _noted(self, ticket: str, noted: threading.Event) -> Iterator[None]:
-        self._predictor.probe()  # a model that dies of any text shall do so before somebody is to blame
+        self._predictor.probe()  # a model that dies of any text must die before the ticket is noted
         self._notes.put(ticket)
         noted.set()
         try:
             yield
         finally:
-            with suppress(InferenceError):  # each ticket is asked for once, and the next note takes this one's place
+            with suppress(InferenceError):  # each ticket is asked for once, and the next note replaces this one
                 self._notes.put(None)
 
     def _check_revision(self, revision: str) -> None:
         if revision != self._description.revision:
-            raise ModelChanged(f"asked for revision {revision}, serving {self._description.revision}")
+            raise ModelChanged(f"revision {revision} was asked for; this replica serves {self._description.revision}")
 
     def stats(self) -> ModelReport:
-        """Plain numbers since the start, for people and dashboards."""
+        """Counts and sizes since the start, as plain data."""
         return {
             "source": self._description.source,
             "revision": self._description.revision,
@@ -147,15 +151,15 @@ class ModelReplica:
             "full_tokens": self._full_tokens,
             "measured_tokens_per_s": self._measured,
             **cast("BatcherCounts", self._batcher.counts()),
-            # With what warming up has run, and what was run again after a failure.
+            # With the work of the warm-up and of repeated batches.
             "run_tokens": self._predictor.tokens,
             "run_slots": self._predictor.slots,
             "memory_bytes": self._predictor.memory(),
         }
 
     async def check_health(self) -> None:
-        """Serve's hook: raises when the device hangs, or has failed whole batches again and again."""
+        """Hook of Serve. Raises if one batch runs for too long, or if several batches in a row failed as a whole."""
         if self._batcher.busy_for_s() > self._stuck_s:
-            raise InferenceError(f"one batch is running for more than {self._stuck_s:.0f} s")
+            raise InferenceError(f"one batch has been running for more than {self._stuck_s:.0f} s")
         if self._batcher.failed_in_row >= MAX_FAILURES_IN_ROW:
             raise InferenceError(f"{self._batcher.failed_in_row} batches in a row have failed as a whole")

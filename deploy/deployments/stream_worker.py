@@ -1,4 +1,4 @@
-"""One worker of one pipeline as a Serve replica: Serve starts, watches, restarts and ends it like the models."""
+"""One worker of one pipeline as a Serve replica, so that Serve starts, checks and restarts workers like models."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ from labelstream.workers.stream.supervision.commands import Command, CommandAnsw
 
 
 class Worker(Protocol):
-    """What is asked of `labelstream.workers.stream.worker.PipelineWorker`."""
+    """The part of `labelstream.workers.stream.worker.PipelineWorker` that is used here."""
 
     def start(self) -> None: ...
     def check(self) -> None: ...
@@ -37,17 +37,20 @@ MakeWorker = Callable[[str, Settings, Mapping[str, Classifier], str], Worker]
 
 
 class StreamWorker:
-    """`config`: the settings without secrets, which come from this process's environment or files.
+    """One worker of the pipeline `pipeline`.
 
-    `models`: a Serve handle for each model that the pipeline may use. Waits until these are up. Raises a
-    LabelstreamError that a person can act on when models, brokers or topics are not there.
+    - `config`: the settings without secrets. Secrets come from this process's environment or from files.
+    - `models`: a Serve handle for each model that the pipeline may use.
+
+    The constructor waits until the models are up. Raises a LabelstreamError with the fix if a model, a broker or a
+    topic is missing.
     """
 
     async def __init__(
         self, pipeline: str, config: dict[str, Any], models: Mapping[str, Any], make_worker: MakeWorker | None = None
     ) -> None:
-        # Asynchronous, with threads for what blocks: Serve cannot end a replica whose constructor holds its loop,
-        # and this one may wait for half an hour until the models are there.
+        # Asynchronous, with threads for blocking calls: Serve cannot stop a replica whose constructor blocks the event
+        # loop, and this constructor may wait half an hour for the models.
         self._stopping = threading.Lock()
         self._stopped = False
         self._drained = True
@@ -77,26 +80,26 @@ class StreamWorker:
         _calm_collector()
 
     def stats(self) -> PipelineReport:
-        """Plain numbers since the start, for people and dashboards."""
+        """Counts and states since the start, as plain data."""
         assert self._worker is not None
         tokens = {name: classifier.tokens for name, classifier in self._classifiers.items()}
         return {**self._worker.stats(), "tokens": tokens}
 
     async def check_health(self) -> None:
-        """Serve's hook: raises when the worker is dead or makes no progress; not while it is being stopped."""
+        """Hook of Serve. Raises if the worker is dead or makes no progress; never while the worker stops."""
         if self._worker is not None and not self._stopped:
             self._worker.check()
 
     async def drain(self) -> bool:
-        """Finish what is in flight, commit and leave the group; the worker stays idle then until it is deleted.
+        """Finish what is in flight, commit, and leave the group; the worker is idle until it is deleted.
 
-        To be called before the models go away. True when everything in flight was finished.
+        Call this before the models are removed. True if everything in flight was finished.
         """
         return await asyncio.to_thread(self._stop)
 
     def __del__(self) -> None:
-        # Serve calls this at the end of a replica's life, within graceful_shutdown_timeout_s, and it may block:
-        # replicas run user code on a thread of its own, and neither the classifiers nor the pipeline need that one.
+        # Serve calls this at the end of a replica's life, within graceful_shutdown_timeout_s. Blocking is allowed:
+        # replicas run user code in a thread that neither the classifiers nor the pipeline need.
         self._stop()
 
     def _stop(self) -> bool:
@@ -122,9 +125,9 @@ def _pipeline_worker(name: str, settings: Settings, classifiers: Mapping[str, Cl
 
 
 def _calm_collector() -> None:
-    """Let the garbage collector look at this process's young objects seldom, and at what its imports made never.
+    """Make garbage collections rare, and exclude the objects of imported modules.
 
-    A micro-batch in flight is thousands of live objects without cycles, which it would walk through again and again.
+    A micro-batch in flight is thousands of live objects without cycles, which each collection would traverse.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""How many cores this process may really use: Ray's `num_cpus` is a reservation and says nothing about it."""
+"""Cores that this process may really use. Ray's `num_cpus` is a reservation and limits nothing."""
 
 import math
 import os
@@ -8,14 +8,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """Cores that the scheduler allows this process, cut to the container's CPU quota where there is one; >= 1."""
+    """Cores that the scheduler allows this process, at most the container's CPU quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
 
 
 def _quota(cgroup: Path) -> float | None:
-    """The quota in cores: cgroup v2's `cpu.max`, or version 1's two files; None without a limit."""
+    """The quota in cores, from cgroup v2's `cpu.max` or the two files of version 1; None without a limit."""
     version2 = _read(cgroup / "cpu.max").split()
     if len(version2) == 2 and version2[0] != "max":
         return int(version2[0]) / int(version2[1])

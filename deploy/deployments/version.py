@@ -1,4 +1,4 @@
-"""What makes replicas start anew when an application is deployed over a running one: a change of what they run."""
+"""The version of a deployment: a new deployment over a running one restarts replicas whose version has changed."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ _PACKAGES = ("deploy", "schemas", "workers")
 
 
 def version_of(kind: type, *arguments: Any) -> str:
-    """The same for as long as `kind`, its `arguments` (plain data) and the code of this installation are the same."""
+    """A hash of `kind`, its `arguments` (plain data) and the code of this installation."""
     what = [f"{kind.__module__}.{kind.__qualname__}", _code(), *arguments]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def files_of(source: str) -> list[list[Any]]:
-    """Names, sizes and times of a model's files where `source` is a directory of this machine; else nothing."""
+    """Names, sizes and times of a model's files if `source` is a directory of this machine; else empty."""
     if not is_path(source):
         return []
     paths = model_files(Path(source).expanduser())
@@ -27,7 +27,7 @@ def files_of(source: str) -> list[list[Any]]:
 
 
 def file_of(path: Path | None) -> list[Any]:
-    """Size and time of a file where it is one of this machine; else nothing."""
+    """Size and time of a file if it exists on this machine; else empty."""
     if path is None or not path.is_file():
         return []
     return [path.stat().st_size, path.stat().st_mtime_ns]

@@ -1,1 +1,1 @@
-"""How a worker calls a model, retries, and finds the record that kills replicas."""
+"""How a worker calls a model: one client, with retries and the isolation of records that kill replicas."""

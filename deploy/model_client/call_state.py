@@ -1,4 +1,4 @@
-"""The sequences of one call, and the answers to them so far: they outlast every attempt at the call."""
+"""The sequences of one call and their answers so far; both outlast the attempts at the call."""
 
 import time
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ Rows = NDArray[np.intp]
 
 
 class CallState:
-    """All of it belongs to one `revision` of the model. `top_k`: how many labels each sequence is answered with.
+    """The sequences of one call, prepared for one `revision` of the model. Rows are ascending positions in `packed`.
 
-    `ranked`: how the model answers, as its description says. `progress` is told when there are answers. Rows are
-    positions in `packed`, ascending.
+    - `top_k`: labels in the answer to each sequence.
+    - `ranked`: whether the model ranks labels, from its description.
+    - `progress`: is told about new answers.
     """
 
     def __init__(
@@ -37,11 +38,11 @@ class CallState:
         return [_content(row, self.revision) for row in split(self.packed, 1, 1)]
 
     def left(self, rows: Rows | None = None) -> Rows:
-        """Which of `rows` have no answer; None: of all."""
+        """The rows of `rows` without an answer. None: of all rows."""
         return np.flatnonzero(~self._done) if rows is None else rows[~self._done[rows]]
 
     def first(self, rows: Rows, max_sequences: int, max_tokens: int) -> int:
-        """How many of the first of `rows` are at most so many sequences and tokens; one at least."""
+        """How many of the leading `rows` fit into `max_sequences` and `max_tokens`; at least 1."""
         ends = np.cumsum(self.packed.lengths[rows[:max_sequences]], dtype=np.int64)
         return max(1, int(np.searchsorted(ends, max_tokens, side="right")))
 
@@ -49,14 +50,14 @@ class CallState:
         return int(self.packed.lengths[rows].sum())
 
     def contents(self, rows: Rows) -> list[bytes]:
-        """The same bytes for all sequences that are the same to the model."""
+        """Bytes that are equal for sequences that are equal to the model."""
         return [self._contents[row] for row in rows]
 
     def take(self, rows: Rows) -> RaggedSequences:
         return select(self.packed, rows)
 
     def put(self, rows: Rows, scored: ScoredSequences) -> None:
-        """Raises ValueError when there is not one answer of `top_k` labels per row: it would be a wrong label."""
+        """Store the answers to `rows`. Raises ValueError unless there is one answer of `top_k` labels a row."""
         shape = len(rows), self.top_k
         ids = scored.label_ids
         if scored.scores.shape != shape or (ids is None) is not (self._label_ids is None):
@@ -75,7 +76,7 @@ class CallState:
         self._done[row] = True
 
     def answer(self) -> ScoredSequences:
-        """All answers, in order. Raises ValueError as long as some are missing."""
+        """All answers, in order. Raises ValueError if some are missing."""
         if not self._done.all():
             raise ValueError(f"{int((~self._done).sum())} of {len(self._done)} sequences have no answer")
         return ScoredSequences(self._label_ids, self._scores, self._errors)
@@ -88,5 +89,5 @@ def _content(row: RaggedSequences, revision: str) -> bytes:
 
 
 def rows_of(numbers: Sequence[int]) -> Rows:
-    """`numbers` as rows."""
+    """`numbers` as an array of rows."""
     return np.array(numbers, np.intp)

@@ -1,4 +1,4 @@
-"""How many replicas suspects may kill in a while."""
+"""Limit of the replicas that suspects may kill in ten minutes."""
 
 import time
 from collections import deque
@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 from labelstream.workers.errors import InferenceError
 
-# Each poison record costs four replicas while it is suspected, after two that brought it under suspicion. Twelve
-# different ones in ten minutes are somebody's mistake or attack, and not chance. Deaths for other reasons, as of a node
-# that is lost, are not counted: nothing was noted to be running by itself then.
+# A poison record kills two replicas before it is a suspect, and four more as a suspect. Twelve such records in ten
+# minutes are a mistake or an attack. Deaths without a suspect running apart, such as a lost node, are not counted.
 MAX_DEATHS, WINDOW_S = 48, 600.0
 
 
 class Paused(InferenceError):
-    """Suspects have killed so many replicas that none is run for a while."""
+    """Suspects killed too many replicas; no suspect runs for a while."""
 
 
 class CrashBudget:
-    """Of replicas that ran suspects. `risk` and `died` belong to one thread; the others may be called from any."""
+    """Counts replicas that died while they ran suspects. Call `risk` and `died` from one thread, the rest from any."""
 
     def __init__(self, model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._model, self._clock = model, clock
@@ -25,27 +24,27 @@ class CrashBudget:
         self._refused = False
 
     def died(self) -> None:
-        """A replica died while it ran suspects by themselves."""
+        """A replica died while it ran suspects apart."""
         self._at.append(self._clock())
 
     def risk(self) -> None:
-        """Suspects are about to run. Raises Paused where they may not."""
+        """Call before suspects run. Raises Paused if the budget is used up."""
         self._refused = self._paused_s() > 0
         if self._refused:
             raise Paused(self.trouble())
 
     def trouble(self) -> str:
-        """Why suspects wait, for a person; empty where none does."""
+        """Why suspects wait, as a text for a person; empty if none waits."""
         if not self._refused or not self._paused_s():
             return ""
         minutes = f"{WINDOW_S / 60:g} minutes"
         return (
             f"paused: different records killed {MAX_DEATHS} replicas of model {self._model} within {minutes}; "
-            f"it goes on {minutes} after the first of these deaths"
+            f"resumes {minutes} after the first of these deaths"
         )
 
     def resume(self) -> bool:
-        """An operator's word: count anew. Was there a pause?"""
+        """Reset the count on an operator's command. True if there was a pause."""
         paused = bool(self.trouble())
         self._at.clear()
         return paused

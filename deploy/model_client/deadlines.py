@@ -1,22 +1,19 @@
-"""How long the parts of calls may take, and how large they are, by the speed at which the model answers this process.
+"""Size and deadline of the parts of a call, from the speed at which the model answers this process.
 
-The rule. A part that needs T tokens may take `call_timeout_s`, in which any model answers something, and PATIENCE * T /
-speed. The latter is no more than `call_timeout_s`, or MOST_WORK_S where that is more: the worker counts as stalled
-after `stall_timeout_s`, which is 2.5 times `call_timeout_s` at least. The part's time begins when it is sent, and anew
-whenever a part that was sent before it gets an answer: replicas answer in the order of arrival, so that what this
-process sent earlier shows that the queue moves, whoever else is in it. An answer to what was sent later shows nothing
-of the kind, and what is under way before a part is finite: no part waits for ever. A part that a replica runs by itself
-(see `poison_isolation`) has its whole time from when it began to run.
+Deadline. A part of T tokens may take `call_timeout_s` plus PATIENCE * T / speed. The second term is at most
+`call_timeout_s` or MAX_WORK_S, whichever is larger: `stall_timeout_s`, after which the worker counts as stalled, is at
+least 2.5 times `call_timeout_s`. The time starts when the part is sent. The time starts again whenever an earlier part
+of this process is answered: replicas answer in order of arrival, so the answer shows that the queue moves. An answer to
+a later part does not count. The number of earlier parts is finite, so every part ends. A part that a replica runs apart
+(see `poison_isolation`) has its whole time from the moment at which it runs.
 
-The speed is what this process got: tokens answered per second in which it waited for some. Of one wait HALF_LIFE_S
-count at most: a replica may have had to start. The speed is this process' share where replicas have other callers, and
-the sum where there are several. It is forgotten by half in `HALF_LIFE_S` of waiting, and altogether by a part that is
-late. In the beginning it is assumed to be low.
+Speed. Tokens answered per second of waiting. At most HALF_LIFE_S of one wait count, because a replica may have had to
+start. The speed is this process's share if replicas have other callers, and the sum over all replicas. Old samples lose
+half their weight in HALF_LIFE_S of waiting; a late part resets the speed to a low first guess.
 
-A part has at most PART_S of work at this speed, so that the answers of what is done come in every few seconds on the
-slowest model, and one that is late costs little. It has more than MAX_CALL_TOKENS only where that is still less than
-FAST_S of work: larger calls save the fixed cost of a call, which is nothing beside a slow model, and smaller ones
-spread better over replicas.
+Size. A part has at most PART_S of work at this speed: answers arrive every few seconds even on the slowest model, and a
+late part costs little. A part exceeds MAX_CALL_TOKENS only if it stays below FAST_S of work: larger calls save the
+fixed cost of a call, and smaller calls spread better over replicas.
 """
 
 import asyncio
@@ -26,18 +23,20 @@ from contextlib import asynccontextmanager
 from labelstream.deploy.model_client.call_limits import MAX_CALL_TOKENS, MAX_FAST_CALL_TOKENS
 
 FIRST_TOKENS_PER_S = 500.0  # a large model on a few cores; DistilBERT does 1,600 on two
-FIRST_S = 1.0  # so much of waiting does that assumption weigh
+FIRST_S = 1.0  # weight of the first guess, in seconds of waiting
 HALF_LIFE_S = 10.0
-PATIENCE = 4.0  # a replica may be so many times slower for one part than the model is for all
+PATIENCE = 4.0  # one part may be this many times slower than the average of the model
 MAX_WORK_S = 60.0  # a replica joins calls of up to 30 s of work
 PART_S = 4.0
 FAST_S = 0.1
 
 
 class Part:
-    """One part of a call under way. `tokens`: what is asked for of it now. `since`: when its time began.
+    """One part of a call in flight.
 
-    `ran`: a replica was running it by itself when it was late.
+    - `tokens`: what the current request of the part asks for.
+    - `since`: when the part's time started, in seconds of the loop.
+    - `ran`: whether a replica was running the part apart when it was late.
     """
 
     def __init__(self, tokens: int, since: float) -> None:
@@ -45,18 +44,18 @@ class Part:
         self.timer: asyncio.TimerHandle | None = None
 
 
-# For how many seconds a replica has been running a part by itself; None where it is not known to.
+# Seconds for which a replica has been running a part apart; None if no replica is known to run it.
 Running = Callable[[], Awaitable[float | None]]
 
 
 class Deadlines:
-    """Of one model's parts. Belongs to `loop`."""
+    """The deadlines of one model's parts. Belongs to `loop`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, call_timeout_s: float) -> None:
         self._loop, self._call_timeout_s = loop, call_timeout_s
         self._measure_anew()
         self._answered_at = loop.time()
-        self._parts: dict[int, Part] = {}  # in the order of their sending
+        self._parts: dict[int, Part] = {}  # in the order of sending
         self._looks: set[asyncio.Task[None]] = set()
 
     @property
@@ -64,18 +63,18 @@ class Deadlines:
         return self._tokens / self._seconds
 
     def part_tokens(self) -> int:
-        """How many tokens the next part may have."""
+        """Tokens that the next part may have."""
         speed = self.tokens_per_s
         return int(max(1, min(MAX_CALL_TOKENS, PART_S * speed), min(MAX_FAST_CALL_TOKENS, FAST_S * speed)))
 
     def allowed_s(self, tokens: int) -> float:
-        """How long a part of so many may take from the beginning of its time."""
+        """Seconds that a part of `tokens` may take, from the start of its time."""
         max_s = max(self._call_timeout_s, MAX_WORK_S)
         return self._call_timeout_s + min(max_s, PATIENCE * tokens / self.tokens_per_s)
 
     @asynccontextmanager
     async def part(self, tokens: int, running: Running) -> AsyncIterator[Part]:
-        """Within it, a part of so many tokens is asked for. Raises TimeoutError when it is late."""
+        """Context in which a part of `tokens` is asked for. Raises TimeoutError if the part is late."""
         part = Part(tokens, self._loop.time())
         self._parts[id(part)] = part
         try:
@@ -92,9 +91,10 @@ class Deadlines:
                 part.timer.cancel()
 
     def answered(self, part: Part, asked_at: float | None) -> None:
-        """`part`, asked for at that time of the loop, has its answer, or all that is asked for of it now.
+        """`part` has its answer, or all that its current request asks for.
 
-        None: by itself, which takes longer and measures nothing.
+        `asked_at`: time of the request on the loop. None: the part ran apart, which is slower and does not count as a
+        measurement.
         """
         now = self._loop.time()
         if asked_at is not None:
@@ -102,7 +102,7 @@ class Deadlines:
             kept = 0.5 ** (waited_s / HALF_LIFE_S)
             self._tokens, self._seconds = self._tokens * kept + part.tokens, self._seconds * kept + waited_s
         self._answered_at = now
-        for other in reversed(self._parts.values()):  # those sent since
+        for other in reversed(self._parts.values()):  # parts sent later
             other.since = now
             if other is part:
                 break
@@ -115,7 +115,7 @@ class Deadlines:
         part.timer = self._loop.call_at(due, self._due, part, running, timeout)
 
     def _due(self, part: Part, running: Running, timeout: asyncio.Timeout) -> None:
-        """Is it late, or has its time begun anew?"""
+        """Find out whether the part is late or its time has started again."""
         if part.since + self.allowed_s(part.tokens) > self._loop.time():
             self._wait(part, running, timeout)
             return

@@ -1,4 +1,4 @@
-"""What is held against contents that the model did not get through. Pure."""
+"""Failed attempts, by the content of the sequences in them. Pure."""
 
 import time
 from collections import Counter, OrderedDict
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from labelstream.workers.classifier import Fault, RecordError
 
 MAX_ALONE = 3
-FORGIVEN_S = 600.0  # a lack of memory or of time may be over by then; replicas that died are not forgiven
-MAX_SUSPECTS = 65_536  # contents in memory, about 300 bytes each: many times what can be in flight
+FORGIVEN_S = 600.0  # memory or time may suffice by then; contents that killed replicas are not forgiven
+MAX_SUSPECTS = 65_536  # contents in memory, about 300 bytes each; many more than can be in flight
 _HOW = {
     Fault.CRASHES_MODEL: "a replica died",
     Fault.TIMED_OUT: "no answer in time",
@@ -18,9 +18,12 @@ _HOW = {
 
 
 class Suspicion(NamedTuple):
-    """`failures` of attempts that the content was part of; `narrowed`: it or its group ran by itself in one of them.
+    """What is known against one content.
 
-    `alone`: how the attempts ended in which it ran alone. `at`: of the last failure, in seconds on the clock.
+    - `failures`: failed attempts that included the content.
+    - `narrowed`: whether the content or its group ran apart in one of them.
+    - `alone`: how each attempt ended in which the content ran alone.
+    - `at`: time of the last failure, in seconds of the clock.
     """
 
     failures: int = 0
@@ -29,7 +32,7 @@ class Suspicion(NamedTuple):
     at: float = 0.0
 
     def refusal(self) -> RecordError | None:
-        """Why the content is refused; None as long as it is not."""
+        """Why the content is refused; None if the model may be asked again."""
         if len(self.alone) < MAX_ALONE:
             return None
         counts = ", ".join(f"{_HOW[fault]} ({count})" for fault, count in Counter(self.alone).items())
@@ -37,7 +40,7 @@ class Suspicion(NamedTuple):
 
 
 class FailedAttempts:
-    """Knows at most `max_contents` contents; those longest untouched are forgotten."""
+    """Suspicions about at most `max_contents` contents; the least recently used ones are dropped."""
 
     def __init__(self, max_contents: int = MAX_SUSPECTS, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_contents, self._clock = max_contents, clock
@@ -55,7 +58,7 @@ class FailedAttempts:
         return found
 
     def failed(self, contents: Sequence[bytes], how: Fault, running: bool) -> None:
-        """An attempt at `contents` ended like that; `running`: while a replica ran these and nothing else."""
+        """An attempt at `contents` failed with `how`. `running`: a replica ran these contents and nothing else."""
         for content in dict.fromkeys(contents):
             failures, narrowed, alone, _ = self._known.pop(content, Suspicion())
             if running and len(contents) == 1:
@@ -65,6 +68,6 @@ class FailedAttempts:
             self._known.popitem(last=False)
 
     def passed(self, contents: Sequence[bytes]) -> None:
-        """A replica has answered `contents`."""
+        """A replica answered `contents`: they are no longer suspects."""
         for content in contents:
             self._known.pop(content, None)

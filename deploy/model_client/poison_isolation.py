@@ -1,25 +1,18 @@
-"""Finds the records that the model does not get through: they alone are refused, everybody else is answered.
+"""Finds the records that the model cannot get through, refuses these records and answers all others.
 
-A replica that dies takes all calls along that it holds, and one that hangs, or takes very long, keeps all of them
-waiting, so that one failure by itself says little. What was not answered, for whichever of these reasons, goes on so:
+A failure is a replica's death, a late answer (see `deadlines`), or a model that fails on the whole call. A failed call
+does not identify a record, because a dying or hanging replica fails all of its calls. Unanswered sequences take these
+steps:
 
-1. It is asked for once more as it was: replicas die, and calls are late, for other reasons.
-2. It is cut into groups, which are run one after the other, never joined with other calls, and each is noted at the
-   control plane while it runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A
-   failure is held against the group that was running, if any.
-3. The records of that group run alone. One that failed `MAX_ALONE` times then is refused.
+1. Ask once more as before: replicas also die, and calls are late, for other reasons.
+2. Run groups apart, one after the other and never joined with other calls. The control plane notes each group before it
+   runs, after a text that the model is known to answer (`ModelReplica.classify_apart`). A failure counts against the
+   noted group.
+3. Run the records of that group alone. A record that fails alone MAX_ALONE times is refused.
 
-A failure is a replica's death, no answer in time (see `deadlines`), or a model that fails as a whole. Where no replica
-answers at all, nothing is held against anybody: what waits for an absent model is asked for again, for good.
-
-So a poison record costs six replicas, or six times the time that a part is given, however many neighbours it has. Ever
-smaller halves would cost one or two for each halving, and a large model's replica takes minutes to be there again. How
-many replicas different poison records may kill in a while has a limit: see `crash_budget`.
-
-What is suspected is remembered by its content, beyond the call. Calls end at their deadline and the same records come
-in new ones: a model whose replicas take longer to start than a call may last would else die of the same record for
-ever. And a poison text that comes a thousand times kills no more replicas than one that comes once. The memory ends
-with the worker's process; its successor finds out anew.
+If no replica answers at all, nothing counts as a failure: a call to an absent model is repeated without a limit.
+Suspicions are kept by content, beyond the call and until the process ends: calls end at their deadline, and the same
+records return in new calls. `crash_budget` limits the deaths. docs/adr/0007-crash-isolation.md has the costs.
 """
 
 import asyncio
@@ -42,7 +35,7 @@ from labelstream.workers.errors import FailedApart
 
 logger = logging.getLogger(__name__)
 TOGETHER_FAILURES = 2
-GROUP_SEQUENCES = 32  # about one forward on a CPU: running apart in such groups takes the innocent little longer
+GROUP_SEQUENCES = 32  # about one forward on a CPU, so that good records in a group wait little longer
 
 Noted = Callable[[str], Awaitable[float | None]]
 
@@ -50,7 +43,8 @@ Noted = Callable[[str], Awaitable[float | None]]
 class PoisonIsolation:
     """Asks for sequences until each is answered or refused. Belongs to one event loop.
 
-    `noted`: `ControlPlane.noted`. `retrying` decides which failures are got over until the part is late.
+    - `noted`: `ControlPlane.noted`.
+    - `retrying`: decides which failures are retried until the part is late.
     """
 
     def __init__(
@@ -67,10 +61,10 @@ class PoisonIsolation:
         self._failed_attempts = FailedAttempts()
 
     async def score(self, work: CallState, rows: Rows) -> None:
-        """Put an answer for each of `rows` into `work`; `errors` has what the model does not get through, too.
+        """Put an answer to each of `rows` into `work`; refused records go into its `errors`.
 
-        Raises TimeoutError where the part is late; Paused; and what `retrying` does not get over. What was answered
-        until then is in `work`.
+        Raises TimeoutError if the part is late, Paused if the crash budget is used up, and whatever `retrying` does not
+        retry. Answers that arrived before are in `work`.
         """
         attempt = _Attempt(work, rows, self._noted)
         try:
@@ -79,9 +73,7 @@ class PoisonIsolation:
         except TimeoutError:
             asked = attempt.asked
             if attempt.part.ran:
-                logger.warning(
-                    "model %s: no answer in time to %d texts that ran by themselves", self._model, len(asked)
-                )
+                logger.warning("model %s: no answer in time to %d texts that ran apart", self._model, len(asked))
                 self._failed_attempts.failed(work.contents(asked), Fault.TIMED_OUT, running=True)
             elif not attempt.ticket and len(asked) and await self._client.alive():
                 self._failed_attempts.failed(work.contents(asked), Fault.TIMED_OUT, running=False)
@@ -95,7 +87,7 @@ class PoisonIsolation:
             await self._ask_group(attempt, rows)
 
     def _sort(self, work: CallState, left: Rows) -> tuple[Rows, list[Rows]]:
-        """The rows to ask for in one call, and the groups to be run apart. Refuses those that enough speaks against."""
+        """Split `left` into rows to ask for together and groups to run apart. Refuses rows with too many failures."""
         if not self._failed_attempts:
             return left, []
         together: list[int] = []
@@ -111,7 +103,7 @@ class PoisonIsolation:
                 among.append(row)
             else:
                 together.append(row)
-        # Those alone first: with a deadline close, something is found out before it.
+        # Single rows first: close to the deadline at least these give a result.
         groups = alone + [among[i : i + GROUP_SEQUENCES] for i in range(0, len(among), GROUP_SEQUENCES)]
         return rows_of(together), [rows_of(group) for group in groups]
 
@@ -137,10 +129,10 @@ class PoisonIsolation:
             scored = await self._client.classify_apart(work.take(rows), work.top_k, work.revision, ticket)
         except RayActorError:
             if await self._noted(ticket) is not None:
-                logger.warning("model %s: a replica died while it ran %d texts by themselves", self._model, len(rows))
+                logger.warning("model %s: a replica died while it ran %d texts apart", self._model, len(rows))
                 self._deaths.died()
                 self._failed_attempts.failed(work.contents(rows), Fault.CRASHES_MODEL, running=True)
-            attempt.asks(rows_of([]), "")  # it runs no more, whatever time is left of the part's
+            attempt.asks(rows_of([]), "")  # nothing runs apart now, however much time the part has left
             raise
         except FailedApart:
             self._failed_attempts.failed(work.contents(rows), Fault.INFERENCE_FAILED, running=True)
@@ -149,7 +141,7 @@ class PoisonIsolation:
         self._deadlines.answered(attempt.part, None)
 
     def _pass(self, work: CallState, rows: Rows, scored: ScoredSequences) -> None:
-        """`rows` are innocent of what failed with them. What the model refuses of them was attempted then, too."""
+        """A replica answered `rows`: clear their suspicions. Earlier failures count as attempts of refused records."""
         if self._failed_attempts:
             contents = work.contents(rows)
             for row, error in scored.errors.items():
@@ -160,7 +152,7 @@ class PoisonIsolation:
 
 
 class _Attempt:
-    """At some rows of a call's work. `asked`: of the last call to a replica; `ticket`: where it is apart, its own."""
+    """One attempt at some rows of a call. `asked`: rows of the last request; `ticket`: its note if it runs apart."""
 
     part: Part
 
@@ -172,12 +164,12 @@ class _Attempt:
         self.asked, self.ticket, self.part.tokens = rows, ticket, self.work.tokens(rows)
 
     async def running_s(self) -> float | None:
-        """As `deadlines.Running`."""
+        """See `deadlines.Running`."""
         return await self._noted(self.ticket) if self.ticket else None
 
 
 def _how(error: Exception) -> Fault | None:
-    """What `error` is for the sequences that were asked for; None: nothing of theirs."""
+    """The fault that `error` means for the sequences asked for; None if the sequences are not to blame."""
     if isinstance(error, RayActorError):
         return Fault.CRASHES_MODEL
     return Fault.INFERENCE_FAILED if failed_as_a_whole(error) else None

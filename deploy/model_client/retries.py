@@ -1,4 +1,4 @@
-"""Which failures of a Serve call say nothing about its records, so that the same call may be made again."""
+"""Which failures of a Serve call are retried: those that say nothing about the records in the call."""
 
 import asyncio
 import logging
@@ -17,10 +17,12 @@ _LOST_FOR_GOOD = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_AR
 
 
 def may_pass_later(error: BaseException) -> bool:
-    """Dead, absent or overloaded replicas, broken connections, and a model that failed as a whole."""
+    """Whether a retry may succeed: dead, absent or overloaded replicas, broken connections, a model that failed as a
+    whole.
+    """
     if isinstance(error, ModelChanged | Paused):
         return False
-    if isinstance(error, RayTaskError):  # raised by the replica's own code
+    if isinstance(error, RayTaskError):  # raised by the code of the replica
         return isinstance(error, InferenceError)
     if isinstance(error, grpc.RpcError):
         code = getattr(error, "code", lambda: None)()
@@ -29,12 +31,12 @@ def may_pass_later(error: BaseException) -> bool:
 
 
 def failed_as_a_whole(error: BaseException) -> bool:
-    """Did a replica say that its model failed on all of a call?"""
+    """Whether a replica reported that its model failed on the whole call."""
     return isinstance(error, RayTaskError) and isinstance(error, InferenceError) and not isinstance(error, ModelChanged)
 
 
 def one_line(error: BaseException) -> str:
-    """The failure for a person: Ray's own texts are whole tracebacks."""
+    """The failure in one line for a person; Ray's own texts are whole tracebacks."""
     cause = getattr(error, "cause", None) if isinstance(error, RayTaskError) else None
     if isinstance(error, grpc.aio.AioRpcError):
         return f"gRPC {error.code().name}: {error.details()}"[:300]
@@ -46,11 +48,11 @@ def one_line(error: BaseException) -> str:
 
 
 def retrying(model: str) -> AsyncRetrying:
-    """Tries again with growing, random pauses for as long as the caller's own deadline lets it, and logs why."""
+    """Retry with growing random pauses until the caller's deadline, and log the reason."""
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        logger.warning("model %s: %s; trying again", model, one_line(error) if error else "no answer")
+        logger.warning("model %s: %s; retrying", model, one_line(error) if error else "no answer")
 
     return AsyncRetrying(
         retry=retry_if_exception(may_pass_later),

@@ -1,4 +1,4 @@
-"""The worker's side of a model: tokenizes here, asks the model's Serve replicas, names the answers. No torch."""
+"""The worker's side of a model: tokenizes, calls the model's replicas and names the labels. No torch."""
 
 import asyncio
 import logging
@@ -24,15 +24,15 @@ from labelstream.workers.engine.tasks.base import Prepared
 from labelstream.workers.errors import InferenceError, ModelChanged
 
 logger = logging.getLogger(__name__)
-READY_TIMEOUT_S = 1_800.0  # the first replica may have to download a large model, or wait for a node
+READY_TIMEOUT_S = 1_800.0  # the first replica may download a large model or wait for a node
 CLOSE_TIMEOUT_S = 5.0
-PARTS_AT_ONCE = 8  # of one submit: enough to keep several replicas busy
+PARTS_AT_ONCE = 8  # parts of one submit; enough to keep several replicas busy
 
 Answers = list[Answer]
 
 
 class ServeCall(NamedTuple):
-    """Requests as they are prepared for one revision. `work`: with the answers so far; None where nothing is to run."""
+    """Requests prepared for one revision. `work`: their sequences and answers so far; None if nothing has to run."""
 
     model: Model
     prepared: Prepared
@@ -40,14 +40,15 @@ class ServeCall(NamedTuple):
 
 
 class ServeClassifier:
-    """Satisfies `labelstream.workers.classifier.Classifier` with a Serve handle, from any thread of any process of the
-    cluster.
+    """Implements `labelstream.workers.classifier.Classifier` with a Serve handle, from any thread of a cluster's
+    process.
 
-    `call_timeout_s`: how long failures of transport are got over before a call resolves with InferenceError; where it
-    takes several calls to the replicas, for each of them, with the time that its tokens take: see `deadlines`.
-    `is_noted`: in place of what the control plane of the handle's application says. `max_tokens`: of all sequences
-    that one request becomes; beyond them it is refused. Waits at most `ready_timeout_s` for the first replica, and
-    raises StartError then. Owns one thread.
+    - `call_timeout_s`: seconds for which transport failures are retried before the call ends with InferenceError. A
+      call in several parts has this time for each part, and the time for its tokens: see `deadlines`.
+    - `is_noted`: replaces the question to the control plane of the handle's application.
+    - `max_tokens`: limit of all sequences of one request; a larger request is refused.
+
+    The constructor waits up to `ready_timeout_s` for the first replica, then raises StartError. Owns one thread.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class ServeClassifier:
             self._deaths,
         )
         self._served = ServedModel(name, client, retry, max_tokens)
-        self._tokenizing = threading.Lock()  # a task takes one thread at a time
-        self._changing = threading.Lock()  # guards what follows
+        self._tokenizing = threading.Lock()  # a task is used by one thread at a time
+        self._changing = threading.Lock()  # guards the fields below
         self._closed = False
         self._tokens = 0
         self._pending: set[Future[Answers]] = set()
@@ -87,12 +88,12 @@ class ServeClassifier:
 
     @property
     def description(self) -> ModelDescription:
-        """Of the revision that calls are prepared for now."""
+        """The description for which calls are prepared now."""
         return self._served.current.description
 
     @property
     def tokens(self) -> int:
-        """How many tokens were submitted, special ones included, since the start."""
+        """Tokens submitted since the start, special tokens included."""
         return self._tokens
 
     def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> "Future[Answers]":
@@ -114,7 +115,7 @@ class ServeClassifier:
         return self._deaths.resume()
 
     def _submit(self, future: "Future[Answers]", requests: Sequence[Request], progress: Progress) -> None:
-        future.set_running_or_notify_cancel()  # a call that is under way cannot be cancelled
+        future.set_running_or_notify_cancel()  # a call in flight cannot be cancelled
         try:
             call, model = progress.kept, self._served.current
             if not isinstance(call, ServeCall) or call.model is not model:
@@ -125,11 +126,11 @@ class ServeClassifier:
                     raise InferenceError(f"model {self._name}: the classifier is closed")
                 self._pending.add(future)
                 self._loop.call_soon_threadsafe(self._begin, future, call, requests, progress)
-        except BaseException as error:  # native code's panics are no Exceptions
+        except BaseException as error:  # a panic of native code is not an Exception
             self._resolve(future, error)
 
     def close(self) -> None:
-        """See `Classifier.close`. Ends the thread; may be called again."""
+        """See `Classifier.close`. Ends the thread. May be called again."""
         with self._changing:
             if self._closed:
                 return
@@ -139,7 +140,7 @@ class ServeClassifier:
             self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
-        """The loop's thread. Whatever ends it, nobody is left waiting."""
+        """The loop's thread. Resolves every pending call when the loop ends for any reason."""
         try:
             asyncio.set_event_loop(self._loop)
             self._loop.run_forever()
@@ -187,7 +188,7 @@ class ServeClassifier:
             except ModelChanged:
                 async with asyncio.timeout(self._call_timeout_s):
                     model = await self._served.after(call.model)
-                # Nothing of the other revision's answers is kept.
+                # Answers of the other revision are dropped.
                 call = progress.kept = self._prepared(model, requests, progress)
                 if call.work is not None:
                     await self._score(call.work)
@@ -197,12 +198,12 @@ class ServeClassifier:
         return call.prepared.answers(None if call.work is None else call.work.answer())
 
     async def _score(self, work: CallState) -> None:
-        """Ask for what has no answer yet, in parts. After a failure no more are sent, but all under way are waited for:
-        what they bring is kept.
+        """Ask for unanswered sequences, in parts. After a failure no new part is sent, and the parts in flight are
+        awaited: their answers are kept.
         """
         left, max_rows = work.left(), max_sequences(work.top_k)
         if work.first(left, max_rows, self._deadlines.part_tokens()) == len(left):
-            await self._isolation.score(work, left)  # nearly always, and without a task of its own
+            await self._isolation.score(work, left)  # the common case, without a task of its own
             return
         running: set[asyncio.Task[None]] = set()
         failures: list[BaseException] = []

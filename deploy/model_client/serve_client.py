@@ -1,4 +1,4 @@
-"""One model's Serve deployment, asked once each time: what fails is the caller's to try again."""
+"""Calls of one model's Serve deployment, once each: retries are the caller's job."""
 
 import asyncio
 from typing import Any
@@ -8,25 +8,25 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.errors import InferenceError
 
-ALIVE_S = 10.0  # a replica that computes answers other questions meanwhile
+ALIVE_S = 10.0  # a replica answers this question while it computes
 
 
 class ServeClient:
-    """`handle`: of the deployment. Belongs to one event loop.
+    """Client of the deployment of `handle`. Belongs to one event loop.
 
-    Its methods raise what Serve and the replica raise, among others RayActorError where a replica died with the call.
+    The methods raise what Serve and the replica raise, such as RayActorError if the replica died during the call.
     """
 
     def __init__(self, name: str, handle: Any) -> None:
         self._name = name
-        # By reference, i.e. through the object store: a tokenizer has up to 17 MB, and gRPC takes 4.
+        # By reference, through the object store: a tokenizer has up to 17 MB, and gRPC takes 4 MiB.
         self._describe = handle.options(method_name="describe", _by_reference=True)
         direct = {"_by_reference": False, "request_serialization": "pickle", "response_serialization": "pickle"}
         self._classify = handle.options(method_name="classify", **direct)
         self._classify_apart = handle.options(method_name="classify_apart", **direct)
 
     async def classify(self, packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
-        """See `ModelReplica.classify`. Raises ValueError where an answer is missing, or one too many."""
+        """See `ModelReplica.classify`. Raises ValueError if the number of answers is wrong."""
         return await self._ask(self._classify, packed, top_k, revision)
 
     async def classify_apart(self, packed: RaggedSequences, top_k: int, revision: str, ticket: str) -> ScoredSequences:
@@ -34,11 +34,11 @@ class ServeClient:
         return await self._ask(self._classify_apart, packed, top_k, revision, ticket)
 
     async def describe(self) -> ModelDescription:
-        """Of the revision that the replica serves that answers."""
+        """The description of the revision that the answering replica serves."""
         return await self._describe.remote()
 
     async def alive(self) -> bool:
-        """Does some replica answer?"""
+        """Whether any replica answers."""
         try:
             async with asyncio.timeout(ALIVE_S):
                 await self.describe()
@@ -54,7 +54,7 @@ class ServeClient:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                response.cancel()  # or a replica would work for nobody
+                response.cancel()  # otherwise the replica would compute for nobody
                 raise
             raise InferenceError(f"model {self._name}: Serve cancelled the call") from None
         if len(scored.scores) != len(packed.lengths):

@@ -1,4 +1,4 @@
-"""The revision of a model that its replicas serve, as its callers see it."""
+"""The revision of a model that its replicas serve now, as callers see the model."""
 
 import asyncio
 import logging
@@ -22,7 +22,9 @@ class Model(NamedTuple):
 
 
 class ServedModel:
-    """`current` is there once `first` has returned. `max_tokens`: see `task_for`. Belongs to one event loop."""
+    """Keeps the model's current revision. Await `first` before `current`. `max_tokens`: see `task_for`. Belongs to one
+    event loop.
+    """
 
     current: Model
 
@@ -31,20 +33,24 @@ class ServedModel:
         self._describing = asyncio.Lock()
 
     async def first(self, timeout_s: float) -> None:
-        """Waits for the first replica. Raises StartError when there is none in time."""
+        """Wait for the first replica. Raises StartError if none is up in time."""
         try:
             async with asyncio.timeout(timeout_s):
                 self.current = await self._described()
         except TimeoutError:
-            raise StartError(f"model {self._name}: no replica is up after {timeout_s:g} s; see its status") from None
+            raise StartError(
+                f"model {self._name}: no replica is up after {timeout_s:g} s; see `labelstream status`"
+            ) from None
 
     async def after(self, old: Model) -> Model:
-        """What the replicas serve in place of `old`; asked for once, however many calls noticed the change."""
+        """The model that the replicas serve instead of `old`. Concurrent calls share one question."""
         async with self._describing:
             if self.current is old:
                 self.current = await self._described()
                 found = self.current.description
-                logger.warning("model %s: revision %s follows %s", self._name, found.revision, old.description.revision)
+                logger.warning(
+                    "model %s: changed to revision %s from %s", self._name, found.revision, old.description.revision
+                )
             return self.current
 
     async def _described(self) -> Model:

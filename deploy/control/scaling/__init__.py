@@ -1,1 +1,1 @@
-"""How many replicas of each model and workers of each pipeline there are to be: readings -> estimate -> policy."""
+"""Decides how many replicas each model and how many workers each pipeline gets: readings -> estimate -> policy."""

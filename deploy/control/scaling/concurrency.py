@@ -1,18 +1,22 @@
-"""How many calls each worker keeps open, so that no replica of its models waits for the next one. Pure."""
+"""Calls that each worker keeps in flight, so that no replica of its models is idle between calls. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping
 
-# One runs and one waits; replicas join what waits, and both come back at once: the third one fills the gap.
+# One call runs and one waits. Replicas join waiting calls and answer them together, so a third call fills the gap.
 CALLS_PER_REPLICA = 3
-MIN_CALLS = 4  # of one replica: what is being sent and acknowledged counts as well
+MIN_CALLS = 4  # for one replica: calls being produced and acknowledged count as well
 
 
 def calls_per_worker(
     models_of: Mapping[str, Iterable[str]], replicas: Mapping[str, int], workers: Mapping[str, int]
 ) -> dict[str, int]:
-    """By pipeline. `models_of`: the models that each may use; `replicas` of each model and `workers` of each pipeline
-    that are up. A model's replicas are shared by the workers of all pipelines that may use it.
+    """Calls in flight for each worker, by pipeline.
+
+    - `models_of`: the models that each pipeline may use.
+    - `replicas`, `workers`: numbers that are up, by model and by pipeline.
+
+    All workers of all pipelines that may use a model share its replicas.
     """
     users: dict[str, int] = {}
     for pipeline, models in models_of.items():

@@ -1,4 +1,4 @@
-"""Counters -> rates, costs, capacities and ages. Holds the little history that these need; pure otherwise."""
+"""Turns counters into rates, costs, capacities and ages. Keeps the little history that these need; pure otherwise."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -8,18 +8,22 @@ from labelstream.deploy.control.scaling.readings import Backlog, PipelineReading
 
 FAST_S, SLOW_S = 10.0, 60.0
 COUNTS_S = 30.0
-FULL_SHARE, LEARN = 0.5, 0.02  # of each look, once a second
+FULL_SHARE, LEARN = 0.5, 0.02  # LEARN: weight of each turn, one a second
 MIN_BUSY_S, MIN_MESSAGES = 1.0, 50
 MAX_MARKS = 512
 _Value = TypeVar("_Value")
 
 
 class PipelineEstimate(NamedTuple):
-    """Messages and seconds. `trend`: by how much `arrival_per_s` grows per second. `lag`: by partition.
+    """Estimates of one pipeline, in messages and seconds.
 
-    `ages`: of the oldest message without a result, at least, by partition that has one; a backlog from before the first
-    reading counts from there. `cost`: tokens that a message gives to each model. `worker_per_s`: what one worker's core
-    can do; None when not known yet. `stale`: the brokers have not answered; what they told before is worth nothing now.
+    - `trend`: growth of `arrival_per_s` per second.
+    - `lag`: by partition.
+    - `ages`: lower bound of the age of the oldest message without a result, by partition with a backlog. A backlog from
+      before the first reading counts from that reading.
+    - `cost`: tokens for each model in an average message.
+    - `worker_per_s`: capacity of one worker's core; None if unknown.
+    - `stale`: the brokers do not answer; earlier values must not be used.
     """
 
     arrival_per_s: float
@@ -42,7 +46,7 @@ class PipelineEstimate(NamedTuple):
 
 
 class ModelEstimate(NamedTuple):
-    """`replicas`: those that report. `tokens_per_s`: what one of them can do; None when not known yet."""
+    """`replicas`: those that report. `tokens_per_s`: capacity of one replica; None if unknown."""
 
     replicas: int
     tokens_per_s: float | None
@@ -55,7 +59,7 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Give it readings in the order of their time, about one each second."""
+    """Pass readings in order of time, about one a second."""
 
     def __init__(self) -> None:
         self._pipelines: dict[str, _PipelineHistory] = {}
@@ -77,14 +81,14 @@ class Estimator:
 
 
 def _add_to(samples: deque[tuple[float, _Value]], at: float, value: _Value, keep_s: float) -> None:
-    """One sample more; those go that are not needed to look back over `keep_s`."""
+    """Append a sample and drop those that are not needed to look back `keep_s`."""
     samples.append((at, value))
     while len(samples) > 2 and samples[1][0] <= at - keep_s:
         samples.popleft()
 
 
 class _Totals:
-    """Sums over processes that come and go, each of which counts from 0: what they did over the last seconds."""
+    """Sums of counters over processes that start and stop; each process counts from 0."""
 
     def __init__(self, fields: int) -> None:
         self._sums = [0.0] * fields
@@ -93,7 +97,7 @@ class _Totals:
 
     def add(self, at: float, counts: Mapping[str, tuple[float, ...]]) -> None:
         for process, now in counts.items():
-            before = self._before.get(process, now)  # what it did before we knew it was at another time
+            before = self._before.get(process, now)  # work from before the first reading belongs to another time
             for field, (old, new) in enumerate(zip(before, now, strict=True)):
                 self._sums[field] += max(0.0, new - old)
         self._before = dict(counts)
@@ -105,7 +109,7 @@ class _Totals:
 
 
 class _ModelHistory:
-    """What one replica can do. Small batches show less than that: only full ones may say that it has become less."""
+    """Capacity of one replica. Small batches show less than the capacity: only full batches may lower it."""
 
     def __init__(self) -> None:
         self._totals = _Totals(3)
@@ -167,7 +171,7 @@ class _PipelineHistory:
             totals.add(at, {name: (counts.tokens.get(model, 0),) for name, counts in workers.items()})
             if messages >= MIN_MESSAGES:
                 self._cost[model] = totals.lately()[0] / messages
-        if messages >= MIN_MESSAGES and cpu_s > 0:  # a worker that turns for little takes more for each
+        if messages >= MIN_MESSAGES and cpu_s > 0:  # an idle loop costs CPU too, so few messages look expensive
             self._worker_per_s = max(self._worker_per_s or 0.0, messages / cpu_s)
         return self._worker_per_s
 
@@ -188,12 +192,12 @@ class _PipelineHistory:
 
 
 def _sample_of(samples: deque[tuple[float, int]], since: float) -> tuple[float, int]:
-    """The newest sample that is not younger than `since`, else the oldest one."""
+    """The newest sample at or before `since`, else the oldest one."""
     return next((sample for sample in reversed(samples) if sample[0] <= since), samples[0])
 
 
 class _Ages:
-    """When each partition's log had which end: how long the oldest undone message has been there."""
+    """Remembers when each partition's log had which end: from this follows the age of the oldest undone message."""
 
     def __init__(self) -> None:
         self._marks: dict[int, deque[tuple[float, int]]] = {}
@@ -205,7 +209,7 @@ class _Ages:
                 marks.append((at, end))
             while marks and marks[0][1] <= end - lag:
                 marks.popleft()
-            if len(marks) > MAX_MARKS:  # coarser where the backlog is long: ages of minutes to the second are no use
+            if len(marks) > MAX_MARKS:  # a long backlog needs no exact times, so every second mark goes
                 self._marks[partition] = deque(list(marks)[::2])
 
     def of(self, at: float) -> dict[int, float]:

@@ -1,11 +1,11 @@
-"""What the policy may do and is to reach, from the settings."""
+"""Bounds and goals of the policy, from the settings."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Bounds(NamedTuple):
-    """The least and the most replicas."""
+    """Smallest and largest number of replicas."""
 
     least: int
     most: int
@@ -19,9 +19,12 @@ class ModelRules(NamedTuple):
 
 
 class PipelineRules(NamedTuple):
-    """`target_drain_s`: how fast a backlog must be gone. `max_lag_s`: how old a message may get before its result.
+    """Rules of one pipeline.
 
-    `models`: those that it may use. `calls`: how many micro-batches a worker has in flight.
+    - `target_drain_s`: time in which a backlog should be gone.
+    - `max_lag_s`: highest age of a message at its result.
+    - `models`: the models that the pipeline may use.
+    - `calls`: highest number of micro-batches in flight of a worker.
     """
 
     bounds: Bounds

@@ -1,13 +1,13 @@
-"""How many replicas and workers there are to be: enough that the backlog is gone in time, and no more. Pure.
+"""Decides the numbers of replicas and workers: enough to drain the backlog in time, and no more. Pure.
 
-Per model, in tokens, for what will be there when a replica that is asked for now is up (`start_s` from now): the
-backlog B then, arrivals A then, and c, what one replica does per second. Needed are
+For each model, in tokens, at the time when a new replica would be up (`start_s` from now): backlog B, arrivals A a
+second, and c, what one replica does a second. The policy needs the largest of
 
-- A / (c * USABLE) to keep up,
-- (A + B / target_drain_s) / c to get rid of the backlog in time,
-- B / (c * max_lag_s) so that the youngest message of the backlog, which waits for all of it, does not get too old.
+- A / (c * USABLE), to keep up;
+- (A + B / target_drain_s) / c, to drain the backlog in time;
+- B / (c * max_lag_s), so that the youngest message of the backlog does not get too old: it waits for all of B.
 
-The largest of the three counts: up at once, down when none of the last DOWN_S has needed more.
+The number rises at once. The number falls to the highest need of the last DOWN_S.
 """
 
 import math
@@ -21,19 +21,21 @@ from labelstream.deploy.control.scaling.sliding_max import SlidingMax
 from labelstream.deploy.names import model_deployment, pipeline_deployment
 
 USABLE = 0.9
-TREND_DEAD = 0.25  # slower growth than this within a start is noise
+TREND_DEAD = 0.25  # slower growth within one start time is noise
 DOWN_S = 60.0
 IDLE_S = 300.0
-START_S = 60.0  # until one has been measured
+START_S = 60.0  # until a start has been measured
 MIN_START_S, MAX_START_S = 5.0, 900.0
 WORKER_USABLE = 0.75
 WORKERS_UP_S, WORKERS_DOWN_S, BETWEEN_MOVES_S = 10.0, 600.0, 60.0
-WORKERS_ROOM = 1.5  # a worker costs a core, a move costs all of them a rebalance
+WORKERS_ROOM = 1.5  # a worker costs one core, and a move costs all workers a rebalance
 SKEWED_SHARE, SKEWED_LAG_S = 0.5, 10.0
 
 
 class Decision(NamedTuple):
-    """Targets by name, and why, in words. `warnings`: what scaling cannot help, by pipeline."""
+    """Targets by name, with their reasons as text. `warnings`: by pipeline, problems that more replicas
+    cannot solve.
+    """
 
     models: Mapping[str, int]
     pipelines: Mapping[str, int]
@@ -42,7 +44,7 @@ class Decision(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What a model has to do: tokens now there, per second to come, and what the deadlines make of the backlog."""
+    """Work of a model: tokens in the backlog, tokens a second, their growth, and the demands of the two goals."""
 
     backlog: float
     arrival: float
@@ -52,7 +54,7 @@ class Demand(NamedTuple):
 
 
 class Policy:
-    """One for the whole application. `targets`: what was asked for before, by an earlier policy of the same."""
+    """One policy for the whole application. `targets`: what an earlier policy of the same application asked for."""
 
     def __init__(self, rules: Rules, targets: Mapping[str, int] | None = None) -> None:
         self._rules = rules
@@ -83,17 +85,17 @@ class Policy:
             if name in self._rules.pipelines[pipeline].models
         }
         if not users or any(found.stale for found in users.values()):
-            reasons[model_deployment(name)] = "held: the brokers give no answer"
+            reasons[model_deployment(name)] = "held: the brokers do not answer"
             return state.target
         busy = [found for found in users.values() if found.arrival_per_s or any(found.lag.values())]
         if model.tokens_per_s is None or any(not found.cost for found in busy):
-            reasons[model_deployment(name)] = "nothing is known of its speed yet"
+            reasons[model_deployment(name)] = "its speed is not known yet"
             return state.ask_for(seen.at, bounds.of(max(state.target, int(bool(busy)))))
         demand = self._demand(name, users)
         wanted = _wanted(demand, model.tokens_per_s, state, seen.at, model.replicas)
         within = self._within_reach(name, users, wanted, model.tokens_per_s)
         reasons[model_deployment(name)] = (
-            f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} come per second, a replica does "
+            f"{demand.backlog:.0f} tokens wait, {demand.arrival:.0f} arrive per second, a replica does "
             f"{model.tokens_per_s:.0f}: {wanted} replica{'s' * (wanted != 1)} needed"
             + (f", {within} can be kept busy" if within < wanted else "")
             + _by_config(bounds, within)
@@ -116,9 +118,7 @@ class Policy:
         return total
 
     def _within_reach(self, name: str, users: Mapping[str, PipelineEstimate], wanted: int, speed: float) -> int:
-        """A worker keeps so many calls in flight, as far as its CPU goes, and each partition is one worker's: more
-        replicas would idle.
-        """
+        """`wanted`, at most the number that the workers can keep busy: calls in flight, CPU and partitions bound it."""
         reach = 0
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
@@ -131,7 +131,7 @@ class Policy:
         state, rules = self._pipelines[name], self._rules.pipelines[name]
         found = seen.pipelines.get(name)
         if found is None or found.stale or not found.lag:
-            reasons[pipeline_deployment(name)] = "held: the brokers give no answer"
+            reasons[pipeline_deployment(name)] = "held: the brokers do not answer"
             return state.target
         rate = max(0.0, found.arrival_per_s) + found.waiting / rules.target_drain_s
         share = {model: _share(seen, self._rules, name, model) for model in rules.models}
@@ -143,19 +143,21 @@ class Policy:
             for model, cost in found.cost.items()
             if cost > 0 and (speed := seen.models.get(model, ModelEstimate(0, None)).tokens_per_s)
         ]:
-            # The models limit: more workers would only wait for them.
+            # The models are the limit: more workers would only wait for them.
             most_useful = max(1, math.ceil(max(can) / ((found.worker_per_s or math.inf) * WORKER_USABLE)))
             for_cpu = min(for_cpu, most_useful)
         wanted = min(max(for_calls, for_cpu, 1), len(found.lag))
         reasons[pipeline_deployment(name)] = (
-            f"{rate:.0f} messages/s to do; workers for their CPU: {for_cpu}, to keep the replicas busy: {for_calls}; "
+            f"{rate:.0f} messages/s needed; workers for their CPU: {for_cpu}, to keep the replicas busy: {for_calls}; "
             f"partitions: {len(found.lag)}"
         )
         return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.least, len(found.lag)))
 
 
 def skew(found: PipelineEstimate) -> str | None:
-    """Is the backlog that of few partitions? A partition is one worker's, however many there are."""
+    """A warning if few partitions hold most of the backlog: one worker reads a partition, whatever the number of
+    workers.
+    """
     total = found.waiting
     if len(found.lag) < 2 or not _is_large(found):
         return None
@@ -163,25 +165,27 @@ def skew(found: PipelineEstimate) -> str | None:
     if most < SKEWED_SHARE * total or most < 4 * total / len(found.lag):
         return None
     return (
-        f"partition {partition} has {most} of the {total} messages that wait: more workers cannot help, other keys "
-        "or more partitions can"
+        f"partition {partition} has {most} of the {total} waiting messages, and one worker reads it; "
+        "spread the keys, or add partitions"
     )
 
 
 def _holding(found: PipelineEstimate) -> int:
-    """Over how many partitions the backlog is spread, as the inverse of their shares' squares; all without any."""
+    """Effective number of partitions in the backlog: inverse of the sum of squared shares; all partitions without a
+    backlog.
+    """
     if not _is_large(found):
         return max(1, len(found.lag))
     return max(1, math.ceil(found.waiting**2 / sum(lag**2 for lag in found.lag.values())))
 
 
 def _is_large(found: PipelineEstimate) -> bool:
-    """Is the backlog more than what comes in some seconds? How a smaller one is spread says nothing."""
+    """Whether the backlog is more than a few seconds of arrivals; the spread of a smaller one means nothing."""
     return found.waiting >= SKEWED_LAG_S * max(1.0, found.arrival_per_s)
 
 
 def _share(seen: Estimate, rules: Rules, pipeline: str, model: str) -> float:
-    """How much of a model's work is this pipeline's, 0 to 1."""
+    """This pipeline's share of a model's work, 0 to 1."""
 
     def work(name: str) -> float:
         found = seen.pipelines[name]
@@ -210,20 +214,20 @@ def _wanted(demand: Demand, speed: float, state: "_ModelTarget", at: float, repl
 
 
 class _ModelTarget:
-    """What was asked for, when, and how long it takes to come."""
+    """Target of one model: what was asked for, when, and how long a replica takes to start."""
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.start_s = START_S
-        self._asked: dict[int, float] = {}  # the how manieth replica -> since when it is awaited
+        self._asked: dict[int, float] = {}  # number of the replica -> time of the request for it
         self._lately, self._longer = SlidingMax(DOWN_S), SlidingMax(IDLE_S)
         self._followed = self._gone = False
 
     def notice(self, at: float, replicas: int) -> None:
-        """So many are up now."""
+        """`replicas` are up now."""
         self._gone = self._gone or replicas == 0
         if self.target == 0 and self._gone and replicas:
-            self.follow(at, 1)  # Serve has woken one, for a call that waited for it
+            self.follow(at, 1)  # Serve started one for a call that waited
         if replicas:
             self._gone = False
         for number in [number for number in self._asked if number <= replicas]:
@@ -231,21 +235,21 @@ class _ModelTarget:
             self.start_s = min(MAX_START_S, max(MIN_START_S, (self.start_s + took_s) / 2))
 
     def coming_s(self, at: float, replicas: int) -> float:
-        """Replica-seconds of the next `start_s` that those which are on their way will bring."""
+        """Replica-seconds that replicas under way will add within the next `start_s`."""
         return sum(
             min(self.start_s, max(0.0, at - asked)) for number, asked in self._asked.items() if number > replicas
         )
 
     def follow(self, at: float, wanted: int) -> int:
-        """Up at once; down to the most that was wanted lately."""
-        if not self._followed:  # what it found running was wanted until now
+        """Raise the target at once; lower it to the highest need of the last DOWN_S."""
+        if not self._followed:  # what runs at the start counts as the need until now
             self._followed = True
             self.follow(at, self.target)
         lately, longer = self._lately.add(at, wanted), self._longer.add(at, wanted)
         return self.ask_for(at, lately or min(longer, 1))
 
     def ask_for(self, at: float, target: int) -> int:
-        """So many, whatever was wanted lately."""
+        """Set the target, whatever was needed lately."""
         for number in range(self.target + 1, target + 1):
             self._asked[number] = at
         for number in [number for number in self._asked if number > target]:
@@ -255,7 +259,7 @@ class _ModelTarget:
 
 
 class _WorkerTarget:
-    """Moves seldom: each move is a rebalance."""
+    """Target of one pipeline's workers. Changes rarely, because each change is a rebalance."""
 
     def __init__(self, target: int, bounds: Bounds) -> None:
         self.target, self._bounds = target, bounds
@@ -264,7 +268,7 @@ class _WorkerTarget:
         self._least, self._most = SlidingMax(WORKERS_UP_S), SlidingMax(WORKERS_DOWN_S)
 
     def follow(self, at: float, wanted: int) -> int:
-        """Up when more was wanted for some seconds, down to the most that was for many."""
+        """Rise after some seconds of a higher need; fall to the highest need of a long window."""
         if self._since is None:
             self._since = at
         least, most = -self._least.add(at, -wanted), self._most.add(at, wanted)

@@ -1,6 +1,6 @@
-"""What is measured, as plain numbers: from the brokers, the workers and the replicas. The policy's only input.
+"""Measurements from brokers, workers and replicas as plain numbers: the only input of the policy.
 
-A simulator makes the same numbers, so that the very same code decides there.
+A simulator makes the same numbers, so that the same policy decides.
 """
 
 from collections.abc import Mapping
@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 
 class Backlog(NamedTuple):
-    """One partition of an input topic. `end`: the log's end offset; `lag`: messages before it that are not done."""
+    """One partition of an input topic. `end`: the log's end offset. `lag`: messages before the end that are
+    not done.
+    """
 
     end: int
     lag: int
 
 
 class WorkerCounts(NamedTuple):
-    """Of one worker since its start: messages taken in, seconds of CPU, and tokens given to each model."""
+    """Counts of one worker since its start: messages received, seconds of CPU, and tokens given to each model."""
 
     messages: int
     cpu_s: float
@@ -23,10 +25,10 @@ class WorkerCounts(NamedTuple):
 
 
 class ReplicaCounts(NamedTuple):
-    """Of one model replica since its start: tokens run, in so many batches, and seconds that its device took for them.
+    """Counts of one model replica since its start: tokens, batches, and seconds of its device.
 
-    `full_tokens`: from how many on a batch gets no larger; 0: it makes no difference. `measured`: tokens per second
-    that it found of itself when it started; 0: not known.
+    - `full_tokens`: tokens from which a batch is full; 0: unknown or without effect.
+    - `measured`: tokens per second that the replica measured at its start; 0: unknown.
     """
 
     tokens: int
@@ -37,14 +39,14 @@ class ReplicaCounts(NamedTuple):
 
 
 class PipelineReadings(NamedTuple):
-    """`backlog` by partition; None when the brokers have given no answer lately. `workers` by replica."""
+    """`backlog` by partition; None if the brokers have not answered lately. `workers` by replica."""
 
     backlog: Mapping[int, Backlog] | None
     workers: Mapping[str, WorkerCounts]
 
 
 class Readings(NamedTuple):
-    """All that is known at one moment. `at`: monotonic seconds."""
+    """All readings of one moment. `at`: monotonic seconds."""
 
     at: float
     pipelines: Mapping[str, PipelineReadings]

@@ -1,10 +1,8 @@
-"""What Serve's controller asks: the control plane has decided, these only tell.
+"""Autoscaling policies for Serve's controller: they hand on what the control plane has decided.
 
-Serve calls an autoscaling policy per deployment, in its controller, ten times a second; one for a whole application it
-takes from a config file only. So the control plane, which knows all lags and speeds, decides
-(deploy/control/autoscaler.py), and its targets come here the way of Serve's custom metrics: its own policy keeps the
-newest, the others read them in the same process. Nothing here waits, or raises; what is too old counts for nothing, and
-the replicas stay as they are.
+The targets come as custom metrics of the control plane: its policy stores the newest, and the other policies read them
+in the same process. The policies never wait and never raise. If the targets are too old, the replicas stay as they are.
+docs/adr/0005-control-plane-decides.md has the reasons.
 """
 
 import logging
@@ -23,7 +21,7 @@ STALE_S = 20.0
 
 
 class PublishTargetsPolicy:
-    """The control plane's policy: its metrics are all deployments' targets. The control plane itself stays as it is."""
+    """Policy of the control plane: stores the targets of all deployments. The control plane itself does not scale."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,8 +29,8 @@ class PublishTargetsPolicy:
     def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
         try:
             self._keep(context)
-        except Exception as error:  # whatever Serve shows: its controller has to go on
-            logger.warning("the control plane's targets cannot be read: %s", type(error).__name__)
+        except Exception as error:  # whatever Serve passes: its controller must go on
+            logger.warning("the control plane's targets are unreadable: %s", type(error).__name__)
         return context.target_num_replicas, {}
 
     def _keep(self, context: AutoscalingContext) -> None:
@@ -49,7 +47,7 @@ class PublishTargetsPolicy:
 
 
 class FollowTargetsPolicy:
-    """Every other deployment's policy: what the control plane has told lately, else what there is."""
+    """Policy of all other deployments: the recent target, else the present number."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -62,14 +60,14 @@ class FollowTargetsPolicy:
         return targets.by_deployment.get(context.deployment_name, now), {}
 
 
-def config(policy: type, least: int, most: int) -> AutoscalingConfig:
-    """Serve's part: no delays and no averages of its own, and metrics every second instead of every ten."""
+def config(policy: type, min_replicas: int, max_replicas: int) -> AutoscalingConfig:
+    """Serve's options: no delays, no averages, and metrics every second instead of every ten."""
     with warnings.catch_warnings():
-        # The field is to be replaced by a variable that each of the cluster's processes would have to have.
+        # The successor of this field is an environment variable, which each process of the cluster would need.
         warnings.simplefilter("ignore", DeprecationWarning)
         return AutoscalingConfig(
-            min_replicas=least,
-            max_replicas=most,
+            min_replicas=min_replicas,
+            max_replicas=max_replicas,
             metrics_interval_s=METRICS_S,
             look_back_period_s=5 * METRICS_S,
             upscale_delay_s=0,

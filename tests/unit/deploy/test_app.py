@@ -179,5 +179,5 @@ def test_a_directory_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pyt
 
 def test_a_gpu_that_would_lie_idle_is_refused_by_the_models_name() -> None:
     models = {**TREE["models"], "large": {"source": "owner/large", "num_gpus": 1, "device": "cpu"}}
-    with pytest.raises(ConfigError, match=r"^models\.large\.num_gpus: is 1, and device is cpu"):
+    with pytest.raises(ConfigError, match=r"^models\.large\.num_gpus: is 1 beside device cpu"):
         app.build({**TREE, "models": models})

@@ -76,13 +76,13 @@ def test_autoscaling_cluster_without_gpu_needs_num_gpus(cluster: Any, node: Any,
     with pytest.raises(ConfigError) as error:
         gpus.num_gpus("m", spec())
     assert error.value.key == "models.m.num_gpus"
-    assert "adds nodes by itself and has no GPU now; set num_gpus to 1, or to 0" in str(error.value)
+    assert "adds nodes by itself and has no GPU yet; set num_gpus to 1, or to 0" in str(error.value)
     for told, expected in (({"num_gpus": 1}, 1), ({"num_gpus": 0}, 0), ({"device": "cpu"}, 0), ({"device": "cuda"}, 1)):
         assert gpus.num_gpus("m", spec(**told)) == expected
 
 
 def test_a_gpu_for_a_model_on_the_cpu_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"models\.m\.num_gpus: is 0\.5, and device is cpu.*set num_gpus to 0"):
+    with pytest.raises(ConfigError, match=r"models\.m\.num_gpus: is 0\.5 beside device cpu.*set num_gpus to 0"):
         gpus.num_gpus("m", spec(device="cpu", num_gpus=0.5))
 
 

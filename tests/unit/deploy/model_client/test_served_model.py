@@ -43,7 +43,7 @@ def test_first_revision_is_asked_for_until_a_replica_answers() -> None:
 
 
 def test_first_revision_that_does_not_come_names_the_model() -> None:
-    with pytest.raises(StartError, match=r"model m: no replica is up after 0\.01 s; see its status"):
+    with pytest.raises(StartError, match=r"model m: no replica is up after 0\.01 s; see `labelstream status`"):
         asyncio.run(served(Client()).first(0.01))
 
 
@@ -60,7 +60,7 @@ def test_change_that_many_calls_notice_is_asked_for_once(caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(noticed()) == ["two"] * 4
     assert client.asked == 2
-    assert [line.getMessage() for line in caplog.records] == ["model m: revision two follows one"]
+    assert [line.getMessage() for line in caplog.records] == ["model m: changed to revision two from one"]
 
 
 def test_model_that_has_changed_since_is_not_asked_for_again() -> None:
