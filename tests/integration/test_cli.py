@@ -152,7 +152,7 @@ def test_a_line_that_cannot_be_sent_stops_it_with_its_number(kafka: Broker, topi
     assert ended.returncode == 1
     acknowledged, problem = ended.stderr.decode().splitlines()
     assert acknowledged.startswith("1 message acknowledged")
-    assert problem.startswith("labelstream: line 2: is no JSON object")
+    assert problem.startswith("labelstream: line 2: not a JSON object")
 
 
 def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:

@@ -43,7 +43,7 @@ def test_topics_of_a_config_are_created_as_they_are_needed(kafka: Broker, tmp_pa
         "dlq.redriven": 1,
     }
     again = call("topics", "create", "-c", config)
-    assert (again.returncode, again.stdout.endswith(b"All topics are there.\n")) == (0, True)
+    assert (again.returncode, again.stdout.endswith(b"All topics exist.\n")) == (0, True)
 
 
 def test_who_may_not_create_topics_is_told_what_to_run(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_who_may_not_create_topics_is_told_what_to_run(tmp_path: Path) -> None:
     problems = ended.stderr.decode().splitlines()
     assert len(problems) == 5
     assert problems[0] == (
-        "problem: no permission to create topic t.in; grant CREATE on it, or have somebody run: kafka-topics.sh "
+        "problem: no permission to create topic t.in; grant CREATE on the topic, or let somebody run: kafka-topics.sh "
         f"--bootstrap-server {broker.bootstrap} --command-config client.properties --create --if-not-exists "
         "--topic t.in --partitions 6"
     )

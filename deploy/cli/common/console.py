@@ -105,6 +105,11 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: max(1, limit - 1)] + "…"
 
 
+def shorten_start(text: str, limit: int) -> str:
+    """Cut the start of `text` to keep `limit` characters; an ellipsis marks the cut."""
+    return text if len(text) <= limit else "…" + text[1 - limit :]
+
+
 def plural(count: int | str, noun: str) -> str:
     """`1 worker`, `2 workers`."""
     return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"

@@ -1,1 +1,1 @@
-"""Into and out of a topic."""
+"""Create topics, and read and write their records."""

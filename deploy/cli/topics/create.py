@@ -1,4 +1,4 @@
-"""`labelstream topics create`: what a config's pipelines read and write, where it is missing."""
+"""`labelstream topics create`: creates the missing topics of a config's pipelines."""
 
 import sys
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ from labelstream.deploy.cli.topics.topic_plan import (
 )
 from labelstream.workers.errors import ConfigError, StartError
 
-_ALREADY_EXISTS, _MAY_NOT, _TOO_FEW_BROKERS = 36, (29, 31), 38
-topics = typer.Typer(name="topics", help="The topics of a config's pipelines.", no_args_is_help=True)
+_ALREADY_EXISTS, _FORBIDDEN, _TOO_FEW_BROKERS = 36, (29, 31), 38
+topics = typer.Typer(name="topics", help="Create the topics of a config's pipelines.", no_args_is_help=True)
 
 
 @topics.callback()
 def group() -> None:
-    """The topics of a config's pipelines."""
+    """Create the topics of a config's pipelines."""
 
 
 @topics.command()
@@ -34,20 +34,21 @@ def create(
         int | None,
         typer.Option(
             min=1,
-            help="Partitions of each new topic. Default: as many as the input has, 6 or more for a new input.",
+            help="Partitions of each new topic. Default: as many as the input; 6 or more for a new input.",
         ),
     ] = None,
     replication: Annotated[
-        int | None, typer.Option(min=1, max=32_767, help="Copies of each new topic. Default: the brokers'.")
+        int | None, typer.Option(min=1, max=32_767, help="Replicas of each new topic. Default: the brokers' setting.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Create the topics of a config that are missing.
+    """Create the missing topics of a config.
 
-    Those of all pipelines: input, output, dead letters, review, and the ledger of `dlq redrive`. The plan is shown
-    first, with Kafka's own command for each topic, for whoever may create it. A topic that is there stays as it is.
+    The topics are input, output, dead letters and review of all pipelines, and the ledgers of `dlq redrive`. The plan
+    is shown first, with the command of Kafka's own tools for each topic, in case somebody else must create it.
+    Existing topics are not changed.
 
-    Exit code 1: some topic was not created, each with the reason.
+    Exit code 1: at least one topic was not created. Each has a line with the reason.
     """
     settings = load_config(config)
     from kafka import KafkaAdminClient
@@ -56,7 +57,7 @@ def create(
 
     broker = connect(settings.kafka)
     if is_in_memory(broker.config):
-        typer.echo("This is an in-memory broker, which makes topics by itself: there is nothing to create.")
+        typer.echo("Nothing to create: the in-memory broker creates topics on first use.")
         return
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         planned = plan(settings, _found(admin, topics_of_config(settings)), partitions)
@@ -65,7 +66,7 @@ def create(
         if not missing:
             return
         if not yes and not sys.stdin.isatty():
-            raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "nothing is created; add it")
+            raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add --yes")
         if not yes and not typer.confirm(f"Create {plural(len(missing), 'topic')}?", err=True):
             say("nothing was created")
             raise typer.Exit(1)
@@ -78,7 +79,7 @@ def create(
 
 
 def _found(admin: Any, names: list[str]) -> dict[str, int]:
-    """The partitions of each topic that is there, as far as we may see it. Raises StartError."""
+    """The partitions of each existing topic that we may describe. Raises StartError."""
     from labelstream.workers.stream.broker.topics import TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC, access_problem
 
     found = {}
@@ -93,16 +94,16 @@ def _found(admin: Any, names: list[str]) -> dict[str, int]:
 def _show(kafka: Any, planned: list[PlannedTopic], missing: list[PlannedTopic], replication: int | None) -> None:
     width = max(len(topic.name) for topic in planned)
     for topic in planned:
-        state = "is there" if topic.exists else "to create"
+        state = "exists" if topic.exists else "to create"
         count = plural(topic.partitions, "partition")
         typer.echo(f"{topic.name:{width}}  {state:9}  {count:13}  {', '.join(topic.uses)}")
     for topic in planned:
         if topic.exists and topic.partitions < topic.same_as_input:
             needs = f"{topic.same_as_input} partitions for output_partition: same"
-            typer.echo(f"\n{topic.name} needs {needs}; add them by:")
+            typer.echo(f"\n{topic.name} needs {needs}; add them with:")
             typer.echo(f"  {alter_command(kafka, topic)}")
     if not missing:
-        typer.echo("\nAll topics are there.")
+        typer.echo("\nAll topics exist.")
         return
     typer.echo("\nThe same with Kafka's own tools:")
     for topic in missing:
@@ -110,7 +111,7 @@ def _show(kafka: Any, planned: list[PlannedTopic], missing: list[PlannedTopic], 
 
 
 def _create(admin: Any, kafka: Any, missing: Iterable[PlannedTopic], replication: int | None) -> list[str]:
-    """What was not created, and why."""
+    """The problems: topics that were not created, with the reason."""
     wanted = {topic.name: topic for topic in missing}
     options = {name: topic.options(replication) for name, topic in wanted.items()}
     told = {one["name"]: one for one in admin.create_topics(options, raise_errors=False)["topics"]}
@@ -124,8 +125,8 @@ def _problem(told: Any, command: str) -> str:
     from kafka.errors import for_code
 
     topic, code = told["name"], told["error_code"]
-    if code in _MAY_NOT:
-        return f"no permission to create topic {topic}; grant CREATE on it, or have somebody run: {command}"
+    if code in _FORBIDDEN:
+        return f"no permission to create topic {topic}; grant CREATE on the topic, or let somebody run: {command}"
     reason = f"{for_code(code).__name__}: {told.get('error_message') or 'no reason given'}"
     fix = "; lower --replication" if code == _TOO_FEW_BROKERS else ""
     return f"topic {topic} was not created ({reason}){fix}"

@@ -1,4 +1,4 @@
-"""Where `labelstream produce` sends to, and whether what it sends is what is read there."""
+"""Finds the topic that `labelstream produce` sends to, and checks that its pipeline can read the messages."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
@@ -16,7 +16,7 @@ NAMED = 8  # fields
 
 
 class Destination(NamedTuple):
-    """`pipeline` and `settings`: name and settings of the one that reads `topic`; None where no config tells."""
+    """`pipeline` and `settings`: name and settings of the pipeline that reads `topic`; None without a config."""
 
     kafka: Any
     topic: str
@@ -25,7 +25,7 @@ class Destination(NamedTuple):
 
 
 def find_destination(name: str, bootstrap: str | None, config: Path | None) -> Destination:
-    """With a config the input topic of the pipeline called `name`; else `name` is a topic. Raises ConfigError."""
+    """The input topic of the pipeline `name`, if there is a config; else the topic `name`. Raises ConfigError."""
     if config is None or bootstrap is not None:
         return Destination(kafka_settings(bootstrap, config), name)
     settings = load_config(config)
@@ -35,12 +35,12 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None) -> D
         return Destination(settings.kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
     others = {topic for one in pipelines.values() for topic in (one.output, one.dead_letter, one.review)}
     if not readers and name not in others:
-        say(f"{name} is taken for a topic: {config} has no such pipeline, it has {', '.join(pipelines)}")
+        say(f"sending to topic {name}: {config} has no pipeline of that name, only {', '.join(pipelines)}")
     return Destination(settings.kafka, name)
 
 
-def look_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) -> Iterable[KeyedValue]:
-    """The messages, of which the first ones are what the pipeline reads. Of a pipe one is looked at, not to wait.
+def check_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) -> Iterable[KeyedValue]:
+    """Check that the pipeline can read the first messages, and return all messages. Checks only one from a pipe.
 
     Raises ConfigError, or LineError.
     """
@@ -58,7 +58,7 @@ def look_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) 
 
 
 def text_path(settings: Any) -> str:
-    """Dotted, where the pipeline reads the text of JSON; `text` where that is not one dotted path."""
+    """The dotted path of the text in JSON; `text` if the pipeline reads no single dotted path."""
     from labelstream.workers.records.places import JsonPath, parse_path, parse_place
 
     places = [parse_place(place) for place in settings.fields.text]
@@ -69,13 +69,13 @@ def text_path(settings: Any) -> str:
 
 
 def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> tuple[str, str] | None:
-    """What is wrong with all of the values, and the fix."""
+    """What is wrong if the pipeline can read none of the values, and the fix."""
     from labelstream.workers.stream.codec.decode import decoder
     from labelstream.workers.stream.codec.rejection import DecodeError
 
     if to.settings.format == "text" and all(as_object(message.value) is not None for message in messages):
-        problem = f"holds JSON objects, and pipeline {to.pipeline} reads plain text (format: text)"
-        return problem, "name the field of the text with --text-field, or send the lines as they are with --raw"
+        problem = f"contains JSON objects, but pipeline {to.pipeline} reads plain text (format: text)"
+        return problem, "name the field with the text by --text-field, or send the lines unchanged with --raw"
     decode, reasons = decoder(to.settings), []
     for message in messages:
         try:
@@ -83,19 +83,20 @@ def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> 
             return None
         except DecodeError as error:
             reasons.append(f"{error.reason.value}: {error.message}")
+    count = plural(len(messages), "message").removeprefix("1 ")
     if columns:
-        fix = f"name the column of the text with --text-field; the first row has {_names(messages[0].value)}"
+        fix = f"name the column with the text by --text-field; the first row has {_names(messages[0].value)}"
     elif to.settings.format == "json":
         places = to.settings.fields.text
         read_at, key = (", ".join(places), "fields.text") if places else (text_path(to.settings), "text_field")
         fix = f"the text is read at {read_at}, see {key}; the first message has {_names(messages[0].value)}"
     else:
-        fix = "sent with --raw they become dead letters"
-    return f"pipeline {to.pipeline} can read none of its first {plural(len(messages), 'message')} ({reasons[0]})", fix
+        fix = "--raw sends them anyway, as future dead letters"
+    return f"pipeline {to.pipeline} cannot read the first {count} ({reasons[0]})", fix
 
 
 def _names(value: bytes) -> str:
-    """Of the fields, as many as a person reads."""
+    """The first names of the fields."""
     names = names_in(value)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(shorten(escape(name), 40) for name in names[:NAMED]) + more if names else "no fields"

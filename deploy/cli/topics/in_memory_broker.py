@@ -1,4 +1,4 @@
-"""`labelstream broker`: Kafka's protocol without Kafka, for trying things out on one machine."""
+"""`labelstream broker`: an in-memory broker that speaks Kafka's protocol, for trials on one machine."""
 
 import threading
 from typing import Annotated, Any
@@ -10,9 +10,9 @@ from labelstream.workers.errors import StartError
 
 
 class InMemoryBroker:
-    """librdkafka's broker in this process; it ends with `close` or with the process. Keeps about 4 MB a partition.
+    """librdkafka's mock broker in this process, until `close`. Keeps about 4 MB a partition.
 
-    It is no Kafka: topics appear on first use, and transactions, retention and permissions are not real.
+    Unlike Kafka, the broker creates topics on first use, and fakes transactions, retention and permissions.
     """
 
     def __init__(self, brokers: int = 1) -> None:
@@ -22,37 +22,34 @@ class InMemoryBroker:
             self._owner: Any = Producer(
                 {
                     "test.mock.num.brokers": brokers,
-                    "bootstrap.servers": "127.0.0.1:1",  # replaced by the broker's own; without it a warning is logged
+                    "bootstrap.servers": "127.0.0.1:1",  # librdkafka replaces it; without one it logs a warning
                     "log_level": 0,
                 }
             )
             found = self._owner.list_topics(timeout=10).brokers.values()
         except KafkaException as error:
-            raise StartError(f"the in-memory broker does not start: {error.args[0].str()}") from None
+            raise StartError(f"the in-memory broker cannot start: {error.args[0].str()}") from None
         self.bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in found)
 
     def close(self) -> None:
-        """End the broker; everything in it is gone."""
+        """Stop the broker and drop all its records."""
         self._owner = None
 
 
 def broker(
-    brokers: Annotated[int, typer.Option(min=1, max=9, help="How many brokers to pretend.")] = 1,
+    brokers: Annotated[int, typer.Option(min=1, max=9, help="Number of brokers to simulate.")] = 1,
 ) -> None:
     """Run an in-memory broker until Ctrl-C.
 
-    It speaks Kafka's protocol on loopback, on ports of its own choice, makes topics on first use and keeps nothing:
-    a few MB per partition, and all is gone when it stops. For trials; not for anything that must not be lost.
+    For trials only. The broker speaks Kafka's protocol on a free port of 127.0.0.1, and creates topics on first use.
+    It keeps the last few MB of each partition in memory, and loses everything when it stops.
     """
     with stops_on_signals():
         running = None
         try:
             running = InMemoryBroker(brokers)
             typer.echo(running.bootstrap)
-            say(
-                "An in-memory broker at this address. It keeps nothing: a few MB per partition, gone when it stops "
-                "(Ctrl-C)."
-            )
+            say("In-memory broker at this address, until Ctrl-C. It keeps a few MB per partition, and loses them then.")
             say(f"Try: echo 'Works well' | labelstream produce trial --bootstrap {running.bootstrap.split(',')[0]}")
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Lines and rows of a file -> the keys and values that `labelstream produce` sends. No Kafka here."""
+"""Makes the keys and values that `labelstream produce` sends from lines and rows of a file. No Kafka here."""
 
 import json
 from codecs import BOM_UTF8
@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from labelstream.deploy.cli.common.text_file import LineError, Row
 from labelstream.workers.stream.codec.json_spans import members
 
-Members = list[tuple[bytes, bytes]]  # keys and values of a JSON object, as they are written
+Members = list[tuple[bytes, bytes]]  # keys and values of a JSON object, as written in the line
 
 
 class KeyedValue(NamedTuple):
@@ -17,12 +17,15 @@ class KeyedValue(NamedTuple):
 
 
 class LineReader(NamedTuple):
-    """How to make messages of lines or rows.
+    """Makes messages from lines or rows.
 
-    `format`: of the messages, as `pipelines.NAME.format`; None: JSON objects go as they are, other lines are wrapped.
-    `wrap`: every line becomes the text of a JSON object. `raw`: every line is a value as it is, whatever
-    the others say. `text_field`: where the text is in the file, dotted. `text_path`: where it goes in a JSON object.
-    `key_field`: what gives the key, dotted; `key_separator`: what stands between key and value in each line.
+    `format`: the format of the messages, as in `pipelines.NAME.format`. None: JSON objects are sent unchanged, other
+    lines are wrapped.
+    `wrap`: every line becomes the text of a JSON object.
+    `raw`: every line is sent unchanged; overrides the other fields.
+    `text_field`, `key_field`: the dotted paths of text and key in the file.
+    `text_path`: the dotted path of the text in the JSON object that is sent.
+    `key_separator`: the string between key and value in each line.
     """
 
     format: Literal["json", "text"] | None = None
@@ -34,9 +37,9 @@ class LineReader(NamedTuple):
     key_separator: str | None = None
 
     def read(self, lines: Iterable[bytes], is_json: bool = False) -> Iterator[KeyedValue]:
-        """Blank lines and byte order marks are left out, except raw ones: files that are joined have a mark each.
+        """Messages from lines, without blank lines and byte order marks (joined files have several) unless `raw`.
 
-        `is_json`: the lines are known to be JSON; else they tell. Raises LineError at the first that cannot be sent.
+        `is_json`: the lines are JSON; else their first character tells. Raises LineError for an unusable line.
         """
         for number, line in enumerate(lines, 1):
             line = line.removesuffix(b"\n")
@@ -48,13 +51,13 @@ class LineReader(NamedTuple):
             yield self._read_line(number, line, is_json)
 
     def read_rows(self, rows: Iterable[Row]) -> Iterator[KeyedValue]:
-        """A JSON object of each row's cells, or its text alone. Raises LineError."""
+        """Messages from rows: a JSON object of the cells, or the text alone. Raises LineError."""
         column = self.text_field or self.text_path
         for number, cells in rows:
             wanted = (self.key_field, column if self.format == "text" or self.text_field else None)
             for name in wanted:
                 if name is not None and name not in cells:
-                    raise LineError(f"line {number}: there is no column {name!r}; there are {', '.join(cells)}")
+                    raise LineError(f"line {number}: no column {name!r}; the file has {', '.join(cells)}")
             key = None if self.key_field is None else cells[self.key_field].encode()
             if self.format == "text":
                 yield KeyedValue(key, cells[column].encode())
@@ -62,8 +65,8 @@ class LineReader(NamedTuple):
                 yield KeyedValue(key, _dumped(self._as_object(cells, column)))
 
     def _as_object(self, cells: dict[str, str], column: str) -> dict[str, Any]:
-        """The text stands where the pipeline reads it; the other cells keep their columns' names."""
-        if column not in cells or column == self.text_path:  # a key that itself holds dots is found as well
+        """The row with its text at `text_path`. The other cells keep their columns' names."""
+        if column not in cells or column == self.text_path:  # the pipeline also finds a key that contains the dots
             return dict(cells)
         found: dict[str, Any] = {name: cell for name, cell in cells.items() if name != column}
         *above, last = self.text_path.split(".")
@@ -78,7 +81,7 @@ class LineReader(NamedTuple):
         if self.key_separator is not None:
             head, separator, line = line.partition(self.key_separator.encode())
             if not separator:
-                raise LineError(f"line {number}: no key separator {self.key_separator!r} in it")
+                raise LineError(f"line {number}: no key separator {self.key_separator!r}")
             key, line = head, line if self.raw else line.removeprefix(BOM_UTF8)
         tree = None if self.raw and self.key_field is None else as_object(line)
         if tree is None and self.format == "json" and not (self.raw or self.wrap):
@@ -98,12 +101,12 @@ class LineReader(NamedTuple):
         try:
             return _dumped(self._as_object({"": line.decode("utf-8")}, ""))
         except UnicodeDecodeError:
-            problem = f"line {number}: is not UTF-8, so it cannot be wrapped as text; --raw sends it as it is"
+            problem = f"line {number}: not UTF-8, so the line is no text; --raw sends it unchanged"
             raise LineError(problem) from None
 
 
 def as_object(line: bytes) -> Members | None:
-    """None: the line is no JSON object. The stream judges what stands in one, and reads a part of it alone."""
+    """The members of a JSON object, unparsed, as the stream reads them; None if the line is no JSON object."""
     try:
         return members(line)
     except ValueError:
@@ -111,18 +114,18 @@ def as_object(line: bytes) -> Members | None:
 
 
 def names_in(line: bytes) -> list[str]:
-    """The names of a JSON object's fields, each once."""
+    """The names of a JSON object's fields, without repetition."""
     return list(dict.fromkeys(_content(name).decode("utf-8", "backslashreplace") for name, _ in as_object(line) or ()))
 
 
 def _no_object(line: bytes, is_json: bool) -> str:
-    """What is wrong with a line that is no JSON object, and the fix."""
+    """The error for a line that is no JSON object, with the fix."""
     if not is_json:
-        fix = "add --wrap to send each line as the text of one, or --raw to send lines as they are"
-        return f"is no JSON object; {fix}"
+        fix = "add --wrap to send each line as the text of an object, or --raw to send lines unchanged"
+        return f"not a JSON object; {fix}"
     if (start := line.strip()) in (b"{", b"["):
         items = "." if start == b"{" else "'.[]'"
-        return f"the JSON goes on below, and each line must hold one JSON object; jq -c {items} FILE writes them so"
+        return f"the JSON object spans several lines; put each object on one line with `jq -c {items} FILE`"
     from labelstream.workers.stream.codec.json_values import kind_of  # pydantic
 
     try:
@@ -131,7 +134,7 @@ def _no_object(line: bytes, is_json: bool) -> str:
         problem = f"column {error.colno}: {error.msg}"
     except RecursionError:
         problem = "nested too deeply"
-    return f"is no JSON object ({problem}); each line must hold one"
+    return f"not a JSON object ({problem}); each line must hold one"
 
 
 def _dumped(tree: dict[str, Any]) -> bytes:
@@ -139,17 +142,17 @@ def _dumped(tree: dict[str, Any]) -> bytes:
 
 
 def _scalar_at(number: int, tree: Members | None, path: str, use: str) -> bytes:
-    """A string's characters; a number or boolean as it is written."""
+    """The characters of a string; a number or boolean as written."""
     found = _at(tree or [], path.encode("utf-8", "surrogateescape"))
     if found == b"null" or found[:1] in (b"{", b"["):
-        raise LineError(f"line {number}: has no JSON field {path!r} that could be its {use}")
+        raise LineError(f"line {number}: no JSON string, number or boolean at {path!r} for the {use}")
     return _content(found) if found[:1] == b'"' else found
 
 
 def _at(tree: Members, path: bytes) -> bytes:
-    """The value at a dotted path as it is written, `null` where there is none.
+    """The value at a dotted path as written; `null` if there is none.
 
-    A key that itself holds dots wins, as in a pipeline's `text_field`. Of equal keys the last one counts.
+    A key that contains the dots wins, as in a pipeline's `text_field`. The last of equal keys counts.
     """
     found = [(_content(name), value) for name, value in reversed(tree)]
     for name, value in found:
@@ -162,7 +165,7 @@ def _at(tree: Members, path: bytes) -> bytes:
 
 
 def _content(string: bytes) -> bytes:
-    """Of a string of JSON; as it is written where its bytes are no characters."""
+    """The characters of a JSON string; its raw bytes if they are not valid."""
     try:
         return json.loads(string, strict=False).encode("utf-8", "surrogatepass")
     except ValueError:

@@ -1,4 +1,4 @@
-"""One record of any topic -> what a person sees of it. Whatever a record holds, nothing here raises."""
+"""Formats one record of any topic for a terminal. Nothing here raises, whatever the record contains."""
 
 import json
 import re
@@ -9,18 +9,19 @@ from labelstream.deploy.cli.common.console import escape, escape_bytes, shorten
 from labelstream.workers.stream.codec.json_spans import check_value
 
 COLUMNS = ("label", "score", "id", "tokens", "model", "source")
-WIDTHS = (24, 7, 24, 6, 16, 0)
+WIDTHS, NARROW_WIDTHS = (24, 7, 24, 6, 16), (15, 6, 6, 6, 8)  # of all columns but the last
+WIDE = 120  # columns of a terminal that has room for WIDTHS
 REASON = "labelstream.reason"
-_BREAKS = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[\r\n]', re.DOTALL)  # a whole string, or a line break outside of one
+_BREAKS = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[\r\n]', re.DOTALL)  # a whole string, or a line break outside strings
 
 
 def headers_of(record: Any) -> dict[str, str]:
-    """Its headers as text; of headers with the same name, the last."""
+    """The headers as text. The last of equal names counts."""
     return {name: (value or b"").decode("utf-8", "backslashreplace") for name, value in record.headers or ()}
 
 
 def parsed(value: bytes | None) -> Any:
-    """The value's JSON, None when it is none."""
+    """The parsed value; None if the value is no JSON."""
     try:
         return json.loads(value, parse_int=_integer) if value else None
     except (ValueError, RecursionError):
@@ -28,12 +29,12 @@ def parsed(value: bytes | None) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """One that Python takes to be too long, as in metadata, is shown as no number here."""
+    """NaN for integers beyond Python's limit of digits: metadata may contain such numbers."""
     return int(digits) if len(digits) < 4_300 else float("nan")
 
 
 def as_row(record: Any) -> tuple[str, ...]:
-    """The record under `COLUMNS`, safe for a terminal."""
+    """The cells of the record's row, in the order of `COLUMNS`, escaped for a terminal."""
     headers = headers_of(record)
     if REASON in headers:
         return _dead_letter(headers)
@@ -47,9 +48,9 @@ def as_row(record: Any) -> tuple[str, ...]:
 
 
 def as_json_line(record: Any) -> bytes:
-    """The value on one line: untouched but for line breaks; an empty line for none.
+    """The value on one line. Without line breaks the value is unchanged; no value is an empty line.
 
-    Line breaks between the parts of a JSON text become spaces; a value that is no JSON becomes a string of JSON.
+    Line breaks between JSON tokens become spaces. Another value with line breaks becomes a JSON string.
     """
     value: bytes = record.value or b""
     if not _has_breaks(value):
@@ -58,9 +59,9 @@ def as_json_line(record: Any) -> bytes:
         check_value(value.removeprefix(BOM_UTF8))
     except ValueError:
         pass
-    else:  # each string ends, or the search for its end would begin anew at each of its quotes
+    else:  # all strings are closed here; else the search would restart at each quote
         line = _BREAKS.sub(lambda found: found[1] or b" ", value)
-        if not _has_breaks(line):  # in a string, where JSON has none
+        if not _has_breaks(line):  # a raw line break in a string is not valid JSON
             return line
     return json.dumps(value.decode("utf-8", "backslashreplace")).encode()
 
@@ -69,16 +70,18 @@ def _has_breaks(value: bytes) -> bool:
     return b"\n" in value or b"\r" in value
 
 
-def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = WIDTHS) -> str:
-    """The row in columns; only the last one is longer than its column."""
+def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = (*WIDTHS, 0)) -> str:
+    """The row in columns of these widths. Cells are cut to their column; 0: no limit."""
     cells = [shorten(cell, width).ljust(width) if width else cell for cell, width in zip(row, widths, strict=True)]
     return "  ".join(cells).rstrip()
 
 
 def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:
-    """Label and score, or what stands for them in the results of other tasks; None: it is no result."""
+    """Label and score, or their equivalent for other tasks; None if the object is no result."""
     if "label" in tree and "score" in tree:
-        mark = "abstained: " if tree.get("abstained") is True else ""  # in front: a narrow column keeps it
+        mark = (
+            "abstained: " if tree.get("abstained") is True else ""
+        )  # in front, so that a narrow column keeps the mark
         return f"{mark}{_scalar(tree['label'])}", tree["score"]
     if isinstance(vector := tree.get("embedding"), list):
         return f"({len(vector)} numbers)", None
@@ -102,12 +105,12 @@ def _result(tree: dict[str, Any], label: str, score: Any) -> tuple[str, ...]:
 
 
 def _scalar(value: Any) -> str:
-    """A string, number or boolean, safe for a terminal; "?" for all else, which no result of ours has there."""
+    """A string, number or boolean, escaped for a terminal; "?" for anything else, which no result contains."""
     return escape(str(value)) if isinstance(value, str | int | float) else "?"
 
 
 def _score(value: Any) -> str:
-    """Four decimals, "-" for null; "?" for what is no number, or larger than any float."""
+    """Four decimals; "-" for null; "?" for anything that is no float."""
     try:
         return f"{value:.4f}" if isinstance(value, int | float) else "-" if value is None else "?"
     except OverflowError:

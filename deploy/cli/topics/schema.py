@@ -1,4 +1,4 @@
-"""`labelstream schema`: the JSON Schemas of the payloads and of the config."""
+"""`labelstream schema`: prints the JSON Schemas of the payloads and of the config."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,11 +13,17 @@ class Schema(StrEnum):
     CONFIG = "config"
 
 
-def schema(name: Annotated[Schema, typer.Argument(help="Which one.")] = Schema.RESULT) -> None:
+def schema(
+    name: Annotated[
+        Schema, typer.Argument(metavar="NAME", help="result, message, dead-letter or config.")
+    ] = Schema.RESULT,
+) -> None:
     """Print the JSON Schema of a payload, or of the config file.
 
-    `message`: what input topics carry. `result`: what output topics carry. `dead-letter`: the headers of a dead letter.
-    `config`: what a config file may hold; an editor completes and checks the file by it.
+    - `message`: the records of input topics.
+    - `result`: the records of output topics.
+    - `dead-letter`: the headers of dead letters.
+    - `config`: the config file. Editors complete and check the file with this schema.
     """
     if name is Schema.CONFIG:
         from labelstream.workers.config.schema import render

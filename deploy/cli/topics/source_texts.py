@@ -1,4 +1,4 @@
-"""The texts that results and dead letters were made of, looked up where they came from."""
+"""Looks up the texts of results and dead letters in the input topic."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 from labelstream.deploy.cli.common.console import escape
 from labelstream.deploy.cli.topics.record_view import REASON, as_json_line, headers_of, parsed
 
-_SOURCE = "__connect.errors."  # of a dead letter's headers
+_SOURCE = "__connect.errors."  # prefix of a dead letter's headers
 
 
 class SourceText(NamedTuple):
-    """`missing`: why there is no text; both empty for a record that was made of no other one."""
+    """`missing`: why there is no text. Both are empty for a record that has no source record."""
 
     text: str | None = None
     missing: str = ""
 
 
 class SourceTexts:
-    """`pipelines`: the settings of those that are known, which tell where their texts stand."""
+    """`pipelines`: settings of the known pipelines, which locate the text."""
 
     def __init__(self, lookup: Any, pipelines: Iterable[Any] = ()) -> None:
         from labelstream.workers.stream.codec.decode import decoder
@@ -28,7 +28,7 @@ class SourceTexts:
         self._decode = {pipeline.input: decoder(pipeline) for pipeline in pipelines}
 
     def of(self, records: Iterable[Any]) -> list[SourceText]:
-        """One for each record, with all of them looked up together. Raises StartError."""
+        """The source text of each record, with one lookup for all. Raises StartError."""
         places = [(record, _place_of(record)) for record in records]
         asked = {place for record, place in places if place is not None and not _is_whole(record)}
         found: Mapping[Any, Any] = self._lookup.find(asked)
@@ -44,7 +44,7 @@ class SourceTexts:
         ]
 
     def _text(self, topic: str, record: Any) -> str:
-        """By the pipeline's own rules; else the field `text` of an object, or all of the value."""
+        """The text by the pipeline's rules; else the field `text` of a JSON object, or the whole value."""
         from labelstream.workers.stream.codec.rejection import DecodeError
 
         value: bytes | None = record.value
@@ -71,7 +71,7 @@ def source_texts(broker: Any, pipelines: Iterable[Any]) -> Iterator[SourceTexts]
 
 
 def json_with_text(record: Any, source: SourceText) -> bytes:
-    """The value's line, with the text as its first field, or why there is none. A dead letter has its own in it."""
+    """The value's line with the text, or why it is missing, as first field. Dead letters contain their own text."""
     line = as_json_line(record)
     if source == SourceText() or REASON in headers_of(record):
         return line
@@ -80,12 +80,12 @@ def json_with_text(record: Any, source: SourceText) -> bytes:
 
 
 def as_cell(source: SourceText) -> str:
-    """The text, or why there is none, safe for a terminal."""
+    """The text, or why it is missing, escaped for a terminal."""
     return escape(source.text) if source.text is not None else f"({source.missing})" if source.missing else "-"
 
 
 def _is_whole(record: Any) -> bool:
-    """A dead letter holds the value that it was made of, where that was not too large."""
+    """Does the dead letter contain its source value? Values that are too large are left out."""
     return bool(record.value) and REASON in headers_of(record)
 
 

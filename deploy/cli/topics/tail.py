@@ -1,4 +1,4 @@
-"""`labelstream tail`: what stands in a topic, for a person or as JSON lines."""
+"""`labelstream tail`: shows the records of a topic, as a table or as JSON lines."""
 
 import sys
 from collections import deque
@@ -22,13 +22,21 @@ from labelstream.deploy.cli.common.connect import (
     reader,
     require_topic,
 )
-from labelstream.deploy.cli.common.console import escape_bytes, out, plural, say, shorten, stops_on_signals
+from labelstream.deploy.cli.common.console import (
+    escape_bytes,
+    out,
+    plural,
+    say,
+    shorten,
+    shorten_start,
+    stops_on_signals,
+)
 from labelstream.deploy.cli.common.times import time_ms
-from labelstream.deploy.cli.topics.record_view import COLUMNS, WIDTHS, as_row, columns_of
+from labelstream.deploy.cli.topics.record_view import COLUMNS, NARROW_WIDTHS, WIDE, WIDTHS, as_row, columns_of
 from labelstream.deploy.cli.topics.source_texts import SourceText, as_cell, json_with_text, source_texts
 from labelstream.workers.errors import ConfigError, StartError
 
-BATCH = 500  # records whose texts are looked up together
+BATCH = 500  # records per lookup of texts
 Batch = list[Any]
 Show = Callable[[Any, SourceText], None]
 
@@ -43,32 +51,34 @@ def tail(
         str,
         typer.Argument(
             metavar="PIPELINE|TOPIC",
-            help="The topic to read: results, dead letters or any other. With --config also a pipeline: its output.",
+            help="A topic; or a pipeline of the config, which means its output topic.",
             autocompletion=complete_pipeline_or_topic,
         ),
     ],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes in, until Ctrl-C.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The values as they are, one per line.")] = False,
-    most: Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many messages.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep following new records until Ctrl-C.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the unchanged values, one per line.")] = False,
+    max_: Annotated[int | None, typer.Option("--max", "-n", min=1, help="Maximum number of messages.")] = None,
     start: Annotated[
-        From | None, typer.Option("--from", help="Where to start. Default: beginning; with --follow: end.")
+        From | None, typer.Option("--from", help="Where to start. Default: beginning, or end with --follow.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From this time on: 10m, 2h, 3d ago, or ISO 8601 (UTC).")
+        str | None,
+        typer.Option(metavar="TIME", help="Only messages since this time: 10m, 2h, 3d ago, or ISO 8601 (UTC)."),
     ] = None,
     with_text: Annotated[
-        bool, typer.Option("--with-text", help="Beside each result the text that it is of, read from the input topic.")
+        bool, typer.Option("--with-text", help="Show the text of each result, read from the input topic.")
     ] = False,
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
 ) -> None:
-    """Show the messages of a topic: results with label and score, dead letters with their reason.
+    """Show the records of a topic: results with label and score, dead letters with their reason.
 
-    Without --follow it stops at the end that the topic had at the start. It joins no group and commits nothing.
+    Without --follow, the command stops at the last record that exists at its start. It joins no consumer group and
+    commits nothing.
     """
     since_ms = None if since is None else time_ms("--since", since)
     if since and start:
-        raise ConfigError("--since", "comes beside --from", "give one of the two")
+        raise ConfigError("--since", "unexpected beside --from", "give one of the two")
     settings = load_config(config) if config and not bootstrap else None
     kafka = kafka_settings(bootstrap, config) if settings is None else settings.kafka
     beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
@@ -80,7 +90,7 @@ def tail(
             with reader(broker, [topic], beginning) as consumer, _texts(broker, settings, with_text) as texts_of:
                 if since_ms is not None:
                     _seek_to_time(broker, consumer, since_ms)
-                batches = _limited(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), most)
+                batches = _limited(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), max_)
                 with _view(json, follow, with_text) as show:
                     shown = _copy(batches, texts_of, show)
         except KeyboardInterrupt:
@@ -90,7 +100,7 @@ def tail(
 
 
 def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
-    """The topic that `name` means, and the topics of the config: a topic goes before a pipeline of the same name."""
+    """The topic that `name` means, and all topics of the config. A topic goes before a pipeline of the same name."""
     pipelines = settings.pipelines
     topics = dict.fromkeys(getattr(pipeline, key) for key in TOPICS for pipeline in pipelines.values())
     known = [topic for topic in topics if topic is not None]
@@ -98,7 +108,7 @@ def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
 
 
 def _copy(batches: Iterator[Batch], texts_of: Callable[[Batch], list[SourceText]], show: Show) -> int:
-    """Returns how many records were shown."""
+    """Returns the number of records."""
     shown = 0
     for batch in batches:
         for record, text in zip(batch, texts_of(batch), strict=True):
@@ -121,7 +131,7 @@ def _seek_to_time(broker: Broker, consumer: Any, since_ms: int) -> None:
     from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 
     if is_in_memory(broker.config):
-        raise StartError("the in-memory broker knows no times, so --since finds nothing on it; use --from")
+        raise StartError("--since: the in-memory broker has no index of times; use --from")
     with translate_kafka_errors(broker.settings):
         for partition, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), since_ms)).items():
             if found is None:
@@ -130,13 +140,13 @@ def _seek_to_time(broker: Broker, consumer: Any, since_ms: int) -> None:
                 consumer.seek(partition, found.offset)
 
 
-def _limited(batches: Iterator[Batch], most: int | None) -> Iterator[Batch]:
-    """Those of the first `most` records."""
+def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
+    """The batches of the first `limit` records."""
     for batch in batches:
-        if most is not None and len(batch) >= most:
-            yield batch[:most]
+        if limit is not None and len(batch) >= limit:
+            yield batch[:limit]
             return
-        most = None if most is None else most - len(batch)
+        limit = None if limit is None else limit - len(batch)
         yield batch
 
 
@@ -158,7 +168,7 @@ def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Batch]:
 
 
 def _view(json: bool, follow: bool, with_text: bool) -> Any:
-    """A context that gives the function which shows one record and its text."""
+    """A context manager for the function that shows one record and its text."""
     console = out()
     if json:
         return nullcontext(_print_escaped if console.is_terminal else _write_value)
@@ -177,20 +187,17 @@ def _print_escaped(record: Any, text: SourceText) -> None:
 
 
 class _RowPrinter:
-    """Columns of fixed width for a person, separated by tabs for another program, which gets all of the text."""
+    """On a terminal: columns that fit its width. In a pipe: uncut cells between tabs."""
 
     def __init__(self, console: Any, with_text: bool) -> None:
-        self._terminal, self._with_text, self._widths = (
-            console.is_terminal,
-            with_text,
-            _widths(console, with_text, gaps=6),
-        )
+        self._terminal, self._with_text = console.is_terminal, with_text
+        self._widths = _widths(console, with_text, gaps=6 if with_text else 10)
         if self._terminal:
             print(columns_of(_columns(with_text), self._widths))
 
     def __call__(self, record: Any, text: SourceText) -> None:
         if self._terminal:
-            print(columns_of(_cells(record, text, self._with_text), self._widths), flush=True)
+            print(_fitted(_cells(record, text, self._with_text), self._widths), flush=True)
         else:
             print("\t".join([*as_row(record), *([as_cell(text)] if self._with_text else [])]), flush=True)
 
@@ -236,11 +243,19 @@ def _cells(record: Any, text: SourceText, with_text: bool) -> tuple[str, ...]:
     row = as_row(record)
     if not with_text:
         return row
-    place, _, value = row[-1].partition(" ")  # of what is no result
+    place, _, value = row[-1].partition(" ")  # a record that is no result
     return row[0], row[1], place, value if text == SourceText() else as_cell(text)
 
 
 def _widths(console: Any, with_text: bool, gaps: int) -> tuple[int, ...]:
-    """The text gets what the other columns and the `gaps` between them leave of the terminal."""
-    others = (19, 6, 20)
-    return (*others, max(20, console.width - sum(others) - gaps)) if with_text else WIDTHS
+    """The last column gets the rest of the terminal's width. `gaps`: columns between the cells."""
+    others = (19, 6, 20) if with_text else WIDTHS if console.width >= WIDE else NARROW_WIDTHS
+    return (*others, max(20, console.width - sum(others) - gaps))
+
+
+def _fitted(cells: tuple[str, ...], widths: tuple[int, ...]) -> str:
+    """One line of the terminal. A long source keeps its partition and offset."""
+    *others, last = cells
+    if set(others[1:]) == {"-"}:  # no result: its value gets the empty columns, too
+        return columns_of((others[0], last), (widths[0], sum(widths[1:]) + 2 * (len(widths) - 2)))
+    return columns_of((*others, last if " " in last else shorten_start(last, widths[-1])), widths)

@@ -1,4 +1,4 @@
-"""Which topics the pipelines of a config need, what each of them gets, and Kafka's own command for it."""
+"""Plans the topics of a config: their partitions, and the commands of Kafka's own tools for them."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ _ROLES = {"input": "input", "output": "output", "dead_letter": "dead letters", "
 
 
 class PlannedTopic(NamedTuple):
-    """`uses`: what for, such as "input of feedback". `partitions`: it has them, or is to have them.
+    """`uses`: the purposes, such as "input of feedback". `partitions`: existing or planned.
 
-    `same_as_input`: how many an output needs at least, by `output_partition: same`; 0 where it needs none.
+    `same_as_input`: the partitions that an output needs for `output_partition: same`; else 0.
     """
 
     name: str
@@ -22,7 +22,7 @@ class PlannedTopic(NamedTuple):
     same_as_input: int = 0
 
     def options(self, replication: int | None) -> dict[str, Any]:
-        """kafka-python's, of the topic to be created; -1 is the broker's default."""
+        """kafka-python's options to create the topic. -1 is the broker's default."""
         return {
             "num_partitions": self.partitions,
             "replication_factor": replication or -1,
@@ -31,18 +31,19 @@ class PlannedTopic(NamedTuple):
 
 
 def topics_of_config(settings: Any) -> list[str]:
-    """All topics, each once: those of the pipelines in their order, and the ledgers of redrives."""
+    """All topics without repetition: those of the pipelines in their order, then the ledgers of redrives."""
     return list(_uses(settings))
 
 
 def plan(settings: Any, found: Mapping[str, int], partitions: int | None) -> list[PlannedTopic]:
-    """`found`: the partitions of each topic that is there. `partitions`: of each new one; None: as many as the input
-    has, and for a new input as many as it has workers, `DEFAULT_PARTITIONS` at least.
+    """`found`: topic -> partitions of existing topics. `partitions`: of each new topic.
+
+    None: as many as the input; for a new input as many as its workers, but at least `DEFAULT_PARTITIONS`.
     """
     uses = _uses(settings)
     counts = {topic: found.get(topic, partitions or 0) for topic in uses}
     needed = dict.fromkeys(uses, 0)
-    for _ in settings.pipelines:  # as long as a chain of pipelines may be, of which each reads the one before
+    for _ in settings.pipelines:  # the longest possible chain of pipelines that read each other's output
         for pipeline in settings.pipelines.values():
             _count(pipeline, found, counts, needed)
     return [
@@ -59,7 +60,7 @@ def plan(settings: Any, found: Mapping[str, int], partitions: int | None) -> lis
 
 
 def create_command(kafka: Any, topic: PlannedTopic, replication: int | None) -> str:
-    """For Kafka's own tools; TLS and login are in a file of theirs."""
+    """The command of Kafka's own tools. TLS and login are in the tools' own file."""
     more = ["--create", "--if-not-exists", "--topic", topic.name, "--partitions", str(topic.partitions)]
     if replication is not None:
         more += ["--replication-factor", str(replication)]
@@ -69,7 +70,7 @@ def create_command(kafka: Any, topic: PlannedTopic, replication: int | None) -> 
 
 
 def alter_command(kafka: Any, topic: PlannedTopic) -> str:
-    """Adds the partitions that `output_partition: same` needs."""
+    """The command that adds the partitions for `output_partition: same`."""
     return _command(kafka, ["--alter", "--topic", topic.name, "--partitions", str(topic.same_as_input)])
 
 
@@ -96,7 +97,7 @@ def _is_ledger(used: list[str]) -> bool:
 
 
 def _count(pipeline: Any, found: Mapping[str, int], counts: dict[str, int], needed: dict[str, int]) -> None:
-    """Note what one pipeline asks of its topics."""
+    """Add the partitions that one pipeline needs to `counts` and `needed`."""
     read = counts[pipeline.input] = counts[pipeline.input] or max(DEFAULT_PARTITIONS, pipeline.workers.max)
     for topic in (pipeline.output, pipeline.dead_letter, pipeline.review):
         if topic is not None:

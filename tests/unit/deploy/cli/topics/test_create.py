@@ -1,4 +1,4 @@
-"""`topics create`: shows its plan, asks first, and tells what the broker refuses."""
+"""`topics create` shows its plan, asks first, and reports what the broker refuses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ COMMAND = "kafka-topics.sh --bootstrap-server localhost:9092 --create --if-not-e
 
 
 class Admin(FakeAdmin):
-    """`refused`: error code and text of topics that the broker does not create."""
+    """`refused`: topic -> error code and text of topics that the broker does not create."""
 
     def __init__(self, topics: dict[str, Any], refused: dict[str, tuple[int, str]] | None = None, **more: Any) -> None:
         super().__init__(topics, **more)
@@ -42,7 +42,7 @@ class Admin(FakeAdmin):
 
 @pytest.fixture
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Admin], Admin]:
-    """`brokers(admin)`: what the command talks to."""
+    """brokers(admin): the broker that the command talks to."""
 
     def use(admin: Admin) -> Admin:
         monkeypatch.setattr(create, "load_config", lambda path: load_settings(tree()))
@@ -58,7 +58,7 @@ def test_missing_topics_are_created_and_shown(run: Run, brokers: Callable[[Admin
     ended = run("topics", "create", "-c", "any", "--yes", "--replication", "2")
     assert (ended.code, ended.err) == (0, "")
     assert [line.split() for line in ended.out.splitlines()[:2]] == [
-        ["in", "is", "there", "3", "partitions", "input", "of", "feedback"],
+        ["in", "exists", "3", "partitions", "input", "of", "feedback"],
         ["out", "to", "create", "3", "partitions", "output", "of", "feedback"],
     ]
     assert f"  {COMMAND} out --partitions 3 --replication-factor 2\n" in ended.out
@@ -86,20 +86,20 @@ def test_terminal_is_asked(
     assert bool(admin.created) == answer
 
 
-def test_topics_that_are_there_need_no_answer(run: Run, brokers: Callable[[Admin], Admin]) -> None:
+def test_existing_topics_need_no_answer(run: Run, brokers: Callable[[Admin], Admin]) -> None:
     brokers(Admin({"in": {}, "out": {}, "dlq": {}, "dlq.redriven": {}}))
     ended = run("topics", "create", "-c", "any")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.endswith("\nAll topics are there.\n")
+    assert ended.out.endswith("\nAll topics exist.\n")
 
 
-def test_refused_topics_lead_to_kafkas_command(run: Run, brokers: Callable[[Admin], Admin]) -> None:
+def test_refused_topic_names_kafkas_command(run: Run, brokers: Callable[[Admin], Admin]) -> None:
     refused = {"out": (29, "no"), "dlq": (38, "one broker only"), "dlq.redriven": (36, "exists")}
     admin = brokers(Admin({"in": {}}, refused, errors={"out": 29}))
     ended = run("topics", "create", "-c", "any", "--yes")
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        f"problem: no permission to create topic out; grant CREATE on it, or have somebody run: {COMMAND} out "
+        f"problem: no permission to create topic out; grant CREATE on the topic, or let somebody run: {COMMAND} out "
         "--partitions 1",
         "problem: topic dlq was not created (InvalidReplicationFactorError: one broker only); lower --replication",
     ]
@@ -111,11 +111,11 @@ def test_broken_topic_is_a_problem(run: Run, brokers: Callable[[Admin], Admin]) 
     fails(run("topics", "create", "-c", "any", "--yes"), 1, "topic out cannot be used (LeaderNotAvailableError)")
 
 
-def test_in_memory_broker_makes_topics_by_itself(run: Run, write_config: WriteConfig) -> None:
+def test_in_memory_broker_needs_no_topics(run: Run, write_config: WriteConfig) -> None:
     broker = InMemoryBroker()
     try:
         ended = run("topics", "create", "-c", write_config(bootstrap=broker.bootstrap))
     finally:
         broker.close()
     assert ended.code == 0
-    assert "makes topics by itself" in ended.out
+    assert "creates topics on first use" in ended.out

@@ -1,4 +1,4 @@
-"""Where `produce` sends to, and what it notices before it does."""
+"""The topic that `produce` sends to, and the check of the first messages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from labelstream.deploy.cli.common.text_file import LineError, open_text_file
-from labelstream.deploy.cli.topics.destination import Destination, find_destination, look_first
+from labelstream.deploy.cli.topics.destination import Destination, check_first, find_destination
 from labelstream.deploy.cli.topics.line_format import KeyedValue, LineReader
 from labelstream.workers.errors import ConfigError
 from tests.support.decoding import pipeline
@@ -16,9 +16,7 @@ WriteConfig = Callable[..., str]
 
 
 @pytest.mark.parametrize(("name", "topic", "found"), [("feedback", "in", "feedback"), ("in", "in", "feedback")])
-def test_pipeline_or_its_input_is_what_reads_the_messages(
-    write_config: WriteConfig, name: str, topic: str, found: str
-) -> None:
+def test_pipeline_or_input_finds_the_pipeline(write_config: WriteConfig, name: str, topic: str, found: str) -> None:
     to = find_destination(name, None, Path(write_config()))
     assert (to.topic, to.pipeline, to.settings.format) == (topic, found, "json")
 
@@ -27,7 +25,9 @@ def test_other_name_is_a_topic(write_config: WriteConfig, capsys: pytest.Capture
     config = Path(write_config())
     to = find_destination("feedbak", None, config)
     assert (to.topic, to.pipeline) == ("feedbak", None)
-    assert capsys.readouterr().err == f"feedbak is taken for a topic: {config} has no such pipeline, it has feedback\n"
+    assert (
+        capsys.readouterr().err == f"sending to topic feedbak: {config} has no pipeline of that name, only feedback\n"
+    )
     assert find_destination("dlq", None, config).pipeline is None
     assert capsys.readouterr().err == ""
     assert find_destination("feedback", "h:1", None).topic == "feedback"
@@ -36,10 +36,10 @@ def test_other_name_is_a_topic(write_config: WriteConfig, capsys: pytest.Capture
 def look(path: Path, reader: LineReader, **settings: Any) -> list[KeyedValue]:
     with open_text_file(str(path)) as file:
         to = Destination(None, "in", "p", pipeline(**settings))
-        return list(look_first(file, reader.read(file.lines()), to))
+        return list(check_first(file, reader.read(file.lines()), to))
 
 
-def test_messages_that_fit_all_come(tmp_path: Path) -> None:
+def test_readable_messages_are_all_returned(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b'{"other": 1}\n' + b'{"text": "a"}\n' * 30)
     assert len(look(path, LineReader("json"))) == 31
@@ -50,13 +50,13 @@ def test_messages_that_fit_all_come(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "settings", "said"),
     [
-        (b'{"text": "secret"}\n', {"format": "text"}, "holds JSON objects, and pipeline p reads plain text"),
-        (b'{"txt": "secret"}\n', {}, r"can read none of its first 1 message \(invalid_message: text: "),
+        (b'{"text": "secret"}\n', {"format": "text"}, "contains JSON objects, but pipeline p reads plain text"),
+        (b'{"txt": "secret"}\n', {}, r"cannot read the first message \(invalid_message: text: "),
         (b'{"text": "secret"}\n' * 9, {"text_field": "a.b"}, r"first 9 messages \(invalid_message: text_field a.b"),
-        (b"\xff\n", {"format": "text"}, r"can read none of its first 1 message \(invalid_encoding"),
+        (b"\xff\n", {"format": "text"}, r"cannot read the first message \(invalid_encoding"),
     ],
 )
-def test_file_that_does_not_fit_is_noticed(tmp_path: Path, content: bytes, settings: Any, said: str) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path, content: bytes, settings: Any, said: str) -> None:
     (tmp_path / "lines").write_bytes(content)
     with pytest.raises(ConfigError, match=said) as raised:
         look(tmp_path / "lines", LineReader(settings.get("format", "json")), **settings)
@@ -74,10 +74,10 @@ def test_file_that_does_not_fit_is_noticed(tmp_path: Path, content: bytes, setti
         ),
         (b'{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1}', {"text_field": "x"}, "g, h and 2 more"),
         (b"{}\n", {}, "the first message has no fields"),
-        (b"\xff\n", {"format": "text"}, "sent with --raw they become dead letters"),
+        (b"\xff\n", {"format": "text"}, "--raw sends them anyway, as future dead letters"),
     ],
 )
-def test_fields_that_are_there_are_named(tmp_path: Path, content: bytes, settings: Any, fix: str) -> None:
+def test_error_names_the_fields_of_the_file(tmp_path: Path, content: bytes, settings: Any, fix: str) -> None:
     (tmp_path / "lines").write_bytes(content)
     with pytest.raises(ConfigError) as raised:
         look(tmp_path / "lines", LineReader(settings.get("format", "json")), **settings)
@@ -85,7 +85,7 @@ def test_fields_that_are_there_are_named(tmp_path: Path, content: bytes, setting
     assert "secret" not in str(raised.value)
 
 
-def test_plain_text_for_json_is_told_how_to_go_on(tmp_path: Path) -> None:
+def test_plain_text_for_json_suggests_wrap(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"secret\n")
-    with pytest.raises(LineError, match=r"lines: line 1: is no JSON object; add --wrap .*nothing was sent"):
+    with pytest.raises(LineError, match=r"lines: line 1: not a JSON object; add --wrap .*nothing was sent"):
         look(tmp_path / "lines", LineReader("json"))

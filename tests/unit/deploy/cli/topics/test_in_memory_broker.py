@@ -1,4 +1,4 @@
-"""`labelstream broker` says where it is, and ends by a signal."""
+"""`labelstream broker` prints its address and ends by a signal."""
 
 import threading
 

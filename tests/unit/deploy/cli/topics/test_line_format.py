@@ -1,4 +1,4 @@
-"""What `labelstream produce` takes for JSON is what the stream takes for it."""
+"""`labelstream produce` treats the same lines as JSON as the stream does."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ MARK = b"\xef\xbb\xbf"
 
 @pytest.mark.parametrize("unread", [*UNREAD, b"[" * 200_000 + b"]" * 200_000], ids=lambda value: value[:20])
 @pytest.mark.parametrize("format", [None, "json"])
-def test_what_the_stream_does_not_read_makes_no_line_a_text(unread: bytes, format: Any) -> None:
+def test_unread_part_of_json_makes_no_line_a_text(unread: bytes, format: Any) -> None:
     line = b'{"text":"c","user":"u","n":%s,"n":%s}' % (unread, unread)
     assert list(LineReader(format, key_field="user").read([line + b"\r\n"])) == [KeyedValue(b"u", line)]
 
 
-def test_files_that_were_joined_have_a_mark_each() -> None:
+def test_every_byte_order_mark_is_removed() -> None:
     lines = [MARK + b'{"text":"a"}\n', b'{"text":"b"}\n', MARK + b'{"text":"c"}\n', MARK + b"plain\n", MARK + b"\n"]
     values = [value for _, value in LineReader().read(lines)]
     assert values == [b'{"text":"a"}', b'{"text":"b"}', b'{"text":"c"}', b'{"text": "plain"}']
@@ -31,7 +31,7 @@ def test_files_that_were_joined_have_a_mark_each() -> None:
 
 
 @pytest.mark.parametrize("value", [b"5", b"1.10", b"9" * 5_000, b"true", b"-0"])
-def test_a_key_that_is_no_string_is_as_it_is_written(value: bytes) -> None:
+def test_key_that_is_no_string_is_sent_as_written(value: bytes) -> None:
     assert next(LineReader(key_field="k").read([b'{"text":"a","k":%s}' % value])).key == value
 
 
@@ -39,7 +39,7 @@ def test_a_key_that_is_no_string_is_as_it_is_written(value: bytes) -> None:
     ("value", "key"),
     [(b'"\\u00e4"', "ä".encode()), (b'"\xff"', b"\xff"), (b'"a\tb"', b"a\tb"), (b'1,"\\u006b":2', b"2")],
 )
-def test_a_key_whatever_its_characters(value: bytes, key: bytes) -> None:
+def test_key_may_have_any_characters(value: bytes, key: bytes) -> None:
     found = next(LineReader(key_field="k").read([b'{"text":"a","k":%s}' % value])).key
     assert found == key
 
@@ -47,7 +47,7 @@ def test_a_key_whatever_its_characters(value: bytes, key: bytes) -> None:
 @pytest.mark.parametrize("line", [b'{"text":"a"', b'{"text":"a"} more', b'["text"]', b'"text"', b"{text}", b"{}}"])
 def test_other_lines_are_texts(line: bytes) -> None:
     assert json.loads(next(LineReader().read([line])).value) == {"text": line.decode()}
-    with pytest.raises(LineError, match="is no JSON object"):
+    with pytest.raises(LineError, match="not a JSON object"):
         list(LineReader("json").read([line]))
 
 
@@ -56,20 +56,20 @@ def test_other_lines_are_texts(line: bytes) -> None:
     [
         (
             [b'{"text":"a"}', b'{"text":"secret" 1}'],
-            r"line 2: is no JSON object \(column 18: Expecting ',' delimiter\); ",
+            r"line 2: not a JSON object \(column 18: Expecting ',' delimiter\); ",
         ),
         (
             [b'{"text":"a"}', b"secret"],
-            r"line 2: is no JSON object \(column 1: Expecting value\); each line must hold one$",
+            r"line 2: not a JSON object \(column 1: Expecting value\); each line must hold one$",
         ),
-        ([b'[{"text":"secret"}]'], r"line 1: is no JSON object \(a list\); each line must hold one$"),
-        ([b'{"text":"a"},'], r"line 1: is no JSON object \(column 13: Extra data\)"),
-        ([b"[" * 200_000], r"line 1: is no JSON object \((nested too deeply|column \d+: Expecting value)\)"),
-        ([b"{", b'  "text": "secret"', b"}"], r"line 1: the JSON goes on below, .*; jq -c \. FILE writes them so$"),
-        ([b"\n", b" [\r\n"], r"line 2: the JSON goes on below, .*; jq -c '\.\[\]' FILE writes them so$"),
+        ([b'[{"text":"secret"}]'], r"line 1: not a JSON object \(a list\); each line must hold one$"),
+        ([b'{"text":"a"},'], r"line 1: not a JSON object \(column 13: Extra data\)"),
+        ([b"[" * 200_000], r"line 1: not a JSON object \((nested too deeply|column \d+: Expecting value)\)"),
+        ([b"{", b'  "text": "secret"', b"}"], r"line 1: the JSON object spans several lines; .* with `jq -c \. FILE`$"),
+        ([b"\n", b" [\r\n"], r"line 2: the JSON object spans several lines; .* with `jq -c '\.\[\]' FILE`$"),
     ],
 )
-def test_broken_json_is_told_by_its_place(lines: list[bytes], said: str) -> None:
+def test_invalid_json_is_named_by_its_column(lines: list[bytes], said: str) -> None:
     for reader in (LineReader("json"), LineReader("json", key_field="text")):
         with pytest.raises(LineError, match=said) as raised:
             list(reader.read(lines))
@@ -77,15 +77,15 @@ def test_broken_json_is_told_by_its_place(lines: list[bytes], said: str) -> None
         assert "--wrap" not in str(raised.value)
 
 
-def test_line_of_a_json_file_is_taken_for_json() -> None:
-    with pytest.raises(LineError, match=r"line 1: is no JSON object \(column 1: Expecting value\)"):
+def test_lines_of_a_json_file_must_be_json() -> None:
+    with pytest.raises(LineError, match=r"line 1: not a JSON object \(column 1: Expecting value\)"):
         list(LineReader("json").read([b"plain"], is_json=True))
     with pytest.raises(LineError, match="add --wrap"):
         list(LineReader("json").read([b"plain"]))
 
 
 class TestLines:
-    def test_objects_go_as_they_are_and_other_lines_are_wrapped(self) -> None:
+    def test_objects_are_unchanged_and_other_lines_wrapped(self) -> None:
         lines = [b'{"text": "a",  "id": 1}\r\n', b"\n", b'plain \xc3\xa4 "q"\n', b"[1]\n", b'{"cut": \n', b"last"]
         values = [value for _, value in LineReader().read(lines)]
         assert values[0] == b'{"text": "a",  "id": 1}'
@@ -126,7 +126,7 @@ class TestLines:
             (LineReader(key_separator="\t"), b"secret text"),
         ],
     )
-    def test_what_cannot_be_sent_is_named_by_its_line(self, reader: LineReader, line: bytes) -> None:
+    def test_unusable_line_is_named_by_its_number(self, reader: LineReader, line: bytes) -> None:
         with pytest.raises(LineError, match=r"^line 2: ") as raised:
             list(reader.read([b"\n", line]))
         assert "secret" not in str(raised.value)
@@ -142,13 +142,13 @@ class TestLines:
         (b'{"a":{"x":1},"a":{"b":2}}', "a.b", b"2"),
     ],
 )
-def test_dotted_field_is_found_as_a_pipeline_finds_it(line: bytes, path: str, key: bytes) -> None:
+def test_dotted_field_follows_rule_of_the_pipeline(line: bytes, path: str, key: bytes) -> None:
     assert next(LineReader(key_field=path).read([line])) == KeyedValue(key, line)
 
 
 @pytest.mark.parametrize("line", [b'{"user":{"id":{}}}', b'{"user":"id"}', b'{"user":{"id":null}}', b'{"user":{}}'])
-def test_dotted_field_that_is_no_key_is_named(line: bytes) -> None:
-    with pytest.raises(LineError, match=r"line 1: has no JSON field 'user\.id' that could be its key"):
+def test_field_without_usable_key_is_named(line: bytes) -> None:
+    with pytest.raises(LineError, match=r"line 1: no JSON string, number or boolean at 'user\.id' for the key"):
         next(LineReader(key_field="user.id").read([line]))
 
 
@@ -161,7 +161,7 @@ def test_plain_text_is_the_line_or_a_field_of_it() -> None:
     assert next(reader.read([b'{"event":{"text":"\\u00e4"},"id":1}'])) == KeyedValue(b"1", "ä".encode())
 
 
-def test_wrapped_text_stands_where_the_pipeline_reads_it() -> None:
+def test_wrapped_text_is_at_path_of_the_pipeline() -> None:
     [(_, value)] = LineReader("json", wrap=True, text_path="event.message").read([b"so\n"])
     assert json.loads(value) == {"event": {"message": "so"}}
 
@@ -179,13 +179,13 @@ ROW = Row(2, {"id": "7", "review": "so", "stars": "5"})
         (LineReader("text", text_field="review"), "so"),
     ],
 )
-def test_row_becomes_what_the_pipeline_reads(reader: LineReader, value: Any) -> None:
+def test_row_becomes_message_of_the_pipeline(reader: LineReader, value: Any) -> None:
     [message] = reader._replace(key_field="id").read_rows([ROW])
     assert message.key == b"7"
     assert (message.value.decode() if reader.format == "text" else json.loads(message.value)) == value
 
 
 @pytest.mark.parametrize("reader", [LineReader(key_field="no"), LineReader(text_field="no"), LineReader("text")])
-def test_column_that_is_not_there_is_named(reader: LineReader) -> None:
-    with pytest.raises(LineError, match=r"line 2: there is no column '(no|text)'; there are id, review, stars"):
+def test_missing_column_is_named(reader: LineReader) -> None:
+    with pytest.raises(LineError, match=r"line 2: no column '(no|text)'; the file has id, review, stars"):
         list(reader.read_rows([ROW]))

@@ -1,4 +1,4 @@
-"""`produce`: what it refuses before it connects, and what it does about refusals."""
+"""`produce`: refused options, and messages that the broker refuses."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -14,19 +14,19 @@ from tests.unit.deploy.cli.conftest import Run, fails
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--raw", "--format", "json"), "--raw: sends lines as they are"),
-        (("--key-field", "id", "--key-separator", ","), "--key-field: comes beside --key-separator"),
+        (("--raw", "--format", "json"), "--raw: sends lines unchanged"),
+        (("--key-field", "id", "--key-separator", ","), "--key-field: unexpected beside --key-separator"),
         (("--key-separator", ""), "--key-separator: is empty"),
-        (("--format", "auto"), "--format: auto was removed, and is what topics get without it; leave --format out"),
-        (("--format", "yaml"), "--format: 'yaml' is no format; json or text"),
-        (("--raw", "--wrap"), "--raw: sends lines as they are"),
+        (("--format", "auto"), "--format: 'auto' was removed; leave out --format"),
+        (("--format", "yaml"), "--format: unknown format 'yaml'; give json or text"),
+        (("--raw", "--wrap"), "--raw: sends lines unchanged"),
         (("--wrap", "--format", "text"), "--wrap: makes JSON"),
-        (("--wrap", "--key-field", "id"), "--wrap: takes whole lines for texts"),
+        (("--wrap", "--key-field", "id"), "--wrap: uses whole lines as texts"),
         (("/dev/null", "--text-field", "a"), "--text-field: has no effect on lines that are sent as JSON"),
         (("/no/such/file",), "/no/such/file: cannot be read (No such file or directory)"),
     ],
 )
-def test_options_that_contradict_are_refused(run: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_contradicting_options_are_refused(run: Run, arguments: tuple[str, ...], said: str) -> None:
     fails(run("produce", "topic", *arguments), 2, said)
 
 
@@ -46,17 +46,17 @@ def test_lines_of_a_file_are_acknowledged(run: Run, bootstrap: str, tmp_path: Pa
     assert sorted(shown.out.splitlines()) == ['{"text": "one"}', '{"text": "two"}']
 
 
-def test_terminal_that_is_read_is_told(
+def test_reading_from_terminal_is_announced(
     run: Run, bootstrap: str, stdin: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stdin(b"")
     monkeypatch.setattr(module.TextFile, "is_terminal", True)
     told, sent = run("produce", "lines", "-b", bootstrap).err.splitlines()
-    assert told == "reading lines from the terminal; end with Ctrl-D"
+    assert told == "reading lines from the terminal until Ctrl-D"
     assert sent.startswith("0 messages acknowledged")
 
 
-def test_table_goes_to_a_pipeline_as_it_reads_it(
+def test_table_is_sent_in_format_of_the_pipeline(
     run: Run, bootstrap: str, write_config: Callable[..., str], tmp_path: Path
 ) -> None:
     config = write_config("model: sentiment}", "model: sentiment, text_field: a.b}", bootstrap=bootstrap)
@@ -66,11 +66,11 @@ def test_table_goes_to_a_pipeline_as_it_reads_it(
     assert (ended.code, ended.err[:34]) == (0, "1 message acknowledged by in in 0."), ended
     assert run("tail", "in", "--json", "-b", bootstrap).out == '{"id": "7", "a": {"b": "so"}}\n'
     told = run("produce", "feedback", str(table), "-c", config, "--format", "text")
-    fails(told, 2, "--format: pipeline feedback reads json; leave it out")
-    fails(run("produce", "feedback", str(table), "-c", config, "--wrap"), 2, "--wrap: is for lines, and ")
+    fails(told, 2, "--format: pipeline feedback reads json; leave out --format")
+    fails(run("produce", "feedback", str(table), "-c", config, "--wrap"), 2, "--wrap: is for lines, but ")
 
 
-def test_file_that_does_not_fit_is_not_sent(
+def test_unreadable_file_is_not_sent(
     run: Run, bootstrap: str, write_config: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "plain").write_text("good\n")
@@ -82,7 +82,7 @@ def test_file_that_does_not_fit_is_not_sent(
     assert sorted(shown.splitlines()) == ["good", '{"text": "good"}']
 
 
-def test_message_that_is_refused_is_told(
+def test_refused_message_is_reported(
     run: Run, bootstrap: str, stdin: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LARGEST_RECORD_BYTES", 1)
@@ -91,4 +91,4 @@ def test_message_that_is_refused_is_told(
     assert ended.code == 1
     acknowledged, problem = ended.err.splitlines()
     assert acknowledged.startswith("0 messages acknowledged")
-    assert problem.startswith("labelstream: topic lines: a message was refused (MessageSizeTooLargeError")
+    assert problem.startswith("labelstream: topic lines: the broker refused a message (MessageSizeTooLargeError")

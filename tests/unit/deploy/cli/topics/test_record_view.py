@@ -1,4 +1,4 @@
-"""Records like results, whatever stands in their fields, and values with line breaks."""
+"""Rows for records with any content, and values with line breaks."""
 
 import json
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def row(**fields: Any) -> tuple[str, ...]:
 
 
 @given(RESULT_LIKE)
-def test_whatever_stands_in_a_result_is_shown_on_one_line(tree: dict[str, Any]) -> None:
+def test_any_result_is_shown_on_one_line(tree: dict[str, Any]) -> None:
     shown = as_row(record(json.dumps(tree).encode()))
     assert all(cell == escape(cell) for cell in shown)
     columns_of(shown).encode()
@@ -59,7 +59,7 @@ def test_label_of_an_abstained_result_is_marked() -> None:
 
 
 @pytest.mark.parametrize("score", [10**400, -(10**400), "0.5", [0.5], {}])
-def test_a_score_that_is_no_number_of_ours(score: Any) -> None:
+def test_odd_score_is_a_question_mark(score: Any) -> None:
     assert row(score=score)[:2] == ("GOOD", "?")
     shared = {name: value for name, value in RESULT.items() if name not in ("label", "score")}
     tree = {**shared, "masks": [[{"token": "yes", "token_id": 7, "score": score}]]}
@@ -86,16 +86,16 @@ def test_no_field_controls_the_terminal() -> None:
     ],
     ids=lambda value: value[:20],
 )
-def test_a_value_with_line_breaks_stays_as_it_is_otherwise(value: bytes, line: bytes) -> None:
+def test_line_breaks_alone_are_replaced(value: bytes, line: bytes) -> None:
     assert as_json_line(record(value)) == line
 
 
-def test_a_string_without_an_end_is_read_once() -> None:
+def test_unclosed_string_is_read_once() -> None:
     value = b'\n"' + b'\\"' * 300_000
     assert json.loads(as_json_line(record(value))) == value.decode()
 
 
-def test_a_result_with_a_long_integer_in_its_metadata_is_a_row() -> None:
+def test_result_with_long_integer_is_a_row() -> None:
     value = json.dumps(RESULT).replace('"tokens"', '"metadata": {"n": %s}, "tokens"' % ("7" * 5_000)).encode()
     assert as_row(record(value))[:2] == ("GOOD", "0.5000")
 
@@ -115,11 +115,11 @@ class TestRecords:
         "source": {"topic": "in", "partition": 2, "offset": 40},
     }
 
-    def test_a_result(self) -> None:
+    def test_result_is_a_row(self) -> None:
         row = as_row(record(json.dumps(self.RESULT).encode()))
         assert row == ("GOOD", "0.9123", "a\\x1b[2J", "9+", "m", "in:2:40")
 
-    def test_results_of_other_tasks(self) -> None:
+    def test_results_of_other_tasks_are_rows(self) -> None:
         shared = {name: self.RESULT[name] for name in ("tokens", "truncated", "model", "source")}
         fills = [
             [{"token": token, "token_id": 7, "score": 0.5}, {"token": "no", "token_id": 8, "score": 0.25}]
@@ -132,7 +132,7 @@ class TestRecords:
         for broken in ({"masks": [3]}, {"masks": [[]]}, {"masks": 3}, {"embedding": 3}, {"masks": [[3]]}):
             assert as_row(record(json.dumps({**shared, **broken}).encode()))[0] == "-"
 
-    def test_a_dead_letter_with_its_reason(self) -> None:
+    def test_dead_letter_is_a_row_with_reason(self) -> None:
         headers = [
             ("labelstream.reason", b"invalid_json"),
             ("labelstream.model", b""),
@@ -145,7 +145,7 @@ class TestRecords:
         assert row == ("! invalid_json", "-", "-", "-", "-", "in:0:3 cut\\x07 off")
 
     @given(st.one_of(st.none(), st.binary()), st.lists(st.tuples(st.text(), st.one_of(st.none(), st.binary()))))
-    def test_whatever_it_holds_it_is_shown_on_one_line(self, value: bytes | None, headers: Any) -> None:
+    def test_any_record_is_shown_on_one_line(self, value: bytes | None, headers: Any) -> None:
         for found in (headers, [*headers, ("labelstream.reason", value)]):
             shown = columns_of(as_row(record(value, found, value)))
             assert shown.isprintable() or shown == escape(shown)

@@ -1,4 +1,4 @@
-"""`schema` prints what is published."""
+"""`schema` prints the published schemas."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The text beside a result, whatever the record holds."""
+"""The text beside a result, for records with any content."""
 
 import json
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def record(value: bytes | None, headers: Any = ()) -> Any:
 
 
 class Lookup:
-    """Finds `value` at in:1:2."""
+    """A lookup that finds `value` at in:1:2."""
 
     def __init__(self, value: bytes) -> None:
         self.asked: list[set[RecordPlace]] = []
@@ -47,14 +47,14 @@ class Lookup:
         (b"plain \xff", None, "plain \\xff"),
     ],
 )
-def test_text_is_what_the_pipeline_reads(value: bytes, settings: Any, text: str) -> None:
+def test_text_follows_rules_of_the_pipeline(value: bytes, settings: Any, text: str) -> None:
     lookup = Lookup(value)
     texts = SourceTexts(lookup, [] if settings is None else [pipeline(**settings)])
     assert texts.of([record(RESULT), record(RESULT)]) == [SourceText(text)] * 2
     assert lookup.asked == [{RecordPlace("in", 1, 2)}]
 
 
-def test_dead_letter_has_its_own_text_where_it_holds_it() -> None:
+def test_dead_letter_with_value_has_its_own_text() -> None:
     lookup = Lookup(b"from the source")
     found = SourceTexts(lookup).of([record(b"its own", LETTER), record(b"", LETTER)])
     assert found == [SourceText("its own"), SourceText("from the source")]
@@ -78,7 +78,7 @@ def test_record_that_is_no_result_has_no_text(value: bytes | None) -> None:
     assert lookup.asked == [set()]
 
 
-def test_record_that_is_gone_is_told() -> None:
+def test_missing_source_record_gives_its_reason() -> None:
     gone = record(RESULT.replace(b'"offset": 2', b'"offset": 1'))
     [found] = SourceTexts(Lookup(b"")).of([gone])
     assert found == SourceText(None, "deleted by retention")
@@ -87,7 +87,7 @@ def test_record_that_is_gone_is_told() -> None:
     assert (line["text"], line["text_missing"], line["label"]) == (None, "deleted by retention", "GOOD")
 
 
-def test_json_has_the_whole_text_and_the_value_as_it_is() -> None:
+def test_json_has_whole_text_and_unchanged_value() -> None:
     text = "x\x1b" * 1_000
     line = json_with_text(record(RESULT), SourceText(text))
     assert line == b'{"text": %s, %s' % (json.dumps(text).encode(), RESULT[1:])

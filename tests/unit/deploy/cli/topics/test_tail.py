@@ -1,4 +1,4 @@
-"""`tail`: from where, how much, and in which form."""
+"""`tail`: where it starts, how much it shows, and in which form."""
 
 import io
 import json
@@ -26,7 +26,7 @@ VALUES = [RESULT, b"no \x1b JSON", b"last"]
 
 @pytest.fixture(scope="module")
 def bootstrap() -> Iterator[str]:
-    """Of a broker with VALUES in one partition of `topic`."""
+    """The address of a broker with VALUES in one partition of `topic`."""
     broker = InMemoryBroker()
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for value in VALUES:
@@ -44,13 +44,13 @@ def test_rows_have_columns_and_no_control_characters(run: Run, bootstrap: str) -
     assert other.endswith("no \\x1b JSON")
 
 
-def test_json_is_the_values_as_they_are(run: Run, bootstrap: str) -> None:
+def test_json_prints_unchanged_values(run: Run, bootstrap: str) -> None:
     ended = run("tail", "topic", "--json", "-b", bootstrap)
     assert ended.out.encode() == b"".join(value + b"\n" for value in VALUES)
     assert ended.err == ""
 
 
-def test_text_stands_beside_its_result(run: Run, bootstrap: str, write_config: Callable[..., str]) -> None:
+def test_with_text_adds_text_of_each_result(run: Run, bootstrap: str, write_config: Callable[..., str]) -> None:
     text = "so\tlong " * 30
     source = json.dumps({"event": {"message": text}}).encode()
     producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
@@ -76,25 +76,29 @@ def test_topic_goes_before_a_pipeline_of_its_name(write_config: Callable[..., st
     assert tail_module._topic_of("feedback", settings) == ("feedback", ["feedback", "out", "dlq"])
 
 
-def test_times_are_refused_where_there_are_none(run: Run, bootstrap: str) -> None:
-    fails(run("tail", "topic", "--since", "1h", "-b", bootstrap), 1, "the in-memory broker knows no times")
-    fails(run("tail", "topic", "--since", "1h", "--from", "end", "-b", bootstrap), 2, "--since: comes beside --from")
+def test_since_is_refused_on_in_memory_broker(run: Run, bootstrap: str) -> None:
+    fails(
+        run("tail", "topic", "--since", "1h", "-b", bootstrap), 1, "--since: the in-memory broker has no index of times"
+    )
+    fails(
+        run("tail", "topic", "--since", "1h", "--from", "end", "-b", bootstrap), 2, "--since: unexpected beside --from"
+    )
     fails(run("tail", "topic", "--since", "soon", "-b", bootstrap), 2, "--since: 'soon' is not a time")
 
 
-def test_it_stops_after_so_many(run: Run, bootstrap: str) -> None:
+def test_max_limits_number_of_messages(run: Run, bootstrap: str) -> None:
     assert run("tail", "topic", "-n", "1", "-b", bootstrap).err == "1 message\n"
     followed = run("tail", "topic", "--follow", "--from", "beginning", "-n", "2", "-b", bootstrap)
     assert (followed.code, followed.err) == (0, "2 messages\n")
 
 
-def test_end_is_behind_everything(run: Run, bootstrap: str) -> None:
+def test_from_end_shows_no_old_message(run: Run, bootstrap: str) -> None:
     ended = run("tail", "topic", "--from", "end", "-b", bootstrap)
     assert (ended.code, ended.out, ended.err) == (0, "", "0 messages\n")
 
 
 @pytest.mark.parametrize(("follow", "gaps"), [(False, 6), (True, 13)])
-def test_table_with_texts_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, follow: bool, gaps: int) -> None:
+def test_table_with_texts_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, follow: bool, gaps: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80, height=30)
     monkeypatch.setattr(tail_module, "out", lambda: console)
     monkeypatch.setattr("sys.stdout", console.file)
@@ -109,3 +113,24 @@ def test_table_with_texts_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyP
     assert "(gone)" in shown
     assert "abstained: GOOD" in shown
     assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 100, 119, 120, 200])
+def test_rows_never_wrap_and_keep_the_offset(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=30)
+    monkeypatch.setattr(tail_module, "out", lambda: console)
+    long = RESULT.replace(b'"in"', b'"customer.feedback.of.all.shops.in.europe"').replace(b"GOOD", b"VERY_" * 9)
+    headers = [("labelstream.reason", b"invalid_json"), ("__connect.errors.topic", b"in")]
+    headers += [("__connect.errors.exception.message", b"Expecting value: line 1 column 1"), ("id", b"x" * 99)]
+    shown = ({"value": long}, {"value": b"long " * 99}, {"value": b"{", "headers": headers})
+    with tail_module._view(False, False, False) as show:
+        for fields in shown:
+            record = {"value": None, "headers": (), "key": None, "topic": "topic", "partition": 0, "offset": 0}
+            show(SimpleNamespace(**{**record, **fields}), SourceText())
+    head, result, other, dead = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= width for line in (head, result, other, dead))
+    assert head.startswith("label ")
+    assert result.endswith(".europe:1:2")
+    assert dead.endswith("Expecting value: line 1 column 1")

@@ -1,4 +1,4 @@
-"""Which topics a config needs, and with how many partitions."""
+"""The topics of a config and their partitions."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_chain_of_pipelines_passes_partitions_on() -> None:
     assert (counts["b"], counts["c"]) == (12, 12)
 
 
-def test_plan_says_what_is_there_and_what_for() -> None:
+def test_plan_has_existing_topics_and_uses() -> None:
     config = tree(output_partition="same")
     config["pipelines"]["other"] = {"input": "out", "output": "end", "dead_letter": "dlq", "model": "sentiment"}
     settings = load_settings(config)
