@@ -162,7 +162,7 @@ def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path
     ours.touch(0o644)
     assert dlq("export", str(ours))[0] == 0
     assert ours.stat().st_mode & 0o777 == 0o600  # texts and keys, for nobody else
-    assert dlq("export", str(tmp_path / "letters"), "--topic", "there")[2] == ["1 dead letter"]
+    assert dlq("export", str(tmp_path / "letters"), "--topic", "there")[2] == ["exported 1 dead letter"]
     [entry] = map(json.loads, (tmp_path / "letters").read_text().splitlines())
     assert (entry["key"], entry["value"], entry["offset"]) == ("k", None, 0)
 
@@ -179,7 +179,7 @@ def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq:
             letter("elsewhere", 2, b"other", b"k"),
         ],
     )
-    told = "1 not: made of another topic's records (--to sends them) (0:2)"
+    told = "1 not sent: made of another topic's records (--to sends them) (0:2)"
     assert dlq("redrive", "--dry-run")[2] == [f"2 dead letters would be sent to {topics.input}", told]
     code, _, [line] = dlq("redrive")
     assert code == 2
@@ -190,7 +190,7 @@ def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq:
     assert lines == [f"2 dead letters sent to {topics.input}", told]
     assert dlq("redrive", "--yes", "--reason", "tombstone")[2] == [
         f"0 dead letters sent to {topics.input}",
-        "1 not: redriven already (0:1)",
+        "1 not sent: redriven already (0:1)",
     ]
     first, second = all_in(kafka, topics.input)
     assert (first.key(), first.value(), first.partition()) == (b"k", b"one", 1)
@@ -216,7 +216,7 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     bury(kafka, topics.dead_letter, [omitted(0, b"long"), omitted(1, b"another"), omitted(2, b"long")])
     assert dlq("redrive", "--yes")[2][1:] == [
         f"1 dead letter sent to {topics.input}",
-        "2 not: value or headers omitted, and the source record is gone (0:1, 0:2)",
+        "2 not sent: value or headers omitted, and the source record is gone (0:1, 0:2)",
     ]
     again = all_in(kafka, topics.input)[-1]
     assert (again.key(), again.value()) == (b"k", b"long")
@@ -241,11 +241,11 @@ def test_letters_that_are_no_text_or_cannot_be_read(
     assert len(dlq("list")[1]) == 3
     assert "  stra\\xdfe: 1" in dlq("show", "0:0")[1]
     assert "value     (left out: unread)" in dlq("show", "0:2")[1]
-    assert dlq("export", str(tmp_path / "letters"))[2] == ["3 dead letters"]
+    assert dlq("export", str(tmp_path / "letters"))[2] == ["exported 3 dead letters"]
     first = json.loads((tmp_path / "letters").read_text().splitlines()[0])
     assert first["headers"][0] == [{"base64": "c3RyYd9l"}, "1"]
 
-    unread = "2 not: unreadable; `labelstream replay` reads the input again from there (0:1, 0:2)"
+    unread = "2 not sent: unreadable; `labelstream replay` reads the input again from there (0:1, 0:2)"
     assert dlq("redrive", "--yes", "--to", topics.output)[2][1:] == [f"1 dead letter sent to {topics.output}", unread]
     with closing(make_reader(kafka.client_config())) as consumer:
         place_of_it = TopicPartition(topics.output, 0)
@@ -298,7 +298,7 @@ def test_killed_in_mid_chunk_and_run_again(kafka: Broker, topics: Topics, config
     assert dlq("list")[2][0].endswith("of which 20 redriven")
     sent, skipped = dlq("redrive", "--yes")[2]
     assert sent == f"40 dead letters sent to {topics.input}"
-    assert skipped.startswith("20 not: redriven already")
+    assert skipped.startswith("20 not sent: redriven already")
     assert_each_once(kafka, topics, 60)
 
 

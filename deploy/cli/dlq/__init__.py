@@ -1,1 +1,1 @@
-"""Dead letters: list, show, export, redrive."""
+"""List, show, export and redrive dead letters."""

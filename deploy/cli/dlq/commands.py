@@ -1,4 +1,4 @@
-"""`labelstream dlq`: look at a pipeline's dead letters, take them out, and send them back."""
+"""`labelstream dlq`: lists, shows, exports and redrives the dead letters of a pipeline."""
 
 import json as json_
 import os
@@ -16,6 +16,7 @@ import typer
 from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
 from labelstream.deploy.cli.common.console import escape, out, plural, say, stops_on_signals
 from labelstream.deploy.cli.common.console import reasons as counted
+from labelstream.deploy.cli.common.examples import examples
 from labelstream.deploy.cli.dlq.options import (
     At,
     PipelineName,
@@ -28,22 +29,21 @@ from labelstream.deploy.cli.dlq.options import (
     selection,
 )
 from labelstream.deploy.cli.dlq.redrive import redrive
-from labelstream.deploy.cli.dlq.view import COLUMNS, WIDTHS, as_entry, as_export, as_row, in_full
-from labelstream.deploy.cli.topics.record_view import columns_of
+from labelstream.deploy.cli.dlq.view import COLUMNS, as_entry, as_export, as_row, fitted, in_full
 from labelstream.workers.errors import ConfigError, StartError
 from labelstream.workers.file_errors import file_problem
 
-Limit = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters.")]
 
 dlq = typer.Typer(
     name="dlq",
-    help="Look at the dead letters of a pipeline, and send them back.",
+    help="List, show, export and redrive the dead letters of a pipeline.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 
 
-@dlq.command("list")
+@dlq.command("list", epilog=examples("dlq list"))
 def list_(
     config: ConfigFile,
     pipeline: PipelineName = None,
@@ -53,18 +53,18 @@ def list_(
     until: Until = None,
     at: At = None,
     limit: Limit = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """List dead letters: where, when, why, made of which record, and whether they were redriven.
+    """List dead letters: place, time, reason, source record, attempts, and whether they were redriven.
 
-    Nothing of the messages themselves is printed; `show` and `export` do that.
+    `list` prints no part of the messages themselves. `show` and `export` do.
     """
     wanted = selection(reason, topic, since, until, at)
     found, redriven = Counter[str](), 0
-    terminal = out().is_terminal
+    terminal, width = out().is_terminal, out().width
     with _letters(config, pipeline, wanted, limit) as (letters, done):
         if terminal and not json:
-            print(columns_of(COLUMNS, WIDTHS))
+            print(fitted(COLUMNS, width))
         for letter in letters:
             is_done = letter.record in done
             found[escape(letter.reason) or "no reason"] += 1
@@ -73,20 +73,23 @@ def list_(
                 print(json_.dumps(as_entry(letter, is_done)))
             else:
                 row = as_row(letter, is_done)
-                print(columns_of(row, WIDTHS) if terminal else "\t".join(row))
+                print(fitted(row, width) if terminal else "\t".join(row))
     if not json:
         say(f"dead letters: {counted(found)}, of which {redriven} redriven")
 
 
 @dlq.command()
 def show(
-    where: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its place in the dead-letter topic.")],
+    where: Annotated[
+        str,
+        typer.Argument(metavar="PARTITION:OFFSET", help="Place of the dead letter in its topic, as printed by `list`."),
+    ],
     config: ConfigFile,
     pipeline: PipelineName = None,
 ) -> None:
     """Show one dead letter in full: headers, key and value.
 
-    Control characters and bytes that are not UTF-8 are printed as escapes.
+    Control characters and bytes that are not UTF-8 are shown as escapes.
     """
     from labelstream.workers.stream.dlq.dead_letters import Selection
 
@@ -96,8 +99,7 @@ def show(
         letter = next(letters, None)
         if letter is None:
             raise StartError(
-                f"there is no dead letter at offset {offset} of partition {partition}; "
-                "`labelstream dlq list` prints those that are there"
+                f"no dead letter at offset {offset} of partition {partition}; `labelstream dlq list` lists all"
             )
         for line in in_full(letter, letter.record in done):
             print(line)
@@ -105,7 +107,7 @@ def show(
 
 @dlq.command()
 def export(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Where to write; - is stdout.")],
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="File to write; - is stdout.")],
     config: ConfigFile,
     pipeline: PipelineName = None,
     reason: Reasons = None,
@@ -115,9 +117,9 @@ def export(
     at: At = None,
     limit: Limit = None,
 ) -> None:
-    """Write dead letters as they are, key, value and headers, one JSON object per line.
+    """Write whole dead letters to a file: key, value and headers, as one JSON object per line.
 
-    Text that is not UTF-8 stands as {"base64": "..."}.
+    Bytes that are not UTF-8 are written as {"base64": "..."}.
     """
     wanted = selection(reason, topic, since, until, at)
     written = 0
@@ -126,15 +128,15 @@ def export(
         for letter in letters:
             target.write(safe(as_export(letter)) + "\n")
             written += 1
-    say(plural(written, "dead letter"))
+    say(f"exported {plural(written, 'dead letter')}")
 
 
-dlq.command()(redrive)
+dlq.command(epilog=examples("dlq redrive"))(redrive)
 
 
 @contextmanager
 def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None) -> Iterator[tuple[Any, Any]]:
-    """The dead letters that are there now, and the ledger that tells which were redriven."""
+    """The dead letters that exist now, and the ledger of redrives."""
     from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 
     chosen = choose(load_config(config), pipeline)
@@ -152,7 +154,7 @@ def _ledger(broker: Broker, topic: str) -> Any:
     from labelstream.workers.stream.broker.connection import is_in_memory
     from labelstream.workers.stream.dlq.ledger import RedriveLedger, ledger_topic, peek_ledger
 
-    if is_in_memory(broker.config):  # which would make the topic, and has no redrives
+    if is_in_memory(broker.config):  # it has no redrives, and would create the topic
         return RedriveLedger()
     return peek_ledger(broker.config, broker.settings, ledger_topic(topic))
 
@@ -165,12 +167,12 @@ def _opened(file: str) -> Any:
         return open(file, "w", encoding="utf-8", opener=_private)
     except OSError as error:
         raise ConfigError(
-            file, f"cannot be written ({file_problem(error, file)})", "give a file, or - for stdout"
+            file, f"cannot be written ({file_problem(error, file)})", "give another file, or - for stdout"
         ) from None
 
 
 def _private(file: str, flags: int) -> int:
-    """Opens `file`, which gets messages' texts and keys: for its owner alone, also where it was there before."""
+    """Open `file` with access for its owner alone, even if it exists: it gets texts and keys of messages."""
     descriptor = os.open(file, flags, 0o600)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, 0o600)

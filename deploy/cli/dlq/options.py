@@ -1,4 +1,4 @@
-"""What the commands of `labelstream dlq` are told: the pipeline, and which of its dead letters."""
+"""The options that the commands of `labelstream dlq` share: the pipeline, and which of its dead letters."""
 
 import re
 from typing import Annotated, Any, NamedTuple
@@ -13,28 +13,30 @@ PipelineName = Annotated[
     str | None,
     typer.Argument(
         metavar="PIPELINE",
-        help="Whose dead letters. Default: the config's only pipeline.",
+        help="Name of the pipeline. Default: the only pipeline of the config.",
         autocompletion=complete_pipeline,
     ),
 ]
 Reasons = Annotated[
-    list[str] | None, typer.Option("--reason", metavar="REASON", help="Only with this reason; may be repeated.")
+    list[str] | None, typer.Option("--reason", metavar="REASON", help="Only dead letters with this reason. Repeatable.")
 ]
 SourceTopic = Annotated[
-    str | None, typer.Option("--topic", metavar="TOPIC", help="Only what was made of this topic's records.")
+    str | None, typer.Option("--topic", metavar="TOPIC", help="Only dead letters of records in this source topic.")
 ]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="From this time on: ISO 8601 (UTC if it names no zone), or 10m, 2h, 3d ago."),
+    typer.Option(metavar="TIME", help="Only dead letters since this time: 10m, 2h, 3d ago, or ISO 8601 (UTC)."),
 ]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="From before this time; written like --since.")]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only dead letters before this time, written like --since.")
+]
 At = Annotated[
     list[str] | None,
     typer.Option(
         "--at",
         "--offset",
         metavar="PARTITION:OFFSET",
-        help="Only this place of the dead-letter topic; may be repeated.",
+        help="Only the dead letter at this place of its topic. Repeatable.",
     ),
 ]
 
@@ -50,10 +52,10 @@ def choose(settings: Any, name: str | None) -> Chosen:
     """The pipeline called `name`, or the only one. Raises ConfigError."""
     names = ", ".join(sorted(settings.pipelines))
     if name is None and len(settings.pipelines) > 1:
-        raise ConfigError("PIPELINE", "is missing, and the config has more than one", f"name one of {names}")
+        raise ConfigError("PIPELINE", "is missing, but the config has several pipelines", f"give one of {names}")
     name = name or next(iter(settings.pipelines))
     if name not in settings.pipelines:
-        raise ConfigError("PIPELINE", f"the config has no pipeline {name!r}", f"it has {names}")
+        raise ConfigError("PIPELINE", f"no pipeline {name!r} in the config", f"give one of {names}")
     return Chosen(settings.kafka, settings.pipelines[name])
 
 
@@ -64,13 +66,13 @@ def selection(
     until: str | None,
     at: list[str] | None,
 ) -> Any:
-    """The `Selection` that the options mean. Raises ConfigError."""
+    """The `Selection` of the options. Raises ConfigError."""
     from labelstream.schemas.dead_letter import Reason
     from labelstream.workers.stream.dlq.dead_letters import Selection
 
     for reason in reasons or ():
         if reason not in set(Reason):
-            raise ConfigError("--reason", f"there is no reason {reason!r}", f"known: {', '.join(Reason)}")
+            raise ConfigError("--reason", f"unknown reason {reason!r}", f"give one of {', '.join(Reason)}")
     return Selection(
         frozenset(reasons or ()),
         topic,
@@ -84,5 +86,5 @@ def place(option: str, text: str) -> tuple[int, int]:
     """PARTITION:OFFSET as numbers. Raises ConfigError."""
     found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", text)
     if not found:
-        raise ConfigError(option, f"{text!r} is not PARTITION:OFFSET", "for example 0:42, as `dlq list` prints it")
+        raise ConfigError(option, f"{text!r} is not PARTITION:OFFSET", "for example 0:42, as printed by `dlq list`")
     return int(found[1]), int(found[2])

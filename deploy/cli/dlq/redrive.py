@@ -1,4 +1,4 @@
-"""`labelstream dlq redrive`: dead letters go back to their pipeline's input, each of them once."""
+"""`labelstream dlq redrive`: sends dead letters to the input topic again, each of them once."""
 
 import sys
 from contextlib import closing
@@ -21,23 +21,26 @@ def redrive(
     since: Since = None,
     until: Until = None,
     at: At = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Send so many at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters to send.")] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Send them there. Default: the pipeline's input topic.")
+        str | None, typer.Option(metavar="TOPIC", help="Topic to send to. Default: the input topic of the pipeline.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Send dead letters back to the input, each of them once, however often this is run.
+    """Send dead letters to the input topic again, each of them at most once, even across crashes and repeated runs.
 
-    What is sent is one transaction with its entry in the ledger, a compacted topic called like the dead-letter topic
-    with `.redriven` behind it. Records go as they came, with the attempts so far in the header `labelstream.attempts`.
+    Each record and its entry in the ledger are written in one transaction. The ledger is a compacted topic: the name
+    of the dead-letter topic with the suffix `.redriven`. Records are sent unchanged, except that the header
+    `labelstream.attempts` counts the attempts.
     """
     wanted = selection(reason, topic, since, until, at)
     chosen = choose(load_config(config), pipeline)
     _check_target(to, chosen.pipeline.dead_letter)
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "give it, after a --dry-run")
+        raise ConfigError(
+            "--yes", "is missing, and there is no terminal to ask on", "run with --dry-run first, then add --yes"
+        )
     with stops_on_signals():
         broker = connect(chosen.kafka)
         _Redrive(broker, chosen.pipeline, to, wanted, limit).run(dry_run, yes)
@@ -50,11 +53,11 @@ def _check_target(to: str | None, dead_letter: str) -> None:
 
     problem = {dead_letter: "is the dead-letter topic itself", ledger_topic(dead_letter): "is the ledger of redrives"}
     if to is not None and (to in problem or not TOPIC_NAME.fullmatch(to)):
-        raise ConfigError("--to", problem.get(to, f"{to!r} is no topic's name"), "name another topic")
+        raise ConfigError("--to", problem.get(to, f"{to!r} is not a topic's name"), "give another topic")
 
 
 class _Redrive:
-    """One run of the command. Raises StartError when something that it needs is not there."""
+    """One run of the command. Raises StartError if a topic, a permission or the support of transactions is missing."""
 
     def __init__(self, broker: Broker, pipeline: Any, to: str | None, wanted: Any, limit: int | None) -> None:
         from labelstream.workers.stream.broker.connection import is_in_memory
@@ -62,7 +65,7 @@ class _Redrive:
 
         if is_in_memory(broker.config):
             raise StartError(
-                "the in-memory broker has no real transactions, so nothing can be redriven on it; use another broker"
+                "the in-memory broker has no real transactions, so it supports no redrive; use a Kafka broker"
             )
         self._broker, self._wanted, self._limit = broker, wanted, limit
         self._dead_letter = pipeline.dead_letter
@@ -80,7 +83,9 @@ class _Redrive:
             reader(self._broker, [self._dead_letter], True) as consumer,
             closing(SourceRecords(config, kafka)) as origins,
         ):
-            bounds = bounds_of(config, kafka, consumer, self._wanted)  # once: what was asked about is what is sent
+            bounds = bounds_of(
+                config, kafka, consumer, self._wanted
+            )  # only once, so that the dead letters sent are those that were confirmed
             if not yes or dry_run:
                 plan = self._look(consumer, origins, bounds)
                 _say_all(report_lines(plan, to, "would be sent to" if dry_run else "can be sent to"))
@@ -91,7 +96,7 @@ class _Redrive:
         _say_all(report_lines(report, to, "sent to"))
 
     def _look(self, consumer: Any, origins: Any, bounds: Any) -> Any:
-        """What would be done, by what the ledger holds at the moment."""
+        """The report of a redrive without sending, by the current ledger."""
         from labelstream.workers.stream.dlq.ledger import ledger_topic, peek_ledger
         from labelstream.workers.stream.dlq.redrive import Report, redrive
 

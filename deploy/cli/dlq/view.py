@@ -1,18 +1,20 @@
-"""Dead letters -> what a person or a program sees of them. Whatever a letter holds, nothing here raises."""
+"""Formats dead letters for people and programs. Nothing here raises, whatever a dead letter contains."""
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from labelstream.deploy.cli.common.console import escape, escape_bytes, plural
+from labelstream.deploy.cli.common.console import escape, escape_bytes, plural, shorten_start
+from labelstream.deploy.cli.topics.record_view import columns_of
 
 COLUMNS = ("place", "time", "reason", "source", "attempts", "redriven")
-WIDTHS = (10, 20, 20, 32, 8, 0)
+WIDTHS, NARROW_WIDTHS = (10, 20, 20, 32, 8, 8), (11, 11, 16, 16, 8, 8)
+WIDE = 108  # columns of a terminal that has room for WIDTHS
 
 
 def as_row(letter: Any, redriven: bool) -> tuple[str, ...]:
-    """The letter under `COLUMNS`, safe for a terminal. Nothing of its key, value or own headers is in it."""
+    """The cells in the order of `COLUMNS`, escaped for a terminal. No part of key, value or the record's headers."""
     return (
         place_of(letter),
         time_of(letter),
@@ -23,8 +25,16 @@ def as_row(letter: Any, redriven: bool) -> tuple[str, ...]:
     )
 
 
+def fitted(row: tuple[str, ...], width: int) -> str:
+    """A row of `list` for a terminal of `width` columns: below `WIDE`, short times and sources."""
+    if width >= WIDE:
+        return columns_of(row, WIDTHS)
+    place, time, reason, source, *counts = row
+    return columns_of((place, time[5:16] or time, reason, shorten_start(source, 16), *counts), NARROW_WIDTHS)
+
+
 def as_entry(letter: Any, redriven: bool) -> dict[str, Any]:
-    """The same for a program."""
+    """The same as `as_row`, for a program."""
     known = letter.partition >= 0 and letter.offset >= 0
     source = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
     return {
@@ -40,7 +50,7 @@ def as_entry(letter: Any, redriven: bool) -> dict[str, Any]:
 
 
 def as_export(letter: Any) -> str:
-    """The whole record as a line of JSON. What is not UTF-8 stands as {"base64": ...}."""
+    """The whole record as a line of JSON. Bytes that are not UTF-8 become {"base64": ...}."""
     record = letter.record
     return json.dumps(
         {
@@ -56,7 +66,7 @@ def as_export(letter: Any) -> str:
 
 
 def in_full(letter: Any, redriven: bool) -> Iterator[str]:
-    """All of it in lines that are safe for a terminal."""
+    """The whole dead letter, in lines that are escaped for a terminal."""
     record = letter.record
     yield from (f"{name:<9} {cell}" for name, cell in zip(COLUMNS, as_row(letter, redriven), strict=True))
     yield "headers" if record.headers else "headers   (none)"
@@ -80,17 +90,17 @@ def source_of(letter: Any) -> str:
 def time_of(letter: Any) -> str:
     try:
         return datetime.fromtimestamp(letter.record.timestamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # foreign clocks
+    except (ValueError, OverflowError, OSError):  # the timestamp of a foreign clock
         return "-"
 
 
 def report_lines(report: Any, to: str, sent: str) -> Iterator[str]:
-    """What became of the letters. `sent`: the verb for those that are not refused."""
+    """The result of a redrive. `sent`: the verb for the dead letters that were not refused."""
     yield f"{plural(report.sent, 'dead letter')} {sent} {to}"
     for refusal, count in sorted(report.refused.items()):
         places = ", ".join(f"{partition}:{offset}" for partition, offset in report.examples[refusal])
         more = ", ..." if count > len(report.examples[refusal]) else ""
-        yield f"{count} not: {refusal.format(to=to)} ({places}{more})"
+        yield f"{count} not sent: {refusal.format(to=to)} ({places}{more})"
 
 
 def _shown(value: bytes | None) -> str:

@@ -14,9 +14,7 @@ class Schema(StrEnum):
 
 
 def schema(
-    name: Annotated[
-        Schema, typer.Argument(metavar="NAME", help="result, message, dead-letter or config.")
-    ] = Schema.RESULT,
+    name: Annotated[Schema, typer.Argument(metavar="NAME", help="The schema to print.")] = Schema.RESULT,
 ) -> None:
     """Print the JSON Schema of a payload, or of the config file.
 

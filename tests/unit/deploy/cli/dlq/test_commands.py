@@ -1,4 +1,4 @@
-"""`labelstream dlq list|show|export`: which letters are printed, and how much of them."""
+"""`labelstream dlq list|show|export`: which dead letters are printed, and how much of them."""
 
 import json
 import stat
@@ -25,7 +25,7 @@ LETTERS = [
 
 @pytest.fixture(autouse=True)
 def dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The topic `dlq` holds LETTERS, of which the first one was redriven."""
+    """A config whose topic `dlq` contains LETTERS; the first one was redriven."""
 
     @contextmanager
     def reader(broker: Broker, topics: list[str], from_beginning: bool) -> Iterator[None]:
@@ -48,7 +48,7 @@ def config(write_config: Callable[..., str]) -> str:
     return write_config()
 
 
-def test_list_tells_where_and_why_and_nothing_of_the_message(run: Run, config: str) -> None:
+def test_list_prints_place_and_reason_without_message(run: Run, config: str) -> None:
     ended = run("dlq", "list", "-c", config)
     rows = [line.split("\t") for line in ended.out.splitlines()]
     assert [(row[0], row[2], row[5]) for row in rows] == [
@@ -64,12 +64,12 @@ def test_list_tells_where_and_why_and_nothing_of_the_message(run: Run, config: s
     ("options", "places"),
     [(["--reason", "too_large"], ["0:1", "0:3"]), (["--at", "0:2"], ["0:2"]), (["--limit", "1"], ["0:1"])],
 )
-def test_list_takes_what_is_selected_alone(run: Run, config: str, options: list[str], places: list[str]) -> None:
+def test_list_prints_only_selected_letters(run: Run, config: str, options: list[str], places: list[str]) -> None:
     ended = run("dlq", "list", "-c", config, *options)
     assert [line.split("\t")[0] for line in ended.out.splitlines()] == places
 
 
-def test_list_for_a_program_is_an_object_a_line(run: Run, config: str) -> None:
+def test_list_as_json_prints_one_object_per_line(run: Run, config: str) -> None:
     ended = run("dlq", "list", "-c", config, "--json")
     entries = [json.loads(line) for line in ended.out.splitlines()]
     assert [(entry["offset"], entry["redriven"]) for entry in entries] == [(1, True), (2, False), (3, False)]
@@ -83,19 +83,19 @@ def test_show_prints_a_letter_in_full(run: Run, config: str) -> None:
     assert "redriven  yes" in ended.out.splitlines()
 
 
-def test_show_of_what_is_not_there_says_so(run: Run, config: str) -> None:
-    fails(run("dlq", "show", "0:9", "-c", config), 1, "there is no dead letter at offset 9 of partition 0")
+def test_show_of_missing_letter_exits_with_1(run: Run, config: str) -> None:
+    fails(run("dlq", "show", "0:9", "-c", config), 1, "no dead letter at offset 9 of partition 0")
 
 
-def test_export_is_for_its_owner_alone(run: Run, config: str, tmp_path: Path) -> None:
+def test_export_is_readable_by_owner_alone(run: Run, config: str, tmp_path: Path) -> None:
     target = tmp_path / "letters.jsonl"
     target.touch(0o644)
     ended = run("dlq", "export", str(target), "-c", config)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     values = [json.loads(line)["value"] for line in target.read_text().splitlines()]
     assert values == ["secret text", {"base64": "/w=="}, "third"]
-    assert "3 dead letters" in ended.err
+    assert "exported 3 dead letters" in ended.err
 
 
-def test_export_to_where_nothing_can_be_written_says_so(run: Run, config: str, tmp_path: Path) -> None:
-    fails(run("dlq", "export", str(tmp_path), "-c", config), 2, "cannot be written (Is a directory); give a file")
+def test_export_to_directory_is_refused(run: Run, config: str, tmp_path: Path) -> None:
+    fails(run("dlq", "export", str(tmp_path), "-c", config), 2, "cannot be written (Is a directory); give another file")

@@ -1,4 +1,4 @@
-"""`labelstream dlq redrive`: nothing is sent before it was asked, and what was sent is told."""
+"""`labelstream dlq redrive`: asks before it sends, and reports what it sent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ LETTERS = [letter(1), letter(2), letter(3, topic="other")]
 
 
 class Brokers:
-    """A topic `dlq` with LETTERS. `redriven`: what the ledger holds; `sent`: what went out, to which topic."""
+    """Fakes of a topic `dlq` with LETTERS. `redriven`: the ledger. `sent`: the sent letters with their topic."""
 
     def __init__(self) -> None:
         self.config: dict[str, Any] = {}
@@ -74,14 +74,14 @@ def redriven(run: Run, write_config: Callable[..., str], brokers: Brokers) -> Ca
     return lambda *options: run("dlq", "redrive", "-c", write_config(), *options)
 
 
-def test_redrive_sends_what_was_not_sent_before(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+def test_redrive_skips_letters_in_the_ledger(redriven: Callable[..., Ended], brokers: Brokers) -> None:
     ended = redriven("--yes")
     assert (ended.code, brokers.sent) == (0, [("in", 2)])
     assert ended.err.splitlines() == [
         "created the compacted topic dlq.redriven, the ledger of redrives",
         "1 dead letter sent to in",
-        "1 not: made of another topic's records (--to sends them) (0:3)",
-        "1 not: redriven already (0:1)",
+        "1 not sent: made of another topic's records (--to sends them) (0:3)",
+        "1 not sent: redriven already (0:1)",
     ]
 
 
@@ -91,17 +91,17 @@ def test_dry_run_sends_nothing(redriven: Callable[..., Ended], brokers: Brokers)
     assert ended.err.splitlines()[0] == "1 dead letter would be sent to in"
 
 
-def test_another_topic_takes_letters_of_any_source(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+def test_other_topic_accepts_letters_of_any_source(redriven: Callable[..., Ended], brokers: Brokers) -> None:
     redriven("--yes", "--to", "repair")
     assert brokers.sent == [("repair", 2), ("repair", 3)]
 
 
-def test_limit_is_of_what_is_sent(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+def test_limit_counts_sent_letters(redriven: Callable[..., Ended], brokers: Brokers) -> None:
     redriven("--yes", "--to", "repair", "--limit", "1")
     assert brokers.sent == [("repair", 2)]
 
 
-def test_redrive_that_fails_tells_how_many_went_before(redriven: Callable[..., Ended], brokers: Brokers) -> None:
+def test_failed_redrive_reports_sent_letters(redriven: Callable[..., Ended], brokers: Brokers) -> None:
     brokers.error, brokers.has_ledger = StreamError("the broker is away"), True
     fails(redriven("--yes"), 1, "after 0 dead letters: the broker is away")
 
@@ -112,7 +112,7 @@ def test_broker_without_transactions_is_refused(redriven: Callable[..., Ended], 
     assert brokers.sent == []
 
 
-def test_redrive_without_a_terminal_asks_nobody(
+def test_redrive_without_terminal_needs_yes(
     redriven: Callable[..., Ended], brokers: Brokers, stdin: Callable[[bytes], None]
 ) -> None:
     stdin(b"y\n")

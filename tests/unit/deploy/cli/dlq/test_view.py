@@ -1,15 +1,16 @@
-"""What `labelstream dlq` shows of a letter, whatever the letter holds."""
+"""Views of dead letters with any content."""
 
 import base64
 import json
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.deploy.cli.common.console import escape
-from labelstream.deploy.cli.dlq.view import as_entry, as_export, as_row, in_full
+from labelstream.deploy.cli.dlq.view import COLUMNS, as_entry, as_export, as_row, fitted, in_full
 from labelstream.workers.stream.dlq.dead_letters import DeadLetter
 from labelstream.workers.stream.record_batch.unread import header_name
 
@@ -22,7 +23,7 @@ NAMES = st.one_of(
 
 
 @given(BYTES, BYTES, st.lists(st.tuples(NAMES, BYTES)), st.integers(-(2**63), 2**63 - 1))
-def test_whatever_a_letter_holds_it_is_shown_safely(key: Any, value: Any, headers: Any, timestamp: int) -> None:
+def test_any_letter_is_shown_safely(key: Any, value: Any, headers: Any, timestamp: int) -> None:
     record: Any = SimpleNamespace(
         topic="dlq", partition=0, offset=3, timestamp=timestamp, key=key, value=value, headers=headers
     )
@@ -40,3 +41,22 @@ def original(exported: Any) -> bytes | None:
     if isinstance(exported, dict):
         return base64.b64decode(exported["base64"])
     return None if exported is None else exported.encode()
+
+
+@pytest.mark.parametrize("width", [80, 107, 108, 200])
+def test_list_never_wraps_and_keeps_the_offset(width: int) -> None:
+    source = "customer.feedback.of.all.shops.in.europe:12:3456789"
+    row = (
+        "11:123456",
+        "2026-11-28T10:44:36Z",
+        "unsupported_encoding",
+        source[-32:] if width >= 108 else source,
+        "1",
+        "no",
+    )
+    head, line = fitted(COLUMNS, width), fitted(row, width)
+    assert max(len(head), len(line)) <= width
+    assert line.startswith("11:123456 ")
+    assert "11-28T10:44" in line
+    assert "12:3456789" in line
+    assert head.split() == list(COLUMNS)
