@@ -13,7 +13,7 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.record_batch.reader import read_any_record
 
-QUIET_S = 10.0  # the end is known: longer silence means that it cannot be reached
+QUIET_S = 10.0  # the end is known: longer silence means that the end cannot be reached
 
 
 def make_reader(config: dict[str, Any], from_beginning: bool = True) -> KafkaConsumer:

@@ -9,7 +9,7 @@ from labelstream.workers.errors import LabelstreamError
 class Finding(NamedTuple):
     """`key`: dotted path of the setting. `level`: a level of `logging`.
 
-    CRITICAL: the pipeline cannot run. ERROR: it runs, but not as intended. WARNING and INFO: worth knowing.
+    CRITICAL: the pipeline cannot run. ERROR: the pipeline runs, but not as intended. WARNING and INFO: worth knowing.
     """
 
     key: str

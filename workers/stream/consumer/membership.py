@@ -14,10 +14,10 @@ Behaviour of kafka-python 3.0.12, coordinator/base.py and consumer.py:
   partitions, runs once per rejoin. The member returns under a new id, claims its old partitions and resumes at its old
   offsets, although others may have owned these partitions in between.
 * One poll runs until its timeout: a poll that receives a revocation also starts the join that gives the partitions
-  away. From then on the member's commits are refused and it sends no heartbeat until a later poll ends the join. A
+  away. From then on the member's commits are refused, and no heartbeat goes out until a later poll ends the join. A
   member that first finishes its records in flight cannot commit them and is removed from the group.
 
-Here an unfinished join stays requested, and callers poll long enough for it. A new assignment fetches its offsets anew.
+Here an unfinished join stays requested, and callers poll long enough for it. A new assignment reads its offsets again.
 Partitions of a lost membership are neither kept nor claimed (assignor.py). No join starts during a handover.
 """
 

@@ -1,11 +1,11 @@
 """Choose, commit and log start offsets of partitions whose offset is missing or out of range.
 
-Kafka's own reset policy is off: it cannot tell a new group from an added partition or an expired offset.
+Kafka's own reset policy is off: that policy cannot tell a new group from an added partition or an expired offset.
 
 For `start_from: latest`, the member that owns the first partition decides for the whole topic with one commit of all
-partitions. Other members wait for it. If each decided for its own partitions, the second member would find offsets of
-the first and no longer see a new group. Only a committed decision counts, and the group's generation fences the commit,
-so that two members never decide.
+partitions, and the other members wait. If each member decided for its own partitions, the second member would find
+offsets of the first and no longer see a new group. Only a committed decision counts, and the group's generation fences
+the commit, so that two members never decide.
 """
 
 import logging

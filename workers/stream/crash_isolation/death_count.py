@@ -1,6 +1,6 @@
 """Crash counts in offset metadata: how many workers died of the records after a committed offset. Pure functions.
 
-Before a worker reads records, it commits the partition's offset again, with a note in the metadata: the count if this
+Before reading records, a worker commits the partition's offset again, with a note in the metadata: the count if this
 worker dies. A later commit of a higher offset removes the note. So a worker that finds another process's note knows
 that this process died without progress.
 """

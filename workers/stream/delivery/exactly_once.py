@@ -208,7 +208,7 @@ class ExactlyOnce:
         self._producer.abort()
 
     def _look_up(self) -> list[MicroBatch] | None:
-        """Resolve the unknown outcome. Returns the micro-batches to produce again if it was not committed."""
+        """Resolve the unknown outcome. Returns the micro-batches to produce again if it failed."""
         if not self._producer.ready():
             return None
         expected = self._open.offsets()

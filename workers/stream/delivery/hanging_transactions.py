@@ -1,13 +1,12 @@
 """Find and abort hanging transactions of dead workers.
 
-A broker that restarts may close a transaction without writing its end markers. While the broker does not know the
-leader of a partition, it takes the partition for deleted (TransactionMarkerChannelManager in Kafka's source: "these
-partitions are likely deleted already and hence can be skipped"). read_committed readers of that partition then block
-forever. The next producer of the same transactional id ends the transaction (transactions.py), but ids are random and a
-dead worker's id has no next producer.
+A broker that restarts may close a transaction without writing its end markers: a partition whose leader is unknown
+counts as deleted (TransactionMarkerChannelManager in Kafka's source: "these partitions are likely deleted already and
+hence can be skipped"). read_committed readers of that partition then block forever. The next producer of the same
+transactional id ends the transaction (transactions.py), but ids are random and a dead worker's id has no next producer.
 
-So each worker regularly looks for transactions that are open in an output partition but closed at their coordinator
-(KIP-664), and ends them as the next producer of their id.
+Each worker therefore looks regularly for transactions that are open in an output partition but closed at their
+coordinator (KIP-664). The worker ends them as the next producer of their id.
 """
 
 import logging

@@ -12,8 +12,8 @@ Behavior of kafka-python 3.0.12 (producer/transaction_manager.py, sender.py), ea
   log, no marker in `__consumer_offsets`). Its offsets stay unstable until the next commit of the same id makes them
   count, which rewinds partitions. Its records block read_committed readers. So a new producer first aborts a
   transaction with all partitions that it may write to: these markers end leftover transactions.
-* It supports only transaction protocol v1, where a late write of an aborted transaction can land in the next one. So
-  each abort is `init_transactions` of a new producer, whose epoch fences writes of the old one.
+* kafka-python has only transaction protocol v1, where a late write of an aborted transaction can land in the next
+  one. So each abort is `init_transactions` of a new producer, whose epoch fences writes of the old one.
 """
 
 import logging

@@ -17,7 +17,7 @@ class SourceRecords:
         self._lookup = RecordLookup(config, kafka, "values that did not fit into their dead letters")
 
     def find(self, letter: DeadLetter) -> ConsumerRecord | None:
-        """The source record whose value `letter` lacks; None if it is gone. Raises StartError."""
+        """The source record whose value `letter` lacks; None if gone. Raises StartError."""
         place = RecordPlace(letter.topic, letter.partition, letter.offset)
         record = self._lookup.find([place])[place]
         return None if isinstance(record, str) or omission(record.value) != letter.omitted else record

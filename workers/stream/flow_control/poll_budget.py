@@ -21,7 +21,7 @@ class PollBudget:
         self.taken, self.full = 0, False
 
     def takes(self, weight: int) -> bool:
-        """Take a record of this weight; False if it exceeds the limit. After a False, take no more records."""
+        """Take a record of this weight; False if the record exceeds the limit. After a False, take no more records."""
         if self.taken + weight > (self._max_bytes if self.taken else max(self._max_bytes, self._first)):
             self.full = True
             return False
