@@ -1,4 +1,4 @@
-"""What the integration tests share: the Kafka broker, topics, and workers with a fake model."""
+"""Fixtures of the integration tests: the Kafka broker, topics, and workers with a fake model."""
 
 import os
 import uuid
@@ -22,19 +22,19 @@ MakeSource = Callable[..., RecordSource]
 
 
 class ExternalBroker(Broker):
-    """A broker that somebody else runs: it can be used, but not ended."""
+    """A broker outside this test run: usable, but never stopped."""
 
     def stop(self) -> NoReturn:
-        pytest.skip("this test stops the broker, and LABELSTREAM_TEST_BOOTSTRAP names one that is not ours")
+        pytest.skip("this test stops the broker, but LABELSTREAM_TEST_BOOTSTRAP names an external one")
 
     start = kill = restart = stop
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    """A running broker; LABELSTREAM_TEST_BOOTSTRAP names one to use instead of starting it.
+    """A running broker, or the external one that LABELSTREAM_TEST_BOOTSTRAP names.
 
-    Without Java or the jars this fails and says what to install: a guarantee that was not tested must not look tested.
+    Fails without Java or the jars and says what to install: a skipped guarantee would look tested.
     """
     if bootstrap := os.environ.get("LABELSTREAM_TEST_BOOTSTRAP"):
         yield ExternalBroker(bootstrap)
@@ -45,7 +45,7 @@ def kafka() -> Iterator[Broker]:
 
 @pytest.fixture
 def make_topic(kafka: Broker) -> MakeTopic:
-    """make_topic(partitions=1, config=None) creates a topic with a name of its own and returns the name."""
+    """make_topic(partitions=1, config=None) creates a topic with a unique name and returns the name."""
 
     def make(partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
         name = f"test-{uuid.uuid4().hex[:12]}"
@@ -63,7 +63,7 @@ def topic(make_topic: MakeTopic) -> str:
 
 @pytest.fixture
 def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
-    """Runs a worker with a fake model until the test is over.
+    """Run a worker with a fake model until the end of the test.
 
     start_worker(topics, classifier=None, worker_id="w", bootstrap=the shared broker, kafka={}, **pipeline settings)
     """
@@ -95,7 +95,7 @@ def start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def make_source(kafka: Broker) -> Iterator[MakeSource]:
-    """make_source(topic, **pipeline settings) is a member of the group `topic`; it sees new partitions in a second."""
+    """make_source(topic, **pipeline settings): a member of group `topic` that finds new partitions within a second."""
     made: list[RecordSource] = []
 
     def make(topic: str, **pipeline: Any) -> RecordSource:

@@ -1,6 +1,6 @@
-"""One worker without Ray, for a process of its own that dies of marked texts.
+"""One worker without Ray, in a process that marked texts kill.
 
-Texts with DEADLY kill the process where the stream hands them over; with SLOW an answer takes a while.
+Texts with DEADLY kill the process when the stream submits them. Texts with SLOW delay the answer.
 """
 
 import os
@@ -23,7 +23,7 @@ SLOW_S = 0.2
 
 
 class Mortal(FakeClassifier):
-    """Dies in the stream's own thread, as in native code that tokenizes."""
+    """Kills the process in the stream's thread, as a crash in the tokenizer's native code would."""
 
     def submit(self, requests: Sequence[Request], progress: Progress | None = None) -> Future[list[Answer]]:
         if any(DEADLY in request.text for request in requests):
@@ -38,7 +38,7 @@ def slowly(request: Request) -> Answer:
 
 
 def live(tree: dict[str, Any], proof_s: float, told: Connection) -> None:
-    """Until SIGTERM: exit status 0 when all in flight was finished. Tells once it has partitions."""
+    """Run until SIGTERM; exit with 0 if all records in flight were finished. Sends "running" after the assignment."""
     suspects.PROOF_S = proof_s
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

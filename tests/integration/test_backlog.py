@@ -1,4 +1,4 @@
-"""What the brokers say of the backlog, and what a worker adds to it."""
+"""The backlog as the brokers report it, and the lag that a worker adds."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def answers(probe: BacklogProbe) -> bool:
     return False
 
 
-def test_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
+def test_backlog_reads_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
     assert probe.read() == {"p": dict.fromkeys(range(3), Standing(0, 0))}
     for partition, count in ((0, 5), (2, 7)):
         produce(kafka.bootstrap, topics.input, [(None, VALUE)] * count, partition=partition)
@@ -57,7 +57,7 @@ def test_ends_and_commits_of_all_partitions(kafka: Broker, topics: Topics, probe
     assert probe.read() == {"p": {0: Standing(5, 3), 1: Standing(0, 0), 2: Standing(7, 1)}}
 
 
-def test_latest_counts_for_a_new_group_alone(kafka: Broker, topics: Topics) -> None:
+def test_backlog_applies_latest_to_new_group_only(kafka: Broker, topics: Topics) -> None:
     settings = settings_for(kafka.bootstrap, topics, group_id=f"group-{topics.input}", start_from="latest")
     produce(kafka.bootstrap, topics.input, [(None, VALUE)] * 5, partition=0)
     with closing(BacklogProbe(settings)) as probe:
@@ -68,7 +68,7 @@ def test_latest_counts_for_a_new_group_alone(kafka: Broker, topics: Topics) -> N
         assert probe.read() == {"p": {0: Standing(5, 5), 1: Standing(0, 0), 2: Standing(0, 0)}}
 
 
-def test_new_partitions_are_seen(
+def test_backlog_finds_new_partitions(
     kafka: Broker, topics: Topics, probe: BacklogProbe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(probe.read()["p"]) == 3
@@ -77,7 +77,7 @@ def test_new_partitions_are_seen(
     wait_until(lambda: len(probe.read()["p"]) == 5, 20)
 
 
-def test_what_nobody_may_read_yet_does_not_wait(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
+def test_backlog_excludes_open_transaction(kafka: Broker, topics: Topics, probe: BacklogProbe) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": f"t-{topics.input}"})
     producer.init_transactions(20)
     producer.begin_transaction()
@@ -85,10 +85,10 @@ def test_what_nobody_may_read_yet_does_not_wait(kafka: Broker, topics: Topics, p
     producer.flush(20)
     assert probe.read()["p"][0].end == 0
     producer.commit_transaction(20)
-    wait_until(lambda: probe.read()["p"][0].end == 2, 20)  # the message, and the record that ends its transaction
+    wait_until(lambda: probe.read()["p"][0].end == 2, 20)  # the message and its transaction's control record
 
 
-def test_nobody_answers(settings: Settings) -> None:
+def test_backlog_without_broker_is_an_error(settings: Settings) -> None:
     nowhere = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
     with closing(BacklogProbe(settings.model_copy(update={"kafka": nowhere}))) as probe:
         for _ in range(2):
@@ -96,10 +96,10 @@ def test_nobody_answers(settings: Settings) -> None:
                 probe.read()
 
 
-def test_a_worker_that_has_done_everything_has_no_backlog(
+def test_worker_lag_ignores_control_records(
     kafka: Broker, topics: Topics, probe: BacklogProbe, start_worker: StartWorker
 ) -> None:
-    """Whatever the offsets of transactional producers' control records make of it."""
+    """Control records of transactional producers have offsets too, and must not count as lag."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": f"t-{topics.input}"})
     producer.init_transactions(20)
     for _ in range(2):
@@ -108,11 +108,11 @@ def test_a_worker_that_has_done_everything_has_no_backlog(
         producer.commit_transaction(20)
     worker = start_worker(topics, group_id=f"group-{topics.input}")
     read_results(kafka.bootstrap, topics.output, 2)
-    wait_until(lambda: probe.read()["p"][0] == Standing(4, 1), 20)  # the record that ends the second transaction
+    wait_until(lambda: probe.read()["p"][0] == Standing(4, 1), 20)  # the second transaction's control record
     wait_until(lambda: _backlog(probe.read()["p"], {"w": worker.stats()})[0].lag == 0, 20)
 
 
-def test_a_worker_that_pauses_hides_nothing(
+def test_paused_worker_reports_lag(
     kafka: Broker, topics: Topics, probe: BacklogProbe, start_worker: StartWorker
 ) -> None:
     classifier = FakeClassifier()

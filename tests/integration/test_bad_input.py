@@ -1,4 +1,4 @@
-"""Every row of bad input through a real broker: its reason, its neighbours, and the committed offset."""
+"""Each kind of bad input through a real broker: its reason, its neighbors, and the committed offset."""
 
 import hashlib
 import json
@@ -72,8 +72,10 @@ def topics_of(make_topic: Callable[..., str], **config: Any) -> Topics:
     )
 
 
-def test_every_row(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
-    """All rows in one partition, each between two good messages of the same micro-batch."""
+def test_each_bad_input_is_dead_lettered_with_its_reason(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
+    """All bad inputs in one partition, each between two good messages of the same micro-batch."""
     topics = topics_of(make_topic, output={"max.message.bytes": "100000"})
     values: list[bytes | None] = [GOOD]
     for value, _ in ROWS.values():
@@ -101,7 +103,9 @@ def test_every_row(kafka: Broker, make_topic: Callable[..., str], start_worker: 
     assert stats["unknown_fields"] == 4
 
 
-def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
+def test_odd_labels_come_out_unchanged(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     labels = ("{}", "%s", "a\u0007b\n", "{0.__class__}")
     topics = topics_of(make_topic)
     produce(kafka.bootstrap, topics.input, [(None, GOOD)])
@@ -110,7 +114,9 @@ def test_labels_are_data(kafka: Broker, make_topic: Callable[..., str], start_wo
     assert tuple(entry["label"] for entry in result["scores"]) == labels
 
 
-def test_plain_text_and_text_field(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
+def test_text_format_and_text_field_are_read(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     plain, logs = topics_of(make_topic), topics_of(make_topic)
     produce(kafka.bootstrap, plain.input, [(None, b"just words"), (None, b"\xff"), (None, b'{"text":5}')])
     start_worker(plain, format="text", group_id="plain")
@@ -127,7 +133,9 @@ def test_plain_text_and_text_field(kafka: Broker, make_topic: Callable[..., str]
     assert headers["labelstream.reason"] == "invalid_message"
 
 
-def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
+def test_dead_letter_above_limit_omits_value(
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+) -> None:
     topics = topics_of(make_topic, dead_letter={"max.message.bytes": "5000"})
     value = b'{"text":"' + b"\xff" * 20_000 + b'"}'
     produce(kafka.bootstrap, topics.input, [(b"k", value), (b"k", GOOD)], headers=[("own", b"header")])
@@ -139,13 +147,13 @@ def test_dead_letters_that_do_not_fit(kafka: Broker, make_topic: Callable[..., s
     assert len(read_results(kafka.bootstrap, topics.output, 1)) == 1
 
 
-def test_the_brokers_own_refusal_of_a_result(
+def test_result_refused_by_broker_is_dead_lettered(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a topic's limit cannot be read, the broker refuses, and that ends the same way."""
+    """If the topic's limit is unreadable, the broker refuses the result, with the same outcome."""
     monkeypatch.setattr("labelstream.workers.stream.broker.topics.TopicSettings.max_message_bytes", lambda _: None)
     topics = topics_of(make_topic, output={"max.message.bytes": "3000"}, dead_letter={"max.message.bytes": "3000"})
-    noise = random.Random(1).randbytes(6_000).hex()  # lz4 must not make it fit
+    noise = random.Random(1).randbytes(6_000).hex()  # incompressible: lz4 must not shrink the record
     large = json.dumps({"text": "a", "metadata": {"m": noise}}).encode()
     produce(kafka.bootstrap, topics.input, [(b"k", GOOD), (b"k", large), (b"k", GOOD)])
     start_worker(topics)

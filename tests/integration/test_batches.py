@@ -1,4 +1,4 @@
-"""Batches as no client of ours writes them, on a real broker: what it takes comes out, and stops nobody."""
+"""Record batches that no usual client writes, on a real broker: accepted records come out and stop no partition."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def topics_of(broker: Broker, make_topic: MakeTopic, source: str | None = None) 
 
 
 def header_bytes(broker: Broker, topics: Topics, topic: str) -> dict[int, list[tuple[bytes, bytes | None]]]:
-    """The callers' headers of all records of a topic, by the offset of the record that they came with."""
+    """The headers of the source records of all records in a topic, by source offset."""
     kafka = settings_for(broker.bootstrap, topics).kafka
     consumer = make_reader(client_config(kafka))
     try:
@@ -56,10 +56,10 @@ def header_bytes(broker: Broker, topics: Topics, topic: str) -> dict[int, list[t
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_a_header_name_that_is_not_utf_8(
+def test_header_name_not_utf8_keeps_its_bytes(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
 ) -> None:
-    """In one batch with 100 good ones, and on a dead letter: both come out with the same bytes."""
+    """Such a name in a batch of 100 good records and on a dead letter keeps its bytes."""
     topics = topics_of(kafka, make_topic)
     odd = {50: [(NAME, b"1"), (b"\xff\xfe", None)], 70: [(NAME, b"2")]}
     values = [b"no JSON" if number == 70 else GOOD for number in range(102)]
@@ -72,13 +72,13 @@ def test_a_header_name_that_is_not_utf_8(
     wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: 102}, 20, "the commit")
     assert worker.stats()["alarms"] == []
     kept = header_bytes(kafka, topics, topics.output)
-    assert kept[50] == [(NAME, b"1"), (b"\xff\xfe", b"")]  # no client of ours sends a header without a value
+    assert kept[50] == [(NAME, b"1"), (b"\xff\xfe", b"")]  # kafka-python sends no header without a value
     assert sum(map(bool, kept.values())) == 1
     assert header_bytes(kafka, topics, topics.dead_letter) == {70: [(NAME, b"2")]}
 
 
-def test_what_a_broker_takes_comes_out(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) -> None:
-    """One batch each: the broker refuses some of it, and then it is not there."""
+def test_accepted_odd_batch_comes_out(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker) -> None:
+    """One batch for each case; batches that the broker refuses are not expected back."""
     topics = topics_of(kafka, make_topic, make_topic(config={"retention.ms": "-1"}))
     odd = {
         "unknown attributes of a record": raw.batch([raw.record(0, GOOD, attributes=0xFF)]),
@@ -111,13 +111,15 @@ def test_what_a_broker_takes_comes_out(kafka: Broker, make_topic: MakeTopic, sta
 
 
 def memory(field: str) -> int:
-    """Of this process, in bytes: VmRSS, or VmHWM, the most since `clear_refs`."""
+    """Memory of this process in bytes: VmRSS, or VmHWM, the maximum since `clear_refs`."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str) -> None:
+def test_decompression_bomb_is_dead_lettered_within_memory(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
+) -> None:
     topics, limit = topics_of(kafka, make_topic), 64 * MIB
     data = raw.bomb(200, GOOD)
     assert len(data) < 10_000
@@ -138,7 +140,7 @@ def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker
         assert (letter.key(), letter.value()) == (None, b"")
     wait_until(lambda: committed(kafka.bootstrap, "labelstream-p", topics.input) == {0: 7}, 20, "the commit")
     grown = memory("VmHWM") - before
-    print(f"{delivery}: {len(data)} bytes for 200 MiB; memory grew by {grown / MIB:.0f} MiB at most")
+    print(f"{delivery}: {len(data)} bytes for 200 MiB; memory grew by at most {grown / MIB:.0f} MiB")
     assert grown < 3 * limit
 
     assert worker.stop(10)
@@ -156,7 +158,7 @@ def test_a_decompression_bomb(kafka: Broker, make_topic: MakeTopic, start_worker
 
 
 LIE = raw.framed(b"\0" + raw.varint(0) + raw.varint(1) + raw.sized(None) + raw.varint(4_000) + GOOD + raw.varint(0))
-# What the broker's own checks keep out today, written into its log: each stands for offsets 2 to 4.
+# Batches that today's brokers refuse, written into the broker's log: each has the offsets 2 to 4.
 WRITTEN: dict[str, tuple[bytes, dict[int, str]]] = {
     "lengths that lie": (raw.batch([raw.record(0, GOOD), LIE, raw.record(2, GOOD)], 2), {3: "invalid_record"}),
     "a batch that ends early": (
@@ -172,7 +174,7 @@ WRITTEN: dict[str, tuple[bytes, dict[int, str]]] = {
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, dict[str, str]]]:
-    """A broker of our own, and the topic of each row of `WRITTEN`: two good records before it, and two behind it."""
+    """A broker, and one topic for each row of `WRITTEN`: two good records before the batch, two after it."""
     data = tmp_path_factory.mktemp("kafka")
     pair = [raw.record(0, GOOD), raw.record(1, GOOD)]
     three = [*pair, raw.record(2, GOOD)]
@@ -194,7 +196,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBro
 
 
 @pytest.mark.parametrize("what", WRITTEN)
-def test_what_stands_in_the_log(
+def test_odd_batch_in_log_costs_no_neighbor(
     written: tuple[KafkaBroker, dict[str, str]], start_worker: StartWorker, what: str
 ) -> None:
     broker, expected = written[0], WRITTEN[what][1]

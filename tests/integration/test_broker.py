@@ -1,4 +1,4 @@
-"""The test broker itself: what the other integration tests take for granted."""
+"""The test broker itself: features that the other integration tests rely on."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def send(config: dict[str, Any], topic: str, *values: bytes) -> None:
-    """Sends values in one go and raises the first error."""
+    """Send values in one batch and raise the first error."""
     producer = KafkaProducer(**config)
     try:
         for future in [producer.send(topic, value) for value in values]:
@@ -37,7 +37,7 @@ def send(config: dict[str, Any], topic: str, *values: bytes) -> None:
 
 
 def read(config: dict[str, Any], topic: str, count: int) -> list[bytes]:
-    """The first values of partition 0, as many as count or what comes in 10 s."""
+    """The first `count` values of partition 0, or those that arrive within 10 s."""
     consumer = KafkaConsumer(**config, enable_auto_commit=False, auto_offset_reset="earliest")
     values: list[bytes] = []
     try:
@@ -51,20 +51,20 @@ def read(config: dict[str, Any], topic: str, count: int) -> list[bytes]:
 
 
 def processes_of(folder: Path | None) -> list[str]:
-    """Command lines of the broker that keeps its data in a folder, and of its guard."""
+    """Command lines of the broker with data folder `folder`, and of its guard."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process has ended meanwhile
         if f"kafka.Kafka {folder}/" in line:
             found.append(line)
     return found
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
-    """Whether the condition came true in time."""
+    """Did the condition become true in time?"""
     deadline = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -92,7 +92,7 @@ def test_librdkafka_round_trip(kafka: Broker, topic: str) -> None:
         consumer.close()
 
 
-def test_topics_get_their_partitions_and_settings(kafka: Broker, make_topic: Callable[..., str]) -> None:
+def test_topic_has_given_partitions_and_settings(kafka: Broker, make_topic: Callable[..., str]) -> None:
     topic = make_topic(3, {"max.message.bytes": "2000"})
     with kafka.admin() as admin:
         assert len(admin.describe_topics([topic])[0]["partitions"]) == 3
@@ -100,16 +100,16 @@ def test_topics_get_their_partitions_and_settings(kafka: Broker, make_topic: Cal
         send(kafka.client_config(), topic, os.urandom(5000))
 
 
-def test_data_outlive_a_crash_and_nothing_outlives_close() -> None:
+def test_data_survive_crash_until_close() -> None:
     with KafkaBroker() as broker:
         folder = broker.folder
         assert folder is not None
-        assert len(processes_of(folder)) == 2, "the broker and its guard: so they are seen here when they are there"
+        assert len(processes_of(folder)) == 2, "the broker and its guard must be visible here"
         broker.create_topic("kept")
         send(broker.client_config(acks="all"), "kept", b"before")
         broker.kill()
         assert processes_of(folder) == []
-        starter = threading.Thread(target=broker.start)  # the broker must not end with the thread that started it
+        starter = threading.Thread(target=broker.start)  # the broker must outlive the thread that started it
         starter.start()
         starter.join()
         send(broker.client_config(), "kept", b"after")
@@ -126,7 +126,7 @@ def guarded() -> Iterator[KafkaBroker]:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-def test_a_user_may_do_what_was_granted_and_no_more(guarded: KafkaBroker, mechanism: str) -> None:
+def test_user_has_only_granted_rights(guarded: KafkaBroker, mechanism: str) -> None:
     granted, other = f"granted-{mechanism}", f"other-{mechanism}"
     for name in (granted, other):
         guarded.create_topic(name)
@@ -142,8 +142,8 @@ def test_a_user_may_do_what_was_granted_and_no_more(guarded: KafkaBroker, mechan
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-def test_a_wrong_password_is_refused(guarded: KafkaBroker, mechanism: str) -> None:
-    # Asked through librdkafka: kafka-python only times out, as it drops the refusal when the connection's end follows.
+def test_wrong_password_is_refused(guarded: KafkaBroker, mechanism: str) -> None:
+    # Uses librdkafka: kafka-python times out, because it drops the refusal when the connection closes.
     errors: list[confluent_kafka.KafkaError] = []
     config: dict[str, Any] = {
         "bootstrap.servers": guarded.bootstrap,
@@ -165,7 +165,7 @@ def test_a_wrong_password_is_refused(guarded: KafkaBroker, mechanism: str) -> No
         )
 
 
-def test_a_taken_port_and_a_bad_setting_say_so() -> None:
+def test_taken_port_and_bad_setting_are_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -176,7 +176,7 @@ def test_a_taken_port_and_a_bad_setting_say_so() -> None:
         KafkaBroker(server_properties={"num.io.threads": "many"}).start()
 
 
-def test_missing_java_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_java_names_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(KafkaMissing, match="apt-get install openjdk-17-jre-headless"):
@@ -184,10 +184,10 @@ def test_missing_java_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
-def test_the_command_leaves_no_broker_behind(tmp_path: Path, number: signal.Signals, status: int) -> None:
+def test_interrupted_command_ends_broker(tmp_path: Path, number: signal.Signals, status: int) -> None:
     command = [sys.executable, "-m", "tests.kafka", "--port", str(free_port())]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    # A shell has what it runs in the background ignore SIGINT, these tests included, and whoever they start.
+    # A shell makes background processes ignore SIGINT, including these tests and their child processes.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed
@@ -205,9 +205,9 @@ def test_the_command_leaves_no_broker_behind(tmp_path: Path, number: signal.Sign
     assert not folder.exists()
 
 
-def test_a_data_folder_is_kept(tmp_path: Path) -> None:
+def test_data_folder_survives_close(tmp_path: Path) -> None:
     with KafkaBroker(data=tmp_path) as broker:
         broker.create_topic("kept")
         send(broker.client_config(), "kept", b"one")
-    with KafkaBroker(data=tmp_path) as broker:  # another port than before
+    with KafkaBroker(data=tmp_path) as broker:  # on another port than before
         assert read(broker.client_config(), "kept", 1) == [b"one"]

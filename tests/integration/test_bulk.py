@@ -1,4 +1,4 @@
-"""What `send_batch` gives to a real broker: all of it once, in order, each record acknowledged or its failure known."""
+"""`send_batch` with a real broker: every record once, in order, each acknowledged or failed."""
 
 import random
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def producing(broker: Broker) -> Iterator[BatchProducer]:
 
 
 def records(count: int, size: int = 100) -> list[ProducerRecord]:
-    rng = random.Random(1)  # noise: compression must not make it fit
+    rng = random.Random(1)  # incompressible values
     return [
         ProducerRecord(b"%d " % number + rng.randbytes(size), b"key-%d" % (number % 20), [("h", b"%d" % number)])
         for number in range(count)
@@ -38,8 +38,8 @@ def records(count: int, size: int = 100) -> list[ProducerRecord]:
 
 
 @pytest.mark.parametrize("max_bytes", [1_048_588, 3_000])
-def test_each_comes_once_in_its_keys_order(kafka: Broker, make_topic: MakeTopic, max_bytes: int) -> None:
-    """With the small limit the broker refuses every batch, and kafka-python splits it again and again."""
+def test_send_batch_keeps_order_of_each_key(kafka: Broker, make_topic: MakeTopic, max_bytes: int) -> None:
+    """With the small limit, the broker refuses every batch and kafka-python splits it repeatedly."""
     topic, sent = make_topic(3, {"max.message.bytes": str(max_bytes)}), records(COUNT)
     with producing(kafka) as producer:
         acks = [ack for first in range(0, COUNT, 500) for ack in producer.send_batch(topic, sent[first : first + 500])]
@@ -53,7 +53,7 @@ def test_each_comes_once_in_its_keys_order(kafka: Broker, make_topic: MakeTopic,
         ]
 
 
-def test_keys_go_where_the_client_itself_would_send_them(kafka: Broker, make_topic: MakeTopic) -> None:
+def test_send_batch_partitions_keys_as_client_does(kafka: Broker, make_topic: MakeTopic) -> None:
     topic, sent = make_topic(5), records(200)
     with producing(kafka) as producer:
         acks = [producer.send(topic, record.value, record.key) for record in sent]
@@ -66,7 +66,7 @@ def test_keys_go_where_the_client_itself_would_send_them(kafka: Broker, make_top
     assert len({partition for _, partition in places}) > 2
 
 
-def test_a_record_that_the_broker_refuses_fails(kafka: Broker, make_topic: MakeTopic) -> None:
+def test_send_batch_fails_refused_record(kafka: Broker, make_topic: MakeTopic) -> None:
     topic = make_topic(1, {"max.message.bytes": "3000"})
     with producing(kafka) as producer:
         told: list[int] = []

@@ -1,4 +1,4 @@
-"""Chaos in short, and the proof that its verifier can fail. `make chaos` is the long form."""
+"""A short chaos run, and proof that the verifier can fail. `make chaos` is the long run."""
 
 import json
 import math
@@ -26,7 +26,7 @@ KILLS = 2
 
 @contextmanager
 def lone_worker(folder: Path, tree: dict[str, Any], *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A worker in a process of its own, killed at the end."""
+    """A worker in a process, killed at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.single_worker", str(folder), json.dumps(tree), *options]
     )
@@ -38,7 +38,7 @@ def lone_worker(folder: Path, tree: dict[str, Any], *options: str) -> Iterator["
 
 
 def killed_again_and_again(kafka: Broker, folder: Path, topics: list[str], mode: str, *options: str) -> Findings:
-    """A worker that dies right after it has sent, several times; what came of all messages in the end."""
+    """Kill a worker several times right after it sent results. Returns the verifier's findings."""
     tree = settings_of(kafka.bootstrap, topics, mode)
     produce(
         kafka.bootstrap,
@@ -73,7 +73,7 @@ def compare(bootstrap: str, topics: list[str]) -> Findings:
 
 
 def all_and_what_comes_behind(quiet_s: float = 3.0) -> Callable[[list[Any]], bool]:
-    """For `read_all`: as many as there are inputs, and whatever follows within `quiet_s`."""
+    """A condition for `read_all`: one record for each input, then `quiet_s` without another record."""
     full_at = math.inf
 
     def enough(found: list[Any]) -> bool:
@@ -95,18 +95,18 @@ def test_verifier_finds_loss_of_early_commit(kafka: Broker, tmp_path: Path, topi
     assert found.lost
 
 
-def test_at_least_once_loses_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
+def test_killed_at_least_once_worker_loses_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
     found = killed_again_and_again(kafka, tmp_path, topics, "at_least_once").summary()
     assert found.pop("duplicated") <= KILLS * 500
     assert not any(found.values()), found
 
 
-def test_exactly_once_loses_and_duplicates_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
+def test_killed_exactly_once_worker_loses_and_repeats_nothing(kafka: Broker, tmp_path: Path, topics: list[str]) -> None:
     found = killed_again_and_again(kafka, tmp_path, topics, "exactly_once").summary()
     assert not any(found.values()), found
 
 
-# The long form has them all. Kills of the only broker are left to it: what follows from them is Kafka's recovery too.
+# The long run has all faults. It alone kills the only broker, because that also tests Kafka's recovery.
 KINDS = (
     "worker SIGKILL",
     "killed mid-inference",
@@ -121,7 +121,7 @@ KINDS = (
 
 @pytest.mark.ray
 @pytest.mark.timeout(420)
-def test_a_short_run_of_chaos_finds_nothing() -> None:
+def test_short_chaos_run_finds_nothing() -> None:
     command = [sys.executable, "-m", "tests.chaos", "--messages", "2000", "--faults", "4", "--seed", "3"]
     command += [word for kind in KINDS for word in ("--only", kind)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)

@@ -32,14 +32,14 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def until_line(process: subprocess.Popen[str], part: str) -> str:
-    """Read its output up to a line with `part`, and return that line."""
+    """Read output up to the first line with `part` and return that line."""
     assert process.stdout is not None
     seen = []
     for line in process.stdout:
         seen.append(line)
         if part in line:
             return line
-    raise AssertionError(f"it ended without {part!r}:\n{''.join(seen)}")
+    raise AssertionError(f"the process ended without {part!r}:\n{''.join(seen)}")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def write_config(tmp_path: Path, model: Path) -> Callable[..., str]:
     return write
 
 
-def test_what_is_produced_is_seen_by_tail(kafka: Broker, topic: str, tmp_path: Path) -> None:
+def test_tail_shows_produced_messages(kafka: Broker, topic: str, tmp_path: Path) -> None:
     lines = b'{"text": "as it is",  "user": "u1"}\nplain \xc3\xa4\n\n'
     (tmp_path / "lines").write_bytes(lines)
     sent = call("produce", topic, str(tmp_path / "lines"), "--bootstrap", kafka.bootstrap)
@@ -89,7 +89,7 @@ def records(kafka: Broker, topic: str, count: int) -> list[tuple[bytes | None, b
     return [(m.key(), m.value()) for m in read_all(kafka.bootstrap, topic, lambda found: len(found) >= count)]
 
 
-def test_results_and_dead_letters_in_columns(kafka: Broker, topic: str) -> None:
+def test_tail_prints_results_and_dead_letters_in_columns(kafka: Broker, topic: str) -> None:
     result = {
         "label": "GOOD",
         "score": 0.5,
@@ -111,14 +111,14 @@ def test_results_and_dead_letters_in_columns(kafka: Broker, topic: str) -> None:
     assert rows == [["GOOD", "0.5000", "7", "3", "m", "in:1:2"], ["! empty_text", "-", "-", "-", "-", "in:0:9"]]
 
 
-def test_tail_follows_until_it_is_stopped(kafka: Broker, topic: str) -> None:
+def test_tail_follows_until_interrupt(kafka: Broker, topic: str) -> None:
     produce(kafka.bootstrap, topic, [(None, b"old")])
     with start("tail", topic, "--follow", "--json", "--bootstrap", kafka.bootstrap) as process:
         try:
             deadline = time.monotonic() + 30
             os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
             line = ""
-            while not line and time.monotonic() < deadline:  # it starts at the end: until then it misses some
+            while not line and time.monotonic() < deadline:  # tail starts at the end and misses earlier records
                 produce(kafka.bootstrap, topic, [(None, b"new")])
                 line = process.stdout.readline()  # type: ignore[union-attr]
             assert line == "new\n"
@@ -128,7 +128,7 @@ def test_tail_follows_until_it_is_stopped(kafka: Broker, topic: str) -> None:
             process.kill()
 
 
-def test_tail_hides_what_was_aborted(kafka: Broker, topic: str) -> None:
+def test_tail_hides_aborted_records(kafka: Broker, topic: str) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": uuid.uuid4().hex})
     producer.init_transactions(20)
     for value, end in (("committed", producer.commit_transaction), ("aborted", producer.abort_transaction)):
@@ -139,7 +139,7 @@ def test_tail_hides_what_was_aborted(kafka: Broker, topic: str) -> None:
     assert call("tail", topic, "--json", "--bootstrap", kafka.bootstrap).stdout == b"committed\n"
 
 
-def test_a_missing_topic_is_one_line(kafka: Broker) -> None:
+def test_missing_topic_is_one_line(kafka: Broker) -> None:
     for command in ("produce", "tail"):
         ended = call(command, "nowhere", "--bootstrap", kafka.bootstrap, stdin=b"text\n")
         assert ended.returncode == 1
@@ -147,7 +147,7 @@ def test_a_missing_topic_is_one_line(kafka: Broker) -> None:
         assert line.startswith("labelstream: topic nowhere does not exist; create it")
 
 
-def test_a_line_that_cannot_be_sent_stops_it_with_its_number(kafka: Broker, topic: str) -> None:
+def test_produce_stops_at_unsendable_line_with_number(kafka: Broker, topic: str) -> None:
     ended = call("produce", topic, "--format", "json", "--bootstrap", kafka.bootstrap, stdin=b'{"text": "a"}\nb\n')
     assert ended.returncode == 1
     acknowledged, problem = ended.stderr.decode().splitlines()
@@ -155,7 +155,7 @@ def test_a_line_that_cannot_be_sent_stops_it_with_its_number(kafka: Broker, topi
     assert problem.startswith("labelstream: line 2: not a JSON object")
 
 
-def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:
+def test_check_passes_good_config(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:
     topics = {
         "input": make_topic(2, {"max.message.bytes": "2000000"}),
         "output": make_topic(),
@@ -168,9 +168,7 @@ def test_check_finds_nothing_wrong(kafka: Broker, make_topic: MakeTopic, write_c
     assert "takes 1048588 bytes a message, the input topic 2000000" in notes[1]
 
 
-def test_check_says_where_keys_are_needed(
-    kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
-) -> None:
+def test_check_names_compacted_topics(kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]) -> None:
     compact = {"cleanup.policy": "compact,delete"}
     topics = {
         "input": make_topic(config=compact),
@@ -186,7 +184,7 @@ def test_check_says_where_keys_are_needed(
     assert dead_letter.startswith(f"note: pipelines.p.dead_letter: topic {topics['dead_letter']} is compacted")
 
 
-def test_check_says_where_results_of_old_messages_would_be_deleted(
+def test_check_names_output_with_shorter_retention(
     kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
 ) -> None:
     short = {"retention.ms": "3600000"}
@@ -205,7 +203,7 @@ def test_check_says_where_results_of_old_messages_would_be_deleted(
     )
 
 
-def test_check_finds_a_missing_topic(kafka: Broker, topic: str, write_config: Callable[..., str]) -> None:
+def test_check_finds_missing_topic(kafka: Broker, topic: str, write_config: Callable[..., str]) -> None:
     config = write_config(kafka.bootstrap, input=topic, output="nowhere", dead_letter="nowhere-else", source="/none")
     ended = call("check", "--connect", "-c", config)
     assert ended.returncode == 1
@@ -229,7 +227,7 @@ def guarded() -> Iterator[KafkaBroker]:
 
 
 def worker_login(folder: Path) -> dict[str, str]:
-    """The config's `kafka.security` of a user whom nothing is granted."""
+    """`kafka.security` of a user without any rights."""
     file = folder / "password"
     file.write_text("secret2\n")
     login = {"username": "worker", "password_file": str(file)}
@@ -260,7 +258,7 @@ def test_check_finds_missing_permissions(
     assert b"wrong" not in ended.stderr + ended.stdout
 
 
-def test_lag_of_a_stopped_pipeline(
+def test_lag_of_stopped_pipeline_is_read_from_brokers(
     kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str], tmp_path: Path
 ) -> None:
     name = make_topic(2)
@@ -282,7 +280,7 @@ def test_lag_of_a_stopped_pipeline(
         "topic": name,
         "group": f"group-{name}",
         "members": 0,
-        "lag": 2,  # what is in an open transaction is nobody's to read
+        "lag": 2,  # records of an open transaction do not count
         "oldest_s": age,
         "partitions": {
             "0": {"committed": None, "start": 0, "end": 0, "lag": 0, "lost": 0, "oldest_s": None},
@@ -312,7 +310,7 @@ def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callab
     assert ended.stderr.startswith(b"labelstream: no permission to see topic hidden")
 
 
-def test_tail_shows_the_text_of_a_result_or_why_it_is_gone(
+def test_tail_shows_text_of_result_or_why_gone(
     kafka: Broker, make_topic: MakeTopic, write_config: Callable[..., str]
 ) -> None:
     source, results = make_topic(partitions=1), make_topic(partitions=1)
@@ -335,7 +333,7 @@ def test_tail_shows_the_text_of_a_result_or_why_it_is_gone(
     assert call("tail", results, "--json", "-c", config, "--since", "2100-01-01").stdout == b""
 
 
-def test_the_in_memory_broker_serves_the_commands(write_config: Callable[..., str]) -> None:
+def test_commands_work_on_in_memory_broker(write_config: Callable[..., str]) -> None:
     with start("broker") as process:
         try:
             assert process.stdout is not None

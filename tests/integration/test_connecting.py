@@ -1,4 +1,4 @@
-"""TLS, logins and advertised addresses of a real broker: what is wrong has its cause, in seconds."""
+"""TLS, logins and advertised addresses of a real broker: each failure names its cause within seconds."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,7 +20,7 @@ from tests.support.streams import Topics, messages, produce, read_ids, wait_unti
 
 PLAIN_JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ann="secret";'
 SCRAM_JAAS = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-# Each listener's protocol, and the host that it advertises.
+# Protocol and advertised host of each listener.
 LISTENERS = {
     "TLS": ("SSL", "127.0.0.1"),
     "MUTUAL": ("SSL", "127.0.0.1"),
@@ -90,7 +90,7 @@ def _listed(pairs: dict[str, str], joint: str) -> str:
 
 
 def kafka(secured: Secured, listener: str, **security: Any) -> KafkaSettings:
-    """With the listener's own protocol unless told otherwise; files by their names."""
+    """Kafka settings with the listener's protocol unless given; files are named without their folder."""
     files = {key: secured.folder / value for key, value in security.items() if key.endswith("_file")}
     security = {"protocol": LISTENERS[listener][0]} | security | files
     return KafkaSettings.model_validate({"bootstrap_servers": secured.at[listener], "security": security})
@@ -125,12 +125,12 @@ CAUSES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("listener", "security", "said"), CAUSES.values(), ids=CAUSES)
-def test_cause_is_found(secured: Secured, listener: str, security: dict[str, Any], said: str) -> None:
+def test_failed_connection_names_cause(secured: Secured, listener: str, security: dict[str, Any], said: str) -> None:
     with pytest.raises((StartError, ConfigError), match=said):
         connected_config(kafka(secured, listener, **security), patience_s=0)
 
 
-def test_refused_client_certificate_is_found(secured: Secured) -> None:
+def test_refused_client_certificate_is_named(secured: Secured) -> None:
     stranger = Authority(secured.folder, "unknown").issue("intruder")
     files = CA | {"cert_file": stranger.cert.name, "key_file": stranger.key.name}
     with pytest.raises(StartError, match=r"^kafka\.security\.cert_file: .* refuses the certificate in .*intruder\.pem"):
@@ -145,7 +145,7 @@ def test_refused_client_certificate_is_found(secured: Secured) -> None:
         ("LOGIN", LOGIN),
     ],
 )
-def test_what_is_right_works(secured: Secured, listener: str, security: dict[str, Any]) -> None:
+def test_correct_security_settings_connect(secured: Secured, listener: str, security: dict[str, Any]) -> None:
     settings = kafka(secured, listener, **security)
     topic = f"right-{listener.lower()}"
     secured.broker.create_topic(topic)

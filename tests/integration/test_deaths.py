@@ -1,4 +1,4 @@
-"""Records that kill the worker's process, and kills that are no record's fault, on a real broker."""
+"""Records that kill the worker's process, and kills without a guilty record, on a real broker."""
 
 import json
 import multiprocessing
@@ -25,7 +25,7 @@ from tests.support.fakes import FakeClassifier
 from tests.support.streams import Topics, committed, produce, read_all, read_letters, wait_until
 
 PARTITIONS = 4
-NURSERY = multiprocessing.get_context("forkserver")  # all that a life imports is imported once
+NURSERY = multiprocessing.get_context("forkserver")  # imports modules once for all processes
 NURSERY.set_forkserver_preload(["tests.integration.crashing_worker"])
 BOTH = pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 
@@ -37,13 +37,13 @@ def topics(make_topic: Callable[..., str]) -> list[str]:
 
 @contextmanager
 def life(kafka: Broker, topics: list[str], delivery: str, proof_s: float) -> Iterator[Any]:
-    """One worker's process, from when it has partitions; killed at the end, and the group does not wait for it then."""
+    """One worker's process, yielded once partitions are assigned; killed at the end and removed from the group."""
     ours, told = NURSERY.Pipe(duplex=False)
     process = NURSERY.Process(target=live, args=(settings_of(kafka.bootstrap, topics, delivery), proof_s, told))
     process.start()
     told.close()
     try:
-        with suppress(EOFError):  # it has died already
+        with suppress(EOFError):  # the process has died already
             ours.recv()
         yield process
     finally:
@@ -62,13 +62,13 @@ def forget_members(kafka: Broker, group: str) -> None:
 
 
 def all_committed(kafka: Broker, topics: list[str], counts: Counter[int]) -> bool:
-    """Offsets of transactions may stand a marker behind the last record."""
+    """With transactions, the committed offset may be one control record after the last record."""
     found = committed(kafka.bootstrap, topics[0], topics[0])
     return all(found[number] >= count for number, count in counts.items())
 
 
 def put(kafka: Broker, topics: list[str], texts: list[str]) -> Counter[int]:
-    """One message for each text, in the partitions by turns: how many are in each."""
+    """Produce one message for each text, round robin. Returns the number of messages by partition."""
     for number in range(PARTITIONS):
         mine = [
             (None, json.dumps({"id": i, "text": text}).encode())
@@ -80,14 +80,14 @@ def put(kafka: Broker, topics: list[str], texts: list[str]) -> Counter[int]:
 
 
 def answers(kafka: Broker, topics: list[str], count: int) -> Counter[int]:
-    """How often each id has a result that a read_committed reader sees."""
+    """Number of results of each id that a read_committed reader sees."""
     found = read_all(kafka.bootstrap, topics[1], lambda seen: len({m.value() for m in seen}) >= count)
     found += read_all(kafka.bootstrap, topics[1], lambda seen: False, timeout_s=1)[len(found) :]
     return Counter(json.loads(message.value())["id"] for message in found)
 
 
 def notes(kafka: Broker, topics: list[str]) -> list[str]:
-    """The metadata of each partition's offset."""
+    """Metadata of each partition's committed offset."""
     with kafka.admin() as admin:
         client: Any = admin
         found = client.list_group_offsets(topics[0])[topics[0]]
@@ -95,7 +95,7 @@ def notes(kafka: Broker, topics: list[str]) -> list[str]:
 
 
 def notes_by_confluent(kafka: Broker, topics: list[str]) -> list[str]:
-    """The same with a client that takes metadata for a C string."""
+    """As `notes`, read by a client that treats metadata as a C string."""
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topics[0]})
     try:
         places = [TopicPartition(topics[0], number) for number in range(PARTITIONS)]
@@ -124,9 +124,9 @@ def test_worker_killing_record_alone_is_dead_lettered(
                 break
         assert worker.exitcode == -signal.SIGKILL
         deaths += 1
-        assert deaths <= 8, "the record at fault is not found"
+        assert deaths <= 8, "the poison record was not found"
     with capfd.disabled():
-        print(f" [{delivery}: {deaths} lives lost]", end="")
+        print(f" [{delivery}: {deaths} workers died]", end="")
     [(headers, letter)] = read_letters(kafka.bootstrap, topics[2], 1)
     assert headers["labelstream.reason"] == "crashes_worker"
     assert int(headers["labelstream.attempts"]) >= 3
@@ -135,13 +135,13 @@ def test_worker_killing_record_alone_is_dead_lettered(
     assert seen.keys() == set(range(len(texts))) - {637}
     if delivery == "exactly_once":
         assert set(seen.values()) == {1}
-    assert notes(kafka, topics) == [""] * PARTITIONS, "an end in order leaves nothing behind"
+    assert notes(kafka, topics) == [""] * PARTITIONS, "an orderly stop leaves no note"
 
 
 def test_orderly_stop_suspects_record_only_after_loop_stall(
     kafka: Broker, topics: list[str], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits for a model is not at fault; what holds the loop makes Serve end the worker."""
+    """A record that waits for a model is innocent; a record that blocks the loop makes Serve end the worker."""
     put(kafka, topics, ["text"])
     names, classifier = Topics(*topics), FakeClassifier()
     classifier.gate.clear()
@@ -164,8 +164,8 @@ def test_orderly_stop_suspects_record_only_after_loop_stall(
 
 
 @pytest.mark.timeout(180)
-def test_ten_kills_that_are_no_records_fault_bury_nothing(kafka: Broker, topics: list[str]) -> None:
-    """Each of them while records are in flight: a model that takes its time."""
+def test_ten_foreign_kills_dead_letter_no_record(kafka: Broker, topics: list[str]) -> None:
+    """Each kill comes while records are in flight, because the model is slow."""
     texts = [f"{SLOW} {i}" for i in range(120)]
     counts = put(kafka, topics, texts)
     chance = random.Random(7)

@@ -24,7 +24,7 @@ from tests.support.streams import (
 )
 
 
-def test_all_come_out_once_in_order_with_their_offsets(
+def test_results_come_once_in_order_with_offsets_committed(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
@@ -36,7 +36,7 @@ def test_all_come_out_once_in_order_with_their_offsets(
     wait_until(lambda: sum(committed(kafka.bootstrap, "labelstream-p", topics.input).values()) == 5_000, 20, "commit")
 
 
-def test_a_stop_in_mid_stream_duplicates_nothing(
+def test_stop_in_mid_stream_duplicates_nothing(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
@@ -52,7 +52,7 @@ def test_a_stop_in_mid_stream_duplicates_nothing(
     assert Counter(r["id"] for r in results) == Counter(range(6_000))
 
 
-def test_workers_come_and_go_and_nothing_is_lost(
+def test_joining_and_leaving_workers_lose_nothing(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
@@ -87,7 +87,7 @@ def test_start_from_latest_keeps_start_over_restart(
     assert sorted(r["id"] for r in results) == list(range(100, 150))
 
 
-def test_the_broker_dies_and_comes_back(start_worker: StartWorker) -> None:
+def test_killed_broker_returns_and_nothing_is_lost(start_worker: StartWorker) -> None:
     topics = Topics("in", "out", "dlq")
     with KafkaBroker() as broker:
         for topic in ("in", "out", "dlq"):
@@ -103,7 +103,7 @@ def test_the_broker_dies_and_comes_back(start_worker: StartWorker) -> None:
         assert worker.stop(20)
 
 
-def test_what_is_missing_is_one_clear_line(
+def test_missing_broker_or_topic_is_one_line(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
@@ -113,7 +113,7 @@ def test_what_is_missing_is_one_clear_line(
         start_worker(Topics(topics.input, "nowhere", topics.dead_letter))
 
 
-def test_permissions_and_passwords(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_permission_or_password_is_named(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     topics = Topics("in", "out", "dlq")
     users = {"admin": "adminpass", "reader": "readerpass", "lonely": "lonelypass", "full": "fullpass"}
     with KafkaBroker(users=users, super_users=["admin"]) as broker:

@@ -1,4 +1,4 @@
-"""The demo with everything real: it counts every message, and leaves nothing behind, however it ends."""
+"""The demo with real components: it counts every message and leaves nothing behind, however it ends."""
 
 import os
 import re
@@ -28,11 +28,11 @@ def start() -> Iterator[Callable[..., RunningCommand]]:
         demo.wait()
 
 
-def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., RunningCommand], kafka: Broker) -> None:
-    """On a real broker, from which the demo's topics and groups are deleted."""
+def test_demo_on_ctrl_c_finishes_and_reports(start: Callable[..., RunningCommand], kafka: Broker) -> None:
+    """On a real broker; the demo deletes its topics and groups."""
     demo = start("--bootstrap", kafka.bootstrap)
     demo.until("messages came back")
-    assert len(demo.processes()) > 4, "so they are seen here when they are there"
+    assert len(demo.processes()) > 4, "Ray's processes must be visible here"
     demo.process.send_signal(signal.SIGINT)
     assert demo.wait() == 0, demo.output
     [messages] = re.findall(r"every one of (\d+) messages is accounted for", demo.output)
@@ -41,7 +41,7 @@ def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., RunningC
     assert int(results) + int(broken) == int(messages)
     assert re.search(r"duplicates +0\n", demo.output)
     assert re.search(r"% right on \d+ public review sentences held back", demo.output)
-    assert "pid=" not in demo.output, "quiet: nothing of Ray's own output"
+    assert "pid=" not in demo.output, "Ray's own output must be hidden"
     assert demo.folders
     with kafka.admin() as admin:
         assert [topic for topic in admin.list_topics() if topic.startswith("labelstream-demo")] == []
@@ -50,8 +50,8 @@ def test_ctrl_c_in_mid_stream_finishes_and_sums_up(start: Callable[..., RunningC
     demo.assert_nothing_is_left()
 
 
-def test_terminated_while_starting(start: Callable[..., RunningCommand]) -> None:
-    """Twice, and to the whole process group, as a terminal does it and GNU timeout."""
+def test_demo_terminated_while_starting_leaves_nothing(start: Callable[..., RunningCommand]) -> None:
+    """SIGTERM twice to the whole process group, as terminals and GNU timeout send it."""
     demo = start("--messages", "60")
     demo.until("starting Ray")
     os.killpg(demo.process.pid, signal.SIGTERM)
@@ -63,7 +63,7 @@ def test_terminated_while_starting(start: Callable[..., RunningCommand]) -> None
     demo.assert_nothing_is_left()
 
 
-def test_killed_it_takes_everything_with_it(start: Callable[..., RunningCommand]) -> None:
+def test_killed_demo_leaves_no_process(start: Callable[..., RunningCommand]) -> None:
     demo = start()
     demo.until("loading the model")
     demo.process.kill()

@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: seen, taken out, and sent back once, whatever happens on the way."""
+"""Dead letters on a real broker: listed, exported, and redriven once despite crashes and concurrent redrives."""
 
 import json
 import signal
@@ -76,7 +76,7 @@ def letter(
     headers: Any = (),
     **more: Any,
 ) -> DeadLetter:
-    """A dead letter as `bury` takes it; `more` goes to confluent's `produce`."""
+    """A dead letter for `bury`; `more`: further arguments of confluent's `produce`."""
     place = {"topic": source, "partition": "1", "offset": str(offset)}
     return {
         "value": value,
@@ -99,17 +99,17 @@ def bury(kafka: Broker, topic: str, letters: list[DeadLetter]) -> None:
 
 
 def many(topics: Topics, count: int) -> list[DeadLetter]:
-    """Letters whose values tell them apart."""
+    """Dead letters with distinct values."""
     return [letter(topics.input, number, b"value %d" % number, b"key", partition=number % 2) for number in range(count)]
 
 
 def all_in(kafka: Broker, topic: str) -> list[Any]:
-    """What a read_committed reader sees in a topic now: records of our own mark its ends."""
+    """Records of a topic that a read_committed reader sees now; the test's own records mark the ends."""
     mark, partitions = uuid.uuid4().bytes, 2
     for number in range(partitions):
         produce(kafka.bootstrap, topic, [(None, mark)], headers=[("mark", b"")], partition=number)
     found = read_all(kafka.bootstrap, topic, lambda seen: sum(m.value() == mark for m in seen) == partitions, 20)
-    assert sum(m.value() == mark for m in found) == partitions, "an open transaction hides what is behind it"
+    assert sum(m.value() == mark for m in found) == partitions, "an open transaction hides later records"
     return [message for message in found if message.headers() != [("mark", b"")]]
 
 
@@ -117,7 +117,7 @@ def assert_each_once(kafka: Broker, topics: Topics, count: int) -> None:
     assert Counter(m.value() for m in all_in(kafka, topics.input)) == Counter(b"value %d" % n for n in range(count))
 
 
-def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path) -> None:
+def test_list_show_and_export_of_dead_letters(kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path) -> None:
     now_ms = int(time.time() * 1000)
     bury(
         kafka,
@@ -161,13 +161,13 @@ def test_list_show_and_export(kafka: Broker, topics: Topics, dlq: Call, tmp_path
     ours = tmp_path / "letters"
     ours.touch(0o644)
     assert dlq("export", str(ours))[0] == 0
-    assert ours.stat().st_mode & 0o777 == 0o600  # texts and keys, for nobody else
+    assert ours.stat().st_mode & 0o777 == 0o600  # contains texts and keys: only the owner may read
     assert dlq("export", str(tmp_path / "letters"), "--topic", "there")[2] == ["exported 1 dead letter"]
     [entry] = map(json.loads, (tmp_path / "letters").read_text().splitlines())
     assert (entry["key"], entry["value"], entry["offset"]) == ("k", None, 0)
 
 
-def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq: Call) -> None:
+def test_redrive_after_dry_run_sends_once(kafka: Broker, topics: Topics, dlq: Call) -> None:
     bury(
         kafka,
         topics.dead_letter,
@@ -206,7 +206,7 @@ def test_redriven_once_with_a_dry_run_before(kafka: Broker, topics: Topics, dlq:
     assert dlq("list")[2] == ["dead letters: 3 (invalid_json 2, tombstone 1), of which 3 redriven"]
 
 
-def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: Topics, dlq: Call) -> None:
+def test_redrive_takes_omitted_value_from_source(kafka: Broker, topics: Topics, dlq: Call) -> None:
     own = [("own", b"1"), ("labelstream.attempts", b"1")]
     produce(kafka.bootstrap, topics.input, [(b"k", b"long"), (b"k", b"other")], headers=own, partition=1)
 
@@ -223,16 +223,16 @@ def test_a_value_that_was_omitted_comes_from_its_source(kafka: Broker, topics: T
     assert again.headers() == [("own", b"1"), ("labelstream.attempts", b"1"), ("labelstream.redriven", b"1")]
 
 
-def test_letters_that_are_no_text_or_cannot_be_read(
+def test_redrive_of_binary_or_unreadable_dead_letters(
     kafka: Broker, topics: Topics, dlq: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A header name that is not UTF-8 comes back with the same bytes; what is not there is not sent as if it were."""
+    """A header name that is not UTF-8 keeps its bytes; an omitted value is never sent as an empty one."""
     place = [
         (f"__connect.errors.{name}".encode(), text)
         for name, text in (("topic", topics.input.encode()), ("partition", b"0"), ("offset", b"7"))
     ]
     told = [*place, (b"labelstream.reason", b"too_large"), (b"labelstream.value_omitted", b"unread")]
-    zeros = zstd_encode(raw.record(0, bytes(70 << 20)))  # more than any reader takes
+    zeros = zstd_encode(raw.record(0, bytes(70 << 20)))  # above every reader's limit
     for letters in (
         raw.batch([raw.record(0, b"value", headers=[(b"stra\xdfe", b"1"), *place]), raw.record(1, b"", headers=told)]),
         raw.batch([], count=1, codec=4, packed=zeros),
@@ -290,8 +290,10 @@ main(["dlq", "redrive", "--yes", "-c", config])
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_in_mid_chunk_and_run_again(kafka: Broker, topics: Topics, config: str, dlq: Call, when: str) -> None:
-    """`before` the ledger has heard of a letter that is sent; `after` a commit that nobody was told of."""
+def test_redrive_killed_in_mid_chunk_resumes_without_duplicates(
+    kafka: Broker, topics: Topics, config: str, dlq: Call, when: str
+) -> None:
+    """`before`: killed before the ledger entry of a sent record; `after`: killed after an unconfirmed commit."""
     bury(kafka, topics.dead_letter, many(topics, 60))
     ended = subprocess.run([sys.executable, "-c", KILLED, when, config], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
@@ -302,8 +304,10 @@ def test_killed_in_mid_chunk_and_run_again(kafka: Broker, topics: Topics, config
     assert_each_once(kafka, topics, 60)
 
 
-def test_two_at_once(kafka: Broker, topics: Topics, config: str, dlq: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second redrive begins and ends while the first is about to commit: the first is fenced off."""
+def test_second_redrive_fences_first(
+    kafka: Broker, topics: Topics, config: str, dlq: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second redrive runs while the first is about to commit: the first is fenced."""
     bury(kafka, topics.dead_letter, many(topics, 60))
     commit, commits = KafkaProducer.commit_transaction, 0
 
@@ -326,10 +330,10 @@ def test_two_at_once(kafka: Broker, topics: Topics, config: str, dlq: Call, monk
     assert_each_once(kafka, topics, 60)
 
 
-def test_a_record_that_is_not_acknowledged_takes_its_chunk_back(
+def test_unacknowledged_record_aborts_its_chunk(
     kafka: Broker, topics: Topics, dlq: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """kafka-python commits a transaction without the records that failed: only their futures tell."""
+    """kafka-python commits a transaction without its failed records; only their futures tell."""
     bury(kafka, topics.dead_letter, many(topics, 20))
     send = KafkaProducer.send
 
@@ -351,7 +355,7 @@ def test_a_record_that_is_not_acknowledged_takes_its_chunk_back(
     assert_each_once(kafka, topics, 20)
 
 
-def test_the_ledger_must_be_compacted(kafka: Broker, topics: Topics, dlq: Call) -> None:
+def test_ledger_not_compacted_is_refused(kafka: Broker, topics: Topics, dlq: Call) -> None:
     bury(kafka, topics.dead_letter, many(topics, 1))
     kafka.create_topic(f"{topics.dead_letter}.redriven")
     code, _, [line] = dlq("redrive", "--yes")
@@ -360,7 +364,7 @@ def test_the_ledger_must_be_compacted(kafka: Broker, topics: Topics, dlq: Call) 
     assert all_in(kafka, topics.input) == []
 
 
-def test_letters_of_a_topic_that_was_made_anew_are_others(kafka: Broker, topics: Topics, dlq: Call) -> None:
+def test_dead_letters_of_recreated_topic_are_new(kafka: Broker, topics: Topics, dlq: Call) -> None:
     bury(kafka, topics.dead_letter, many(topics, 1))
     assert dlq("redrive", "--yes")[0] == 0
     with kafka.admin() as admin:
@@ -371,9 +375,7 @@ def test_letters_of_a_topic_that_was_made_anew_are_others(kafka: Broker, topics:
     assert dlq("redrive", "--yes")[2] == [f"1 dead letter sent to {topics.input}"]
 
 
-def test_attempts_are_counted_through_worker_and_redrive(
-    kafka: Broker, topics: Topics, dlq: Call, start_worker: StartWorker
-) -> None:
+def test_redrive_counts_attempts(kafka: Broker, topics: Topics, dlq: Call, start_worker: StartWorker) -> None:
     mended = False
 
     def answer(request: Any) -> Any:
@@ -393,7 +395,7 @@ def test_attempts_are_counted_through_worker_and_redrive(
     assert result.headers() == [("own", b"1")]
 
 
-def test_the_in_memory_broker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dlq_commands_work_on_in_memory_broker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "", "log_level": 0})
     [broker] = producer.list_topics(timeout=10).brokers.values()
     producer.produce("dlq", **letter("in", 0, b"value", partition=0))

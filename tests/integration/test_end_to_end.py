@@ -1,6 +1,6 @@
-"""The main job as its users run it: `labelstream run` as a process, a real broker, a real Ray, a real model.
+"""The whole application as users run it: `labelstream run` as a process, a real broker, a real Ray, a real model.
 
-Messages go in and results come out through foreign clients: confluent-kafka (librdkafka) and kcat.
+Messages are produced and results consumed by foreign clients: confluent-kafka (librdkafka) and kcat.
 """
 
 import json
@@ -29,7 +29,7 @@ START_S, DRAIN_S = 240.0, 90.0
 
 
 class Process:
-    """One `labelstream run`, in a process group of its own."""
+    """One `labelstream run` in its own process group."""
 
     def __init__(self, config: Path, log: Path) -> None:
         self.config, self.log = config, log
@@ -48,14 +48,14 @@ class Process:
         return self.log.read_text(errors="replace")[-4_000:]
 
     def terminate(self) -> int:
-        """SIGTERM, and the exit status."""
+        """Send SIGTERM and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(DRAIN_S)
         self._file.close()
         return status
 
     def kill_everything(self) -> None:
-        """SIGKILL to the command and every process below it at once: the machine is gone."""
+        """Send SIGKILL to the command and all its child processes at once, as if the machine were lost."""
         for pid in [*descendants(self.process.pid), self.process.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -66,7 +66,7 @@ class Process:
 
 
 def folder_of_traps(parent: Path) -> Path:
-    """A folder to start in that has modules of the project's parts' names: nobody may import them."""
+    """A working directory with modules named like the project's packages: nothing may import them."""
     folder = parent / "folder"
     for part in ("workers", "deploy"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def processes_of(config: Path) -> list[str]:
-    """Command lines of everything that an ended run may have left: its own, and Ray's below its folder."""
+    """Command lines of leftover processes: the command's, and Ray's below its folder."""
     lines = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -119,7 +119,7 @@ def topics(make_topic: Callable[..., str]) -> Topics:
 
 @pytest.fixture
 def run(kafka: Broker, model: Path, topics: Topics, tmp_path: Path) -> Iterator[Callable[[], Process]]:
-    """run() starts the command on this test's topics; what still runs at the end is killed."""
+    """run() starts the command on this test's topics; running commands are killed at the end."""
     config = tmp_path / "labelstream.yaml"
     config.write_text(
         yaml.safe_dump(
@@ -167,7 +167,7 @@ def results_so_far(bootstrap: str, topic: str) -> int:
 
 
 def assert_equal_to_pipeline(results: list[dict[str, Any]], model: Path) -> None:
-    """Labels and scores are those of transformers' own pipeline on the same texts."""
+    """Labels and scores must equal those of transformers' pipeline on the same texts."""
     sample = results[:: max(1, len(results) // 300)]
     pipeline: Any = transformers.pipeline("text-classification", model=str(model), device="cpu", top_k=None)
     expected = pipeline([texts(r["id"] + 1)[-1] for r in sample], truncation=True, batch_size=1)
@@ -178,13 +178,15 @@ def assert_equal_to_pipeline(results: list[dict[str, Any]], model: Path) -> None
 
 
 def kcat(bootstrap: str, topic: str, pattern: str) -> list[str]:
-    """A line for each record of the topic."""
+    """One line for each record of the topic."""
     command = ["kcat", "-b", bootstrap, "-C", "-t", topic, "-e", "-q", "-f", pattern]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
 
 
-def test_foreign_clients_in_and_out(kafka: Broker, topics: Topics, model: Path, run: Callable[[], Process]) -> None:
-    """10,000 messages of librdkafka, then a few of kcat, one of them broken; everything comes out, and is counted."""
+def test_foreign_clients_produce_and_consume(
+    kafka: Broker, topics: Topics, model: Path, run: Callable[[], Process]
+) -> None:
+    """10,000 messages from librdkafka and a few from kcat, one of them broken: all come out and are counted."""
     count = 10_000
     produce(kafka.bootstrap, topics.input, records(count), headers=[("trace", b"abc")])
     process = run()
@@ -230,25 +232,25 @@ def test_foreign_clients_in_and_out(kafka: Broker, topics: Topics, model: Path, 
 
 
 def in_mid_stream(kafka: Broker, topics: Topics, done: int) -> None:
-    """Wait until more than 1,000 results have come out beyond `done`."""
+    """Wait for more than 1,000 results beyond `done`."""
     wait_until(lambda: results_so_far(kafka.bootstrap, topics.output) > done + 1_000, START_S, "the stream")
 
 
-def test_killed_and_terminated_in_mid_stream(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
-    """Everything is killed at once: nothing is lost. The next one is told to stop: what it did is committed."""
+def test_killed_and_terminated_runs_lose_nothing(kafka: Broker, topics: Topics, run: Callable[[], Process]) -> None:
+    """SIGKILL to all processes loses nothing; after SIGTERM to the next run, all its results are committed."""
     count = 20_000
     produce(kafka.bootstrap, topics.input, records(count))
     first = run()
     in_mid_stream(kafka, topics, 0)
     first.kill_everything()
     before = results_so_far(kafka.bootstrap, topics.output)
-    assert before < count, "it was too fast to be killed in mid-stream"
+    assert before < count, "the run finished before the kill"
     second = run()
-    # One reading for both: another one takes the partitions in another order, and ends before other results.
+    # Read once for both checks: another reader sees the partitions in another order and ends at other results.
     events = read_until_complete(kafka.bootstrap, topics.output, count, START_S)
     assert {event["id"] for event in events} == set(range(count)), second.text()
     by_event = Counter(event["event_id"] for event in events)
-    assert len(by_event) == count  # a duplicate has its original's event_id
+    assert len(by_event) == count  # duplicates have the same event_id
 
     produce(kafka.bootstrap, topics.input, records(count, count))
     in_mid_stream(kafka, topics, len(events))

@@ -1,4 +1,4 @@
-"""Exactly-once on a real broker: what read_committed readers see, whatever happens to workers and partitions."""
+"""Exactly-once delivery on a real broker: results of read_committed readers despite stops and rebalances."""
 
 import json
 import time
@@ -35,14 +35,14 @@ EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 
 
 def ids_of(bootstrap: str, topic: str, count: int) -> Counter[int]:
-    """How often each id is there for a read_committed reader, a moment after `count` are."""
+    """Number of results by id for a read_committed reader, a moment after `count` ids are there."""
     read_all(bootstrap, topic, lambda found: len(found) >= count)
     time.sleep(1)
     found = read_all(bootstrap, topic, lambda found: False, timeout_s=2)
     return Counter(json.loads(message.value())["id"] for message in found)
 
 
-def test_all_come_out_once_with_their_offsets(
+def test_transactions_commit_results_with_offsets_once(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
     topics = make_topics(make_topic)
@@ -76,7 +76,7 @@ def test_workers_come_and_go_without_duplicates(
 
 
 def test_new_producer_writes_abort_marker_to_every_output(kafka: Broker, make_topic: Callable[..., str]) -> None:
-    """What a killed broker has forgotten of an earlier one of the same id ends there; see transactions.py."""
+    """Abort markers end what a killed broker forgot of an earlier producer with the same id; see transactions.py."""
     topics = make_topics(make_topic)
     settings = settings_for(kafka.bootstrap, topics, **EXACTLY)
     make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000], "an-id")
@@ -89,7 +89,7 @@ def test_new_producer_writes_abort_marker_to_every_output(kafka: Broker, make_to
 
 
 def open_in(broker: Broker, partition: Any) -> list[int]:
-    """The producer ids that have a transaction open there."""
+    """Ids of producers with an open transaction in the partition."""
     with broker.admin() as admin:
         states: Any = admin.describe_producers([partition])  # pyright: ignore[reportAttributeAccessIssue]
     return [
@@ -98,7 +98,7 @@ def open_in(broker: Broker, partition: Any) -> list[int]:
 
 
 def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
-    """A transaction in partition 0 of `topic` that its coordinator takes for closed."""
+    """Open a transaction in partition 0 of `topic` that its coordinator reports as closed."""
     producer, partition = make(), KafkaPartition(topic, 0)
     producer.init_transactions()
     producer.begin_transaction()
@@ -106,7 +106,7 @@ def leave_open(broker: Broker, make: Callable[[], Any], topic: str) -> None:
     producer.commit_transaction()
     wait_until(lambda: not open_in(broker, partition), 10, "the marker")
     producer.begin_transaction()
-    producer._transaction_manager._partitions_in_transaction.add(partition)  # as if the coordinator had been told
+    producer._transaction_manager._partitions_in_transaction.add(partition)  # as if the coordinator knew
     producer.send(topic, b"{}", partition=0).get(10)
     end(producer, 0)
     assert open_in(broker, partition)
@@ -119,8 +119,8 @@ def trusting() -> Iterator[Broker]:
         yield broker
 
 
-def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, caplog: pytest.LogCaptureFixture) -> None:
-    """Hazard: a broker that starts again may close a transaction without its markers, and readers wait for good."""
+def test_hanging_transaction_of_dead_worker_is_ended(trusting: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """Hazard: a restarting broker may close a transaction without its markers, which blocks readers forever."""
     topics = Topics("in", "out", "dead")
     for topic in (topics.input, topics.output, topics.dead_letter):
         trusting.create_topic(topic, 2)
@@ -150,7 +150,7 @@ def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, cap
 
     assert seen(5) == [b"{}"]
     patient = kafka.model_copy(update={"transaction_timeout_ms": 60_000})
-    assert HangingTransactions(config, patient, pipeline, "g", end_as).end() == []  # too young
+    assert HangingTransactions(config, patient, pipeline, "g", end_as).end() == []  # opened too recently
     time.sleep(2)
     assert hanging.end() == ended == ["g-dead"]
     assert hanging.end() == []
@@ -159,7 +159,7 @@ def test_what_a_broker_left_open_of_a_dead_worker_is_ended(trusting: Broker, cap
     end(alive, 0)
 
 
-def test_a_worker_ends_what_a_dead_one_left_open(trusting: Broker, start_worker: StartWorker) -> None:
+def test_worker_ends_hanging_transaction_of_dead_worker(trusting: Broker, start_worker: StartWorker) -> None:
     topics = Topics("in-2", "out-2", "dead-2")
     for topic in (topics.input, topics.output, topics.dead_letter):
         trusting.create_topic(topic)
@@ -171,16 +171,16 @@ def test_a_worker_ends_what_a_dead_one_left_open(trusting: Broker, start_worker:
     start_worker(topics, bootstrap=trusting.bootstrap, kafka=short, **EXACTLY)
     committed_ = read_all(trusting.bootstrap, topics.output, lambda found: len(found) >= 21)
     assert [message.value() for message in committed_][:1] == [b"{}"]
-    assert len(committed_) == 21  # the first one's commit, and ours: nothing of what was left open
+    assert len(committed_) == 21  # two committed transactions, and nothing of the hanging one
 
 
 @pytest.mark.parametrize(("group", "partition"), [("labelstream-p", 11), ("g", 3), ("gr\u00fc\u00dfe \U0001f600", 34)])
-def test_where_a_groups_offsets_are_kept(group: str, partition: int) -> None:
+def test_offsets_partition_of_group_equals_brokers(group: str, partition: int) -> None:
     assert _offsets_partition(group, 50) == partition
 
 
 def ends(bootstrap: str, topics: list[str]) -> list[int]:
-    """The end offset of each partition, control records and all."""
+    """The end offset of each partition, including control records."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "isolation.level": "read_uncommitted"})
     try:
         partitions = [

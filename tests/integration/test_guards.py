@@ -1,4 +1,4 @@
-"""What stops a pipeline or a partition on purpose, and how an operator goes on: on a real broker."""
+"""Halted partitions, the circuit breaker, alarms and offset resets, and their operator commands, on a real broker."""
 
 import subprocess
 import time
@@ -34,7 +34,7 @@ from tests.support.streams import (
 
 
 def corrupt(data: Path, topic: str, partition: int, offset: int) -> tuple[int, int]:
-    """Flip a byte behind the header of the batch that holds `offset`; its first and last offset."""
+    """Flip a byte after the header of the batch that holds `offset`. Returns the batch's first and last offset."""
     path = data / "data" / f"{topic}-{partition}" / f"{0:020d}.log"
     log = bytearray(path.read_bytes())
     at, first, last = next(found for found in batches(log) if found[1] <= offset <= found[2])
@@ -58,9 +58,9 @@ Places = dict[str, tuple[int, int]]
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KafkaBroker, Places]]:
-    """A broker of our own. A topic for each way of delivery has a corrupt batch in the middle of partition 0.
+    """A broker with one topic for each delivery, whose partition 0 has a corrupt batch in the middle.
 
-    They have 2 partitions with 600 messages each; the places are the batches' first and last offsets.
+    Each topic has 2 partitions with 600 messages. Values are the first and last offsets of the corrupt batches.
     """
     data = tmp_path_factory.mktemp("kafka")
     with KafkaBroker(data=data) as broker:
@@ -84,7 +84,7 @@ def broker(broken: tuple[KafkaBroker, Places]) -> KafkaBroker:
 
 @pytest.fixture
 def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
-    """New ones with one partition each, named after the test."""
+    """New topics with one partition each, named after the test."""
     name = request.node.name.partition("[")[0][:40]
     names = [f"{name}-{kind}-{time.monotonic_ns()}" for kind in ("in", "out", "dlq")]
     for topic in names:
@@ -93,7 +93,7 @@ def topics(broker: KafkaBroker, request: pytest.FixtureRequest) -> Topics:
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
+def test_corrupt_batch_halts_partition_until_skip(
     broken: tuple[KafkaBroker, Places], topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
     broker, (first, last) = broken[0], broken[1][delivery]
@@ -119,7 +119,7 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     worker.check()
     assert worker.stats()["restarts"] == 0
 
-    assert worker.stop(10)  # the next owner comes upon it again
+    assert worker.stop(10)  # the next owner finds the corrupt batch again
     worker = start()
     assert skip(worker, topic, 1, 700) == CommandAnswer("refused", f"{topic}:1 is not halted: nothing to skip")
     assert skip(worker, topic, 7, 700) == CommandAnswer("absent", f"{topic}:7 is not assigned to this worker")
@@ -135,10 +135,10 @@ def test_a_corrupt_batch_halts_its_partition_until_it_is_skipped(
     assert worker.stop(10)
 
 
-def test_bad_messages_raise_an_alarm_and_hold_nothing_back(
+def test_bad_messages_raise_alarm_and_hold_nothing_back(
     broker: KafkaBroker, topics: Topics, start_worker: StartWorker
 ) -> None:
-    """However many of them there are, and wherever the good ones stand between them."""
+    """Any number of bad messages holds no good message back."""
     good = messages(30)
     batches = [[*[(b"k", b"{")] * 100, one] for one in good]
     produce(broker.bootstrap, topics.input, [record for batch in batches for record in batch])
@@ -153,9 +153,7 @@ def test_bad_messages_raise_an_alarm_and_hold_nothing_back(
     worker.check()
 
 
-def test_the_model_fails_most_messages_and_the_pipeline_pauses(
-    broker: KafkaBroker, topics: Topics, start_worker: StartWorker
-) -> None:
+def test_failing_model_pauses_pipeline(broker: KafkaBroker, topics: Topics, start_worker: StartWorker) -> None:
     produce(broker.bootstrap, topics.input, [*messages(200), *[(b"k", b'{"text": "poison"}')] * 2_000])
     worker = start_worker(
         topics, bootstrap=broker.bootstrap, group_id=topics.input, drain_timeout_s=60, max_poll_records=100
@@ -166,7 +164,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     assert alarm.startswith("paused: the model fails ")
     assert "(inference_failed " in alarm
     assert alarm.endswith("or run `labelstream resume p`")
-    time.sleep(0.5)  # what is before it is committed, and nothing behind it is sent
+    time.sleep(0.5)  # earlier results are committed, and no later one is sent
     stats = worker.stats()
     letters, done = sum(stats["dead_letters"].values()), committed(broker.bootstrap, topics.input, topics.input)[0]
     assert letters <= 300
@@ -178,7 +176,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     wait_until(lambda: sum(worker.stats()["dead_letters"].values()) > letters + 100, 20, "what was held")
     wait_until(lambda: worker.stats()["state"] == "paused", 20, "the next pause")
     started = time.monotonic()
-    assert not worker.stop()  # there is something left, for which nobody waits
+    assert not worker.stop()  # held messages are left, and stop does not wait for them
     assert time.monotonic() - started < 20
     assert order(worker, name="resume") == CommandAnswer("absent", "the worker has stopped")
     letters = sum(worker.stats()["dead_letters"].values())
@@ -186,7 +184,7 @@ def test_the_model_fails_most_messages_and_the_pipeline_pauses(
     assert committed(broker.bootstrap, topics.input, topics.input)[0] == 200 + letters
 
 
-def test_who_gives_no_answer_is_named_soon(
+def test_silent_model_and_topic_raise_alarms(
     broker: KafkaBroker, topics: Topics, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labelstream.workers.stream.supervision.stall_detector.SILENT_S", 1.0)
@@ -217,7 +215,7 @@ def test_who_gives_no_answer_is_named_soon(
         ),
     ],
 )
-def test_an_offset_out_of_range(
+def test_offset_out_of_range_follows_policy(
     broker: KafkaBroker,
     topics: Topics,
     start_worker: StartWorker,
@@ -284,7 +282,7 @@ class TestReplay:
     def replay(config: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return call("replay", "p", "-c", config, *arguments)
 
-    def test_a_stopped_pipeline_goes_back_and_forth(
+    def test_replay_moves_stopped_pipeline_back_and_forth(
         self, broker: KafkaBroker, topics: Topics, start_worker: StartWorker, config: str
     ) -> None:
         def start() -> PipelineWorker:

@@ -1,4 +1,4 @@
-"""The memory that a worker takes at most (docs/reference/configuration.md), with hostile records on a real broker."""
+"""Maximum memory of a worker (docs/reference/configuration.md) with hostile records on a real broker."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ from tests.support import raw_batches as raw
 from tests.support.streams import Topics, read_letters, read_results
 
 MIB = 1 << 20
-MESSAGE = MIB - 2_000  # with its metadata a result fits as well
+MESSAGE = MIB - 2_000  # leaves room for a result's metadata
 LIMITS = {"max_message_bytes": MIB, "max_batch_bytes": 16 * MIB, "max_in_flight_bytes": 32 * MIB}
 MOST = 5 * LIMITS["max_in_flight_bytes"] + 3 * LIMITS["max_batch_bytes"] + 30 * MIB + 32 * MIB
-BEYOND_BASE = 8 * MIB  # `output`: a few results
+BEYOND_BASE = 8 * MIB  # for a few results in `output`
 
 
 def filled(before: bytes, unit: bytes, after: bytes) -> bytes:
@@ -74,8 +74,8 @@ def frugal(bootstrap: str, topics: Topics, **pipeline: object) -> "Iterator[subp
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
-def test_the_formula_holds(kafka: Broker, make_topic: MakeTopic, delivery: str) -> None:
-    """Answers come only when the worker takes no more: the limit alone holds it back, 64 polls would be all of it."""
+def test_worker_memory_stays_below_formula(kafka: Broker, make_topic: MakeTopic, delivery: str) -> None:
+    """The model answers only when the worker stops polling, so that the byte limit alone stops it, not 64 polls."""
     topics = Topics(make_topic(), make_topic(), make_topic())
     wide, hostile = [eight(WIDE)] * 8, [eight(TREE), eight(UNKNOWN), eight(LABELS), FLOOD, BOMB, BIG, GOOD]
     results, letters = 64 + 8 + 8 + 100, 8 + 4 + 2
@@ -95,7 +95,7 @@ def test_the_formula_holds(kafka: Broker, make_topic: MakeTopic, delivery: str) 
         child.stdin.write("\n")
         child.stdin.flush()
         last = next(found for found in standings if found.done == results + letters)
-    print(f"{(last.peak - base) / MIB:.0f} MiB of {MOST / MIB:.0f}, longest turn {last.turn_s:.1f} s")
+    print(f"{(last.peak - base) / MIB:.0f} MiB of {MOST / MIB:.0f}, longest iteration {last.turn_s:.1f} s")
     assert last.peak - base < MOST + BEYOND_BASE
     assert len(read_results(kafka.bootstrap, topics.output, results)) == results
     reasons = [told["labelstream.reason"] for told, _ in read_letters(kafka.bootstrap, topics.dead_letter, letters)]

@@ -1,4 +1,4 @@
-"""Outages: the worker stops consuming, says so, goes on by itself and loses nothing; exactly once, nothing is twice."""
+"""Outages: the worker pauses, raises an alarm, resumes by itself and loses nothing; exactly once without duplicates."""
 
 import json
 import time
@@ -41,7 +41,7 @@ class Site:
         )
 
     def ids(self, topics: Topics) -> Counter[int]:
-        """How often each id is there for a read_committed reader, once all are."""
+        """Number of records by id for a read_committed reader, once all ids are there."""
         return Counter(read_ids(self.broker.bootstrap, topics.output, self.sent, timeout_s=90))
 
 
@@ -91,7 +91,7 @@ def assert_all_there(site: Site, topics: Topics, worker: PipelineWorker, deliver
 
 
 @DELIVERIES
-def test_an_output_topic_that_takes_nothing(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
+def test_output_topic_without_acks_pauses_worker(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
     topics = site.topics()
     worker = run(topics, delivery)
     try:
@@ -106,21 +106,21 @@ def test_an_output_topic_that_takes_nothing(site: Site, run: Callable[..., Pipel
 
 @DELIVERIES
 @pytest.mark.parametrize("how", ["cut", "freeze"])
-def test_the_network_is_cut(site: Site, run: Callable[..., PipelineWorker], delivery: str, how: str) -> None:
+def test_network_cut_loses_nothing(site: Site, run: Callable[..., PipelineWorker], delivery: str, how: str) -> None:
     topics = site.topics()
     worker = run(topics, delivery)
     try:
         getattr(site.proxy, how)()
         site.feed(topics)
-        time.sleep(7)  # more than session and transaction timeout
+        time.sleep(7)  # longer than session and transaction timeout
     finally:
         site.proxy.mend()
     assert_all_there(site, topics, worker, delivery)
 
 
 @DELIVERIES
-def test_the_brokers_disk_is_full(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
-    """Its files may not grow any more: the broker ends itself, as it does when its disk is full."""
+def test_full_broker_disk_loses_nothing(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
+    """The broker's files cannot grow: the broker exits, as with a full disk."""
     topics = site.topics()
     worker = run(topics, delivery)
     site.broker.fill_disk()

@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/secure.md grant what each task needs: each works after them, and not before."""
+"""The commands of docs/how-to/secure.md grant each task's rights: each task works after its grant, and not before."""
 
 import os
 import re
@@ -52,7 +52,7 @@ def guarded() -> Iterator[KafkaBroker]:
 
 @pytest.fixture
 def grant(guarded: KafkaBroker, tmp_path: Path) -> Callable[..., None]:
-    """grant(user, section) runs the section's commands by Kafka's own tool, as they stand on the page."""
+    """grant(user, section) runs the section's commands with Kafka's own tool, exactly as on the page."""
     tool = tmp_path / "kafka-acls.sh"
     java = " ".join(f"'{part}'" for part in java_command())
     tool.write_text(f'#!/bin/sh\nexec {java} -XX:TieredStopAtLevel=1 org.apache.kafka.tools.AclCommand "$@"\n')

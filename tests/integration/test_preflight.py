@@ -1,4 +1,4 @@
-"""What `run` finds before Ray starts, and what is left when it fails behind that."""
+"""Findings of `run` before Ray starts, and the logs that remain after a later failure."""
 
 import json
 import re
@@ -33,11 +33,11 @@ def write(folder: Path, bootstrap: str, models: dict[str, Any], topics: dict[str
 
 
 def lines(output: bytes, part: str) -> list[str]:
-    """What stands behind `part`, by lines."""
+    """The text after `part`, by lines."""
     return [line.partition(part)[2] for line in output.decode().splitlines() if part in line]
 
 
-def test_run_and_check_find_all_that_is_missing_at_once(kafka: Broker, topic: str, model: Path, tmp_path: Path) -> None:
+def test_run_and_check_report_all_findings_at_once(kafka: Broker, topic: str, model: Path, tmp_path: Path) -> None:
     models = {"there": {"source": str(model), "num_gpus": 1}, "gone": {"source": str(tmp_path / "gone")}}
     config = write(tmp_path, kafka.bootstrap, models, {"input": topic, "output": "nowhere", "dead_letter": "neither"})
     consumer = KafkaConsumer(topic, bootstrap_servers=kafka.bootstrap, group_id=topic, client_id="billing")
@@ -68,7 +68,7 @@ def test_run_and_check_find_all_that_is_missing_at_once(kafka: Broker, topic: st
 
 
 @pytest.mark.ray
-def test_cause_is_said_and_logs_are_kept_when_a_replica_does_not_start(
+def test_failed_replica_start_names_cause_and_keeps_logs(
     kafka: Broker, make_topic: MakeTopic, model: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"

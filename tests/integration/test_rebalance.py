@@ -13,42 +13,42 @@ from tests.support.streams import Topics, committed, poll_until, produce, read_i
 
 
 def slowly(request: Request) -> Prediction | RecordError:
-    """So slowly that a second worker joins before the first one is through."""
+    """Slow enough that a second worker joins before the first has finished."""
     time.sleep(0.001)
     return predict(request)
 
 
-def test_new_partitions_reach_a_group_whose_members_are_slow(
+def test_new_partitions_reach_slow_members(
     kafka: Broker, make_topic: Callable[..., str], make_source: MakeSource
 ) -> None:
-    """kafka-python 3.0.12 forgets a join that the leader began because of new metadata, and that outlasts its poll."""
+    """kafka-python 3.0.12 forgets a leader's join for new metadata if the join outlasts its poll."""
     topic = make_topic(4)
     pair = [make_source(topic), make_source(topic)]
     poll_until(pair, lambda: spread(pair) == [2, 2])
     kafka.add_partitions(topic, 6)
-    for leading in pair:  # the other one does not poll: the leader's join has to wait for it
+    for leading in pair:  # the other member does not poll: the leader's join must wait
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             leading.poll(20, False)
     poll_until(pair, lambda: spread(pair) == [3, 3])
 
 
-def test_members_under_pressure_let_another_one_in(make_topic: Callable[..., str], make_source: MakeSource) -> None:
+def test_busy_members_admit_new_member(make_topic: Callable[..., str], make_source: MakeSource) -> None:
     topic = make_topic(6)
     members = [make_source(topic), make_source(topic)]
     poll_until(members, lambda: spread(members) == [3, 3])
     members.append(make_source(topic))
     poll_until(members, lambda: spread(members) == [2, 2, 2], paused=True)
     rebalances = [member.assignment.rebalances for member in members]
-    quiet_until = time.monotonic() + 4  # more than a heartbeat
+    quiet_until = time.monotonic() + 4  # longer than a heartbeat
     poll_until(members, lambda: time.monotonic() > quiet_until, paused=True)
     assert [member.assignment.rebalances for member in members] == rebalances
 
 
-def test_what_is_handed_over_can_be_committed_first(
+def test_handed_over_records_can_be_committed_first(
     kafka: Broker, make_topic: Callable[..., str], make_source: MakeSource
 ) -> None:
-    """In kafka-python 3.0.12, the poll that brings the revocation begins the join that gives the partitions away."""
+    """In kafka-python 3.0.12, the poll that receives the revocation starts the join that gives the partitions away."""
     topic = make_topic(4)
     produce(kafka.bootstrap, topic, [(None, b"%d" % i) for i in range(400)])
     giving, getting = make_source(topic), make_source(topic)
@@ -61,7 +61,7 @@ def test_what_is_handed_over_can_be_committed_first(
     polling = threading.Thread(target=poll_until, args=[[getting], lambda: spread([getting]) == [2]])
     polling.start()
     while giving.assignment.revoking_s() is None and time.monotonic() < deadline:
-        giving.poll(2_000, True)  # long enough for the join that would follow
+        giving.poll(2_000, True)  # long enough for the join
     leaving = [progress for progress in held.values() if progress.revoking]
     for progress in leaving:
         progress.finish(progress.received - 1)
@@ -76,10 +76,10 @@ def test_what_is_handed_over_can_be_committed_first(
     assert len(leaving) == 2
 
 
-def test_a_worker_under_pressure_gives_up_partitions_and_drains(
+def test_busy_worker_hands_over_partitions_and_drains(
     kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
 ) -> None:
-    """The model stands still, another worker joins, the first one stops: what it holds is committed, once."""
+    """The model stalls, another worker joins, and the first one stops: its records in flight are committed once."""
     topics = Topics(make_topic(4), make_topic(4), make_topic())
     count = 4_000
     produce(kafka.bootstrap, topics.input, [(None, b'{"text":"ab","id":%d}' % i) for i in range(count)])
@@ -93,15 +93,15 @@ def test_a_worker_under_pressure_gives_up_partitions_and_drains(
     assert first.stop(20)
     ids = read_ids(kafka.bootstrap, topics.output, count)
     assert set(ids) == set(range(count))
-    assert len(ids) <= count + 100  # at most what was in flight when the partitions moved
+    assert len(ids) <= count + 100  # at most the records in flight when the partitions moved
     group = "labelstream-p"
     wait_until(lambda: sum(committed(kafka.bootstrap, group, topics.input).values()) == count, 20, "the commit")
 
 
-def test_two_workers_stop_at_once(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
-    """Each one's leaving is a rebalance for the other, in the middle of its drain."""
+def test_two_simultaneous_stops_drain(kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker) -> None:
+    """Each leave is a rebalance for the other worker, in the middle of its drain."""
     topics = Topics(make_topic(4), make_topic(4), make_topic())
-    for partition in range(4):  # none of them empty: each worker has enough to do
+    for partition in range(4):  # all have records: each worker has enough to do
         records = [(None, b'{"text":"ab","id":%d}' % i) for i in range(partition, 20_000, 4)]
         produce(kafka.bootstrap, topics.input, records, partition=partition)
     group = f"pair-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Records that a real broker refuses for themselves: dead letters, while their neighbours go out once."""
+"""Records that a real broker refuses become dead letters, and their neighbors are sent once."""
 
 import json
 import time
@@ -39,7 +39,7 @@ def set_up(broker: Broker, topic: str, config: dict[str, str]) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(10)
-    time.sleep(0.5)  # until the broker goes by it
+    time.sleep(0.5)  # until the broker applies them
 
 
 def good(count: int, first: int = 0) -> Records:
@@ -47,7 +47,7 @@ def good(count: int, first: int = 0) -> Records:
 
 
 def ids(broker: Broker, topic: str, count: int) -> Counter[int]:
-    """How often each result is there, a moment after `count` are."""
+    """Number of results by id, a moment after `count` are there."""
     read_all(broker.bootstrap, topic, lambda found: len(found) >= count, 40)
     found = read_all(broker.bootstrap, topic, lambda found: False, 2)
     return Counter(json.loads(message.value())["id"] for message in found)
@@ -63,7 +63,7 @@ def started(
     classifier: FakeClassifier | None = None,
     **more: Any,
 ) -> Any:
-    """A worker that learns the settings of the topic `which` at its start, or not."""
+    """A worker that knows the settings of topic `which` at its start, or must learn them from refusals."""
     topic = getattr(topics, which)
     if known:
         set_up(broker, topic, config)
@@ -76,7 +76,7 @@ def started(
 
 @DELIVERIES
 @KNOWN
-def test_a_record_without_a_key_on_a_compacted_output(
+def test_result_without_key_on_compacted_output_is_dead_letter(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
 ) -> None:
     topics = Topics(make_topic(), make_topic(2), make_topic())
@@ -97,7 +97,7 @@ def test_a_record_without_a_key_on_a_compacted_output(
 
 @DELIVERIES
 @KNOWN
-def test_a_dead_letter_without_a_key_on_a_compacted_topic_gets_one(
+def test_dead_letter_on_compacted_topic_gets_key(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
 ) -> None:
     topics = Topics(make_topic(), make_topic(), make_topic())
@@ -113,7 +113,7 @@ def test_a_dead_letter_without_a_key_on_a_compacted_topic_gets_one(
 
 @DELIVERIES
 @KNOWN
-def test_what_is_to_be_reviewed_gets_a_key_on_a_compacted_topic(
+def test_review_record_on_compacted_topic_gets_key(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str, known: bool
 ) -> None:
     topics = Topics(make_topic(), make_topic(), make_topic(), make_topic())
@@ -129,10 +129,10 @@ def test_what_is_to_be_reviewed_gets_a_key_on_a_compacted_topic(
 
 
 @DELIVERIES
-def test_a_dead_letter_that_nobody_takes_is_waited_for(
+def test_refused_dead_letter_blocks_until_topic_is_fixed(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, delivery: str
 ) -> None:
-    """Nothing is repeated meanwhile, the line names topic and setting, and it goes on when the topic is put right."""
+    """Nothing is repeated meanwhile, the error names topic and setting, and the worker resumes after the fix."""
     topics = Topics(make_topic(), make_topic(), make_topic())
     worker = started(start_worker, kafka, topics, "dead_letter", {"max.message.bytes": "100"}, False, delivery=delivery)
     produce(kafka.bootstrap, topics.input, [*good(50), (b"k", b"{"), *good(50, 50)])
@@ -146,14 +146,14 @@ def test_a_dead_letter_that_nobody_takes_is_waited_for(
     assert "raise its max.message.bytes" in trouble
 
 
-def test_a_dead_letter_topic_that_takes_no_dead_letter_at_all(make_topic: MakeTopic, start_worker: StartWorker) -> None:
+def test_dead_letter_topic_with_tiny_limit_is_refused(make_topic: MakeTopic, start_worker: StartWorker) -> None:
     topics = Topics(make_topic(), make_topic(), make_topic(config={"max.message.bytes": "500"}))
     with pytest.raises(StartError, match=r"pipelines\.p\.dead_letter: topic .* 500 bytes .* max\.message\.bytes"):
         start_worker(topics)
 
 
 def produce_at(broker: Broker, topic: str, timestamps_ms: list[int]) -> None:
-    """Messages with these timestamps, in one partition."""
+    """Produce messages with these timestamps to one partition."""
     producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5})
     for number, timestamp_ms in enumerate(timestamps_ms):
         key, value = good(1, number)[0]
@@ -182,7 +182,7 @@ def test_result_has_input_timestamp_if_topic_takes_it(
     assert ids(kafka, topics.output, 152) == Counter(range(152))
     found = timestamps(kafka, topics.output, 152)
     own = [found[n] == taken[n % 102] for n in (*range(50), *range(102, 152))]
-    # Kafka 3.9 does not tell which timestamps it takes: where they were not known before, none is tried again.
+    # Kafka 3.9 does not report accepted timestamps: after a refusal, no other timestamp is tried.
     assert all(own) or (VERSION == "3.9" and not known)
     retimed = [found[n] for n in range(152) if not (n < 50 or n >= 102) or found[n] != taken[n % 102]]
     assert all(now_ms - 1_000 <= timestamp < now_ms + 60_000 for timestamp in retimed)

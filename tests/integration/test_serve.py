@@ -1,4 +1,4 @@
-"""A real local Ray with Serve: the handle and the replica together, replicas' deaths, and the end of everything."""
+"""A real local Ray with Serve: model client and replica together, replica deaths, and an orderly shutdown."""
 
 import json
 import os
@@ -45,15 +45,15 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.ray]
 REQUESTS = [Request(text) for text in models.TEXTS] + [Request("good", text_pair="not bad"), Request("good " * 200)]
 MAX_DELAY_MS = 300
 HEAVY = ("torch", "transformers", "openvino", "nncf")
-POISON = [0, 6, 6, 1]  # "d d" to the tokenizer of tests.support.fake_handle
-# So that Ray's processes of this run are known by their environment.
+POISON = [0, 6, 6, 1]  # token ids of "d d" in tests.support.fake_handle
+# Marks the environment of this run's Ray processes.
 MARK = f"LABELSTREAM_TEST_{uuid.uuid4().hex}"
 for _module in (sys.modules[__name__], fakes):
     cloudpickle.register_pickle_by_value(_module)  # replicas cannot import the tests
 
 
 class FakeWorker:
-    """In place of PipelineWorker. Its `stop` asks the model once more and leaves the answer in a file."""
+    """Replaces PipelineWorker. `stop` calls the model once more and writes the answer to a file."""
 
     def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder, self._id = Path(settings.models["m"].source), worker_id
@@ -92,7 +92,7 @@ def make_worker(
 
 
 class MortalPredictor(fakes.NoPredictor):
-    """Kills its process when it comes to POISON."""
+    """Kills its process when it reads POISON."""
 
     max_batch_tokens = 1024
 
@@ -118,7 +118,7 @@ class MortalReplica(ModelReplica):
 
 
 class SlowPredictor(fakes.NoPredictor):
-    """Does 2,000 tokens a second, but for POISON, which takes 4 seconds."""
+    """Processes 2,000 tokens a second; POISON takes 4 seconds."""
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
         poison = POISON in (row.ids.tolist() for row in split(packed, 1, 1))
@@ -134,7 +134,7 @@ class SlowReplica(ModelReplica):
 
 
 class Serving:
-    """One model `m`, a worker of the pipeline `fake`, and a real one of the pipeline `real`."""
+    """One model `m`, a fake worker of pipeline `fake`, and a real worker of pipeline `real`."""
 
     def __init__(self, folder: Path, kafka: Broker) -> None:
         self.folder, self.bootstrap = models.build(folder), kafka.bootstrap
@@ -143,7 +143,7 @@ class Serving:
             kafka.create_topic(topic, 2)
         self.settings = self.with_source(folder)
         self._stack = ExitStack()
-        self._stack.enter_context(runtime.ray_for(self.with_fakes(2)))  # with room for them
+        self._stack.enter_context(runtime.ray_for(self.with_fakes(2)))  # with cores for two fake workers
 
     def deploy(self, settings: Settings) -> None:
         runtime.deploy(settings, 180, application(settings, make_worker))
@@ -187,7 +187,7 @@ class Serving:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, kafka: Broker) -> Iterator[Serving]:
-    """Nothing is deployed yet."""
+    """A Ray without a deployed application."""
     os.environ[MARK] = "1"
     made = Serving(tmp_path_factory.mktemp("serve") / "model", kafka)
     yield made
@@ -195,7 +195,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, kafka: Broker) -> Iterator
     del os.environ[MARK]
 
 
-def test_a_missing_model_is_one_line(cluster: Serving, tmp_path: Path) -> None:
+def test_missing_model_is_one_line(cluster: Serving, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         cluster.deploy(cluster.with_source(tmp_path / "missing"))
     assert str(error.value).startswith(f"{tmp_path / 'missing'}: ")
@@ -208,7 +208,7 @@ def serving(cluster: Serving) -> Serving:
     return cluster
 
 
-def test_answers_are_the_engines_own(serving: Serving) -> None:
+def test_replica_answers_equal_engine(serving: Serving) -> None:
     direct = Engine.load(str(serving.folder), dtype="float32", device="cpu", backend="torch")  # the replica: OpenVINO
     with closing(direct) as engine, serving.connected() as classifier:
         expected = engine.classify(REQUESTS)
@@ -221,8 +221,8 @@ def test_answers_are_the_engines_own(serving: Serving) -> None:
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
 
 
-def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> None:
-    # Pipelines are listed from the start; their workers as soon as they have reported.
+def test_command_reaches_worker_with_next_report(serving: Serving) -> None:
+    # Pipelines are listed from the start, workers after their first report.
     wait_until(lambda: all(runtime.status()["pipelines"].values()), 30, "the workers' first reports")
     found = runtime.command("fake", {"name": "resume"})
     [worker] = found["workers"]
@@ -235,7 +235,7 @@ def test_a_command_reaches_the_worker_with_its_next_report(serving: Serving) -> 
     assert answer == {"status": "absent", "text": "the pipeline is not paused"}
 
 
-def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) -> None:
+def test_worker_learns_target_in_flight(serving: Serving) -> None:
     def calls() -> list[int]:
         workers: Any = runtime.status()["pipelines"]["fake"].values()
         return [worker["calls"] for worker in workers]
@@ -243,7 +243,7 @@ def test_a_worker_hears_how_many_calls_keep_the_replicas_busy(serving: Serving) 
     wait_until(lambda: calls() == [MIN_CALLS], 30, "what the control plane tells the worker")
 
 
-def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
+def test_replica_batches_calls_of_two_callers(serving: Serving) -> None:
     with serving.connected() as one, serving.connected() as other:
         before = serving.handle.stats.remote().result(timeout_s=30)
         three = ("good", "not bad", "a good one")
@@ -259,7 +259,7 @@ def test_micro_batches_of_two_callers_are_joined(serving: Serving) -> None:
     assert after["batches"] - before["batches"] == 1
 
 
-def test_a_wrong_revision_is_refused_without_harm(serving: Serving) -> None:
+def test_wrong_revision_is_refused(serving: Serving) -> None:
     with serving.connected() as classifier:
         stale = classifier.description.__class__(**{**vars(classifier.description), "revision": "older"})
         classifier._served.current = classifier._served.current._replace(description=stale)
@@ -268,7 +268,7 @@ def test_a_wrong_revision_is_refused_without_harm(serving: Serving) -> None:
         assert answer.revision == classifier.description.revision != "older"
 
 
-def test_workers_have_no_torch_and_report(serving: Serving) -> None:
+def test_worker_imports_no_torch_and_reports(serving: Serving) -> None:
     deadline = time.monotonic() + 20
     workers: dict[str, Any] = {}
     while not workers and time.monotonic() < deadline:
@@ -278,10 +278,10 @@ def test_workers_have_no_torch_and_report(serving: Serving) -> None:
     assert all(worker["age_s"] < 15 for worker in workers.values())
 
 
-def test_messages_go_the_whole_way(serving: Serving) -> None:
+def test_messages_reach_output_with_engine_labels(serving: Serving) -> None:
     topics, count = serving.topics, 500
     texts = [f"{models.TEXTS[i % len(models.TEXTS)]} {i // 2}" for i in range(count)]
-    texts[1::50] = texts[::50]  # some come twice
+    texts[1::50] = texts[::50]  # with duplicates
     values = [json.dumps({"text": text, "id": i}).encode() for i, text in enumerate(texts)]
     produce(serving.bootstrap, topics.input, [(b"%d" % (i % 9), value) for i, value in enumerate(values)])
     results = {result["id"]: result for result in read_results(serving.bootstrap, topics.output, count)}
@@ -295,7 +295,7 @@ def test_messages_go_the_whole_way(serving: Serving) -> None:
         assert results[i]["score"] == pytest.approx(answer.scores[0], abs=1e-5)
 
 
-def test_scaling_starts_nothing_anew(serving: Serving) -> None:
+def test_scaling_restarts_no_replica(serving: Serving) -> None:
     def replicas() -> dict[str, set[str]]:
         status: Any = runtime.status()
         return {name: set(found) for kind in ("pipelines", "models") for name, found in status[kind].items()}
@@ -309,12 +309,12 @@ def test_scaling_starts_nothing_anew(serving: Serving) -> None:
     assert {name: after[name] for name in ("m", "real")} == {name: before[name] for name in ("m", "real")}
 
 
-def test_a_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
+def test_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
     with serving.connected() as classifier:
         (replica,) = runtime.status()["models"]["m"]
         actor = ray.get_actor(f"SERVE_REPLICA::{runtime.APP}#model-m#{replica}", namespace="serve")
         futures = [classifier.submit(REQUESTS) for _ in range(3)]
-        # They are at the replica now, which waits MAX_DELAY_MS for company.
+        # The calls are at the replica now, which waits MAX_DELAY_MS for other calls.
         killer = threading.Timer(MAX_DELAY_MS / 2_000, lambda: ray.kill(actor))
         killer.start()
         for future in futures:
@@ -324,7 +324,7 @@ def test_a_replica_killed_in_mid_call_costs_only_time(serving: Serving) -> None:
 
 @pytest.fixture(scope="module")
 def mortal(serving: Serving) -> Any:
-    """The handle of two replicas that can die. They end with the whole cluster."""
+    """The handle of two replicas that POISON kills. They end with the cluster."""
     spec = serving.settings.models["m"].model_dump(mode="json")
     deployment = _deployment(
         MortalReplica,
@@ -341,12 +341,12 @@ def mortal(serving: Serving) -> Any:
     return serve.get_deployment_handle("model-mortal", "mortal")
 
 
-def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
+def test_death_of_one_replica_under_load_loses_nothing(mortal: Any) -> None:
     requests = [Request("a b"), Request("a")]
     with closing(ServeClassifier("mortal", mortal, 90, 60)) as classifier:
         pid = mortal.pid.remote().result(timeout_s=30)
         futures = [classifier.submit(requests) for _ in range(20)]
-        # They are at both replicas now, which wait MAX_DELAY_MS for company.
+        # The calls are at both replicas now, which wait MAX_DELAY_MS for other calls.
         time.sleep(MAX_DELAY_MS / 2_000)
         os.kill(pid, signal.SIGKILL)
         killed = time.monotonic()
@@ -356,7 +356,7 @@ def test_one_of_two_replicas_dies_under_load(mortal: Any) -> None:
         assert time.monotonic() - killed < 10  # under a second on two busy cores
 
 
-def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal: Any) -> None:
+def test_record_killing_replicas_is_refused_alone(serving: Serving, mortal: Any) -> None:
     different = (" ".join("abc"[i // 3**place % 3] for place in range(6)) for i in range(300))
     texts = [f"{text}{' a' * (i % 10)}" for i, text in enumerate(different)]
     texts[100] = "d d"
@@ -383,7 +383,7 @@ def test_a_record_that_kills_replicas_is_refused_alone(serving: Serving, mortal:
 
 @pytest.fixture(scope="module")
 def slow(serving: Serving) -> Any:
-    """The handle of two replicas that take their time. They end with the whole cluster."""
+    """The handle of two slow replicas. They end with the cluster."""
     spec, shown = (part.model_dump(mode="json") for part in (serving.settings.models["m"], serving.settings.telemetry))
     deployment = _deployment(
         SlowReplica,
@@ -400,7 +400,7 @@ def slow(serving: Serving) -> Any:
 
 
 def ask_until_answered(classifier: ServeClassifier, texts: Sequence[str], max_failures: int) -> list[Answer]:
-    """As a worker does: what is answered is kept over attempts."""
+    """Retry like a worker: answers are kept between attempts."""
     requests, progress = [Request(text) for text in texts], Progress()
     for _ in range(max_failures):
         with suppress(InferenceError):
@@ -410,10 +410,10 @@ def ask_until_answered(classifier: ServeClassifier, texts: Sequence[str], max_fa
 
 def test_slow_model_refuses_only_record_too_slow_alone(slow: Any) -> None:
     different = [" ".join("abc"[i // 3**place % 3] for place in range(6)) for i in range(180)]
-    long = [f"{text} {'a b c d ' * 12}" for text in different]  # five seconds of one replica
+    long = [f"{text} {'a b c d ' * 12}" for text in different]  # five seconds of work for one replica
     texts = [*different[:30], "d d"]
     with closing(ServeClassifier("slow", slow, 1.5, 60)) as classifier:
-        # One attempt is enough, but for a machine that stands still for a while.
+        # One attempt is enough, except on a stalled machine.
         answers = ask_until_answered(classifier, long, max_failures=2)
         assert all(isinstance(answer, Prediction) for answer in answers)
         *others, last = ask_until_answered(classifier, texts, max_failures=29)
@@ -425,12 +425,12 @@ def test_slow_model_refuses_only_record_too_slow_alone(slow: Any) -> None:
         assert answer.labels[0] == ("yes" if answer.tokens % 2 else "no")
 
 
-def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:
+def test_shutdown_drains_and_leaves_no_process(serving: Serving) -> None:
     before = set(serving.folder.glob("stopped-*"))
     assert len(marked_processes()) > 3
     serving.close()
     stopped = set(serving.folder.glob("stopped-*")) - before
-    assert {file.read_text() for file in stopped} == {"Prediction"}  # the model was there to the last
+    assert {file.read_text() for file in stopped} == {"Prediction"}  # the model answered until the end
     deadline = time.monotonic() + 10
     while marked_processes() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -439,7 +439,7 @@ def test_the_end_drains_first_and_leaves_no_process(serving: Serving) -> None:
 
 
 def marked_processes() -> list[str]:
-    """Command lines of the other processes that were started with this run's mark."""
+    """Command lines of other processes with this run's mark."""
     found: list[str] = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""An output that is slow, or not there yet: the stream is as slow as that; nothing restarts or is repeated."""
+"""A slow or missing output topic slows the pipeline down; nothing restarts or is repeated."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def topics(make_topic: MakeTopic) -> Topics:
 
 @contextmanager
 def throttled(broker: Broker, bytes_per_s: float) -> Iterator[None]:
-    """So long our producers may send so much, on average over the broker's window of 10 s."""
+    """Limit producers to an average of `bytes_per_s` over the broker's window of 10 s."""
     broker.set_quota("labelstream", "producer_byte_rate", bytes_per_s)
     try:
         yield
@@ -56,10 +56,10 @@ def alarms(worker: PipelineWorker) -> str:
 
 
 @DELIVERIES
-def test_a_produce_quota_makes_the_stream_slow_and_nothing_else(
+def test_produce_quota_only_slows_pipeline(
     kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
-    """What waits does so for longer than each of the timeouts, and a single record's pause than a transaction's."""
+    """Records wait longer than every timeout, and one record's pause is longer than a transaction."""
     with throttled(kafka, 20_000):
         feed(kafka, topics, 20, 5_000)
         feed(kafka, topics, 1, 150_000, first=20)
@@ -95,7 +95,7 @@ def test_missing_output_partition_is_waited_for(
 
 
 @DELIVERIES
-def test_a_dead_letter_topic_that_is_deleted_is_waited_for(
+def test_deleted_dead_letter_topic_is_waited_for(
     kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str
 ) -> None:
     worker = start_worker(topics, delivery=delivery)
@@ -115,10 +115,8 @@ def test_a_dead_letter_topic_that_is_deleted_is_waited_for(
 
 
 @DELIVERIES
-def test_a_broker_that_does_not_answer_for_a_while_is_waited_for(
-    kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str
-) -> None:
-    """For longer than requests and deliveries may take, and than an open transaction has until it is aborted."""
+def test_silent_broker_is_waited_for(kafka: Broker, topics: Topics, start_worker: StartWorker, delivery: str) -> None:
+    """The outage is longer than request, delivery and transaction timeouts."""
     assert isinstance(kafka, KafkaBroker)
     worker = start_worker(topics, kafka=TIMEOUTS, delivery=delivery, max_poll_records=20, transaction_interval_ms=100)
     feed(kafka, topics, 2_000, 2_000)

@@ -1,4 +1,4 @@
-"""Where a partition begins in which the group has no offset: on a real broker."""
+"""Start offsets of partitions without a committed offset, on a real broker."""
 
 import logging
 import time
@@ -14,13 +14,13 @@ from tests.integration.conftest import MakeSource, MakeTopic, StartWorker
 from tests.kafka import Broker
 from tests.support.streams import Topics, committed, messages, poll_until, produce, read_ids, spread, wait_until
 
-NONE = -1001  # librdkafka's word for no offset
+NONE = -1001  # librdkafka's value for no offset
 
 
 def received(
     source: RecordSource, until: Callable[[dict[int, list[int]]], bool], timeout_s: float = 20.0
 ) -> dict[int, list[int]]:
-    """The offsets that come in by partition, until the condition holds."""
+    """Offsets received by partition until the condition holds."""
     found: dict[int, list[int]] = {}
     deadline = time.monotonic() + timeout_s
     while not until(found):
@@ -32,7 +32,7 @@ def received(
 
 
 def started(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    """What was said of starts, without the topic's name."""
+    """Log lines about start offsets, without the topic's name."""
     return [
         record.getMessage().partition(": ")[2]
         for record in caplog.records
@@ -46,7 +46,7 @@ def fill(kafka: Broker, topic: str, counts: dict[int, int]) -> None:
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
-def test_no_message_of_an_added_partition_is_lost_with_latest(
+def test_latest_loses_no_message_of_added_partition(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, delivery: str
 ) -> None:
     make = run_factory.make_consumer
@@ -64,7 +64,7 @@ def test_no_message_of_an_added_partition_is_lost_with_latest(
     wait_until(lambda: worker.stats()["lag"] == 0, 20, "its commit")
 
 
-def test_an_added_partition_begins_at_its_beginning(
+def test_added_partition_starts_at_its_beginning(
     kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -74,7 +74,7 @@ def test_an_added_partition_begins_at_its_beginning(
     said = "the group is new: it starts at the end of partition 0, start_from: latest, and skips 10 messages"
     assert started(caplog, logging.INFO) == [said]
     kafka.add_partitions(topic, 2)
-    fill(kafka, topic, {1: 5})  # nobody polls meanwhile
+    fill(kafka, topic, {1: 5})  # no member polls meanwhile
     assert received(source, lambda found: 1 in found) == {1: [0, 1, 2, 3, 4]}
     assert committed(kafka.bootstrap, topic, topic) == {0: 10, 1: 0}
     added = "partitions are new to the group: it reads partition 1 from the start, 5 messages"
@@ -83,7 +83,7 @@ def test_an_added_partition_begins_at_its_beginning(
 
 
 def test_new_group_starts_every_partition_at_end(kafka: Broker, make_topic: MakeTopic, make_source: MakeSource) -> None:
-    """One decides for all: what the others find committed would tell them that the group is not new."""
+    """One member decides for all: a committed offset would tell other members that the group is not new."""
     topic = make_topic(4)
     fill(kafka, topic, dict.fromkeys(range(4), 10))
     members = [make_source(topic, start_from="latest") for _ in range(3)]
@@ -96,7 +96,7 @@ def test_new_group_starts_every_partition_at_end(kafka: Broker, make_topic: Make
     assert found == {number: [10] for number in range(4)}
 
 
-def test_the_first_worker_dies_before_its_commit(
+def test_death_before_first_commit_loses_nothing(
     kafka: Broker, make_topic: MakeTopic, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = make_topic(2)
@@ -115,7 +115,7 @@ def test_the_first_worker_dies_before_its_commit(
 
 
 @pytest.mark.parametrize("start_from", ["earliest", "latest"])
-def test_an_offset_that_has_expired_is_told(
+def test_expired_offset_is_logged(
     kafka: Broker, make_topic: MakeTopic, make_source: MakeSource, caplog: pytest.LogCaptureFixture, start_from: str
 ) -> None:
     topic = make_topic(2)
@@ -132,7 +132,7 @@ def test_an_offset_that_has_expired_is_told(
     ]
 
 
-def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
+def test_recreated_topic_is_read_from_its_beginning(
     kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(kafka, topic, {0: 10})
@@ -147,10 +147,10 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
     assert "the topic was made anew: it reads partition 0 from the start, 5 messages" in started(caplog)[-1]
 
 
-def test_a_topic_may_be_made_anew_without_a_pause(
+def test_topic_recreated_at_once_is_read_from_its_beginning(
     kafka: Broker, topic: str, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The consumer learns of the deletion by what the new topic does not have."""
+    """The consumer notices the deletion by an offset that the new topic does not have."""
     fill(kafka, topic, {0: 10})
     source = make_source(topic, start_from="latest", on_offset_out_of_range="earliest")
     received(source, lambda _: committed(kafka.bootstrap, topic, topic) == {0: 10})
@@ -170,7 +170,7 @@ def created(kafka: Broker, topic: str) -> bool:
     return True
 
 
-def test_an_unused_topic_is_worth_no_warning(
+def test_new_group_on_empty_topic_logs_no_warning(
     topic: str, kafka: Broker, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""Every task from topic to topic: a real model, a real broker, and the payloads' own schema."""
+"""Every task from topic to topic: a real model, a real broker, and the payloads' schema."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ INTENTS = ("refund", "delivery", "praise")
 
 @pytest.fixture
 def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
-    """make_engine(labels, options={}, **config) builds a small model, and loads it with these options."""
+    """make_engine(labels, options={}, **config) builds and loads a small model."""
     made: list[Engine] = []
 
     def make(labels: tuple[str, ...], options: dict[str, Any] | None = None, **config: Any) -> Engine:
@@ -75,7 +75,9 @@ def scores_of(result: dict[str, Any]) -> dict[str, float]:
     ],
     ids=["single-label", "multi-label", "regression", "single-logit"],
 )
-def test_texts_and_pairs(make_engine: MakeEngine, classify: Any, labels: tuple[str, ...], config: Any) -> None:
+def test_classification_of_texts_and_pairs(
+    make_engine: MakeEngine, classify: Any, labels: tuple[str, ...], config: Any
+) -> None:
     engine = make_engine(labels, {"top_k": None}, **config)
     texts = [{"text": text} for text in TEXTS]
     pairs = [{"text": text, "text_pair": other} for text, other in zip(TEXTS, reversed(TEXTS), strict=True)]
@@ -88,7 +90,7 @@ def test_texts_and_pairs(make_engine: MakeEngine, classify: Any, labels: tuple[s
         assert (result["labels"], result["abstained"]) == (reached, not reached)
 
 
-def test_zero_shot_with_labels_of_the_config_and_of_messages(make_engine: MakeEngine, classify: Any) -> None:
+def test_zero_shot_labels_from_config_and_message(make_engine: MakeEngine, classify: Any) -> None:
     nli = ("contradiction", "neutral", "entailment")
     engine = make_engine(nli, {"task": "zero-shot-classification", "candidate_labels": INTENTS, "top_k": None})
     messages: list[dict[str, Any]] = [{"text": text} for text in TEXTS[:4]]
@@ -104,7 +106,7 @@ def test_zero_shot_with_labels_of_the_config_and_of_messages(make_engine: MakeEn
         )
 
 
-def test_long_texts_in_windows(make_engine: MakeEngine, classify: Any) -> None:
+def test_long_text_is_classified_in_windows(make_engine: MakeEngine, classify: Any) -> None:
     engine = make_engine(INTENTS, {"long_text": "windows", "max_windows": 4})
     short, long, longest = classify(engine, [{"text": "good"}, {"text": "good " * 150}, {"text": "good " * 500}])
     assert [result["truncated"] for result in (short, long, longest)] == [False, False, True]
@@ -112,8 +114,8 @@ def test_long_texts_in_windows(make_engine: MakeEngine, classify: Any) -> None:
     assert 150 < long["tokens"] < 300
 
 
-def test_masks_are_filled_and_texts_embedded(make_engine: MakeEngine, classify: Any) -> None:
-    """By the same checkpoint, a masked language model."""
+def test_masked_model_fills_masks_and_embeds(make_engine: MakeEngine, classify: Any) -> None:
+    """One masked language model serves both tasks."""
     texts = [*(f"{text} [MASK]" for text in TEXTS), "[MASK] and [MASK]"]
     messages = [{"text": text} for text in texts]
     filling = make_engine(INTENTS, {"task": "fill-mask", "top_k": 3}, architecture="ForMaskedLM")
@@ -134,7 +136,7 @@ def test_masks_are_filled_and_texts_embedded(make_engine: MakeEngine, classify: 
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
-def test_what_the_model_abstains_from_goes_to_review_as_well(
+def test_abstained_result_also_goes_to_review(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, make_engine: MakeEngine, delivery: str
 ) -> None:
     engine = make_engine(INTENTS, {"thresholds": {"praise": 1.0, "refund": 0.0, "delivery": 0.0}})
@@ -152,7 +154,7 @@ def test_what_the_model_abstains_from_goes_to_review_as_well(
     wait_until(lambda: worker.stats()["abstained"] == len(abstained), 20, "the count")
 
 
-def test_labels_that_cannot_be_are_dead_letters(
+def test_invalid_candidate_labels_are_dead_letters(
     kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker, make_engine: MakeEngine
 ) -> None:
     engine = make_engine(("entailment", "other"), {"task": "zero-shot-classification"})

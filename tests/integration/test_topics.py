@@ -1,4 +1,4 @@
-"""`topics create` on a real broker: what a config needs is there, and who may not create it is told what to run."""
+"""`topics create` on a real broker creates a config's topics, or tells which command needs which right."""
 
 import uuid
 from contextlib import closing
@@ -13,7 +13,7 @@ from tests.support.command import call
 
 
 def write(folder: Path, kafka: dict[str, Any], names: str) -> str:
-    """A config whose topics begin with `names`; returns its path."""
+    """Write a config whose topics begin with `names` and return its path."""
     topics = {"input": f"{names}.in", "output": f"{names}.out", "dead_letter": f"{names}.dlq", "review": f"{names}.rev"}
     tree = {
         "kafka": kafka,
@@ -25,7 +25,7 @@ def write(folder: Path, kafka: dict[str, Any], names: str) -> str:
     return str(path)
 
 
-def test_topics_of_a_config_are_created_as_they_are_needed(kafka: Broker, tmp_path: Path) -> None:
+def test_topics_create_makes_topics_of_config(kafka: Broker, tmp_path: Path) -> None:
     names = uuid.uuid4().hex
     config = write(tmp_path, {"bootstrap_servers": kafka.bootstrap}, names)
     kafka.create_topic(f"{names}.in", 3)
@@ -46,7 +46,7 @@ def test_topics_of_a_config_are_created_as_they_are_needed(kafka: Broker, tmp_pa
     assert (again.returncode, again.stdout.endswith(b"All topics exist.\n")) == (0, True)
 
 
-def test_who_may_not_create_topics_is_told_what_to_run(tmp_path: Path) -> None:
+def test_topics_create_without_right_prints_commands(tmp_path: Path) -> None:
     with KafkaBroker(users={"admin": "secret1", "worker": "secret2"}, super_users=["admin"]) as broker:
         (tmp_path / "password").write_text("secret2")
         security = {

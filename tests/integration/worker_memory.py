@@ -1,7 +1,7 @@
-"""A worker in a process of its own, which tells how much memory it has taken.
+"""A worker in a process that reports its peak memory.
 
-`python -m tests.integration.worker_memory SETTINGS`: of the pipeline `p`, as JSON. Its model answers nothing until a
-line comes on stdin. Prints a `Standing` as JSON before it reads anything, then four times a second, until it is ended.
+`python -m tests.integration.worker_memory SETTINGS` runs the pipeline `p`; SETTINGS is JSON. The model answers after a
+line on stdin. Prints a `Standing` as JSON before the first poll, then four times a second, until killed.
 """
 
 import json
@@ -19,7 +19,7 @@ KIB = 1024
 
 
 class Standing(NamedTuple):
-    """`peak`: bytes of memory, the most so far; `turn_s`: the longest that the loop was seen not to turn."""
+    """`peak`: maximum memory in bytes; `turn_s`: longest time that the loop was blocked, in seconds."""
 
     peak: int
     messages_in: int
