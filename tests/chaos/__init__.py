@@ -1,1 +1,1 @@
-"""The proof of delivery: a stream under a seeded schedule of faults, and a verifier that knows every input."""
+"""Chaos test of delivery: a pipeline under seeded faults, and a verifier that knows every input."""

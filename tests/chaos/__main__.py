@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: a stream under faults, and the verdict. Exits with 1 when anything is lost or wrong."""
+"""`python -m tests.chaos` runs a pipeline under faults and prints the verdict. Exits with 1 after any finding."""
 
 import argparse
 import json
@@ -22,11 +22,11 @@ from tests.chaos.verify import Findings, PartitionOffset, verify
 from tests.chaos.watch import Watch, committed_now, read_everything
 
 RECOVERY_S = 120.0
-FAULT_S = 6.0  # about what one takes
+FAULT_S = 6.0  # average time of one fault
 
 
 class Injected(NamedTuple):
-    """One fault that was done; `recovery_s` None: it took longer than anybody waited."""
+    """One injected fault; `recovery_s` is None if the pipeline did not recover in time."""
 
     kind: str
     at: float
@@ -49,7 +49,7 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         system = System(folder, options.mode)
         with system.running():
-            print(f"everything runs after {time.monotonic() - started:.0f} s", flush=True)
+            print(f"all processes run after {time.monotonic() - started:.0f} s", flush=True)
             injected, findings, when = run(system, options.seed, options.messages, options.faults, options.only)
     report = summary(options, injected, findings, when, time.monotonic() - started)
     show(report)
@@ -61,9 +61,9 @@ def main() -> int:
 def run(
     system: System, seed: int, messages: int, faults: int, only: list[str] | None = None
 ) -> tuple[list[Injected], Findings, dict[PartitionOffset, float]]:
-    """All faults under load, then the rest of the messages in peace, then the verdict.
+    """Inject all faults under load, process the rest of the messages without faults, then verify.
 
-    Also when each input that something is wrong with was produced, or classified for the second time.
+    Also returns, for each input with a finding, when it was produced or classified a second time.
     """
     bootstrap, chosen = system.broker.bootstrap, random.Random(seed)
     load, watch = Load(bootstrap, system.model, messages, seed), Watch(bootstrap)
@@ -78,7 +78,7 @@ def run(
         injected += inject(system, watch, kind, chosen)
     load.finish()
     wait_until(lambda: committed_now(bootstrap) >= messages, 180, "the last commit")
-    time.sleep(TRANSACTION_S + 2)  # whatever transaction a killed worker left open is over then
+    time.sleep(TRANSACTION_S + 2)  # open transactions of killed workers have timed out by then
     watch.close()
     seen, classified = read_everything(bootstrap)
     findings = verify(load.expected, seen, watch.samples)
@@ -93,7 +93,7 @@ def run(
 
 
 def inject(system: System, watch: Watch, kind: str, chosen: random.Random) -> list[Injected]:
-    """Do one fault and wait until the stream has got over it."""
+    """Inject one fault and wait until the pipeline has recovered."""
     at = time.time()
     try:
         since = KINDS[kind][1](system, chosen)
@@ -116,7 +116,7 @@ def summary(
     when: dict[PartitionOffset, float],
     seconds: float,
 ) -> dict[str, Any]:
-    """Plain data: the verdict, and per kind of fault what came of it."""
+    """The report as plain data: verdict, and statistics by kind of fault."""
     per_kind: dict[str, dict[str, Any]] = defaultdict(
         lambda: {"injected": 0, "lost": 0, "duplicated": 0, "recovery_s": []}
     )

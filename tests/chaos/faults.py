@@ -1,4 +1,4 @@
-"""The faults. Each is done to a running system and returns the moment, a time.time(), from which it has to recover."""
+"""Faults. Each returns the time.time() from which the running system must recover."""
 
 import os
 import random
@@ -25,7 +25,7 @@ TERM_S = 3.0
 
 
 class NotInjected(Exception):
-    """There was nobody to do it to."""
+    """No process was there for the fault."""
 
 
 def _kill(kind: str) -> Fault:
@@ -39,9 +39,9 @@ def _kill(kind: str) -> Fault:
 
 
 def _terminate(kind: str) -> Fault:
-    """As systemd and Kubernetes do: SIGTERM, and SIGKILL some seconds later.
+    """SIGTERM, then SIGKILL some seconds later, as systemd and Kubernetes do.
 
-    Ray's processes do not end upon a SIGTERM, and stop answering Serve's health checks while they go on working.
+    Ray's processes ignore SIGTERM, and stop answering Serve's health checks while they continue to work.
     """
 
     def fault(system: System, chosen: random.Random) -> float:
@@ -60,7 +60,7 @@ def _terminate(kind: str) -> Fault:
 
 
 def _any(system: System, kind: str, chosen: random.Random) -> int:
-    # With another one alive: otherwise it is the start of a process that is measured.
+    # Only while another process is alive: otherwise the fault would measure a process start.
     wait_until(lambda: len(system.pids(kind)) >= 2, 60, f"two processes ({kind})")
     pids = system.pids(kind)
     if not pids:
@@ -101,7 +101,7 @@ def broker_restart(system: System, chosen: random.Random) -> float:
 
 
 def zombie(system: System, chosen: random.Random) -> float:
-    """Frozen past session and transaction timeout, while its partitions go to others; then it goes on."""
+    """Freeze a worker for longer than session and transaction timeout, so that its partitions move; then resume it."""
     pid, now = _any(system, "worker", chosen), time.time()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -118,7 +118,7 @@ def loop_blocked(system: System, chosen: random.Random) -> float:
 
 
 def scaling(system: System, chosen: random.Random) -> float:
-    """One worker more, or one fewer, in turn."""
+    """Add or remove one worker, alternately."""
     system.scale(WORKERS + 1 if system.workers == WORKERS else WORKERS)
     return time.time()
 
@@ -133,7 +133,7 @@ def network_cut(system: System, chosen: random.Random) -> float:
 
 
 def commit_delayed(system: System, chosen: random.Random) -> float:
-    """EndTxn, or where there are no transactions OffsetCommit, arrives late: within the timeout or after it."""
+    """Delay EndTxn, or OffsetCommit without transactions, for less or more than its timeout."""
     held, now = system.proxy.held, time.time()
     seconds = chosen.choice([TRANSACTION_S / 3, TRANSACTION_S + 2])
     system.proxy.hold(END_TXN if system.mode == "exactly_once" else OFFSET_COMMIT, seconds)
@@ -143,7 +143,7 @@ def commit_delayed(system: System, chosen: random.Random) -> float:
 
 
 def output_outage(system: System, chosen: random.Random) -> float:
-    """Nothing can be produced for longer than the delivery timeout; then what was sent meanwhile arrives late."""
+    """Block Produce requests for longer than the delivery timeout; they arrive late."""
     system.proxy.stop(PRODUCE)
     try:
         time.sleep(DELIVERY_S + chosen.uniform(2, 5))
@@ -177,7 +177,7 @@ KINDS: dict[str, tuple[int, Fault]] = {
 
 
 def schedule(seed: int, count: int, mode: str) -> list[str]:
-    """`count` faults by their weights, every kind at least once where there is room, in an order of the seed's."""
+    """`count` faults in a seeded order, by their weights; every kind at least once if possible."""
     kinds = {
         name: weight
         for name, (weight, _) in KINDS.items()

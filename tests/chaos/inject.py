@@ -1,6 +1,6 @@
-"""What runs inside the workers' and replicas' processes: they tell their process ids, and die where they are told to.
+"""Fault injection inside worker and replica processes: they report process ids and die on order.
 
-Orders are files in a folder that all processes share: `at-<point>` holds what to do there, for whoever comes first.
+Orders are files in a folder that all processes share. `at-<point>` holds the action for the first process there.
 """
 
 import logging
@@ -19,7 +19,7 @@ from labelstream.workers.stream.worker import PipelineWorker
 
 
 class Injector:
-    """To be told the points that a stream passes. An order is `kill`, or `hold SECONDS`."""
+    """Failpoint handler. An order is `kill`, or `hold SECONDS`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Injector:
         claimed = self._folder / f"claimed-{point}-{os.getpid()}"
         try:
             order.rename(claimed)
-        except FileNotFoundError:  # another worker was faster
+        except FileNotFoundError:  # another worker took the order
             return
         action, _, seconds = claimed.read_text().partition(" ")
         if action == "kill":
@@ -40,7 +40,7 @@ class Injector:
 
 
 def _log_to(path: Path) -> None:
-    """What stream and client do, with the time, for whoever looks for a cause later. At INFO they quote no message."""
+    """Log stream and client with timestamps, for later analysis. INFO lines contain no message text."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(created).3f %(threadName)s %(name)s %(levelname)s %(message)s"))
     for name in ("labelstream", "kafka"):
@@ -50,7 +50,7 @@ def _log_to(path: Path) -> None:
 
 
 class ChaosWorker(PipelineWorker):
-    """Tells its process id once it has started."""
+    """Reports its process id after its start."""
 
     def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder = Path(settings.models["m"].source).parent
@@ -64,7 +64,7 @@ class ChaosWorker(PipelineWorker):
 
 
 class ChaosReplica(ModelReplica):
-    """Tells its process id once it has loaded its model."""
+    """Reports its process id after loading its model."""
 
     def __init__(self, spec: dict[str, Any], shown: dict[str, Any]) -> None:
         super().__init__(spec, shown)

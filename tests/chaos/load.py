@@ -1,4 +1,4 @@
-"""The messages, what has to come of each, and a producer that spreads them over the run."""
+"""Messages with their expected outcomes, and a producer that spreads them over the run."""
 
 import json
 import random
@@ -19,9 +19,9 @@ WORDS = ("blender", "quiet", "broke", "twice", "refund", "lovely", "cheap", "lat
 
 
 class Load:
-    """Produces `count` messages without a pause until `finish`; 1 in 50 is none that can be classified.
+    """Produces `count` messages continuously until `finish`; 1 of 50 cannot be classified.
 
-    `expected` grows with the acknowledgements; complete when `finish` returns.
+    `expected` grows with the acknowledgements and is complete when `finish` returns.
     """
 
     def __init__(self, bootstrap: str, model: Path, count: int, seed: int) -> None:
@@ -46,7 +46,7 @@ class Load:
         self._thread.start()
 
     def towards(self, share: float, seconds: float) -> None:
-        """Come to this share of all, 0 to 1, in so many seconds, then go on with a trickle: something always flows."""
+        """Produce up to `share` (0 to 1) of all messages within `seconds`, then continue slowly, never stopping."""
         self._goal = int(self._count * share)
         self._per_s = max(TRICKLE_PER_S, (self._goal - self.sent) / seconds)
 
@@ -93,7 +93,7 @@ class Load:
 
 
 def _answers(model: Path, chosen: random.Random) -> list[tuple[str, Expected]]:
-    """Texts, and the engine's own answers to them."""
+    """Texts with the engine's own answers."""
     texts = [" ".join(chosen.choices(WORDS, k=chosen.randrange(1, 30))) for _ in range(TEXTS)]
     engine = Engine.load(str(model), device="cpu", dtype="float32")
     answers = engine.classify([Request(text) for text in texts])

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the broker: cuts and freezes connections, and holds back requests of one kind."""
+"""TCP proxy in front of the broker: cuts and freezes connections, and delays requests of one kind."""
 
 import asyncio
 import struct
@@ -14,7 +14,7 @@ PRODUCE, OFFSET_COMMIT, END_TXN = 0, 8, 26  # Kafka's api keys
 
 
 def in_front_of(broker: KafkaBroker) -> tuple["Proxy", str]:
-    """A proxy and its address, for a broker that has not started; clients of `broker.bootstrap` go around it."""
+    """A proxy and its address, for a broker that has not started. Clients of `broker.bootstrap` bypass the proxy."""
     port, behind = free_port(), free_port()
     broker.override(
         {
@@ -28,7 +28,7 @@ def in_front_of(broker: KafkaBroker) -> tuple["Proxy", str]:
 
 
 class Proxy:
-    """Listens on loopback at `port` and connects to `target`. Runs in a thread of its own until `close`."""
+    """Listens on loopback at `port` and connects to `target`. Runs in a thread until `close`."""
 
     def __init__(self, port: int, target: int) -> None:
         self._port, self._target = port, target
@@ -45,7 +45,7 @@ class Proxy:
         self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", port))
 
     def cut(self) -> None:
-        """End all connections and take no new ones, until `mend`."""
+        """Close all connections and accept none, until `mend`."""
 
         async def cut() -> None:
             self._open = False
@@ -55,11 +55,11 @@ class Proxy:
         self._run(cut())
 
     def freeze(self) -> None:
-        """Let nothing pass in either direction, until `mend`: connections stay open, as when a cable is pulled."""
+        """Forward no bytes until `mend`: connections stay open, as with a pulled cable."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def stop(self, api_key: int) -> None:
-        """Let no request of this kind pass, until `mend`: then they arrive late, even of clients that have given up."""
+        """Hold requests of this kind until `mend`: they arrive late, even if their clients have given up."""
         self._stopped.add(api_key)
 
     def mend(self) -> None:
@@ -68,7 +68,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def hold(self, api_key: int, seconds: float) -> None:
-        """Keep the next request of this kind back for so long, with all that follows on its connection."""
+        """Delay the next request of this kind, and all later ones on its connection."""
         self._held[api_key] = seconds
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from tests.support.fakes import FakeClassifier
 
 
 def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
-    """One pipeline `p` with short timeouts."""
+    """Settings of one pipeline `p` with short timeouts."""
     return {
         "kafka": {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000},
         "models": {"m": {"source": "unused"}},
@@ -38,7 +38,7 @@ def settings_of(bootstrap: str, topics: list[str], mode: str) -> dict[str, Any]:
 
 
 def commit_before_acknowledging(delivery: AtLeastOnce, batch: MicroBatch) -> ProducedBatch:
-    """A lie: what is only about to be sent counts as done, and its offsets are committed."""
+    """Sabotage: commit the offsets of `batch` before its records are sent."""
     for progress, offset in batch.last_offsets:
         progress.finish(offset)
     delivery._source.committer.commit_and_wait(5_000)

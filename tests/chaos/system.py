@@ -1,4 +1,4 @@
-"""The system under test: a broker behind a proxy, and the application itself on a local Ray, with short timeouts."""
+"""System under test: a broker behind a proxy, and the application on a local Ray, with short timeouts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def settings_for(bootstrap: str, source: Path, mode: str, workers: int = WORKERS
                     "dead_letter": DEAD_LETTER,
                     "model": "m",
                     "workers": workers,
-                    "output_timestamp": "now",  # the verifier asks when a message was classified
+                    "output_timestamp": "now",  # the verifier needs the time of classification
                     "delivery": mode,
                     "transaction_interval_ms": 200,
                     "commit_interval_ms": 300,
@@ -65,7 +65,7 @@ def settings_for(bootstrap: str, source: Path, mode: str, workers: int = WORKERS
 
 
 class System:
-    """Owns what `running` starts. `folder` is where the processes tell their ids and take their orders."""
+    """Owns what `running` starts. `folder`: process ids and orders."""
 
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder, self.mode, self.workers = folder, mode, WORKERS
@@ -88,12 +88,12 @@ class System:
             for topic, partitions in ((INPUT, PARTITIONS), (OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
                 self.broker.create_topic(topic, partitions)
             more = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, WORKERS + 1)
-            stack.enter_context(ray_for(more))  # with room for one worker more
+            stack.enter_context(ray_for(more))  # with cores for one more worker
             deploy_application(self.settings, 240, application(self.settings, inject.ChaosWorker, inject.ChaosReplica))
             yield
 
     def scale(self, workers: int) -> None:
-        """Have so many workers from now on; returns when they are there, or gone."""
+        """Set the number of workers; returns when all of them run."""
         self.workers = workers
         settings = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, workers)
         changed = application(settings, inject.ChaosWorker, inject.ChaosReplica)
@@ -102,12 +102,12 @@ class System:
         wait_until(lambda: len(self.pids("worker")) == workers, 60, f"{workers} workers")
 
     def pids(self, kind: str) -> list[int]:
-        """The living processes that are up: "worker" or "replica"."""
+        """Process ids of the running processes of `kind`: "worker" or "replica"."""
         found = [int(path.name.partition("-")[2]) for path in self.folder.glob(f"{kind}-*")]
         return sorted(pid for pid in found if is_alive(pid))
 
     def order(self, point: str, action: str) -> Path:
-        """Have the next worker that comes to `point` do `action`. The order's file is gone once it is taken."""
+        """Have the next worker that reaches `point` do `action`. The worker deletes the order's file."""
         path = self.folder / f"at-{point}"
         waiting = path.with_suffix(".new")
         waiting.write_text(action)
@@ -123,7 +123,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> bool:
-    """Did it happen in time? Says so when it did not."""
+    """Did the condition become true in time? Prints a line if not."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,14 +1,14 @@
-"""Inputs against outputs. Pure: everything that was seen is given."""
+"""Compare inputs with outputs. Pure functions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-PartitionOffset = tuple[int, int]  # an input's partition and offset
+PartitionOffset = tuple[int, int]  # (partition, offset) of an input
 
 
 class Expected(NamedTuple):
-    """What has to come of one input: a result with `label` and `score`, or a dead letter when `label` is None."""
+    """Expected outcome of one input: a result with `label` and `score`, or a dead letter if `label` is None."""
 
     key: bytes | None
     label: str | None
@@ -16,7 +16,7 @@ class Expected(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One committed record of the output or dead-letter topic (`label` None), and the input it says it is of."""
+    """One committed record of the output or dead-letter topic (`label` None), and the input that it names."""
 
     topic: str
     partition: int
@@ -28,14 +28,14 @@ class Seen(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The group's committed offsets, and the ends of output and dead-letter partitions, asked for after them."""
+    """The group's committed offsets, and the ends of output and dead-letter partitions, read afterwards."""
 
     committed: Mapping[int, int]
     ends: Mapping[tuple[str, int], int]
 
 
 class Findings(NamedTuple):
-    """The inputs that something is wrong with. `early`: an offset was committed before the result was in the log."""
+    """Inputs with findings. `early`: an offset was committed before the result was in the log."""
 
     lost: list[PartitionOffset]
     duplicated: Counter[PartitionOffset]
@@ -45,7 +45,7 @@ class Findings(NamedTuple):
     early: list[PartitionOffset]
 
     def summary(self) -> dict[str, int]:
-        """How many of each."""
+        """Number of inputs by finding."""
         return {
             name: sum(found.values()) if isinstance(found, Counter) else len(found)
             for name, found in self._asdict().items()
@@ -58,7 +58,7 @@ def verify(
     samples: Iterable[Sample],
     tolerance: float = 1e-3,
 ) -> Findings:
-    """`seen`: each partition's records in the order of their offsets. `duplicated` counts the copies too many."""
+    """`seen`: records of each partition in offset order. `duplicated` counts the extra copies."""
     copies = Counter(record.source for record in seen)
     return Findings(
         lost=sorted(place for place in inputs if not copies[place]),
@@ -83,12 +83,12 @@ def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
 
 
 def _misordered(seen: Sequence[Seen]) -> list[PartitionOffset]:
-    """Of each input partition and key, the first copies must come in the order of their offsets, in each topic."""
+    """In each topic, the first copies of an input partition and key must be in offset order."""
     last: dict[tuple[str, int, bytes], int] = defaultdict(lambda: -1)
     known: set[PartitionOffset] = set()
     wrong: list[PartitionOffset] = []
     for record in seen:
-        if record.key is None or record.source in known:  # null keys spread over the partitions
+        if record.key is None or record.source in known:  # records without a key go to any partition
             continue
         known.add(record.source)
         partition, offset = record.source
@@ -100,13 +100,13 @@ def _misordered(seen: Sequence[Seen]) -> list[PartitionOffset]:
 
 
 def _early(seen: Sequence[Seen], samples: Iterable[Sample]) -> list[PartitionOffset]:
-    copies: dict[PartitionOffset, list[Seen]] = defaultdict(list)  # of a null key they may lie in several partitions
+    copies: dict[PartitionOffset, list[Seen]] = defaultdict(list)  # without a key, in several partitions
     for record in seen:
         copies[record.source].append(record)
     by_partition: dict[int, list[PartitionOffset]] = defaultdict(list)
     for place in sorted(copies):
         by_partition[place[0]].append(place)
-    checked: Counter[int] = Counter()  # what a sample has shown to be in the log stays there
+    checked: Counter[int] = Counter()  # records known to be in the log; records never leave the log
     early: set[PartitionOffset] = set()
     for sample in samples:
         for partition, committed in sample.committed.items():

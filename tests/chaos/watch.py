@@ -1,4 +1,4 @@
-"""What a reader of the topics sees while the faults go on, and everything that is in them at the end."""
+"""Watch topics while faults run, and read all records at the end."""
 
 import json
 import threading
@@ -20,12 +20,12 @@ QUIET = {
 
 
 class Watch:
-    """A read_committed reader of the output, and a sampler of the group's offsets, in threads of their own."""
+    """A read_committed reader of the output and a sampler of the group's offsets, each in a thread."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._ended = threading.Event()
-        self._newest: dict[int, float] = defaultdict(float)  # by input partition: newest message with a result
+        self._newest: dict[int, float] = defaultdict(float)  # input partition -> time of the newest answered message
         self.samples: list[Sample] = []
         self.results = 0
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._read, self._sample)]
@@ -33,7 +33,7 @@ class Watch:
             thread.start()
 
     def caught_up(self, since: float) -> bool:
-        """Is there a result in each input partition of a message that is younger than `since`, a time.time()?"""
+        """Has each input partition an answered message that is newer than `since` (time.time())?"""
         return all(self._newest[partition] > since for partition in range(PARTITIONS))
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Watch:
         consumer.close()
 
     def _sample(self) -> None:
-        # Uncommitted, or the ends would be those of the oldest open transaction, of whomever.
+        # read_uncommitted: read_committed ends would stop at the oldest open transaction.
         consumer = Consumer(
             {"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET, "isolation.level": "read_uncommitted"}
         )
@@ -63,12 +63,12 @@ class Watch:
             try:
                 self.samples.append(take_sample(consumer))
             except KafkaException:
-                continue  # the broker is away
+                continue  # the broker is unavailable
         consumer.close()
 
 
 def take_sample(consumer: Consumer) -> Sample:
-    """First the offsets, then the ends: whatever was committed must be in the log by then."""
+    """Read the offsets, then the ends: every committed offset's result must be in the log by then."""
     found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=3)
     committed = {entry.partition: entry.offset for entry in found if entry.offset >= 0 and not entry.error}
     ends = {}
@@ -90,7 +90,7 @@ def committed_now(bootstrap: str) -> int:
 
 
 def read_everything(bootstrap: str) -> tuple[list[Seen], dict[tuple[int, int], list[float]]]:
-    """All committed records of output and dead-letter topic, each partition in order; and when each was classified."""
+    """All committed records of output and dead-letter topic in offset order, and the times of classification."""
     seen: list[Seen] = []
     classified: dict[tuple[int, int], list[float]] = defaultdict(list)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True, **QUIET})

@@ -1,4 +1,4 @@
-"""One broker for all."""
+"""One broker for all tests of the cluster."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Ray nodes with GPUs by name only, a real Kafka, and replicas that take a fixed time for each text."""
+"""Ray nodes with simulated GPUs, a real Kafka, and replicas that take a fixed time for each text."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.support import fake_handle as fakes
 
 PER_TEXT_S = 0.004
 HASTY_S = 10.0
-WORDS = 28  # and two special tokens
+WORDS = 28  # words of a text, without its two special tokens
 PARTITIONS = 12
 
 
@@ -49,12 +49,12 @@ class FixedTimeReplica(ModelReplica):
         return fakes.description(), predictor, predictor.measure()
 
     def place(self) -> tuple[str, int]:
-        """The node and the process."""
+        """(node, process) of this replica."""
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
 
 class HastyBoard(ControlPlane):
-    """Lets an idle model go after seconds instead of minutes."""
+    """Control plane that scales an idle model to zero after seconds instead of minutes."""
 
     def __init__(self, *arguments: Any) -> None:
         policy.IDLE_S = policy.DOWN_S = HASTY_S
@@ -102,7 +102,7 @@ def settings_for(bootstrap: str, topics: Topics, replicas: Any, workers: Any, **
 
 @contextmanager
 def cluster_of(gpus: list[int]) -> Iterator[Cluster]:
-    """A head without GPUs, for workers and everything else, and one node with so many GPUs for each entry."""
+    """A head without GPUs for workers and everything else, and one node with `gpus[i]` GPUs for each entry."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 16, "include_dashboard": False})
@@ -116,7 +116,7 @@ def cluster_of(gpus: list[int]) -> Iterator[Cluster]:
 
 
 def add_node(cluster: Cluster, gpus: int) -> Any:
-    # Without CPUs: no worker comes there.
+    # Without CPUs, so that no worker runs there.
     return cluster.add_node(num_cpus=0, num_gpus=gpus)
 
 
@@ -132,24 +132,24 @@ def running(cluster: Cluster, settings: Settings) -> Iterator[None]:
 
 
 def run(settings: Settings) -> None:
-    """Deploy, or change to, `settings`, with replicas of a fixed time."""
+    """Deploy or update `settings`, with replicas that take a fixed time."""
     runtime.deploy(settings, 240, application(settings, replica=FixedTimeReplica))
 
 
 def places() -> list[tuple[str, int]]:
-    """Node and process of every replica of the model."""
+    """(node, process) of every replica of the model."""
     handle: Any = serve.get_deployment_handle("model-m", runtime.APP)
     return list(handle.broadcast("place").results(timeout_s=30))
 
 
 class Stream:
-    """Produces at `per_s` messages/s, which may be set at any time, until `close`; and reads what comes out."""
+    """Produces `per_s` messages/s (may be set at any time) until `close`, and reads the results."""
 
     def __init__(self, bootstrap: str, topics: Topics, per_s: float) -> None:
         self._bootstrap, self._topics, self.per_s = bootstrap, topics, per_s
         self.arrivals: list[list[int]] = []  # by second and partition
         self.sent = 0
-        self.results: dict[int, int] = {}  # how often each message's id came out
+        self.results: dict[int, int] = {}  # message id -> number of results
         self.gaps: list[float] = []
         self._began = time.monotonic()
         self._ended = threading.Event()
@@ -161,7 +161,7 @@ class Stream:
         return time.monotonic() - self._began
 
     def close(self, timeout_s: float) -> None:
-        """Stop producing, and wait until everything has come out."""
+        """Stop producing, and wait for all results."""
         self.per_s = 0
         deadline = time.monotonic() + timeout_s
         while len(self.results) < self.sent and time.monotonic() < deadline:
@@ -179,7 +179,7 @@ class Stream:
             due, before = due + (now - before) * self.per_s, now
             for _ in range(int(due)):
                 partition = self.sent % PARTITIONS
-                message = {"text": f"{words} {self.sent}", "id": self.sent}  # what repeats would be computed once
+                message = {"text": f"{words} {self.sent}", "id": self.sent}  # equal texts would be computed once
                 producer.produce(self._topics.input, json.dumps(message), partition=partition)
                 self._count(int(now), partition)
                 self.sent += 1

@@ -1,4 +1,4 @@
-"""`labelstream bench stream` and `bench serve` on a real Ray and a real Kafka: all is there, and fits together."""
+"""`labelstream bench stream` and `bench serve` on a real Ray and a real Kafka: complete and consistent figures."""
 
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from tests.support import models
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_stream_reports_consistent_figures(
+    kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = stream.StreamPlan(
         str(models.build(tmp_path)),
         None,
@@ -57,7 +59,7 @@ def test_what_bench_stream_tells(kafka: Broker, tmp_path: Path, capsys: pytest.C
     assert told["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")
 
 
-def test_what_bench_serve_tells(tmp_path: Path) -> None:
+def test_bench_serve_reports_consistent_figures(tmp_path: Path) -> None:
     plan = engine.Plan(str(models.build(tmp_path)), None, 40, 12, "float32", "cpu", 1)
     told = serving.measure(plan, lambda text: None)
     assert told["hardware"]

@@ -1,4 +1,4 @@
-"""Nodes come and go, and models and configs change, in mid-stream: nothing is lost."""
+"""Nodes, models and configs change in mid-stream without loss."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from tests.support.streams import wait_until
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_nodes_and_upgrades_in_mid_stream(kafka: Broker) -> None:
+def test_node_death_and_upgrades_in_mid_stream_lose_nothing(kafka: Broker) -> None:
     topics = Topics.made(kafka, "nodes")
     settings = settings_for(kafka.bootstrap, topics, 3, 2)
     with cluster_of([1, 1, 1]) as cluster, running(cluster, settings):
@@ -45,7 +45,7 @@ def test_only_labelled_nodes_run_workers_and_control_plane(kafka: Broker) -> Non
     topics, labels = Topics.made(kafka, "labels"), {"labelstream/kafka": "allowed"}
     plain = settings_for(kafka.bootstrap, topics, 1, 2)
     settings = plain.model_copy(update={"kafka": plain.kafka.model_copy(update={"node_labels": labels})})
-    with cluster_of([1]) as cluster:  # the head has CPUs, and no label
+    with cluster_of([1]) as cluster:  # the head has CPUs, but no label
         allowed = cluster.add_node(num_cpus=2, labels=labels).node_id
         with running(cluster, settings):
             stream = Stream(kafka.bootstrap, topics, 200)
@@ -58,7 +58,7 @@ def test_only_labelled_nodes_run_workers_and_control_plane(kafka: Broker) -> Non
 
 
 def nodes_of_replicas() -> dict[str, set[str]]:
-    """The nodes of each deployment's living replicas."""
+    """Nodes of each deployment's running replicas."""
     found: dict[str, set[str]] = {}
     for actor in state.actors().values():
         if actor["State"] == "ALIVE" and (name := re.match(r"SERVE_REPLICA::labelstream#([^#]+)#", actor["Name"])):
@@ -72,7 +72,7 @@ def remove(cluster: object, node_id: str) -> None:
 
 
 def pause_of(stream: Stream, change: object) -> float:
-    """The longest time without a result from the change on, until half a minute of them."""
+    """The longest time without a result after the change, until results arrive for half a minute."""
     start = len(stream.gaps)
     change()  # type: ignore[operator]
     wait_until(lambda: len(stream.gaps) > start + 500, 120, "results after the change")

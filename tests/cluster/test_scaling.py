@@ -1,4 +1,4 @@
-"""Twice the replicas do twice as much, as long as a worker's core goes."""
+"""Twice the replicas have twice the throughput, while a worker's core is not the bottleneck."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A spike of twenty times the load: the real system follows it as the simulator says that it would."""
+"""A spike of twenty times the load: the real system scales as the simulator predicts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.kafka import Broker
 from tests.support.streams import wait_until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.measured]
-# Slow replicas: nine processes that start at once take two cores, and the worker is to have its share of them.
+# Replicas start slowly: nine processes that start at once need two cores, and the worker needs its share.
 PER_TEXT_S = 0.01
 BASE, SPIKE = 40, 800
 BEFORE_S, SPIKE_S, AFTER_S = 60, 60, 120
@@ -30,7 +30,7 @@ TOLERANCE = 0.2
 
 
 class Series:
-    """What the control plane shows, once a second."""
+    """Values of the control plane, once a second."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream, self._ended = stream, threading.Event()
@@ -58,7 +58,7 @@ class Series:
             )
 
     def starts(self) -> list[float]:
-        """Seconds from when each replica was asked for to when it told its first numbers."""
+        """Seconds from the request for each replica to its first report."""
         asked: dict[int, float] = {}
         took: list[float] = []
         for row in self.rows:
@@ -73,7 +73,7 @@ def _fresh(found: dict[str, Any]) -> int:
     return sum(stats["age_s"] < 5 for stats in found.values())
 
 
-def test_a_spike_is_followed_as_simulated(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scaling_follows_spike_as_simulated(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.cluster.system.PER_TEXT_S", PER_TEXT_S)
     topics = Topics.made(kafka, "spike")
     settings = settings_for(kafka.bootstrap, topics, {"min": 1, "max": MOST}, {"min": 1, "max": 4})
@@ -112,7 +112,7 @@ def test_a_spike_is_followed_as_simulated(kafka: Broker, monkeypatch: pytest.Mon
 
 
 def simulate(stream: Stream, settings: Settings, starts: list[float]) -> Outcome:
-    """The same arrivals, with the start-up times of this run."""
+    """Simulate the same arrivals with the start-up times of this run."""
     pipeline, model = settings.pipelines["p"], settings.models["m"]
     cluster = Cluster(
         replica_per_s=1 / PER_TEXT_S,

@@ -1,4 +1,4 @@
-"""A model that nobody needs holds no GPU, and is there again when a message comes."""
+"""Scale to zero: an idle model holds no GPU, and starts again for a new message."""
 
 import time
 from unittest.mock import patch
@@ -15,7 +15,7 @@ from tests.support.streams import wait_until
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_to_zero_and_awake_again(kafka: Broker) -> None:
+def test_idle_model_scales_to_zero_and_back(kafka: Broker) -> None:
     topics = Topics.made(kafka, "zero")
     settings = settings_for(kafka.bootstrap, topics, {"min": 0, "max": 2}, 1)
     board = patch.object(labelstream.deploy.app, "ControlPlane", HastyBoard)
@@ -25,8 +25,8 @@ def test_to_zero_and_awake_again(kafka: Broker) -> None:
         stream.per_s = 0
         wait_until(lambda: replicas() == 0, 120, "the end of the last replica")
         time.sleep(15)
-        assert replicas() == 0, "it woke without a message"
-        assert runtime.status()["pipelines"]["p"], "the worker has gone with the model"
+        assert replicas() == 0, "the model started without a message"
+        assert runtime.status()["pipelines"]["p"], "the worker ended with the model"
 
         asleep, began = len(stream.results), time.monotonic()
         stream.per_s = 20
@@ -39,6 +39,6 @@ def test_to_zero_and_awake_again(kafka: Broker) -> None:
 
 
 def replicas() -> int:
-    """Of the model, those that run."""
+    """Number of running replicas of the model."""
     deployments = serve.status().applications[runtime.APP].deployments
     return sum(deployments["model-m"].replica_states.values())

@@ -1,4 +1,4 @@
-"""The broker and the topics of the integration tests."""
+"""Broker and topic fixtures of the integration tests."""
 
 from tests.integration.conftest import kafka, make_topic
 

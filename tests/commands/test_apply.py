@@ -1,4 +1,4 @@
-"""An application on a cluster, as its operators change and end it: one Ray, one broker, and commands from outside."""
+"""Operators change and end an application on a cluster: one Ray, one broker, and commands from outside."""
 
 import os
 import shutil
@@ -27,12 +27,12 @@ WITHOUT_TOKEN = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER
 
 @pytest.fixture
 def cluster() -> Iterator[str]:
-    """The address of a Ray of one node."""
-    port, folder = free_port(), tempfile.mkdtemp(prefix="ls-ray-", dir="/tmp")  # its sockets want a short path
+    """The address of a Ray with one node."""
+    port, folder = free_port(), tempfile.mkdtemp(prefix="ls-ray-", dir="/tmp")  # Ray's sockets need a short path
     ray = RunningCommand(
         *("start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=8", "--block"),
         *("--include-dashboard=false", "--object-store-memory=100000000"),
-        *("--min-worker-port=0", "--max-worker-port=0"),  # of the kernel's choice
+        *("--min-worker-port=0", "--max-worker-port=0"),  # chosen by the kernel
         command=[str(Path(sys.executable).with_name("ray"))],
         environment={**WITHOUT_TOKEN, "RAY_TMPDIR": folder},
     )
@@ -62,7 +62,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def write(tmp_path: Path, kafka: Broker) -> Callable[..., str]:
-    """write("a.yaml", p=topics) -> the path of a config with these pipelines."""
+    """write("a.yaml", p=topics) writes a config with these pipelines and returns its path."""
     model = build(tmp_path / "model")
 
     def call(name: str, **pipelines: Topics) -> str:
@@ -80,7 +80,7 @@ def _named(topics: Topics) -> dict[str, str]:
     return {"input": topics.input, "output": topics.output, "dead_letter": topics.dead_letter}
 
 
-def test_apply_changes_what_runs_and_ends_the_run_of_another_file(
+def test_apply_changes_application_and_ends_other_run(
     cluster: str, write: Callable[..., str], kafka: Broker, make_topic: MakeTopic
 ) -> None:
     first, second = (Topics(make_topic(), make_topic(), make_topic()) for _ in range(2))
@@ -90,7 +90,7 @@ def test_apply_changes_what_runs_and_ends_the_run_of_another_file(
         run.until("everything runs")
         run.until("INFO model-m/")
         produce(kafka.bootstrap, first.input, [(None, b'{"id": 1, "text": "good"}')])
-        run.until("pipeline-first/")  # where it starts to read
+        run.until("pipeline-first/")  # the log line of its start offsets
 
         refused = command("run", "-c", config, "--address", cluster)
         assert refused.returncode == 1

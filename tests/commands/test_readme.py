@@ -1,4 +1,4 @@
-"""README's way to a broker of one's own, typed as it stands: only the broker's address is another."""
+"""README's steps to a real broker, typed as printed, except for the broker's address."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ SECTION, ADDRESS = "Your broker and your model", "localhost:9092"
 
 
 def commands() -> list[str]:
-    """The lines of the section's blocks of commands, in order."""
+    """Command lines of the section's code blocks, in order."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition(f"## {SECTION}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
@@ -31,13 +31,13 @@ def commands() -> list[str]:
 
 
 def labels(shown: str) -> list[str]:
-    """The labels in the lines that `tail` shows, sorted."""
+    """Sorted labels in the lines that `tail` prints."""
     return sorted(re.findall(r"^(?:POSITIVE|NEGATIVE)\b", shown, flags=re.MULTILINE))
 
 
 @contextmanager
 def _terminal() -> Iterator[int]:
-    """A terminal to read answers from, in which `y` is typed."""
+    """A terminal that answers `y`."""
     ours, theirs = pty.openpty()
     os.write(ours, b"y\n")
     try:
@@ -48,7 +48,7 @@ def _terminal() -> Iterator[int]:
 
 
 def typed(line: str, folder: Path) -> str:
-    """What the line prints in a shell with the venv on its PATH. It must succeed."""
+    """Output of the line in a shell with the venv on its PATH. The line must succeed."""
     with _terminal() as terminal:
         done = subprocess.run(
             ["bash", "-c", line],

@@ -1,4 +1,4 @@
-"""`python -m tests.hostile`: a stream of which a fifth is hostile, and the verdict. Exits with 1 when it is bad."""
+"""`python -m tests.hostile` runs a pipeline with a fifth of hostile messages. Exits with 1 if the verdict is bad."""
 
 import argparse
 import json
@@ -37,7 +37,7 @@ def main() -> int:
         folder = Path(temporary) if options.keep is None else options.keep.resolve()
         folder.mkdir(exist_ok=True)
         system = System(folder)
-        with system.running():  # told before the end, which takes as long as a worker that hangs
+        with system.running():  # reported before the shutdown, which takes as long as a hanging worker
             report = run(system, options)
             tell(report, options.json)
     return 0 if report["passed"] else 1
@@ -52,7 +52,7 @@ def tell(report: dict[str, Any], path: Path | None) -> None:
 
 
 def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
-    """Plain data: what came of it, and the verdict."""
+    """The figures and the verdict as plain data."""
     bootstrap = system.broker.bootstrap
     load, reader = Load(bootstrap, system.folder, options.per_s, options.seed), Reader(bootstrap)
     memory = Memory(system.workers, lambda: len(reader.seen))
@@ -102,7 +102,7 @@ def run(system: System, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def phase(name: str, seconds: float, load: Load, reader: Reader, memory: Memory) -> None:
-    """Lets it run, and tells now and then how it goes."""
+    """Wait for `seconds` and print the progress regularly."""
     until = time.monotonic() + seconds
     while (rest := until - time.monotonic()) > 0:
         time.sleep(min(TELL_S, rest))
@@ -111,7 +111,7 @@ def phase(name: str, seconds: float, load: Load, reader: Reader, memory: Memory)
 
 
 def drain(bootstrap: str, reader: Reader) -> bool:
-    """Wait until all is committed, for as long as answers come: records that kill replicas take minutes to be found."""
+    """Wait until all inputs are committed, while results arrive: isolating records that kill replicas takes minutes."""
     seen = -1
     while seen != (seen := len(reader.seen)):
         if wait_until(lambda: left(bootstrap) == 0, DRAIN_S, "the last commit"):
@@ -120,7 +120,7 @@ def drain(bootstrap: str, reader: Reader) -> bool:
 
 
 def restarts_in_place() -> int | None:
-    """Of the pipeline within its workers' processes; None where nobody tells."""
+    """Restarts of the pipeline inside its worker processes; None if unknown."""
     try:
         found = runtime.status()["pipelines"].get("p", {})
     except StartError:

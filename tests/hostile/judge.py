@@ -1,4 +1,4 @@
-"""Inputs against what came of them. Pure: everything that was seen is given."""
+"""Compare inputs with their outcomes. Pure functions."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ TOLERANCE = 1e-3
 
 
 class Seen(NamedTuple):
-    """One committed record: a dead letter with `reason`, or a result, and the input that it says it is of."""
+    """One committed record: a dead letter with `reason`, or a result, and the input that it names."""
 
     place: PartitionOffset
     reason: str = ""
@@ -20,9 +20,9 @@ class Seen(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """By the kind of input, or "KIND: OUTCOME". `unknown`: answers to inputs that nobody sent.
+    """Counts by the kind of input, or by "KIND: OUTCOME". `unknown`: outcomes of inputs that were never sent.
 
-    `others`: dead letters of good messages. `unexpected`: a hostile one's reason or answer is none of its kind.
+    `others`: dead letters of good messages. `unexpected`: an outcome that does not fit the kind of the input.
     """
 
     lost: Counter[str]
@@ -33,12 +33,12 @@ class Findings(NamedTuple):
     unknown: int
 
     def nothing(self) -> bool:
-        """Is there nothing to complain of?"""
+        """Are there no findings?"""
         return not any((*self[:5], self.unknown))
 
 
 def judge(inputs: Mapping[PartitionOffset, Expected], seen: Sequence[Seen]) -> Findings:
-    """Every input has one outcome, which is one of those that may come of it."""
+    """Every input must have one outcome that fits its kind."""
     copies = Counter(record.place for record in seen)
     found = Findings(*(Counter() for _ in range(5)), unknown=sum(place not in inputs for place in copies))
     for place, expected in inputs.items():
@@ -68,7 +68,7 @@ def _innocent(expected: Expected) -> bool:
 
 
 def outcomes(inputs: Mapping[PartitionOffset, Expected], seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
-    """Of each kind of input, how many had which reason, or were answered; for people."""
+    """Number of inputs by kind and reason, or result; for people."""
     counts: dict[str, Counter[str]] = {}
     for record in seen:
         if record.place in inputs:
@@ -84,7 +84,7 @@ def latencies(
     since: float,
     until: float,
 ) -> list[float]:
-    """Sorted seconds from acknowledgement to reading the answer, of good messages produced between two times."""
+    """Sorted seconds from acknowledgement to result, of good messages produced between `since` and `until`."""
     first: dict[PartitionOffset, float] = {}
     for record, at in zip(seen, read_at, strict=False):
         first.setdefault(record.place, at)
@@ -96,7 +96,7 @@ def latencies(
 
 
 def share_of(sorted_values: Sequence[float], share: float) -> float | None:
-    """The value below which this share of them lies; None without any."""
+    """The quantile `share` of the values; None without values."""
     if not sorted_values:
         return None
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]

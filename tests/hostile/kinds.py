@@ -1,4 +1,4 @@
-"""What is sent: good messages, and each kind of hostile one with what may come of it."""
+"""Kinds of messages: good ones, and hostile ones with their allowed outcomes."""
 
 import json
 import random
@@ -10,15 +10,15 @@ from tests.support.raw_batches import Headers, batch, bomb, record
 
 BOMB_MIB = 200
 LONG_BYTES = 900_000  # below limits.max_message_bytes
-RUN = 200  # of garbage in a row
+RUN = 200  # garbage messages in a row
 RAISES, KILLS, PANICS = "box twice refund refund twice box", "never late late late never late", "q" * 40
 """What texts begin with of which the model raises or its replica dies; what the tokenizer panics at."""
 
 
 class Expected(NamedTuple):
-    """What may come of one input: a dead letter with one of `reasons`, or, where `answered`, a result.
+    """Allowed outcomes of one input: a dead letter with one of `reasons`, or a result if `answered`.
 
-    `label`: of the result, "" where any will do. `kind`: "good", or a hostile one's name.
+    `label`: the result's label, "" for any. `kind`: "good", or the name of the hostile kind.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Expected(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """A record for an ordinary client. `timestamp_ms` 0: now."""
+    """A record that an ordinary client can send. `timestamp_ms` 0: now."""
 
     value: bytes | None
     expected: Expected
@@ -38,14 +38,14 @@ class Plain(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """A batch of v2 as it is, and what may come of each of its records."""
+    """A raw batch of format v2, and the allowed outcomes of its records."""
 
     data: bytes
     expected: list[Expected]
 
 
 class Good(NamedTuple):
-    """A message's value, and the engine's own answer to it."""
+    """A message's value and the engine's own answer."""
 
     value: bytes
     label: str
@@ -73,7 +73,7 @@ def message(text: str, **more: object) -> bytes:
 
 
 def garbage(chosen: random.Random, kind: str = "garbage") -> Plain:
-    """What is no message."""
+    """Values that are no message."""
     value = chosen.choice([b"{", b'{"text": 7}', b"null", b"\xff\xfe\xfa", b'{"text"', b"[1, 2]", b"NaN", bytes(3)])
     return Plain(value, dead(kind, "invalid_json", "invalid_message", "invalid_encoding"))
 
@@ -92,7 +92,7 @@ def old(chosen: random.Random, good: Sequence[Good]) -> list[Sent]:
 
 
 def odd_headers(chosen: random.Random, good: Sequence[Good]) -> list[Sent]:
-    """Names in any bytes, and null values, among good records of one batch: all are answered."""
+    """Header names in any bytes, and null header values, among good records of one batch: all have results."""
     sent, names = chosen.choices(good, k=3), [b"stra\xdfe", b"\xff\xfe", b"", b"\xed\xa0\x80"]
     headers: list[Headers] = [[(b"plain", b"x")], [(chosen.choice(names), None), (b"null", None)], []]
     return [
@@ -110,9 +110,9 @@ def odd_headers(chosen: random.Random, good: Sequence[Good]) -> list[Sent]:
 
 @cache
 def the_bomb() -> Raw:
-    """A batch of a few KB whose second record is BOMB_MIB of zeros; brokers look at the few KB.
+    """A batch of a few KB whose second record is BOMB_MIB of zeros; brokers check only the compressed size.
 
-    The first one is good, and the third lies behind the limit.
+    The first record is good, and the third lies beyond the decompression limit.
     """
     return Raw(
         bomb(BOMB_MIB, message("good")),
@@ -122,7 +122,7 @@ def the_bomb() -> Raw:
 
 @cache
 def header_flood(headers: int = 50_000) -> Raw:
-    """Of no bytes each, which no limit on bytes of values counts."""
+    """Headers without bytes, which limits on bytes of values do not count."""
     flood = record(0, message("flood"), b"flood", [(b"", b"")] * headers)
     return Raw(batch([flood], codec=4), [either("header flood", "invalid_record", *TOO_LARGE)])
 
@@ -132,14 +132,14 @@ def made_now(raw: Callable[[], Raw]) -> Make:
 
 
 def slow(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
-    """Texts of which a tokenizer takes seconds to read all."""
+    """Texts that take a tokenizer seconds."""
     piece = chosen.choice(["\ufdfa", ".", "a b ", "x\x01 ", "ab", "\u0130"])
     text = f"{chosen.getrandbits(40)} " + piece * (LONG_BYTES // len(json.dumps(piece)))
     return [Plain(message(text), either("slow text", *TOO_LARGE))]
 
 
 def tree(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
-    """Metadata of which each three bytes are an object of Python's."""
+    """Metadata in which every three bytes become a Python object."""
     inner = chosen.choice(["{}", '{"":0}', "[]", "0"])
     metadata = '{"a":[' + ",".join([inner] * (LONG_BYTES // (len(inner) + 1))) + "]}"
     return [Plain(b'{"text":"good","metadata":%s}' % metadata.encode(), either("metadata tree", *TOO_LARGE))]
@@ -157,18 +157,18 @@ def deep(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
 
 
 def masks(chosen: random.Random, _: Sequence[Good]) -> list[Sent]:
-    """Each of its masks is a sequence of its own to the model."""
+    """Texts with many masks, each of which is a sequence for the model."""
     text = "[MASK] " * chosen.randrange(300, 500)
     return [Plain(message(text, model="f"), either("mask flood", "inference_failed", *TOO_LARGE))]
 
 
 def begins_with(prefix: str, kind: str, reason: str) -> Make:
-    """Each of them another text."""
+    """Texts with a prefix, each of them different."""
     return lambda chosen, _: [Plain(message(f"{prefix} {chosen.getrandbits(40)}"), dead(kind, reason))]
 
 
 def kills(chosen: random.Random) -> Plain:
-    """Of which a replica dies."""
+    """Texts that kill a replica."""
     return Plain(message(f"{KILLS} {chosen.getrandbits(40)}"), dead("kills a replica", "crashes_model"))
 
 

@@ -1,4 +1,4 @@
-"""Sends at a steady rate what `kinds` makes, and knows what may come of each input."""
+"""Send messages of `kinds` at a steady rate, and record their allowed outcomes."""
 
 import random
 import threading
@@ -23,7 +23,7 @@ WORDS = ("blender", "quiet", "broke", "twice", "lovely", "cheap", "sound", "agai
 
 
 class Load:
-    """`hostile`: the share of hostile messages, which may be changed. `expected` is complete once `close` returns."""
+    """`hostile`: share of hostile messages, may be changed. `expected` is complete after `close`."""
 
     def __init__(self, bootstrap: str, folder: Path, per_s: float, seed: int) -> None:
         self._bootstrap, self._per_s, self._chosen = bootstrap, per_s, random.Random(seed)
@@ -48,7 +48,7 @@ class Load:
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for every acknowledgement. Raises RuntimeError where one failed."""
+        """Wait for every acknowledgement. Raises RuntimeError if one failed."""
         self._ended.set()
         self._thread.join(60)
         left = self._producer.flush(60)
@@ -81,10 +81,10 @@ class Load:
                     due -= self._send(sent)
 
     def _send(self, sent: Sent) -> int:
-        """How many records that were."""
+        """Send, and return the number of records."""
         if isinstance(sent, Raw):
             return self._send_raw(sent)
-        key = b"%d" % self._chosen.getrandbits(62) if sent.keyed else None  # compaction shall take none away
+        key = b"%d" % self._chosen.getrandbits(62) if sent.keyed else None  # unique: compaction must keep all
 
         def arrived(error: Any, found: Any) -> None:
             if error is not None:
@@ -99,7 +99,7 @@ class Load:
         partition = self._chosen.randrange(PARTITIONS)
         code, first = send_at(self._bootstrap, INPUT, sent.data, partition)
         if code:
-            raise RuntimeError(f"the broker does not take {sent.expected[-1].kind}: error {code}")
+            raise RuntimeError(f"the broker refused a batch of kind {sent.expected[-1].kind}: error {code}")
         for place, expected in enumerate(sent.expected):
             self._note((partition, first + place), expected)
         return len(sent.expected)
@@ -110,7 +110,7 @@ class Load:
 
 
 def answers(folder: Path, chosen: random.Random) -> list[Good]:
-    """Good messages for both models, with the engine's own answers: nine of ten are for `m`."""
+    """Good messages for both models with the engine's own answers; nine of ten are for `m`."""
     texts = [" ".join(chosen.choices(WORDS, k=chosen.randrange(1, 30))) for _ in range(TEXTS)]
     return _labels(folder / "m", texts[TEXTS // 10 :]) + _fills(folder / "f", texts[: TEXTS // 10])
 

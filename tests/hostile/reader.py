@@ -1,4 +1,4 @@
-"""What a read_committed reader of output and dead letters sees, as it comes."""
+"""Read results and dead letters as a read_committed reader, while they arrive."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ QUIET = {"log_level": 0, "enable.auto.commit": False, "auto.offset.reset": "erro
 
 
 class Reader:
-    """Reads in a thread of its own, until `close`. `seen` grows in the order of arrival."""
+    """Reads in a thread until `close`. `seen` is in the order of arrival."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap, self._ended = bootstrap, threading.Event()
@@ -58,7 +58,7 @@ def _seen(found: Any) -> Seen:
 
 
 def left(bootstrap: str) -> int | None:
-    """How many inputs the group has not committed yet; None where the broker gives no answer in time."""
+    """Number of inputs that the group has not committed; None if the broker does not answer in time."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, **QUIET})
     try:
         found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=10)

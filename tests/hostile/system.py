@@ -1,4 +1,4 @@
-"""The system under test: a broker, and the application on a local Ray with two models that some texts are bad for."""
+"""System under test: a broker, and the application on a local Ray with two models that some texts break."""
 
 import json
 import os
@@ -26,8 +26,8 @@ from tests.support import models
 PARTITIONS, WORKERS, REPLICAS = 4, 2, 2
 INPUT, OUTPUT, DEAD_LETTER, GROUP = "in", "out", "dead", "labelstream-p"
 LENGTH = 512
-# Nested runs: the regular expression gives up after so many steps, and the tokenizer panics (no Exception in Python).
-# Of a letter that the look at a model's files does not repeat, which would refuse this model.
+# Nested repetition: the regular expression gives up after many steps and the tokenizer panics (not an Exception). The
+# letter is one that the check of the model's files does not repeat; otherwise the check would refuse this model.
 PANICKING = {"type": "Split", "pattern": {"Regex": r"(q+)+\d"}, "behavior": "Isolated", "invert": False}
 
 
@@ -59,11 +59,11 @@ def settings_for(bootstrap: str, folder: Path) -> Settings:
 
 
 def build(folder: Path) -> None:
-    """The models `m` and `f`."""
+    """Build the models `m` and `f`."""
     sizes: dict[str, Any] = {"max_position_embeddings": LENGTH}
     made = models.build(folder / "m", model_max_length=LENGTH, **sizes)
     models.build(folder / "f", "bert", model_max_length=LENGTH, architecture="ForMaskedLM", **sizes)
-    # By a class of its own transformers would make the tokenizer anew, from its vocabulary.
+    # With a class of its own, transformers would rebuild the tokenizer from its vocabulary.
     _edit(made / "tokenizer_config.json", lambda config: {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
     _edit(
         made / "tokenizer.json",
@@ -79,7 +79,7 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Non
 
 
 class System:
-    """Owns what `running` starts. `folder`: where the processes tell their ids and log."""
+    """Owns what `running` starts. `folder`: process ids and logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,16 +99,16 @@ class System:
             yield
 
     def started(self, kind: str) -> list[int]:
-        """The process ids of all that ever were up: "worker" or "replica"."""
+        """Process ids of all processes of `kind` that ever ran: "worker" or "replica"."""
         return sorted(int(path.name.partition("-")[2]) for path in self.folder.glob(f"{kind}-*"))
 
     def workers(self) -> dict[str, int]:
-        """The living ones, as `Memory` takes them."""
+        """The running workers, in the form that `Memory` takes."""
         return {f"worker {pid}": pid for pid in self.started("worker") if is_alive(pid)}
 
 
 class HostileReplica(inject.ChaosReplica):
-    """Its model raises, or its process dies, where a text begins with what `kinds` says."""
+    """Raises, or kills its process, for texts that begin as `kinds` says."""
 
     @staticmethod
     def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:

@@ -1,4 +1,4 @@
-"""Runs a Kafka broker in the foreground until Ctrl-C or SIGTERM."""
+"""Run a Kafka broker in the foreground until Ctrl-C or SIGTERM."""
 
 import argparse
 import signal
@@ -20,7 +20,7 @@ def main() -> int:
         with KafkaBroker(port=args.port, data=args.data) as broker:
             print(f"Kafka is ready at {broker.bootstrap} (Ctrl-C stops it)", flush=True)
             status = broker.wait()
-            print(f"Kafka ended by itself, status {status}:\n{broker.log_tail()}", file=sys.stderr)
+            print(f"Kafka exited with status {status}:\n{broker.log_tail()}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         return 0

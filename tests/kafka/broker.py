@@ -33,11 +33,11 @@ KILL_S = 5.0
 
 
 class BrokerError(RuntimeError):
-    """The broker could not be started or stopped; the text holds the end of its log."""
+    """The broker could not be started or stopped; the text contains the end of its log."""
 
 
 class Broker:
-    """A broker that tests reach by its address, whoever runs it."""
+    """A running broker, known by its address only."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -49,25 +49,25 @@ class Broker:
         return {"bootstrap_servers": self.bootstrap} | more
 
     def admin(self) -> Any:
-        """A new KafkaAdminClient with every right; the caller closes it (it is a context manager).
+        """A new KafkaAdminClient with all rights; the caller closes it (it is a context manager).
 
-        Any: the types that pyright knows of kafka-python are of an older client.
+        Any: pyright's stubs are of an older client.
         """
         return KafkaAdminClient(**self.client_config(bootstrap_timeout_ms=10_000))
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Creates a topic and returns when every partition has a leader; raises kafka's error if it exists."""
+        """Create a topic and return when every partition has a leader. Raises KafkaError if the topic exists."""
         topic = {"num_partitions": partitions, "replication_factor": -1, "configs": dict(config or {})}
         with self.admin() as admin:
             admin.create_topics({name: topic}, wait_for_metadata=True)
 
     def add_partitions(self, name: str, total: int) -> None:
-        """Grows a topic to `total` partitions; raises kafka's error where it cannot."""
+        """Grow a topic to `total` partitions. Raises KafkaError if that fails."""
         with self.admin() as admin:
             admin.create_partitions({name: total})
 
     def set_quota(self, client_id: str, name: str, value: float | None) -> None:
-        """Sets a quota of a client, "producer_byte_rate" for example; None removes it."""
+        """Set a quota of a client, for example "producer_byte_rate"; None removes it."""
         entry = AlterClientQuotasRequest.EntryData
         client = entry.EntityData(entity_type="client-id", entity_name=client_id)
         operation = entry.OpData(key=name, value=value or 0.0, remove=value is None)
@@ -77,23 +77,21 @@ class Broker:
             return await manager.send(AlterClientQuotasRequest(entries=[asked], validate_only=False))
 
         with self.admin() as admin:
-            manager: Any = admin._manager  # kafka-python has the request, and no method for it
+            manager: Any = admin._manager  # kafka-python has the request, but no method
             (answer,) = manager.run(alter, manager).entries
         if answer.error_code:
             raise BrokerError(f"could not set {name} of {client_id}: {answer.error_message}")
 
 
 class KafkaBroker(Broker):
-    """Runs a broker of its own.
+    """Runs its own broker. Not for use by two threads at once.
 
-    port 0 takes a free one, kept over restarts. Without data everything lives in a temporary folder, removed by
-    close(); a data folder is kept, and formatted (with the users' SCRAM passwords) if it is new. server_properties go
-    over the defaults.
-    With users (name -> password) clients must log in (PLAIN or SCRAM-SHA-256) and may do only what allow() granted,
-    except super_users, who may do everything; name at least one.
+    Port 0 takes a free port, kept over restarts. Without `data`, all files are in a temporary folder that close()
+    removes. A data folder is kept, and formatted with the users' SCRAM passwords if new. `server_properties` override
+    the defaults. With users (name -> password), clients must log in with PLAIN or SCRAM-SHA-256 and have only rights
+    from allow(). Super users have all rights; name at least one.
 
-    The process ends with close(), at exit, and when this process is killed in any way. Not for use by two threads
-    at once.
+    The process ends with close(), at exit, and when this process is killed in any way.
     """
 
     def __init__(
@@ -117,7 +115,7 @@ class KafkaBroker(Broker):
         self._users = dict(users or {})
         self._super_users = tuple(super_users)
         self._start_timeout_s = start_timeout_s
-        self.folder: Path | None = data  # holds the properties, the log and the data; None before the first start
+        self.folder: Path | None = data  # properties, log and data; None before the first start
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -133,13 +131,13 @@ class KafkaBroker(Broker):
 
     @property
     def pids(self) -> list[int]:
-        """The broker's own process, below the guard that ends it."""
+        """Process id of the broker itself, a child of its guard."""
         assert self._process is not None, "the broker was not started"
         guard_id = self._process.pid
         return [int(pid) for pid in Path(f"/proc/{guard_id}/task/{guard_id}/children").read_text().split()]
 
     def client_config(self, user: str | None = None, **more: Any) -> dict[str, Any]:
-        """kafka-python settings to reach this broker as a user (the first super user if none is named)."""
+        """kafka-python settings for a user (default: the first super user)."""
         if not self._users:
             return super().client_config(user, **more)
         user = user or self._super_users[0]
@@ -152,11 +150,11 @@ class KafkaBroker(Broker):
         return {"bootstrap_servers": self.bootstrap} | login | more
 
     def override(self, server_properties: Mapping[str, str]) -> None:
-        """More settings over the defaults, from the next start on."""
+        """Override more settings from the next start on."""
         self._overrides |= server_properties
 
     def start(self) -> None:
-        """Starts the broker and returns when it answers requests; raises BrokerError or KafkaMissing."""
+        """Start the broker and return when it answers requests. Raises BrokerError or KafkaMissing."""
         if self.running:
             raise BrokerError("the broker is running already")
         java = [*java_command(), *JAVA_FLAGS]
@@ -166,7 +164,7 @@ class KafkaBroker(Broker):
         atexit.register(self.close)
         try:
             self._prepare(java)
-            # Without site-packages or environment: the guard needs nothing, and starts sooner.
+            # Without site-packages and environment: the guard needs none and starts faster.
             guarded = [sys.executable, "-I", "-S", guard.__file__, "" if self._data else str(self.folder)]
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -174,7 +172,7 @@ class KafkaBroker(Broker):
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
-                    # Its own group: Ctrl-C in the terminal reaches us alone, and we stop it in order.
+                    # Own process group: Ctrl-C in the terminal must reach only this process, which stops the broker.
                     start_new_session=True,
                 )
             self._wait_until_ready()
@@ -183,25 +181,25 @@ class KafkaBroker(Broker):
             raise
 
     def stop(self) -> None:
-        """Stops the broker in order, or by force when that takes too long; the data stay."""
+        """Stop the broker in order, or by force if that takes too long; the data are kept."""
         self._end(signal.SIGTERM, STOP_S)
 
     def kill(self) -> None:
-        """Ends the broker at once, as a crash would (SIGKILL); the data stay."""
+        """Kill the broker with SIGKILL, as a crash would; the data are kept."""
         self._end(signal.SIGUSR1, KILL_S)
 
     def fill_disk(self) -> None:
-        """From now on its files cannot grow, until the next start: it fails as with a full disk, and needs no mount."""
+        """Make writes fail as on a full disk, until the next start: the broker's files can no longer grow."""
         for pid in self.pids:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 
     def restart(self) -> None:
-        """Starts the broker again, stopping it first if it runs: the same address and data."""
+        """Start the broker again with the same address and data, after stopping it if it runs."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Stops the broker for good and removes its temporary folder."""
+        """Stop the broker for good and remove its temporary folder."""
         self.stop()
         if self.folder is not None and self._data is None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -209,12 +207,12 @@ class KafkaBroker(Broker):
         atexit.unregister(self.close)
 
     def wait(self) -> int:
-        """Blocks until the running broker ends by itself; returns its exit status."""
+        """Block until the running broker exits; return its exit status."""
         assert self._process is not None, "the broker was not started"
         return self._process.wait()
 
     def log_tail(self, lines: int = 40) -> str:
-        """The last lines that the broker logged (warnings and errors)."""
+        """The last lines of the broker's log (warnings and errors)."""
         if self.folder is None or not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
@@ -230,9 +228,9 @@ class KafkaBroker(Broker):
         cluster: bool = False,
         prefix: bool = False,
     ) -> None:
-        """Grants a user one operation ("read", "write", "describe", ...) on each named resource.
+        """Grant a user one operation ("read", "write", "describe", ...) on each named resource.
 
-        With prefix the names are prefixes. Returns when the grant is in force.
+        With `prefix`, names are prefixes. Returns when the grant is in force.
         """
         names = {
             ResourceType.TOPIC: topic,
@@ -270,7 +268,7 @@ class KafkaBroker(Broker):
         return self.folder / "server.properties"
 
     def _prepare(self, java: list[str]) -> None:
-        """Writes the settings, and formats the data folder unless it is formatted already."""
+        """Write the settings, and format the data folder if it is new."""
         self.folder = self.folder or Path(tempfile.mkdtemp(prefix="labelstream-kafka-"))
         data = self.folder.resolve() / "data"
         data.mkdir(parents=True, exist_ok=True)
@@ -293,7 +291,7 @@ class KafkaBroker(Broker):
         while self.running:
             if time.monotonic() > deadline:
                 raise BrokerError(f"Kafka is not ready after {self._start_timeout_s:g} s:\n{self.log_tail()}")
-            # By the bare port first: a client's first failures would make it back off, and log.
+            # Check the bare port first: a client would back off and log after its first failures.
             if _accepts(self.port):
                 try:
                     with closing(KafkaAdminClient(**config)) as admin:
@@ -307,7 +305,7 @@ class KafkaBroker(Broker):
     def _end(self, number: signal.Signals, patience_s: float) -> None:
         if self._process is None:
             return
-        self._process.send_signal(number)  # to the guard, which ends after Kafka has: then the port is free again
+        self._process.send_signal(number)  # to the guard, which ends after Kafka: then the port is free
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
@@ -319,8 +317,8 @@ class KafkaBroker(Broker):
 
 
 def free_port(besides: int = 0) -> int:
-    """A loopback port that nobody listens on, other than one."""
-    # Below the range of outgoing connections (32768 on): one of those could take the port while the broker is down.
+    """A free loopback port, other than `besides`."""
+    # Below the ephemeral range (from 32768): an outgoing connection could take the port while the broker is down.
     while True:
         port = random.randrange(15_000, 32_000)
         if port != besides and _is_free(port):
@@ -329,7 +327,7 @@ def free_port(besides: int = 0) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the broker does: old connections in TIME_WAIT are no obstacle.
+        # Like the broker: connections in TIME_WAIT must not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

@@ -1,10 +1,9 @@
-"""Runs a command for no longer than whoever started this lives: `python guard.py FOLDER COMMAND...`.
+"""Run a command only as long as its starter lives: `python guard.py FOLDER COMMAND...`.
 
-SIGTERM is passed on to the command, SIGUSR1 kills it; this process ends after it, with its exit status.
-The starter holds the other end of stdin: when it is gone, even by SIGKILL, stdin ends, the command is stopped and
-FOLDER (none if empty) is removed.
-A death signal from the kernel alone would not do: it comes when the starting *thread* ends, and brokers are
-restarted from threads.
+SIGTERM is passed to the command, and SIGUSR1 kills it. This process exits after the command, with its exit status. The
+starter holds the other end of stdin: when the starter ends, even by SIGKILL, stdin closes. The guard then stops the
+command and removes FOLDER (none if empty). The kernel's parent-death signal alone would not work: it comes when the
+starting *thread* ends, and tests restart brokers from threads.
 """
 
 import ctypes
@@ -21,7 +20,7 @@ GRACE_S = 10.0
 
 
 def main(folder: str, command: list[str]) -> int:
-    # The preexec function is safe here: this process has one thread so far, and that one lives until the command ends.
+    # preexec_fn is safe here: this process has one thread so far, which lives until the command ends.
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=partial(die_with, os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     signal.signal(signal.SIGUSR1, lambda *_: child.kill())
@@ -34,9 +33,9 @@ def main(folder: str, command: list[str]) -> int:
 
 
 def die_with(parent: int) -> None:
-    """Has the kernel kill the calling process when its parent ends."""
+    """Make the kernel kill the calling process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # too late: it has ended already
+    if os.getppid() != parent:  # too late: the parent has ended already
         os._exit(1)
 
 

@@ -1,6 +1,6 @@
-"""Finds Java and the Kafka jars, or says what to install.
+"""Find Java and the Kafka jars, or say what to install.
 
-LABELSTREAM_TEST_KAFKA=3.9 takes the jars of `make kafka-3.9-jars` instead of those of `make kafka-jars`.
+LABELSTREAM_TEST_KAFKA=3.9 uses the jars of `make kafka-3.9-jars` instead of `make kafka-jars`.
 """
 
 import os
@@ -14,11 +14,11 @@ TARGET = f"kafka-{VERSION}-jars" if VERSION else "kafka-jars"
 
 
 class KafkaMissing(RuntimeError):
-    """Java or the Kafka jars are not on this machine; the text says how to get them."""
+    """Java or the Kafka jars are missing; the text says how to get them."""
 
 
 def java_command() -> list[str]:
-    """The Java command with the Kafka jars on its class path; raises KafkaMissing."""
+    """The Java command with the Kafka jars on its class path. Raises KafkaMissing."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 
-# Little memory, one collector thread and the quick compiler: starting fast counts for more than peak speed.
-# Kafka 4 reads the level alone, Kafka 3 the file.
+# Little memory, one collector thread and the quick compiler: a fast start matters more than peak speed. Kafka 4 reads
+# the level only, Kafka 3 the file.
 JAVA_FLAGS = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -21,7 +21,7 @@ SINGLE_NODE = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "CLIENT",
-    # One node holds every replica; one partition for each internal topic keeps the first group and transaction quick.
+    # One node holds every replica; one partition per internal topic speeds up the first group and transaction.
     "default.replication.factor": "1",
     "min.insync.replicas": "1",
     "offsets.topic.replication.factor": "1",
@@ -32,14 +32,14 @@ SINGLE_NODE = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    # As in production: a topic exists because somebody made it.
+    # As in production: topics must be created explicitly.
     "auto.create.topics.enable": "false",
     "num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # After a SIGKILL the controller refuses the broker's return until its old session has ended (9 s by default).
+    # After a SIGKILL, the controller refuses the broker until its old session has timed out (9 s by default).
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
-    # Allocated at the start, 128 MiB by default.
+    # Allocated at start, by default 128 MiB.
     "log.cleaner.dedupe.buffer.size": "4194304",
 }
 
@@ -52,7 +52,7 @@ def server_properties(
     super_users: Sequence[str],
     overrides: Mapping[str, str],
 ) -> str:
-    """The text of server.properties; with users the client listener demands a password and ACLs are enforced."""
+    """server.properties as text. With users, the client listener requires a password and ACLs are enforced."""
     properties = SINGLE_NODE | {
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "listeners": f"CLIENT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
@@ -65,17 +65,17 @@ def server_properties(
 
 
 def scram_arguments(users: Mapping[str, str]) -> list[str]:
-    """Arguments for the formatter that store the users' SCRAM passwords (PLAIN ones are in the properties)."""
+    """Formatter arguments that store the users' SCRAM passwords; PLAIN passwords are in the properties."""
     return [f"--add-scram=SCRAM-SHA-256=[name={user},password={password}]" for user, password in users.items()]
 
 
 def _security(users: Mapping[str, str], super_users: Sequence[str]) -> dict[str, str]:
-    own = secrets.token_hex(8)  # the broker's own account, for the markers of transactions
+    own = secrets.token_hex(8)  # password of the broker's own account, for transaction markers
     plain = {"broker": own} | dict(users)
     accounts = " ".join(f'user_{user}="{password}"' for user, password in plain.items())
     return {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # ANONYMOUS is the broker itself on the controller's listener, which no client is told of.
+        # ANONYMOUS is the broker itself on the controller's listener, which clients do not know.
         "super.users": ";".join(f"User:{user}" for user in ("ANONYMOUS", "broker", *super_users)),
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
         "sasl.mechanism.inter.broker.protocol": "PLAIN",

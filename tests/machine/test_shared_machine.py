@@ -1,4 +1,4 @@
-"""A run on a machine with a dead proxy in the environment, and with other users: what works, and who reaches what."""
+"""A run on a machine with a dead proxy in the environment and with other users: what works, and who has access."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ METHODS = {
 }
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-# Root alone can become somebody else, and that one cannot run every Python.
+# Only root can become another user, and that user cannot run every Python.
 CAN = (
     os.geteuid() == 0
     and subprocess.run([*NOBODY, *LABELSTREAM, "--version"], cwd="/", capture_output=True).returncode == 0
@@ -107,7 +107,7 @@ def test_status_passes_dead_proxies_and_finds_its_own_run(run: RunningCommand, c
         assert "pipeline p: " in ended.stdout
 
 
-def test_run_of_another_config_is_not_taken(run: RunningCommand, config: Path, tmp_path: Path) -> None:
+def test_status_ignores_run_of_other_config(run: RunningCommand, config: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     tree = yaml.safe_load(config.read_text())
     tree["pipelines"]["p"]["group_id"] = "another"
@@ -117,14 +117,14 @@ def test_run_of_another_config_is_not_taken(run: RunningCommand, config: Path, t
     assert f"no run of {other} on this machine" in ended.stderr
 
 
-def test_everything_listens_on_loopback(run: RunningCommand, metrics_port: int) -> None:
+def test_all_services_listen_on_loopback(run: RunningCommand, metrics_port: int) -> None:
     found = listeners_of(run.processes())
     assert len(found) > 5
     assert metrics_port in {listener.port for listener in found}
     assert [listener for listener in found if not ip_address(listener.host).is_loopback] == []
 
 
-def test_metrics_are_shown_and_nothing_else(run: RunningCommand, metrics_port: int) -> None:
+def test_metrics_port_serves_only_metrics(run: RunningCommand, metrics_port: int) -> None:
     def is_shown() -> bool:
         with DIRECT.open(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30) as answer:
             return b"ray_labelstream_workers" in answer.read()
@@ -135,11 +135,11 @@ def test_metrics_are_shown_and_nothing_else(run: RunningCommand, metrics_port: i
 
 
 @pytest.mark.parametrize("service", METHODS)
-def test_every_service_asks_for_the_token(run: RunningCommand, service: str) -> None:
-    """A port has one service or two, and does not know the others'."""
+def test_every_service_requires_token(run: RunningCommand, service: str) -> None:
+    """A port has one or two services, and each knows only its own methods."""
     codes = set[str]()
 
-    def is_there() -> bool:  # one of them listens a while after the run is ready
+    def is_there() -> bool:  # one service listens only some time after the run is ready
         codes.update(ask(listener.port, METHODS[service]) for listener in listeners_of(with_children(run.processes())))
         return "UNAUTHENTICATED" in codes
 
@@ -148,7 +148,7 @@ def test_every_service_asks_for_the_token(run: RunningCommand, service: str) -> 
 
 
 def with_children(processes: Iterable[int]) -> set[int]:
-    """Ray's agents write their title over the environment by which a process is known as the run's."""
+    """With child processes: Ray's agents overwrite the environment that marks processes of the run."""
     found = set(processes)
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -158,7 +158,7 @@ def with_children(processes: Iterable[int]) -> set[int]:
 
 
 def ask(port: int, method: str) -> str:
-    """How gRPC answers one without a token. Where there is no gRPC, it is unavailable."""
+    """The gRPC status for a call without a token; UNAVAILABLE if the port does not speak gRPC."""
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             channel.unary_unary(method)(b"", timeout=60)
@@ -168,14 +168,14 @@ def ask(port: int, method: str) -> str:
 
 
 @as_nobody
-def test_another_user_finds_no_run(run: RunningCommand) -> None:
+def test_other_user_finds_no_run(run: RunningCommand) -> None:
     ended = call([*NOBODY, *LABELSTREAM, "status"], HOME="/nonexistent")
     assert ended.returncode == 1
     assert "no run of yours on this machine" in ended.stderr
 
 
 @as_nobody
-def test_another_user_reads_nothing_of_a_run(run: RunningCommand) -> None:
+def test_other_user_cannot_read_run(run: RunningCommand) -> None:
     run.processes()
     [folder] = run.folders
     script = "import os, sys; print(os.listdir(sys.argv[1]))"
@@ -186,7 +186,7 @@ def test_another_user_reads_nothing_of_a_run(run: RunningCommand) -> None:
 
 
 @as_nobody
-def test_another_user_cannot_join(run: RunningCommand) -> None:
+def test_other_user_cannot_join_run(run: RunningCommand) -> None:
     run.processes()
     [folder] = run.folders
     address = RunNote.from_json((Path(folder) / "run.json").read_text()).address

@@ -1,1 +1,1 @@
-"""What watches a running system, on a real Prometheus: `make test-monitoring`."""
+"""Tests of metrics, alert rules and dashboard on a real Prometheus: `make test-monitoring`."""

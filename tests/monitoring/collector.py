@@ -1,4 +1,4 @@
-"""Stands for an OpenTelemetry collector: takes spans by OTLP over HTTP, on loopback, and keeps them."""
+"""Fake OpenTelemetry collector: receives spans by OTLP over HTTP on loopback and keeps them."""
 
 import gzip
 import threading
@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """`spans`: all that came, with the attributes of their resources under `place`."""
+    """`spans`: all received spans, with their resource's attributes under `place`."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[dict[str, str], Any]] = []

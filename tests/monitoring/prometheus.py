@@ -1,4 +1,4 @@
-"""A Prometheus for a test: Debian's own, on loopback, with our rules."""
+"""Debian's Prometheus on loopback with Labelstream's rules, for a test."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ CONFIG = ROOT / "deploy/monitoring/prometheus.yaml"
 
 
 def tool(name: str) -> str:
-    """The path of `prometheus` or `promtool`. Fails where it is not installed: what was not tested must not look so."""
+    """The path of `prometheus` or `promtool`. Fails if missing: a skipped test would look passed."""
     found = shutil.which(name)
     assert found is not None, f"{name} is not installed: apt-get install prometheus"
     return found
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 class Prometheus:
-    """Scrapes `target` (host:port) every second as `CONFIG` does and evaluates our rules, until the context ends."""
+    """Scrapes `target` (host:port) every second as `CONFIG` does and evaluates the rules, until the context ends."""
 
     def __init__(self, target: str, folder: Path) -> None:
         self._folder, self._port = folder, free_port()
@@ -62,7 +62,7 @@ class Prometheus:
         self._log.close()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """What an instant query gives: a list of {"metric", "value"}. Raises on an error in the expression."""
+        """The result of an instant query: a list of {"metric", "value"}. Raises on an error in the expression."""
         return self._get("query", query=expression)["result"]
 
     def rules(self) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ class Prometheus:
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def wait_for(self, expression: str, timeout_s: float) -> list[dict[str, Any]]:
-        """The first answer that is not empty; an empty one when the time is up."""
+        """The first result that is not empty; an empty one after the timeout."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:

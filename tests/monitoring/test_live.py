@@ -1,4 +1,4 @@
-"""A real run, scraped by a real Prometheus: every query of the dashboard and every rule finds what it asks for."""
+"""A real run, scraped by a real Prometheus: every dashboard query returns data and every rule evaluates."""
 
 import json
 import os
@@ -24,13 +24,13 @@ DASHBOARD = Path(__file__).parents[2] / "helm/labelstream/files/dashboard.json"
 START_S, SHOWN_S = 240.0, 60.0
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 GOOD, BAD, SKIPPED = 3_000, 40, 10
-# What this run cannot have.
+# Metrics that this run cannot have.
 NO_GPU = {"labelstream_model_memory_bytes"}
-NOT_HERE = ('kind="used"', "labelstream:label_shift:ratio")  # a GPU; a day of labels (alerts_test.yaml has one)
+NOT_HERE = ('kind="used"', "labelstream:label_shift:ratio")  # a GPU; a day of labels (tested in alerts_test.yaml)
 
 
 class Run(NamedTuple):
-    """`folder`: where its own lines are, in `run.log`."""
+    """`folder`: contains the run's log, `run.log`."""
 
     prometheus: Prometheus
     collector: Collector
@@ -77,7 +77,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            # A metric a second, to be shown in a test; by default it is one in ten.
+            # Metrics every second, so that a test sees them; the default is every ten seconds.
             env={**os.environ, "RAY_metrics_report_interval_ms": "1000"},
         )
         try:
@@ -91,7 +91,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                     assert len(read_results(broker.bootstrap, topic, GOOD, START_S)) == GOOD, _end_of(folder)
                 shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
                 assert prometheus.wait_for(shown, SHOWN_S)
-                # The autoscaling first watches for a while.
+                # Autoscaling observes for a while before it acts.
                 assert prometheus.wait_for("count(ray_labelstream_replicas_wanted) == 3", SHOWN_S), _end_of(folder)
                 yield Run(prometheus, collector, folder)
         finally:
@@ -119,14 +119,14 @@ def _panels() -> list[dict[str, Any]]:
 
 
 def _filled(expression: str) -> str:
-    """As Grafana sends it, for all pipelines and models."""
+    """The expression as Grafana sends it, for all pipelines and models."""
     for name, value in {"$__rate_interval": "5m", "$pipeline": ".*", "$model": ".*"}.items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
 
 
-def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
+def test_log_lines_are_json_without_texts(run: Run) -> None:
     lines = [json.loads(line) for line in (run.folder / "run.log").read_text().splitlines()]
     assert any("everything runs" in line["message"] for line in lines)
     files = Path("/tmp").glob("labelstream-*/ray/session_latest/logs/worker-*.err")
@@ -144,7 +144,7 @@ def test_its_lines_are_json_with_places_and_without_texts(run: Run) -> None:
 
 
 def test_trace_links_message_to_micro_batch_and_forward(run: Run) -> None:
-    """Each process sends its spans when it likes."""
+    """Each process exports its spans at its own times."""
 
     def deployments() -> set[str]:
         return {place["labelstream.deployment"] for place, _ in run.collector.spans}
@@ -167,7 +167,7 @@ def test_trace_links_message_to_micro_batch_and_forward(run: Run) -> None:
     )
 
 
-def test_every_metric_of_the_table_is_there_with_its_labels(run: Run) -> None:
+def test_every_documented_metric_is_exported_with_labels(run: Run) -> None:
     for metric in METRICS.values():
         for name in metric.exported():
             found = run.prometheus.query(name)
@@ -176,12 +176,12 @@ def test_every_metric_of_the_table_is_there_with_its_labels(run: Run) -> None:
             assert all(wanted <= series["metric"].keys() for series in found), name
 
 
-def test_nothing_of_ours_is_there_that_the_table_does_not_have(run: Run) -> None:
+def test_every_exported_metric_is_documented(run: Run) -> None:
     names = {series["metric"]["__name__"] for series in run.prometheus.query('{__name__=~"ray_labelstream.*"}')}
     assert names <= {name for metric in METRICS.values() for name in metric.exported()}
 
 
-def test_the_numbers_are_right(run: Run) -> None:
+def test_metric_values_match_produced_messages(run: Run) -> None:
     for pipeline in ("plain", "once"):
         where = f'{{pipeline="{pipeline}"}}'
         assert _number(run, f"sum(ray_labelstream_messages_received_total{where})") == GOOD + BAD + SKIPPED
@@ -200,7 +200,7 @@ def test_the_numbers_are_right(run: Run) -> None:
 
 
 @pytest.mark.parametrize("panel", _panels(), ids=lambda panel: panel["title"])
-def test_every_query_of_the_dashboard_finds_something(run: Run, panel: dict[str, Any]) -> None:
+def test_every_dashboard_query_returns_data(run: Run, panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         found = run.prometheus.query(_filled(target["expr"]))
         assert bool(found) is not any(part in target["expr"] for part in NOT_HERE), target["expr"]
@@ -208,7 +208,7 @@ def test_every_query_of_the_dashboard_finds_something(run: Run, panel: dict[str,
         assert all(label in series["metric"] for series in found for label in legend), target["legendFormat"]
 
 
-def test_the_rules_run_and_nothing_is_wrong_with_this_run(run: Run) -> None:
+def test_rules_evaluate_and_no_alert_fires(run: Run) -> None:
     wait_until(lambda: all(rule["health"] == "ok" for rule in run.prometheus.rules()), 90, "an evaluation of all rules")
     assert len(run.prometheus.rules()) > 10
     assert run.prometheus.query('ALERTS{alertstate="firing"}') == []

@@ -1,4 +1,4 @@
-"""The rules by Prometheus' own tool, and the dashboard as its source has it."""
+"""Alert rules tested with promtool, and the dashboard compared with its source."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from labelstream.deploy.observability.metrics.table import METRICS
 from tests.monitoring.prometheus import CONFIG, RULES, tool
 
 
-def test_each_alert_is_raised_when_it_must_be_and_only_then() -> None:
+def test_alert_rules_pass_promtool_tests() -> None:
     subprocess.run([tool("promtool"), "check", "rules", str(RULES)], check=True)
     subprocess.run([tool("promtool"), "test", "rules", str(Path(__file__).with_name("alerts_test.yaml"))], check=True)
 
@@ -22,7 +22,7 @@ def test_each_alert_has_a_test() -> None:
     assert {rule["alert"] for rule in rules if "alert" in rule and rule["alert"] not in tested} == set()
 
 
-def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
+def test_rules_and_dashboard_use_existing_metrics() -> None:
     known = {name for metric in METRICS.values() for name in metric.exported()}
     for file in (RULES, TARGET):
         asked = set(re.findall(r"\bray_\w+", file.read_text()))
@@ -30,7 +30,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are() -> None:
         assert asked <= known
 
 
-def test_scrape_config_keeps_our_metrics_and_none_of_rays() -> None:
+def test_scrape_config_keeps_labelstream_metrics_only() -> None:
     subprocess.run([tool("promtool"), "check", "config", "--syntax-only", str(CONFIG)], check=True)
     (job,) = yaml.safe_load(CONFIG.read_text())["scrape_configs"]
     (relabelling,) = job["metric_relabel_configs"]
@@ -40,5 +40,5 @@ def test_scrape_config_keeps_our_metrics_and_none_of_rays() -> None:
     assert kept.fullmatch("ray_serve_long_poll_latency_ms_bucket") is None
 
 
-def test_the_dashboard_is_what_its_source_makes() -> None:
+def test_dashboard_file_equals_its_source() -> None:
     assert TARGET.read_text() == build(), "run `make dashboard`"

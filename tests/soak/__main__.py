@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: messages with a model that takes no time. Exits with 1 when anything is lost, or grows."""
+"""`python -m tests.soak`: messages with a model that takes no time. Exits with 1 after a loss or memory growth."""
 
 import argparse
 import json
@@ -24,10 +24,10 @@ from tests.soak.tally import Tally
 from tests.support import models
 
 PARTITIONS = 4
-AHEAD = 100_000  # messages that wait at most: a backlog for the worker, not for the disk
-QUIET_S = 60.0  # without one answer more: it has stopped
-SETTLE_S = 3.0  # in which what came twice would show
-# What is judged from this many messages on; before, what a process makes in its first minute is most of the slope.
+AHEAD = 100_000  # most unanswered messages, so that the backlog fits on the disk
+QUIET_S = 60.0  # without a result for this time, the pipeline counts as stopped
+SETTLE_S = 3.0  # after the last result, for duplicates to appear
+# Fewer messages are not judged, because the first minute's allocations would be most of the slope.
 JUDGED_FROM, MAX_SLOPE_MIB = 500_000, 40.0
 
 
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str, Any]:
-    """Plain data: the figures and the verdict."""
+    """The figures and the verdict as plain data."""
     topics = topics_of("soak")
     for topic in (topics.input, topics.output, topics.dead_letter):
         broker.create_topic(topic, PARTITIONS)
@@ -90,7 +90,7 @@ def soak(broker: KafkaBroker, model: Path, messages: int, mode: str) -> dict[str
 
 
 def produce(bootstrap: str, topics: Topics, count: int, tally: Tally, ended: threading.Event) -> None:
-    """All messages, never more than AHEAD before the answers."""
+    """Produce all messages, at most AHEAD before their answers."""
     values = [json.dumps({"text": text, "id": number}).encode() for number, text in enumerate(make_texts(20_000))]
     producer = Producer(
         {
@@ -113,7 +113,7 @@ def produce(bootstrap: str, topics: Topics, count: int, tally: Tally, ended: thr
 
 
 def read(bootstrap: str, topics: Topics, count: int, tally: Tally) -> None:
-    """Until all are answered and nothing more comes, or nothing has come for QUIET_S."""
+    """Read until all messages are answered and SETTLE_S has passed, or for QUIET_S without a record."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -138,7 +138,7 @@ def read(bootstrap: str, topics: Topics, count: int, tally: Tally) -> None:
                 if message.error():
                     raise KafkaException(message.error())
                 if message.topic() == topics.dead_letter:
-                    raise RuntimeError("a dead letter, of a message that is good")
+                    raise RuntimeError("a good message became a dead letter")
                 tally.add(message.value() or b"")
                 since = tally.last_at = time.monotonic()
     finally:
@@ -146,7 +146,7 @@ def read(bootstrap: str, topics: Topics, count: int, tally: Tally) -> None:
 
 
 def ends_of(bootstrap: str, topic: str) -> dict[int, int]:
-    """Of each partition the offset behind its last record."""
+    """The end offset of each partition."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "soak-ends", "log_level": 0})
     try:
         return {

@@ -1,4 +1,4 @@
-"""The memory of processes over what they have done."""
+"""Memory of processes over the number of messages done."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,16 +9,16 @@ EVERY_S = 1.0
 
 
 class Sample(NamedTuple):
-    """`done`: messages by then."""
+    """`done`: messages done at that time."""
 
     done: int
     rss_mib: float
 
 
 class Memory:
-    """Samples the resident memory of processes in a thread of its own, between `start` and `close`.
+    """Samples the resident memory of processes in a thread, between `start` and `close`.
 
-    `processes`: name -> process id now; a process that was replaced goes on under the same name.
+    `processes`: name -> current process id; a replaced process keeps its name.
     """
 
     def __init__(self, processes: Callable[[], dict[str, int]], done: Callable[[], int]) -> None:
@@ -35,7 +35,7 @@ class Memory:
         self._thread.join(10)
 
     def highest_mib(self, name: str) -> float:
-        """0 where there is no sample."""
+        """The maximum in MiB; 0 without samples."""
         return max((sample.rss_mib for sample in self.samples.get(name, ())), default=0.0)
 
     def _run(self) -> None:
@@ -46,7 +46,7 @@ class Memory:
 
 
 def rss_mib(pid: int) -> float | None:
-    """Resident memory of a process; None where it is gone."""
+    """Resident memory of a process in MiB; None if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -55,7 +55,7 @@ def rss_mib(pid: int) -> float | None:
 
 
 def slope(samples: Sequence[Sample], from_share: float = 0.25) -> float:
-    """Of the line of least squares, in MiB per million messages. Without the first `from_share` of the messages."""
+    """Slope of least squares in MiB per million messages, without the first `from_share` of the messages."""
     most = max((sample.done for sample in samples), default=0)
     kept = [sample for sample in samples if sample.done >= most * from_share]
     if len(kept) < 2:

@@ -1,4 +1,4 @@
-"""Which inputs have an answer, in one bit for each."""
+"""One bit for each input: does it have an answer?"""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,7 @@ _SOURCE = re.compile(rb'"source":\{"topic":"[^"]*","partition":(\d+),"offset":(\
 
 
 class Totals(NamedTuple):
-    """How many inputs have no answer, how many answers are beyond an input's first, and how many are of no input."""
+    """Numbers of inputs without an answer, extra answers, and answers to unknown inputs."""
 
     lost: int
     twice: int
@@ -15,22 +15,22 @@ class Totals(NamedTuple):
 
 
 class Tally:
-    """Of partitions whose inputs have the offsets 0, 1, 2, .. without gaps, as without transactions."""
+    """For partitions with the offsets 0, 1, 2, .. without gaps, as without transactions."""
 
     def __init__(self) -> None:
         self._seen: dict[int, bytearray] = {}
         self.answers = self.different = 0
-        self.last_at = 0.0  # monotonic seconds: when the last answer came, for whoever reads
+        self.last_at = 0.0  # monotonic seconds of the last answer, for other threads
 
     def add(self, value: bytes) -> None:
-        """One result's value."""
+        """Mark the input of one result."""
         found = _SOURCE.search(value)
         if found is None:
             raise ValueError("a result without a source")
         self.mark(int(found[1]), int(found[2]))
 
     def mark(self, partition: int, offset: int) -> None:
-        """One answer to the input there."""
+        """Mark one answer to the input at this offset."""
         bits = self._seen.setdefault(partition, bytearray())
         byte, bit = offset >> 3, 1 << (offset & 7)
         if byte >= len(bits):
@@ -40,7 +40,7 @@ class Tally:
         bits[byte] |= bit
 
     def totals(self, ends: dict[int, int]) -> Totals:
-        """`ends`: of each input partition the offset behind its last record."""
+        """`ends`: end offset of each input partition."""
         known = 0
         for partition, end in ends.items():
             bits = self._seen.get(partition, bytearray())
