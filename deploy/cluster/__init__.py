@@ -1,1 +1,1 @@
-"""Ray started, joined and left."""
+"""Start, join and leave a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Joining a Ray that runs already: does one answer there, does it ask who we are, is it of our versions?"""
+"""Joins a running Ray cluster, after asking for its address, its token and its versions."""
 
 import importlib
 import importlib.metadata
@@ -20,14 +20,15 @@ from labelstream.workers.errors import StartError
 CONNECT_TIMEOUT_S = 10.0
 VERSIONS_S = 10.0
 _ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+_REACH = "check address and port"
 _NO_PROXY = [("grpc.enable_http_proxy", 0)]
 
 
 def join(address: str) -> None:
-    """Connect to the Ray at `address`; `auto`: see `rays_choice`.
+    """Connect to the Ray cluster at `address`; `auto`: see `rays_choice`.
 
-    Raises StartError in seconds, where `ray.init` would try for minutes, or say nothing: when none answers, when it is
-    of another version, and when it asks for no token, unless RAY_AUTH_MODE=disabled says that this is meant.
+    Raises StartError within seconds, where `ray.init` would retry for minutes or say nothing: if nothing answers, if
+    the versions differ, or if the cluster asks for no token and RAY_AUTH_MODE is not disabled.
     """
     bypass_proxies()
     address = rays_choice() if address == "auto" else address
@@ -36,27 +37,29 @@ def join(address: str) -> None:
         ray.init(address=address, namespace=APP, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError) as error:
         if "ersion mismatch" in str(error):
-            raise StartError(f"the Ray at {address} is not like ours: {' '.join(str(error).split())}") from None
-        raise StartError(f"the Ray at {address} does not take us: {cause_in(str(error))}") from None
+            raise StartError(
+                f"the Ray at {address} does not match this machine: {' '.join(str(error).split())}"
+            ) from None
+        raise StartError(f"the Ray at {address} refuses this machine: {cause_in(str(error))}") from None
 
 
 def check_installed() -> None:
-    """Raises StartError where a node of the cluster that we have joined has another Labelstream, or none."""
+    """Raises StartError if a node of the joined cluster has another version of Labelstream, or none."""
     ours, nodes = importlib.metadata.version("labelstream"), [node for node in ray.nodes() if node["Alive"]]
     asked = {_ask_version(node["NodeID"]): node["NodeManagerAddress"] for node in nodes}
     done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=VERSIONS_S)
     for answer in done:
         try:
             theirs = ray.get(answer)
-        except RayError:  # the node is going
+        except RayError:  # the node is leaving
             continue
         if theirs != ours:
             has = f"has Labelstream {theirs}" if theirs else "has no Labelstream"
-            raise StartError(f"node {asked[answer]} {has}, this machine {ours}: install the same everywhere")
+            raise StartError(f"node {asked[answer]} {has}, this machine {ours}; install the same version everywhere")
 
 
 def _ask_version(node: str) -> Any:
-    def version() -> str:  # within: goes there by value, as nothing of ours may be there
+    def version() -> str:  # local, so that it is pickled by value: the node may not have Labelstream
         import importlib.metadata
 
         try:
@@ -69,13 +72,15 @@ def _ask_version(node: str) -> Any:
 
 
 def _check(address: str) -> None:
-    """Ask the Ray at `address` who it is, without our token: what answers may be anybody. Raises StartError."""
+    """Ask the Ray at `address` who it is, without the token, because anything may answer there. Raises StartError."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise StartError(f"--address: {address!r} is not HOST:PORT")
+        raise StartError(f"--address: {address!r} is not HOST:PORT; give the address and port of Ray's head")
     mode = os.environ.get("RAY_AUTH_MODE", "").lower()
     if address.startswith("ray://") or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        _require_listener(address, host, int(port))  # a client's server, or certificates that say who is who
+        _require_listener(
+            address, host, int(port)
+        )  # a Ray client server, or TLS certificates that identify the cluster
         return
     try:
         with grpc.insecure_channel(f"{host}:{port}", options=_NO_PROXY) as channel:
@@ -86,23 +91,23 @@ def _check(address: str) -> None:
         _check_version(address, answer)
         if mode != "disabled":
             raise StartError(
-                f"the Ray at {address} asks for no token, so that whoever reaches it runs code there: start it with "
-                "RAY_AUTH_MODE=token, or set RAY_AUTH_MODE=disabled here to use it all the same"
+                f"the Ray at {address} asks for no token, so anybody who reaches it can run code there; start it with "
+                "RAY_AUTH_MODE=token, or set RAY_AUTH_MODE=disabled here to use it anyway"
             )
 
 
 def _explain(address: str, error: Any, mode: str) -> None:
-    """Raises StartError, unless that Ray just wants the token that we have."""
+    """Raises StartError, unless the Ray only wants the token that this process has."""
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
         if mode != "token":
             raise StartError(
-                f"the Ray at {address} asks for a token: set RAY_AUTH_MODE=token, with the token in RAY_AUTH_TOKEN, in "
+                f"the Ray at {address} asks for a token; set RAY_AUTH_MODE=token, with the token in RAY_AUTH_TOKEN, in "
                 "the file RAY_AUTH_TOKEN_PATH or in ~/.ray/auth_token"
             )
         return
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        raise StartError(f"no Ray cluster answers at {address}: {cause_in(error.details() or '')}")
-    raise StartError(f"what answers at {address} is no Ray ({error.code().name})")
+        raise StartError(f"no Ray cluster answers at {address}: {cause_in(error.details() or '')}; {_REACH}")
+    raise StartError(f"the service at {address} is not Ray ({error.code().name}); check the port")
 
 
 def _check_version(address: str, answer: bytes) -> None:
@@ -110,8 +115,8 @@ def _check_version(address: str, answer: bytes) -> None:
     theirs = messages.CheckAliveReply.FromString(answer).ray_version
     if theirs != ray.__version__:
         raise StartError(
-            f"the Ray at {address} is version {theirs}, ours {ray.__version__}: install ray=={theirs} here, or this "
-            "version there"
+            f"the Ray at {address} is version {theirs}, this machine has {ray.__version__}; install "
+            f"ray=={theirs} here, or this version there"
         )
 
 
@@ -119,4 +124,4 @@ def _require_listener(address: str, host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        raise StartError(f"no Ray cluster answers at {address}: {error.strerror or error}") from None
+        raise StartError(f"no Ray cluster answers at {address}: {error.strerror or error}; {_REACH}") from None

@@ -1,4 +1,4 @@
-"""The logs of a local Ray whose run has failed: its folder goes with it, they stay."""
+"""Keeps the logs of a failed local run, whose folder is removed."""
 
 import os
 import shutil
@@ -12,10 +12,11 @@ MOST_KEPT = 5
 
 
 def keep_logs(folder: Path) -> Path | None:
-    """Copy what Ray and Serve logged in the run's `folder`; returns where, for this user alone. None: there is nothing.
+    """Copy the logs of Ray and Serve out of the run's `folder`, readable by this user only. Returns the new folder, or
+    None.
 
-    What cannot be copied is left out. Of this user's runs the last `MOST_KEPT` have their logs here: a service that is
-    restarted again and again fills no disk.
+    Files that cannot be copied are skipped. The logs of this user's last `MOST_KEPT` failed runs are kept, so that a
+    service that restarts forever does not fill the disk.
     """
     logs = folder / LOGS
     if not logs.is_dir():
@@ -30,7 +31,7 @@ def keep_logs(folder: Path) -> Path | None:
 
 
 def _of_this_user(parent: Path) -> list[Path]:
-    """Folders of logs, the oldest first."""
+    """Kept folders of this user, oldest first."""
     found: list[tuple[float, Path]] = []
     for path in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
@@ -41,5 +42,5 @@ def _of_this_user(parent: Path) -> list[Path]:
 
 
 def _links(place: str, names: list[str]) -> list[str]:
-    """Some lead to sockets, and to folders that go."""
+    """Links are skipped: some lead to sockets or to folders that are removed."""
     return [name for name in names if Path(place, name).is_symlink()]

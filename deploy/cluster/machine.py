@@ -1,4 +1,6 @@
-"""Can this machine run it? Versions, memory, limits, folders and ports, in a moment: nothing heavy is imported."""
+"""Checks whether this machine can run Labelstream: versions, memory, limits, folders and ports. Imports
+nothing heavy.
+"""
 
 import importlib.metadata
 import logging
@@ -18,12 +20,12 @@ from labelstream.workers.stream.broker.finding import Finding
 logger = logging.getLogger(__name__)
 MIB = 1 << 20
 PACKAGES = ("labelstream", "ray", "torch", "transformers", "kafka-python", "openvino")
-OBJECT_STORE_BYTES = 200_000_000  # of a local Ray; it carries nothing but the models' descriptions
-# Measured: the demo's processes hold 1.7 GiB together.
+OBJECT_STORE_BYTES = 200_000_000  # of a local Ray, which carries only the models' descriptions
+# Measured: the demo's processes take 1.7 GiB together.
 MIN_MEMORY_BYTES = 2_048 * MIB
 MIN_PROCESSES = 1_024
 MIN_FILES = 1_024
-FEWEST_FILES = 128  # with which the demo was seen to run
+FEWEST_FILES = 128  # the demo was seen to run with this many
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 SHARED, CGROUP, MEMORY, GPUS = (
     Path(place)
@@ -32,9 +34,10 @@ SHARED, CGROUP, MEMORY, GPUS = (
 
 
 def machine_findings(settings: Any = None) -> list[Finding]:
-    """What a local run needs of this machine, in the order of `labelstream doctor`. A CRITICAL one would end the start.
+    """Findings about this machine for a local run, in the order of `labelstream doctor`. CRITICAL: the run cannot
+    start.
 
-    `settings`: whose models are to be kept or fetched; None: nothing is known of them.
+    `settings`: whose models have to be cached or fetched; None: models are not checked.
     """
     checks: tuple[Callable[[], Finding], ...] = (
         _python,
@@ -54,7 +57,7 @@ def machine_findings(settings: Any = None) -> list[Finding]:
 
 
 def require_machine() -> None:
-    """Raises StartError where this machine cannot run it, with all causes; tells the log what it will lack."""
+    """Raises StartError with all causes if this machine cannot run Labelstream; logs the warnings."""
     findings = machine_findings()
     for finding in findings:
         if finding.level == logging.WARNING:
@@ -77,15 +80,15 @@ def _python() -> Finding:
 def _memory() -> Finding:
     free = _free_memory()
     if free is None:
-        return Finding("memory", "unknown: there is no /proc/meminfo", logging.INFO)
+        return Finding("memory", "unknown: no /proc/meminfo", logging.INFO)
     if free < MIN_MEMORY_BYTES:
-        text = f"{_size(free)} free, and Ray with a small model takes {_size(MIN_MEMORY_BYTES)}: end other processes"
+        text = f"{_size(free)} free; Ray with a small model takes {_size(MIN_MEMORY_BYTES)}; end other processes"
         return Finding("memory", f"{text}, or raise the container's limit", logging.WARNING)
     return Finding("memory", f"{_size(free)} free", logging.INFO)
 
 
 def _free_memory() -> int | None:
-    """Bytes, of the machine or within the container's limit, whichever is less."""
+    """Free bytes of the machine or of the container's limit, whichever is less."""
     known = []
     for line in _lines(MEMORY):
         if line.startswith("MemAvailable:"):
@@ -100,31 +103,29 @@ def _shared_memory() -> Finding:
     free = _free(SHARED)
     if free >= OBJECT_STORE_BYTES:
         return Finding("shared memory", f"{_size(free)} free in {SHARED}", logging.INFO)
-    text = f"{_size(free)} free in {SHARED}, and Ray wants {_size(OBJECT_STORE_BYTES)}"
+    text = f"{_size(free)} free in {SHARED}; Ray wants {_size(OBJECT_STORE_BYTES)}"
     fix = "free some, or start the container with --shm-size=512m"
     needed = MIN_FREE_BYTES + OBJECT_STORE_BYTES
     if any(unfit(place, needed) is None for place in places()):
-        return Finding(
-            "shared memory", f"{text}: it takes files on disk instead, which is slower; {fix}", logging.WARNING
-        )
-    return Finding("shared memory", f"{text}, here or where its files are: {fix}")
+        return Finding("shared memory", f"{text} and takes slower files on disk instead; {fix}", logging.WARNING)
+    return Finding("shared memory", f"{text}, here or in the folder of its files; {fix}")
 
 
 def _files() -> Finding:
-    """Of one process. Ray raises the soft limit by itself."""
+    """Open files of one process. Ray raises the soft limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= MIN_FILES:
         return Finding("open files", f"at most {_limit(hard)}", logging.INFO)
     fix = f"raise the hard limit to {MIN_FILES:,} or more (ulimit -Hn, LimitNOFILE=, docker run --ulimit nofile=)"
     if hard < FEWEST_FILES:
-        return Finding("open files", f"at most {hard}, which is too few for Ray and Kafka: {fix}")
-    return Finding("open files", f"at most {hard}, which is enough for a few replicas: {fix}", logging.WARNING)
+        return Finding("open files", f"at most {hard}, too few for Ray and Kafka; {fix}")
+    return Finding("open files", f"at most {hard}, enough for a few replicas; {fix}", logging.WARNING)
 
 
 def _processes() -> Finding:
     soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     if soft != resource.RLIM_INFINITY and soft < MIN_PROCESSES and os.geteuid() != 0:
-        text = f"at most {soft}, and Ray's threads count: raise the limit to {MIN_PROCESSES} or more (ulimit -u)"
+        text = f"at most {soft}, and Ray's threads count; raise the limit to {MIN_PROCESSES} or more (ulimit -u)"
         return Finding("processes", text, logging.WARNING)
     return Finding("processes", f"at most {_limit(soft)}", logging.INFO)
 
@@ -138,13 +139,13 @@ def _folder() -> Finding:
 
 
 def _loopback() -> Finding:
-    """Ray's ports are of the kernel's choice."""
+    """Whether loopback takes listeners. The kernel chooses Ray's ports."""
     try:
         with socket.create_server(("127.0.0.1", 0)):
             pass
     except OSError as error:
-        return Finding("ports", f"127.0.0.1 takes no listener ({error.strerror}): bring the loopback interface up")
-    return Finding("ports", "of the kernel's choice, on 127.0.0.1", logging.INFO)
+        return Finding("ports", f"127.0.0.1 takes no listener ({error.strerror}); bring the loopback interface up")
+    return Finding("ports", "chosen by the kernel, on 127.0.0.1", logging.INFO)
 
 
 def _output() -> Finding:
@@ -162,28 +163,28 @@ def _proxies() -> Finding:
     named = [name for lower in PROXIES for name in (lower, lower.upper()) if os.environ.get(name)]
     if not named:
         return Finding("proxies", "none", logging.INFO)
-    return Finding("proxies", f"{', '.join(named)}: for downloads from the hub alone", logging.INFO)
+    return Finding("proxies", f"{', '.join(named)}: used for downloads from the hub only", logging.INFO)
 
 
 def _rays() -> Finding:
     found = [f"{', '.join(run.note.pipelines)} at {run.address}" for run in noted_runs()]
-    text = f"yours on this machine: {'; '.join(found)}" if found else "none of yours on this machine"
+    text = f"yours on this machine: {'; '.join(found)}" if found else "no run of yours on this machine"
     if "RAY_ADDRESS" in os.environ:
-        text += "; RAY_ADDRESS is set, which counts for --address auto alone"
+        text += "; RAY_ADDRESS is set and used for --address auto only"
     return Finding("runs", text, logging.INFO)
 
 
 def gpus() -> int:
-    """How many NVIDIA's driver has."""
+    """Number of GPUs that NVIDIA's driver reports."""
     return len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
 
 
 def _gpus() -> Finding:
-    return Finding("GPUs", f"{gpus() or 'none'} by NVIDIA's driver", logging.INFO)
+    return Finding("GPUs", f"{gpus() or 'none'} reported by NVIDIA's driver", logging.INFO)
 
 
 def _model_cache(settings: Any) -> Finding:
-    """A CRITICAL one where a run has to fetch a model and cannot keep it."""
+    """CRITICAL if a run must fetch a model and cannot store it."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     from labelstream.workers.model_source import is_path
@@ -195,14 +196,14 @@ def _model_cache(settings: Any) -> Finding:
     sources = [] if settings is None else [model.source for model in settings.models.values()]
     hub = [source for source in sources if not is_path(source)]
     missing = [source for source in hub if not (folder / f"models--{source.replace('/', '--')}").is_dir()]
-    text = f"{folder} cannot be written ({reason}): set HF_HOME to a folder that can"
+    text = f"{folder} is not writable ({reason}); set HF_HOME to a writable folder"
     if missing:
-        return Finding("model cache", f"{text}, or name directories; {', '.join(missing)} is not in it")
-    return Finding("model cache", f"{text}, where models are to be fetched", logging.WARNING)
+        return Finding("model cache", f"{text}, or name directories; not cached: {', '.join(missing)}")
+    return Finding("model cache", f"{text} if models have to be fetched", logging.WARNING)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder that is there, in which it would be made."""
+    """The nearest existing parent, in which `folder` would be made."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder

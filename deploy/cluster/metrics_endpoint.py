@@ -1,4 +1,4 @@
-"""What a local Ray shows of its metrics, shown to a Prometheus where it can reach it: nothing else."""
+"""Serves the metrics of a local Ray at an address that a Prometheus can reach, and nothing else."""
 
 import errno
 import socket
@@ -16,7 +16,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class MetricsAddress(NamedTuple):
-    """Where metrics are shown. `host`: a name or address of this machine, 0.0.0.0 or :: for all of them."""
+    """Where metrics are served. `host`: a name or address of this machine; 0.0.0.0 or :: for all of them."""
 
     host: str
     port: int
@@ -26,9 +26,11 @@ class MetricsAddress(NamedTuple):
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
     def problem(self) -> tuple[str, str] | None:
-        """The option at fault and what is wrong where nothing can listen there; None where it can."""
+        """The option at fault and the problem if nothing can listen there; else None."""
         with socket.socket(self.family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: TIME_WAIT is no obstacle
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # like the server: a socket in TIME_WAIT is no obstacle
             try:
                 probe.bind(self)
                 probe.listen()
@@ -45,9 +47,9 @@ class MetricsAddress(NamedTuple):
 
 @contextmanager
 def metrics_endpoint(at: MetricsAddress | None) -> Iterator[Callable[[str], None]]:
-    """Serves /metrics there, from the URL that the caller hands over; None: nothing.
+    """Serve /metrics at `at`, from the URL that the caller passes later; None: serve nothing.
 
-    Raises StartError where nothing can listen there.
+    Raises StartError if nothing can listen at `at`.
     """
     if at is None:
         yield lambda url: None
@@ -69,7 +71,7 @@ def metrics_endpoint(at: MetricsAddress | None) -> Iterator[Callable[[str], None
 
 def _handler(source: list[str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = TIMEOUT_S  # of a caller that says nothing
+        timeout = TIMEOUT_S  # for a client that sends nothing
 
         def do_GET(self) -> None:
             if self.path.partition("?")[0] != "/metrics":

@@ -1,4 +1,4 @@
-"""How processes inside a cluster reach each other: past every proxy, and on loopback where it is one machine."""
+"""How processes of a cluster reach each other: past all proxies, and on loopback if the cluster is one machine."""
 
 import importlib
 import os
@@ -7,37 +7,38 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
-# gRPC takes grpc_proxy, https_proxy and http_proxy, and knows nodes by their numbers. Ours never leaves the cluster.
+# gRPC uses grpc_proxy, https_proxy and http_proxy. Nodes are addressed by numbers, and gRPC never leaves the cluster.
 EVERY_ADDRESS = "0.0.0.0/0,::/0"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Ray's two servers for its own metrics, which ask nobody for a token, cannot be left out. Where none can listen they
-# say so in Ray's log, and all else goes on.
+# Ray's two servers for its own metrics ask for no token and cannot be switched off. If they cannot listen, they log
+# that and everything else runs.
 NO_PORT = "-1"
 
 
 def bypass_proxies(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Proxies in `environment` are for the outside alone: what this process and its children open from now on goes
-    past them where it stays inside the cluster (gRPC) or on this machine (HTTP).
+    """Limit the proxies in `environment` to traffic that leaves: connections of this process and its children go past
+    them inside the cluster (gRPC) and on this machine (HTTP).
     """
     environment["no_grpc_proxy"] = EVERY_ADDRESS
     listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     hosts = [host.strip() for host in listed.split(",") if host.strip()]
-    # Both: what reads the one may not read the other.
+    # Both spellings, because a library may read only one.
     environment["no_proxy"] = environment["NO_PROXY"] = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
 
 
 def keep_on_loopback(environment: MutableMapping[str, str]) -> None:
-    """A Ray that is started with `environment` listens on loopback alone. Ray reads it when it is imported.
+    """Make a Ray that starts with `environment` listen on loopback only. Ray reads the variable at import.
 
-    Ray has this for macOS and Windows, where a machine's own address asks for the firewall's leave.
+    Ray has this mode for macOS and Windows, where listening on the machine's address needs a permission of the
+    firewall.
     """
     environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     environment["AUTOSCALER_METRIC_PORT"] = environment["DASHBOARD_METRIC_PORT"] = NO_PORT
 
 
 def set_up_replica() -> None:
-    """For the constructor of a deployment: it goes past proxies, and on a Ray on loopback Serve's own server, which
-    takes pickles and is to be started behind the constructor, listens there as well.
+    """Call in the constructor of a deployment. The process goes past proxies. On a Ray on loopback, Serve's own server,
+    which takes pickles and starts after the constructor, listens on loopback as well.
     """
     bypass_proxies()
     replica: Any = importlib.import_module("ray.serve._private.replica")
@@ -46,7 +47,7 @@ def set_up_replica() -> None:
 
 
 def _listen(add_port: Any, server: Any, address: str) -> int:
-    """Serve names all interfaces, and tells the others the node's address."""
+    """Serve passes all interfaces here and announces the node's address."""
     import ray
 
     node = ray.util.get_node_ip_address()

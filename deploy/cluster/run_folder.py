@@ -1,6 +1,6 @@
-"""The folder of a run on this machine: Ray's files, the run's token and its note, for its own user alone.
+"""The folder of a run on this machine, private to its user: Ray's files, the run's token and its note.
 
-Whoever has the token may run code in that Ray. So a folder that somebody else made, or may look into, does not count.
+The holder of the token can run code in that Ray. A folder that another user made or can read is ignored.
 """
 
 import os
@@ -21,18 +21,18 @@ from labelstream.deploy.cluster.run_note import RunNote
 from labelstream.workers.errors import StartError
 
 PREFIX, NOTE, TOKEN = "labelstream-", "run.json", "token"
-RANDOM = 8  # characters behind the prefix, by tempfile
+RANDOM = 8  # random characters that tempfile appends to the prefix
 RAYS_NOTE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
-# A socket's path has at most 107 bytes. Ray puts 68 of its own behind the folder, and the folder's name takes 21.
+# A socket's path has at most 107 bytes. Ray appends 68 bytes to the folder, and the folder's name takes 21.
 MAX_PLACE_BYTES = 18
-MIN_FREE_BYTES = 64 << 20  # for logs; Ray takes some MB of them to start
+MIN_FREE_BYTES = 64 << 20  # for logs; Ray needs some MB to start
 MAX_NOTE_BYTES = 1 << 20
 CONNECT_S = 1.0
-STARTING_S = 600.0  # a note that is older is of a killed run, whose process number another may have
+STARTING_S = 600.0  # an older note belongs to a killed run, whose process id may be reused
 
 
 class Run(NamedTuple):
-    """A local Ray that a command of this user has started."""
+    """A local Ray that a command of this user started."""
 
     folder: Path
     note: RunNote
@@ -44,19 +44,19 @@ class Run(NamedTuple):
 
 
 def places() -> list[Path]:
-    """Where a run's folder may be: the first that will do."""
+    """Candidates for the parent of a run's folder; the first one that fits is used."""
     wanted = [Path("/tmp"), *(Path(os.environ[name]) for name in ("TMPDIR", "XDG_RUNTIME_DIR") if os.environ.get(name))]  # noqa: S108
     return list(dict.fromkeys(wanted))
 
 
 def unfit(place: Path, needed_bytes: int = MIN_FREE_BYTES) -> str | None:
-    """Why no folder with Ray's sockets, and so much besides, can be made in `place`; None: it can."""
+    """Why a folder with Ray's sockets and `needed_bytes` cannot be made in `place`; None if it can."""
     length = len(os.fsencode(place))
     return f"a path of {length} characters" if length > MAX_PLACE_BYTES else no_room(place, needed_bytes)
 
 
 def no_room(folder: Path, needed_bytes: int = 0) -> str | None:
-    """Why so much cannot be written in `folder`; None: it can."""
+    """Why `needed_bytes` cannot be written in `folder`; None if they can."""
     try:
         found = os.statvfs(folder)
     except OSError as error:
@@ -70,7 +70,7 @@ def no_room(folder: Path, needed_bytes: int = 0) -> str | None:
 
 
 def make_run_folder() -> Path:
-    """A new folder with a token in it. Raises StartError, which tells of each place why it will not do."""
+    """Make a new folder with a token. Raises StartError with the problem of each place."""
     refused = {}
     for place in places():
         reason = unfit(place)
@@ -84,10 +84,10 @@ def make_run_folder() -> Path:
 
 
 def no_place(refused: Mapping[Path, str | None]) -> str:
-    """Each place with its reason, and what to do."""
+    """Each place with its problem, and the fix."""
     tried = ", ".join(f"{place} ({why})" for place, why in refused.items())
     return (
-        f"no place for Ray's files and sockets: {tried}: make {MIN_FREE_BYTES >> 20} MiB free in one, or name "
+        f"no place for Ray's files and sockets: {tried}; make {MIN_FREE_BYTES >> 20} MiB free in one, or name "
         f"another in TMPDIR, of at most {MAX_PLACE_BYTES} characters"
     )
 
@@ -103,9 +103,9 @@ def _make(place: Path) -> Path:
 
 
 def use_run_folder(folder: Path) -> None:
-    """The Ray that this process starts has its files in `folder`, asks for the token there, and is on loopback alone.
+    """Make the Ray that this process starts use `folder`, ask for the folder's token, and listen on loopback only.
 
-    To be called before ray is imported.
+    Call before importing ray.
     """
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):
         os.environ.pop(name, None)
@@ -115,34 +115,34 @@ def use_run_folder(folder: Path) -> None:
 
 
 def use_run(run: Run) -> None:
-    """This process joins `run`. To be called before ray is imported."""
+    """Make this process join `run`. Call before importing ray."""
     os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", run.token
     use_address(run.address)
 
 
 def use_address(address: str) -> None:
-    """This process joins the Ray at `address`. To be called before ray is imported, which would look for a loopback
-    address at that of the machine.
+    """Make this process join the Ray at `address`. Call before importing ray: ray would replace a loopback address by
+    the machine's address.
     """
     if address.rpartition(":")[0].strip("[]") in LOOPBACK:
         keep_on_loopback(os.environ)
 
 
 def write_note(folder: Path, note: RunNote) -> None:
-    """Tell other commands of this user what runs in `folder`, in place of what was told before.
+    """Tell other commands of this user what runs in `folder`; replaces the earlier note.
 
-    Ray itself keeps no note of a local one.
+    Ray itself keeps no note of a local cluster.
     """
     _write(folder / NOTE, note.to_json())
 
 
 def noted_runs() -> list[Run]:
-    """The runs of this user on this machine that answer, the oldest first: who is killed leaves a folder behind."""
+    """This user's runs on this machine that answer, oldest first. A killed run leaves its folder behind."""
     return [run for run in _all_noted() if _answers(run.address)]
 
 
 def starting_runs() -> list[RunNote]:
-    """Those whose Ray is not there yet, so that nobody can join them."""
+    """Runs whose Ray is not up yet, so that nothing can join them."""
     since = time.time() - STARTING_S
     notes = [run.note for run in _all_noted() if not run.address]
     return [note for note in notes if note.started_at > since and _is_alive(note.pid)]
@@ -151,14 +151,14 @@ def starting_runs() -> list[RunNote]:
 def _all_noted() -> list[Run]:
     found = []
     for folder in _folders():
-        with suppress(OSError, ValueError):  # another user's, ended just now, or being written
+        with suppress(OSError, ValueError):  # another user's folder, a run that has just ended, or a note being written
             note, token = _read(folder, NOTE, TOKEN)
             found.append(Run(folder, RunNote.from_json(note), token))
     return sorted(found, key=lambda run: run.note.started_at)
 
 
 def _is_alive(pid: int) -> bool:
-    """Is it a process of this user?"""
+    """Whether `pid` is a process of this user."""
     try:
         os.kill(pid, 0)
     except (OSError, OverflowError):
@@ -167,10 +167,10 @@ def _is_alive(pid: int) -> bool:
 
 
 def other_owners() -> list[str]:
-    """Names of other users with a run's folder on this machine, which may be one that a killed run has left."""
+    """Other users with a run's folder on this machine; a killed run may have left it."""
     found = set()
     for folder in _folders():
-        with suppress(OSError, KeyError):  # removed just now; a user without a name
+        with suppress(OSError, KeyError):  # just removed, or a user without a name
             owner = folder.lstat().st_uid
             if owner != os.geteuid():
                 found.add(pwd.getpwuid(owner).pw_name)
@@ -182,9 +182,9 @@ def _folders() -> list[Path]:
 
 
 def rays_choice() -> str:
-    """The cluster that Ray itself would take: RAY_ADDRESS, else the one that this user has started on this machine.
+    """The cluster that Ray would choose: RAY_ADDRESS, else the cluster that this user started on this machine.
 
-    Raises StartError. Ray would take what anybody has written into its note.
+    Raises StartError. Ray itself would accept a note that any user wrote.
     """
     if address := os.environ.get("RAY_ADDRESS"):
         return address
@@ -193,13 +193,13 @@ def rays_choice() -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "unreadable"
         raise StartError(
-            f"--address auto: there is no RAY_ADDRESS, and no Ray of yours on this machine ({RAYS_NOTE}: {reason}); "
-            "name one by HOST:PORT"
+            f"--address auto: RAY_ADDRESS is not set, and you run no Ray on this machine ({RAYS_NOTE}: {reason}); "
+            "give HOST:PORT"
         ) from None
 
 
 def _write(path: Path, text: str) -> None:
-    """As a whole: a reader finds all of it or nothing."""
+    """Write atomically: a reader finds the whole file or none."""
     new = path.with_suffix(f".{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as file:
         file.write(text)
@@ -207,8 +207,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read(folder: Path, *names: str, private: bool = True) -> list[str]:
-    """What stands in files of `folder`. Raises OSError where any of it is not this user's, or `folder` is not private,
-    ValueError where a file is not text. Follows no link, and looks at what it has opened, not at what a name means.
+    """Contents of files in `folder`. Raises OSError if one belongs to another user or `folder` is not private, and
+    ValueError if one is not text. Follows no link, and checks the opened file, not its name.
     """
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -230,11 +230,11 @@ def _read_file(folder: int, name: str) -> str:
 
 def _require_own(found: os.stat_result, forbidden: int) -> None:
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & forbidden:
-        raise PermissionError(1, "belongs to somebody else, or others may change it")
+        raise PermissionError(1, "belongs to another user, or others may change it")
 
 
 def _answers(address: str) -> bool:
-    """Does anybody listen there? They are on loopback, where that is known at once."""
+    """Whether something listens at `address`. On loopback the answer is immediate."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_S).close()

@@ -1,4 +1,4 @@
-"""What a run tells other commands of its user: where its Ray is, which config it runs, and since when. Plain data."""
+"""The note of a run for other commands of its user: address of its Ray, its config and its start. Plain data."""
 
 import getpass
 import json
@@ -9,16 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the command's help must be there before pydantic is
+if TYPE_CHECKING:  # the command's help must not import pydantic
     from labelstream.workers.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunNote:
-    """`address`: empty while Ray starts. `config`: the file's resolved path, None where there is none.
+    """The note of a run.
 
-    `pipelines`: the consumer group of each.
-    `user` and `pid`: whose process it is; `started_at`: seconds since 1970.
+    - `address`: empty while Ray starts.
+    - `config`: resolved path of the file; None without a file.
+    - `pipelines`: the consumer group of each pipeline.
+    - `user`, `pid`: of the process.
+    - `started_at`: seconds since 1970.
     """
 
     address: str
@@ -30,19 +33,19 @@ class RunNote:
     started_at: float
 
     def to_json(self) -> str:
-        """In ASCII."""
+        """JSON in ASCII."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "RunNote":
-        """Unknown keys are left out. Raises ValueError where it is no note."""
+        """Parse a note; unknown keys are dropped. Raises ValueError if `text` is no note."""
         from pydantic import TypeAdapter
 
         return TypeAdapter(cls).validate_json(text)
 
 
 def note_of(settings: "Settings", config: Path | None, address: str) -> RunNote:
-    """Of this process, which runs `settings` from the file `config` in the Ray at `address`."""
+    """The note of this process, which runs `settings` from `config` in the Ray at `address`."""
     return RunNote(
         address=address,
         config=None if config is None else resolved(config),
@@ -55,7 +58,7 @@ def note_of(settings: "Settings", config: Path | None, address: str) -> RunNote:
 
 
 def resolved(config: Path) -> str:
-    """The file's absolute path, without links, as text that JSON takes whatever bytes are in it."""
+    """Absolute path without links, as text that JSON accepts for any bytes in the path."""
     return os.fsencode(config.resolve()).decode("utf-8", "backslashreplace")
 
 

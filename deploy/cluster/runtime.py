@@ -1,4 +1,4 @@
-"""Ray and Serve around an application: started here and ended here without leaving a process, or joined by address."""
+"""Ray and Serve around an application: started and ended here without leftover processes, or joined by address."""
 
 import logging
 import math
@@ -41,14 +41,14 @@ POLL_S = 0.25
 DEPLOYED_S = 5.0
 PROGRESS_S = 15.0
 HANDLES_S = 5.0
-# Of Ray's head, and nobody here uses them: a server for the dashboard that is off, for which `ray.init` waits; the
-# autoscaler's monitor, for nodes that nobody adds; one for log lines to the driver, which are off. A quarter of a
-# start's CPU time, and 280 MB.
+# Processes of Ray's head that nothing here uses: the server of the disabled dashboard, for which `ray.init` waits; the
+# autoscaler's monitor; the monitor that sends log lines to the driver. Without them a start takes a quarter less CPU
+# time and 280 MB less memory.
 UNUSED = ("start_api_server", "start_monitor", "start_log_monitor")
 
 
 class NoApplication(StartError):
-    """There is none of ours on this cluster."""
+    """The cluster has no application of Labelstream."""
 
 
 @contextmanager
@@ -58,16 +58,16 @@ def ray_for(
     metrics: MetricsAddress | None = None,
     on_log: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Ray with Serve, without HTTP: a new one for as long as the context lasts, or the one at `address`.
+    """Ray with Serve and without HTTP: a new one for the duration of the context, or the cluster at `address`.
 
-    A new one is on loopback alone, with a token of its own, where `use_run_folder` has prepared this process.
-    `metrics`: where its metrics are shown to a Prometheus; None: nowhere.
-    `on_log`: gets each line that workers and models log, from a thread of its own; see `WorkerLogs`.
+    A new Ray listens on loopback and has a token of its own, if `use_run_folder` has prepared this process.
 
-    At the end a local Ray stops with everything in it, pipelines drained first; the one at `address` is only left.
-    Within it SIGTERM raises KeyboardInterrupt like Ctrl-C, which Ray's own processes never see: raylet and workers
-    run in other process groups or with SIGINT blocked. Raises StartError when there is no Ray at `address`, or none
-    can be started.
+    - `metrics`: where the metrics of a new Ray are served to a Prometheus; None: nowhere.
+    - `on_log`: gets each log line of workers and models, from a thread of its own; see `WorkerLogs`.
+
+    At the end a local Ray drains its pipelines and stops; a cluster at `address` is only left. In the context SIGTERM
+    raises KeyboardInterrupt like Ctrl-C. Ray's own processes see neither: they have other process groups or block
+    SIGINT. Raises StartError if no Ray answers at `address` or none can be started.
     """
     _quiet()
     with metrics_endpoint(metrics) as show_metrics:
@@ -83,8 +83,8 @@ def ray_for(
 
 @contextmanager
 def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
-    """Serve on the Ray that we are connected to. At the end we leave it, a local one behind its pipelines' drain."""
-    # Ray's own handler for SIGTERM, which it installs in ray.init, aborts the process with everything running.
+    """Serve on the connected Ray. At the end this process leaves; a local Ray first drains its pipelines."""
+    # ray.init installs a handler for SIGTERM that aborts the process and everything in it.
     with handling((signal.SIGTERM,), interrupt):
         logs = None if on_log is None else WorkerLogs(on_log, source_of(local))
         try:
@@ -98,17 +98,17 @@ def _serve(local: bool, on_log: Callable[[str], None] | None) -> Iterator[None]:
                     if logs is not None:
                         logs.close()
                 finally:
-                    _leave()  # everything in it ends at once, Serve as well: nothing holds anything any more
+                    _leave()  # everything inside ends at once, Serve as well: nothing is in flight
 
 
 def start_serve(everywhere: bool) -> None:
-    """On the Ray that we are connected to, unless it is there. `everywhere`: other nodes must have our version.
+    """Start Serve on the connected Ray, unless it runs. `everywhere`: all nodes must have this version of Labelstream.
 
     Raises StartError.
     """
     if everywhere:
         check_installed()
-    # No proxy: nothing here is reached over HTTP, and each would be a process and an open port.
+    # No proxy: docs/adr/0011-no-http-proxy.md.
     serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
 
 
@@ -119,11 +119,13 @@ def deploy(
     on_progress: Callable[[dict[str, str]], None] | None = None,
     owner: Owner | None = None,
 ) -> None:
-    """Deploy, or update, and wait until every model is loaded and every worker has started.
+    """Deploy or update the application, and wait until every model is loaded and every worker has started.
 
-    `app`: in place of `application(settings, owner=owner)`. `on_progress` gets the state of each deployment as it
-    changes. Raises StartError, or the very LabelstreamError that a replica raised, in one line. What has failed stays
-    deployed; `undeploy` or the end of `ray_for` removes it.
+    - `app`: replaces `application(settings, owner=owner)`.
+    - `on_progress`: gets the state of each deployment as it changes.
+
+    Raises StartError, or the LabelstreamError that a replica raised, in one line. A failed application stays deployed
+    until `undeploy` or the end of `ray_for`.
     """
     before = serve.status().applications.get(APP)
     stale = {} if before is None else {name: found.message for name, found in before.deployments.items()}
@@ -135,7 +137,9 @@ def deploy(
         waiting = {name: state for name, state in seen.items() if state != "HEALTHY"}
         if time.monotonic() > deadline:
             missing = ", ".join(waiting) or "all deployments"
-            raise StartError(f"not started after {timeout_s:g} s: {missing}; look at the cluster's resources and logs")
+            raise StartError(
+                f"not started after {timeout_s:g} s: {missing}; check the cluster's free resources and the logs"
+            )
         if time.monotonic() > again_at:
             again_at += PROGRESS_S
             logger.info("still waiting for %s", ", ".join(waiting) or "Serve")
@@ -144,7 +148,7 @@ def deploy(
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """The Ray at `address`, with what runs there; nothing is started or ended. Raises StartError like `join`."""
+    """Join the Ray at `address` without starting or ending anything. Raises StartError like `join`."""
     _quiet()
     join(address)
     try:
@@ -154,22 +158,22 @@ def joined(address: str) -> Iterator[None]:
 
 
 def address() -> str:
-    """Of the Ray that we are connected to, for `joined`."""
+    """Address of the connected Ray, for `joined`."""
     return ray.get_runtime_context().gcs_address
 
 
 def status(timeout_s: float = 10.0) -> Status:
-    """What the control plane knows: see `ControlPlane.status`. Raises StartError where nothing answers."""
+    """See `ControlPlane.status`. Raises StartError if nothing answers."""
     return _ask_board("status", timeout_s)
 
 
 def command(pipeline: str, order: Command) -> Outcome:
-    """What a pipeline's workers answer to an operator: see `ControlPlane.command`. Raises StartError like `status`."""
+    """See `ControlPlane.command`. Raises StartError like `status`."""
     return _ask_board("command", COMMAND_S + 10, pipeline, order)
 
 
 def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
-    if not ray.is_initialized():  # Serve would start a Ray of its own to look into
+    if not ray.is_initialized():  # otherwise Serve would start a Ray to look into
         raise StartError("not connected to Ray")
     response: Any = None
     try:
@@ -180,11 +184,11 @@ def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
             response.cancel()
         if _is_gone():
             raise NoApplication(f"there is no application {APP} on this cluster") from None
-        raise StartError(f"the application gives no answer: {cause_in(str(error))}") from None
+        raise StartError(f"the application does not answer: {cause_in(str(error))}") from None
 
 
 def _is_gone() -> bool:
-    """Serve keeps handles, also of what has been deleted since."""
+    """Whether the application is gone: Serve keeps handles of deleted applications."""
     try:
         return APP not in serve.status().applications
     except (RayServeException, RayError, TimeoutError):
@@ -192,7 +196,7 @@ def _is_gone() -> bool:
 
 
 def deployed() -> Deployed | None:
-    """The application on the cluster that we are connected to, if there is one."""
+    """The application on the connected cluster, if any."""
     app = serve.status().applications.get(APP)
     if app is None:
         return None
@@ -208,9 +212,9 @@ def deployed() -> Deployed | None:
 
 
 def drain(without: Collection[str] = ()) -> bool:
-    """Stop all workers after what they have in flight, while the models still answer. True when all was finished.
+    """Stop all workers after their messages in flight, while the models still answer. True if everything was finished.
 
-    But those of pipelines `without`.
+    `without`: pipelines that go on.
     """
     found = deployed()
     if found is None:
@@ -222,7 +226,7 @@ def drain(without: Collection[str] = ()) -> bool:
             continue
         try:
             pending.append(serve.get_deployment_handle(name, APP).broadcast("drain"))
-        except (RayServeException, KeyError):  # broadcast: KeyError when Serve has not got to it yet
+        except (RayServeException, KeyError):  # Serve broadcasts handles: KeyError until the handle has arrived
             logger.debug("there is no %s", name)
     deadline = time.monotonic() + found.drain_timeout_s + STOP_MARGIN_S
     drained = True
@@ -238,10 +242,10 @@ def drain(without: Collection[str] = ()) -> bool:
 
 
 def undeploy(owner: Owner | None = None) -> bool:
-    """Drain the workers, then delete the application. True when nothing was left in flight.
+    """Drain the workers, then delete the application. True if nothing was left in flight.
 
-    `owner`: only while the application belongs to it. Serve ends all deployments of an application at once, models and
-    workers alike: hence the drain before it. Raises StartError when the application is still there after a minute.
+    `owner`: delete only while the application belongs to this owner. Serve ends models and workers at once, hence the
+    drain before. Raises StartError if the application still exists after a minute.
     """
     found = deployed()
     if found is None or (owner and found.owner and found.owner["id"] != owner["id"]):
@@ -255,7 +259,7 @@ def undeploy(owner: Owner | None = None) -> bool:
 
 
 def _leave() -> None:
-    """The end of our connection. First that of Serve's threads here, which would go on telling nobody of our calls."""
+    """Disconnect from Ray. Serve's threads in this process end first, because they would report calls to nobody."""
     client = context._global_client
     if client is not None:
         ending = threading.Thread(target=client.shutdown_cached_handles, daemon=True)
@@ -275,7 +279,9 @@ def _start_local(settings: Settings, collects_metrics: bool) -> None:
     with _telling("starting Ray"):
         try:
             _init_local(settings, collects_metrics)
-        except Exception:  # Ray gives its processes 30 s to start, too little on a busy machine, and raises just that
+        except (
+            Exception
+        ):  # Ray gives its processes 30 s to start, which is too short on a busy machine, and raises a bare Exception
             ray.shutdown()
             try:
                 _init_local(settings, collects_metrics)
@@ -285,7 +291,7 @@ def _start_local(settings: Settings, collects_metrics: bool) -> None:
 
 @contextmanager
 def _telling(what: str) -> Iterator[None]:
-    """A line every 15 s, for as long as it lasts."""
+    """Log a line every 15 s while the context lasts."""
     ended = threading.Event()
 
     def tell() -> None:
@@ -302,7 +308,7 @@ def _telling(what: str) -> Iterator[None]:
 def _init_local(settings: Settings, collects_metrics: bool) -> None:
     with _without_unused():
         ray.init(
-            address="local",  # never somebody's cluster that RAY_ADDRESS happens to name
+            address="local",  # never the cluster that RAY_ADDRESS may name
             num_cpus=max(usable_cores(), _reserved_cpus(settings)),
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
@@ -311,14 +317,14 @@ def _init_local(settings: Settings, collects_metrics: bool) -> None:
             configure_logging=False,
             log_to_driver=False,
             _node_ip_address="127.0.0.1",
-            # Ray would open a port of its own choice, to whoever reaches this machine.
+            # Ray would open a port of its own choice for the metrics, on all interfaces.
             _system_config={"enable_metrics_collection": collects_metrics},
         )
 
 
 @contextmanager
 def _without_unused() -> Iterator[None]:
-    """Within it `ray.init` starts none of `UNUSED`; a Ray that has no such method is left as it is."""
+    """In the context `ray.init` starts none of `UNUSED`; a Ray without such a method stays as it is."""
     methods = {name: getattr(Node, name) for name in UNUSED if hasattr(Node, name)}
     for name in methods:
         setattr(Node, name, lambda *_, **__: None)
@@ -330,23 +336,27 @@ def _without_unused() -> Iterator[None]:
 
 
 def _warn_of_labels(settings: Settings) -> None:
-    """An error it is not: a node may be still to come."""
+    """A warning and no error: a matching node may still join."""
     wanted = settings.kafka.node_labels
     if not any(wanted.items() <= node["Labels"].items() for node in ray.nodes() if node["Alive"]):
         pairs = ",".join(f"{key}={value}" for key, value in wanted.items())
-        logger.warning("no node has kafka.node_labels, so workers wait for one: start it with --labels %s", pairs)
+        logger.warning(
+            "no node has kafka.node_labels, and workers wait for such a node; start one with --labels %s", pairs
+        )
 
 
 def _reserved_cpus(settings: Settings) -> int:
-    """What the deployments reserve at most. On one machine a reservation must not keep any of them from starting."""
+    """CPUs that the deployments reserve at most. On one machine, reservations must not keep a deployment
+    from starting.
+    """
     models = sum(settings.models[name].replicas.max * settings.models[name].num_cpus for name in used_models(settings))
     return math.ceil(models) + sum(pipeline.workers.max for pipeline in settings.pipelines.values())
 
 
 def _running(on_progress: Callable[[dict[str, str]], None] | None, seen: dict[str, str], stale: dict[str, str]) -> bool:
-    """Is everything up? Raises what has failed. Brings `seen` up to date.
+    """Whether everything is up; updates `seen`. Raises the error of a failed deployment.
 
-    `stale`: the deployments' messages before the update, which stay there until Serve comes to it.
+    `stale`: messages of the deployments from before the update, which stay until Serve starts on it.
     """
     app = serve.status().applications.get(APP)
     if app is None:
@@ -356,7 +366,7 @@ def _running(on_progress: Callable[[dict[str, str]], None] | None, seen: dict[st
         seen.update(states)
         if on_progress is not None:
             on_progress(states)
-    # Not only when Serve has given up: it tries three times, and these errors need a person.
+    # Serve tries three times. These errors need a person, so the first failure is enough.
     for name, deployment in app.deployments.items():
         if deployment.message != stale.get(name):
             raise_own_error(deployment.message)

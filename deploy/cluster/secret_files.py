@@ -1,4 +1,4 @@
-"""Secrets of a local run as files in its private folder: a variable would be in every process of Ray's."""
+"""Secrets of a local run as files in its private folder: as variables they would be in every process of Ray."""
 
 import os
 from collections.abc import MutableMapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labelstream.workers.settings import ENV_PREFIX
 
-# Each variable, without regard to case where it is ours, and the one that names a file with the same content.
+# Each variable (the names of Labelstream in any case), with the variable that names a file of the same content.
 _OURS = {
     f"{ENV_PREFIX}KAFKA__SECURITY__{key}": f"{ENV_PREFIX}KAFKA__SECURITY__{key}_FILE"
     for key in ("PASSWORD", "KEY_PASSWORD")
@@ -15,11 +15,13 @@ _HUB, _HUB_FILE = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "HF_TOKEN_PATH"
 
 
 def move_secrets_to_files(folder: Path, environment: MutableMapping[str, str] = os.environ) -> None:
-    """`folder` is the owner's alone. Processes that are started from now on find the secrets there."""
+    """Move secrets from `environment` to files in `folder`, which is private. Processes started later read
+    them there.
+    """
     for name in list(environment):
         if (file_variable := _OURS.get(name.upper())) is not None:
             _move(name, file_variable, folder, environment)
-    for name in _HUB:  # the first wins, as for the hub's library
+    for name in _HUB:  # the first one wins, as in the hub's library
         if environment.get(name):
             _move(name, _HUB_FILE, folder, environment)
             break

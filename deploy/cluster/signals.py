@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while Ray runs in this process."""
+"""Handling of SIGINT and SIGTERM while Ray runs in this process."""
 
 import logging
 import signal
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Patience:
-    """A handler for the time of stopping: one more Ctrl-C or SIGTERM changes nothing, the next gives up the drain."""
+    """Handler during a stop: the next Ctrl-C or SIGTERM is ignored, the one after ends the drain."""
 
     def __init__(self) -> None:
         self._received = 0
@@ -20,17 +20,19 @@ class Patience:
         self._received += 1
         if self._received > 1:
             raise KeyboardInterrupt
-        logger.warning("stopping: finishing what is in flight; once more to leave it for the next start")
+        logger.warning(
+            "stopping: finishing what is in flight; press Ctrl-C again to stop now and leave it for the next start"
+        )
 
 
 def interrupt(number: int, frame: object) -> None:
-    """A handler that makes any signal a Ctrl-C."""
+    """Handler that turns any signal into a Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def handling(numbers: Sequence[signal.Signals], handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """`handler` for the signals within the context; without effect outside of the main thread."""
+    """Install `handler` for the signals within the context; without effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -39,4 +41,6 @@ def handling(numbers: Sequence[signal.Signals], handler: Callable[[int, Any], No
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, signal.SIG_DFL if old is None else old)  # None: a handler not made by Python
+            signal.signal(
+                number, signal.SIG_DFL if old is None else old
+            )  # None: the old handler was not made by Python

@@ -1,7 +1,7 @@
-"""What workers, models and the control plane log, on all nodes, as it is logged.
+"""The log lines of workers, models and the control plane on all nodes.
 
-Ray's own way to show it leaves out the lines of a Serve that another command has started, joins lines that look alike,
-and shows those of everybody. So its subscription is read here, or on one machine the files themselves.
+Ray's own `log_to_driver` omits lines of a Serve that another command started, merges similar lines, and shows the lines
+of all applications. So this module reads Ray's subscription, or the files themselves on one machine.
 """
 
 import importlib
@@ -17,13 +17,13 @@ from labelstream.deploy.observability.log_lines import LineReader, of_controller
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
-QUIET_S, LAST_S = 0.5, 3.0  # the files are looked at several times a second
+QUIET_S, LAST_S = 0.5, 3.0  # QUIET_S: silence that ends the wait; LAST_S: the longest wait
 
 
 class WorkerLogs:
-    """Calls `say` with each line of ours from now on, in a thread of its own. `source`: see `source_of`.
+    """Calls `say` with each new log line of Labelstream, in a thread of its own. `source`: see `source_of`.
 
-    What Serve's controller says of our replicas goes to the log of this process.
+    Lines of Serve's controller about replicas of Labelstream go to the log of this process.
     """
 
     def __init__(self, say: Callable[[str], None], source: Any) -> None:
@@ -36,7 +36,7 @@ class WorkerLogs:
         self._thread.start()
 
     def close(self) -> None:
-        """Behind the last lines: waits until none has come for half a second."""
+        """Stop after the last lines: wait until none has come for half a second."""
         until = time.monotonic() + LAST_S
         self._heard_at = time.monotonic()
         while time.monotonic() < min(until, self._heard_at + QUIET_S) and self._thread.is_alive():
@@ -48,7 +48,7 @@ class WorkerLogs:
         while not self._ended.is_set():
             try:
                 batch = self._source.poll(timeout=POLL_S)
-            except Exception:  # the connection has ended: there is nothing more to show
+            except Exception:  # the connection has ended: there are no more lines
                 return
             if not batch or not batch["lines"] or not batch["is_err"]:
                 continue
@@ -61,8 +61,8 @@ class WorkerLogs:
 
 
 def source_of(local: bool) -> Any:
-    """Of the Ray that we are connected to: where its lines come from. `local`: it is this machine's and ours."""
+    """Source of the log lines of the connected Ray. `local`: the Ray is this command's own, on this machine."""
     worker: Any = importlib.import_module("ray._private.worker")
     if local:
         return LogFiles(Path(worker._global_node.get_logs_dir_path()))
-    return worker.global_worker.gcs_log_subscriber  # Ray itself does not read it, as `log_to_driver` is off
+    return worker.global_worker.gcs_log_subscriber  # Ray does not read it while `log_to_driver` is off

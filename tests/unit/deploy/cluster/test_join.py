@@ -68,7 +68,7 @@ def refused(address: str) -> str:
 def test_ray_that_asks_for_the_token_is_joined(joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     gcs = Gcs(code=grpc.StatusCode.UNAUTHENTICATED)
     with head(gcs) as address:
-        assert "asks for a token: set RAY_AUTH_MODE=token" in refused(address)
+        assert "asks for a token; set RAY_AUTH_MODE=token" in refused(address)
         monkeypatch.setenv("RAY_AUTH_MODE", "token")
         monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
         join(address)
@@ -98,12 +98,12 @@ def test_proxy_is_not_asked(joined: list[str], monkeypatch: pytest.MonkeyPatch) 
 def test_other_version_of_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with head(Gcs(version="2.9.1")) as address:
-        assert f"is version 2.9.1, ours {ray.__version__}: install ray==2.9.1 here" in refused(address)
+        assert f"is version 2.9.1, this machine has {ray.__version__}; install ray==2.9.1 here" in refused(address)
 
 
 def test_what_is_no_ray_is_said_so() -> None:
     with head() as address:
-        assert refused(address) == f"what answers at {address} is no Ray (UNIMPLEMENTED)"
+        assert refused(address) == f"the service at {address} is not Ray (UNIMPLEMENTED); check the port"
 
 
 def test_nobody_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_nobody_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("address", ["", "host", "host:port", ":6379"])
 def test_what_is_no_address_is_said_so(address: str) -> None:
-    assert refused(address) == f"--address: {address!r} is not HOST:PORT"
+    assert refused(address) == f"--address: {address!r} is not HOST:PORT; give the address and port of Ray's head"
 
 
 def test_other_python_is_told_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_other_python_is_told_with_both_versions(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with head(Gcs()) as address:
         text = refused(address)
-    assert f"the Ray at {address} is not like ours: Version mismatch: The cluster was started with: " in text
+    assert f"the Ray at {address} does not match this machine: Version mismatch: The cluster was started with: " in text
     assert "Python: 3.11.7 This process on node 10.0.0.1 was started with: Ray: 2.60.0 Python: 3.12.1" in text
 
 
@@ -142,7 +142,7 @@ def test_token_that_is_wrong_is_what_ray_says(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with head(Gcs(code=grpc.StatusCode.UNAUTHENTICATED)) as address:
-        assert refused(address) == f"the Ray at {address} does not take us: the authentication token is invalid"
+        assert refused(address) == f"the Ray at {address} refuses this machine: the authentication token is invalid"
 
 
 def test_auto_is_rays_choice(joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,17 +134,17 @@ def test_output_that_is_not_utf8_is_warned_of(monkeypatch: pytest.MonkeyPatch) -
 def test_proxies_are_named_without_what_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:hush@proxy")
     monkeypatch.setenv("ALL_PROXY", "socks5://user:hush@proxy")
-    is_ok("proxies", "http_proxy, ALL_PROXY: for downloads from the hub alone")
+    is_ok("proxies", "http_proxy, ALL_PROXY: used for downloads from the hub only")
     assert "hush" not in found("proxies").text
 
 
 def test_runs_and_foreign_addresses_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    is_ok("runs", "none of yours on this machine")
+    is_ok("runs", "no run of yours on this machine")
     monkeypatch.setattr(machine, "noted_runs", lambda: [Run(Path(), run_note("127.0.0.1:1"), "hush")])
     monkeypatch.setenv("RAY_ADDRESS", "somebody:6379")
     is_ok(
         "runs",
-        "yours on this machine: feedback at 127.0.0.1:1; RAY_ADDRESS is set, which counts for --address auto alone",
+        "yours on this machine: feedback at 127.0.0.1:1; RAY_ADDRESS is set and used for --address auto only",
     )
 
 
@@ -152,7 +152,7 @@ def test_gpus_are_those_of_the_driver(tmp_path: Path) -> None:
     is_ok("GPUs", "none")
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / "gpus" / name).mkdir(parents=True)
-    is_ok("GPUs", "2 by NVIDIA's driver")
+    is_ok("GPUs", "2 reported by NVIDIA's driver")
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_cache_that_cannot_be_written_stops_a_download(cache: Callable[..., Find
     assert cache().level == cache("./folder").level == cache("owner/kept").level == logging.WARNING
     finding = cache("./folder", "owner/model")
     assert finding.level == logging.CRITICAL
-    assert "owner/model is not in it" in finding.text
+    assert "not cached: owner/model" in finding.text
     assert "set HF_HOME" in finding.text
 
 

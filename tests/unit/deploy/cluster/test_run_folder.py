@@ -194,7 +194,7 @@ def test_rays_choice_is_what_the_user_set_or_started(monkeypatch: pytest.MonkeyP
     note = tmp_path / "ray_current_cluster"
     monkeypatch.setattr(run_folder, "RAYS_NOTE", note)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(StartError, match="no Ray of yours on this machine"):
+    with pytest.raises(StartError, match="you run no Ray on this machine"):
         run_folder.rays_choice()
     note.write_text("10.0.0.1:6379\n")
     note.chmod(0o664)
@@ -210,5 +210,5 @@ def test_rays_note_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, 
     os.chown(note, NOBODY, NOBODY)
     monkeypatch.setattr(run_folder, "RAYS_NOTE", note)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(StartError, match="belongs to somebody else"):
+    with pytest.raises(StartError, match="belongs to another user"):
         run_folder.rays_choice()

@@ -131,7 +131,7 @@ def test_application_that_is_gone_is_told_apart_from_a_silent_one(
     on_cluster: Callable[..., None], error: Exception
 ) -> None:
     on_cluster(error, "board")
-    with pytest.raises(StartError, match=r"gives no answer: .?down") as end:
+    with pytest.raises(StartError, match=r"does not answer: .?down") as end:
         runtime.status()
     assert not isinstance(end.value, runtime.NoApplication)
     on_cluster(error)
@@ -148,7 +148,7 @@ def test_controller_that_is_dead_is_no_missing_application(
     on_cluster(None, "board")
     monkeypatch.setattr(runtime.serve, "get_deployment_handle", dead)
     monkeypatch.setattr(runtime.serve, "status", dead)
-    with pytest.raises(StartError, match="gives no answer: the controller is dead") as end:
+    with pytest.raises(StartError, match="does not answer: the controller is dead") as end:
         runtime.status()
     assert not isinstance(end.value, runtime.NoApplication)
 
@@ -159,7 +159,7 @@ def test_call_that_nobody_waits_for_any_longer_is_cancelled(
     on_cluster(None, "board")
     board = Board(TimeoutError("late"))
     monkeypatch.setattr(runtime.serve, "get_deployment_handle", lambda name, app: board)
-    with pytest.raises(StartError, match="gives no answer: late"):
+    with pytest.raises(StartError, match="does not answer: late"):
         runtime.status()
     assert board.cancelled
 

@@ -69,7 +69,7 @@ def test_more_replicas_than_gpus_are_named(gpus: Any) -> None:
 def test_gpu_that_would_lie_idle_is_named(gpus: Any) -> None:
     gpus(1)
     [text] = texts(settings(a={"device": "cpu", "num_gpus": 1}))
-    assert text.startswith("models.a.num_gpus: is 1, and device is cpu")
+    assert text.startswith("models.a.num_gpus: is 1 beside device cpu")
 
 
 def test_hidden_gpus_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
