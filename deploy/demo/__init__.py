@@ -1,1 +1,1 @@
-"""The demo's model and messages, and how the model is made."""
+"""The demo's model and texts, and the programs that make them."""

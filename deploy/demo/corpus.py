@@ -1,8 +1,7 @@
-"""The demo model's training text: customer feedback put together from templates and word lists, with no outside data.
+"""The demo model's training text: customer feedback from templates and word lists, without outside data.
 
-The lists are in the folder `text`; words.yaml and templates.yaml say how they are written. Most templates serve praise
-and blame alike, and every noun or phrase that says nothing by itself does too, so that the two sides differ only where
-they must.
+The lists are in the folder `text`; words.yaml and templates.yaml describe their format. Most templates and all neutral
+words serve praise and blame alike, so that the two sides differ only in words that carry the sentiment.
 """
 
 import random
@@ -18,7 +17,7 @@ LABELS = ("NEGATIVE", "POSITIVE")
 Weighted = tuple[list[str], list[int]]  # entries and the running sums of their weights
 _SLOT = re.compile(r"\{([^{}]+)\}|\[([^\[\]]+)\]")
 _PAIR = re.compile(r"<([^<>]*?) :: ([^<>]*?)>")
-# How often a clause is made which way: of the templates, or of a domain's events and pairs.
+# Probabilities: where a clause comes from, the templates or a domain's events and pairs.
 _SHAPES = {
     "plain": 0.14,
     "negation": 0.10,
@@ -48,7 +47,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _weighted(entries: list[str]) -> Weighted:
-    """Entries with many alternatives are taken more often, so that all alternatives are seen about as often."""
+    """Entries, weighted by their number of alternatives, so that all alternatives appear about equally often."""
     return entries, list(accumulate(1 + entry.count("/") for entry in entries))
 
 
@@ -64,7 +63,7 @@ def _templates() -> dict[str, dict[str, list[str]]]:
 
 @cache
 def _lists() -> dict[str, dict[str, Weighted]]:
-    """All word lists: under "" the general ones, under a domain's name those that only it has."""
+    """All word lists: the general ones under "", a domain's own ones under its name."""
     tables = {
         domain: {name: _entries(text) for name, text in table.items()} for domain, table in _load("scenes").items()
     }
@@ -81,7 +80,7 @@ def _lists() -> dict[str, dict[str, Weighted]]:
 
 
 class _Writer:
-    """Writes sentences of one domain and side at a time; all chance comes from the one generator it is given."""
+    """Writes sentences of one domain and side at a time. All randomness comes from the given generator."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -97,13 +96,13 @@ class _Writer:
         return text
 
     def _other_subject(self, text: str, domain: str, side: str) -> str:
-        """The clause with another beginning, or with none, so that its first words carry little."""
+        """The clause with another beginning or none, so that its first words carry little information."""
         first, _, rest = text.partition(" ")
         others = _templates()["subjects"].get(first)
         return self.fill(self.rng.choice(others), domain, side) + " " + rest if others and rest else text
 
     def fill(self, template: str, domain: str, side: str) -> str:
-        """The template with all its slots filled, inner ones first."""
+        """The template with all its slots filled, inner slots first."""
         while match := _SLOT.search(template):
             template = template[: match.start()] + self._slot(match, domain, side) + template[match.end() :]
         return template
@@ -117,13 +116,13 @@ class _Writer:
             return self.clause(domain, name[-1])
         general, own = _lists()[""].get(name), _lists()[domain].get(name)
         choices = own if own and (not general or self.rng.random() < 0.5) else general
-        assert choices is not None, f"no list of the name {name}"
-        # A list of the other side may itself have slots with a side of their own: fill them for that side.
+        assert choices is not None, f"no list named {name}"
+        # A list of the other side may have slots with a side of their own: fill these for that side.
         chosen = self.rng.choices(choices[0], cum_weights=choices[1])[0]
         return self.fill(chosen, domain, name[-1] if name[-1] in "+-" else side)
 
     def sentence(self, domain: str, side: str) -> str:
-        """One piece of feedback: a clause or two, sometimes with a neutral beginning, a contrast or a closing."""
+        """One piece of feedback: one or two clauses, sometimes with a neutral beginning, a contrast or a closing."""
         kind = self.rng.random()
         if kind < 0.13:
             text = self.fill(self.rng.choice(_templates()[side]["contrast"]), domain, side)
@@ -141,7 +140,7 @@ class _Writer:
         return self._polish(text)
 
     def _polish(self, text: str) -> str:
-        """Short forms, `an` before vowels, and an end mark, as people write them."""
+        """Short forms, `an` before vowels, and an end mark, as people write."""
         for long, shorts in _SHORT_FORMS:
             if self.rng.random() < 0.6:
                 text = re.sub(long, self.rng.choice(shorts), text)
@@ -151,12 +150,12 @@ class _Writer:
 
 
 def normalised(text: str) -> str:
-    """The text's words alone: two sentences are the same when these are equal."""
+    """The words of the text; two sentences are equal if their words are."""
     return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
 
 
 def corpus(size: int, seed: int) -> list[tuple[str, int]]:
-    """`size` different sentences with the index of their label in LABELS: half of them each, domains in turn."""
+    """`size` different sentences with their label's index in LABELS, half of each label, domains in turn."""
     writer, found = _Writer(random.Random(seed)), dict[str, tuple[str, int]]()
     domains = [name for name in _lists() if name]
     while len(found) < size:

@@ -1,4 +1,4 @@
-"""Words' meanings from a larger encoder: the pieces that the texts need, each with a vector."""
+"""Word pieces with vectors from a larger encoder, for the pieces that the texts need."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def frequent_pieces(encoder: Path, texts: Iterable[str], count: int, special: li
 
 
 def vectors_of(encoder: Path, pieces: list[str], size: int) -> torch.Tensor:
-    """A row of `size` numbers for each piece: the encoder's, in the directions in which these differ most."""
+    """A row of `size` numbers for each piece: the encoder's vectors, in the directions of largest variance."""
     vocabulary = Tokenizer.from_file(str(encoder / "tokenizer.json")).get_vocab()
     [vectors] = [
         value

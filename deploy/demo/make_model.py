@@ -38,15 +38,15 @@ from labelstream.deploy.demo.public_texts import RATED, SENTENCES, Soft, near_an
 HERE = Path(__file__).parent
 WRITTEN, HANDWRITTEN = HERE / "written.jsonl", HERE / "handwritten.jsonl"
 SEED, CORPUS_SIZE, EPOCHS, BATCH, VOCABULARY, MAX_LENGTH = 20_240, 10_000, 5, 64, 5500, 128
-REPEATS = 5  # of sentences labelled by people: there are few of them
-CERTAIN = 0.97  # what a label counts as, so that the model is not surer than people are
+REPEATS = 5  # of sentences that people labelled, because there are few
+CERTAIN = 0.97  # probability of the given label, so that the model is not more certain than people are
 LEARNING_RATE, UNKNOWN_RATE, DROPOUT = 1e-3, 0.12, 0.2
 HELD_TEXTS = "public review sentences held back from its training"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def own_texts() -> list[Soft]:
-    """What the model learns from this folder: sentences made from templates, and written ones."""
+    """Training texts of this folder: sentences from templates, and handwritten ones."""
     made = [(text, LABELS[label]) for text, label in corpus(CORPUS_SIZE, SEED)]
     return soft(made) + soft(read_sentences(WRITTEN)) * REPEATS
 
@@ -94,7 +94,7 @@ def make_network(vocabulary: int) -> DistilBertForSequenceClassification:
 
 
 def batches(rows: list[list[int]], positive: list[float]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """One epoch's batches in random order, as (ids, mask, targets); rows of like length share one, to pad little."""
+    """One epoch's batches in random order, as (ids, mask, targets); rows of similar length share a batch."""
     order = torch.randperm(len(rows)).tolist()
     chunks = [
         sorted(order[i : i + BATCH * 50], key=lambda row: len(rows[row])) for i in range(0, len(order), BATCH * 50)
@@ -107,7 +107,7 @@ def batches(rows: list[list[int]], positive: list[float]) -> Iterator[tuple[torc
 
 
 def train(network: DistilBertForSequenceClassification, rows: list[list[int]], positive: list[float]) -> None:
-    """Trains the network in place on token ids and the probability of POSITIVE; leaves it in evaluation mode."""
+    """Train the network in place on token ids and the probability of POSITIVE; leaves it in evaluation mode."""
     steps = EPOCHS * -(-len(rows) // BATCH) + EPOCHS
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
@@ -116,7 +116,7 @@ def train(network: DistilBertForSequenceClassification, rows: list[list[int]], p
     for epoch in range(EPOCHS):
         total = 0.0
         for ids, mask, targets in batches(rows, positive):
-            # Words go missing at random: most words of real feedback are not in so small a vocabulary either.
+            # Random words are masked: most words of real feedback are missing in so small a vocabulary.
             hidden = (torch.rand(ids.shape) < UNKNOWN_RATE) & (ids >= len(SPECIAL))
             logits = network(input_ids=ids.masked_fill(hidden, SPECIAL.index("[UNK]")), attention_mask=mask).logits
             loss = loss_of(logits, targets)
@@ -131,14 +131,14 @@ def train(network: DistilBertForSequenceClassification, rows: list[list[int]], p
 
 
 def wrong_answers(model: Path, sentences: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The sentences that the saved model labels otherwise, found the way a user of transformers would."""
+    """The sentences that the saved model labels differently, through the pipeline of transformers."""
     classify = pipeline("text-classification", model=str(model), device="cpu")
     answers = classify([text for text, _ in sentences])
     return [row for row, answer in zip(sentences, answers, strict=True) if answer["label"] != row[1]]
 
 
 def measured(model: Path, sentences: list[tuple[str, str]]) -> dict[str, Any]:
-    """How often the saved model is right."""
+    """Accuracy of the saved model."""
     right = len(sentences) - len(wrong_answers(model, sentences))
     return {"accuracy": right / len(sentences), "sentences": len(sentences)}
 
@@ -152,7 +152,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)  # so small a network only waits for a second one
+    torch.set_num_threads(1)  # a second thread makes so small a network slower
     learned, held = split(read_sentences(options.sentences)) if options.sentences else ([], [])
     texts = own_texts() + (read_rated(options.rated) if options.rated else [])
     texts += soft(learned) * REPEATS

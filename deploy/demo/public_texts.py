@@ -1,6 +1,6 @@
-"""Public texts that others have labelled: where they are to be had, and from which of them no model may learn.
+"""Public labelled texts: their sources, and the part that no model may be trained on.
 
-None of them is part of this repository.
+None of these texts is in this repository.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from labelstream.deploy.demo.corpus import LABELS, normalised
 SENTENCES = "https://archive.ics.uci.edu/dataset/331/sentiment+labelled+sentences"  # CC BY 4.0
 RATED = "https://pypi.org/project/vaderSentiment/3.3.2/#files"  # MIT: the .tar.gz
 RATED_FILES = ("movieReviewSnippets_GroundTruth.txt", "amazonReviewSnippets_GroundTruth.txt")
-HELD_BACK_OF = 3  # one in so many
-NEAR = 0.6  # texts of which so much of all their words is common to both are near duplicates
+HELD_BACK_OF = 3  # one of this many
+NEAR = 0.6  # share of common words from which two texts are near duplicates
 RATING_SCALE = 1.5
 Soft = tuple[str, float]  # a text and the probability that it is positive
 
@@ -51,17 +51,17 @@ def read_rated(path: Path) -> list[Soft]:
 def _lines(archive: tarfile.TarFile, name: str) -> list[str]:
     [member] = [member for member in archive.getmembers() if Path(member.name).name == name]
     file = archive.extractfile(member)
-    assert file is not None, f"{name} is no file"
+    assert file is not None, f"{name} is not a file"
     return file.read().decode("utf-8", "replace").splitlines()
 
 
 def held_back(text: str) -> bool:
-    """Whether no model may learn from this sentence: a matter of its words alone."""
+    """Whether no model may be trained on this sentence; depends on its words only."""
     return int(hashlib.sha256(normalised(text).encode()).hexdigest()[:8], 16) % HELD_BACK_OF == 0
 
 
 def split(sentences: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The sentences to learn from and those held back. No near duplicate of one that is held back is learned from."""
+    """Sentences for training, without near duplicates of held-back ones, and sentences held back."""
     held = [row for row in sentences if held_back(row[0])]
     learned = [row for row in sentences if not held_back(row[0])]
     near = near_any([text for text, _ in learned], [text for text, _ in held])
@@ -69,7 +69,7 @@ def split(sentences: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], 
 
 
 def near_any(texts: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """For each text, whether any of `others` is a near duplicate of it: the same words, in any order, or nearly so."""
+    """For each text, whether any of `others` is a near duplicate: (nearly) the same words in any order."""
     words = {word: index for index, word in enumerate(sorted({word for text in others for word in _words(text)}))}
     of_others = _rows(others, words)
     sizes, found = of_others.sum(axis=1), list[bool]()
@@ -86,7 +86,7 @@ def _words(text: str) -> set[str]:
 
 
 def _rows(texts: Sequence[str], words: dict[str, int]) -> np.ndarray:
-    """A row for each text, with a 1 for each of `words` that is in it."""
+    """A row for each text, with a 1 for each of `words` in the text."""
     rows = np.zeros((len(texts), len(words)), np.float32)
     for row, text in zip(rows, texts, strict=True):
         row[[words[word] for word in _words(text) if word in words]] = 1

@@ -1,6 +1,6 @@
-"""What the processes of a Ray on this machine write to their log files, as it is written.
+"""Reads new lines from the log files of a Ray on this machine.
 
-Ray has a process of its own for that, which costs memory and CPU, and what it has not read at the end is lost.
+Ray has a process for this job, which takes memory and CPU and loses what it has not read at the end.
 """
 
 import time
@@ -13,17 +13,17 @@ MAX_READ_BYTES = 1 << 20
 
 
 class LogFiles:
-    """Looks like Ray's subscription to log lines. `folder`: of the session's logs."""
+    """Has the interface of Ray's subscription to log lines. `folder`: the logs of the session."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[Path, int] = {}  # bytes, of whole lines
+        self._read: dict[Path, int] = {}  # bytes read so far, whole lines only
         self._batches: deque[dict[str, Any]] = deque()
 
     def subscribe(self) -> None: ...
 
     def poll(self, timeout: float) -> dict[str, Any] | None:
-        """The next whole lines of one process; None where none come within `timeout` seconds."""
+        """The next whole lines of one process; None if none arrive within `timeout` seconds."""
         until = time.monotonic() + timeout
         while not self._batches:
             self._look()
@@ -46,10 +46,10 @@ class LogFiles:
             with path.open("rb") as file:
                 file.seek(read)
                 found = file.read(MAX_READ_BYTES)
-        except OSError:  # Ray has moved it
+        except OSError:  # Ray has rotated the file
             return []
         end = found.rfind(b"\n") + 1
-        if not end and len(found) == MAX_READ_BYTES:  # no line of ours
+        if not end and len(found) == MAX_READ_BYTES:  # longer than any line of Labelstream
             end = len(found)
         self._read[path] = read + end
         return found[:end].decode("utf-8", "replace").split("\n")[:-1] if end else []

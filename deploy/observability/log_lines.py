@@ -1,4 +1,4 @@
-"""A process's log lines, read back: which are ours, from whom, and what of them a person at a terminal reads."""
+"""Parses log lines of Ray processes: keeps the lines of Labelstream and formats them for a terminal."""
 
 import json
 import logging
@@ -8,17 +8,17 @@ from typing import NamedTuple
 from labelstream.deploy.names import APP
 from labelstream.deploy.observability.logs import INDENT, OURS
 
-# As of `logs.set_up` without JSON.
+# The text format of `logs.set_up`.
 _LINE = re.compile(
     r"\d{4}-\d\d-\d\d (?P<time>\d\d:\d\d:\d\d),\d{3} (?P<level>[A-Z]+) "
     rf"(?P<place>\S+) {OURS}\.\S+: (?P<text>.*)"
 )
-# Of a traceback: only what was raised says something to somebody who does not know the code.
+# Of a traceback only the exception is shown: the rest needs knowledge of the code.
 _FRAMES = re.compile(
     rf"{INDENT}(\s|$|Traceback |During handling of the above|The above exception was the direct cause)"
 )
 
-# What Serve's controller says of our replicas, but for that one takes its time to start.
+# Lines of Serve's controller about replicas of Labelstream, except that a replica takes its time to start.
 _CONTROLLER = re.compile(r"(?P<level>WARNING|ERROR) \S+ \S+ controller \d+ -- (?P<text>.*)")
 _REPLICA = re.compile(rf"(?:Replica )?Replica\(id='(\w+)', deployment='([^']+)', app='{APP}'\)")
 _UNSCHEDULED = re.compile(
@@ -28,20 +28,20 @@ _UNSCHEDULED = re.compile(
 
 
 class _Source(NamedTuple):
-    """Who logs: lines behind a first one belong to it."""
+    """The process that logs; continuation lines belong to its last line."""
 
     ip: str
     pid: str
 
 
 class LineReader:
-    """For lines of many processes, in batches. Keeps of each process what its last line began with."""
+    """Reads lines of many processes, in batches. Keeps the prefix of each process's last line."""
 
     def __init__(self) -> None:
         self._heads: dict[_Source, str] = {}
 
     def read(self, ip: str, pid: str, lines: list[str]) -> list[str]:
-        """Those of ours: `TIME LEVEL PLACE: TEXT`, or as they are where they are JSON."""
+        """The lines of Labelstream: `TIME LEVEL PLACE: TEXT`, or JSON lines unchanged."""
         source, shown = _Source(ip, pid), list[str]()
         for line in lines:
             if found := _LINE.fullmatch(line):
@@ -58,7 +58,7 @@ class LineReader:
 
 
 def of_controller(line: str) -> tuple[int, str] | None:
-    """Level and text of what Serve's controller says of our replicas; None: it is another line."""
+    """Level and text of a line of Serve's controller about a replica of Labelstream; None for other lines."""
     found = _CONTROLLER.fullmatch(line)
     if found is None:
         return None
@@ -74,7 +74,7 @@ def of_controller(line: str) -> tuple[int, str] | None:
 
 
 def _is_ours(line: str) -> bool:
-    """In JSON."""
+    """Whether a JSON line is Labelstream's."""
     if not line.startswith("{"):
         return False
     try:

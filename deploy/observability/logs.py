@@ -1,4 +1,4 @@
-"""Log lines: for people, or as JSON for whoever collects them. Never a message's text."""
+"""Log lines as text for people or as JSON for collectors. They never hold a message's text."""
 
 import logging
 import re
@@ -7,16 +7,16 @@ import sys
 from labelstream.workers.settings import LogSettings
 
 OURS = "labelstream"
-INDENT = "  "  # of what a record has behind its first line
+INDENT = "  "  # before the second and later lines of a record
 
 
 class _Lines(logging.StreamHandler):
-    """To stderr, which Ray keeps among its own logs."""
+    """Writes to stderr, which Ray keeps among its own logs."""
 
 
 class _TextFormatter(logging.Formatter):
-    """Control characters, which an error's text from outside may hold, as escapes; JSON does so by itself. The lines of
-    a record behind its first one are indented: `log_lines` reads them.
+    """Escapes control characters, which an error's text from outside may hold; JSON does this by itself. Continuation
+    lines of a record are indented, so that `log_lines` can join them.
     """
 
     _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -27,7 +27,7 @@ class _TextFormatter(logging.Formatter):
 
 
 def set_up(settings: LogSettings, **place: str) -> None:
-    """For this process, whoever logs in it. `place`: fields of every JSON line, joined by `/` in every other one."""
+    """Set up logging of this process. `place`: fields of each JSON line; joined by `/` in text lines."""
     handler, root = _Lines(sys.stderr), logging.getLogger()
     where = "/".join(place.values()).replace("%", "%%") or "-"
     handler.setFormatter(
@@ -40,7 +40,7 @@ def set_up(settings: LogSettings, **place: str) -> None:
 
 
 def json_formatter(place: dict[str, str]) -> logging.Formatter:
-    """`timestamp` (ISO 8601, UTC), `level`, `logger`, `message`, `place`, and what a line says of itself by `extra`."""
+    """Fields: `timestamp` (ISO 8601, UTC), `level`, `logger`, `message`, those of `place`, and those of `extra`."""
     from pythonjsonlogger.json import JsonFormatter
 
     return JsonFormatter(

@@ -1,4 +1,4 @@
-"""How a replica shows itself: its log lines and its spans, and no core dumps."""
+"""Sets up a replica's log lines and spans, and switches off core dumps."""
 
 from ray import serve
 
@@ -8,7 +8,7 @@ from labelstream.workers.settings import Telemetry
 
 
 def set_up(telemetry: Telemetry) -> None:
-    """In the Serve replica's own process, before anything else. Raises ConfigError."""
+    """Call first in a Serve replica's process. Raises ConfigError."""
     forbid_core_dumps()
     context = serve.get_replica_context()
     place = {"deployment": context.deployment, "replica": context.replica_id.unique_id}

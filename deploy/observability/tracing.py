@@ -1,4 +1,4 @@
-"""Sets OpenTelemetry's SDK up in this process, where `tracing.endpoint` asks for it."""
+"""Sets up OpenTelemetry's SDK in this process if `tracing.endpoint` is set."""
 
 import importlib.util
 
@@ -9,7 +9,7 @@ EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
 
 def check(settings: TracingSettings) -> None:
-    """Raises ConfigError where spans are asked for and their exporter is not installed."""
+    """Raises ConfigError if spans are configured and their exporter is not installed."""
     if settings.endpoint is None:
         return
     try:
@@ -25,8 +25,10 @@ def check(settings: TracingSettings) -> None:
 
 
 def set_up(settings: TracingSettings, **place: str) -> None:
-    """Once in a process. `place`: what the spans say of where they were made. Headers for the endpoint, secrets among
-    them, come from OTEL_EXPORTER_OTLP_HEADERS, which the exporter reads itself. Raises ConfigError.
+    """Call once in a process. `place`: attributes that say where spans were made.
+
+    The exporter itself reads headers for the endpoint, with their secrets, from OTEL_EXPORTER_OTLP_HEADERS. Raises
+    ConfigError.
     """
     check(settings)
     if settings.endpoint is None:

@@ -1,1 +1,1 @@
-"""What watches a running system: the Grafana dashboard's source, and what Prometheus and Grafana read."""
+"""Source of the Grafana dashboard."""

@@ -1,7 +1,7 @@
-"""Writes the Grafana dashboard: `python -m labelstream.deploy.observability.dashboard.make_dashboard` (`make
-dashboard`).
+"""Writes the Grafana dashboard: `python -m labelstream.deploy.observability.dashboard.make_dashboard`, `make
+dashboard`.
 
-Built with Grafana's own library (grafana-foundation-sdk, a development dependency), so that every field exists.
+Uses Grafana's own library (grafana-foundation-sdk, a development dependency), so that every field exists.
 """
 
 import itertools
@@ -27,7 +27,7 @@ def build() -> str:
     board = (
         dashboard.Dashboard("Labelstream")
         .uid("labelstream")
-        .description("Kafka in, models on Ray Serve, labels out: what waits, what runs, what it says.")
+        .description("Kafka in, models on Ray Serve, labels out: backlog, load and results.")
         .tags(["labelstream", "kafka", "ray"])
         .refresh("30s")
         .time("now-3h", "now")

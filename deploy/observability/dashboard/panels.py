@@ -1,10 +1,12 @@
-"""What the dashboard shows: rows of panels, each with its queries, in the order in which an operator asks."""
+"""Panels of the dashboard: rows with their queries, in the order of an operator's questions."""
 
 from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """`unit`: Grafana's name of it. `queries`: PromQL and the legend of each. `stacked`: parts of a whole."""
+    """`unit`: Grafana's name of the unit. `queries`: PromQL with a legend. `stacked`: the series are parts
+    of a whole.
+    """
 
     title: str
     text: str
@@ -50,7 +52,7 @@ ROWS = (
         (
             Panel(
                 "Messages that wait",
-                "In the log, without a result.",
+                "Messages in the log without a result.",
                 "short",
                 (
                     (
@@ -61,13 +63,13 @@ ROWS = (
             ),
             Panel(
                 "Age of the oldest",
-                "How long the first message without a result has been in the log.",
+                "Age of the oldest message without a result.",
                 "s",
                 ((f"max by (pipeline) (ray_labelstream_oldest_message_age_seconds{_P})", "{{pipeline}}"),),
             ),
             Panel(
                 "Alarms",
-                "What `labelstream status` tells in words.",
+                "Active alarms; `labelstream status` shows their texts.",
                 "short",
                 ((f"max by (pipeline) (ray_labelstream_alarms{_P})", "{{pipeline}}"),),
             ),
@@ -83,7 +85,7 @@ ROWS = (
             ),
             Panel(
                 "From message to result",
-                "From a message's Kafka timestamp to its acknowledged, or committed, result.",
+                "Time from a message's Kafka timestamp to its acknowledged or committed result.",
                 "s",
                 _p50_p99("message_latency_seconds", _P, "pipeline"),
             ),
@@ -101,7 +103,7 @@ ROWS = (
         (
             Panel(
                 "Workers by state",
-                "Of each pipeline, those that report.",
+                "Workers that report, by state.",
                 "short",
                 ((f"max by (pipeline, state) (ray_labelstream_workers{_P}) > 0", "{{pipeline}} {{state}}"),),
             ),
@@ -113,13 +115,13 @@ ROWS = (
             ),
             Panel(
                 "Replicas wanted",
-                "What the autoscaling asks Serve for.",
+                "Replicas that the autoscaling asks Serve for.",
                 "short",
                 (("max by (deployment) (ray_labelstream_replicas_wanted)", "{{deployment}}"),),
             ),
             Panel(
                 "Arrivals",
-                "Messages per second that come in, as the autoscaling sees them.",
+                "Messages that arrive per second, as the autoscaling measures them.",
                 "ops",
                 ((f"max by (pipeline) (ray_labelstream_arrival_messages_per_second{_P})", "{{pipeline}}"),),
             ),
@@ -131,7 +133,7 @@ ROWS = (
             ),
             Panel(
                 "A worker's CPU per message",
-                "All threads of the process.",
+                "CPU time of all threads of the process.",
                 "s",
                 (
                     (
@@ -149,19 +151,19 @@ ROWS = (
             Panel("Sequences", "Per second.", "ops", ((_by("model", _rate("model_sequences", _M)), "{{model}}"),)),
             Panel(
                 "Tokens",
-                "Per second, without padding.",
+                "Tokens per second, without padding.",
                 "ops",
                 ((_by("model", _rate("model_tokens", _M)), "{{model}}"),),
             ),
             Panel(
                 "Busy",
-                "Share of time that the average device works.",
+                "Share of time in which the average device is busy.",
                 "percentunit",
                 ((f"avg by (model) ({_rate('model_busy_seconds', _M)})", "{{model}}"),),
             ),
             Panel(
                 "Padding",
-                "Share of what the device computes.",
+                "Share of padding in the tokens that the device computes.",
                 "percentunit",
                 (
                     (
@@ -173,23 +175,31 @@ ROWS = (
             ),
             Panel(
                 "Waiting for the device",
-                "From a call's arrival at a replica to its batch's start.",
+                "Time from a call's arrival at a replica to the start of its batch.",
                 "s",
                 _p50_p99("model_queue_wait_seconds", _M, "model"),
             ),
-            Panel("Batches on the device", "What a batch takes.", "s", _p50_p99("model_forward_seconds", _M, "model")),
             Panel(
-                "Tokens of a batch", "On average.", "short", ((_mean("model_batch_tokens", _M, "model"), "{{model}}"),)
+                "Batches on the device",
+                "Time of a batch on the device.",
+                "s",
+                _p50_p99("model_forward_seconds", _M, "model"),
+            ),
+            Panel(
+                "Tokens of a batch",
+                "Average number of tokens.",
+                "short",
+                ((_mean("model_batch_tokens", _M, "model"), "{{model}}"),),
             ),
             Panel(
                 "Failed batches",
-                "Per second; each is tried again.",
+                "Failed batches per second; each call of them is tried again.",
                 "ops",
                 ((_by("model", _rate("model_failed_batches", _M)), "{{model}}"),),
             ),
             Panel(
                 "GPU memory",
-                "Used by the model and what it computes; none on a CPU.",
+                "GPU memory that the model and its batches use; empty on a CPU.",
                 "bytes",
                 (('ray_labelstream_model_memory_bytes{model=~"$model", kind="used"}', "{{model}} {{replica}}"),),
             ),
@@ -213,13 +223,13 @@ ROWS = (
             ),
             Panel(
                 "Shift",
-                "How far the shares of the last half hour are from those of the day before; 0: not, 1: wholly.",
+                "Distance of the label shares of the last half hour from the day before; 0: equal, 1: disjoint.",
                 "percentunit",
                 (("labelstream:label_shift:ratio", "{{pipeline}} {{model}}"),),
             ),
             Panel(
                 "Abstained",
-                "Share of the results without a label.",
+                "Share of results without an accepted label.",
                 "percentunit",
                 (
                     (
@@ -235,7 +245,7 @@ ROWS = (
         (
             Panel(
                 "Waiting by partition",
-                "Messages in the log, without a result.",
+                "Messages in the log without a result.",
                 "short",
                 ((f"max by (pipeline, partition) (ray_labelstream_lag_messages{_P})", "{{pipeline}}:{{partition}}"),),
             ),
@@ -252,20 +262,20 @@ ROWS = (
             ),
             Panel(
                 "Where a micro-batch's time goes",
-                "On average: until it is decoded, classified, its turn, acknowledged.",
+                "Average seconds of a micro-batch in each stage.",
                 "s",
                 ((_mean("micro_batch_stage_seconds", _P, "pipeline, stage"), "{{pipeline}} {{stage}}"),),
             ),
-            Panel("Commits", "From the request to the answer.", "s", _p50_p99("commit_seconds", _P, "pipeline")),
+            Panel("Commits", "Time from the request to the answer.", "s", _p50_p99("commit_seconds", _P, "pipeline")),
             Panel(
                 "Transactions",
-                "From the first record to the end of the commit; exactly once only.",
+                "Time from the first record to the end of the commit; exactly once only.",
                 "s",
                 _p50_p99("transaction_seconds", _P, "pipeline"),
             ),
             Panel(
-                "Asked again, begun again",
-                "Calls to models made again, workers begun again, transactions aborted.",
+                "Retries and restarts",
+                "Repeated calls to models, restarts of workers, aborted transactions.",
                 "ops",
                 (
                     (_by("pipeline", _rate("retries", _P)), "{{pipeline}} retries"),
@@ -278,7 +288,7 @@ ROWS = (
             ),
             Panel(
                 "Left out",
-                "Messages skipped by configuration, and partitions gone on with elsewhere.",
+                "Messages skipped by configuration, and partitions continued at another offset.",
                 "ops",
                 (
                     (_by("pipeline", _rate("messages_skipped", _P)), "{{pipeline}} skipped"),

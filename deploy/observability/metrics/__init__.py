@@ -1,1 +1,1 @@
-"""What a Prometheus gets to see: one table of metrics, and how the numbers of each process get there."""
+"""Metrics for Prometheus: the table of all metrics, and the export of each process's numbers."""

@@ -1,4 +1,4 @@
-"""Samples -> Ray's metrics, which each node's agent exports to Prometheus."""
+"""Exports samples as Ray's metrics, which each node's agent serves to Prometheus."""
 
 import logging
 import math
@@ -14,19 +14,19 @@ Labels = Mapping[str, str]
 
 
 class Instrument(Protocol):
-    """One metric of this process. `record`: a gauge's value, or by how much a counter has grown."""
+    """One metric of this process. `record`: the value of a gauge, or the growth of a counter."""
 
     def record(self, value: float, labels: Labels) -> None: ...
 
 
 class RayInstrument:
-    """`kind`: "counter" | "gauge". Ray must be there."""
+    """`kind`: "counter" | "gauge". Needs a running Ray."""
 
     def __init__(self, name: str, kind: str, labels: tuple[str, ...], text: str) -> None:
         from ray.util import metrics
 
         made: Any = (metrics.Gauge if kind == "gauge" else metrics.Counter)(name, text, labels)
-        # Not Counter.inc, which takes no 0: a counter that is not there before it first grows shows no growth.
+        # Counter.inc refuses 0, and a counter that appears with its first growth shows no growth in Prometheus.
         self._record = made._record
 
     def record(self, value: float, labels: Labels) -> None:
@@ -34,7 +34,7 @@ class RayInstrument:
 
 
 class Exporter:
-    """Of one process. Counters grow by what they have grown since the call before. One calling thread."""
+    """Exporter of one process, for one calling thread. Counters grow by the difference to the call before."""
 
     def __init__(self, make: Callable[[str, str, tuple[str, ...], str], Instrument] = RayInstrument) -> None:
         self._make, self._failed = make, False
@@ -53,7 +53,7 @@ class Exporter:
                 self._instrument(metric, name, metric.labels).record(value, labels)  # type: ignore[arg-type]
 
     def try_to_export(self, samples: Iterable[Sample]) -> None:
-        """As `export`, but whatever fails only shows in the log, once."""
+        """As `export`; a failure is logged, once as an error."""
         try:
             self.export(samples)
         except Exception as error:

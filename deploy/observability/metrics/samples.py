@@ -1,5 +1,4 @@
-"""Numbers that processes report -> samples of the metrics in `labelstream.deploy.observability.metrics.table`. Pure;
-no Ray here."""
+"""Turns reports into samples of the metrics in `table`. Pure, without Ray."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ STATES = ("starting", "running", "paused", "restarting", "draining", "failed")
 
 
 class Sample(NamedTuple):
-    """`value`: of a counter and of a histogram all since the process started."""
+    """`value`: of a counter or a histogram, the total since the process started."""
 
     name: str
     labels: Mapping[str, str]
@@ -30,7 +29,7 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
         yield Sample("labelstream_messages_received", place, counts["in"])
         yield Sample("labelstream_results", place, counts["results"])
         yield Sample("labelstream_messages_skipped", place, counts["skipped"])
-        for reason in Reason:  # each from the start: Prometheus sees no growth in a counter that appears
+        for reason in Reason:  # all reasons from the start: Prometheus sees no growth in a counter that appears
             count = counts["dead_letters"].get(reason.value, 0)
             yield Sample("labelstream_dead_letters", {**place, "reason": reason.value}, count)
     for partition in stats["partitions"]:
@@ -82,12 +81,12 @@ def of_board(
     pipelines: Mapping[str, Mapping[str, WorkerReport]],
     models: Mapping[str, Mapping[str, ModelReport]],
 ) -> Iterator[Sample]:
-    """`pipelines`, `models`: every one, with its reports."""
+    """`pipelines`, `models`: all of them, with their reports."""
     for name, backlog in status["backlog"].items():
         here = {"pipeline": name}
         yield Sample("labelstream_backlog_stale", here, float(backlog["stale"]))
         if backlog["stale"]:
-            continue  # what was known before is worth nothing now
+            continue  # the other values are from before the brokers stopped answering
         yield Sample("labelstream_arrival_messages_per_second", here, backlog["arrival_per_s"])
         for model, tokens in backlog["tokens"].items():
             yield Sample("labelstream_lag_tokens", {**here, "model": model}, tokens)

@@ -1,16 +1,16 @@
-"""All metrics, by Prometheus' rules for names and units (https://prometheus.io/docs/practices/naming/).
+"""The table of all metrics, by Prometheus' rules for names and units (https://prometheus.io/docs/practices/naming/).
 
-Ray puts `ray_` before each name and `_total` behind each counter's, and adds labels of its own for node and process.
+Ray prefixes each name with `ray_`, appends `_total` to counters, and adds labels for node and process.
 """
 
 from typing import Literal, NamedTuple
 
 
 class Metric(NamedTuple):
-    """A histogram is exported as counters: `NAME_bucket_total`, with the label `le`, and `NAME_sum_total`.
+    """One metric. A histogram is exported as counters: `NAME_bucket_total` with the label `le`, and `NAME_sum_total`.
 
-    `histogram_quantile` takes them as they are. Ray's own histogram would cost a call per observation in the worker and
-    another one in the node's agent, which also forgets the sum (ray 2.60, `record_histogram_aggregated_batch`).
+    `histogram_quantile` accepts these counters. Ray's own histogram costs a call per observation in the worker and in
+    the node's agent, and the agent loses the sum (ray 2.60, `record_histogram_aggregated_batch`).
     """
 
     name: str
@@ -19,7 +19,7 @@ class Metric(NamedTuple):
     help: str
 
     def exported(self) -> tuple[str, ...]:
-        """The names that a Prometheus sees."""
+        """The names in Prometheus."""
         name = f"ray_{self.name}"
         if self.kind == "histogram":
             return f"{name}_bucket_total", f"{name}_sum_total"
