@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from labelstream.schemas.dead_letter import DeadLetterHeaders
+from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import RESULT
 
@@ -14,12 +15,13 @@ FOLDER = Path(__file__).parent / "json"
 MODELS: dict[str, TypeAdapter[Any]] = {
     "message": TypeAdapter(TextMessage),
     "result": RESULT,
+    "enrichment": ENRICHMENT,
     "dead-letter": TypeAdapter(DeadLetterHeaders),
 }
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """JSON Schema 2020-12 of `message` (as read), `result` or `dead-letter` (as written). Raises KeyError."""
+    """JSON Schema 2020-12 of one of MODELS: `message` as read, the others as written. Raises KeyError."""
     mode = "validation" if name == "message" else "serialization"
     schema = MODELS[name].json_schema(by_alias=True, mode=mode)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,6 +1,6 @@
 """A result: one answer per input message. The field `task` tells which kind of answer."""
 
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -14,6 +14,10 @@ from pydantic import (
 )
 
 Task = TypeVar("Task", bound=str)
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 class LabelScore(BaseModel):
@@ -62,6 +66,29 @@ class Result(BaseModel, Generic[Task]):
     source: Source = Field(description="The input record.")
     metadata: dict[str, Any] | None = Field(description="The message's metadata.")
     classified_at: AwareDatetime = Field(description="Time of the answer, in UTC.")
+    text: str | None = Field(
+        None,
+        description="The text that the model read, if the pipeline's include_text says so.",
+        exclude_if=_is_none,
+    )
+    text_pair: str | None = Field(
+        None, description="The second text, beside text, if the message has one.", exclude_if=_is_none
+    )
+
+
+def check_labels(result: Any) -> Any:
+    """Check the labels of a classification. Raises ValueError."""
+    best, *others = result.scores
+    if result.label != best.label or result.score != best.score:
+        raise ValueError("label and score must equal the first entry of scores")
+    last = best.score
+    for entry in others:
+        if entry.score > last:
+            raise ValueError("scores must be in descending order")
+        last = entry.score
+    if result.abstained != (not result.labels):
+        raise ValueError("abstained must be true exactly when labels is empty")
+    return result
 
 
 class ClassificationResult(Result[Literal["text-classification", "zero-shot-classification"]]):
@@ -75,19 +102,7 @@ class ClassificationResult(Result[Literal["text-classification", "zero-shot-clas
     labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
     abstained: bool = Field(description="Whether no label reaches its threshold; label is then only the best guess.")
 
-    @model_validator(mode="after")
-    def _label_is_the_best(self) -> Self:
-        best, *others = self.scores
-        if self.label != best.label or self.score != best.score:
-            raise ValueError("label and score must equal the first entry of scores")
-        last = best.score
-        for entry in others:
-            if entry.score > last:
-                raise ValueError("scores must be in descending order")
-            last = entry.score
-        if self.abstained != (not self.labels):
-            raise ValueError("abstained must be true exactly when labels is empty")
-        return self
+    _checked = model_validator(mode="after")(check_labels)
 
 
 class FillMaskResult(Result[Literal["fill-mask"]]):

@@ -27,6 +27,7 @@ from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import PathName
+from labelstream.workers.records.shape import ENRICH_FIELD, FIELD_FORM, EnrichField, chain_problems, shape_problems
 from labelstream.workers.section import Section, refuse, with_more
 
 S = TypeVar("S", bound=Section)
@@ -48,6 +49,7 @@ FORMS = {
     _TOPIC: "must be of letters, digits, ., _ and -, 249 at most",
     rf"^{_SERVER}(,{_SERVER})*$": "must be HOST:PORT, several joined by commas",
     rf"^{_SERVER}$": "must be HOST:PORT",
+    FIELD_FORM: "must be a name of 1 to 249 characters without quotes, slashes and control characters",
     _URL: "must be a URL that begins with http:// or https://",
     r"\S": "must not be blank",
 }
@@ -374,6 +376,20 @@ class PipelineSettings(Section):
         default=FieldSettings(),
         description="Places of the parts of a message in records of another format.",
     )
+    output_shape: Literal["result", "enrich"] = Field(
+        default="result",
+        description="Value of an output record: a result, or the input record with the enrichment added to its JSON.",
+    )
+    enrich_field: EnrichField = Field(
+        default=ENRICH_FIELD, description="Name of the field that enrich adds to the record's JSON object."
+    )
+    on_existing: Literal["dead_letter", "replace"] = Field(
+        default="dead_letter",
+        description="Handling of a record that has `enrich_field` already: a dead letter, or a new value in its place.",
+    )
+    include_text: Literal["never", "review", "always"] = Field(
+        default="review", description="Results that hold the text: none, the copies for `review`, or all."
+    )
     output_partition: Literal["key", "same"] = Field(
         default="key", description="Partition of a result: by the message's key, or the same number as the message's."
     )
@@ -383,11 +399,13 @@ class PipelineSettings(Section):
     headers: Literal["pass", "cloudevents"] = Field(
         default="pass", description="Headers of a result: the message's headers, or these and CloudEvents attributes."
     )
-    on_empty_text: Literal["dead_letter", "skip"] = Field(
-        default="dead_letter", description="Handling of a blank or null text: a dead letter, or no record at all."
+    on_empty_text: Literal["dead_letter", "skip", "pass"] = Field(
+        default="dead_letter",
+        description="Handling of a blank or null text: a dead letter, no record at all, or the record as it came.",
     )
-    on_tombstone: Literal["skip", "dead_letter"] = Field(
-        default="skip", description="Handling of a record without a value: no record at all, or a dead letter."
+    on_tombstone: Literal["skip", "dead_letter", "pass"] = Field(
+        default="skip",
+        description="Handling of a record without a value: no record at all, a dead letter, or the record as it came.",
     )
     limits: LimitSettings = Field(
         default=LimitSettings(), description="Upper bounds of messages; a larger message becomes a dead letter."
@@ -428,6 +446,7 @@ class PipelineSettings(Section):
 
     def problems(self) -> Iterator[str]:
         yield from self.fields.problems_with(self.format, self.text_field)
+        yield from shape_problems(self)
         if self.format == "text" and self.text_field:
             yield "text_field has no effect with format text: remove text_field, or set format to json"
         if self.dead_letter == self.input:
@@ -566,6 +585,7 @@ def _problems_between(
         if group in groups:
             yield f"pipelines: {groups[group]} and {name} share the group_id {group!r}: set a different one for each"
         groups.setdefault(group, name)
+    yield from chain_problems(pipelines)
 
 
 def _problems_between_valid_parts(tree: Any) -> Iterator[str]:

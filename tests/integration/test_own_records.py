@@ -2,9 +2,14 @@
 
 import json
 
+import jsonschema
+
+from labelstream.schemas.export import json_schema
+from labelstream.workers.classifier import Prediction
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.kafka import Broker
-from tests.support.streams import Topics, produce, read_letters, read_results
+from tests.support.fakes import FakeClassifier
+from tests.support.streams import Topics, produce, read_all, read_letters, read_results
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 
@@ -31,3 +36,45 @@ def test_parts_of_a_record_stand_where_fields_says(
     ((headers, _),) = read_letters(kafka.bootstrap, topics.dead_letter, 1)
     assert headers["labelstream.reason"] == "invalid_message"
     assert headers["__connect.errors.exception.message"].startswith("fields.text e.title: e.title must be a string")
+
+
+def test_record_comes_back_with_the_answer_in_it(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics = Topics(make_topic(), make_topic(), make_topic(), make_topic())
+    values = [
+        b'{"m":"even", "n":1.50,\t"big":123456789012345678901234567890 }',
+        None,
+        b'{"m":" "}',
+        b'\xef\xbb\xbf{"m":"odd","x":NaN,"x":1}\n',
+        b'["even"]',
+        b'{"m":"even","labelstream":1}',
+    ]
+    produce(kafka.bootstrap, topics.input, [(b"k", value) for value in values], headers=[("h", b"v")])
+    start_worker(topics, text_field="m", output_shape="enrich", on_tombstone="pass", on_empty_text="pass", **EXACTLY)
+    found = read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= 4)
+    assert [message.value() for message in found][1:3] == values[1:3]
+    for message, value in ((found[0], values[0]), (found[3], values[3])):
+        before, _, part = message.value().partition(b',"labelstream":')
+        end = value[value.rindex(b"}") :]
+        assert before + end == value
+        enrichment = json.loads(part.removesuffix(end))
+        jsonschema.validate(enrichment, json_schema("enrichment"))
+        assert enrichment["label"] in ("POSITIVE", "NEGATIVE")
+    assert {message.key() for message in found} == {b"k"}
+    assert all(message.headers() == [("h", b"v")] for message in found)
+    letters = read_letters(kafka.bootstrap, topics.dead_letter, 2)
+    assert [letter.value() for _, letter in letters] == values[4:]
+    sent = read_all(kafka.bootstrap, topics.input, lambda found: len(found) >= 6)
+    assert [message.timestamp() for message in found] == [message.timestamp() for message in sent[:4]]
+
+
+def test_person_reviews_from_the_review_topic_alone(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics = Topics(make_topic(), make_topic(), make_topic(), make_topic())
+    produce(kafka.bootstrap, topics.input, [(b"k", b'{"text":"who knows"}')])
+    start_worker(topics, FakeClassifier(lambda _: Prediction(("A",), (0.4,), 3, False, "r", accepted=())), **EXACTLY)
+    ((result,), (copy,)) = (read_results(kafka.bootstrap, topic, 1) for topic in (topics.output, topics.review or ""))
+    assert copy.pop("text") == "who knows"
+    assert copy == result

@@ -30,11 +30,9 @@ class BatchFactory:
     ) -> None:
         self._settings, self._classifiers, self._clock = settings, classifiers, clock
         self._decode = decoder(settings)
-        skipped = {
-            Reason.TOMBSTONE: settings.on_tombstone == "skip",
-            Reason.EMPTY_TEXT: settings.on_empty_text == "skip",
-        }
-        self._skipped_reasons = frozenset(reason for reason, skip in skipped.items() if skip)
+        handling = {Reason.TOMBSTONE: settings.on_tombstone, Reason.EMPTY_TEXT: settings.on_empty_text}
+        self._skipped_reasons = frozenset(reason for reason, how in handling.items() if how != "dead_letter")
+        self._passed_reasons = frozenset(reason for reason, how in handling.items() if how == "pass")
 
     def make(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
         """Decode and submit polled records. `polled_at`: end of the poll in monotonic seconds; `weight`: in bytes."""
@@ -49,7 +47,7 @@ class BatchFactory:
 
     def _items(self, records: list[ConsumerRecord], progress: PartitionProgress) -> list[Item]:
         """Items of one partition. A record with a reason in `_skipped_reasons` becomes a skipped item."""
-        decode, default_model, skipped_reasons = self._decode, self._settings.model, self._skipped_reasons
+        decode, default_model = self._decode, self._settings.model
         if progress.condemned is not None:
             return [Item(record, progress, rejection=progress.condemned) for record in records]
         items: list[Item] = []
@@ -59,14 +57,22 @@ class BatchFactory:
                     raise DecodeError(record.value.reason, record.value.problem)
                 if record.value is None:
                     raise DecodeError(Reason.TOMBSTONE, "the record has no value")
-                if type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES:
+                if _is_oversized(record):
                     raise _oversized(record)
                 message = decode(record.value, record.key, record.headers)
                 items.append(Item(record, progress, message, message.model or default_model))
             except DecodeError as error:
-                rejection = None if error.reason in skipped_reasons else error.rejection()
-                items.append(Item(record, progress, rejection=rejection))
+                items.append(self._unread(record, progress, error))
         return items
+
+    def _unread(self, record: ConsumerRecord, progress: PartitionProgress, error: DecodeError) -> Item:
+        """Of a record that gets no answer."""
+        if error.reason not in self._skipped_reasons:
+            return Item(record, progress, rejection=error.rejection())
+        passes = error.reason in self._passed_reasons
+        if passes and _is_oversized(record):  # what was not read could not be passed on
+            return Item(record, progress, rejection=_oversized(record).rejection())
+        return Item(record, progress, passes=passes)
 
     def _calls(self, items: list[Item]) -> list[ModelCall]:
         """One call for each model of the items."""
@@ -88,6 +94,10 @@ class BatchFactory:
             rows.setdefault(item.model, []).append(row)
             requests.setdefault(item.model, []).append(request)
         return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
+
+
+def _is_oversized(record: ConsumerRecord) -> bool:
+    return type(record.headers) is HeadersLeftOut or len(record.key or b"") > MAX_KEY_BYTES
 
 
 def _oversized(record: ConsumerRecord) -> DecodeError:

@@ -26,13 +26,17 @@ RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
 class Item(NamedTuple):
-    """One record with `message` (to classify with `model`) or `rejection`; a skipped record has neither."""
+    """One record with `message` (to classify with `model`) or `rejection`; a skipped record has neither.
+
+    `passes`: the skipped record goes to the output unchanged.
+    """
 
     record: ConsumerRecord
     progress: PartitionProgress
     message: TextMessage | None = None
     model: str = ""
     rejection: Rejection | None = None
+    passes: bool = False
 
 
 class ModelCall:

@@ -8,6 +8,7 @@ import typer
 
 class Schema(StrEnum):
     RESULT = "result"
+    ENRICHMENT = "enrichment"
     MESSAGE = "message"
     DEAD_LETTER = "dead-letter"
     CONFIG = "config"
@@ -18,8 +19,9 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a payload, or of the config file.
 
-    `message`: the records of input topics. `result`: the records of output topics. `dead-letter`: the headers of dead
-    letters. `config`: the config file; editors complete and check the file with this schema.
+    `message`: the records of input topics. `result`: the records of output topics. `enrichment`: what `output_shape:
+    enrich` adds to a record. `dead-letter`: the headers of dead letters. `config`: the config file; editors complete
+    and check the file with this schema.
     """
     if name is Schema.CONFIG:
         from labelstream.workers.config.schema import render

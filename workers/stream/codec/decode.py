@@ -10,6 +10,7 @@ from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import parse_path
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
+from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
 from labelstream.workers.stream.codec.fields.text_field import read_text_field, text_alone
 from labelstream.workers.stream.codec.json_values import not_in_utf8
@@ -50,14 +51,17 @@ def decoder(pipeline: PipelineSettings) -> Decode:
 
 
 def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers], TextMessage]:
+    check = None
+    if pipeline.output_shape == "enrich":
+        check = Enricher(pipeline.enrich_field, pipeline.on_existing == "replace").check
     if pipeline.fields != FieldSettings():
-        return FieldReader(pipeline).read
+        return FieldReader(pipeline, check).read
     if pipeline.format == "text":
         return lambda value, key, headers: _read_plain(value)
     if pipeline.text_field is None:
-        return lambda value, key, headers: read_message(value)
+        return lambda value, key, headers: read_message(value, check)
     path = parse_path(pipeline.text_field)
-    return lambda value, key, headers: read_text_field(value, path)
+    return lambda value, key, headers: read_text_field(value, path, check)
 
 
 def _read_plain(value: bytes) -> TextMessage:

@@ -5,6 +5,7 @@ What is not read is not judged: numbers of any size, NaN, equal keys, any depth 
 
 import json
 import re
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -26,8 +27,8 @@ _POSITION = re.compile(r" at line \d+ column \d+")
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
 
 
-def read_message(value: bytes) -> TextMessage:
-    """Of our own JSON. Raises DecodeError."""
+def read_message(value: bytes, check: Callable[[bytes, Any], None] | None = None) -> TextMessage:
+    """Of our own JSON. `check`: what else the value must be. Raises DecodeError."""
     try:
         tree = parse(value)
     except ValueError as error:
@@ -39,9 +40,12 @@ def read_message(value: bytes) -> TextMessage:
     if type(tree) is dict and not _FIELDS.issuperset(tree):
         tree = _known(tree)
     try:
-        return TextMessage.__pydantic_validator__.validate_python(tree)
+        message = TextMessage.__pydantic_validator__.validate_python(tree)
     except ValidationError as error:
         raise invalid(tree, error) from None
+    if check is not None:
+        check(value, None)
+    return message
 
 
 def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:

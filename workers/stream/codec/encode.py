@@ -1,19 +1,23 @@
 """Predictions and rejections -> the records that go out. Every payload is validated here, before it is sent."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetterHeaders, Reason, Stage
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
+from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.encode_labels import encode_labels, json_of
+from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
@@ -51,12 +55,52 @@ def encode_result(
     """The result's JSON. Raises ValueError, mostly pydantic's, when the answer makes no valid result."""
     if isinstance(answer, Prediction):
         return encode_labels(pipeline, record, message, model, answer, now)
+    rest = _encode_other(pipeline, record, message.id, model, answer, now, {"metadata"})
+    return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
+
+
+def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer: Answered, now: datetime) -> bytes:
+    """The JSON of the result without what the record itself has. Raises as `encode_result`."""
+    if isinstance(answer, Prediction):
+        return encode_labels(pipeline, record, None, model, answer, now)
+    return _encode_other(pipeline, record, None, model, answer, now, {"id", "metadata"})
+
+
+def with_texts(result: bytes, message: TextMessage) -> bytes:
+    """`result`, which `encode_result` made, with the texts of its message."""
+    pair = b"" if message.text_pair is None else b',"text_pair":' + to_json(message.text_pair)
+    return b'%b,"text":%b%b}' % (result[:-1], to_json(message.text), pair)
+
+
+def value_encoder(name: str, settings: PipelineSettings) -> Callable[..., bytes]:
+    """The function that makes an output record's value: of record, message, model, answer and time."""
+    if settings.output_shape == "enrich":
+        enricher = Enricher(settings.enrich_field, settings.on_existing == "replace")
+        return lambda record, message, model, answer, now: enricher.add(
+            record.value, encode_enrichment(name, record, model, answer, now)
+        )
+    if settings.include_text == "always":
+        return lambda record, message, model, answer, now: with_texts(
+            encode_result(name, record, message, model, answer, now), message
+        )
+    return partial(encode_result, name)
+
+
+def _encode_other(
+    pipeline: str,
+    record: ConsumerRecord,
+    own_id: str | int | None,
+    model: str,
+    answer: MaskFill | Embedding,
+    now: datetime,
+    left_out: set[str],
+) -> bytes:
     schema, own = _own_part(answer)
     result = schema.__pydantic_validator__.validate_python(
         {
             "task": answer.task,
             "event_id": event_id(pipeline, record),
-            "id": message.id,
+            "id": own_id,
             "model": model,
             "model_revision": answer.revision,
             "tokens": answer.tokens,
@@ -72,8 +116,7 @@ def encode_result(
             **own,
         }
     )
-    rest = schema.__pydantic_serializer__.to_json(result, exclude={"metadata"})
-    return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
+    return schema.__pydantic_serializer__.to_json(result, exclude=left_out)
 
 
 def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, Any]]:

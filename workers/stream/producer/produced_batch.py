@@ -48,9 +48,13 @@ class ProducedBatch:
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
-    def count_result(self, item: Item, answer: Answered) -> None:
-        """Count the item's result."""
-        tally, abstained = self.tally, answer.abstained
+    def count_result(self, item: Item, answer: Answered | None) -> None:
+        """Count the item's result; without an answer the record is passed on, and counts as skipped."""
+        tally = self.tally
+        if answer is None:
+            tally.skipped[item.record.partition] += 1
+            return
+        abstained = answer.abstained
         tally.results[item.record.partition] += 1
         tally.abstained += abstained
         if isinstance(answer, Prediction):

@@ -17,7 +17,14 @@ from labelstream.workers.classifier import Answered
 from labelstream.workers.errors import RecordRefused
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import MIN_LETTER_BYTES, TopicLimits
-from labelstream.workers.stream.codec.encode import RECORD_OVERHEAD, ProducerRecord, encode_result, result_headers
+from labelstream.workers.stream.codec.encode import (
+    RECORD_OVERHEAD,
+    ProducerRecord,
+    own_headers,
+    result_headers,
+    value_encoder,
+    with_texts,
+)
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.codec.timestamps import is_sound
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
@@ -46,6 +53,9 @@ class ResultSink:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._settings, self._producer, self._clock = name, settings, producer, clock
+        self._encode = value_encoder(name, settings)
+        self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
+        self._review_bytes = limits.review
         self._cloudevents = settings.headers == "cloudevents"
         self._same_partition = settings.output_partition == "same"
         self._input_timestamp, self._said_retimed = settings.output_timestamp == "input", False
@@ -98,10 +108,10 @@ class ResultSink:
         for item, answer, value in zip(batch.items, batch.resolve(), values, strict=True):
             if item.progress.revoked:
                 continue
-            if answer is None:
+            if answer is None and not item.passes:
                 tally.skipped[item.record.partition] += 1
                 continue
-            if value is None:
+            if answer is not None and value is None:
                 rejection = rejection_of(answer, item.model)
             else:
                 result = self._outgoing(item, answer, value)
@@ -118,10 +128,12 @@ class ResultSink:
 
     def _encoded(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
         """The encoded result of each item with an answer; None for other items and revoked partitions."""
-        name, now = self._name, datetime.now(UTC)
+        encode, now = self._encode, datetime.now(UTC)
         return [
-            encode_result(name, item.record, item.message, item.model, answer, now)
+            encode(item.record, item.message, item.model, answer, now)
             if isinstance(answer, Answered) and item.message is not None and not item.progress.revoked
+            else item.record.value
+            if item.passes
             else None
             for item, answer in zip(items, answers, strict=True)
         ]
@@ -142,14 +154,18 @@ class ResultSink:
             if item.progress.revoked:
                 continue
             room -= _size(item.record, value)
+            if self._settings.review and self._texts_for_review:
+                room -= len(item.record.value or b"")
             if room < 0 and count:
                 return count
         return len(values)
 
-    def _outgoing(self, item: Item, answer: Any, value: bytes) -> ProducerRecord:
+    def _outgoing(self, item: Item, answer: Any, value: bytes | None) -> ProducerRecord:
         record = item.record
         headers = []
-        if record.headers or self._cloudevents:
+        if answer is None:  # passes
+            headers = own_headers(record)
+        elif record.headers or self._cloudevents:
             headers = result_headers(self._settings.headers, self._name, record, answer.task)
         return ProducerRecord(
             value,
@@ -163,7 +179,7 @@ class ResultSink:
         self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
     ) -> Rejection | None:
         """Count the result, after sending it to the review topic if it abstained. A rejection if a topic refuses it."""
-        review = self._settings.review if answer.abstained else None
+        review = self._settings.review if answer is not None and answer.abstained else None
         rejection = self._rules.obstacle(item, result, review)
         if rejection is None and (review is not None or self.isolation.active):
             rejection = self._send_alone(produced, item, result, review)
@@ -176,13 +192,21 @@ class ResultSink:
     ) -> Rejection | None:
         """Send to the review topic if given, and to the output topic while isolating. A rejection if one refuses."""
         rules, send, output = self._rules, self.isolation.send, self._settings.output
-        while review is not None and not send(produced, review, rules.to_review(review, item, result), item):
+        while review is not None and not send(produced, review, self._for_review(review, item, result), item):
             if rejection := rules.obstacle(item, result, review):
                 return rejection
         while self.isolation.active and not send(produced, output, rules.with_valid_timestamp(result), item):
             if rejection := rules.obstacle(item, result, review):
                 return rejection
         return None
+
+    def _for_review(self, review: str, item: Item, result: ProducerRecord) -> ProducerRecord:
+        """The copy of `result`, with its texts if the settings ask for them and the topic takes them."""
+        copy = self._rules.to_review(review, item, result)
+        if not self._texts_for_review or item.message is None or result.value is None:
+            return copy
+        whole = copy._replace(value=with_texts(result.value, item.message))
+        return whole if whole.size() <= self._review_bytes else copy
 
     def _count_retimed(self, produced: ProducedBatch, item: Item, result: ProducerRecord) -> None:
         if not self._input_timestamp or result.timestamp_ms is not None:

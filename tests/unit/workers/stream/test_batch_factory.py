@@ -42,6 +42,14 @@ def test_skipping_is_a_setting(benches: Callable[..., Bench]) -> None:
     assert bench.source.commits[-1] == {A: 2}
 
 
+def test_record_whose_headers_were_not_read_is_not_passed_on(benches: Callable[..., Bench]) -> None:
+    bench = benches(on_tombstone="pass")
+    bench.source.waiting.append([record(0, None)._replace(headers=HeadersLeftOut(300_000, 600_000)), record(1, None)])
+    bench.run_dry()
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["too_large"]
+    assert [topic for topic, *_ in bench.producer.sent] == ["dlq", "out"]
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [

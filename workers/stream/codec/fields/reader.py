@@ -16,7 +16,7 @@ from labelstream.workers.stream.codec.decode_json import invalid, read_metadata
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find, find_all
 from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, spelled
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
-from labelstream.workers.stream.codec.fields.text_field import no_text, wrong_kind
+from labelstream.workers.stream.codec.fields.text_field import Check, no_text, wrong_kind
 from labelstream.workers.stream.codec.json_values import not_in_utf8, parse
 from labelstream.workers.stream.codec.rejection import DecodeError
 
@@ -37,8 +37,9 @@ class _Record(NamedTuple):
 class FieldReader:
     """Of one pipeline."""
 
-    def __init__(self, pipeline: PipelineSettings) -> None:
-        fields = pipeline.fields
+    def __init__(self, pipeline: PipelineSettings, check: Check | None = None) -> None:
+        """`check`: what else a value must be; called with the value and, if it has one, its parsed tree."""
+        fields, self._check = pipeline.fields, check
         self._plain = pipeline.format == "text"
         self._separator = fields.text_separator
         self._texts = [parse_place(place) for place in fields.text]
@@ -62,10 +63,13 @@ class FieldReader:
             members = (self._member(record, name, place) for name, place in self._metadata)
             message["metadata"] = Verbatim("{" + ",".join(member for member in members if member) + "}")
         try:
-            return TextMessage.__pydantic_validator__.validate_python(message)
+            read = TextMessage.__pydantic_validator__.validate_python(message)
         except ValidationError as error:
             wrong = invalid(message, error)
             raise DecodeError(wrong.reason, f"fields.{wrong.message}") from None
+        if self._check is not None:
+            self._check(value, None if type(record.tree) is SparseValue else record.tree)
+        return read
 
     def _parse(self, value: bytes) -> Any:
         if self._plain:

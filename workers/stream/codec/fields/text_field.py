@@ -1,5 +1,6 @@
 """A JSON value -> TextMessage, with nothing but the text at one path: `text_field`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jiter
@@ -12,16 +13,22 @@ from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 from labelstream.workers.stream.codec.json_values import kind_of
 from labelstream.workers.stream.codec.rejection import DecodeError
 
+Check = Callable[[bytes, Any], None]
 SETTING = "text_field"
 
 
-def read_text_field(value: bytes, path: JsonPath) -> TextMessage:
-    """Of any JSON with the text at `path`. Raises DecodeError."""
+def read_text_field(value: bytes, path: JsonPath, check: Check | None = None) -> TextMessage:
+    """Of any JSON with the text at `path`. `check`: what else the value must be. Raises DecodeError."""
+    tree = None
     try:
-        found = find(jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True), path)
+        tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
+        found = find(tree, path)
     except ValueError as error:
         found = SparseValue(value, str(error), SETTING).texts(path)[0]
-    return text_alone(found if type(found) is str else no_text(found, path))
+    message = text_alone(found if type(found) is str else no_text(found, path))
+    if check is not None:
+        check(value, tree)
+    return message
 
 
 def text_alone(text: str) -> TextMessage:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
+from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.schemas.result import RESULT, ClassificationResult
 from labelstream.workers.classifier import Answered, Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.codec.encode import encode_result, event_id
+from labelstream.workers.stream.codec.encode import encode_enrichment, encode_result, event_id, with_texts
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -155,3 +156,20 @@ def test_encode_refuses_naive_time_and_missing_timestamp() -> None:
         encode_result("p", record(), message(), "m", GOOD, NOW.replace(tzinfo=None))
     with pytest.raises(TypeError):
         encode_result("p", record(timestamp=None), message(), "m", GOOD, NOW)
+
+
+@given(predictions(), st.none() | TEXTS, st.none() | TEXTS)
+def test_enrichment_and_texts_fit_their_schemas(answer: Prediction, text: str | None, pair: str | None) -> None:
+    sent = TextMessage.model_validate({"text": text or "a", "text_pair": pair})
+    whole = encode_result("p", record(), sent, "m", answer, NOW)
+    part = json.loads(encode_enrichment("p", record(), "m", answer, NOW))
+    assert part == {name: value for name, value in json.loads(whole).items() if name not in ("id", "metadata")}
+    ENRICHMENT.validate_json(json.dumps(part))
+    read = RESULT.validate_json(with_texts(whole, sent))
+    assert (read.text, read.text_pair) == (sent.text, pair)
+
+
+@pytest.mark.parametrize("answer", [MaskFill(((Fill("a", 1, 0.5),),), 3, False, "r"), Embedding((0.5,), 3, False, "r")])
+def test_enrichments_of_other_tasks_fit_the_schema(answer: Answered) -> None:
+    found = ENRICHMENT.validate_json(encode_enrichment("p", record(), "m", answer, NOW))
+    assert found.task == answer.task

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 
+import jsonschema
 import pytest
 
+from labelstream.schemas.export import json_schema
 from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.stream.broker.topics import TopicLimits
 from tests.support.fakes import FakeClassifier
@@ -97,3 +99,87 @@ def test_result_that_review_refuses_is_a_dead_letter(benches: Callable[..., Benc
     assert letter["labelstream.reason"] == "result_too_large"
     assert bench.stats.snapshot()["results_out"] == 1
     assert bench.source.commits[-1] == {A: 2}
+
+
+def test_enriched_record_is_what_came_in_and_the_answer(benches: Callable[..., Bench]) -> None:
+    bench = benches(output_shape="enrich", text_field="m", enrich_field="ai")
+    value = b' {"m":"ab", "n":1.50,\n"big":12345678901234567890123} '
+    bench.source.waiting.append([record(7, value, b"key", [("h", b"v"), ("n", None)])])
+    bench.run_dry()
+    ((topic, sent, key, headers, _),) = bench.producer.sent
+    assert (topic, key, headers) == ("out", b"key", [("h", b"v"), ("n", b"")])
+    head, _, rest = sent.partition(b',"ai":')
+    part, space = rest[:-2], rest[-2:]
+    assert head + space == value
+    jsonschema.validate(json.loads(part), json_schema("enrichment"))
+    assert json.loads(part)["label"] == "POSITIVE"
+    assert bench.source.commits[-1] == {A: 8}
+
+
+def test_record_that_cannot_be_enriched_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(output_shape="enrich", text_field="[0]", on_tombstone="dead_letter")
+    bench.feed(b'["text"]', None)
+    bench.run_dry()
+    letters = bench.producer.letters()
+    assert [letter["labelstream.reason"] for letter in letters] == ["invalid_message", "tombstone"]
+    assert "must be a JSON object" in letters[0]["__connect.errors.exception.message"]
+    assert bench.classifier.calls == []
+
+
+def test_passed_records_keep_their_place_among_results(benches: Callable[..., Bench]) -> None:
+    bench = benches(output_shape="enrich", on_empty_text="pass", on_tombstone="pass", one_by_one=0)
+    values = [message("a"), None, b'{"text": " "}', message("b"), b'{"text":null,"labelstream":1}']
+    bench.feed(*values)
+    bench.run_dry()
+    sent = [(value, key) for _, value, key, *_ in bench.producer.sent]
+    assert [value for value, _ in sent][1:3] == values[1:3]
+    assert sent[4] == (values[4], b"k")
+    assert [b'"labelstream":{' in (value or b"") for value, _ in sent] == [True, False, False, True, False]
+    snapshot = bench.stats.snapshot()
+    assert (snapshot["results_out"], snapshot["skipped"], snapshot["dead_letters"]) == (2, 3, {})
+    assert bench.source.commits[-1] == {A: 5}
+
+
+def test_passed_record_that_the_topic_refuses_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    bench = benches(on_tombstone="pass", limits=TopicLimits(keyed=frozenset({"out"})))
+    bench.source.waiting.append([record(0, None, None), record(1, None)])
+    bench.run_dry()
+    (letter,) = bench.producer.letters()
+    assert letter["labelstream.reason"] == "result_refused"
+    assert [(topic, value) for topic, value, *_ in bench.producer.sent] == [("dlq", b""), ("out", None)]
+    assert bench.stats.snapshot()["skipped"] == 1
+
+
+@pytest.mark.parametrize(
+    ("include", "in_output", "in_review"),
+    [("never", None, None), ("review", None, "unsure"), ("always", "unsure", "unsure")],
+)
+def test_text_stands_in_the_results_that_ask_for_it(
+    benches: Callable[..., Bench], include: str, in_output: str | None, in_review: str | None
+) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", include_text=include)
+    bench.feed(message("unsure", text_pair="pair"))
+    bench.run_dry()
+    found = {topic: json.loads(value) for topic, value, *_ in bench.producer.sent}
+    assert (found["out"].get("text"), found["review"].get("text")) == (in_output, in_review)
+    assert found["review"].get("text_pair") == (in_review and "pair")
+    for value in found.values():
+        jsonschema.validate(value, json_schema("result"))
+
+
+def test_text_that_review_has_no_room_for_is_left_out(benches: Callable[..., Bench]) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", limits=TopicLimits(review=1_000))
+    bench.feed(message("x" * 900), message("short"))
+    bench.run_dry()
+    texts = [json.loads(value).get("text") for topic, value, *_ in bench.producer.sent if topic == "review"]
+    assert texts == [None, "short"]
+    assert bench.stats.snapshot()["dead_letters"] == {}
+
+
+def test_enriched_copy_goes_to_review(benches: Callable[..., Bench]) -> None:
+    bench = benches(classifier=FakeClassifier(abstain), review="review", output_shape="enrich")
+    bench.feed(message("unsure"))
+    bench.run_dry()
+    first, second = bench.producer.sent
+    assert {first[0], second[0]} == {"out", "review"}
+    assert first[1] == second[1]

@@ -1,0 +1,31 @@
+"""What `output_shape: enrich` adds to a record: a result without `id`, `metadata` and texts, which the record has."""
+
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter, create_model, model_validator
+
+from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult, check_labels
+
+OF_THE_RECORD = frozenset({"id", "metadata", "text", "text_pair"})
+
+
+def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in result.model_fields.items() if name not in OF_THE_RECORD
+    }
+    return create_model(
+        result.__name__.replace("Result", "Enrichment"),
+        __config__=ConfigDict(strict=True, extra="forbid", frozen=True),
+        __doc__=f"A {result.__name__} without what the record itself has.",
+        __validators__=validators,
+        **fields,
+    )
+
+
+_MODELS = (
+    _without_record(ClassificationResult, checked=model_validator(mode="after")(check_labels)),
+    _without_record(FillMaskResult),
+    _without_record(EmbeddingResult),
+)
+_KIND: Any = Annotated[Union[_MODELS], Discriminator("task")]  # noqa: UP007 # pyright: ignore
+ENRICHMENT: TypeAdapter[Any] = TypeAdapter(_KIND)
