@@ -45,9 +45,9 @@ MODEL, PIPELINE, SECURITY = "config.models.sentiment", "config.pipelines.feedbac
         (f"{MODEL}.replicas=5,modelGroups.gpu.maxReplicas=2", ("modelGroups", MODEL, "5 replicas", "maxReplicas")),
         (
             f"{MODEL}.replicas=5,modelGroups.b.cpu=4,modelGroups.b.memory=8Gi,modelGroups.b.gpu=1",
-            ("modelGroups.b.maxReplicas", "is missing"),
+            ("modelGroups.b.maxReplicas", "is empty"),
         ),
-        (f"{PIPELINE}.workers=9,workers.maxReplicas=2", ("workers.maxReplicas", "takes 3")),
+        (f"{PIPELINE}.workers=9,workers.maxReplicas=2", ("workers.maxReplicas", "minimum of 3")),
         ("modelGroups.gpu.minReplicas=5,modelGroups.gpu.maxReplicas=2", ("modelGroups.gpu.minReplicas", "maxReplicas")),
         ("modelGroups.workers.cpu=4,modelGroups.workers.memory=8Gi", ("modelGroups.workers", "another")),
         ("modelGroups.head.cpu=4,modelGroups.head.memory=8Gi", ("modelGroups.head", "another")),

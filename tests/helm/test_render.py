@@ -65,7 +65,7 @@ def test_notes_are_rendered(helm: Helm) -> None:
 def test_notes_tell_of_too_few_pods(helm: Helm) -> None:
     few = ("--set", "workers.maxReplicas=1,config.pipelines.feedback.workers.max=9")
     found = helm.run("install", "demo", CHART, "--values", LEAST, "--dry-run=client", *few)
-    assert "workers.maxReplicas is 1: all that the config allows takes 3 pods" in " ".join(found.stdout.split())
+    assert "workers.maxReplicas is 1, and the config allows replicas for 3 pods" in " ".join(found.stdout.split())
 
 
 @pytest.mark.parametrize(

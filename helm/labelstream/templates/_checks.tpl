@@ -1,4 +1,4 @@
-{{- /* What cannot work is refused here, by the key and with the fix. */ -}}
+{{- /* Refuses values that cannot work; each error names the key and the fix. */ -}}
 
 {{- define "labelstream.check" -}}
 {{- $config := include "labelstream.config" . | fromYaml -}}
@@ -11,18 +11,18 @@
 {{- include "labelstream.checkModel" (dict "values" $.Values "groups" $groups "model" .) -}}
 {{- end -}}
 {{- if and .Values.gcsFaultTolerance.enabled (not .Values.gcsFaultTolerance.redisAddress) -}}
-{{- fail "gcsFaultTolerance.redisAddress: is missing; name the Redis that keeps the head's state, as redis:6379" -}}
+{{- fail "gcsFaultTolerance.redisAddress: is empty; name the Redis that keeps the head's state, as redis:6379" -}}
 {{- end -}}
 {{- if .Values.modelCache.fetch.enabled -}}
 {{- if not (has .Values.modelCache.kind (list "claim" "existingClaim")) -}}
-{{- fail (printf "modelCache.fetch.enabled: a job has nothing to fill with modelCache.kind %s; set that to claim or existingClaim" .Values.modelCache.kind) -}}
+{{- fail (printf "modelCache.fetch.enabled: modelCache.kind %s has no claim to fill; set it to claim or existingClaim" .Values.modelCache.kind) -}}
 {{- end -}}
 {{- if .Values.hub.offline -}}
-{{- fail "modelCache.fetch.enabled: comes beside hub.offline, so that the job reaches no hub; remove one of the two" -}}
+{{- fail "modelCache.fetch.enabled: has no effect with hub.offline, because the job cannot reach the hub; remove one of the two" -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq .Values.modelCache.kind "existingClaim") (not .Values.modelCache.existingClaim) -}}
-{{- fail "modelCache.existingClaim: is missing; name the PersistentVolumeClaim" -}}
+{{- fail "modelCache.existingClaim: is empty; name the PersistentVolumeClaim" -}}
 {{- end -}}
 {{- end -}}
 
@@ -39,7 +39,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* A plain value would stand in the RayService for everybody who may read it, and in Helm's record of the release. */ -}}
+{{- /* A plain value is visible to everybody who may read the RayService or Helm's record of the release. */ -}}
 {{- define "labelstream.checkEnvironment" -}}
 {{- $all := concat .Values.extraEnv (default list .Values.head.env) (default list .Values.workers.env) -}}
 {{- range $group := .Values.modelGroups -}}
@@ -70,27 +70,27 @@
 {{- $names := list "head" -}}
 {{- range .groups -}}
 {{- if has .name $names -}}
-{{- fail (printf "modelGroups.%s: there is a group of that name already; name another one" .name) -}}
+{{- fail (printf "modelGroups.%s: the name is taken by another group; choose another name" .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- $key := ternary "workers" (printf "modelGroups.%s" .name) (eq .name "workers") -}}
 {{- if gt (int .minReplicas) (int .maxReplicas) -}}
-{{- fail (printf "%s.minReplicas: %d is more than maxReplicas (%d)" $key (int .minReplicas) (int .maxReplicas)) -}}
+{{- fail (printf "%s.minReplicas: %d is more than maxReplicas (%d); lower it, or raise maxReplicas" $key (int .minReplicas) (int .maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $count := .values.podDisruptionBudgets -}}
 {{- if not (has $name $names) -}}
-{{- fail (printf "podDisruptionBudgets.%s: there is no such group (known: %s)" $name (join ", " $names)) -}}
+{{- fail (printf "podDisruptionBudgets.%s: unknown group; known: %s" $name (join ", " $names)) -}}
 {{- end -}}
 {{- end -}}
 {{- $workers := index .groups 0 -}}
 {{- $needed := include "labelstream.podsFor" (dict "values" .values "config" .config "name" "workers" "group" .values.workers "which" "min") | int -}}
 {{- if gt $needed (int $workers.maxReplicas) -}}
-{{- fail (printf "workers.maxReplicas: %d pods never hold the least that the config asks for (workers.min of the pipelines, replicas.min of models without GPU), which takes %d; raise it or workers.cpu, or leave it empty" (int $workers.maxReplicas) $needed) -}}
+{{- fail (printf "workers.maxReplicas: %d pods are too few for the config's minimum of %d (workers.min of the pipelines, replicas.min of models without GPU); raise it or workers.cpu, or leave it empty" (int $workers.maxReplicas) $needed) -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* Is there a place for a replica, and for as many as there are to be at least? */ -}}
+{{- /* Whether one replica fits into a pod, and the smallest number of replicas into all pods. */ -}}
 {{- define "labelstream.checkModel" -}}
 {{- $context := . -}}
 {{- $model := .model -}}
@@ -106,7 +106,7 @@
 {{- if gt $slots 0 -}}{{- $holds = true -}}{{- end -}}
 {{- $room = add $room (mul $slots .maxReplicas) -}}
 {{- if and (eq .name "workers" | not) (gt (len $for) 1) (kindIs "invalid" (index $context.values.modelGroups .name).maxReplicas) -}}
-{{- fail (printf "modelGroups.%s.maxReplicas: is missing; config.models.%s may run in several groups (%s), so say of each how large it may get" .name $model.name (keys $for | sortAlpha | join ", ")) -}}
+{{- fail (printf "modelGroups.%s.maxReplicas: is empty; config.models.%s may run in several groups (%s): set maxReplicas of each" .name $model.name (keys $for | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -114,6 +114,6 @@
 {{- fail (printf "modelGroups: no pod is large enough for config.models.%s, whose replicas ask for %v GPUs and %v CPUs; raise cpu or gpu of a group (%s), or lower num_cpus or num_gpus" $model.name $model.gpus $model.cpus (keys $for | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- if lt (int $room) (int $model.min) -}}
-{{- fail (printf "modelGroups: config.models.%s asks for %d replicas at least, and there is room for %d; raise maxReplicas of a group (%s)" $model.name (int $model.min) (int $room) (keys $for | sortAlpha | join ", ")) -}}
+{{- fail (printf "modelGroups: config.models.%s needs at least %d replicas, and the groups have room for %d; raise maxReplicas of a group (%s)" $model.name (int $model.min) (int $room) (keys $for | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}

@@ -48,7 +48,7 @@ securityContext:
   {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
 env:
   {{- if ne .name "head" }}
-  # The head is never idle, and would always wait to the end: it keeps Ray's 30 s.
+  # The head is never idle and would always use the whole time, so it keeps Ray's 30 s.
   - name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S
     value: {{ sub .root.Values.terminationGracePeriodSeconds 30 | quote }}
   {{- end }}
@@ -92,7 +92,7 @@ resources:
   value: "1"
 {{- end }}
 {{- if and $values.modelCache.fetch.enabled (ne .name "fetch") }}
-# What is made of models, as for OpenVINO: the cache is read-only.
+# For converted models, such as OpenVINO's, because the cache is read-only.
 - name: HF_ASSETS_CACHE
   value: /tmp/assets
 {{- end }}
