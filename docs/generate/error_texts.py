@@ -12,6 +12,9 @@ from docs.generate.module_texts import ROOT, UNKNOWN, ModuleTexts, Scope, parsed
 from labelstream.workers.config.keys import NAME, known_keys
 
 PARTS = ("workers", "deploy")
+_BEFORE_FIX = re.compile(
+    "; |: (?=(?:add|bring|free|give|install|lower|make|name|raise|remove|set|start|try|use)(?: |=))"
+)
 _SKIPPED_LEVELS = {"INFO", "WARNING"}
 
 
@@ -49,10 +52,10 @@ def _of_module(path: Path) -> Iterator[ErrorText]:
     code = ModuleTexts(path)
     for scope, node in code.nodes():
         for error, text in _made(code, scope, node):
-            problem, _, fix = text.partition("; ")
+            problem, *fix = _BEFORE_FIX.split(text, maxsplit=1)
             said = problem.partition(": ")[2] or problem
             if re.search("[a-z]{2}", re.sub(r"\(.*?\)", "", said)):  # else all of it varies
-                yield ErrorText(error, str(path.relative_to(ROOT)), problem, fix)
+                yield ErrorText(error, str(path.relative_to(ROOT)), problem, "".join(fix))
 
 
 def _made(code: ModuleTexts, scope: Scope, node: ast.AST) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from docs.generate.error_texts import ErrorText, error_texts
-from docs.generate.markdown import code, item, sentence, with_code
+from docs.generate.markdown import code, item, paragraph, sentence, with_code
 from labelstream.workers import errors
 
 # By the beginning of a module's path; the first that fits.
@@ -43,9 +43,12 @@ def model_errors() -> str:
 
 def tree() -> str:
     """The classes of errors, as the docstring of `labelstream.workers.errors` draws them."""
-    drawn = re.search(r"^LabelstreamError\n(?:.+\n)+", errors.__doc__ or "", re.MULTILINE)
-    assert drawn is not None
-    return f"```text\n{drawn[0]}```"
+    lines = re.findall(r"^([│├└─ ]*)(\w+Error|\w+)(?: {2,}(.+))?$", errors.__doc__ or "", re.MULTILINE)
+    return "\n".join(
+        paragraph(f"{code(name)}{': ' * bool(text)}{text}", f"{depth}- ", f"{depth}  ")
+        for branch, name, text in lines
+        for depth in ["  " * (len(branch) // 4)]
+    )
 
 
 def _listed(error: str) -> str:

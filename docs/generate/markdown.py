@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 WIDTH = 100
-_NAME = re.compile(r"(?<![\w.])(?:\w+\.)*\w*[A-Za-z0-9]_\w+|(?<!\w)(?:null|auto|\{\})(?!\w)")
+_NAME = re.compile(r"(?<![\w.~/])[~\w./]*[A-Za-z0-9]_\w+(?:[.=]\w+)*|(?<!\w)(?:null|auto|\{\})(?!\w)")
 
 
 def paragraphs(text: str) -> str:

@@ -36,5 +36,5 @@ def test_each_class_has_its_own_list(few: None) -> None:
 
 
 def test_tree_has_all_classes() -> None:
-    assert tree().startswith("```text\nLabelstreamError\n├── ConfigError")
-    assert "OffsetOutOfRange" in tree()
+    assert tree().startswith("- `LabelstreamError`\n  - `ConfigError`: ")
+    assert "\n    - `OffsetOutOfRange`: " in tree()

@@ -29,6 +29,7 @@ def test_names_in_a_text_become_code() -> None:
     assert with_code("null means kafka.max_age_ms of `on_tombstone`, {} or A_B") == (
         "`null` means `kafka.max_age_ms` of `on_tombstone`, `{}` or `A_B`"
     )
+    assert with_code("set RAY_MODE=token in ~/.ray/auth_token.") == "set `RAY_MODE=token` in `~/.ray/auth_token`."
     assert with_code("autoscaling, and/or e.g. this") == "autoscaling, and/or e.g. this"
 
 
