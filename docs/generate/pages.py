@@ -12,6 +12,7 @@ from docs.generate.errors import config_errors, model_errors, start_errors, tree
 from docs.generate.metrics import metrics_of
 from docs.generate.payloads import dead_letter_headers, message_fields, reasons, result_fields, stages
 from docs.generate.settings import settings
+from docs.generate.versions import versions
 from labelstream.deploy.observability.metrics.table import BOARD, MODEL, WORKER
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -30,6 +31,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "stages": stages,
         "reasons": reasons,
     },
+    REFERENCE / "compatibility.md": {"versions": versions},
     REFERENCE / "errors.md": {"tree": tree, "config": config_errors, "start": start_errors, "model": model_errors},
 }
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

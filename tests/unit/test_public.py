@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import labelstream
-from labelstream import Answer, Answered, Engine, Prediction, RecordError, Request
+from labelstream import Answer, Answered, Embedding, Engine, Fill, MaskFill, Prediction, RecordError, Request
 from labelstream.workers import classifier
 from labelstream.workers.engine import engine as engine_module
+from labelstream.workers.engine.options import ModelOptions
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/python.md"
@@ -68,6 +70,26 @@ def test_unknown_name_is_an_attribute_error() -> None:
 def test_page_lists_what_is_public() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert [name for name in labelstream.__all__ if not re.search(rf"\b{name}\b", page)] == []
+
+
+@pytest.mark.parametrize("kind", [Request, Prediction, MaskFill, Fill, Embedding, RecordError])
+def test_page_has_each_field_with_its_default(kind: Any) -> None:
+    rows = re.findall(r"^\| (`.*?) \| .*? \|(?: (`.*?`))? \| .*\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = {(name, default.strip("`")) for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    fields = {(name, repr(kind._field_defaults[name]) if name in kind._field_defaults else "") for name in kind._fields}
+    assert fields - listed == set()
+
+
+def test_page_names_every_option() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in ModelOptions.model_fields if f"`{name}`" not in page] == []
+
+
+def test_page_examples_use_every_public_name() -> None:
+    examples = "".join(
+        re.findall(r"^>>> from labelstream import (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert [name for name in labelstream.__all__ if name not in examples and name != "Answer"] == []
 
 
 def test_page_examples_run(in_checkout: None) -> None:
