@@ -1,12 +1,16 @@
 """The only thread that uses the device."""
 
+import atexit
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
+from weakref import WeakSet
 
+EXIT_WAIT_S = 2.0
 _Job = Callable[[], None]
+_running: "WeakSet[DeviceThread]" = WeakSet()
 
 
 class DeviceThread(Executor):
@@ -21,6 +25,7 @@ class DeviceThread(Executor):
         self._closed = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        _running.add(self)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Raises RuntimeError after `shutdown`."""
@@ -52,3 +57,14 @@ class DeviceThread(Executor):
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the threads that nobody has shut down; a job that hangs delays the exit by `EXIT_WAIT_S` alone.
+
+    The interpreter stops daemon threads wherever they are. In native code that aborts the process.
+    """
+    for executor in list(_running):
+        executor.shutdown(wait=False)
+        executor._thread.join(EXIT_WAIT_S)

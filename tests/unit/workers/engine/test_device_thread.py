@@ -1,5 +1,7 @@
 """One thread runs what is submitted, in turn, and ends by itself."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -39,3 +41,23 @@ def test_shutdown_ends_after_all_that_is_submitted() -> None:
     go.set()
     assert (first.result(), second.result()) == (True, "done")
     device.shutdown()  # twice does no harm
+
+
+def exit_with(job: str, wait_s: float) -> subprocess.CompletedProcess[str]:
+    """The end of a process that submits `job` and shuts nothing down."""
+    code = (
+        "import threading, time\n"
+        "from labelstream.workers.engine import device_thread\n"
+        f"device_thread.EXIT_WAIT_S = {wait_s}\n"
+        f"device_thread.DeviceThread('x').submit(lambda: {job})\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_exit_waits_for_a_running_job() -> None:
+    ended = exit_with("(time.sleep(0.3), print('done', flush=True))", wait_s=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+def test_job_that_hangs_does_not_hold_up_the_exit() -> None:
+    assert exit_with("threading.Event().wait()", wait_s=0.1).returncode == 0
