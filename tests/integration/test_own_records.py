@@ -1,6 +1,8 @@
 """Records of the user's own shape, topic to topic."""
 
 import json
+from collections import Counter
+from typing import Any
 
 import jsonschema
 
@@ -78,3 +80,41 @@ def test_person_reviews_from_the_review_topic_alone(
     ((result,), (copy,)) = (read_results(kafka.bootstrap, topic, 1) for topic in (topics.output, topics.review or ""))
     assert copy.pop("text") == "who knows"
     assert copy == result
+
+
+def test_record_of_two_pipelines_has_both_answers_once(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    first = Topics(make_topic(4), make_topic(4), make_topic())
+    second = Topics(first.output, make_topic(4), make_topic())
+    values = [b'{"m":"text %d","n":%d.50}' % (number, number) for number in range(2_000)]
+    produce(kafka.bootstrap, first.input, [(b"%d" % number, value) for number, value in enumerate(values)])
+    produce(kafka.bootstrap, first.input, [(b"7", None)])
+    more: dict[str, Any] = {"text_field": "m", "output_shape": "enrich", "on_tombstone": "pass", **EXACTLY}
+    start_worker(first, group_id="first", enrich_field="one", **more)
+    start_worker(second, group_id="second", enrich_field="two", **more)
+    found = read_all(kafka.bootstrap, second.output, lambda found: len(found) >= 2_001)
+    assert Counter(message.key() for message in found) == Counter(b"%d" % number for number in [*range(2_000), 7])
+    whole = [message.value() for message in found if message.value() is not None]
+    assert {value.partition(b',"one":')[0] + b"}" for value in whole} == set(values)
+    for value in whole:
+        tree = json.loads(value)
+        assert list(tree) == ["m", "n", "one", "two"]
+        assert (tree["one"]["source"]["topic"], tree["two"]["source"]["topic"]) == (first.input, second.input)
+    assert [message.value() for message in found if message.key() == b"7"][
+        -1
+    ] is None  # behind the record that it deletes
+
+
+def test_result_with_its_text_is_input_of_another_pipeline(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    first = topics_of(make_topic)
+    second = Topics(first.output, make_topic(), make_topic())
+    produce(kafka.bootstrap, first.input, [(b"k", b'{"text":"good","id":7,"metadata":{"n":1.50}}')])
+    start_worker(first, group_id="first", include_text="always", **EXACTLY)
+    worker = start_worker(second, group_id="second", **EXACTLY)
+    (message,) = read_all(kafka.bootstrap, second.output, lambda found: len(found) >= 1)
+    assert b'"id":7,' in message.value()
+    assert b'"metadata":{"n":1.50}' in message.value()
+    assert worker.stats()["unknown_fields"] == 0

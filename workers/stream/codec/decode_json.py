@@ -18,6 +18,8 @@ from labelstream.workers.stream.codec.json_values import kind_of, members_of, na
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
+_OF_RESULTS = frozenset({"schema_version", "event_id", "task", "model_revision", "source"})  # no message has all
+_READ_OF_RESULTS = ("text", "text_pair", "id", "metadata")
 MAX_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
@@ -77,7 +79,15 @@ def read_metadata(text: bytes, name: str = "metadata") -> Any:
 
 
 def _known(tree: dict[str, Any]) -> dict[str, Any]:
-    """Without the values that nobody reads: of their names as many as are counted."""
+    """Without the values that nobody reads: of their names as many as are counted.
+
+    The `model` of a result names the one that made the result, and its other fields are no unknown ones.
+    """
+    if tree.keys() >= _OF_RESULTS:
+        if "text" not in tree:
+            problem = "text: a result without its text; set include_text to always in the pipeline that writes it"
+            raise DecodeError(Reason.INVALID_MESSAGE, problem)
+        return {key: tree[key] for key in _READ_OF_RESULTS if key in tree}
     unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MAX_UNKNOWN))
     return unknown | {key: value for key, value in tree.items() if key in _FIELDS}
 

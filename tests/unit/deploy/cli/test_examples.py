@@ -25,6 +25,7 @@ def test_there_are_examples() -> None:
         "autoscaling",
         "long-texts",
         "embeddings",
+        "chain",
     }
 
 

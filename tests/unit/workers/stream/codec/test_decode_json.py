@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import Verbatim
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.decode_json import MAX_UNKNOWN
@@ -165,3 +166,24 @@ def test_a_list_of_wrong_labels_is_one_error() -> None:
         decode(b'{"text":"x","candidate_labels":[%s]}' % b",".join([b"{}"] * 300_000))
     assert time.process_time() - began < 0.3
     assert caught.value.message == "candidate_labels: Input should be a valid string"
+
+
+RESULT = (
+    b'{"schema_version":1,"event_id":"p/t/0/1","task":"text-classification","id":7,"model":"first","model_revision":"r",'
+    b'"tokens":3,"truncated":false,"source":{"topic":"t","partition":0,"offset":1,"timestamp_ms":-1},"metadata":%s,'
+    b'"classified_at":"2026-11-21T02:57:42Z","label":"A","score":0.5,"scores":[{"label":"A","score":0.5}],"labels":["A"],'
+    b'"abstained":false%s}'
+)
+
+
+@pytest.mark.parametrize("metadata", [b'{"n":1.50}', b'{"n":' + b"9" * 5_000 + b"}"])
+def test_of_a_result_the_record_alone_is_read(metadata: bytes) -> None:
+    message = decode(RESULT % (metadata, b',"text":"good","text_pair":"pair"'))
+    assert (message.text, message.text_pair, message.id, message.metadata) == ("good", "pair", 7, metadata.decode())
+    assert (message.model, message.model_extra) == (None, {})
+
+
+def test_result_without_its_text_is_told_how_to_get_it() -> None:
+    with pytest.raises(DecodeError, match="set include_text to always") as caught:
+        decode(RESULT % (b"null", b""))
+    assert caught.value.reason is Reason.INVALID_MESSAGE
