@@ -7,13 +7,14 @@ LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
 PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
-.PHONY: help demo test lint unit coverage test-pythons dist integration bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
+.PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
 	test-helm test-monitoring test-machine test-commands test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
 	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
 	@echo "make test                      everything: lint, types, unit, integration on a real Kafka and a real Ray"
+	@echo "make integration-long          integration tests of rarer conditions: full disks, changed passwords, each permission"
 	@echo "make test-pythons [PYTHONS=\"3.12 3.13\"]  lint, types and unit tests on each Python that the package is for"
 	@echo "make coverage                  the unit tests with the lines and branches that they run, of which a floor is asked"
 	@echo "make dist                      sdist and wheel in dist/, installed and tried in a venv of its own"
@@ -65,8 +66,11 @@ coverage: venv
 
 # Those that need Kafka alone mostly wait: two of them at once. A Ray has the machine to itself.
 integration: venv kafka-jars kcat
-	$(PYTHON) -m pytest tests/integration -m "not ray" -n 2 --dist loadfile
+	$(PYTHON) -m pytest tests/integration -m "not ray and not long" -n 2 --dist loadfile
 	$(PYTHON) -m pytest tests/integration -m ray
+
+integration-long: venv kafka-jars kcat
+	$(PYTHON) -m pytest tests/integration -m long -n 2 --dist loadfile
 
 # Whole targets by hypothesis; bytes by atheris, which pays: with the lines of ours that an input reaches it makes 10,000
 # to 40,000 inputs a second, hypothesis some hundred.

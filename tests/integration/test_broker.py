@@ -100,6 +100,7 @@ def test_topic_has_given_partitions_and_settings(kafka: Broker, make_topic: Call
         send(kafka.client_config(), topic, os.urandom(5000))
 
 
+@pytest.mark.long
 def test_data_survive_crash_until_close() -> None:
     with KafkaBroker() as broker:
         folder = broker.folder
@@ -183,6 +184,7 @@ def test_missing_java_names_package_to_install(monkeypatch: pytest.MonkeyPatch) 
         KafkaBroker().start()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
 def test_interrupted_command_ends_broker(tmp_path: Path, number: signal.Signals, status: int) -> None:
     command = [sys.executable, "-m", "tests.kafka", "--port", str(free_port())]
@@ -205,6 +207,7 @@ def test_interrupted_command_ends_broker(tmp_path: Path, number: signal.Signals,
     assert not folder.exists()
 
 
+@pytest.mark.long
 def test_data_folder_survives_close(tmp_path: Path) -> None:
     with KafkaBroker(data=tmp_path) as broker:
         broker.create_topic("kept")

@@ -163,6 +163,7 @@ def set_password(secured: Secured) -> Callable[[str], None]:
     return change
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 def test_changed_password_is_read_again(
     secured: Secured, start_worker: StartWorker, set_password: Callable[[str], None], delivery: str

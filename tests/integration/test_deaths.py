@@ -163,6 +163,7 @@ def test_orderly_stop_suspects_record_only_after_loop_stall(
     assert [read(note)[1] for note in notes(kafka, topics)] == accused
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_ten_foreign_kills_dead_letter_no_record(kafka: Broker, topics: list[str]) -> None:
     """Each kill comes while records are in flight, because the model is slow."""

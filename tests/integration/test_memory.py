@@ -73,7 +73,7 @@ def frugal(bootstrap: str, topics: Topics, **pipeline: object) -> "Iterator[subp
         child.communicate()
 
 
-@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize("delivery", [pytest.param("at_least_once", marks=pytest.mark.long), "exactly_once"])
 def test_worker_memory_stays_below_formula(kafka: Broker, make_topic: MakeTopic, delivery: str) -> None:
     """The model answers only when the worker stops polling, so that the byte limit alone stops it, not 64 polls."""
     topics = Topics(make_topic(), make_topic(), make_topic())

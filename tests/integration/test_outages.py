@@ -118,6 +118,7 @@ def test_network_cut_loses_nothing(site: Site, run: Callable[..., PipelineWorker
     assert_all_there(site, topics, worker, delivery)
 
 
+@pytest.mark.long
 @DELIVERIES
 def test_full_broker_disk_loses_nothing(site: Site, run: Callable[..., PipelineWorker], delivery: str) -> None:
     """The broker's files cannot grow: the broker exits, as with a full disk."""

@@ -135,6 +135,7 @@ def test_topics_are_created_with_the_rights_of_the_page(
     assert b"Created 1 topic." in created.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("section", COMMANDS)
 def test_commands_work_with_the_rights_of_the_page(
     grant: Callable[..., None], labelstream: Callable[..., Any], section: str
@@ -148,6 +149,7 @@ def test_commands_work_with_the_rights_of_the_page(
         assert b"no permission" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_dead_letter_is_redriven_with_the_rights_of_the_page(
     grant: Callable[..., None], labelstream: Callable[..., Any]
 ) -> None:
