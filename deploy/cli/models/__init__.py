@@ -1,1 +1,1 @@
-"""A model here and now."""
+"""Classify in this process, and manage the models on this machine."""

@@ -1,4 +1,4 @@
-"""The file that `labelstream classify` writes: JSON lines or a table; the whole of it, or nothing."""
+"""The output file of `labelstream classify`: JSON lines or a table, written completely or not at all."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ Answered = Sequence[tuple[Text, Any]]
 
 
 class AnswerFile:
-    """Takes answers. A table has the columns of the first ones, and `error` for a text that has no answer."""
+    """Writes answers. A table has the columns of the first answers, and `error` for texts without an answer."""
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self._path, self._file = path, file
@@ -27,7 +27,7 @@ class AnswerFile:
         self._is_table = path.suffix.lower() == ".csv"
 
     def write(self, answered: Answered) -> None:
-        """Raises LabelstreamError for fields that the table has no columns for."""
+        """Raises LabelstreamError if a text has a field for which the table has no column."""
         if not self._is_table:
             self._file.writelines(f"{as_json(*one)}\n" for one in answered)
             return
@@ -35,8 +35,8 @@ class AnswerFile:
             self._given = dict.fromkeys(name for text, _ in answered for name in text.fields)
         for text, _ in answered:
             if more := [name for name in text.fields if name not in self._given]:
-                problem = f"{text.place} has the field {more[0]!r}, which those before had not"
-                raise LabelstreamError(f"{self._path}: {problem}; write JSON lines, as to {self._path.stem}.jsonl")
+                problem = f"{text.place} has the field {more[0]!r}, but the table has no column for it"
+                raise LabelstreamError(f"{self._path}: {problem}; write JSON lines, to {self._path.stem}.jsonl")
         rows = [_flat(text.fields) | renamed(as_cells(answer), self._given) for text, answer in answered]
         if self._table is None:
             found = dict.fromkeys(name for row in rows for name in row if name not in self._given)
@@ -49,15 +49,15 @@ class AnswerFile:
 
 @contextmanager
 def answer_file(path: Path) -> Iterator[AnswerFile]:
-    """The file is there, with all that was written, when the context ends well; else it is what it was before.
+    """Replaces the file at a successful end of the context; otherwise the file stays unchanged.
 
-    Raises ConfigError where it cannot be made, StartError where the disk is full.
+    Raises ConfigError if the file cannot be created, StartError if it cannot be written, such as on a full disk.
     """
     if path.suffix.lower() in (".gz", ".zst", ".tsv"):
         raise ConfigError(
-            "--output", f"{path.suffix} is not written", "name a .csv, or any other suffix for JSON lines"
+            "--output", f"cannot write {path.suffix} files", "give a .csv for a table, or another suffix for JSON lines"
         )
-    target = path.resolve()  # a link stays one
+    target = path.resolve()  # keeps a symbolic link
     made: str | None = None
     try:
         if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
@@ -74,7 +74,7 @@ def answer_file(path: Path) -> Iterator[AnswerFile]:
             os.chmod(made, _mode(target))
             os.replace(made, target)
     except OSError as error:
-        kept = "" if made is None else "; it is as it was before"
+        kept = "" if made is None else "; the file is unchanged"
         raise StartError(f"{path} cannot be written ({error.strerror}){kept}") from None
     finally:
         if made is not None:
@@ -83,7 +83,7 @@ def answer_file(path: Path) -> Iterator[AnswerFile]:
 
 
 def _mode(target: Path) -> int:
-    """That of the file which is replaced, else what this process gives to new files."""
+    """The mode of the replaced file, else the mode that this process gives to new files."""
     with suppress(FileNotFoundError):
         return target.stat().st_mode & 0o777
     os.umask(mask := os.umask(0o077))
@@ -91,5 +91,5 @@ def _mode(target: Path) -> int:
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, str]:
-    """Cells: strings as they are, anything else as JSON."""
+    """Cells: strings unchanged, anything else as JSON."""
     return {name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for name, one in fields.items()}

@@ -1,4 +1,4 @@
-"""Answers of the engine as `labelstream classify` shows them: fields of JSON, or words."""
+"""Formats the engine's answers for `labelstream classify`: JSON fields, table cells or columns."""
 
 import json
 from collections.abc import Container, Mapping
@@ -9,7 +9,7 @@ from labelstream.deploy.cli.models.texts import Text
 
 
 def as_fields(answer: Any) -> dict[str, Any]:
-    """What JSON has of it beside the text."""
+    """The JSON fields of an answer."""
     from labelstream.workers.classifier import Embedding, MaskFill, RecordError
 
     found: dict[str, Any]
@@ -27,7 +27,7 @@ def as_fields(answer: Any) -> dict[str, Any]:
 
 
 def as_cells(answer: Any) -> dict[str, str]:
-    """What a table has of it: label and score, best first, the words of masks, or a vector."""
+    """The table cells of an answer: labels and scores (best first), the words of masks, or a vector."""
     from labelstream.workers.classifier import Embedding, MaskFill, RecordError
 
     match answer:
@@ -47,12 +47,12 @@ def as_cells(answer: Any) -> dict[str, str]:
 
 
 def beside(fields: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """All of both: what was there stays, and an added one of the same name is called `predicted_...`."""
+    """`fields` and `added` together. An added name that `fields` has becomes `predicted_...`."""
     return {**fields, **renamed(added, fields)}
 
 
 def renamed(added: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:
-    """`added`, where a name that is taken becomes `predicted_...`."""
+    """`added`, with `predicted_` before each name in `taken`."""
     return {f"predicted_{name}" if name in taken else name: value for name, value in added.items()}
 
 
@@ -65,7 +65,7 @@ def as_columns(text: Text, answer: Any) -> str:
 
 
 def as_tabs(text: Text, answer: Any) -> str:
-    # Tabs and line breaks would be taken for ours.
+    # Tabs and line breaks of the text are escaped: they separate cells and lines here.
     return "\t".join([*(escape(label) for label in _labels(answer)), escape(text.text)])
 
 

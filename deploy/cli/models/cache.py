@@ -1,29 +1,33 @@
-"""`labelstream cache`: what is kept of models on this machine, and how to get rid of it."""
+"""`labelstream cache`: lists and deletes the models that are kept on this machine."""
 
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.console import escape, out, say
+from labelstream.deploy.cli.common.console import escape, say
 from labelstream.workers.errors import ConfigError, StartError
 
 _DAY_S = 86_400.0
+_LINE = "{:>8}  {:12}  {:12}  {}"
 cache = typer.Typer(
     name="cache",
-    help="Models of the hub on this machine (`HF_HOME`), and what OpenVINO was given of them.",
+    help="List or delete models on this machine (`HF_HOME`): from the hub, and converted for OpenVINO.",
     no_args_is_help=True,
 )
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """`revision`: a commit of the hub, or empty for a converted model. `used_at`: seconds since 1970. `thing`: the
-    model's folder, or the cache's entry.
+    """`revision`: a commit of the hub; empty for a converted model. `used_at`: seconds since 1970.
+
+    `thing`: the model's folder in the hub's cache, or the entry in the cache of converted models.
     """
 
     model: str
@@ -34,22 +38,20 @@ class _Kept:
 
     @property
     def kind(self) -> str:
-        return f"revision {self.revision[:12]}" if self.revision else "converted"
+        return self.revision[:12] or "converted"
 
 
 @cache.command("list")
 def list_() -> None:
-    """List them with their sizes, and when they were used last. Other programs use the hub's cache as well."""
-    from rich.table import Table
-
+    """List models with their sizes and their last use. Other programs may use the models of the hub, too."""
     found = sorted(_kept(), key=lambda kept: (kept.model, kept.kind))
     if not found:
-        say("nothing is kept")
+        say("the cache is empty")
         return
-    table = Table("model", "", "MiB", "used", box=None, pad_edge=False)
+    typer.echo(_LINE.format("MiB", "used", "revision", "model"))
     for kept in found:
-        table.add_row(escape(kept.model), kept.kind, f"{kept.size / 2**20:.1f}", _age(kept.used_at))
-    out().print(table)
+        name = shlex.quote(escape(kept.model))
+        typer.echo(_LINE.format(f"{kept.size / 2**20:.1f}", _age(kept.used_at), kept.kind, name))
     say(f"{sum(kept.size for kept in found) / 2**20:.1f} MiB in all")
 
 
@@ -57,36 +59,44 @@ def list_() -> None:
 def clear(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]...", help="Models of the hub, with all revisions. Default: none."),
+        typer.Argument(metavar="MODEL", help="Models as `cache list` prints them. Default: all converted models."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete converted models, or with MODEL all that is kept of these. Both come again when needed."""
+    """Delete converted models; with MODEL, these models with all revisions and conversions.
+
+    Labelstream downloads or converts a deleted model again when it is needed.
+    """
     found = list(_kept())
     if models:
-        known = {kept.model for kept in found if kept.revision}
+        known = {kept.model for kept in found}
         for model in models:
-            if model not in known:
+            if not known & _names(model):
                 raise ConfigError("MODEL", f"{model!r} is not in the cache", "see `labelstream cache list`")
-        names = {*models, *(model.replace("/", "--") for model in models)}
-        doomed = [kept for kept in found if kept.model in names]
+        doomed = [kept for kept in found if kept.model in set().union(*map(_names, models))]
     else:
         doomed = [kept for kept in found if not kept.revision]
     if not doomed:
-        say("there is nothing to delete")
+        say("nothing to delete")
         return
     for kept in doomed:
         say(f"{escape(kept.model)}, {kept.kind}: {kept.size / 2**20:.1f} MiB")
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "give it")
+            raise ConfigError("--yes", "is missing, and there is no terminal to ask on", "add --yes")
         if not typer.confirm("Delete these?", err=True):
             raise typer.Exit(1)
     try:
         _delete(doomed)
     except OSError as error:
-        raise StartError(f"{error.filename}: {error.strerror}; let its owner delete it") from None
-    say(f"deleted: {sum(kept.size for kept in doomed) / 2**20:.1f} MiB")
+        raise StartError(f"{error.filename}: cannot be deleted ({error.strerror}); let its owner delete it") from None
+    say(f"deleted {sum(kept.size for kept in doomed) / 2**20:.1f} MiB")
+
+
+def _names(model: str) -> set[str]:
+    """The names in the cache of a hub model or a directory."""
+    names = {model, str(Path(model).expanduser().absolute())}
+    return names | {name.replace("/", "--") for name in names}  # entries of older versions
 
 
 def _kept() -> Iterator[_Kept]:
@@ -115,7 +125,7 @@ def _delete(doomed: list[_Kept]) -> None:
     from labelstream.workers.engine.backends.openvino.cache import remove
 
     for folder in {kept.thing for kept in doomed if kept.revision}:
-        shutil.rmtree(folder)  # by the folder: another model may have a revision of the same commit
+        shutil.rmtree(folder)  # by folder: another model may have the same commit
     for kept in doomed:
         if not kept.revision:
             remove(kept.thing)

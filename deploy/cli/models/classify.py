@@ -1,4 +1,4 @@
-"""`labelstream classify`: the engine alone, without Kafka and Ray."""
+"""`labelstream classify`: classifies with the engine in this process, without Kafka and Ray."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ Take = Callable[[Answered], None]
 
 def classify(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT...|-]", help="Texts; - reads stdin's lines.")
+        list[str] | None, typer.Argument(metavar="TEXT|-", help="Texts to classify; - reads lines from stdin.")
     ] = None,
     input: Annotated[
         str | None,
@@ -32,14 +32,12 @@ def classify(
             "--input",
             "-i",
             metavar="FILE|-",
-            help="A file of texts: lines, JSON lines, or a .csv or .tsv; also as .gz or .zst.",
+            help="File with texts: lines, JSON lines, .csv or .tsv; also compressed: .gz, .zst.",
         ),
     ] = None,
     text_field: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="The column or JSON field of the text, such as event.message. Default: text."
-        ),
+        typer.Option(metavar="NAME", help="Column or JSON field with the text, such as event.message. Default: text."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -47,7 +45,7 @@ def classify(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write JSON lines there, or a table where it is a .csv: all that --input has, and the answers.",
+            help="Write answers to this file, with all fields of --input: a table if it is a .csv, else JSON lines.",
         ),
     ] = None,
     model: Annotated[
@@ -56,42 +54,50 @@ def classify(
             "--model",
             "-m",
             metavar="SOURCE",
-            help="A directory, or a model of the hub. Default: the small sentiment model of the demo.",
+            help="The model: a directory, or an id of the Hugging Face hub. Default: the demo's model.",
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's model.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="Commit, tag or branch of the hub model.")
+    ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", "-l", help="A label to choose from, for zero-shot with an NLI model; repeatable."),
+        typer.Option(
+            "--label", "-l", metavar="LABEL", help="Candidate label for zero-shot with an NLI model. Repeatable."
+        ),
     ] = None,
     template: Annotated[
-        str | None, typer.Option("--template", help="What a label is put into at its {}, for zero-shot.")
+        str | None,
+        typer.Option("--template", metavar="TEXT", help="Hypothesis for zero-shot, with {} in place of the label."),
     ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="fill-mask, or feature-extraction for embeddings; the model must fit.")
+        str | None,
+        typer.Option(
+            "--task", metavar="TASK", help="Task of the model: fill-mask, or feature-extraction for embeddings."
+        ),
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per text, best first.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per text.")] = False,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Number of labels per text, best first.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
 ) -> None:
-    """Classify texts here and now, in this process.
+    """Classify texts in this process, without Kafka and Ray.
 
-    With `-`, or with nothing while stdin is no terminal, every line of stdin is a text; blank lines are left out. Exits
-    with 1 when there is a text without an answer; the others are answered.
+    Without TEXT and --input, the lines of stdin are the texts. Blank lines are skipped. Exit code 1: at least one text
+    has no answer. The other texts are answered.
     """
     if texts and input is not None:
-        raise ConfigError("--input", "comes beside texts", "give one of the two")
+        raise ConfigError("--input", "unexpected beside texts", "give one of the two")
     if not texts and input is None and sys.stdin.isatty():
-        raise ConfigError("TEXT", "is missing", "give texts, a file with --input, or - to read stdin's lines")
+        raise ConfigError("TEXT", "is missing", "give texts, a file with --input, or - to read lines from stdin")
     if text_field is not None and input is None:
         raise ConfigError(
-            "--text-field", "names a column or field of a file", "give the file with --input, - for stdin"
+            "--text-field", "names a column or field of a file", "add --input FILE, or --input - for stdin"
         )
     if model is None and revision is not None:
-        raise ConfigError("--revision", "belongs to a model of the hub", "give --model too")
+        raise ConfigError("--revision", "is for a model of the hub", "add --model")
     if template is not None and not label:
-        raise ConfigError("--template", "belongs to zero-shot", "give labels with --label")
+        raise ConfigError("--template", "is for zero-shot", "add labels with --label")
     if task is not None and (label or model is None):
-        raise ConfigError("--task", "is for a model made for it, and labels mean zero-shot", "give --model, no --label")
+        raise ConfigError("--task", "needs a model for this task, and no labels", "add --model, and leave out --label")
     options: dict[str, Any] = _zero_shot(label, template) if label else {} if task is None else {"task": task}
     source = open_text_file(input or "-") if input is not None or not texts or "-" in texts else nullcontext(None)
     with stops_on_signals(), source as file, _taker(output, json) as take:
@@ -100,7 +106,7 @@ def classify(
             found = with_progress(file, found, "texts")
         failed, count = _classify(found, take, model, revision, top_k, options, file is not None and file.is_terminal)
     if output is not None:
-        say(f"{plural(count - failed, 'text')} classified, in {output}")
+        say(f"{plural(count - failed, 'text')} classified, written to {output}")
     if failed:
         say(f"{failed} of {plural(count, 'text')} could not be classified")
         raise typer.Exit(1)
@@ -115,7 +121,7 @@ def _classify(
     options: dict[str, Any],
     one_by_one: bool,
 ) -> tuple[int, int]:
-    """Returns how many have no answer, and how many there are."""
+    """Returns the number of texts without an answer, and the number of all texts."""
     from labelstream.workers.classifier import RecordError
 
     failed = count = 0
@@ -138,7 +144,7 @@ def _classify(
 
 
 def _answer(engine: Any, texts: list[Text], top_k: int) -> Answered:
-    """The engine's answers; what has no text has the reason for one."""
+    """The engine's answers. An input without a text gets its problem as the answer."""
     from labelstream.workers.classifier import Fault, RecordError, Request
 
     asked = iter(engine.classify([Request(text.text, top_k=top_k) for text in texts if not text.problem]))
@@ -157,7 +163,7 @@ def _texts(given: list[str], file: TextFile | None, field: str | None, is_input:
 
 @contextmanager
 def _taker(output: Path | None, json: bool) -> Iterator[Take]:
-    """What takes answers: the file, or stdout."""
+    """The function that writes answers: to the file, or to stdout."""
     if output is not None:
         with answer_file(output) as written:
             yield written.write
@@ -177,7 +183,7 @@ def _zero_shot(labels: list[str], template: str | None) -> dict[str, Any]:
 
 
 def _chunks(texts: Iterable[Text], size: int) -> Iterator[list[Text]]:
-    """Full chunks from a pipe or file; line by line from a person who types."""
+    """Chunks of `size` texts. 1 for a terminal, so that each line is answered at once."""
     iterator = iter(texts)
     while chunk := list(islice(iterator, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""`labelstream fetch`: models of the hub into this machine's cache, to be there without a network."""
+"""`labelstream fetch`: downloads hub models into the cache of this machine, for use without a network."""
 
 from typing import Annotated
 
@@ -10,12 +10,13 @@ from labelstream.workers.errors import ConfigError
 
 def fetch(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL[@REVISION]...", help="Of the hub, for example owner/name@COMMIT.")
+        list[str], typer.Argument(metavar="MODEL[@REVISION]", help="Hub models, such as owner/name@COMMIT.")
     ],
 ) -> None:
-    """Download models into the cache that `HF_HOME` names, weights as safetensors only.
+    """Download models from the Hugging Face hub into the cache at `HF_HOME`, weights as safetensors only.
 
-    For images with models in them, and for machines that reach no hub: `HF_HUB_OFFLINE=1` runs on what is there.
+    Use `fetch` to build images that contain models, or to prepare machines that cannot reach the hub. With
+    `HF_HUB_OFFLINE=1` Labelstream uses only the cache.
     """
     from labelstream.workers.engine.loading.hub import resolve
     from labelstream.workers.model_source import is_path
@@ -25,7 +26,7 @@ def fetch(
         if not source or is_path(source) or bool(at) != bool(revision):
             raise ConfigError(
                 "MODEL",
-                f"{source + at + revision!r} is no model of the hub",
+                f"{source + at + revision!r} is not a model of the hub",
                 "for example owner/name, or owner/name@COMMIT",
             )
     for source, _, revision in named:

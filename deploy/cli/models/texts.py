@@ -1,4 +1,4 @@
-"""What `labelstream classify` reads: texts of the call, of stdin's lines, or of a file's lines, objects or rows."""
+"""Reads the texts for `labelstream classify`: from arguments, stdin, or a file's lines, objects or rows."""
 
 import json
 from codecs import BOM_UTF8
@@ -12,7 +12,7 @@ DEFAULT_FIELD = "text"
 
 
 class Text(NamedTuple):
-    """`place`: how its user finds it. `fields`: what stands beside it in its row or object.
+    """`place`: the line or argument, for the user. `fields`: the other fields of the row or object.
 
     `problem`: why there is no text; else empty.
     """
@@ -28,7 +28,7 @@ def of_argument(number: int, text: str) -> Text:
 
 
 def of_lines(lines: Iterable[bytes]) -> Iterator[Text]:
-    """Blank lines are left out, and byte order marks: files that are joined have a mark each."""
+    """Texts of non-blank lines, without byte order marks. Joined files have several marks."""
     for number, line in enumerate(lines, 1):
         text = line.removeprefix(BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n")
         if text.strip():
@@ -36,9 +36,9 @@ def of_lines(lines: Iterable[bytes]) -> Iterator[Text]:
 
 
 def of_file(file: TextFile, field: str | None) -> Iterator[Text]:
-    """Rows by the file's suffix; objects where `field` is given or the first line is one; else lines.
+    """Texts of rows (by the suffix), of objects (if `field` is given or the first line is one), or of lines.
 
-    `field`: the column, or the dotted path, of the text. Raises LineError for a row that is none.
+    `field`: the column or the dotted path of the text. Raises LineError for an invalid row.
     """
     if file.separator is not None:
         return _of_rows(file, field or DEFAULT_FIELD)
@@ -54,7 +54,7 @@ def _of_rows(file: TextFile, column: str) -> Iterator[Text]:
     for number, cells in read_rows(file.lines(), file.separator or ","):
         if column not in cells:
             columns = ", ".join(cells)
-            raise LineError(f"{file.name}: there is no column {column!r}; name one of {columns} with --text-field")
+            raise LineError(f"{file.name}: no column {column!r}; give one of {columns} as --text-field")
         yield _checked(f"line {number}", cells[column], dict(cells))
 
 
@@ -66,19 +66,17 @@ def _of_objects(lines: Iterable[bytes], path: str) -> Iterator[Text]:
         if isinstance(tree, dict):
             yield _checked(place, _at(tree, path), tree, path)
         else:
-            yield Text(place, "", {}, "is no JSON object")
+            yield Text(place, "", {}, "not a JSON object")
 
 
 def _checked(place: str, text: Any, fields: dict[str, Any], path: str = "") -> Text:
     if not isinstance(text, str):
-        return Text(
-            place, "", fields, f"has no text at {path}" if text is None else f"what stands at {path} is no text"
-        )
+        return Text(place, "", fields, f"no text at {path}" if text is None else f"the value at {path} is not a string")
     return Text(place, text, fields, "" if text.strip() else "the text is empty or blank")
 
 
 def _at(tree: Any, path: str) -> Any:
-    """The value at a dotted path, by the rule of a pipeline's `text_field`; None where there is none."""
+    """The value at a dotted path, by the rule of a pipeline's `text_field`; None if there is none."""
     from labelstream.workers.stream.codec.fields.lookup import Nothing, lookup  # pydantic
 
     found = lookup(tree, path)

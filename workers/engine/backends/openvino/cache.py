@@ -38,7 +38,7 @@ class Converted(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """`model`: its source, as a folder is named by it. `used_at`: seconds since 1970."""
+    """`model`: the source; the folder's name in entries of older versions. `used_at`: seconds since 1970."""
 
     model: str
     folder: Path
@@ -101,9 +101,15 @@ def entries() -> list[Entry]:
     """What is kept of all models, by model and age."""
     root = cached_assets_path(_LIBRARY, namespace=_NAMESPACE).parent
     return sorted(
-        Entry(notes.parent.parent.name, notes.parent, _size(notes.parent), notes.stat().st_mtime)
+        Entry(_source(notes), notes.parent, _size(notes.parent), notes.stat().st_mtime)
         for notes in root.glob(f"*/[!.]*/{_NOTES}")
     )
+
+
+def _source(notes: Path) -> str:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(notes.read_bytes())["notes"]["source"])
+    return notes.parent.parent.name
 
 
 def remove(entry: Entry) -> None:

@@ -99,7 +99,7 @@ def _float32(parts: Parts) -> Any:
     if worst is not None:
         raise Unconvertible(worst)
     logger.info("%s: converted for OpenVINO in %.1f s", parts.description.source, time.perf_counter() - started)
-    kept = place and cache.put(place, lambda path: _save(made, path), {})
+    kept = place and cache.put(place, lambda path: _save(made, path), {"source": _pasted(parts)})
     return kept.path if kept else made
 
 
@@ -137,7 +137,9 @@ def _int8(parts: Parts) -> Any:
             raise Unconvertible(one_line(error)) from error
         logger.info("%s: quantized in %.1f s", description.source, time.perf_counter() - started)
         quantized = model
-        kept = place and cache.put(place, lambda path: _save(quantized, path), {"agreement": share})
+        kept = place and cache.put(
+            place, lambda path: _save(quantized, path), {"source": _pasted(parts), "agreement": share}
+        )
         model = kept.path if kept else model
     kind = "made-up texts" if options.calibration_texts is None else "your texts"
     message = f"int8 gives float32's labels for {share:.2%} of {len(material.held_out)} {kind}"
@@ -159,6 +161,12 @@ def _check_labels(description: ModelDescription) -> None:
             f"{description.source}: quantize is for models that give labels, so that int8 can be held "
             "against float32; remove it"
         )
+
+
+def _pasted(parts: Parts) -> str:
+    """The source for `labelstream cache`: a directory as an absolute path."""
+    path = Path(parts.description.source)
+    return str(path.absolute()) if path.is_dir() else parts.description.source
 
 
 def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any) -> Path | None:

@@ -1,4 +1,4 @@
-"""The file of answers is whole, or it is not there."""
+"""The output file is written completely or not at all."""
 
 import json
 import os
@@ -57,13 +57,13 @@ def test_column_of_a_table_has_one_meaning(tmp_path: Path) -> None:
         written(tmp_path / "b.csv", [(text(id="1"), GOOD)], [(text(id="2", label="theirs"), GOOD)])
 
 
-def test_table_has_no_room_for_fields_that_come_later(tmp_path: Path) -> None:
-    with pytest.raises(LabelstreamError, match=r"line 7 has the field 'new', .*; write JSON lines, as to a\.jsonl"):
+def test_table_refuses_later_fields(tmp_path: Path) -> None:
+    with pytest.raises(LabelstreamError, match=r"line 7 has the field 'new', .*; write JSON lines, to a\.jsonl"):
         written(tmp_path / "a.csv", [(text(id="1"), GOOD)], [(text(new="2"), GOOD)])
     assert os.listdir(tmp_path) == []
 
 
-def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failure_leaves_file_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("before")
     with pytest.raises(AttributeError), answer_file(tmp_path / "a") as file:
         file.write([(text(), GOOD), (text(), "no answer")])
@@ -71,7 +71,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_mode_and_links_stay(tmp_path: Path) -> None:
+def test_mode_and_links_are_kept(tmp_path: Path) -> None:
     (tmp_path / "file").touch(mode=0o640)
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert written(tmp_path / "link", [(text(), GOOD)])
@@ -83,15 +83,15 @@ def test_mode_and_links_stay(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_full_disk_is_told() -> None:
+def test_full_disk_is_reported() -> None:
     with pytest.raises(StartError, match=r"^/dev/full cannot be written \(No space left on device\)$"):
         written(Path("/dev/full"), [(text(), GOOD)])
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.tsv", r"\.tsv is not written"), ("none/a", r"cannot be written \(No such file or directory\)")],
+    [("a.tsv", r"cannot write \.tsv files"), ("none/a", r"cannot be written \(No such file or directory\)")],
 )
-def test_file_that_cannot_be_made_is_told(tmp_path: Path, name: str, said: str) -> None:
+def test_unwritable_file_is_named(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=f"^--output: .*{said}"), answer_file(tmp_path / name):
         pass

@@ -1,4 +1,4 @@
-"""Answers as `classify` shows them."""
+"""The formats of `classify`'s answers."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_cells_are_best_first() -> None:
     assert as_cells(REFUSED) == {"error": REFUSED.fault.value}
 
 
-def test_what_was_there_stays_beside_the_answer() -> None:
+def test_added_name_that_is_taken_is_renamed() -> None:
     assert beside({"id": 1, "label": "gold"}, {"label": "GOOD", "score": 1}) == {
         "id": 1,
         "label": "gold",

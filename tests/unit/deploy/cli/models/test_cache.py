@@ -1,5 +1,6 @@
 """`labelstream cache` on a cache of the hub's own layout, and on converted models."""
 
+import shlex
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -29,7 +30,7 @@ def fetched(home: Path, model: str) -> None:
     (folder / "refs" / "main").write_text(COMMIT)
 
 
-def made_from(model: str) -> None:
+def made_from(model: str, **notes: str) -> None:
     place = converted.place_of(model)
     assert place is not None
 
@@ -37,7 +38,7 @@ def made_from(model: str) -> None:
         path.write_bytes(b"x" * (1 << 20))
         path.with_suffix(".bin").write_bytes(b"x")
 
-    assert converted.put(place, write, {}) is not None
+    assert converted.put(place, write, notes) is not None
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -47,29 +48,40 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     return int(ended.value.code or 0), printed.out, printed.err
 
 
-def test_list_shows_what_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(capsys, "list")[2] == "nothing is kept\n"
+def test_list_prints_hub_and_converted_models(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "list")[2] == "the cache is empty\n"
     fetched(home, "owner/name")
     made_from("owner/name")
     code, rows, err = call(capsys, "list")
     assert (code, err) == (0, "4.0 MiB in all\n")
     assert [row.split() for row in rows.splitlines()[1:]] == [
-        ["owner--name", "converted", "1.0", "today"],
-        ["owner/name", "revision", COMMIT[:12], "3.0", "today"],
+        ["1.0", "today", "converted", "owner--name"],
+        ["3.0", "today", COMMIT[:12], "owner/name"],
     ]
 
 
-def test_clear_deletes_converted_models_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listed_directory_can_be_pasted_into_clear(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("my model", "other"):
+        made_from(str(home / name), source=str(home / name))
+    made_from("/old/entry")
+    _, *rows = call(capsys, "list")[1].splitlines()
+    old, mine, other = [shlex.split(row)[3] for row in rows]
+    assert (old, mine, other) == ("--old--entry", str(home / "my model"), str(home / "other"))
+    assert call(capsys, "clear", mine, "/old/entry", "--yes")[0] == 0
+    assert [entry.model for entry in converted.entries()] == [other]
+
+
+def test_clear_without_model_deletes_converted_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fetched(home, "owner/name")
     made_from("owner/name")
-    assert call(capsys, "clear")[0] == 2  # nobody to ask
+    assert call(capsys, "clear")[0] == 2  # no terminal to ask on
     assert call(capsys, "clear", "--yes")[0] == 0
     assert converted.entries() == []
-    assert call(capsys, "clear", "--yes")[2] == "there is nothing to delete\n"
+    assert call(capsys, "clear", "--yes")[2] == "nothing to delete\n"
     assert (home / "hub" / "models--owner--name" / "blobs" / "1").exists()
 
 
-def test_clear_of_a_model_deletes_all_of_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clear_of_model_deletes_all_of_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model in ("owner/name", "owner/other"):
         fetched(home, model)
         made_from(model)
@@ -80,7 +92,7 @@ def test_clear_of_a_model_deletes_all_of_it(home: Path, capsys: pytest.CaptureFi
     assert not (home / "hub" / "models--owner--name").exists()
 
 
-def test_clear_of_an_unknown_model_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_clear_of_unknown_model_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "clear", "owner/none", "--yes")
     assert code == 2
     assert "'owner/none' is not in the cache; see `labelstream cache list`" in err

@@ -1,4 +1,4 @@
-"""`labelstream classify`: the engine's answers for a person, a pipe or a program, for each task."""
+"""`labelstream classify`: input, output and tasks."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ def test_classify_lines_of_stdin_as_json(run: Run, model: str, stdin: Callable[[
     assert [len(answer["scores"]) for answer in answers] == [1, 1, 1]
 
 
-def test_classify_by_labels_of_the_call(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_classify_with_labels_is_zero_shot(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
     model = str(build(tmp_path_factory.mktemp("nli"), labels=("entailment", "neutral", "contradiction")))
     ended = run("classify", "good", "-m", model, "-l", "one", "-l", "two", "--template", "So {}.", "-k", "2", "--json")
     (answer,) = map(json.loads, ended.out.splitlines())
@@ -70,11 +70,11 @@ def test_classify_by_another_task(run: Run, tmp_path: Path, task: str, architect
         (("--template", "So {}."), "--template"),
         (("--task", "fill-mask"), "--task"),
         (("--task", "fill-mask", "-m", "m", "-l", "one"), "--task"),
-        (("--input", "file"), "--input: comes beside texts"),
+        (("--input", "file"), "--input: unexpected beside texts"),
         (("--text-field", "a"), "--text-field: names a column or field of a file"),
     ],
 )
-def test_classify_options_that_do_not_go_together(run: Run, arguments: tuple[str, ...], key: str) -> None:
+def test_classify_refuses_contradicting_options(run: Run, arguments: tuple[str, ...], key: str) -> None:
     fails(run("classify", "text", *arguments), 2, key)
 
 
@@ -85,7 +85,7 @@ def test_classify_a_table_into_a_table(run: Run, model: str, tmp_path: Path) -> 
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.splitlines()[1:] == [
         "line 3: the text is empty or blank",
-        f"2 texts classified, in {answers}",
+        f"2 texts classified, written to {answers}",
         "1 of 3 texts could not be classified",
     ]
     header, first, second, third = answers.read_text().splitlines()
@@ -103,5 +103,5 @@ def test_classify_json_lines_of_stdin(run: Run, model: str, stdin: Callable[[byt
     assert answer["label"] in LABELS
 
 
-def test_classify_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+def test_classify_names_unreadable_file(run: Run, tmp_path: Path) -> None:
     fails(run("classify", "-i", str(tmp_path / "none")), 2, "none: cannot be read (No such file or directory)")

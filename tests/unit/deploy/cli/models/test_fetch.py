@@ -1,4 +1,4 @@
-"""What `labelstream fetch` leaves behind is all that a model needs, without a hub and without a right to write."""
+"""A model fetched by `labelstream fetch` runs without a hub and without write access."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ NAME = "acme/sentiment"
 
 
 def labelstream(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: huggingface_hub reads the environment once."""
+    """A call in another process, because huggingface_hub reads the environment once."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.run(
         [sys.executable, "-m", "labelstream.deploy.cli", *arguments],
@@ -36,7 +36,7 @@ def hub(tmp_path: Path) -> Hub:
     return Hub(NAME, folder)
 
 
-def test_a_fetched_model_runs_without_the_hub(tmp_path: Path, hub: Hub) -> None:
+def test_fetched_model_runs_without_the_hub(tmp_path: Path, hub: Hub) -> None:
     home = tmp_path / "home"
     with serving(hub) as address:
         ended = labelstream("fetch", f"{NAME}@{COMMIT}", HF_ENDPOINT=address, HF_HOME=str(home))
@@ -58,13 +58,13 @@ def test_a_fetched_model_runs_without_the_hub(tmp_path: Path, hub: Hub) -> None:
     assert sorted((home / "hub").rglob("*")) == before
 
 
-def test_without_a_revision_the_newest_is_named(tmp_path: Path, hub: Hub) -> None:
+def test_fetch_without_revision_prints_newest(tmp_path: Path, hub: Hub) -> None:
     with serving(hub) as address:
         ended = labelstream("fetch", NAME, HF_ENDPOINT=address, HF_HOME=str(tmp_path / "home"))
     assert ended.stdout.startswith(f"{NAME}@{COMMIT}: "), ended.stderr
 
 
-def test_weights_that_are_pickles_only_are_refused(tmp_path: Path, hub: Hub) -> None:
+def test_model_with_pickles_only_is_refused(tmp_path: Path, hub: Hub) -> None:
     del hub.files["model.safetensors"]
     with serving(hub) as address:
         ended = labelstream("fetch", NAME, HF_ENDPOINT=address, HF_HOME=str(tmp_path / "home"))
@@ -73,7 +73,7 @@ def test_weights_that_are_pickles_only_are_refused(tmp_path: Path, hub: Hub) -> 
 
 
 @pytest.mark.parametrize("model", ["./folder", "/folder", "owner/name@", "@main", ""])
-def test_what_is_no_model_of_the_hub_is_named(run: Run, model: str) -> None:
+def test_invalid_model_name_is_refused(run: Run, model: str) -> None:
     ended = run("fetch", model)
     assert ended.code == 2
-    assert f"{model!r} is no model of the hub" in ended.err
+    assert f"{model!r} is not a model of the hub" in ended.err

@@ -1,4 +1,4 @@
-"""What `classify` takes for a text, and how a person finds it again."""
+"""The texts that `classify` reads, and their places."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def read(path: Path, content: bytes, field: str | None = None) -> list[Text]:
         return list(of_file(file, field))
 
 
-def test_lines_are_numbered_and_blank_ones_left_out() -> None:
+def test_blank_lines_are_skipped_but_numbered() -> None:
     mark = b"\xef\xbb\xbf"
     lines = [mark + b"a\r\n", b" \n", b"\xff\n", mark + b"b"]
     found = [(text.place, text.text) for text in of_lines(lines)]
@@ -28,7 +28,7 @@ def test_rows_keep_their_columns(tmp_path: Path) -> None:
         Text("line 2", "so", {"id": "1", "review": "so"}),
         Text("line 3", " ", {"id": "2", "review": " "}, "the text is empty or blank"),
     ]
-    with pytest.raises(LineError, match="there is no column 'text'; name one of id with --text-field"):
+    with pytest.raises(LineError, match="no column 'text'; give one of id as --text-field"):
         read(tmp_path / "a.csv", b"id\n1\n")
 
 
@@ -37,13 +37,13 @@ def test_rows_keep_their_columns(tmp_path: Path) -> None:
     [
         (b'{"a":{"b":"so"}}', "so", ""),
         (b'{"a.b":"so","a":{"b":"not"}}', "so", ""),
-        (b'{"a":{"b":null}}', "", "has no text at a.b"),
-        (b'{"a":"b"}', "", "has no text at a.b"),
-        (b'{"a":{"b":5}}', "", "what stands at a.b is no text"),
+        (b'{"a":{"b":null}}', "", "no text at a.b"),
+        (b'{"a":"b"}', "", "no text at a.b"),
+        (b'{"a":{"b":5}}', "", "the value at a.b is not a string"),
         (b'{"a":{"b":" "}}', " ", "the text is empty or blank"),
-        (b"so", "", "is no JSON object"),
-        (b"[1]", "", "is no JSON object"),
-        (b"\xff", "", "is no JSON object"),
+        (b"so", "", "not a JSON object"),
+        (b"[1]", "", "not a JSON object"),
+        (b"\xff", "", "not a JSON object"),
     ],
 )
 def test_object_has_its_text_at_a_path(tmp_path: Path, line: bytes, text: str, problem: str) -> None:
