@@ -21,7 +21,7 @@ from tests.support.streams import Topics, wait_until
 
 PAGE = (ROOT / "docs/how-to/secure.md").read_text(encoding="utf-8").split("## Permissions\n")[1].split("\n## ")[0]
 SECTIONS = dict(re.findall(r"^### Permissions (.+?)\n(.*?)(?=^### |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-[SHARED] = re.findall(r"^```\n(ACLS=.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+[SHARED] = re.findall(r"^```sh\n(ACLS=.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 LEDGER = "feedback.dlq.redriven"
 TOPICS = Topics("feedback.raw", "feedback.labels", "feedback.dlq")
 GROUP = "labelstream-feedback"
