@@ -8,7 +8,7 @@ import yaml
 
 from labelstream.deploy.observability.dashboard.make_dashboard import TARGET, build
 from labelstream.deploy.observability.metrics.table import METRICS
-from tests.monitoring.prometheus import CONFIG, RULES, tool
+from tests.monitoring.prometheus import CONFIG, ROOT, RULES, tool
 
 
 def test_alert_rules_pass_promtool_tests() -> None:
@@ -42,3 +42,12 @@ def test_scrape_config_keeps_labelstream_metrics_only() -> None:
 
 def test_dashboard_file_equals_its_source() -> None:
     assert TARGET.read_text() == build(), "run `make dashboard`"
+
+
+def test_queries_of_the_runbooks_are_promql(tmp_path: Path) -> None:
+    pages = sorted((ROOT / "docs/how-to/runbooks").glob("*.md"))
+    queries = [query for page in pages for query in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)]
+    assert len(queries) > 15
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}))
+    subprocess.run([tool("promtool"), "check", "rules", "--lint=none", str(tmp_path / "rules.yaml")], check=True)
