@@ -45,17 +45,17 @@ def join(address: str) -> None:
 
 def check_installed() -> None:
     """Raises StartError if a node of the joined cluster has another version of Labelstream, or none."""
-    ours, nodes = importlib.metadata.version("labelstream"), [node for node in ray.nodes() if node["Alive"]]
+    version, nodes = importlib.metadata.version("labelstream"), [node for node in ray.nodes() if node["Alive"]]
     asked = {_ask_version(node["NodeID"]): node["NodeManagerAddress"] for node in nodes}
     done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=VERSIONS_S)
     for answer in done:
         try:
-            theirs = ray.get(answer)
+            found = ray.get(answer)
         except RayError:  # the node is leaving
             continue
-        if theirs != ours:
-            has = f"has Labelstream {theirs}" if theirs else "has no Labelstream"
-            raise StartError(f"node {asked[answer]} {has}, this machine {ours}; install the same version everywhere")
+        if found != version:
+            has = f"has Labelstream {found}" if found else "has no Labelstream"
+            raise StartError(f"node {asked[answer]} {has}, this machine {version}; install the same version everywhere")
 
 
 def _ask_version(node: str) -> Any:
@@ -112,11 +112,11 @@ def _explain(address: str, error: Any, mode: str) -> None:
 
 def _check_version(address: str, answer: bytes) -> None:
     messages: Any = importlib.import_module("ray.core.generated.gcs_service_pb2")
-    theirs = messages.CheckAliveReply.FromString(answer).ray_version
-    if theirs != ray.__version__:
+    found = messages.CheckAliveReply.FromString(answer).ray_version
+    if found != ray.__version__:
         raise StartError(
-            f"the Ray at {address} is version {theirs}, this machine has {ray.__version__}; install "
-            f"ray=={theirs} here, or this version there"
+            f"the Ray at {address} is version {found}, this machine has {ray.__version__}; install "
+            f"ray=={found} here, or this version there"
         )
 
 

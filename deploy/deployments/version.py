@@ -14,8 +14,8 @@ _PACKAGES = ("deploy", "schemas", "workers")
 
 def version_of(kind: type, *arguments: Any) -> str:
     """A hash of `kind`, its `arguments` (plain data) and the code of this installation."""
-    what = [f"{kind.__module__}.{kind.__qualname__}", _code(), *arguments]
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    parts = [f"{kind.__module__}.{kind.__qualname__}", _code(), *arguments]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def files_of(source: str) -> list[list[Any]]:

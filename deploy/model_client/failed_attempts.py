@@ -57,12 +57,12 @@ class FailedAttempts:
             return Suspicion()
         return found
 
-    def failed(self, contents: Sequence[bytes], how: Fault, running: bool) -> None:
-        """An attempt at `contents` failed with `how`. `running`: a replica ran these contents and nothing else."""
+    def failed(self, contents: Sequence[bytes], fault: Fault, running: bool) -> None:
+        """An attempt at `contents` failed with `fault`. `running`: a replica ran these contents and nothing else."""
         for content in dict.fromkeys(contents):
             failures, narrowed, alone, _ = self._known.pop(content, Suspicion())
             if running and len(contents) == 1:
-                alone = (*alone, how)
+                alone = (*alone, fault)
             self._known[content] = Suspicion(failures + 1, narrowed or running, alone, self._clock())
         while len(self._known) > self._max_contents:
             self._known.popitem(last=False)

@@ -114,9 +114,9 @@ class PoisonIsolation:
             asked_at = asyncio.get_running_loop().time()
             scored = await self._client.classify(work.take(rows), work.top_k, work.revision)
         except Exception as error:
-            how = _how(error)
-            if how is not None:
-                self._failed_attempts.failed(work.contents(rows), how, running=False)
+            fault = _fault_of(error)
+            if fault is not None:
+                self._failed_attempts.failed(work.contents(rows), fault, running=False)
             raise
         self._pass(work, rows, scored)
         self._deadlines.answered(attempt.part, asked_at)
@@ -168,7 +168,7 @@ class _Attempt:
         return await self._noted(self.ticket) if self.ticket else None
 
 
-def _how(error: Exception) -> Fault | None:
+def _fault_of(error: Exception) -> Fault | None:
     """The fault that `error` means for the sequences asked for; None if the sequences are not to blame."""
     if isinstance(error, RayActorError):
         return Fault.CRASHES_MODEL

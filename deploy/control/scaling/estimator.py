@@ -103,7 +103,7 @@ class _Totals:
         self._before = dict(counts)
         _add_to(self._samples, at, tuple(self._sums), COUNTS_S)
 
-    def lately(self) -> tuple[float, ...]:
+    def growth(self) -> tuple[float, ...]:
         (_, first), (_, last) = self._samples[0], self._samples[-1]
         return tuple(new - old for old, new in zip(first, last, strict=True))
 
@@ -119,7 +119,7 @@ class _ModelHistory:
         self._totals.add(
             at, {name: (counts.tokens, counts.busy_s, counts.batches) for name, counts in replicas.items()}
         )
-        tokens, busy_s, batches = self._totals.lately()
+        tokens, busy_s, batches = self._totals.growth()
         if self._tokens_per_s is None:
             self._tokens_per_s = max((counts.measured for counts in replicas.values()), default=0.0) or None
         if busy_s >= MIN_BUSY_S:
@@ -165,12 +165,12 @@ class _PipelineHistory:
 
     def _see_workers(self, at: float, workers: Mapping[str, WorkerCounts]) -> float | None:
         self._totals.add(at, {name: (counts.messages, counts.cpu_s) for name, counts in workers.items()})
-        messages, cpu_s = self._totals.lately()
+        messages, cpu_s = self._totals.growth()
         for model in {model for counts in workers.values() for model in counts.tokens}:
             totals = self._tokens.setdefault(model, _Totals(1))
             totals.add(at, {name: (counts.tokens.get(model, 0),) for name, counts in workers.items()})
             if messages >= MIN_MESSAGES:
-                self._cost[model] = totals.lately()[0] / messages
+                self._cost[model] = totals.growth()[0] / messages
         if messages >= MIN_MESSAGES and cpu_s > 0:  # an idle loop costs CPU too, so few messages look expensive
             self._worker_per_s = max(self._worker_per_s or 0.0, messages / cpu_s)
         return self._worker_per_s

@@ -7,11 +7,11 @@ from typing import NamedTuple
 class Bounds(NamedTuple):
     """Smallest and largest number of replicas."""
 
-    least: int
-    most: int
+    min: int
+    max: int
 
     def of(self, wanted: float) -> int:
-        return max(self.least, min(self.most, int(wanted)))
+        return max(self.min, min(self.max, int(wanted)))
 
 
 class ModelRules(NamedTuple):

@@ -60,11 +60,11 @@ class Policy:
         self._rules = rules
         asked = targets or {}
         self._models = {
-            name: _ModelTarget(asked.get(model_deployment(name), rule.bounds.least))
+            name: _ModelTarget(asked.get(model_deployment(name), rule.bounds.min))
             for name, rule in rules.models.items()
         }
         self._pipelines = {
-            name: _WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.least), rule.bounds)
+            name: _WorkerTarget(asked.get(pipeline_deployment(name), rule.bounds.min), rule.bounds)
             for name, rule in rules.pipelines.items()
         }
 
@@ -122,9 +122,9 @@ class Policy:
         reach = 0
         for pipeline, found in users.items():
             rules, cost = self._rules.pipelines[pipeline], found.cost.get(name, 0.0)
-            most = min(rules.bounds.most, max(1, len(found.lag)))
+            max_workers = min(rules.bounds.max, max(1, len(found.lag)))
             fed = math.inf if found.worker_per_s is None else math.ceil(found.worker_per_s * cost / speed)
-            reach += min(most, _holding(found)) * min(rules.calls, fed)
+            reach += min(max_workers, _holding(found)) * min(rules.calls, fed)
         return min(wanted, max(1, int(reach))) if wanted else 0
 
     def _workers(self, seen: Estimate, name: str, models: Mapping[str, int], reasons: dict[str, str]) -> int:
@@ -151,7 +151,7 @@ class Policy:
             f"{rate:.0f} messages/s needed; workers for their CPU: {for_cpu}, to keep the replicas busy: {for_calls}; "
             f"partitions: {len(found.lag)}"
         )
-        return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.least, len(found.lag)))
+        return min(state.follow(seen.at, rules.bounds.of(wanted)), max(rules.bounds.min, len(found.lag)))
 
 
 def skew(found: PipelineEstimate) -> str | None:
@@ -161,11 +161,11 @@ def skew(found: PipelineEstimate) -> str | None:
     total = found.waiting
     if len(found.lag) < 2 or not _is_large(found):
         return None
-    partition, most = max(found.lag.items(), key=lambda entry: entry[1])
-    if most < SKEWED_SHARE * total or most < 4 * total / len(found.lag):
+    partition, largest = max(found.lag.items(), key=lambda entry: entry[1])
+    if largest < SKEWED_SHARE * total or largest < 4 * total / len(found.lag):
         return None
     return (
-        f"partition {partition} has {most} of the {total} waiting messages, and one worker reads it; "
+        f"partition {partition} has {largest} of the {total} waiting messages, and one worker reads it; "
         "spread the keys, or add partitions"
     )
 
@@ -220,7 +220,7 @@ class _ModelTarget:
         self.target = target
         self.start_s = START_S
         self._asked: dict[int, float] = {}  # number of the replica -> time of the request for it
-        self._lately, self._longer = SlidingMax(DOWN_S), SlidingMax(IDLE_S)
+        self._short_max, self._long_max = SlidingMax(DOWN_S), SlidingMax(IDLE_S)
         self._followed = self._gone = False
 
     def notice(self, at: float, replicas: int) -> None:
@@ -245,8 +245,8 @@ class _ModelTarget:
         if not self._followed:  # what runs at the start counts as the need until now
             self._followed = True
             self.follow(at, self.target)
-        lately, longer = self._lately.add(at, wanted), self._longer.add(at, wanted)
-        return self.ask_for(at, lately or min(longer, 1))
+        short_max, long_max = self._short_max.add(at, wanted), self._long_max.add(at, wanted)
+        return self.ask_for(at, short_max or min(long_max, 1))
 
     def ask_for(self, at: float, target: int) -> int:
         """Set the target, whatever was needed lately."""
@@ -265,18 +265,18 @@ class _WorkerTarget:
         self.target, self._bounds = target, bounds
         self._since: float | None = None
         self._moved_at = -math.inf
-        self._least, self._most = SlidingMax(WORKERS_UP_S), SlidingMax(WORKERS_DOWN_S)
+        self._negated_max, self._max = SlidingMax(WORKERS_UP_S), SlidingMax(WORKERS_DOWN_S)
 
     def follow(self, at: float, wanted: int) -> int:
         """Rise after some seconds of a higher need; fall to the highest need of a long window."""
         if self._since is None:
             self._since = at
-        least, most = -self._least.add(at, -wanted), self._most.add(at, wanted)
+        window_min, window_max = -self._negated_max.add(at, -wanted), self._max.add(at, wanted)
         if at - self._moved_at < BETWEEN_MOVES_S:
             return self.target
-        if least > self.target and at - self._since >= WORKERS_UP_S:
+        if window_min > self.target and at - self._since >= WORKERS_UP_S:
             self._moved_at, self.target = at, math.ceil(wanted * WORKERS_ROOM)
-        elif most * WORKERS_ROOM < self.target and at - self._since >= WORKERS_DOWN_S:
-            self._moved_at, self.target = at, most
+        elif window_max * WORKERS_ROOM < self.target and at - self._since >= WORKERS_DOWN_S:
+            self._moved_at, self.target = at, window_max
         self.target = self._bounds.of(self.target)
         return self.target

@@ -140,7 +140,7 @@ def test_policy_caps_replicas_at_what_partitions_feed() -> None:
     ids=str,
 )
 def test_reason_tells_what_the_config_asks_beyond_need(bounds: Bounds, said: str) -> None:
-    decision = Policy(rules(models=bounds), {"model-m": bounds.least}).decide(seen(0, pipeline(), 1, speed=1_000))
+    decision = Policy(rules(models=bounds), {"model-m": bounds.min}).decide(seen(0, pipeline(), 1, speed=1_000))
     assert decision.reasons["model-m"].endswith(said)
 
 
