@@ -11,6 +11,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="SOURCE",
+        show_default=False,  # the path of this checkout
         help="A directory, or a model of the hub. Default: the demo's, which is too small to say much.",
     ),
 ]
