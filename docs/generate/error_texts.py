@@ -27,9 +27,10 @@ class ErrorText(NamedTuple):
     fix: str
 
 
-def error_texts() -> list[ErrorText]:
+@cache
+def error_texts() -> tuple[ErrorText, ...]:
     """Every error that the code of `PARTS` makes with a text of its own, in the order of the code."""
-    return list(dict.fromkeys(text for path in _files() for text in _of_module(path)))
+    return tuple(dict.fromkeys(text for path in _files() for text in _of_module(path)))
 
 
 @cache

@@ -1,18 +1,23 @@
 """Expand the folders that `nav` in mkdocs.yml names into their pages."""
 
+import logging
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 Nav = list[Any]  # mkdocs' own form: pages, and {title: page or Nav}
+logger = logging.getLogger("mkdocs.hooks.navigation")  # mkdocs counts warnings below its own logger
 
 
 def expand_folders(nav: Nav, pages: Collection[str]) -> Nav:
     """Replace each entry `folder/` by the pages of the folder that `nav` does not name elsewhere.
 
-    README.md comes first, then the other pages by file name, then each subfolder as a section. A folder without such
-    pages is left out. `pages`: paths relative to docs/.
+    README.md comes first, then the other pages by file name, then each subfolder as a section. `pages`: paths relative
+    to docs/.
     """
+    for entry in _named(nav):
+        if entry.endswith("/") and not any(page.startswith(entry) for page in pages):
+            logger.warning("The nav names the folder '%s', which has no page", entry)
     return _expand(nav, set(pages) - set(_named(nav)))
 
 

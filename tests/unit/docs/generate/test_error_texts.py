@@ -31,16 +31,18 @@ def start(path, name):
 
 
 @pytest.fixture
-def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ErrorText]]:
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ErrorText, ...]]:
     (tmp_path / "code.py").write_text(SOURCE)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "_files", lambda: [tmp_path / "code.py"])
+    error_texts.cache_clear()
     module._classes.cache_clear()
     yield error_texts()
+    error_texts.cache_clear()
     module._classes.cache_clear()
 
 
-def test_error_has_its_text_and_its_fix(found: list[ErrorText]) -> None:
+def test_error_has_its_text_and_its_fix(found: tuple[ErrorText, ...]) -> None:
     assert [(text.error, text.problem, text.fix) for text in found] == [
         ("ConfigError", "kafka: delivery_timeout_ms (DELIVERY_TIMEOUT_MS) is too low", "raise it"),
         ("ConfigError", "PATH: has no NAME", "add it"),

@@ -36,6 +36,7 @@ def test_page_of_a_named_folder_is_in_the_navigation(site: Path) -> None:
 
 
 def test_page_outside_of_the_navigation_fails(site: Path) -> None:
+    (site / "reference/cli.md").write_text("# Commands\n")
     (site / "lost.md").write_text("# Lost\n")
     with pytest.raises(Abort, match="1 warnings in strict mode"):
         built(site)

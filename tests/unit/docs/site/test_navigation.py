@@ -1,5 +1,9 @@
 """Folders in the navigation become their pages."""
 
+import logging
+
+import pytest
+
 from docs.site.navigation import expand_folders
 
 PAGES = ["README.md", "how-to/b.md", "how-to/a.md", "how-to/runbooks/lag.md", "how-to/runbooks/README.md"]
@@ -30,5 +34,14 @@ def test_folder_of_a_section_by_itself_becomes_its_list() -> None:
     ]
 
 
-def test_folder_without_pages_is_left_out() -> None:
-    assert expand_folders([{"Decisions": "adr/"}, {"Home": "README.md"}, "adr/"], PAGES) == [{"Home": "README.md"}]
+def test_folder_without_pages_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert expand_folders([{"Decisions": "adr/"}, {"Home": "README.md"}], PAGES) == [{"Home": "README.md"}]
+    assert [record.getMessage() for record in caplog.records] == ["The nav names the folder 'adr/', which has no page"]
+
+
+def test_folder_whose_pages_are_named_elsewhere_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    nav = [{"Home": "README.md"}, {"Do": ["how-to/runbooks/README.md", "how-to/runbooks/lag.md", "how-to/runbooks/"]}]
+    with caplog.at_level(logging.WARNING):
+        assert expand_folders(nav, PAGES)[1] == {"Do": ["how-to/runbooks/README.md", "how-to/runbooks/lag.md"]}
+    assert caplog.records == []
