@@ -14,6 +14,7 @@ MODEL, PIPELINE, SECURITY = "config.models.sentiment", "config.pipelines.feedbac
     ("setting", "words"),
     [
         ("image.repository=", ("image.repository", "deploy/Dockerfile")),
+        ("metrics.prometheusRule.runbookBaseUrl=https://h/runbooks", ("runbookBaseUrl", "pattern '/$'")),
         (f"{SECURITY}.password=hunter2", ("config.kafka.security.password", "kafka.passwordSecret.name")),
         (
             f"{SECURITY}.key_password=hunter2",

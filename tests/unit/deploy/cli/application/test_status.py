@@ -10,6 +10,7 @@ from labelstream.deploy.cli.application import status as look
 from labelstream.deploy.cli.main import main
 from labelstream.deploy.cluster import runtime
 from labelstream.workers.errors import StartError
+from labelstream.workers.stream.report import ALARMS_PAGE
 from tests.support.reports import pipeline_report
 
 RUNNING = pipeline_report(results_out=5)
@@ -57,8 +58,9 @@ def exit_code(*arguments: str) -> int:
         ([], 1, "no worker reports"),
         ([{**RUNNING, "state": "restarting"}], 1, "its workers are restarting"),
         ([{**RUNNING, "alarms": ["paused: too many"]}], 1, "alarm: paused"),
+        ([{**RUNNING, "alarms": ["paused: too many"]}], 1, f"what each alarm means: {ALARMS_PAGE}"),
     ],
-    ids=["well", "nobody", "restarting", "alarm"],
+    ids=["well", "nobody", "restarting", "alarm", "alarms' page"],
 )
 def test_status_exits_with_1_on_a_problem(
     control_plane: Callable[..., list[Any]],
