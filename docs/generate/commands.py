@@ -13,6 +13,7 @@ _NAME = "labelstream"
 _EXTRA = re.compile(r"(.*?)\s*\[([^\[\]]*(?:default|required|<=|>=|<|>)[^\[\]]*)\]$", re.DOTALL)
 _BOUNDS = re.compile(r"(?P<low>[\d.]+)<=?x<=?(?P<high>[\d.]+)|x(?P<above>>=?)(?P<bound>[\d.]+)")
 _TYPE = re.compile(r" <([\w\[\] ]+)>$")
+_CHOICES = re.compile(r" <([^<>]*\|[^<>]*)>$")
 _VALUES = {"int": "NUMBER", "int range": "NUMBER", "float": "NUMBER", "float range": "NUMBER", "path": "FILE"}
 _SHELL_COMPLETION = {"--install-completion", "--show-completion"}
 
@@ -52,6 +53,9 @@ def _item(names: str, told: str) -> str:
     text, extra = found.groups() if found else (told, "")
     details = "".join(f" {_detail(part)}" for part in extra.split("; ") if part)
     is_option = names.startswith("-")
+    if choices := _CHOICES.search(names):
+        details = f" One of {', '.join(map(code, choices[1].split('|')))}.{details}"
+        names = _CHOICES.sub(" VALUE" if is_option else "", names)
     value = _TYPE.sub(lambda kind: f" {_VALUES.get(kind[1], 'TEXT')}" if is_option else "", names)
     return item(f"{code(value)}: {sentence(text.strip())}{details}")
 

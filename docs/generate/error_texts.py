@@ -53,10 +53,19 @@ def _of_module(path: Path) -> Iterator[ErrorText]:
     code = ModuleTexts(path)
     for scope, node in code.nodes():
         for error, text in _made(code, scope, node):
-            problem, *fix = _BEFORE_FIX.split(text, maxsplit=1)
+            problem, fix = _split(text)
             said = problem.partition(": ")[2] or problem
             if re.search("[a-z]{2}", re.sub(r"\(.*?\)", "", said)):  # else all of it varies
-                yield ErrorText(error, str(path.relative_to(ROOT)), problem, "".join(fix))
+                yield ErrorText(error, str(path.relative_to(ROOT)), problem, fix)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    for between in _BEFORE_FIX.finditer(text):
+        problem, fix = text[: between.start()], text[between.end() :]
+        if problem.count("(") == problem.count(")"):
+            return problem, fix
+    return text, ""
 
 
 def _made(code: ModuleTexts, scope: Scope, node: ast.AST) -> Iterator[tuple[str, str]]:

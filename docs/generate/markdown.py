@@ -23,8 +23,13 @@ def paragraph(text: str, first: str = "", others: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    # A wrapped line that begins like an item of a list would become one.
-    return "\n".join([*lines[:1], *(re.sub(r"^(\s*)([-+*#>]|\d+[.)])(?= |$)", r"\1\\\2", line) for line in lines[1:])])
+    return "\n".join([*lines[:1], *map(_not_an_item, lines[1:])])
+
+
+def _not_an_item(line: str) -> str:
+    """`line`, whose first word would else make an item of a list, a heading or a quotation of it."""
+    line = re.sub(r"^(\s*)([-+*#>])(?= |$)", r"\1\\\2", line)
+    return re.sub(r"^(\s*\d+)([.)])(?= |$)", r"\1\\\2", line)
 
 
 def item(text: str) -> str:

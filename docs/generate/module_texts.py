@@ -113,9 +113,11 @@ def _is_text(value: ast.expr) -> bool:
 
 
 def _alternatives(texts: list[str]) -> str:
-    """Inside of another text."""
+    """Inside of another text; of a text and its own beginning the whole one."""
+    texts = [text for text in texts if not any(other != text and other.startswith(text) for other in texts)]
     short = all(0 < len(text) < 40 for text in texts)
-    return " or ".join(dict.fromkeys(texts)) if short or len(texts) == 1 else UNKNOWN
+    first, *others = dict.fromkeys(texts)
+    return " or ".join([first, *(text.removeprefix("; ") for text in others)]) if short or not others else UNKNOWN
 
 
 def _placeholder(value: ast.expr) -> str:

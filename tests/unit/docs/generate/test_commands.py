@@ -1,6 +1,7 @@
 """Every command of the typer app, with usage, arguments and options."""
 
 import re
+from typing import Literal
 
 import pytest
 import typer
@@ -21,6 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> str:
         level: int = typer.Option(1, "--level", "-l", min=1, max=9, help="How loud"),
         rate: float = typer.Option(2.5, min=0.5, help="How fast."),
         name: str = typer.Option(..., help="Whose"),
+        start: Literal["now", "later"] = typer.Option("now", help="When"),
         secret: str = typer.Option("", hidden=True),
     ) -> None:
         """Play it.
@@ -44,6 +46,7 @@ def test_command_has_usage_and_help(small: str) -> None:
 def test_options_have_values_defaults_and_ranges(small: str) -> None:
     assert "- `-l, --level NUMBER`: How loud. Default: `1`. From 1 to 9." in small
     assert "- `--rate NUMBER`: How fast. Default: `2.5`. From 0.5." in small
+    assert "- `--start VALUE`: When. One of `now`, `later`. Default: `now`." in small
     assert "- `--name TEXT`: Whose. Required." in small
     assert "secret" not in small
 

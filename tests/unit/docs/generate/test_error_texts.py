@@ -21,7 +21,7 @@ class KafkaSettings(Section):
 def start(path, name):
     raise ConfigError(str(path), f"has no {name}", "add it")
     raise ConfigError("", "is empty: remove it")
-    raise StartError(f"topic {name}: does not exist; create it")
+    raise StartError(f"topic {name}: does not exist (not yet; or no more); create it")
     raise Unreachable("no broker answers")
     raise ModelError(f"{path}: {name}")
     yield Finding("memory", "too little; free some")
@@ -47,7 +47,7 @@ def test_error_has_its_text_and_its_fix(found: tuple[ErrorText, ...]) -> None:
         ("ConfigError", "kafka: delivery_timeout_ms (DELIVERY_TIMEOUT_MS) is too low", "raise it"),
         ("ConfigError", "PATH: has no NAME", "add it"),
         ("ConfigError", "is empty", "remove it"),
-        ("StartError", "topic NAME: does not exist", "create it"),
+        ("StartError", "topic NAME: does not exist (not yet; or no more)", "create it"),
         ("StartError", "no broker answers", ""),
         ("StartError", "memory: too little", "free some"),
     ]

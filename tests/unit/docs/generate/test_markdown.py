@@ -13,7 +13,7 @@ def test_paragraph_is_wrapped() -> None:
 
 def test_wrapped_line_does_not_become_a_list_item() -> None:
     assert paragraph(f"{'x' * WIDTH} - is stdin").splitlines()[1] == "\\- is stdin"
-    assert item(f"{'x' * (WIDTH - 2)} 1. is no number").splitlines()[1] == "  \\1. is no number"
+    assert item(f"{'x' * (WIDTH - 2)} 1. is no number").splitlines()[1] == "  1\\. is no number"
 
 
 def test_paragraphs_of_a_docstring_stay_apart() -> None:
