@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FIND_PYTHON = ROOT / ".ci" / "find-python"
+NAMED = re.compile(r"\bmake ([a-z0-9-]+)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -27,6 +28,15 @@ def test_it_starts_nothing_by_a_script_s_first_line() -> None:
 
 def test_it_quotes_the_folder_of_the_checkout() -> None:
     assert re.findall(r'(?<!")\$\(CURDIR\)', MAKEFILE) == []
+
+
+def test_contributing_names_every_target_of_help() -> None:
+    targets = {
+        name for line in re.findall(r'@echo "(make .*)"$', MAKEFILE, re.MULTILINE) for name in NAMED.findall(line)
+    }
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(targets) > 20
+    assert sorted(name for name in targets if not re.search(rf"(`|make ){name}\b", contributing)) == []
 
 
 def test_it_tests_each_python_that_the_package_claims() -> None:

@@ -1,7 +1,6 @@
 """Joins the calls of all workers into batches, on the device's thread.
 
-`@serve.batch` forms batches while the device is busy, so small calls queue up as small batches. With 32 calls of 8
-texts in flight on 2 cores, `@serve.batch` ran 2 calls per batch and 543 texts/s; this batcher ran 16 and 733.
+docs/adr/0004-no-serve-batch.md compares this batcher with `@serve.batch`.
 
 Needs numpy only, so that it can be measured on a bare machine. The owner passes a function that makes spans.
 """

@@ -1,7 +1,7 @@
 """Pipeline: the loop that moves micro-batches from one consumer through the models to one producer.
 
-One thread does all work in a loop: produce answered batches, poll acknowledgements, commit, poll, decode, submit. A
-second thread for producing gained nothing under the GIL. Micro-batches are produced in the order of submission. At most
+One thread does all work in a loop: produce answered batches, poll acknowledgements, commit, poll, decode, submit.
+docs/adr/0002-one-thread-a-worker.md has the reasons. Micro-batches are produced in the order of submission. At most
 `max_in_flight` micro-batches and `limits.max_in_flight_bytes` are between poll and acknowledgement. With
 `max_in_flight: auto`, the limit counts only micro-batches that wait for answers, because only these keep replicas busy.
 """
