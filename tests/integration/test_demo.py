@@ -35,7 +35,7 @@ def test_demo_on_ctrl_c_finishes_and_reports(start: Callable[..., RunningCommand
     assert len(demo.processes()) > 4, "Ray's processes must be visible here"
     demo.process.send_signal(signal.SIGINT)
     assert demo.wait() == 0, demo.output
-    [messages] = re.findall(r"every one of (\d+) messages is accounted for", demo.output)
+    [messages] = re.findall(r"all (\d+) messages are accounted for", demo.output)
     [results] = re.findall(r"results +(\d+)\n", demo.output)
     [broken] = re.findall(r"dead letters +(\d+)", demo.output.rpartition("results")[2])
     assert int(results) + int(broken) == int(messages)

@@ -1,1 +1,1 @@
-"""The demo: the whole system on one machine."""
+"""Run the demo: the whole system on one machine."""

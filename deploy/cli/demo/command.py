@@ -1,4 +1,4 @@
-"""`labelstream demo`: the whole system on this machine, on a stream of shipped texts, with every message counted."""
+"""`labelstream demo`: runs the whole system on this machine, on shipped texts, and accounts for every message."""
 
 import time
 import uuid
@@ -16,16 +16,19 @@ from labelstream.workers.errors import ModelError, StartError
 PIPELINE, MODEL = "feedback", "sentiment"
 REFRESH_S = 0.25
 STALL_S = 60.0
-FINISH_S = 15.0  # after Ctrl-C: for what is on its way
+FINISH_S = 15.0  # after Ctrl-C: for the messages in flight
 INTERRUPTED = 130
 
 
 def demo(
     messages: Annotated[
-        int | None, typer.Option("--messages", "-n", min=1, help="Stop after so many; without it: at Ctrl-C.")
+        int | None, typer.Option("--messages", "-n", min=1, help="Number of messages to send. Default: until Ctrl-C.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="SOURCE", help="Another model: a directory or a hub id.")
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="SOURCE", help="Model to use: a directory, or an id of the Hugging Face hub."
+        ),
     ] = None,
     bootstrap: Annotated[
         str | None,
@@ -33,20 +36,22 @@ def demo(
             "--bootstrap",
             "-b",
             metavar="HOST:PORT",
-            help="An existing broker instead of the "
-            "in-memory one. The topics of the run (labelstream-demo.*) are deleted at the end.",
+            help="Use this broker instead of an in-memory one. "
+            "The topics of the run (labelstream-demo.*) are deleted at the end.",
         ),
     ] = None,
 ) -> None:
-    """Classify a stream of customer feedback: nothing to install, download or configure.
+    """Classify a stream of customer feedback on this machine: no broker, download or config is needed.
 
-    Starts an in-memory broker, Ray and a small sentiment model on this machine, feeds shipped texts (a few are broken
-    on purpose), reads results and dead letters back from their topics and counts every message. Leaves nothing
-    running. Exit code 0: every message is accounted for. 1: not. 130: interrupted before that.
+    Starts an in-memory broker, Ray and a small sentiment model. Sends texts that come with Labelstream, a few of them
+    broken on purpose. Reads results and dead letters back from their topics, accounts for every message, and stops
+    everything.
+
+    Exit code 0: every message is accounted for. 1: at least one is not. 130: interrupted before that.
     """
     from labelstream.workers.config_file import forget_environment
 
-    forget_environment("models", "pipelines", *([] if bootstrap else ["kafka"]))  # of other runs than this one
+    forget_environment("models", "pipelines", *([] if bootstrap else ["kafka"]))  # settings of other runs
     run_in_new_session()
     code = INTERRUPTED
     with stops_on_signals():
@@ -72,15 +77,15 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
         broker = connect(kafka_settings(address, None))
         with made_topics(broker, topics, [group]):
             settings = _settings(address, source, topics, group)
-            progress.step("broker", "topics are there; starting Ray")
+            progress.step("broker", "topics created; starting Ray")
             from labelstream.deploy.cluster import runtime
 
             with runtime.ray_for(settings), stops_on_signals():
-                progress.step("Ray", "Ray runs; loading the model, starting the worker")
+                progress.step("Ray", "Ray runs; starting the model and the worker")
                 runtime.deploy(settings)
-                progress.step("model and worker", "both run; the worker joins its group")
+                progress.step("model and worker", "model and worker run; the worker is joining its consumer group")
                 _wait_for_partitions(runtime)
-                progress.step("group", "everything runs; feeding the stream")
+                progress.step("group", "everything runs; sending messages")
                 code = _stream(runtime, broker, topics, feedback, count, source, progress)
             progress.say("everything is stopped")
     if code == 0:
@@ -89,10 +94,12 @@ def _demo(count: int | None, model: str | None, bootstrap: str | None) -> int:
 
 
 def _check_model(source: str) -> None:
-    """Raises ModelError for a directory that holds no model: at once, and not after Ray has started."""
+    """Raises ModelError for a directory without a model, before Ray starts."""
     if source == str(DEMO_MODEL):
         if not (DEMO_MODEL / "config.json").is_file():
-            raise ModelError(f"{DEMO_MODEL}: the demo's model is not there; install again, or name one with --model")
+            raise ModelError(
+                f"{DEMO_MODEL}: the demo's model is missing; install Labelstream again, or give another --model"
+            )
         return
     from labelstream.workers.engine.loading.hub import resolve
     from labelstream.workers.model_source import is_path
@@ -102,21 +109,21 @@ def _check_model(source: str) -> None:
 
 
 def _wait_for_partitions(runtime: Any) -> None:
-    """Until the worker has its partitions: the group's first round would be counted as the messages' latency."""
+    """Wait until the worker has its partitions; else the latency would include the first rebalance."""
     until = time.monotonic() + STALL_S
     while True:
         workers = runtime.status()["pipelines"].get(PIPELINE, {})
         if any(stats["state"] == "running" for stats in workers.values()):
             return
         if time.monotonic() > until:
-            raise StartError(f"the worker has got no partitions for {STALL_S:.0f} s; {_why(runtime)}")
+            raise StartError(f"the worker was assigned no partitions within {STALL_S:.0f} s; {_why(runtime)}")
         time.sleep(REFRESH_S)
 
 
 def _stream(
     runtime: Any, broker: Any, topics: Any, feedback: Any, count: int | None, source: str, progress: Any
 ) -> int:
-    """Feed, read back, show, sum up; returns the exit code."""
+    """Send messages, read answers back, show progress and summary. Returns the exit code."""
     from labelstream.deploy.accounting import Accounting
     from labelstream.deploy.cli.demo.stream import Feeder, ReadBack
     from labelstream.deploy.cli.demo.view import shown, summary
@@ -145,7 +152,7 @@ def _stream(
 
 
 def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, stall_s: float) -> None:
-    """Until all that will be sent has come back. Raises StartError when nothing comes back for `stall_s`."""
+    """Wait until every message has come back. Raises StartError if none comes back for `stall_s`."""
     last, last_at = -1, time.monotonic()
     while True:
         done, totals = feeder.done, ledger.totals()
@@ -156,12 +163,12 @@ def _watch(runtime: Any, ledger: Any, feeder: Any, read_back: Any, show: Any, st
         if totals.accounted != last:
             last, last_at = totals.accounted, time.monotonic()
         elif time.monotonic() - last_at > stall_s:
-            raise StartError(f"no message has come back for {stall_s:.0f} s; {_why(runtime)}")
+            raise StartError(f"no message came back for {stall_s:.0f} s; {_why(runtime)}")
         time.sleep(REFRESH_S)
 
 
 def _why(runtime: Any) -> str:
-    """What the worker says of itself."""
+    """The worker's own status line."""
     from labelstream.deploy.cli.application.status_view import StatusView, line
 
     try:

@@ -1,4 +1,4 @@
-"""What to do after the demo: commands that can be pasted where the user stands."""
+"""The next steps after the demo: commands to paste in the current directory."""
 
 import shlex
 import shutil
@@ -9,9 +9,9 @@ TUTORIAL = Path(__file__).parents[3] / "docs" / "tutorials" / "get-started.md"
 
 
 def next_steps(executable: Path | None = None, tutorial: Path = TUTORIAL) -> list[str]:
-    """Three lines: what comes next, and two commands. The first puts `labelstream` on the PATH where it is not.
+    """A heading and two commands. The first command activates the venv if `labelstream` is not on the PATH.
 
-    `executable`: the Python that runs, this process' own by default. Only a checkout has the tutorial.
+    `executable`: the Python in use (default: of this process). Only a checkout has the tutorial.
     """
     activate = (executable or Path(sys.executable)).parent / "activate"
     missing = not shutil.which("labelstream") and activate.is_file()
@@ -24,6 +24,6 @@ def next_steps(executable: Path | None = None, tutorial: Path = TUTORIAL) -> lis
 
 
 def _from_here(path: Path) -> str:
-    """The path for a shell: from the working directory where it is inside, and quoted where that is needed."""
+    """The path quoted for a shell, relative to the working directory if it is inside."""
     here = Path.cwd()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

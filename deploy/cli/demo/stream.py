@@ -1,4 +1,4 @@
-"""The demo's own ends of the stream: a thread that feeds the input topic, and one that reads back what comes out."""
+"""The demo's ends of the stream: one thread sends messages, another reads results and dead letters back."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from labelstream.deploy.names import Topics
 from labelstream.workers.errors import LabelstreamError, StartError
 
 FEEDBACK = Path(__file__).parents[2] / "demo" / "feedback.jsonl"
-# On its way, at most: the in-memory broker keeps about 4 MB a partition and drops older messages without a word.
+# Messages in flight, at most: the in-memory broker keeps about 4 MB a partition, and silently drops older messages.
 WINDOW = 500
 RECENT = 50
 STOP_S = 10.0
@@ -23,7 +23,7 @@ _ID = re.compile(rb'"id": *"[^"\\]*')
 
 
 class Answer(NamedTuple):
-    """One result for the table."""
+    """One row of the table."""
 
     text: str
     label: str
@@ -31,32 +31,34 @@ class Answer(NamedTuple):
 
 
 def topics_of(run_id: str) -> Topics:
-    """Names of this run alone: earlier runs cannot disturb it."""
+    """Topics of this run alone, undisturbed by earlier runs."""
     return Topics(*(f"labelstream-demo.{run_id}.{part}" for part in ("feedback", "labels", "dead-letters")))
 
 
 class Feedback:
-    """The shipped messages, over and over. Some are broken on purpose, to show what becomes of such."""
+    """The shipped messages in an endless loop. Some are broken on purpose, to become dead letters."""
 
     def __init__(self, path: Path = FEEDBACK) -> None:
         """`path`: one message per line. Raises StartError."""
         try:
             self._lines = [line for line in path.read_bytes().splitlines() if line.strip()]
         except OSError as error:
-            raise StartError(f"{path}: the demo's texts cannot be read ({error.strerror}); install again") from None
+            raise StartError(
+                f"{path}: the demo's texts cannot be read ({error.strerror}); install Labelstream again"
+            ) from None
         if not self._lines:
-            raise StartError(f"{path}: is empty; install again")
+            raise StartError(f"{path}: the file is empty; install Labelstream again")
         self._texts = dict(_id_and_text(line) for line in self._lines)
 
     def message(self, index: int) -> bytes:
-        """Message number `index`, from 0. From the second round on ids get the round: `fb-1001#2`."""
+        """Message number `index`, from 0. Later rounds add their number to the id: `fb-1001#2`."""
         turn, place = divmod(index, len(self._lines))
         line = self._lines[place]
-        # In the bytes: a message that is broken on purpose must stay so.
+        # Replaced in the bytes, because a message that is broken on purpose must stay broken.
         return line if turn == 0 else _ID.sub(lambda found: found[0] + b"#%d" % (turn + 1), line, count=1)
 
     def text(self, identifier: str) -> str:
-        """What the message with this id says."""
+        """The text of the message with this id."""
         return self._texts.get(identifier.partition("#")[0], "")
 
 
@@ -69,7 +71,7 @@ def _id_and_text(line: bytes) -> tuple[str, str]:
 
 
 class Feeder:
-    """Sends `count` messages (None: for ever) to the input topic, at the pace at which they come back."""
+    """Sends `count` messages (None: endlessly) to the input topic, as fast as earlier messages come back."""
 
     def __init__(self, broker: Broker, topic: str, feedback: Feedback, count: int | None, ledger: Accounting) -> None:
         self._broker, self._topic, self._feedback, self._count, self._ledger = broker, topic, feedback, count, ledger
@@ -78,13 +80,13 @@ class Feeder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more; what was sent is acknowledged or reported as failed when this returns."""
+        """Stop sending. On return every sent message is acknowledged or reported as failed."""
         self._stopping.set()
         self._thread.join(STOP_S)
 
     @property
     def done(self) -> bool:
-        """Nothing more will be sent."""
+        """No more messages will be sent."""
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -115,7 +117,7 @@ class Feeder:
 
 
 class ReadBack:
-    """Reads results and dead letters as any other program would, and enters them into the ledger.
+    """Reads results and dead letters as any other consumer would, and adds them to the ledger.
 
     `recent`: the latest results, newest last.
     """

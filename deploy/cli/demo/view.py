@@ -1,6 +1,8 @@
-"""What the demo shows: a live table on a terminal, else a plain line now and then, and the summary at the end."""
+"""The demo's output: a live table on a terminal, else a line every 2 s, and the summary at the end."""
 
 import json
+import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,16 +11,17 @@ from typing import Any
 
 from labelstream.deploy.accounting import Totals
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
-from labelstream.deploy.cli.common.console import escape, number, out, reasons, shorten
+from labelstream.deploy.cli.common.console import escape, number, out, plural, reasons, shorten
 from labelstream.deploy.cli.demo.stream import WINDOW, Answer
 
 LINE_EVERY_S = 2.0
-ROWS = 12
+ROWS, COLUMNS, INDENT = 12, 80, 16
+TEXT_COLUMNS = 60  # of an answer's line
 Show = Callable[[Totals, Sequence[Answer]], None]
 
 
 class Progress:
-    """What takes how long: `step` ends one stage and prints it."""
+    """Times the stages of the start. `step` ends one stage and prints a line."""
 
     def __init__(self) -> None:
         self._started = self._last = time.monotonic()
@@ -42,7 +45,7 @@ class Rate:
         self._points = [(clock(), 0)]
 
     def at(self, count: int) -> float:
-        """The rate now that `count` messages are done in all."""
+        """The rate now, with `count` messages done in total."""
         now = self._clock()
         self._points.append((now, count))
         while len(self._points) > 2 and now - self._points[1][0] >= self._span_s:
@@ -53,7 +56,7 @@ class Rate:
 
 @contextmanager
 def shown() -> Iterator[Show]:
-    """Gives the function that shows the state; call it a few times a second."""
+    """Yield the function that shows the progress. Call it several times a second."""
     console, rate = out(), Rate()
     if console.is_terminal:
         from rich.live import Live
@@ -68,7 +71,7 @@ def shown() -> Iterator[Show]:
             return
         if not last[0]:
             for answer in list(recent)[-5:]:
-                print(f"  {escape(answer.label):<10} {answer.score:.3f}  {escape(answer.text)}")
+                print(f"  {escape(answer.label):<10} {answer.score:.3f}  {shorten(escape(answer.text), TEXT_COLUMNS)}")
         last[0] = time.monotonic()
         print(state(totals, rate.at(totals.accounted)), flush=True)
 
@@ -76,10 +79,10 @@ def shown() -> Iterator[Show]:
 
 
 def state(totals: Totals, rate: float) -> str:
-    """One line."""
+    """The progress in one line of at most 80 columns."""
     return (
         f"{totals.accounted} of {totals.sent} messages came back, {rate:.0f}/s, p50 {number(totals.p50_ms)} ms, "
-        f"lag {totals.missing}, dead letters {reasons(totals.dead_letters)}"
+        f"{plural(sum(totals.dead_letters.values()), 'dead letter')}"
     )
 
 
@@ -104,38 +107,47 @@ def _table(totals: Totals, recent: Sequence[Answer], rate: float) -> Any:
 
 
 def summary(totals: Totals, streamed_s: float, stages: Sequence[tuple[str, float]], model: Path | str) -> list[str]:
-    """The lines at the end."""
+    """The lines at the end, of at most 80 columns."""
     rate = totals.accounted / streamed_s if streamed_s > 0 else 0.0
     balance = (
-        f"every one of {totals.sent} messages is accounted for"
+        f"all {totals.sent} messages are accounted for"
         if not totals.missing and not totals.unexpected
-        else f"of {totals.sent} messages {totals.missing} did not come back, {totals.unexpected} came back unasked"
+        else f"{totals.missing} of {totals.sent} messages did not come back, {totals.unexpected} were never sent"
     )
-    return [
-        "",
-        f"Read back from Kafka and matched by offset: {balance}.",
-        f"  results       {totals.results}",
-        f"  dead letters  {reasons(totals.dead_letters)}",
-        f"  duplicates    {totals.duplicates}",
-        f"  throughput    {rate:.0f} messages/s over {streamed_s:.1f} s, first to last on this machine",
-        f"  latency       p50 {number(totals.p50_ms)} ms from the producer through Kafka and the model to the",
-        f"                reader, with up to {WINDOW} messages under way",
-        f"  model         {name_of(model)}; when it was made:",
-        f"                {accuracy(model)}",
-        "  start-up      " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages),
-    ]
+    rows = {
+        "results": str(totals.results),
+        "dead letters": reasons(totals.dead_letters),
+        "duplicates": str(totals.duplicates),
+        "throughput": f"{rate:.0f} messages/s over {streamed_s:.1f} s on this machine",
+        "latency": f"p50 {number(totals.p50_ms)} ms from the producer through Kafka and the model to the reader, "
+        f"with up to {WINDOW} messages in flight",
+        "model": f"{name_of(model)}: {accuracy(model)}",
+        "start-up": ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages),
+    }
+    return ["", f"Read back from Kafka by offset: {balance}.", *(_row(name, text) for name, text in rows.items())]
+
+
+def _row(name: str, text: str) -> str:
+    """The row in lines of `COLUMNS`. A number stays in the line of its name."""
+    glued = re.sub(r"(\w) (\d)", "\\1\N{NO-BREAK SPACE}\\2", text)
+    lines = textwrap.fill(glued, COLUMNS, initial_indent=f"  {name:{INDENT - 2}}", subsequent_indent=" " * INDENT)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def name_of(model: Path | str) -> str:
-    """What the model is called in the output."""
-    return "the demo's small sentiment model" if str(model) == str(DEMO_MODEL) else shorten(escape(str(model)), 120)
+    """The model's name in the output."""
+    return (
+        "the demo's small sentiment model"
+        if str(model) == str(DEMO_MODEL)
+        else shorten(escape(str(model)), TEXT_COLUMNS)
+    )
 
 
 def accuracy(model: Path | str) -> str:
-    """What was measured when the model was made, where a report of that lies beside it."""
+    """The accuracy in the report beside the model, if there is one."""
     try:
         report = json.loads((Path(model) / "accuracy.json").read_text(encoding="utf-8"))
         texts = escape(str(report["texts"]))
         return f"{float(report['accuracy']):.1%} right on {int(report['sentences'])} {texts}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "no accuracy was measured here"
+        return "no accuracy was measured"

@@ -1,4 +1,4 @@
-"""`labelstream demo`: its settings, what it waits for, and with what it ends."""
+"""`labelstream demo`: its settings, its waiting, and its exit code."""
 
 import os
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def runtime(*states: str | None) -> Any:
-    """The worker's state at each look, the last one from then on; None: no worker reports."""
+    """The worker's state at each call, the last one for ever; None: no worker reports."""
     left = list(states)
 
     def status() -> dict[str, Any]:
@@ -43,19 +43,19 @@ def runtime(*states: str | None) -> Any:
     return SimpleNamespace(status=status)
 
 
-def test_worker_with_partitions_is_waited_for(clock: Clock) -> None:
+def test_demo_waits_for_partitions(clock: Clock) -> None:
     command._wait_for_partitions(runtime(None, "starting", "running"))
     assert clock.now == 2 * command.REFRESH_S
 
 
 @pytest.mark.parametrize(("state", "why"), [(None, "no worker reports"), ("starting", "its workers are starting")])
-def test_worker_without_partitions_ends_it(clock: Clock, state: str | None, why: str) -> None:
-    with pytest.raises(StartError, match=f"has got no partitions for 60 s; .*{why}"):
+def test_worker_without_partitions_ends_the_demo(clock: Clock, state: str | None, why: str) -> None:
+    with pytest.raises(StartError, match=f"was assigned no partitions within 60 s; .*{why}"):
         command._wait_for_partitions(runtime(state))
 
 
 class Ledger:
-    """`accounted` at each look, of 10 messages."""
+    """`accounted` of 10 messages at each call, the last one for ever."""
 
     def __init__(self, *accounted: int) -> None:
         self._left = list(accounted)
@@ -84,29 +84,29 @@ def watch(ledger: Ledger, done: bool = True) -> list[int]:
     return shown
 
 
-def test_stream_is_watched_until_all_is_back(clock: Clock) -> None:
+def test_stream_ends_when_all_messages_are_back(clock: Clock) -> None:
     assert watch(Ledger(0, 4, 10)) == [0, 4, 10]
 
 
-def test_slow_stream_is_no_stall(clock: Clock) -> None:
+def test_slow_stream_is_not_a_stall(clock: Clock) -> None:
     steps = [count for count in range(11) for _ in range(int(59 / command.REFRESH_S))]
     assert watch(Ledger(*steps))[-1] == 10
     assert clock.now > 500
 
 
-def test_stream_that_stands_still_ends_it_with_the_workers_word(clock: Clock) -> None:
-    with pytest.raises(StartError, match="no message has come back for 60 s; feedback: running"):
+def test_stalled_stream_ends_with_status_of_worker(clock: Clock) -> None:
+    with pytest.raises(StartError, match="no message came back for 60 s; feedback: running"):
         watch(Ledger(3))
 
 
-def test_failure_of_a_thread_ends_it(clock: Clock) -> None:
+def test_failure_of_a_thread_ends_the_demo(clock: Clock) -> None:
     ledger = Ledger(3)
     ledger.failure = StartError("no broker")
     with pytest.raises(StartError, match="no broker"):
         watch(ledger)
 
 
-def test_settings_are_of_the_runs_own_topics() -> None:
+def test_settings_have_topics_of_the_run() -> None:
     topics = topics_of("abc")
     settings = command._settings("127.0.0.1:1", str(DEMO_MODEL), topics, "group")
     pipeline = settings.pipelines[PIPELINE]
@@ -128,17 +128,17 @@ def test_settings_of_other_runs_are_forgotten(
     assert "LABELSTREAM_PIPELINES__FEEDBACK__INPUT" not in os.environ
 
 
-def test_model_is_looked_for_before_anything_starts(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_is_checked_before_the_start(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     command._check_model(str(DEMO_MODEL))
     command._check_model("owner/name")
     with pytest.raises(ModelError):
         command._check_model(str(tmp_path))
     monkeypatch.setattr(command, "DEMO_MODEL", tmp_path)
-    with pytest.raises(ModelError, match="the demo's model is not there; install again"):
+    with pytest.raises(ModelError, match="the demo's model is missing; install Labelstream again"):
         command._check_model(str(tmp_path))
 
 
-def test_broker_that_is_named_is_taken() -> None:
+def test_given_broker_is_used() -> None:
     with command._broker("host:9092") as address:
         assert address == "host:9092"
     with command._broker(None) as address:

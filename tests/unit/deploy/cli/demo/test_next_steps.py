@@ -1,4 +1,4 @@
-"""What the demo says last: commands for where the user stands."""
+"""The commands that the demo prints last."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ from labelstream.deploy.cli.demo.next_steps import next_steps
 
 @pytest.fixture
 def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a venv, which is no part of the PATH; the working directory is the checkout."""
+    """A checkout with a venv that is not on the PATH; the working directory is the checkout."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     checkout = tmp_path / "with a space"
     scripts = checkout / ".venv" / "bin"
@@ -33,7 +33,7 @@ def test_steps_activate_the_venv_once(venv: Path) -> None:
     assert commands == ["  . .venv/bin/activate; labelstream classify 'The room was clean'", "  labelstream init"]
 
 
-def test_steps_do_not_activate_what_is_on_the_path(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_activate_no_venv_on_the_path(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{venv}:/usr/bin:/bin")
     assert steps(venv)[1] == "  labelstream classify 'The room was clean'"
 

@@ -1,4 +1,4 @@
-"""The demo's messages: the lines of a file, again and again, with fresh ids."""
+"""The demo's messages: the lines of a file in a loop, with fresh ids."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ class TestFeedback:
         assert feedback.message(8) == b'{"text": "x \\ud800", "id": "a-2#3", "id": "b"}'
         assert (feedback.text("a-1"), feedback.text("a-1#2"), feedback.text("other")) == ("one", "one", "")
 
-    def test_what_is_shipped(self) -> None:
+    def test_shipped_messages_are_printable(self) -> None:
         feedback = Feedback()
         assert all(feedback.message(index) for index in range(500))
         assert "".join(feedback.text(f"fb-{number}") for number in range(1000, 1100)).isprintable()
 
-    def test_a_missing_file_says_so(self, tmp_path: Path) -> None:
-        with pytest.raises(StartError, match="install again"):
+    def test_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(StartError, match="install Labelstream again"):
             Feedback(tmp_path / "none")
