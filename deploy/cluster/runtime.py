@@ -174,7 +174,7 @@ def command(pipeline: str, order: Command) -> Outcome:
 
 def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
     if not ray.is_initialized():  # otherwise Serve would start a Ray to look into
-        raise StartError("not connected to Ray")
+        raise StartError("BUG: not connected to Ray")
     response: Any = None
     try:
         response = serve.get_deployment_handle(BOARD, APP).options(method_name=method).remote(*arguments)
@@ -183,7 +183,9 @@ def _ask_board(method: str, timeout_s: float, *arguments: object) -> Any:
         if response is not None:
             response.cancel()
         if _is_gone():
-            raise NoApplication(f"there is no application {APP} on this cluster") from None
+            raise NoApplication(
+                f"there is no application {APP} on this cluster; deploy one with `labelstream apply`"
+            ) from None
         raise StartError(f"the application does not answer: {cause_in(str(error))}") from None
 
 

@@ -36,7 +36,7 @@ class Suspicion(NamedTuple):
         if len(self.alone) < MAX_ALONE:
             return None
         counts = ", ".join(f"{_HOW[fault]} ({count})" for fault, count in Counter(self.alone).items())
-        return RecordError(self.alone[-1], f"it ran alone {len(self.alone)} times: {counts}", self.failures)
+        return RecordError(self.alone[-1], f"failed alone {len(self.alone)} times: {counts}", self.failures)
 
 
 class FailedAttempts:

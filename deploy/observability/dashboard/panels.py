@@ -109,7 +109,7 @@ ROWS = (
             ),
             Panel(
                 "Model replicas",
-                "Those that report.",
+                "Replicas that report.",
                 "short",
                 ((f"max by (model) (ray_labelstream_model_replicas{_M})", "{{model}}"),),
             ),
@@ -126,8 +126,8 @@ ROWS = (
                 ((f"max by (pipeline) (ray_labelstream_arrival_messages_per_second{_P})", "{{pipeline}}"),),
             ),
             Panel(
-                "Work that waits",
-                "Estimated tokens.",
+                "Waiting tokens",
+                "Estimated tokens of the messages that wait for a model.",
                 "short",
                 ((f"max by (pipeline, model) (ray_labelstream_lag_tokens{_P})", "{{pipeline}} for {{model}}"),),
             ),

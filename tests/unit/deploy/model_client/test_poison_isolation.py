@@ -20,7 +20,7 @@ from tests.support.crashing_replica import MortalHandle, innocent
 from tests.support.fake_handle import FakeHandle, by_length
 
 MAX_DEATHS = TOGETHER_FAILURES + 1 + MAX_ALONE  # of one poison record
-CRASHED = RecordError(Fault.CRASHES_MODEL, "it ran alone 3 times: a replica died (3)", MAX_DEATHS)
+CRASHED = RecordError(Fault.CRASHES_MODEL, "failed alone 3 times: a replica died (3)", MAX_DEATHS)
 
 
 @pytest.fixture(autouse=True, scope="module")
