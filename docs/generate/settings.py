@@ -1,6 +1,7 @@
 """The keys of a config file, each with its description, values and default, from the settings' own fields."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,17 +16,32 @@ Key = tuple[str, ...]
 
 
 def settings() -> str:
-    """A heading and a paragraph or two for each key, sections before what is in them."""
+    """A heading and a paragraph or two for each key. A section's required keys come first, its inner sections last."""
     return "\n\n".join(_sections(config_schema()))
 
 
 def _sections(schema: dict[str, Any]) -> Iterator[str]:
-    for key, field in known_keys().items():
+    for key in _ordered():
+        field = known_keys()[key]
         path = ".".join((*key, NAME) if _is_named_by_users(key) else key)
         yield f"{'###' if _is_section(key) else '####'} {code(path)}"
         yield paragraph(with_code(field.description or ""))
         if facts := _facts(schema, key, field):
             yield paragraph(facts)
+
+
+def _ordered(section: Key = ()) -> Iterator[Key]:
+    inside = [key for key in known_keys() if key != section and _section_of(key) == section]
+    keys = [key for key in inside if not _is_section(key)]
+    yield from sorted(keys, key=lambda key: not known_keys()[key].is_required())
+    for key in filter(_is_section, inside):
+        yield key
+        yield from _ordered(key)
+
+
+def _section_of(key: Key) -> Key:
+    """The innermost section that `key` is in; empty where it is in none."""
+    return next((above for end in range(len(key) - 1, 0, -1) if _is_section(above := key[:end])), ())
 
 
 def _facts(schema: dict[str, Any], key: Key, field: FieldInfo) -> str:
@@ -35,7 +51,10 @@ def _facts(schema: dict[str, Any], key: Key, field: FieldInfo) -> str:
     return f"Values: {words}. {'Required.' if field.is_required() else f'Default: {code(_default(field))}.'}"
 
 
+@cache
 def _is_section(key: Key) -> bool:
+    if key not in known_keys():
+        return False
     inner = {known[-1] for known in known_keys() if len(known) > len(key) and known[: len(key)] == key}
     return bool(inner) and inner != {"min", "max"}
 

@@ -15,7 +15,20 @@ def page() -> str:
 
 def test_every_key_has_a_heading_once(page: str) -> None:
     headings = re.findall(r"^#+ `(.*)`$", page, re.MULTILINE)
-    assert [heading.removesuffix(".NAME") for heading in headings] == [".".join(key) for key in known_keys()]
+    assert sorted(heading.removesuffix(".NAME") for heading in headings) == sorted(map(".".join, known_keys()))
+
+
+def test_keys_of_a_section_come_before_its_sections(page: str) -> None:
+    order = [
+        "### `kafka`",
+        "`kafka.compression`",
+        "### `kafka.security`",
+        "`kafka.security.protocol`",
+        "### `models.NAME`",
+    ]
+    places = [page.index(heading) for heading in order]
+    assert places == sorted(places)
+    assert page.index("`models.NAME.replicas.max`") < page.index("### `pipelines.NAME`")
 
 
 @pytest.mark.parametrize(
