@@ -78,7 +78,10 @@ class Result(BaseModel, Generic[Task]):
 
 def check_labels(result: Any) -> Any:
     """Check the labels of a classification. Raises ValueError."""
-    best, *others = result.scores
+    scores = result.scores
+    if result.scores_order == "model":
+        scores = sorted(scores, key=lambda entry: (entry.score, entry.label == result.label), reverse=True)
+    best, *others = scores
     if result.label != best.label or result.score != best.score:
         raise ValueError("label and score must equal the first entry of scores")
     last = best.score
@@ -98,9 +101,17 @@ class ClassificationResult(Result[Literal["text-classification", "zero-shot-clas
 
     label: str = Field(description="The best label.")
     score: FiniteFloat = Field(description="The best label's score.")
-    scores: list[LabelScore] = Field(min_length=1, description="The best labels, in descending order of score.")
+    scores: list[LabelScore] = Field(
+        min_length=1, description="The best labels, in descending order of score unless `scores_order` is `model`."
+    )
     labels: list[str] = Field(description="The labels whose scores reach their thresholds, best first.")
     abstained: bool = Field(description="Whether no label reaches its threshold; label is then only the best guess.")
+
+    scores_order: Literal["score", "model"] = Field(
+        "score",
+        description="Order of scores: `score` is from the best down; `model` is the model's order of its labels.",
+        exclude_if=lambda order: order == "score",
+    )
 
     _checked = model_validator(mode="after")(check_labels)
 

@@ -55,7 +55,7 @@ class Prediction(NamedTuple):
     `tokens`: tokens that the model read, special tokens included. `truncated`: whether the text was longer than the
     model takes. `revision`: the model's hub commit, or a hash of its directory's weights and config. `task`:
     transformers' name of the task. `accepted`: those of `labels` whose scores reach their thresholds, in the same
-    order; None: the first label alone.
+    order; None: the first label alone. `order`: indexes of `labels` in the model's own order, if a result shows that.
     """
 
     labels: tuple[str, ...]
@@ -65,6 +65,7 @@ class Prediction(NamedTuple):
     revision: str
     task: str = "text-classification"
     accepted: tuple[str, ...] | None = None
+    order: tuple[int, ...] | None = None
 
     @property
     def abstained(self) -> bool:

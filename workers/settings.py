@@ -194,9 +194,9 @@ Replicas = Annotated[RangeFromZero, BeforeValidator(_exactly, json_schema_input_
 _CLASSIFY, _ZERO_SHOT = TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT
 # Keys with the tasks that use them; other tasks refuse them.
 _KEYS_OF_TASKS = {
-    "problem_type": (_CLASSIFY,),
+    **dict.fromkeys(("problem_type", "label_names"), (_CLASSIFY,)),
     **dict.fromkeys(("candidate_labels", "hypothesis_template", "multi_label"), (_ZERO_SHOT,)),
-    **dict.fromkeys(("threshold", "thresholds", "quantize"), (_CLASSIFY, _ZERO_SHOT)),
+    **dict.fromkeys(("threshold", "thresholds", "quantize", "scores_order"), (_CLASSIFY, _ZERO_SHOT)),
     **dict.fromkeys(("pooling", "normalize"), (TaskName.EMBEDDING,)),
     "top_k": (_CLASSIFY, _ZERO_SHOT, TaskName.FILL_MASK),
 }

@@ -177,3 +177,18 @@ def test_invalid_candidate_labels_are_dead_letters(
     letters = read_letters(kafka.bootstrap, topics.dead_letter, len(bad))
     reasons = [headers["labelstream.reason"] for headers, _ in letters]
     assert reasons == ["invalid_labels"] * (len(bad) - 1) + ["invalid_message"]
+
+
+def test_labels_have_their_new_names_in_the_order_of_the_model(make_engine: MakeEngine, classify: Any) -> None:
+    names = {"LABEL_0": "info", "LABEL_2": "error"}
+    engine = make_engine(
+        ("LABEL_0", "LABEL_1", "LABEL_2"), {"label_names": names, "scores_order": "model", "thresholds": {"info": 1.0}}
+    )
+    results = classify(engine, [{"text": text} for text in TEXTS], delivery="exactly_once")
+    expected = [pipeline_of(engine)(text, top_k=None) for text in TEXTS]
+    for result, scores in zip(results, expected, strict=True):
+        assert [entry["label"] for entry in result["scores"]] == ["info", "LABEL_1", "error"]
+        assert result["scores_order"] == "model"
+        best = scores[0]["label"]
+        assert result["label"] == names.get(best, best)
+        assert result["labels"] == ([] if result["label"] == "info" else [result["label"]])

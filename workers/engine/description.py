@@ -78,6 +78,7 @@ class ModelDescription:
     padding are ignored. `ranked`: the model returns its best labels per sequence; else all scores in the order of the
     ids. `zero_shot`: only for that task. `mask`: only for fill-mask, whose labels are the vocabulary. `dimensions`:
     length of an embedding; 0 for models with labels. `threshold`, `thresholds`, `normalize`: see `ModelOptions`.
+    `in_model_order`: answers have `Prediction.order`.
     """
 
     source: str
@@ -95,6 +96,7 @@ class ModelDescription:
     threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     mask: Mask | None = None
+    in_model_order: bool = False
     dimensions: int = 0
     normalize: bool = False
 

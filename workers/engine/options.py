@@ -101,6 +101,16 @@ class ModelOptions(Section):
     thresholds: dict[str, Share] = Field(
         default={}, description="Scores, 0 to 1, by label, from which a label is accepted; override `threshold`."
     )
+    label_names: dict[str, Annotated[str, Field(pattern=r"\S")]] = Field(
+        default={},
+        description="New names of labels, by their names in the model's config.json; results, metrics and `thresholds`"
+        " use the new names.",
+    )
+    scores_order: Literal["score", "model"] = Field(
+        default="score",
+        description="Order of a result's scores: from the best label down, or the model's order of its labels; a result"
+        " has the `top_k` best labels in either order.",
+    )
     pooling: Literal["mean", "cls"] | None = Field(
         default=None,
         description="Embedding of a text: the mean of its tokens' vectors, or the first token's; null means the"

@@ -80,7 +80,7 @@ def find_model(model: Any) -> None:
     inspect_in_child(model.source, folder)
     if model.task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT):
         config = json.loads((folder / "config.json").read_bytes())
-        check_labels(model.source, config, zero_shot=model.task is TaskName.ZERO_SHOT)
+        check_labels(model.source, config, zero_shot=model.task is TaskName.ZERO_SHOT, new_names=model.label_names)
 
 
 def load_model(model: Any) -> None:

@@ -32,6 +32,7 @@ models:
     # revision: 714eb0fa89d2f80546fda750413ed43d93601a13    # of a hub model: always this commit
     # device: cpu    # default: a GPU if this machine has one
     # top_k: 5    # labels in each result; null: all
+    # label_names: {{LABEL_0: info, LABEL_1: error}}    # new names of labels
     # max_length: 512    # tokens; longer texts are cut, see long_text
     # replicas: {{min: 1, max: 4}}    # the backlog decides how many
 

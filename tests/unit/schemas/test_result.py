@@ -93,3 +93,14 @@ def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> 
 def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ClassificationResult.model_validate(result(**change))
+
+
+def test_scores_in_the_order_of_the_model_are_told() -> None:
+    scores = [{"label": "A", "score": 0.25}, {"label": "B", "score": 0.75}]
+    found = json.loads(RESULT.dump_json(RESULT.validate_python(result(scores=scores, scores_order="model"))))
+    jsonschema.validate(found, json_schema("result"))
+    assert found["scores_order"] == "model"
+    with pytest.raises(ValidationError):
+        RESULT.validate_python(result(scores=scores))
+    with pytest.raises(ValidationError):
+        RESULT.validate_python(result(label="A", score=0.25, scores=scores, scores_order="model"))

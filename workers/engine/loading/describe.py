@@ -4,7 +4,7 @@ from typing import Any
 
 from labelstream.workers.engine.description import Activation, Keep, Mask, ModelDescription, TaskName, Windows, ZeroShot
 from labelstream.workers.engine.error_text import one_line
-from labelstream.workers.engine.loading.labels import label_names, required_entailment_id
+from labelstream.workers.engine.loading.labels import label_names, renamed, required_entailment_id
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks.zero_shot import is_template
 from labelstream.workers.errors import ModelError
@@ -30,7 +30,7 @@ def _describe(
 ) -> ModelDescription:
     task = options.task
     zero_shot, embedding = task is TaskName.ZERO_SHOT, task is TaskName.EMBEDDING
-    labels = _labels_of(source, task, config, tokenizer)
+    labels = renamed(source, _labels_of(source, task, config, tokenizer), options.label_names)
     activation = _activation(task, config, options.problem_type)
     _check_thresholds(source, options, None if zero_shot else labels, activation)
     most = None if zero_shot else len(labels)
@@ -49,6 +49,7 @@ def _describe(
         zero_shot=_zero_shot(source, options, labels, config.label2id) if zero_shot else None,
         threshold=options.threshold,
         thresholds=dict(options.thresholds),
+        in_model_order=options.scores_order == "model",
         mask=_mask(source, tokenizer) if task is TaskName.FILL_MASK else None,
         dimensions=config.hidden_size if embedding else 0,
         normalize=bool(options.normalize),

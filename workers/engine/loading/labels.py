@@ -68,12 +68,33 @@ def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | No
     return tuple(names)
 
 
-def check_labels(source: str, config: Mapping[str, Any], zero_shot: bool) -> None:
+def renamed(source: str, labels: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+    """`labels` with the new `names` of some. Raises ModelError for a name of no label, and for two equal labels."""
+    if not names:
+        return labels
+    for label in names:
+        if label not in labels:
+            raise ModelError(
+                f"{source}: label_names: {label!r} is no label of the model; name one of "
+                f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}"
+            )
+    found = tuple(names.get(label, label) for label in labels)
+    if len(set(found)) < len(found):
+        twice = next(label for label in names.values() if found.count(label) > 1)
+        raise ModelError(f"{source}: label_names: two labels are called {twice!r}; give each its own name")
+    return found
+
+
+def check_labels(
+    source: str, config: Mapping[str, Any], zero_shot: bool, new_names: Mapping[str, str] | None = None
+) -> None:
     """What config.json by itself says of a classifier's labels. Raises ModelError."""
     check_mappings(source, config, named=True)
+    names = id2label_of(config) or config.get("id2label") or {}
+    in_order = tuple(str(names[number]) for number in sorted(names, key=int))
+    if in_order:  # else transformers makes them up
+        renamed(source, in_order, new_names or {})
     if zero_shot:
-        names = id2label_of(config) or config.get("id2label") or {}
-        in_order = tuple(str(names[number]) for number in sorted(names, key=int))
         required_entailment_id(source, in_order, config.get("label2id"))
 
 

@@ -15,7 +15,7 @@ from labelstream.workers.engine.tasks.base import (
     refused_width,
     top_ks_of,
 )
-from labelstream.workers.engine.tasks.postprocess import predictions
+from labelstream.workers.engine.tasks.postprocess import in_order_of, predictions
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tasks.windows import aggregate, encode_windows
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
@@ -31,6 +31,7 @@ class TextClassification:
         self._tokenizer = TextTokenizer(description, max_tokens)
         self._acceptance = Acceptance(description)
         self._independent = description.activation is Activation.SIGMOID
+        self._places = {label: place for place, label in enumerate(description.labels)}
         self._decides = self._independent or self._acceptance.is_set
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
@@ -65,7 +66,9 @@ class TextClassification:
         description = self._description
         widths = [len(description.labels)] * len(top_ks) if self._independent else top_ks
         answers = predictions(scored, description.labels, tokens, truncated, widths, description.revision)
-        return list(map(self._decided, answers, top_ks)) if self._decides else answers
+        if self._decides:
+            answers = list(map(self._decided, answers, top_ks))
+        return [in_order_of(answer, self._places) for answer in answers] if description.in_model_order else answers
 
     def _decided(self, answer: Answer, top_k: int) -> Answer:
         if not isinstance(answer, Prediction):

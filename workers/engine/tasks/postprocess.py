@@ -1,6 +1,6 @@
 """Label ids and scores -> answers with the labels' names. No torch; a few microseconds per message at most."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat, starmap
 from typing import Any
 
@@ -48,6 +48,14 @@ def predictions(
     for row, error in scored.errors.items():
         answers[row] = error
     return answers
+
+
+def in_order_of(answer: Answer, places: Mapping[str, int]) -> Answer:
+    """The answer, with the order of its labels by `places`."""
+    if not isinstance(answer, Prediction):
+        return answer
+    labels = answer.labels
+    return answer._replace(order=tuple(sorted(range(len(labels)), key=lambda i: places[labels[i]])))
 
 
 def by_label(scored: ScoredSequences, labels: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from labelstream.workers.classifier import MAX_MESSAGE_TOKENS, Answer, Fault, Pr
 from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, refusals, refused_top_k
-from labelstream.workers.engine.tasks.postprocess import by_label
+from labelstream.workers.engine.tasks.postprocess import by_label, in_order_of
 from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
@@ -136,8 +136,12 @@ class ZeroShotClassification:
         first = 0
         for question in questions:
             last = first + len(question.labels)
-            error = scored.error_in(first, last)
-            answers.append(error or self._answer(question, logits[first:last], int(lengths[first:last].sum())))
+            answer = scored.error_in(first, last) or self._answer(
+                question, logits[first:last], int(lengths[first:last].sum())
+            )
+            if self._description.in_model_order:
+                answer = in_order_of(answer, {label: place for place, label in enumerate(question.labels)})
+            answers.append(answer)
             first = last
         return answers
 

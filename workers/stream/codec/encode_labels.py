@@ -52,7 +52,12 @@ def encode_labels(
     accepted = labels[:1] if answer.accepted is None else answer.accepted
     _check(labels, scores, tokens, answer.truncated)
     quoted = [_text(label) for label in labels]
-    listed = ",".join([f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)])
+    entries = [f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)]
+    order = ""
+    if answer.order is not None:
+        if sorted(answer.order) != list(range(len(entries))):
+            raise ValueError("order must have each label once")
+        entries, order = [entries[place] for place in answer.order], ',"scores_order":"model"'
     task, of_model = _shared(answer.task, model, answer.revision)
     event, source = _place(pipeline, record.topic, record.partition)
     offset, at, own_id, metadata = record.offset, record.timestamp, "", ""
@@ -64,8 +69,8 @@ def encode_labels(
         f'{{"schema_version":1,{event}{offset:d}",{task}{own_id}{of_model}{tokens},'
         f'"truncated":{"true" if answer.truncated else "false"},{source}{offset:d},"timestamp_ms":{at:d}}},'
         f'{metadata}"classified_at":{_time(now)},'
-        f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
-        f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
+        f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{",".join(entries)}],'
+        f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}{order}}}'
     ).encode()
 
 

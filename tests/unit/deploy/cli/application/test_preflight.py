@@ -107,6 +107,7 @@ ZERO_SHOT: dict[str, Any] = {"task": "zero-shot-classification", "candidate_labe
     [
         ({"attn_implementation": "evil/kernel"}, {}, "code of the hub"),
         ({"num_labels": 3}, {}, "num_labels in config.json is 3"),
+        ({}, {"label_names": {"LABEL_0": "info"}}, "label_names: 'LABEL_0' is no label of the model; name one of NEG"),
         ({}, ZERO_SHOT, "needs a model of natural language inference"),
     ],
 )

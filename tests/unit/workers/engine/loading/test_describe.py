@@ -232,3 +232,20 @@ def test_describe_failure_is_model_error() -> None:
 )
 def test_the_activation_follows_the_config(settings: dict[str, Any], expected: Activation) -> None:
     assert activation_of(transformers.BertConfig(**settings)) is expected
+
+
+def test_renamed_labels_have_thresholds_of_their_new_names() -> None:
+    found = described(label_names={"a": "info", "c": "error"}, thresholds={"info": 0.4, "b": 0.9})
+    assert (found.labels, found.thresholds) == (("info", "b", "error"), {"info": 0.4, "b": 0.9})
+    assert "thresholds names 'a'" in refusal(label_names={"a": "info"}, thresholds={"a": 0.4})
+
+
+def test_new_names_tell_labels_apart() -> None:
+    assert "label_names: 'x' is no label of the model; name one of a, b, c" in refusal(label_names={"x": "y"})
+    assert "two labels are called 'b'" in refusal(label_names={"a": "b"})
+    assert described(label_names={"a": "b", "b": "a"}).labels == ("b", "a", "c")
+
+
+def test_order_of_scores_is_an_option() -> None:
+    assert described(scores_order="model").in_model_order
+    assert not described().in_model_order

@@ -70,3 +70,15 @@ def test_other_labels_are_not(labels: tuple[str, ...], activation: Activation) -
     (answer,) = prepared.answers(ScoredSequences(np.array([[0]], np.int32), np.array([[0.1]], np.float32), {}))
     assert isinstance(answer, Prediction)
     assert (answer.labels, answer.accepted, answer.abstained) == (("a",), None, False)
+
+
+def test_answer_knows_the_order_of_the_model() -> None:
+    requests = [Request("good"), Request("bad", top_k=1), Request("good", top_k=99)]
+    plain = task_for(DESCRIPTION).prepare(requests).answers(scored_of(3, 3))
+    found = task_for(replace(DESCRIPTION, in_model_order=True)).prepare(requests).answers(scored_of(3, 3))
+    for answer, other in zip(found, plain, strict=True):
+        assert isinstance(answer, Prediction)
+        assert answer._replace(order=None) == other
+        assert answer.order is not None
+        in_order = [answer.labels[place] for place in answer.order]
+        assert in_order == sorted(answer.labels)

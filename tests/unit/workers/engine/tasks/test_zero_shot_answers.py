@@ -113,3 +113,13 @@ def test_a_hypothesis_must_leave_room_for_one_token_of_the_text() -> None:
     )
     assert isinstance(either, Prediction)
     assert either.truncated
+
+
+def test_order_is_that_of_the_labels_as_they_were_named() -> None:
+    task = task_for(replace(NLI, in_model_order=True, zero_shot=ZeroShot(1, 0, ("z", "y", "x"))))
+    (answer,) = task.prepare([Request("good")]).answers(logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9)))
+    assert isinstance(answer, Prediction)
+    assert (answer.labels, answer.order) == (("y", "x"), (0, 1))
+    (answer,) = task.prepare([Request("good")]).answers(logits_of((0, 2, 9), (0, 3, 0), (0, 1, 9)))
+    assert isinstance(answer, Prediction)
+    assert (answer.labels, answer.order) == (("y", "z"), (1, 0))

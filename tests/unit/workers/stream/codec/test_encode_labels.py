@@ -173,3 +173,21 @@ def test_enrichment_and_texts_fit_their_schemas(answer: Prediction, text: str | 
 def test_enrichments_of_other_tasks_fit_the_schema(answer: Answered) -> None:
     found = ENRICHMENT.validate_json(encode_enrichment("p", record(), "m", answer, NOW))
     assert found.task == answer.task
+
+
+@given(predictions(), st.data())
+def test_scores_stand_in_the_order_of_the_model(answer: Prediction, data: st.DataObject) -> None:
+    order = tuple(data.draw(st.permutations(range(len(answer.labels)))))
+    plain = json.loads(encode_result("p", record(), message(), "m", answer, NOW))
+    found = encode_result("p", record(), message(), "m", answer._replace(order=order), NOW)
+    ClassificationResult.model_validate_json(found)
+    tree = json.loads(found)
+    assert tree.pop("scores_order") == "model"
+    assert tree.pop("scores") == [plain["scores"][place] for place in order]
+    plain.pop("scores")
+    assert tree == plain
+
+
+def test_order_that_lacks_a_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="each label once"):
+        encode_result("p", record(), message(), "m", GOOD._replace(order=(0, 0)), NOW)
