@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 WIDTH = 100
-_NAME = re.compile(r"(?<![\w.~/])[~\w./]*[A-Za-z0-9]_\w+(?:[.=]\w+)*|(?<!\w)(?:null|auto|\{\})(?!\w)")
+_NAME = re.compile(
+    r"""(?<!\w)(['"])[^'"]*\[[^'"]*\1"""  # "labelstream[tracing]"
+    r"|(?<![\w.~/])[~\w./]*[A-Za-z0-9]_\w+(?:[.=]\w+)*"  # key_file, ~/.ray/auth_token, RAY_AUTH_MODE=token
+    r"|[\w.]*\[[\w*]+\][\w.]*\w|[\w.]*\[[\w*]+\]"  # items[*].text
+    r"|(?<!\w)(?:null|auto|\{\})(?!\w)"
+)
 
 
 def paragraphs(text: str) -> str:
@@ -45,7 +50,7 @@ def code(text: str) -> str:
 
 
 def with_code(text: str) -> str:
-    """`text` with each name in it as a code span: names hold an underscore, or are a value such as `null`."""
+    """`text` with each name in it as a code span: names hold an underscore or brackets, or are `null` or `auto`."""
     parts = re.split(r"(`[^`]*`)", text)  # code spans that are there stay
     return "".join(part if part.startswith("`") else _NAME.sub(r"`\g<0>`", part) for part in parts)
 

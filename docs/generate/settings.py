@@ -79,4 +79,6 @@ def _default(field: FieldInfo) -> str:
         return "{" + ", ".join(f"{name}: {inner}" for name, inner in value.model_dump().items()) + "}"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, str) and value.strip() != value:
+        return f'"{value}"'
     return {"None": "null", "True": "true", "False": "false", "()": "[]"}.get(str(value), str(value))

@@ -30,6 +30,8 @@ def test_names_in_a_text_become_code() -> None:
         "`null` means `kafka.max_age_ms` of `on_tombstone`, `{}` or `A_B`"
     )
     assert with_code("set RAY_MODE=token in ~/.ray/auth_token.") == "set `RAY_MODE=token` in `~/.ray/auth_token`."
+    assert with_code("pip install 'a[b]', it's c") == "pip install `'a[b]'`, it's c"
+    assert with_code("such as messages[*].content, or [0].") == "such as `messages[*].content`, or `[0]`."
     assert with_code("autoscaling, and/or e.g. this") == "autoscaling, and/or e.g. this"
 
 
