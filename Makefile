@@ -1,6 +1,6 @@
-# Two commands for a fresh clone: `make demo` and `make test`. Each sets up what it needs by itself.
+# `make help` lists the targets. Each target installs what it needs, or says how to install it.
 SHELL := /bin/bash
-# Everything in VENV runs by `python -m`: the path in a script's first line may not have a space.
+# Programs in VENV run by `python -m`, because a script's first line breaks in a folder with a space.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 LABELSTREAM := $(PYTHON) -m labelstream.deploy.cli
@@ -12,39 +12,56 @@ PORT ?= 9092
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
-	@echo "make demo [MESSAGES=200]       the whole thing on this machine: no Kafka, no GPU, no downloads of models"
-	@echo "make test                      everything: lint, types, unit, integration on a real Kafka and a real Ray"
-	@echo "make integration-long          integration tests of rarer conditions: full disks, changed passwords, each permission"
-	@echo "make test-pythons [PYTHONS=\"3.12 3.13\"]  lint, types and unit tests on each Python that the package is for"
-	@echo "make coverage                  the unit tests with the lines and branches that they run, of which a floor is asked"
-	@echo "make dist                      sdist and wheel in dist/, installed and tried in a venv of its own"
-	@echo "make kafka [PORT=9092] [DATA=] a real Kafka broker in the foreground"
-	@echo "make chaos [SEED=1] [MESSAGES=50000] [MODE=exactly_once|at_least_once] [FAULTS=62] [JSON=file]"
-	@echo "                               a stream under faults on a real Kafka and a real Ray, and what came of it"
-	@echo "make fuzz [SECONDS=600] [SEED=]  inputs that nobody thought of: values, batches, headers, results, dead letters"
-	@echo "make hostile [SECONDS=600] [CALM=60] [SEED=1] [JSON=file]"
-	@echo "                               a fifth of a stream is bombs, floods, poison and garbage; what comes of the good messages"
-	@echo "make soak [MESSAGES=1000000] [MODE=exactly_once|at_least_once] [JSON=file]"
-	@echo "                               so many messages with a model that takes no time: what is lost, and what memory does"
-	@echo "make test-kafka-39 [SHORT=1]   the delivery tests against Kafka 3.9, the oldest that they run on"
-	@echo "make test-cluster [SHORT=1]    nodes that come and go, upgrades, going to zero, and (not in the short form) a spike and throughput"
-	@echo "make test-helm                 the Helm chart, through a real Helm and KubeRay's own code; needs Go"
-	@echo "make test-machine              a real run beside other users and dead proxies: who reaches what"
-	@echo "make test-commands             README's way to a broker of one's own, and apply: commands as people type them"
-	@echo "make test-monitoring           metrics, alerts, spans, log lines, and the dashboard's queries on a real Prometheus"
-	@echo "make test-deploy-files         Dockerfile, compose file and systemd unit as Docker and systemd read them (needs Go)"
-	@echo "make test-gpu, make first-gpu [OUT=tests/gpu]  on a machine with a GPU; PYTHON=python3 where there is no .venv"
-	@echo "make reference                 the generated parts of docs/reference, from the code"
-	@echo "make docs                      the documentation as a site in build/docs; a dead link or a page outside of nav fails"
-	@echo "make pictures                  docs/demo.svg and docs/status.svg from real runs, docs/speed.svg from docs/benchmarks.md"
-	@echo "make sbom                      dist/labelstream.cdx.json (CycloneDX) and dist/licenses.md of what the package brings"
-	@echo "make audit                     asks PyPI for known vulnerabilities of the pinned versions"
-	@echo "make test-mutations [SAMPLE=150] [SEED=1] [FILES=windows.py]"
-	@echo "                               changes the engine's rules one by one: each change must fail a test"
-	@echo "make simulate [SEEDS=1] [PLOT=] the autoscaling beside others, on all shipped traces; takes minutes"
-	@echo "make bench-scaling [JSON=file] throughput with 1 to 16 replicas, costs of each part, and the sizes that follow"
-	@echo "make bench-startup [BESIDE=checkout] [JSON=file]  how long classify, check, run and demo take to start"
-	@echo "make bench [JSON=file]         topic to topic, beside the engine alone and the textbook loop"
+	@echo "Every day:"
+	@echo "  make demo               the whole application on this machine; MESSAGES=200"
+	@echo "  make test               lint, unit, a minute of fuzz, integration"
+	@echo "  make lint               ruff, ruff format, import-linter, pyright"
+	@echo "  make unit               unit, contract and property tests"
+	@echo "  make integration        tests on a real Kafka and a real Ray"
+	@echo "  make kafka              a Kafka broker in the foreground; PORT=9092 DATA="
+	@echo "  make clean              delete everything that was built"
+	@echo
+	@echo "Generated files:"
+	@echo "  make schemas            schemas/json"
+	@echo "  make reference          the generated parts of docs/reference"
+	@echo "  make docs               the documentation as a site in build/docs"
+	@echo "  make pictures           docs/demo.svg and status.svg from real runs, speed.svg"
+	@echo "  make dashboard          the Grafana dashboard"
+	@echo "  make helm-docs          the chart's README"
+	@echo "  make lock               the newest versions of all packages, with hashes"
+	@echo
+	@echo "Releases:"
+	@echo "  make dist               sdist and wheel in dist/, installed and tried"
+	@echo "  make sbom               dist/labelstream.cdx.json and dist/licenses.md"
+	@echo "  make audit              known vulnerabilities of the pinned versions"
+	@echo
+	@echo "Longer tests:"
+	@echo "  make integration-long   rarer conditions: full disks, permissions"
+	@echo "  make coverage           unit tests with a floor of covered lines and branches"
+	@echo "  make test-pythons       lint and unit on each Python; PYTHONS=\"3.12 3.13\""
+	@echo "  make test-kafka-39      the delivery tests on Kafka 3.9; SHORT=1"
+	@echo "  make test-cluster       several Ray nodes: failures, upgrades, spike; SHORT=1"
+	@echo "  make test-commands      commands as a person types them"
+	@echo "  make test-machine       a run beside other users and dead proxies"
+	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
+	@echo "  make test-helm          the chart through Helm and KubeRay's code"
+	@echo "  make test-deploy-files  Dockerfile, compose files and systemd unit"
+	@echo "  make test-gpu           the engine on this machine's GPU"
+	@echo "  make first-gpu          the same, and the speed of its parts; OUT=tests/gpu"
+	@echo "  make test-mutations     changes to the engine's rules must fail a test;"
+	@echo "                          SAMPLE=150 SEED=1 FILES=windows.py"
+	@echo "  make fuzz               drawn and mutated inputs; SECONDS=600 SEED="
+	@echo "  make chaos              a stream under injected faults; SEED=1 MESSAGES=50000"
+	@echo "                          MODE=exactly_once FAULTS=62 JSON="
+	@echo "  make hostile            a stream of which a fifth is hostile; SECONDS=600"
+	@echo "                          CALM=60 SEED=1 JSON="
+	@echo "  make soak               a million messages; MESSAGES= MODE= JSON="
+	@echo
+	@echo "Benchmarks:"
+	@echo "  make bench              topic to topic, beside the engine alone; JSON="
+	@echo "  make bench-scaling      throughput with 1 to 16 replicas; JSON="
+	@echo "  make bench-startup      how long commands take to start; BESIDE= JSON="
+	@echo "  make simulate           the autoscaling on recorded arrivals; SEEDS=1 PLOT="
 
 demo: venv
 	@exec $(LABELSTREAM) demo $(if $(MESSAGES),--messages $(MESSAGES))
@@ -64,7 +81,7 @@ unit: venv
 coverage: venv
 	$(PYTHON) -m pytest tests/unit -n 2 --dist loadfile --cov --cov-config=tests/unit/coverage.ini --cov-report=term
 
-# Those that need Kafka alone mostly wait: two of them at once. A Ray has the machine to itself.
+# Tests with Kafka only mostly wait, so two run at once. Tests with Ray run alone.
 integration: venv kafka-jars kcat
 	$(PYTHON) -m pytest tests/integration -m "not ray and not long" -n 2 --dist loadfile
 	$(PYTHON) -m pytest tests/integration -m ray
@@ -72,16 +89,16 @@ integration: venv kafka-jars kcat
 integration-long: venv kafka-jars kcat
 	$(PYTHON) -m pytest tests/integration -m long -n 2 --dist loadfile
 
-# Whole targets by hypothesis; bytes by atheris, which pays: with the lines of ours that an input reaches it makes 10,000
-# to 40,000 inputs a second, hypothesis some hundred.
+# hypothesis draws whole inputs. atheris mutates bytes, guided by covered lines: 10,000 to 40,000 inputs a second, where
+# hypothesis makes some hundred.
 fuzz: venv
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
-# With one seed: what others find is not to fail somebody's unrelated change.
+# With a fixed seed, so that an unrelated change does not fail by chance.
 fuzz-short: venv
 	$(PYTHON) -m tests.fuzz --seconds 60 --seed 1
 
-# SECONDS of the hostile stream; starting and the calm minute before it take two more.
+# SECONDS: length of the hostile stream. The start and the calm minute before take two more minutes.
 hostile: venv kafka-jars
 	@exec $(PYTHON) -m tests.hostile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CALM),--calm $(CALM)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
@@ -104,14 +121,14 @@ chaos: venv kafka-jars
 	@exec $(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MESSAGES),--messages $(MESSAGES)) \
 		$(if $(MODE),--mode $(MODE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(JSON),--json "$(JSON)")
 
-# Lint and unit tests on each of PYTHONS, in a venv for each. All are looked for before the first is tested.
+# Lint and unit tests on each of PYTHONS, each in its own venv. A missing Python fails before the first test.
 test-pythons: venv
 	@for version in $(PYTHONS); do .ci/find-python $$version > /dev/null || exit 1; done
 	@for version in $(PYTHONS); do echo "Python $$version"; \
 		$(MAKE) lint unit VENV=.venv-$$version BASE_PYTHON="$$(.ci/find-python $$version)" TYPES_OF=$$version \
 		|| exit 1; done
 
-# The wheel comes from the sdist, which so has all that a build needs.
+# The wheel is built from the sdist, which proves that the sdist is complete.
 dist: venv
 	rm -rf dist build
 	$(PYTHON) -m uv build -q --python $(PYTHON) -b .ci/constraints.txt -o dist
@@ -121,7 +138,7 @@ venv: $(VENV)/.stamp
 
 # uv installs the CUDA build of torch in 20 s and shares its files between checkouts.
 BASE_PYTHON ?= python3
-# Where Python writes no bytecode, every process would compile what it imports, which doubles the time of a start.
+# If Python writes no bytecode, each process compiles its imports, which doubles the time of a start.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 $(VENV)/.stamp: pyproject.toml .ci/constraints.txt .ci/uv.txt
 	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Labelstream needs Python 3.11 or newer")'
@@ -129,19 +146,19 @@ $(VENV)/.stamp: pyproject.toml .ci/constraints.txt .ci/uv.txt
 	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r .ci/uv.txt
 	$(PYTHON) -m uv pip install -q $(COMPILE) --python $(PYTHON) -c .ci/constraints.txt -e . --group dev
 	$(if $(COMPILE),$(PYTHON) -m compileall -q workers deploy schemas)
-	@# import-linter and pyright read folders: these are ours under the names that they are installed with.
+	@# import-linter and pyright read folders: these links have the installed names.
 	@mkdir -p $(VENV)/links/labelstream
 	@cd $(VENV)/links/labelstream && ln -sfn ../../../workers/public/__init__.py __init__.py && \
 		for part in workers deploy schemas; do ln -sfn ../../../$$part $$part; done
 	@touch $@
 
-# Newest versions of everything, pinned for the tests and with their hashes, which uv and pip verify. No registry's address.
+# Pin the newest versions with hashes, which uv and pip verify. The files name no registry.
 LOCK := $(PYTHON) -m uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock:
 	$(LOCK) --group dev pyproject.toml -o .ci/constraints.txt
 	echo uv | $(LOCK) - -o .ci/uv.txt
 
-# What the package brings along, without what only its developers need. `audit` asks PyPI for known vulnerabilities.
+# The package's own dependencies, without those of its developers. `audit` asks PyPI.
 RUNTIME := .tools/runtime
 $(RUNTIME)/.stamp: $(VENV)/.stamp
 	$(PYTHON) -m uv venv -q --clear --python $(PYTHON) $(RUNTIME)
@@ -150,7 +167,7 @@ $(RUNTIME)/.stamp: $(VENV)/.stamp
 	@touch $@
 
 TOOL := $(PYTHON) -m uv tool run -q
-# The GPL and its kin, as packages write them; the LGPL is linked to, and may stay.
+# Spellings of the GPL and AGPL in packages. The LGPL is allowed, because it is linked to.
 REFUSED_LICENSES := GPLv2;GPLv3;GPL-2.0;GPL-2.0-only;GPL-2.0-or-later;GPL-3.0;GPL-3.0-only;GPL-3.0-or-later;AGPLv3;\
 AGPL-3.0;AGPL-3.0-only;AGPL-3.0-or-later;GNU General Public License (GPL);GNU General Public License v2 (GPLv2);\
 GNU General Public License v2 or later (GPLv2+);GNU General Public License v3 (GPLv3);\
@@ -186,27 +203,27 @@ kafka-3.9-jars: .kafka-3.9/.stamp
 	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/.kafka-3.9/jars"
 	@touch $@
 
-# What the guarantees rest on, against the oldest Kafka that they are promised for. SHORT=1: a minute of it.
+# The tests of the guarantees on the oldest Kafka that passes them. SHORT=1: a minute of them.
 KAFKA_39_TESTS := broker delivery exactly_once rebalance outages refusals starts batches dlq
 test-kafka-39: venv kafka-3.9-jars
 	LABELSTREAM_TEST_KAFKA=3.9 $(PYTHON) -m pytest -n 2 --dist loadfile -m "not ray" \
 		$(if $(SHORT),tests/integration/test_delivery.py tests/integration/test_exactly_once.py,\
 		$(KAFKA_39_TESTS:%=tests/integration/test_%.py))
 
-# The foreign client of the end-to-end tests.
+# A client of another maker for the end-to-end tests.
 kcat:
 	@command -v kcat > /dev/null || { test $$(id -u) = 0 && apt-get update -qq && apt-get install -y -qq kcat; } \
 		|| { echo "the tests need kcat: apt-get install kcat" >&2; exit 1; }
 
-# A run on a machine with other users and dead proxies: who reaches what.
+# A run on a machine with other users and dead proxies.
 test-machine: venv
 	$(PYTHON) -m pytest tests/machine
 
-# README's way to a broker of one's own, and `apply`, each typed as it stands.
+# The commands of README for a broker of your own, and `apply`, typed as they stand.
 test-commands: venv kafka-jars
 	$(PYTHON) -m pytest tests/commands
 
-# What it shows of itself, on a real Prometheus that scrapes a real run.
+# A real Prometheus scrapes a real run.
 test-monitoring: venv kafka-jars prometheus
 	$(PYTHON) -m pytest tests/monitoring
 
@@ -221,7 +238,7 @@ dashboard: venv
 test-cluster: venv kafka-jars
 	$(PYTHON) -m pytest tests/cluster -s $(if $(SHORT),-m "not measured")
 
-# The files to deploy with, without a container engine: BuildKit's, Compose's, Prometheus' and systemd's own code reads them.
+# The code of BuildKit, Compose, Prometheus and systemd reads the files to deploy with. No container engine.
 test-deploy-files: venv kafka-jars .tools/deploycheck systemd-analyze
 	$(PYTHON) -m pytest tests/deploy_files
 
@@ -233,18 +250,17 @@ systemd-analyze:
 	@command -v go > /dev/null || { echo "BuildKit and Compose are written in Go: apt-get install golang" >&2; exit 1; }
 	cd tests/deploy_files/deploycheck && go build -o "$(CURDIR)/$@" .
 
-# Changes are made in memory, in forked processes; nothing is written.
+# Mutants exist in memory of forked processes; no file changes.
 test-mutations: venv
 	$(PYTHON) -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(FILES)
 
-# No cluster: what is rendered goes through the types, schemas and code of those who would read it.
+# No cluster: types, schemas and code of Kubernetes and KubeRay check the rendered chart.
 test-helm: venv helm-tools
 	$(PYTHON) -m pytest tests/helm -n 2
 
 helm-tools: .helm-tools/.stamp
 
-# Helm, helm-docs and the validator from one go.mod, which pins them all. Minutes the first time. A Helm 4 that is there is
-# not built.
+# One go.mod pins Helm, helm-docs and the validator. The first build takes minutes. An installed Helm 4 is used.
 .helm-tools/.stamp: tests/helm/validate/go.mod tests/helm/validate/go.sum $(wildcard tests/helm/validate/*.go)
 	@command -v go > /dev/null || { echo "Helm is built with Go 1.26 or newer: see go.dev/doc/install" >&2; exit 1; }
 	mkdir -p .helm-tools
@@ -258,7 +274,7 @@ helm-tools: .helm-tools/.stamp
 		ln -sfn "$$folder/api/openapi-spec/v3" .helm-tools/kubernetes
 	@touch $@
 
-# No venv is made: a machine with a GPU often has a torch of its own, and little else is needed.
+# Without a venv: a machine with a GPU often has its own torch, and little else is needed.
 test-gpu:
 	@$(PYTHON) -c 'import sys, torch; sys.exit(not torch.cuda.is_available() and "torch sees no GPU here")'
 	$(PYTHON) -m pytest -c tests/gpu/pytest.ini tests/gpu
