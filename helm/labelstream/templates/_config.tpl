@@ -1,11 +1,11 @@
-{{- /* The config on its way from the values to Serve. */ -}}
+{{- /* Turns the config in the values into the config for Serve. */ -}}
 
-{{- /* Ray's labels of the nodes that hold Kafka's secrets: those of `head` and `workers`. */ -}}
+{{- /* Labels in Ray of the nodes with Kafka's secrets: `head` and `workers`. */ -}}
 {{- define "labelstream.kafkaLabels" -}}
 labelstream/kafka: allowed
 {{- end -}}
 
-{{- /* As it was given, as YAML. */ -}}
+{{- /* The config as given, as YAML. */ -}}
 {{- define "labelstream.given" -}}
 {{- $config := .Values.config -}}
 {{- if kindIs "string" $config -}}
@@ -22,7 +22,7 @@ labelstream/kafka: allowed
 {{- $config | toYaml -}}
 {{- end -}}
 
-{{- /* As Serve gets it, as YAML: with what follows from the other values. */ -}}
+{{- /* The config for Serve, as YAML, completed from the other values. */ -}}
 {{- define "labelstream.config" -}}
 {{- $config := include "labelstream.given" . | fromYaml -}}
 {{- $security := default dict $config.kafka.security -}}
@@ -64,7 +64,7 @@ labelstream/kafka: allowed
 {{- range $name, $model := $config.models -}}
 {{- $gpus := index $model "num_gpus" -}}
 {{- if and (or (kindIs "invalid" $gpus) (eq "auto" (toString $gpus))) (eq "auto" (default "auto" $model.device)) -}}
-{{- /* Where the cluster has any. Asked of Ray that would be a race: the config is deployed before the pods are there. */ -}}
+{{- /* Whether a group has GPUs. Ray cannot tell: the config is deployed before the pods exist. */ -}}
 {{- $_ := set $model "num_gpus" (ternary 1 0 (eq "true" (include "labelstream.hasGpus" $))) -}}
 {{- end -}}
 {{- end -}}

@@ -16,7 +16,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{- /* Of all pods. Not app.kubernetes.io/name: the head's Service looks for the value that KubeRay gives it. */ -}}
+{{- /* Labels of all pods, without app.kubernetes.io/name: the head's Service selects KubeRay's value of that label. */ -}}
 {{- define "labelstream.selector" -}}
 app.kubernetes.io/instance: {{ include "labelstream.name" . }}
 app.kubernetes.io/part-of: labelstream

@@ -1,4 +1,4 @@
-{{- /* What head and groups have in common. Context: {"root", "name", "group"}. */ -}}
+{{- /* The common part of the head and the groups. Context: {"root", "name", "group"}. */ -}}
 
 {{- define "labelstream.podMetadata" -}}
 {{- with merge (dict) (default dict .group.annotations) .root.Values.podAnnotations }}
@@ -13,7 +13,7 @@ labels:
   {{- end }}
 {{- end -}}
 
-{{- /* Of a pod's spec all but the containers and the service account. */ -}}
+{{- /* A pod's spec without the containers and the service account. */ -}}
 {{- define "labelstream.podSpec" -}}
 {{- $context := . -}}
 enableServiceLinks: false
@@ -40,7 +40,7 @@ volumes:
   {{- include "labelstream.volumes" . | nindent 2 }}
 {{- end -}}
 
-{{- /* Of the Ray container all but its name, ports and probes. KubeRay's init container takes its security over. */ -}}
+{{- /* The Ray container without name, ports and probes. KubeRay's init container copies its security context. */ -}}
 {{- define "labelstream.container" -}}
 image: {{ include "labelstream.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -73,7 +73,7 @@ resources:
     {{- toYaml $resources | nindent 4 }}
 {{- end -}}
 
-{{- /* Which pods talk to Kafka, and which download models. Context: {"root", "name"}. */ -}}
+{{- /* Whether a pod reaches Kafka, and whether it downloads models. Context: {"root", "name"}. */ -}}
 {{- define "labelstream.talksToKafka" -}}{{- has .name (list "head" "workers") -}}{{- end -}}
 {{- define "labelstream.asksTheHub" -}}
 {{- ternary (eq .name "fetch") (ne .name "head") .root.Values.modelCache.fetch.enabled -}}
@@ -112,7 +112,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{- /* Secrets are files: a file changes in a pod that runs, and no process hands it on in its environment. */ -}}
+{{- /* Secrets are files: a file is updated in a running pod, and no child process inherits it. */ -}}
 {{- define "labelstream.secretsFolder" -}}/etc/labelstream/{{ . }}{{- end -}}
 
 {{- /* {"volumes": [..], "mounts": [..]} */ -}}
@@ -167,7 +167,7 @@ resources:
 {{- dict "volumes" $volumes "mounts" $mounts | toJson -}}
 {{- end -}}
 
-{{- /* What Kubernetes would mount into every container of the pod. */ -}}
+{{- /* The mount that Kubernetes would add to every container of the pod. */ -}}
 {{- define "labelstream.apiToken" -}}
 name: api-token
 projected:

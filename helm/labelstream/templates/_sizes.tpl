@@ -1,6 +1,6 @@
-{{- /* How many pods of which group: the chart's README, "How many machines". Numbers go from helper to helper as JSON. */ -}}
+{{- /* Pods of each group; see "How many machines" in the chart's README. Helpers return JSON. */ -}}
 
-{{- /* {"min", "max"} of `workers` or `replicas` as the config may have it: nothing, a number, a map. */ -}}
+{{- /* {"min", "max"} of `workers` or `replicas`, which the config gives as nothing, a number or a map. */ -}}
 {{- define "labelstream.range" -}}
 {{- $range := dict "min" 1 "max" 1 -}}
 {{- if kindIs "map" . -}}
@@ -23,7 +23,7 @@
 {{- dict "min" $min "max" $max | toJson -}}
 {{- end -}}
 
-{{- /* {"models": [{"name", "min", "max", "gpus", "cpus"}]}: those that a pipeline uses; no others get replicas. */ -}}
+{{- /* {"models": [{"name", "min", "max", "gpus", "cpus"}]}: models that a pipeline uses; others get no replica. */ -}}
 {{- define "labelstream.models" -}}
 {{- $config := . -}}
 {{- $used := list -}}
@@ -47,7 +47,7 @@
 {{- dict "models" $models | toJson -}}
 {{- end -}}
 
-{{- /* How many replicas of `model` one pod of `group` holds. */ -}}
+{{- /* Replicas of `model` that fit into one pod of `group`. */ -}}
 {{- define "labelstream.slots" -}}
 {{- $slots := 1000000 -}}
 {{- if gt (float64 .model.cpus) 0.0 -}}
@@ -59,7 +59,7 @@
 {{- $slots -}}
 {{- end -}}
 
-{{- /* {"groups": {name: group}}: those whose pods are meant for `model`. */ -}}
+{{- /* {"groups": {name: group}}: groups whose pods may run `model`. */ -}}
 {{- define "labelstream.groupsFor" -}}
 {{- $wantsGpu := gt (float64 .model.gpus) 0.0 -}}
 {{- $found := dict -}}
@@ -72,7 +72,7 @@
 {{- dict "groups" $found | toJson -}}
 {{- end -}}
 
-{{- /* How many pods of the group called `name` hold `which` ("min" or "max") of all that is meant for it. */ -}}
+{{- /* Pods of the group `name` for `which` ("min" or "max") of everything that may run in it. */ -}}
 {{- define "labelstream.podsFor" -}}
 {{- $context := . -}}
 {{- $pods := 0 -}}
@@ -90,7 +90,7 @@
 {{- $pods -}}
 {{- end -}}
 
-{{- /* {"groups": [..]}: the groups as they are rendered, with their name, minReplicas and maxReplicas. */ -}}
+{{- /* {"groups": [..]}: the rendered groups, with name, minReplicas and maxReplicas. */ -}}
 {{- define "labelstream.groups" -}}
 {{- $root := . -}}
 {{- $config := include "labelstream.config" . | fromYaml -}}
