@@ -29,5 +29,5 @@ def test_dead_letter_headers_fit_their_schema() -> None:
     assert "labelstream.value_omitted" not in headers
 
 
-def test_every_fault_of_the_seam_is_a_reason() -> None:
+def test_every_fault_is_a_dead_letter_reason() -> None:
     assert {fault.value for fault in Fault} <= {reason.value for reason in Reason}

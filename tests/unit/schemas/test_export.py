@@ -7,6 +7,6 @@ from labelstream.schemas.export import FOLDER, MODELS, json_schema, render
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_files_do_not_drift(name: str) -> None:
+def test_schema_files_match_the_models(name: str) -> None:
     assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == render(name), "run make schemas"
     jsonschema.Draft202012Validator.check_schema(json_schema(name))

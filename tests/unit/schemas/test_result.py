@@ -68,7 +68,7 @@ def test_results_of_other_tasks_fit_the_schema() -> None:
         other("summarization", embedding=[1.0]),
     ],
 )
-def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> None:
+def test_wrong_result_of_another_task_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RESULT.validate_python(wrong)
 
@@ -90,7 +90,7 @@ def test_a_wrong_result_of_another_task_is_never_made(wrong: dict[str, Any]) -> 
         {"task": "summarization"},
     ],
 )
-def test_a_wrong_result_is_never_made(change: dict[str, Any]) -> None:
+def test_wrong_classification_result_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ClassificationResult.model_validate(result(**change))
 

@@ -27,7 +27,7 @@ def test_model_abstains_where_no_label_is_accepted(accepted: tuple[str, ...] | N
     assert prediction(accepted).abstained is abstained
 
 
-def test_every_answer_has_what_all_results_tell() -> None:
+def test_every_answer_has_the_fields_of_all_results() -> None:
     answers = (prediction(None), MaskFill((), 5, True, "r"), Embedding((0.5,), 5, True, "r"))
     assert [answer.task for answer in answers] == ["text-classification", "fill-mask", "feature-extraction"]
     assert {type(answer) for answer in answers} == set(get_args(Answered))
@@ -39,9 +39,9 @@ def test_every_fault_is_a_reason_of_a_dead_letter() -> None:
     assert {Fault.INFERENCE_FAILED, Fault.CRASHES_MODEL, Fault.TIMED_OUT} == MODEL_FAULTS
 
 
-def test_request_leaves_everything_to_the_model() -> None:
+def test_request_options_default_to_none() -> None:
     assert Request("text")[1:] == (None,) * 5
 
 
-def test_progress_begins_before_every_moment() -> None:
+def test_progress_starts_at_minus_infinity() -> None:
     assert (Progress().at, Progress().kept) == (-math.inf, None)

@@ -38,19 +38,19 @@ def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None
         ("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many", "models.sentiment.top_k"),
     ],
 )
-def test_wrong_variables_are_errors(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
+def test_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=words):
         load_settings(tree())
 
 
-def test_kubernetes_service_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kubernetes_service_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("LABELSTREAM_PORT_8000_TCP_ADDR", "10.0.0.1")
     load_settings(tree())
 
 
-def test_secrets_stay_out_of_what_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_stay_out_of_serialized_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_KAFKA__SECURITY__PASSWORD", "hunter2")
     config = tree()
     config["kafka"]["security"] = {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u"}
@@ -79,7 +79,7 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
+def test_unreadable_file_is_a_config_error(tmp_path: Path, text: str | None, words: str) -> None:
     path = tmp_path / "config.yaml"
     if text is not None:
         path.write_text(text)
@@ -94,13 +94,13 @@ def test_unreadable_files(tmp_path: Path, text: str | None, words: str) -> None:
         max_leaves=8,
     )
 )
-def test_any_tree_is_settings_or_one_config_error(value: Any) -> None:
+def test_any_tree_gives_settings_or_one_config_error(value: Any) -> None:
     for key in ("kafka", "models", "pipelines"):
         with pytest.raises(ConfigError):
             load_settings(tree() | {key: value} if not isinstance(value, dict) or value else {key: value})
 
 
-def test_section_kafka_without_a_file_is_under_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_kafka_section_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     section = {"bootstrap_servers": "file:1", "request_timeout_ms": 5_000}
     monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "environment:1")
     kafka = load_kafka_settings(section)
@@ -109,7 +109,7 @@ def test_section_kafka_without_a_file_is_under_the_environment(monkeypatch: pyte
     assert load_kafka_settings(section).bootstrap_servers == "file:1"
 
 
-def test_variables_below_a_key_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forget_environment_drops_only_keys_below(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("KAFKA__SECURITY__PASSWORD", "KAFKA", "KAFKAESQUE__A", "LOGS__LEVEL"):
         monkeypatch.setenv(f"LABELSTREAM_{variable}", "x")
     forget_environment("kafka", "models")

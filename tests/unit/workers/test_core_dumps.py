@@ -7,7 +7,7 @@ CHILD = "import resource, subprocess, sys; from labelstream.workers.core_dumps i
 LIMIT = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
 
 
-def test_children_have_no_core_dumps_either() -> None:
+def test_child_processes_have_no_core_dumps() -> None:
     code = CHILD + f"forbid_core_dumps(); subprocess.run([sys.executable, '-c', {LIMIT!r}], check=True)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "0"

@@ -13,12 +13,12 @@ def nobody_after() -> Iterator[None]:
     failpoints.install(None)
 
 
-def test_nobody_is_told_where_nothing_is_installed() -> None:
+def test_point_without_a_hook_does_nothing() -> None:
     for point in failpoints.POINTS:
         failpoints.passed(point)
 
 
-def test_hook_is_told_each_point_and_may_raise() -> None:
+def test_hook_gets_each_point_and_may_raise() -> None:
     told: list[str] = []
     failpoints.install(told.append)
     for point in failpoints.POINTS:
@@ -33,5 +33,5 @@ def test_hook_is_told_each_point_and_may_raise() -> None:
         failpoints.passed(failpoints.AFTER_POLL)
 
 
-def test_points_have_names_of_their_own() -> None:
+def test_point_names_are_unique() -> None:
     assert len(set(failpoints.POINTS)) == len(failpoints.POINTS) == 6

@@ -22,7 +22,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_errors, "_me", lambda: "somebody")
 
 
-def test_other_errors_have_their_own_words(tmp_path: Path) -> None:
+def test_other_errors_keep_their_own_text(tmp_path: Path) -> None:
     assert file_problem(FileNotFoundError(errno.ENOENT, "No such file or directory"), "x") == (
         "No such file or directory"
     )
@@ -30,7 +30,7 @@ def test_other_errors_have_their_own_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
-def test_file_that_refuses_is_named_with_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusing_file_is_named_with_owner_and_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.touch(mode=0o600)
     monkeypatch.setattr(Path, "parents", property(lambda path: []))
@@ -39,7 +39,7 @@ def test_file_that_refuses_is_named_with_its_owner(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("nobody")
-def test_folder_that_refuses_is_named_instead(tmp_path: Path) -> None:
+def test_refusing_folder_is_named_instead_of_the_file(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     problem = file_problem(DENIED, closed / "deep" / "file")
@@ -47,9 +47,9 @@ def test_folder_that_refuses_is_named_instead(tmp_path: Path) -> None:
     assert f", {outermost} belongs to " in problem
 
 
-def test_folder_is_named_where_a_new_file_may_not_be(tmp_path: Path) -> None:
+def test_unwritable_folder_of_a_new_file_is_named(tmp_path: Path) -> None:
     assert f", {tmp_path} belongs to " in file_problem(DENIED, tmp_path / "new")
 
 
-def test_user_without_a_name_is_a_number() -> None:
+def test_user_without_a_name_is_shown_as_number() -> None:
     assert file_errors._name(lambda number: {}[number], 4711) == "4711"

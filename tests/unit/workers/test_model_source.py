@@ -19,11 +19,11 @@ from labelstream.workers.model_source import is_path
         ("n", False),
     ],
 )
-def test_a_path_is_told_from_a_hub_id(text: str, path: bool) -> None:
+def test_is_path_tells_directories_from_hub_ids(text: str, path: bool) -> None:
     assert is_path(text) == path
 
 
-def test_directory_of_a_folder_is_a_path_there(tmp_path: Path) -> None:
+def test_existing_directory_in_folder_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "owner" / "name").mkdir(parents=True)
     assert is_path("owner/name", tmp_path)
     assert not is_path("owner/other", tmp_path)

@@ -23,13 +23,13 @@ def told(error: ValidationError) -> list[tuple[str, str]]:
     return [(one["type"], one["msg"]) for one in error.errors()]
 
 
-def test_section_tells_all_of_its_problems_at_once() -> None:
+def test_section_reports_all_problems_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
         Pair(a=1, b=2)
     assert told(caught.value) == [("problem", "a is {set}"), ("problem", "b is set")]
 
 
-def test_section_takes_no_unknown_key_and_no_change() -> None:
+def test_section_refuses_unknown_keys_and_changes() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         Pair.model_validate({"c": 1})
     with pytest.raises(ValidationError, match="frozen"):
@@ -40,7 +40,7 @@ def test_refuse_accepts_no_problems() -> None:
     refuse([])
 
 
-def test_errors_with_more_keep_places_and_lose_values() -> None:
+def test_with_more_keeps_places_and_drops_values() -> None:
     with pytest.raises(ValidationError) as caught:
         Pair.model_validate({"a": "hunter2"})
     more = with_more(caught.value, ["and so on"])

@@ -46,7 +46,7 @@ def test_defaults() -> None:
         ({"delivery": "maybe"}, "pipelines.feedback.delivery", "at_least_once"),
     ],
 )
-def test_wrong_pipelines_name_the_key(change: dict[str, Any], key: str, words: str) -> None:
+def test_wrong_pipeline_names_the_key(change: dict[str, Any], key: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(tree(**change))
     assert caught.value.key == key
@@ -65,7 +65,7 @@ def test_wrong_pipelines_name_the_key(change: dict[str, Any], key: str, words: s
         ({"password": "hunter2"}, "secrets do not belong in the config file"),
     ],
 )
-def test_wrong_security(security: dict[str, Any], words: str) -> None:
+def test_contradictory_security_is_refused(security: dict[str, Any], words: str) -> None:
     config = tree()
     config["kafka"]["security"] = security
     with pytest.raises(ConfigError, match=words) as caught:
@@ -101,7 +101,7 @@ def test_wrong_security(security: dict[str, Any], words: str) -> None:
         ({"thresholds": {"a": -1}}, "greater than or equal to 0"),
     ],
 )
-def test_what_does_not_go_together_in_a_model(change: dict[str, Any], words: str) -> None:
+def test_contradictory_model_options_are_refused(change: dict[str, Any], words: str) -> None:
     config = tree()
     config["models"]["sentiment"] |= change
     with pytest.raises(ConfigError, match=words):
@@ -109,14 +109,14 @@ def test_what_does_not_go_together_in_a_model(change: dict[str, Any], words: str
 
 
 @pytest.mark.parametrize("change", [{"delivery_timeout_ms": 5_000}, {"max_poll_interval_ms": 6_000}])
-def test_timeouts_that_contradict_each_other(change: dict[str, int]) -> None:
+def test_contradictory_timeouts_are_refused(change: dict[str, int]) -> None:
     config = tree()
     config["kafka"] |= change
     with pytest.raises(ConfigError, match="raise the first or lower the second"):
         load_settings(config)
 
 
-def test_two_pipelines_do_not_share_a_group() -> None:
+def test_pipelines_with_one_group_are_refused() -> None:
     config = tree(group_id="g")
     config["pipelines"]["other"] = config["pipelines"]["feedback"] | {"input": "in2"}
     with pytest.raises(ConfigError, match="share the group_id 'g'"):
@@ -124,7 +124,7 @@ def test_two_pipelines_do_not_share_a_group() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["https://user:password@collector/v1/traces", "http://token@collector:4318"])
-def test_tracing_endpoint_holds_no_login(endpoint: str) -> None:
+def test_tracing_endpoint_with_a_login_is_refused(endpoint: str) -> None:
     with pytest.raises(ValidationError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
         TracingSettings(endpoint=endpoint)
     assert "password" not in refused.value.errors(include_input=False, include_url=False)[0]["msg"]

@@ -33,7 +33,7 @@ def linked(span: ReadableSpan) -> list[int]:
     return [link.context.trace_id for link in span.links]
 
 
-def test_a_micro_batch_is_linked_to_its_messages_traces(spans: InMemorySpanExporter) -> None:
+def test_micro_batch_links_to_its_messages_traces(spans: InMemorySpanExporter) -> None:
     headers: Sequence[Any] = [
         [("a", b"b"), ("traceparent", ONE.encode())],
         [("traceparent", b"\xffnonsense")],
@@ -49,7 +49,7 @@ def test_a_micro_batch_is_linked_to_its_messages_traces(spans: InMemorySpanExpor
     assert linked(span) == [1, 2]
 
 
-def test_there_are_not_more_links_than_the_sdk_takes(spans: InMemorySpanExporter) -> None:
+def test_links_are_limited_to_the_sdk_maximum(spans: InMemorySpanExporter) -> None:
     many = [[("traceparent", f"00-{number:032x}-{number:016x}-01".encode())] for number in range(1, 500)]
     tracing.end(tracing.micro_batch("in", many, len(many)))
     assert len(spans.get_finished_spans()[0].links) == tracing.MAX_LINKS
@@ -79,7 +79,7 @@ def test_forward_span_links_to_every_batched_call(spans: InMemorySpanExporter) -
     assert dict(forward.attributes or {}) == {"labelstream.sequences": 3, "labelstream.tokens": 9}
 
 
-def test_a_call_that_is_not_traced_runs_without_a_span(spans: InMemorySpanExporter) -> None:
+def test_untraced_call_has_no_forward_span(spans: InMemorySpanExporter) -> None:
     tracing.end(tracing.forward([None, None], 1, 1))
     assert spans.get_finished_spans() == ()
     assert tracing.here() is None

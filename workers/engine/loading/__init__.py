@@ -1,1 +1,1 @@
-"""A source becomes a checked model and its description."""
+"""Loads a model from its source, checks it and describes it."""

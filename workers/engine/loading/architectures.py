@@ -1,4 +1,4 @@
-"""Which of transformers' classes a task loads, and which checkpoints are made for it. No torch but theirs."""
+"""The transformers class that each task loads, and the checkpoints that fit it. Uses torch only in transformers."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,11 +9,9 @@ from labelstream.workers.engine.description import TaskName
 
 
 class Family(NamedTuple):
-    """`class_name`: of the class that loads it.
+    """`class_name`: the class to load. `endings`: of the names of architectures with its head; empty: any fits.
 
-    `endings`: of the architectures that have its head; none: it has no head, so any will do.
-
-    `unused`: weights that a checkpoint may lack, because nothing reads what they give.
+    `what`: the head, in errors. `unused`: weights that a checkpoint may lack, because nothing reads their output.
     """
 
     class_name: str
@@ -23,7 +21,7 @@ class Family(NamedTuple):
 
     @property
     def auto(self) -> Any:
-        """The class. The first use imports transformers' modelling code, which takes 2 s."""
+        """The class. Its first use imports transformers' modeling code, which takes 2 s."""
         return getattr(transformers, self.class_name)
 
 
@@ -36,13 +34,13 @@ FAMILIES = {
 }
 
 
-# Padding changes their answers, by an amount that half precision hides: "auto" takes float32, in which it shows. XLNet
-# and I-BERT compute in no other.
+# Model types whose answers change with padding. Half precision would hide the change from the self-check, so dtype auto
+# means float32. XLNet and I-BERT also compute in float32 only.
 READS_PADDING = frozenset(("convbert", "fnet", "funnel", "ibert", "nystromformer", "xlnet", "yoso"))
 
 
 def task_made_for(architectures: Sequence[str]) -> TaskName | None:
-    """The task whose head the checkpoint has; embeddings for one without a head; None for a head of another kind."""
+    """The task of the checkpoint's head; embedding for a checkpoint without a head; None for any other head."""
     for task, family in FAMILIES.items():
         if any(name.endswith(family.endings) for name in architectures if family.endings):
             return task

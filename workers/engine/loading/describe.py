@@ -1,4 +1,4 @@
-"""A model's config, its tokenizer and the options -> its description; what does not go together is an error here."""
+"""Makes a model's description from its config, its tokenizer and the options, and refuses contradictions."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from labelstream.workers.errors import ModelError
 def describe(
     source: str, revision: str, options: ModelOptions, config: Any, tokenizer: Any, max_length: int
 ) -> ModelDescription:
-    """`config`, `tokenizer`: transformers' own. Raises ModelError, where it can naming the key and the fix."""
+    """`config`, `tokenizer`: transformers' objects. Raises ModelError, which names the key and the fix if possible."""
     try:
         return _describe(source, revision, options, config, tokenizer, max_length)
     except ModelError:
@@ -33,7 +33,7 @@ def _describe(
     labels = renamed(source, _labels_of(source, task, config, tokenizer), options.label_names)
     activation = _activation(task, config, options.problem_type)
     _check_thresholds(source, options, None if zero_shot else labels, activation)
-    most = None if zero_shot else len(labels)
+    max_top_k = None if zero_shot else len(labels)
     return ModelDescription(
         source=source,
         revision=revision,
@@ -41,7 +41,7 @@ def _describe(
         labels=labels,
         activation=activation,
         max_length=max_length,
-        top_k=_top_k(options.top_k, most),
+        top_k=_top_k(options.top_k, max_top_k),
         tokenizer_json=tokenizer.backend_tokenizer.to_str(),
         ranked=not (zero_shot or embedding or options.long_text == "windows"),
         keep=_keep(options.truncate, tokenizer.truncation_side),
@@ -59,21 +59,21 @@ def _describe(
 def _activation(task: TaskName, config: Any, problem_type: str | None) -> Activation:
     if task is TaskName.FILL_MASK:
         return Activation.SOFTMAX
-    # Zero-shot: the labels of pairs say how one sentence follows from another, and are read by the task.
+    # Zero-shot: the task itself turns the logits of an NLI model into scores.
     return activation_of(config, problem_type) if task is TaskName.TEXT_CLASSIFICATION else Activation.NONE
 
 
 def _mask(source: str, tokenizer: Any) -> Mask:
     if tokenizer.mask_token is None:
-        raise ModelError(f"{source}: its tokenizer has no mask_token, so it cannot fill masks; set another task")
+        raise ModelError(f"{source}: the tokenizer has no mask_token, which task fill-mask needs; set another task")
     return Mask(tokenizer.mask_token, tokenizer.mask_token_id)
 
 
 def activation_of(config: Any, problem_type: str | None = None) -> Activation:
-    """The rule of `TextClassificationPipeline.postprocess`, for a transformers config.
+    """The activation for a transformers config, by the rule of `TextClassificationPipeline.postprocess`.
 
-    `problem_type` stands in for the config's. There `config.function_to_apply` comes last, behind conditions that
-    every model with a label meets.
+    `problem_type` overrides the config's. As in transformers, `config.function_to_apply` only counts for a model
+    without labels.
     """
     problem_type = problem_type or config.problem_type
     if problem_type == "regression":
@@ -86,10 +86,10 @@ def activation_of(config: Any, problem_type: str | None = None) -> Activation:
 
 
 def _zero_shot(source: str, options: ModelOptions, labels: tuple[str, ...], label2id: Any) -> ZeroShot:
-    """The rule of `ZeroShotClassificationPipeline` for the ids; what it only warns of is an error here."""
+    """The label ids by the rule of `ZeroShotClassificationPipeline`. Raises ModelError where that pipeline warns."""
     entailment = required_entailment_id(source, labels, label2id)
     if not is_template(options.hypothesis_template):
-        raise ModelError(f"{source}: hypothesis_template must hold {{}} once, and no other brace")
+        raise ModelError(f"{source}: hypothesis_template must hold {{}} exactly once, and no other brace; correct it")
     contradiction_id = len(labels) - 1 if entailment == 0 else 0
     return ZeroShot(
         entailment, contradiction_id, options.candidate_labels, options.hypothesis_template, options.multi_label
@@ -101,24 +101,24 @@ def _windows(source: str, options: ModelOptions, max_length: int) -> Windows | N
         return None
     stride = max_length // 4 if options.stride is None else options.stride
     if stride > max_length // 2:
-        raise ModelError(f"{source}: stride {stride} is more than half of max_length ({max_length}): lower it")
+        raise ModelError(f"{source}: stride {stride} is more than half of max_length ({max_length}); lower stride")
     return Windows(stride, options.aggregate, options.max_windows)
 
 
 def _check_thresholds(
     source: str, options: ModelOptions, labels: tuple[str, ...] | None, activation: Activation
 ) -> None:
-    """`labels`: None where a request names its own."""
-    asked = options.threshold is not None or options.thresholds
-    if asked and labels is not None and activation is Activation.NONE:
+    """`labels`: None if requests name their own labels."""
+    has_thresholds = options.threshold is not None or options.thresholds
+    if has_thresholds and labels is not None and activation is Activation.NONE:
         raise ModelError(
-            f"{source}: threshold and thresholds are for scores from 0 to 1, and this model's are not; "
-            "remove them, or set problem_type"
+            f"{source}: threshold and thresholds need scores from 0 to 1, and this model gives other numbers; "
+            "remove threshold and thresholds, or set problem_type"
         )
     for label in options.thresholds:
         if labels is not None and label not in labels:
             raise ModelError(
-                f"{source}: thresholds names {label!r}, which is no label of the model; it has "
+                f"{source}: thresholds names {label!r}, which the model does not have; its labels are "
                 f"{', '.join(labels[:10])}{' and more' if len(labels) > 10 else ''}"
             )
 
@@ -129,16 +129,16 @@ def _keep(wanted: str | None, truncation_side: str) -> Keep:
     return Keep.TAIL if truncation_side == "left" else Keep.HEAD
 
 
-def _top_k(wanted: int | None, most: int | None) -> int:
-    if most is None:
+def _top_k(wanted: int | None, max_top_k: int | None) -> int:
+    if max_top_k is None:
         return wanted or 1_000_000  # all that a request may name
-    return most if wanted is None else min(wanted, most)
+    return max_top_k if wanted is None else min(wanted, max_top_k)
 
 
 def _labels_of(source: str, task: TaskName, config: Any, tokenizer: Any) -> tuple[str, ...]:
     if task is TaskName.EMBEDDING:
         return ()
-    if task is TaskName.FILL_MASK:  # as the pipeline names them; a model may have more rows than there are tokens
+    if task is TaskName.FILL_MASK:  # named as in FillMaskPipeline; a model may have more rows than tokens
         known = len(tokenizer)
         return tuple(tokenizer.decode([i]) if i < known else "" for i in range(config.vocab_size))
     return label_names(source, config.id2label, config.num_labels)

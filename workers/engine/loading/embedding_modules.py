@@ -1,6 +1,6 @@
-"""How a repository of sentence-transformers makes its vectors; what is not supported is refused by name.
+"""Reads how a sentence-transformers repository makes its vectors, and refuses unsupported steps by name. No torch.
 
-`modules.json` lists the steps, each with a folder of its own: the model, pooling, perhaps a normalization. No torch.
+`modules.json` lists the steps, each with its own folder: the model, the pooling, and optionally a normalization.
 """
 
 import json
@@ -20,11 +20,11 @@ _OLD_MODES = {  # up to sentence-transformers 5
     "pooling_mode_lasttoken": "lasttoken",
 }
 _CHAINS = (["Transformer"], ["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-_UNLESS = "remove modules.json to read the model without it, which gives other vectors"
+_UNLESS = "remove modules.json to use mean pooling, which gives other vectors"
 
 
 class EmbeddingModules(NamedTuple):
-    """`max_length`: tokens; None: what the model takes."""
+    """`max_length`: tokens; None means the model's own limit."""
 
     pooling: Pooling = "mean"
     normalize: bool = False
@@ -32,9 +32,9 @@ class EmbeddingModules(NamedTuple):
 
 
 def modules_of(source: str, folder: Path, tokenizer: Any) -> EmbeddingModules:
-    """As `folder` says; without a modules.json the mean of all tokens, as sentence-transformers does.
+    """The settings in `folder`; without a modules.json mean pooling, as sentence-transformers does.
 
-    `tokenizer`: transformers' own. Raises ModelError for a step, a pooling or a prompt that would be left out.
+    `tokenizer`: transformers' object. Raises ModelError for a step, pooling or prompt that is not supported.
     """
     if not (folder / "modules.json").is_file():
         return EmbeddingModules()
@@ -44,12 +44,12 @@ def modules_of(source: str, folder: Path, tokenizer: Any) -> EmbeddingModules:
         if kinds not in _CHAINS:
             raise _refusal(source, f"modules.json has the steps {', '.join(kinds)}", "Transformer, Pooling, Normalize")
         if steps[0][1]:
-            raise ModelError(f"{source}: modules.json: its model is in the folder {steps[0][1]}: name that as source")
+            raise ModelError(f"{source}: modules.json: the model is in the folder {steps[0][1]}; name it as source")
         _check_prompt(source, folder / "config_sentence_transformers.json")
         pooling = _pooling(source, folder / steps[1][1] / "config.json") if len(steps) > 1 else "mean"
         found = next(map(_read, sorted(folder.glob("sentence_*_config.json"))), {})
         if found.get("do_lower_case") and tokenizer("Good").input_ids != tokenizer("good").input_ids:
-            raise _refusal(source, "do_lower_case is true for a tokenizer that tells cases apart", "one that does not")
+            raise _refusal(source, "do_lower_case is true with a case-sensitive tokenizer", "an uncased tokenizer")
         if (task := found.get("transformer_task", "feature-extraction")) != "feature-extraction":
             raise _refusal(source, f"transformer_task is {task}", "feature-extraction")
         return EmbeddingModules(pooling, "Normalize" in kinds, found.get("max_seq_length"))
@@ -57,8 +57,8 @@ def modules_of(source: str, folder: Path, tokenizer: Any) -> EmbeddingModules:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{source}: modules.json or what it names cannot be read ({type(error).__name__}: {error}); download the "
-            "whole repository again"
+            f"{source}: modules.json or a file that it names cannot be read ({type(error).__name__}: {error}); "
+            "download the whole repository again"
         ) from error
 
 
@@ -79,7 +79,7 @@ def _check_prompt(source: str, path: Path) -> None:
     given = _read(path) if path.is_file() else {}
     name = given.get("default_prompt_name")
     if name and (given.get("prompts") or {}).get(name):
-        raise _refusal(source, f"{path.name} puts the prompt {name!r} before each text", "texts as they are")
+        raise _refusal(source, f"{path.name} puts the prompt {name!r} before each text", "a model without prompts")
 
 
 def _refusal(source: str, problem: str, supported: str) -> ModelError:

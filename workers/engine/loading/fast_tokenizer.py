@@ -1,4 +1,4 @@
-"""A model's fast tokenizer, as transformers loads it; what is none is refused by what it is."""
+"""Loads a model's fast tokenizer through transformers. The error for any other tokenizer names its kind."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from labelstream.workers.errors import ModelError
 
 
 def load_tokenizer(source: str, folder: Path) -> Any:
-    """transformers' tokenizer, with a `backend_tokenizer`. Never runs code of the model's own. Raises ModelError."""
+    """transformers' tokenizer, with a `backend_tokenizer`. Never runs the model's own code. Raises ModelError."""
     settings = _settings(source, folder)
     if not (folder / "tokenizer.json").is_file():
         _check_class(source, settings.get("tokenizer_class"))
@@ -21,16 +21,16 @@ def load_tokenizer(source: str, folder: Path) -> Any:
     except Exception as error:
         if "auto_map" in settings and "trust_remote_code" in str(error):
             raise ModelError(
-                f"{source}: its tokenizer_config.json asks for code of its own (auto_map), which is never run; save a "
-                "tokenizer that is part of transformers beside the model"
+                f"{source}: tokenizer_config.json asks for code of the model (auto_map), which is never run; save a "
+                "tokenizer of transformers in the model's folder"
             ) from error
         raise ModelError(
-            f"{source}: the tokenizer cannot be loaded: {one_line(error)}; save it beside the model"
+            f"{source}: the tokenizer cannot be loaded: {one_line(error)}; save the tokenizer in the model's folder"
         ) from error
-    # Without any of these files transformers makes an empty vocabulary, to which every text is the same.
+    # Without any of these files transformers makes an empty vocabulary: every text becomes the same.
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     if not any((folder / name).is_file() for name in files):
-        raise ModelError(f"{source}: no tokenizer ({', '.join(sorted(files))}); save it beside the model")
+        raise ModelError(f"{source}: no tokenizer ({', '.join(sorted(files))}); save it in the model's folder")
     if not tokenizer.is_fast:
         raise ModelError(_in_python(source, type(tokenizer).__name__))
     if getattr(tokenizer, "split_special_tokens", False):
@@ -49,7 +49,7 @@ def _settings(source: str, folder: Path) -> dict[str, Any]:
 
 
 def _check_class(source: str, name: Any) -> None:
-    """Before it is loaded: what a tokenizer in Python raises for a file that it misses says nothing of the cause."""
+    """Refuse a Python tokenizer before loading: its own error for a missing file does not name the cause."""
     if isinstance(name, str):
         kind = tokenizer_class_from_name(name)
         if kind is not None and not issubclass(kind, PreTrainedTokenizerFast):
@@ -58,6 +58,6 @@ def _check_class(source: str, name: Any) -> None:
 
 def _in_python(source: str, name: str) -> str:
     return (
-        f"{source}: its tokenizer ({name}) is written in Python, and has no tokenizer.json, which "
-        "workers read without transformers; take a model with a fast tokenizer, or fine-tune one on the same data"
+        f"{source}: the tokenizer ({name}) is written in Python and has no tokenizer.json, which workers need; "
+        "use a model with a fast tokenizer, or fine-tune one on the same data"
     )

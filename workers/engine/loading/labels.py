@@ -1,4 +1,4 @@
-"""The names of a model's labels, out of its config. Names that do not tell labels apart are errors here. No torch."""
+"""Reads the names of a model's labels from its config, and refuses ambiguous names. No torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ _EXAMPLES = {"id2label": '{"0": "NEGATIVE", "1": "POSITIVE"}', "label2id": '{"NE
 
 
 def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
-    """Of config.json as it stands there: transformers fails on what is no mapping, and drops names in silence.
+    """Check the raw config.json, because transformers crashes on wrong mappings and silently drops names.
 
-    `named`: the task reads the labels' names. Raises ModelError naming the key and the fix.
+    `named`: whether the task uses the label names. Raises ModelError naming the key and the fix.
     """
     for key, example in _EXAMPLES.items():
         value = config.get(key)
@@ -25,8 +25,8 @@ def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
     for number in names:
         if not _is_number(number):
             raise ModelError(
-                f"{source}: id2label in config.json has the key {number!r}, which is no id; write ids and "
-                f"names such as {_EXAMPLES['id2label']}"
+                f"{source}: id2label in config.json has the key {number!r}, which is not a number; write it as "
+                f"{_EXAMPLES['id2label']}"
             )
     count = config.get("num_labels")
     if named and count is not None and count != len(names):
@@ -37,7 +37,7 @@ def check_mappings(source: str, config: Mapping[str, Any], named: bool) -> None:
 
 
 def id2label_of(config: Mapping[str, Any]) -> dict[int, str] | None:
-    """Where config.json has label2id alone: the names by their ids, which transformers would make up."""
+    """id2label of a config.json that only has label2id; else None. transformers would use LABEL_0, LABEL_1, ..."""
     names: Mapping[str, Any] | None = config.get("label2id")
     if config.get("id2label") is not None or not names or not all(map(_is_number, names.values())):
         return None
@@ -45,7 +45,7 @@ def id2label_of(config: Mapping[str, Any]) -> dict[int, str] | None:
 
 
 def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | None) -> tuple[str, ...]:
-    """The names in the order of the ids. Raises ModelError naming the key and the fix."""
+    """The label names in the order of their ids. Raises ModelError naming the key and the fix."""
     if not id2label or sorted(id2label) != list(range(count or 0)):
         found = ", ".join(map(str, list(id2label or ())[:10])) or "none"
         raise ModelError(
@@ -56,20 +56,19 @@ def label_names(source: str, id2label: Mapping[int, Any] | None, count: int | No
         name = id2label[i]
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
             raise ModelError(
-                f"{source}: id2label in config.json has {name!r} for the id {i}, which is no name; write "
-                "a text that is not empty"
+                f"{source}: id2label in config.json has {name!r} for the id {i}; write a name that is not empty"
             )
         if str(name) in names:
             raise ModelError(
-                f"{source}: id2label in config.json names the ids {names.index(str(name))} and {i} both "
-                f"{str(name)!r}, so that results could not tell them apart; give each its own name"
+                f"{source}: id2label in config.json gives the ids {names.index(str(name))} and {i} the same name "
+                f"{str(name)!r}; give each id its own name"
             )
         names.append(str(name))
     return tuple(names)
 
 
 def renamed(source: str, labels: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
-    """`labels` with the new `names` of some. Raises ModelError for a name of no label, and for two equal labels."""
+    """`labels`, some renamed by `names` (old -> new). Raises ModelError for an unknown label and for equal names."""
     if not names:
         return labels
     for label in names:
@@ -88,32 +87,31 @@ def renamed(source: str, labels: tuple[str, ...], names: Mapping[str, str]) -> t
 def check_labels(
     source: str, config: Mapping[str, Any], zero_shot: bool, new_names: Mapping[str, str] | None = None
 ) -> None:
-    """What config.json by itself says of a classifier's labels. Raises ModelError."""
+    """Check a classifier's labels by its config.json alone, without loading the model. Raises ModelError."""
     check_mappings(source, config, named=True)
     names = id2label_of(config) or config.get("id2label") or {}
     in_order = tuple(str(names[number]) for number in sorted(names, key=int))
-    if in_order:  # else transformers makes them up
+    if in_order:  # without names transformers uses LABEL_0, LABEL_1, ...
         renamed(source, in_order, new_names or {})
     if zero_shot:
         required_entailment_id(source, in_order, config.get("label2id"))
 
 
 def required_entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, Any] | None) -> int:
-    """As `entailment_id`. Raises ModelError where there is none, or nothing beside it."""
+    """As `entailment_id`. Raises ModelError if there is no entailment label, or no other label."""
     found = entailment_id(source, names, label2id)
     if found is None or len(names) < 2:
         raise ModelError(
             f"{source}: task zero-shot-classification needs a model of natural language inference, with a "
-            "label 'entailment' in its config.json's label2id; name another model, or another task"
+            "label 'entailment' in label2id of config.json; name another model, or set another task"
         )
     return found
 
 
 def entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, Any] | None) -> int | None:
-    """The id of the label 'entailment', by the rule of `ZeroShotClassificationPipeline`; None where there is none.
+    """The id of the label 'entailment', by the rule of `ZeroShotClassificationPipeline`; None without one.
 
-    label2id counts, as there; what it does not say is taken from `names`. Raises ModelError where the two contradict
-    each other.
+    Searches label2id first, as transformers does, and then `names`. Raises ModelError if the two disagree.
     """
     by_name = next((i for i, name in enumerate(names) if name.lower().startswith("entail")), None)
     given = {str(name): number for name, number in (label2id or {}).items()}
@@ -129,7 +127,7 @@ def entailment_id(source: str, names: tuple[str, ...], label2id: Mapping[Any, An
     if by_name is not None and by_name != int(number):
         raise ModelError(
             f"{source}: label2id and id2label in config.json disagree on the id of {by_label2id!r}: "
-            f"{number} and {by_name}; correct the one that is wrong"
+            f"{number} and {by_name}; correct one of them"
         )
     return int(number)
 

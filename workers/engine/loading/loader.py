@@ -1,4 +1,4 @@
-"""A model's source -> its description and a backend that runs it. Never serves a head that nobody trained."""
+"""Loads a model's source: its description, and a backend that runs it. Refuses a head with random weights."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, unless_asked
+from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, fall_back_to_torch
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend
@@ -29,23 +29,20 @@ from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-_NO_LIMIT = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+_NO_LIMIT = 10**9  # transformers sets 1e30 for a tokenizer without a limit
 _DEFAULT_MAX_LENGTH = 512
 
 
 def load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend]:
-    """Load a model of the task's family from a directory or the hub.
-
-    Raises ModelError for everything that cannot be served.
-    """
+    """Load a model for `options.task` from a directory or the hub. Raises ModelError if it cannot be served."""
     try:
         return _load(source, options)
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(
-            f"{source}: the model cannot be described: {one_line(error)}; its architecture must have a table of token "
-            "embeddings, and its config.json the architecture's keys"
+            f"{source}: the model cannot be described: {one_line(error)}; check that config.json has all keys of its "
+            "architecture, or use a model with a table of token embeddings"
         ) from error
 
 
@@ -59,14 +56,14 @@ def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend
     wanted = "float32" if options.dtype == "auto" and config.model_type in READS_PADDING else options.dtype
     dtype = dtype_for(source, wanted, device, quantized=options.quantize is not None)
     transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # what a checkpoint lacks is checked here, and is an error
+    transformers_logging.set_verbosity_error()  # `_load_model` raises an error for missing weights
     tokenizer = load_tokenizer(source, folder)
     own = modules_of(source, folder, tokenizer) if task is TaskName.EMBEDDING else EmbeddingModules()
     options = _with_own(options, own)
     pad_id = pad_id_of(config, tokenizer)
-    config.get_text_config().pad_token_id = pad_id  # decoders find the last token by it
+    config.get_text_config().pad_token_id = pad_id  # decoders find the last token by their padding
     load_model = partial(load_weights, source, folder, config, FAMILIES[task])
-    # A model that was converted for OpenVINO before needs no weights.
+    # OpenVINO needs only the model's shape if its cache has the converted model.
     build = partial(without_weights, source, config, FAMILIES[task])
     model: Any = None if openvino else load_model(dtype)
     shape = kept_shape(source, revision, task, build) if model is None else shape_of(model)
@@ -94,7 +91,7 @@ def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend
 
 
 def _with_own(options: ModelOptions, own: EmbeddingModules) -> ModelOptions:
-    """What the options leave open is as the model's repository says."""
+    """`options`, with the repository's pooling and normalization where the options are None."""
     chosen = {"pooling": options.pooling or own.pooling}
     chosen |= {"normalize": own.normalize if options.normalize is None else options.normalize}
     return options.model_copy(update=chosen)
@@ -107,7 +104,7 @@ def _in_openvino(
     load_model: Callable[[torch.dtype], Any],
     dtype: torch.dtype,
 ) -> Backend | None:
-    """None where torch has to run the model."""
+    """The OpenVINO backend; None if torch must run the model."""
     from labelstream.workers.engine.backends.openvino.loader import Parts, load_openvino
 
     def weights() -> tuple[Any, Any]:
@@ -119,23 +116,23 @@ def _in_openvino(
     try:
         return load_openvino(Parts(description, options, weights=weights, **inputs), dtype)
     except Unconvertible as error:
-        unless_asked(description.source, options, error)
+        fall_back_to_torch(description.source, options, error)
         return None
 
 
 def _max_length_of(
     source: str, tokenizer: Any, position_limit: int | None, wanted: int | None, usual: int | None
 ) -> int:
-    """`wanted`: by the options. `usual`: by the model's repository."""
-    both = (tokenizer.model_max_length, position_limit)  # XLNet's config has -1 for none
+    """Tokens of a sequence at most. `wanted`: the option max_length. `usual`: the repository's max_seq_length."""
+    both = (tokenizer.model_max_length, position_limit)  # XLNet's config has -1 for no limit
     limits = [limit for limit in both if limit and 0 < limit < _NO_LIMIT]
-    most = int(min(limits)) if limits else _DEFAULT_MAX_LENGTH
-    if wanted is not None and wanted > most:
-        logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, most)
-    return min(wanted or usual or most, most)
+    limit = int(min(limits)) if limits else _DEFAULT_MAX_LENGTH
+    if wanted is not None and wanted > limit:
+        logger.warning("%s: max_length %d is more than the model takes; using %d", source, wanted, limit)
+    return min(wanted or usual or limit, limit)
 
 
 def _type_vocab_size(config: Any) -> int | None:
-    """None where the model has no table of type ids, which DeBERTa writes as 0."""
+    """Number of type ids; None for a model without a table of type ids, for which DeBERTa's config has 0."""
     size = getattr(config, "type_vocab_size", None)
     return min(size, LARGEST_TYPE) if size else None

@@ -1,4 +1,4 @@
-"""A model's config.json as transformers reads it, once what would be dropped or misread in silence is refused."""
+"""Loads config.json through transformers, after refusing what transformers would silently drop or misread."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_config(source: str, folder: Path, task: TaskName) -> Any:
-    """transformers' config for a model of `task`, never by code of the model's own. Raises ModelError."""
+    """transformers' config for a model of `task`. Never runs the model's own code. Raises ModelError."""
     given = _read(source, folder)
     check_mappings(source, given, named=task in (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT))
     _check_type(source, given)
@@ -28,16 +28,16 @@ def load_config(source: str, folder: Path, task: TaskName) -> Any:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
         raise ModelError(
-            f"{source}: config.json cannot be read: {one_line(error)}; download or save it again"
+            f"{source}: config.json cannot be read: {one_line(error)}; download or save the model again"
         ) from error
-    # The choice is transformers' for this machine: a kernel of the maker's may be missing, or would be fetched.
+    # Let transformers choose: the config may name a kernel that this machine lacks or would download.
     config._attn_implementation = None
     if names := id2label_of(given):
         config.id2label = names
     if config.model_type == "big_bird" and config.attention_type != "original_full":
-        # Its sparse attention reads the padding, and ends for good with the first short text.
+        # BigBird's sparse attention reads padding, and transformers itself turns it off at the first short text.
         config.attention_type = "original_full"
-        logger.warning("%s: attention is full and not sparse, as transformers' is from the first short text on", source)
+        logger.warning("%s: uses full attention instead of BigBird's sparse attention, which reads padding", source)
     return config
 
 
@@ -47,7 +47,7 @@ def _read(source: str, folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ModelError(f"{source}: config.json is not JSON; download or save the model again") from error
     if not isinstance(given, dict):
-        raise ModelError(f"{source}: config.json holds no mapping; download or save the model again")
+        raise ModelError(f"{source}: config.json is not a mapping; download or save the model again")
     return given
 
 
@@ -55,10 +55,10 @@ def _check_type(source: str, given: dict[str, Any]) -> None:
     kind = given.get("model_type")
     if kind is None or kind in CONFIG_MAPPING:
         return
-    own = " and asks for code of its own (auto_map), which is never run" if "auto_map" in given else ""
+    own = " and asks for code of the model (auto_map), which is never run" if "auto_map" in given else ""
     raise ModelError(
-        f"{source}: its model_type {kind!r} is unknown to transformers {transformers.__version__}{own}; use a model of "
-        "an architecture that is part of transformers, or a version of it that has this one"
+        f"{source}: model_type {kind!r} is unknown to transformers {transformers.__version__}{own}; use a model of an "
+        "architecture that transformers has, or a newer transformers"
     )
 
 
@@ -70,6 +70,6 @@ def _check_architecture(source: str, given: dict[str, Any], task: TaskName) -> N
     fitting = task_made_for(names)
     made_for = f", or set task {fitting} (--task {fitting}), which it was made for" if fitting else ""
     raise ModelError(
-        f"{source}: {names[0]} is not {family.what}; its head would be random: fine-tune it first, and name the folder "
-        f"of the result{made_for}"
+        f"{source}: {names[0]} is not {family.what}, so its head would be random; fine-tune it first, and name the "
+        f"folder of the result{made_for}"
     )

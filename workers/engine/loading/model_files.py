@@ -1,4 +1,4 @@
-"""Is a folder a model that can be read? What it lacks, or is instead, is said before anything of it is loaded."""
+"""Checks that a folder holds a whole model before anything of it is loaded. Errors name what is missing."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labelstream.workers.errors import ModelError
 
-# Everything a tokenizer or a config can be made of, and weights that cannot run code when they are read.
+# Files of config and tokenizer, and weights in the one format whose reading cannot run code.
 PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
@@ -16,17 +16,17 @@ _POINTER = b"version https://git-lfs.github.com/"
 
 
 def belongs_to_model(name: str) -> bool:
-    """Is a repository's file read? Its copies for other runtimes are in folders, as onnx/model.safetensors."""
+    """Whether a repository's file is read. Copies for other runtimes are in subfolders, such as onnx/."""
     return (any(fnmatch(name, pattern) for pattern in PATTERNS) and "/" not in name) or bool(_STEP.fullmatch(name))
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The weights, config and tokenizer files in `folder`, and the steps of sentence-transformers, sorted."""
+    """The weights, config and tokenizer files in `folder`, and the configs of sentence-transformers' steps, sorted."""
     return sorted({path for pattern in (*PATTERNS, "[0-9]_*/config.json") for path in folder.glob(pattern)})
 
 
 def check_files(source: str, folder: Path) -> None:
-    """Raises ModelError for a folder that holds no whole model, with what to do."""
+    """Raises ModelError, which names the fix, if `folder` does not hold a whole model."""
     names = {path.name for path in folder.iterdir()}
     if "adapter_config.json" in names and not names & {_WEIGHTS, _INDEX}:
         raise ModelError(f"{source}: {_adapter(folder)}")
@@ -36,7 +36,7 @@ def check_files(source: str, folder: Path) -> None:
         with path.open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
                 raise ModelError(
-                    f"{source}: {path.name} is a pointer of Git LFS and not the file itself; run `git lfs pull` in the "
+                    f"{source}: {path.name} is a Git LFS pointer and not the file itself; run `git lfs pull` in the "
                     "repository, or download the model again"
                 )
     if problem := missing_weights(folder):
@@ -44,29 +44,29 @@ def check_files(source: str, folder: Path) -> None:
 
 
 def missing_weights(folder: Path) -> str:
-    """What is wrong with the weights in `folder`, and what to do; empty where they are all there."""
+    """What is wrong with the weights in `folder`, and the fix; empty if all weights are there."""
     if (folder / _WEIGHTS).is_file():
         return ""
     if (folder / _INDEX).is_file():
         try:
             parts = set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError):
-            return f"{_INDEX} does not say which part holds which weight; download the model again"
+            return f"{_INDEX} does not map weights to files; download the model again"
         missing = sorted(str(part) for part in parts if not (folder / str(part)).is_file())
         return f"{missing[0]}, a part of the weights, is missing; download the model again" if missing else ""
     found = sorted(path.name for path in folder.glob("*.safetensors"))
     if any(map(_SHARD.fullmatch, found)):
         return (
-            f"the weights are in parts ({found[0]}, ...), and {_INDEX} is missing, which says where each weight is; "
-            "download it too, or save the model again"
+            f"the weights are in parts ({found[0]}, ...), and {_INDEX} is missing, which maps weights to files; "
+            "download the index too, or save the model again"
         )
     if found:
-        return f"there is {', '.join(found)} and no {_WEIGHTS}; the weights have to be in a file of this name"
+        return f"there is {', '.join(found)}, and no {_WEIGHTS}; save the weights as {_WEIGHTS}"
     pickled = "only pickled weights (*.bin)" if any(folder.glob("*.bin")) else "no weights"
     return (
-        f"{pickled}, and only *.safetensors are read, because reading a pickle can run code; convert them with "
-        "`AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(folder)` of transformers, or take "
-        "a revision that has safetensors"
+        f"{pickled}; only *.safetensors are read, because reading a pickle can run code; convert the weights with "
+        "transformers' `AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(folder)`, or name "
+        "a revision with safetensors"
     )
 
 
@@ -76,20 +76,20 @@ def _adapter(folder: Path) -> str:
     except (ValueError, AttributeError):
         base = None
     return (
-        f"an adapter (adapter_config.json) of {base or 'another model'} and no model by itself; merge both with peft, "
+        f"an adapter (adapter_config.json) of {base or 'another model'}, not a whole model; merge both with peft's "
         "`AutoPeftModelForSequenceClassification.from_pretrained(folder).merge_and_unload().save_pretrained(merged)`, "
-        "save the tokenizer beside it, and name the folder `merged`"
+        "save the tokenizer in the folder `merged`, and name that folder"
     )
 
 
 def _without_config(folder: Path) -> str:
-    """`0_Transformer` is what sentence-transformers called a model's folder up to 2020."""
+    """Names the subfolder that holds the model: until 2020 sentence-transformers saved it in `0_Transformer`."""
     inside = sorted(path.parent.name for path in folder.glob("*/config.json") if _holds_weights(path.parent))
     if len(inside) == 1:
         pooling = (
             "" if not (folder / "modules.json").is_file() else ", and set pooling to what 1_Pooling/config.json says"
         )
-        return f"no config.json; its model is in the folder {inside[0]}: name {folder / inside[0]} as source{pooling}"
+        return f"no config.json; the model is in the folder {inside[0]}: name {folder / inside[0]} as source{pooling}"
     more = f" (one of {', '.join(inside)})" if inside else ""
     return f"no config.json; name the folder that `save_pretrained` wrote{more}"
 

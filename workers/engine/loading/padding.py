@@ -1,14 +1,13 @@
-"""Which id batches are padded with, where config and tokenizer may each name one, or none. No torch."""
+"""Chooses the token id that pads batches, from a model's config and tokenizer. No torch."""
 
 from typing import Any
 
 
 def pad_id_of(config: Any, tokenizer: Any) -> int:
-    """The config's, by which decoders find a text's last token; else one that stands at no text's end.
+    """The config's pad_token_id, by which decoders find a text's last token; else an id that ends no text.
 
-    Without one in the config a decoder reads the last token, whatever that is: then the padding is an id that no text
-    can have, where the vocabulary has one to spare, or a special token that texts do not end with. `config` and
-    `tokenizer`: transformers' own.
+    Without pad_token_id the padding is an unused id of the model's vocabulary, or a special token that does not end
+    texts: a decoder would otherwise take a text's own last token for padding. `config`, `tokenizer`: transformers'.
     """
     text = config.get_text_config()
     size, own = text.vocab_size, text.pad_token_id

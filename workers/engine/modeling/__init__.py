@@ -1,1 +1,1 @@
-"""A checkpoint as transformers builds it: its shape, its weights, and torch's backend for it."""
+"""Builds a checkpoint by transformers: its shape, its weights, and the torch backend that runs it."""

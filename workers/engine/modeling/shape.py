@@ -1,7 +1,7 @@
-"""A model's sizes that its config does not tell: read off its modules once, and kept for the next start.
+"""Reads the sizes that a model's config does not tell from its modules once, and caches them for the next start.
 
-To build the modules takes transformers' modelling code, whose import is 2 s of a start. Sizes are kept in the folder
-of what others make of models (`HF_HOME/assets`), which may be deleted at any time. Another user's are not read.
+Building the modules needs transformers' modeling code, whose import takes 2 s. The cache is in `HF_HOME/assets`, where
+huggingface_hub keeps files derived from models. It may be deleted at any time. Another user's files are not read.
 """
 
 import hashlib
@@ -26,20 +26,20 @@ logger = logging.getLogger(__name__)
 
 
 class ModelShape(NamedTuple):
-    """`vocab_size`: rows of the table of token embeddings. `position_limit`: tokens; None where there is no limit."""
+    """`vocab_size`: rows of the token embeddings. `position_limit`: tokens; None without a limit."""
 
     vocab_size: int
     position_limit: int | None
 
 
 def shape_of(model: "PreTrainedModel") -> ModelShape:
-    """`model`: with its weights or without."""
+    """The shape of `model`, which may have no weights (meta device)."""
     weight: Any = model.get_input_embeddings().weight
     return ModelShape(len(weight), _position_limit(model))
 
 
 def kept_shape(source: str, revision: str, task: str, build: Callable[[], "PreTrainedModel"]) -> ModelShape:
-    """The shape of `source` in `revision` as a start before this one read it, else that of the model of `build`."""
+    """The cached shape of `source` in `revision`; else that of the model that `build` returns."""
     place = _place(source, revision, task)
     found = _read(place) if place else None
     if found is None:
@@ -56,12 +56,12 @@ def _place(source: str, revision: str, task: str) -> Path | None:
     try:
         return cached_assets_path("labelstream", namespace="shapes", subfolder=source) / f"{key[:32]}.json"
     except (OSError, ValueError) as error:
-        logger.info("%s: the model's sizes are not kept: %s", source, one_line(error))
+        logger.info("%s: the model's sizes are not cached: %s", source, one_line(error))
         return None
 
 
 def _read(place: Path) -> ModelShape | None:
-    """None where there is no file of this user or root that nobody else may change."""
+    """The cached shape; None unless this user or root owns the file and nobody else may write to it."""
     try:
         found = place.lstat()
         trusted = found.st_uid in (os.geteuid(), 0) and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
@@ -74,17 +74,17 @@ def _read(place: Path) -> ModelShape | None:
 
 
 def _keep(place: Path, shape: ModelShape) -> None:
-    """Whole or not at all: others may keep the same at the same time."""
+    """Write the file atomically: other processes may write the same file."""
     made = place.with_suffix(f".{os.getpid()}")
     try:
         made.write_text(json.dumps(shape), encoding="utf-8")
         made.replace(place)
     except OSError as error:
-        logger.info("%s: the model's sizes are not kept: %s", place, one_line(error))
+        logger.info("%s: the model's sizes are not cached: %s", place, one_line(error))
 
 
 def _position_limit(model: "PreTrainedModel") -> int | None:
-    """Tokens that the position table holds; RoBERTa and its kin start counting behind the padding id."""
+    """Positions in the model's table. RoBERTa and related models count from the padding id + 1."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)

@@ -1,4 +1,4 @@
-"""A model with its weights -> torch's backend, with what makes it fast on its device."""
+"""Makes a torch backend of a loaded model, and speeds the model up on its device."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from labelstream.workers.engine.options import ModelOptions
 
 
 def torch_backend(source: str, model: Any, options: ModelOptions, inputs: dict[str, Any]) -> TorchBackend:
-    """`model`: transformers' own, on its device."""
+    """The backend of `model`, a transformers model on its device."""
     device: torch.device = model.device
     prepare(model, device)
     read = head_for(model, options.task, options.pooling)
@@ -25,11 +25,11 @@ def torch_backend(source: str, model: Any, options: ModelOptions, inputs: dict[s
 
 
 def prepare(model: torch.nn.Module, device: torch.device) -> None:
-    """Makes `model` fast on `device`; its answers stay the same."""
+    """Speed `model` up on `device` without changing its answers."""
     dtype = next(model.parameters()).dtype
     if device.type == "cuda":
-        # cuDNN's attention, which torch prefers on Hopper from 2.11 on, plans anew for every shape of a batch: 40 to 70
-        # ms each on an H200. The kernel that is taken instead needs a third to all of its time, and no plan.
+        # torch from 2.11 on prefers cuDNN's attention on Hopper, which plans for 40 to 70 ms (H200) at each new batch
+        # shape. The kernel that torch uses instead needs no plan, and a third to all of cuDNN's time.
         torch.backends.cuda.enable_cudnn_sdp(False)
         if dtype is not torch.float32:
             fuse_gelu(model)

@@ -1,4 +1,4 @@
-"""A model with its weights, or without; a head that nobody trained is refused."""
+"""Loads a model with or without its weights, and refuses a head with random weights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,12 @@ from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.loading.architectures import Family
 from labelstream.workers.errors import ModelError
 
-if TYPE_CHECKING:  # transformers' modelling code takes 2 s to import, and a converted model needs none of it
+if TYPE_CHECKING:  # transformers' modeling code takes 2 s to import, and a converted model does not need it
     from transformers import PreTrainedModel
 
 
 def without_weights(source: str, config: Any, family: Family) -> "PreTrainedModel":
-    """The model's modules on the meta device. `config`: transformers' own. Raises ModelError."""
+    """The model's modules on the meta device. `config`: transformers' object. Raises ModelError."""
     try:
         with torch.device("meta"):
             return family.auto.from_config(config, trust_remote_code=False)
@@ -23,7 +23,7 @@ def without_weights(source: str, config: Any, family: Family) -> "PreTrainedMode
 
 
 def load_weights(source: str, folder: Path, config: Any, family: Family, dtype: torch.dtype) -> "PreTrainedModel":
-    """The model on the CPU, in evaluation mode. `config`: transformers' own. Raises ModelError."""
+    """The model on the CPU, in eval mode. `config`: transformers' object. Raises ModelError."""
     try:
         model, info = family.auto.from_pretrained(
             folder,
@@ -42,18 +42,18 @@ def load_weights(source: str, folder: Path, config: Any, family: Family, dtype: 
     return model.eval()
 
 
-def _lacking(missing: list[str], others: list[str], family: Family) -> str:
-    """The missing weights, the weights in their place, and the fix."""
+def _lacking(missing: list[str], unexpected: list[str], family: Family) -> str:
+    """The missing weights, the unexpected ones in the file, and the fix."""
     lacking = f"{_first(missing)}, which would be random"
-    for key in others:
+    for key in unexpected:
         prefix = key.removesuffix(missing[0])
         if prefix != key:
             return (
-                f"{lacking}: the file has {key} in its place, all with the prefix {prefix!r}, as a wrapper's "
-                "`state_dict()` has them; save the model inside of the wrapper, with its own `save_pretrained`"
+                f"{lacking}: the file has {key} instead, with the prefix {prefix!r} of a wrapper's `state_dict()`; "
+                "save the model inside the wrapper with `save_pretrained`"
             )
-    there = f"; the file has {_first(others)}, which the model does not know" if others else ""
-    return f"{lacking}: fine-tune it as {family.what} first{there}"
+    known = f"; the file has {_first(unexpected)}, which the model does not have" if unexpected else ""
+    return f"{lacking}: fine-tune the model as {family.what} first{known}"
 
 
 def _first(keys: list[str]) -> str:

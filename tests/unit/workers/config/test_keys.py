@@ -39,7 +39,7 @@ def test_durations_and_sizes_say_their_unit() -> None:
         (("qqq",), None),
     ],
 )
-def test_unknown_key_is_near_to_one_that_exists(place: tuple[str, ...], meant: str | None) -> None:
+def test_nearest_finds_the_key_that_was_meant(place: tuple[str, ...], meant: str | None) -> None:
     assert nearest(place) == meant
 
 
@@ -52,5 +52,5 @@ def test_unknown_key_is_near_to_one_that_exists(place: tuple[str, ...], meant: s
         (("nothing", "x"), ()),
     ],
 )
-def test_place_of_an_error_is_in_a_known_key(place: tuple[int | str, ...], key: tuple[str, ...]) -> None:
+def test_known_key_finds_the_key_of_an_error(place: tuple[int | str, ...], key: tuple[str, ...]) -> None:
     assert known_key(place) == key

@@ -26,7 +26,7 @@ def source_in(folder: Path, source: str) -> str:
     return with_absolute_paths({"models": {"m": {"source": source}}}, folder)["models"]["m"]["source"]
 
 
-def test_every_path_of_a_file_is_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_resolved_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/somebody")
@@ -42,16 +42,16 @@ def test_every_path_of_a_file_is_of_its_folder(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("source", [".", "./model", "../model", "models/a/b", "/models/a"])
-def test_source_that_means_a_directory_becomes_absolute(tmp_path: Path, source: str) -> None:
+def test_directory_source_becomes_absolute(tmp_path: Path, source: str) -> None:
     assert source_in(tmp_path, source) == os.path.normpath(tmp_path / source)
 
 
 @pytest.mark.parametrize("source", ["bert-base", "distilbert/xyz", "~/model", ""])
-def test_hub_id_and_home_stay_as_they_are(tmp_path: Path, source: str) -> None:
+def test_hub_id_and_home_path_stay_unchanged(tmp_path: Path, source: str) -> None:
     assert source_in(tmp_path, source) == source
 
 
-def test_hub_id_is_a_directory_where_the_config_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_id_with_a_local_directory_is_that_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "config/distilbert/xyz").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -59,7 +59,7 @@ def test_hub_id_is_a_directory_where_the_config_has_one(tmp_path: Path, monkeypa
     assert source_in(tmp_path / "elsewhere", "distilbert/xyz") == "distilbert/xyz"
 
 
-def test_missing_paths_are_named_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_path_is_named_as_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=f"^{tmp_path}/none: no such directory"):
         locate("./none")
@@ -69,6 +69,6 @@ def test_missing_paths_are_named_whole(tmp_path: Path, monkeypatch: pytest.Monke
         secret_of(None, security.password_file, "kafka.security.password_file")
 
 
-def test_what_is_no_path_is_left_as_it_is(tmp_path: Path) -> None:
+def test_values_other_than_paths_stay_unchanged(tmp_path: Path) -> None:
     strange = {"models": [1], "kafka": {"security": None, 3: "x"}, "pipelines": {"p": {"input": "./in"}}}
     assert with_absolute_paths(strange, tmp_path) == strange

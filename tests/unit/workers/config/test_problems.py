@@ -18,7 +18,7 @@ def lines(config: dict[str, Any]) -> list[str]:
     return caught.value.lines
 
 
-def test_all_errors_of_a_config_are_told() -> None:
+def test_all_errors_of_a_config_are_reported() -> None:
     config = tree(delivery="maybe", workers={"min": 3, "max": 2})
     config["kafka"] |= {"compresion": "lz4", "security": {"password": "hunter2"}}
     config["models"]["sentiment"] |= {"pooling": "cls", "stride": 3}
@@ -34,7 +34,7 @@ def test_all_errors_of_a_config_are_told() -> None:
     ]
 
 
-def test_wrong_value_hides_no_problem_between_sections() -> None:
+def test_wrong_value_hides_no_contradiction_elsewhere() -> None:
     config = tree(inptu="x", model="nope")
     pipeline = config["pipelines"]["feedback"] | {"model": "sentiment"}
     del pipeline["inptu"]
@@ -69,7 +69,7 @@ def test_wrong_value_says_what_is_allowed(change: dict[str, Any], line: str) -> 
     assert re.search(rf"^models\.sentiment\.{line}", told), told
 
 
-def test_missing_keys_and_bad_forms_say_what_they_are() -> None:
+def test_missing_keys_and_bad_forms_are_explained() -> None:
     config = tree(dead_letter="a b")
     del config["pipelines"]["feedback"]["output"]
     config["kafka"]["bootstrap_servers"] = "localhost"
@@ -81,13 +81,13 @@ def test_missing_keys_and_bad_forms_say_what_they_are() -> None:
     assert told[3] == "pipelines.feedback.dead_letter: must be of letters, digits, ., _ and -, 249 at most"
 
 
-def test_no_problem_is_told_as_a_pattern() -> None:
+def test_no_error_shows_a_regular_expression() -> None:
     patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', json.dumps(Settings.model_json_schema()))
     assert len(patterns) > 4
     assert {json.loads(pattern) for pattern in patterns} <= FORMS.keys()
 
 
-def test_a_range_is_told_as_what_it_may_be() -> None:
+def test_wrong_range_names_both_allowed_forms() -> None:
     config = tree(workers="many")
     config["models"]["sentiment"]["replicas"] = [1, 2]
     assert lines(config) == [
@@ -96,7 +96,7 @@ def test_a_range_is_told_as_what_it_may_be() -> None:
     ]
 
 
-def test_wrong_variables_are_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_variable_suggests_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS", "x:1")
     monkeypatch.setenv("LABELSTREAM_QQQ__X", "1")
     monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP", "x:1")

@@ -68,7 +68,7 @@ def test_examples_are_valid(path: Path) -> None:
         ("tracing.endpoint", "http://collector:4318/v1/traces"),
     ],
 )
-def test_short_forms_are_valid_in_both(path: str, value: Any) -> None:
+def test_short_forms_are_valid_in_schema_and_settings(path: str, value: Any) -> None:
     config = with_keys(path, value)
     load_settings(config)
     assert is_valid(config)
@@ -91,7 +91,7 @@ def test_short_forms_are_valid_in_both(path: str, value: Any) -> None:
         ("log", {}),
     ],
 )
-def test_wrong_values_are_wrong_in_both(path: str, value: Any) -> None:
+def test_wrong_values_fail_in_schema_and_settings(path: str, value: Any) -> None:
     config = with_keys(path, value)
     with pytest.raises(ConfigError):
         load_settings(config)

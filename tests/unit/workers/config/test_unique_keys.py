@@ -13,7 +13,7 @@ def load(text: str) -> object:
 @pytest.mark.parametrize(
     ("text", "line"), [("a: 1\nb: 2\na: 3", 2), ("a: {b: 1, b: 2}", 0), ("a:\n- b: 1\n  c: 2\n  b: 3", 3)]
 )
-def test_key_that_is_there_twice_is_an_error(text: str, line: int) -> None:
+def test_repeated_key_is_an_error(text: str, line: int) -> None:
     with pytest.raises(KeyTwice) as caught:
         load(text)
     assert caught.value.problem in ("a", "b")
@@ -21,7 +21,7 @@ def test_key_that_is_there_twice_is_an_error(text: str, line: int) -> None:
     assert caught.value.problem_mark.line == line
 
 
-def test_merged_keys_may_be_overridden() -> None:
+def test_key_may_override_a_merged_one() -> None:
     text = "x: &x {a: 1, b: 2}\ny: &y {<<: *x, a: 3}\nz: {<<: *y, a: 4}"
     assert load(text) == {"x": {"a": 1, "b": 2}, "y": {"a": 3, "b": 2}, "z": {"a": 4, "b": 2}}
     assert load("a: {x: 1}\nb: {x: 2}\n3: 1") == {"a": {"x": 1}, "b": {"x": 2}, 3: 1}

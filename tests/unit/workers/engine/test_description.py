@@ -12,11 +12,11 @@ def test_outputs_are_dimensions_or_labels() -> None:
     assert replace(DESCRIPTION, labels=(), dimensions=32).outputs == 32
 
 
-def test_description_travels_as_it_is() -> None:
+def test_description_survives_pickle() -> None:
     assert pickle.loads(pickle.dumps(DESCRIPTION)) == DESCRIPTION
 
 
-def test_names_are_plain_texts() -> None:
+def test_enum_names_are_plain_strings() -> None:
     assert [f"{name}" for name in (TaskName.ZERO_SHOT, Keep.HEAD_TAIL, Activation.NONE)] == [
         "zero-shot-classification",
         "head_tail",

@@ -22,7 +22,7 @@ def test_jobs_run_in_turn_on_one_daemon() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
-def test_thread_goes_on_after_any_exception(error: BaseException) -> None:
+def test_thread_survives_any_exception(error: BaseException) -> None:
     def fail() -> None:
         raise error
 
@@ -32,7 +32,7 @@ def test_thread_goes_on_after_any_exception(error: BaseException) -> None:
     device.shutdown()
 
 
-def test_shutdown_ends_after_all_that_is_submitted() -> None:
+def test_shutdown_runs_all_submitted_jobs_first() -> None:
     device, go = DeviceThread("under-test"), threading.Event()
     first, second = device.submit(go.wait), device.submit(lambda: "done")
     device.shutdown(wait=False)

@@ -67,7 +67,7 @@ def busy_batcher(
     return batcher, device
 
 
-def test_all_that_waits_for_the_device_goes_together(thread: ThreadPoolExecutor) -> None:
+def test_waiting_calls_are_joined_into_one_batch(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
     futures = [batcher.submit(packed(2, 3), 1), batcher.submit(packed(4), 2), batcher.submit(packed(5, 6, 7), 1)]
     device.free.set()
@@ -78,7 +78,7 @@ def test_all_that_waits_for_the_device_goes_together(thread: ThreadPoolExecutor)
     assert batcher.counts()["batches"] == 2
 
 
-def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
+def test_full_batch_takes_no_more_calls(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread, full_tokens=10)
     futures = [batcher.submit(packed(n), 1) for n in (4, 6, 5, 50, 1)]
     device.free.set()
@@ -87,7 +87,7 @@ def test_a_batch_ends_where_it_is_full(thread: ThreadPoolExecutor) -> None:
     assert device.batches == [[1], [4, 6], [5], [50], [1]]
 
 
-def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> None:
+def test_submit_apart_joins_no_other_call(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
     seen: list[list[list[int]]] = []
 
@@ -105,7 +105,7 @@ def test_what_runs_apart_is_joined_with_nothing(thread: ThreadPoolExecutor) -> N
     assert seen == [[[1]], [[1], [3, 4]]]
 
 
-def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> None:
+def test_failing_context_fails_its_own_call(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
 
     @contextmanager
@@ -119,7 +119,7 @@ def test_what_fails_around_a_call_is_its_failure(thread: ThreadPoolExecutor) -> 
     assert device.batches == [[1]]
 
 
-def test_an_idle_device_waits_for_company_but_not_long(thread: ThreadPoolExecutor) -> None:
+def test_idle_device_waits_max_delay_for_calls(thread: ThreadPoolExecutor) -> None:
     device = Device()
     device.free.set()
     batcher = DynamicBatcher(thread, device.begin, 100, 0.3)
@@ -155,7 +155,7 @@ def test_batcher_skips_delay_after_unbatched_calls(thread: ThreadPoolExecutor) -
     assert device.batches == [*[[100]] * ALONE, [1], [2], [3, 4], [5, 95]]
 
 
-def test_a_failed_batch_is_tried_call_by_call(thread: ThreadPoolExecutor) -> None:
+def test_failed_batch_is_retried_call_by_call(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
     good, bad, buggy = (batcher.submit(packed(n, 2), 1) for n in (3, 13, 14))
     device.free.set()
@@ -175,7 +175,7 @@ def test_failures_in_a_row_are_counted(thread: ThreadPoolExecutor) -> None:
     assert batcher.failed_in_row == 0
 
 
-def test_a_stuck_device_is_seen(thread: ThreadPoolExecutor) -> None:
+def test_busy_for_s_shows_a_stuck_device(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
     time.sleep(0.05)
     assert batcher.busy_for_s() >= 0.05
@@ -184,7 +184,7 @@ def test_a_stuck_device_is_seen(thread: ThreadPoolExecutor) -> None:
     assert batcher.busy_for_s() == 0
 
 
-def test_who_has_given_up_is_left_out(thread: ThreadPoolExecutor) -> None:
+def test_cancelled_call_is_left_out(thread: ThreadPoolExecutor) -> None:
     batcher, device = busy_batcher(thread)
     given_up, kept = batcher.submit(packed(5), 1), batcher.submit(packed(6), 1)
     assert given_up.cancel()
@@ -241,7 +241,7 @@ def test_next_batch_begins_before_previous_is_awaited(thread: ThreadPoolExecutor
     ]
 
 
-def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) -> None:
+def test_open_batch_ends_without_a_later_call(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
     first, second = batcher.submit(packed(10), 1), batcher.submit(packed(9), 1)
     assert second.cancel()
@@ -251,7 +251,7 @@ def test_what_is_open_ends_although_nothing_follows(thread: ThreadPoolExecutor) 
     assert device.steps == [("begin", [10]), ("wait", [10])]
 
 
-def test_nobody_waits_for_company_while_a_batch_is_on_the_device(thread: ThreadPoolExecutor) -> None:
+def test_batcher_does_not_delay_while_device_is_busy(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
     futures = [batcher.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
     device.done.release(2)
@@ -259,7 +259,7 @@ def test_nobody_waits_for_company_while_a_batch_is_on_the_device(thread: ThreadP
     assert [labels_of(future.result(5)) for future in futures] == [[[0]], [[0]]]
 
 
-def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -> None:
+def test_apart_call_waits_until_the_device_is_idle(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
     first = batcher.submit(packed(10), 1)
     apart = batcher.submit_apart(packed(3), 1, nullcontext())
@@ -272,7 +272,7 @@ def test_a_suspect_waits_until_the_device_is_empty(thread: ThreadPoolExecutor) -
 
 
 @pytest.mark.parametrize("unlucky", [13, 14])
-def test_a_batch_that_fails_beside_another_fails_alone(thread: ThreadPoolExecutor, unlucky: int) -> None:
+def test_failed_batch_does_not_fail_the_next(thread: ThreadPoolExecutor, unlucky: int) -> None:
     batcher, device, start = overlapping(thread, full_tokens=20)
     bad, good, after = (batcher.submit(packed(length), 1) for length in (unlucky, 4, 18))
     device.done.release(9)
@@ -302,7 +302,7 @@ class SecondFails:
 
 
 @pytest.mark.parametrize("where", ["begin", "end"])
-def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExecutor, where: str) -> None:
+def test_error_outside_the_model_resolves_all_calls(thread: ThreadPoolExecutor, where: str) -> None:
     batcher, device, start = overlapping(thread, span=SecondFails(where))
     first, second = batcher.submit(packed(10), 1), batcher.submit(packed(11), 1)
     device.done.release(2)
@@ -312,7 +312,7 @@ def test_what_fails_beside_the_model_leaves_nobody_waiting(thread: ThreadPoolExe
     assert batcher.busy_for_s() == 0
 
 
-def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
+def test_overlapping_batches_count_device_time_once(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
     futures = [batcher.submit(packed(length), 1) for length in (10, 9, 8)]
     began = time.monotonic()
@@ -329,7 +329,7 @@ def test_time_on_the_device_is_counted_once(thread: ThreadPoolExecutor) -> None:
     assert batcher.busy_for_s() == 0
 
 
-def test_each_batch_has_a_span_until_its_answers_are_there(thread: ThreadPoolExecutor) -> None:
+def test_batch_span_ends_with_its_answers(thread: ThreadPoolExecutor) -> None:
     made: list[object] = []
 
     class Kept:
@@ -367,13 +367,13 @@ print(sorted(name for name in {ABSENT!r} if sys.modules[name] is not None))
 """
 
 
-def test_it_runs_where_there_is_little_more_than_numpy() -> None:
+def test_dynamic_batcher_imports_numpy_only() -> None:
     command = [sys.executable, "-W", "error", "-c", ALONE_WITH_NUMPY]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
 
 
-def test_closing_ends_the_batch_on_the_device_and_resolves_what_waits(thread: ThreadPoolExecutor) -> None:
+def test_close_ends_open_batch_and_resolves_waiting_calls(thread: ThreadPoolExecutor) -> None:
     begun, taken, free = threading.Event(), threading.Event(), threading.Event()
 
     def begin(sequences: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:

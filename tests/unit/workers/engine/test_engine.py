@@ -30,7 +30,7 @@ def test_answers_come_in_the_order_of_the_requests(engine: Engine) -> None:
         assert answer.revision == engine.description.revision
 
 
-def test_a_bad_request_leaves_its_neighbours_unharmed(engine: Engine) -> None:
+def test_bad_request_leaves_others_answered(engine: Engine) -> None:
     first, second, third = engine.classify([Request("good"), Request("x", candidate_labels=("y",)), Request("\ud800")])
     assert isinstance(first, Prediction)
     assert isinstance(second, RecordError)
@@ -51,7 +51,7 @@ def test_many_callers_each_get_their_own_answers(engine: Engine) -> None:
             assert len(answer.labels) == 1 + i % 3
 
 
-def test_a_crash_resolves_its_futures_and_the_engine_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_resolves_its_futures_and_engine_continues(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = engine._predictor.begin
     monkeypatch.setattr(engine._predictor, "begin", lambda *_: 1 / 0)
     with pytest.raises(InferenceError, match="ZeroDivisionError"):
@@ -74,7 +74,7 @@ def hold(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Eve
     return reached, go_on
 
 
-def test_closing_resolves_what_waits_and_refuses_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_resolves_waiting_calls_and_refuses_new(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     reached, go_on = hold(engine, monkeypatch)
     running = engine.submit([Request("good")])
     assert reached.wait(10)
@@ -125,12 +125,12 @@ def test_a_panic_of_native_code_resolves_its_call_and_no_other(engine: Engine, m
     assert engine._pending == 0
 
 
-def test_what_the_device_computes_keeps_no_process_alive(engine: Engine) -> None:
+def test_running_forward_keeps_no_process_alive(engine: Engine) -> None:
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "labelstream-engine"]
     assert thread.daemon
 
 
-def test_source_may_be_a_path_and_nothing_else(tmp_path: Path) -> None:
+def test_source_other_than_a_path_is_a_type_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such directory"):
         Engine.load(tmp_path / "none")
     source: Any = 3

@@ -72,7 +72,7 @@ print(sorted(loaded & {"torch", "transformers", "ray", "kafka"}))
 """
 
 
-def test_the_workers_part_runs_without_torch_and_transformers(tmp_path: Path) -> None:
+def test_worker_modules_import_without_torch(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(make_tokenizer("bert").backend_tokenizer.to_str())
     command = [sys.executable, "-W", "error", "-c", SCRIPT, str(path)]
@@ -87,7 +87,7 @@ def test_a_whole_worker_process_never_imports_torch() -> None:
     assert (done.stdout, done.returncode) == ("['kafka', 'ray']\n", 0), done.stderr
 
 
-def test_the_package_itself_imports_nothing() -> None:
+def test_package_imports_lazily() -> None:
     import labelstream.workers.engine
 
     tree = ast.parse(Path(str(labelstream.workers.engine.__file__)).read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ from labelstream.workers.settings import ModelSettings
         ({"long_text": "windows", "task": "feature-extraction"}, "needs task text-classification"),
     ],
 )
-def test_options_that_cannot_be_are_named(options: dict[str, Any], problem: str) -> None:
+def test_wrong_options_are_named(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=f"(?s){problem}"):
         ModelOptions(**options)
     with pytest.raises(ModelError, match=f"^anything: .*{problem}"):

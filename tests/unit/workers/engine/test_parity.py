@@ -47,7 +47,7 @@ def test_the_activation_is_the_pipelines(
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
 
 
-def test_truncated_texts_say_so(model_folder: Folders) -> None:
+def test_truncated_text_is_marked(model_folder: Folders) -> None:
     with Engine.load(str(model_folder("distilbert")), device="cpu", dtype="float32", max_length=8) as engine:
         answers = engine.classify(
             [Request("good"), Request("good " * 6), Request("good " * 7), Request("g\u00f6 " * 99)]
@@ -61,7 +61,7 @@ def test_truncated_texts_say_so(model_folder: Folders) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_text_is_answered_alike_alone_and_among_others(model_folder: Folders, backend: str) -> None:
+def test_text_has_same_answer_alone_and_in_a_batch(model_folder: Folders, backend: str) -> None:
     options = {"device": "cpu", "dtype": "float32", "top_k": None, "backend": backend}
     with Engine.load(str(model_folder("roberta")), **options) as engine:
         requests = [Request(text) for text in TEXTS + ODD_TEXTS]

@@ -61,14 +61,14 @@ def test_split_and_concatenate_undo_each_other(
         (9, 19, [[2, 3, 4, 1, 9]]),
     ],
 )
-def test_parts_are_as_large_as_they_may_be(max_sequences: int, max_tokens: int, expected: list[list[int]]) -> None:
+def test_split_fills_parts_to_the_limits(max_sequences: int, max_tokens: int, expected: list[list[int]]) -> None:
     parts = split(packed_of([2, 3, 4, 1, 9], False), max_sequences, max_tokens)
     assert [part.lengths.tolist() for part in parts] == expected
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data(), typed=st.booleans())
 @settings(deadline=None, derandomize=True)
-def test_selected_rows_are_those_alone(lengths: list[int], data: st.DataObject, typed: bool) -> None:
+def test_select_returns_only_the_given_rows(lengths: list[int], data: st.DataObject, typed: bool) -> None:
     rows = sorted(data.draw(st.sets(st.sampled_from(range(len(lengths))), min_size=1)))
     packed = packed_of(lengths, typed)._replace(targets=np.array(lengths, np.int32) - 1)
     expected, found = concatenate([split(packed, 1, 1)[row] for row in rows]), select(packed, np.array(rows))
@@ -77,7 +77,7 @@ def test_selected_rows_are_those_alone(lengths: list[int], data: st.DataObject, 
         np.testing.assert_array_equal(one, other)
 
 
-def test_neighbours_are_selected_without_a_copy() -> None:
+def test_select_of_adjacent_rows_is_a_view() -> None:
     packed = packed_of([2, 3, 4, 1], False)
     assert np.shares_memory(select(packed, np.array([1, 2])).ids, packed.ids)
 

@@ -25,7 +25,7 @@ def test_plain_text_stands_for_a_request() -> None:
         ([b"a"], r"requests\[0\] is a bytes; give a str or a Request"),
     ],
 )
-def test_what_is_no_list_of_requests_is_refused(given: Any, message: str) -> None:
+def test_argument_other_than_a_list_is_refused(given: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         requests_of(given)
 

@@ -61,7 +61,7 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(figures.read_text())
     assert found["engine"]["texts_per_s"] > 0
-    assert (found["engine"]["dtype"], found["engine"]["dtype_why"]) == ("float32", "it was asked for")
+    assert (found["engine"]["dtype"], found["engine"]["dtype_why"]) == ("float32", "set by dtype")
     assert "dtype auto" not in done.output
     assert 0 < found["engine"]["mfu"] < 1
     assert 0 <= found["engine"]["padding_waste"] < 0.5

@@ -58,7 +58,7 @@ def _cost(lengths: list[int], batches: list[np.ndarray], overhead: int) -> int:
     overhead=st.integers(0, 60),
 )
 @settings(deadline=None, derandomize=True)
-def test_no_way_to_cut_costs_less(lengths: list[int], budget: int, overhead: int) -> None:
+def test_plan_has_the_least_cost_of_all_cuts(lengths: list[int], budget: int, overhead: int) -> None:
     batches = plan(np.array(lengths), budget, overhead)
     # Less is possible: a stretch that the budget cuts is counted as if all of it were padded to its first.
     assert _cost(lengths, batches, overhead) <= _min_cost(lengths, budget, overhead)
@@ -66,7 +66,7 @@ def test_no_way_to_cut_costs_less(lengths: list[int], budget: int, overhead: int
 
 @given(lengths=LENGTHS.filter(len), budget=st.integers(600, 5_000), step=st.integers(1, 20))
 @settings(deadline=None, derandomize=True)
-def test_lengths_that_are_not_told_apart_cost_little(lengths: list[int], budget: int, step: int) -> None:
+def test_plan_with_a_step_costs_little_more(lengths: list[int], budget: int, step: int) -> None:
     exact, coarse = (plan(np.array(lengths), budget, 64, one) for one in (1, step))
     assert _cost(lengths, coarse, 64) <= _cost(lengths, exact, 64) + 2 * step * len(lengths) + 64 * len(exact)
 
@@ -130,7 +130,7 @@ def test_a_call_larger_than_the_budget_is_cut_into_equal_parts(lengths: list[int
     assert max(sums) - min(sums) < max(2, len(sums)) * max(lengths)
 
 
-def test_nothing_left_over_is_a_forward_of_its_own() -> None:
+def test_unpadded_plan_leaves_no_small_rest() -> None:
     lengths = np.full(520, 33)  # 776 tokens more than a budget
     assert [int(lengths[batch].sum()) for batch in plan_packed(lengths, 16_384)] == [8_580, 8_580]
     assert plan_packed(np.array([], np.int32), 16_384) == []

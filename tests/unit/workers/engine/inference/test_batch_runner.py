@@ -23,7 +23,7 @@ class Unpadded(FakeBackend):
 SEQUENCES = pack([[5, 6, 7], [8], [9, 10]])
 
 
-def test_rows_know_where_each_sequence_starts() -> None:
+def test_rows_have_the_start_of_each_sequence() -> None:
     rows = Rows(SEQUENCES)
     assert rows.starts.tolist() == [0, 3, 4]
     assert rows.any_in(SEQUENCES.ids == 10).tolist() == [False, False, True]
@@ -47,7 +47,7 @@ def test_without_padding_slots_are_tokens_until_it_is_off() -> None:
     assert runner.logits(Rows(SEQUENCES), np.array([1]))[:, 0].tolist() == [8]
 
 
-def test_equal_lengths_alone_share_a_batch_without_pads() -> None:
+def test_without_pads_only_equal_lengths_share_a_batch() -> None:
     runner = BatchRunner(FakeBackend())
     runner.pads = False
     lengths = np.array([3, 1, 3, 2, 1, 3], np.int32)

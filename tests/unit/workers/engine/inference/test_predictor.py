@@ -54,12 +54,12 @@ def test_bisecting_leaves_only_the_poisoned_rows(poisoned: set[int], budget: int
         assert np.isnan(scored.scores[i, 0]) if i in poisoned else scored.scores[i, 0] == 200 + i
 
 
-def test_a_poisoned_row_alone_is_at_fault_when_a_good_row_passes() -> None:
+def test_lone_poisoned_row_fails_if_the_good_row_passes() -> None:
     scored = Predictor(DESCRIPTION, FakeBackend(on_poison)).predict(pack([[POISON]]), 1)
     assert scored.errors == {0: failed("ValueError: poison")}
 
 
-def test_calls_that_are_begun_before_others_end_keep_their_answers() -> None:
+def test_overlapping_calls_keep_their_answers() -> None:
     backend = FakeBackend()
     predictor = Predictor(DESCRIPTION, backend, 64)
     first = predictor.begin(pack([[200], [201] * 3]), 1)
@@ -86,7 +86,7 @@ class Device(FakeBackend):
         return partial(self.waited_for.append, self.begun)
 
 
-def test_a_calls_answers_do_not_wait_for_the_next_call() -> None:
+def test_answers_do_not_wait_for_the_next_call() -> None:
     device = Device()
     predictor = Predictor(DESCRIPTION, device, 4)
     first = predictor.begin(pack([[200], [201], [202] * 4]), 1)  # two forwards
@@ -98,7 +98,7 @@ def test_a_calls_answers_do_not_wait_for_the_next_call() -> None:
     assert device.waited_for == [2, 3]
 
 
-def test_what_the_device_raises_late_is_no_records_fault() -> None:
+def test_late_device_error_is_an_inference_error() -> None:
     class Broken(FakeBackend):
         def mark(self) -> Callable[[], None]:
             def wait() -> None:
@@ -111,7 +111,7 @@ def test_what_the_device_raises_late_is_no_records_fault() -> None:
         answers()
 
 
-def test_attempts_are_how_often_the_model_got_the_row() -> None:
+def test_attempts_count_forwards_of_the_row() -> None:
     backend = FakeBackend(on_poison)
     packed = pack([POISON if i == 6 else 200 + i] for i in range(8))
     scored = Predictor(DESCRIPTION, backend, 1024).predict(packed, 1)
@@ -121,7 +121,7 @@ def test_attempts_are_how_often_the_model_got_the_row() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_a_model_that_fails_on_everything_is_not_the_records_fault(count: int) -> None:
+def test_model_that_always_fails_is_an_inference_error(count: int) -> None:
     predictor = Predictor(DESCRIPTION, FakeBackend(lambda batch: RuntimeError("CUDA error: device-side assert")))
     with pytest.raises(InferenceError, match="fails on any text: RuntimeError: CUDA error"):
         predictor.predict(pack([[1, 2]] * count), 1)
@@ -129,7 +129,7 @@ def test_a_model_that_fails_on_everything_is_not_the_records_fault(count: int) -
         predictor.probe()
 
 
-def test_logits_that_are_not_finite_are_no_label() -> None:
+def test_logits_that_are_not_finite_are_an_error() -> None:
     scored = Predictor(DESCRIPTION, FakeBackend()).predict(pack([[200], [NAN], [202]]), 2)
     assert scored.errors == {1: failed("the model's logits are not finite")}
     assert np.isnan(scored.scores[1]).all()
@@ -161,7 +161,7 @@ def test_out_of_memory_halves_the_batch_and_stays_smaller(error: Exception) -> N
     assert set(backend.shapes) == {(8, 10)}
 
 
-def test_one_row_too_large_for_the_memory_is_its_own_fault() -> None:
+def test_single_row_out_of_memory_is_a_record_error() -> None:
     backend = FakeBackend(lambda batch: torch.OutOfMemoryError("x") if batch.ids.shape[1] > 30 else None)
     scored = Predictor(DESCRIPTION, backend, 256).predict(pack([[200], [201] * 40, [202]]), 1)
     assert list(scored.errors) == [1]
@@ -202,6 +202,6 @@ def test_lengths_that_do_not_fill_the_ids_are_refused() -> None:
             Predictor(DESCRIPTION, FakeBackend()).predict(packed, 1)
 
 
-def test_a_shifted_answer_is_never_taken() -> None:
+def test_answers_of_another_length_are_refused() -> None:
     with pytest.raises(InferenceError, match="shape"):
         Predictor(DESCRIPTION, Shifted()).predict(pack([[1], [2]]), 1)

@@ -6,7 +6,7 @@ from labelstream.workers.engine.description import Activation
 from labelstream.workers.engine.inference.scoring import score
 
 
-def test_large_logits_of_either_sign_are_no_trouble() -> None:
+def test_scores_of_large_logits_are_finite() -> None:
     logits = torch.tensor([[-1e4, -1e4 + 1.0], [1e4, -1e4], [-300.0, -200.0]])
     for activation in Activation:
         scored = score(logits, activation, 2)
@@ -39,6 +39,6 @@ def test_unranked_scores_are_in_label_order() -> None:
     assert scored.scores.tolist() == [[1.0, 3.0, 2.0]]
 
 
-def test_rows_that_are_not_finite_are_marked() -> None:
+def test_score_marks_rows_that_are_not_finite() -> None:
     logits = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [float("inf"), 0.0], [0.0, float("-inf")]])
     assert score(logits, Activation.SOFTMAX, 1).finite.tolist() == [True, False, False, False]

@@ -23,7 +23,7 @@ from tests.support.models import build, make_tokenizer
 
 
 @pytest.mark.parametrize(("size", "pairs"), [(1, False), (2, True), (None, True)])
-def test_the_first_texts_have_a_pair_where_the_model_takes_one(
+def test_test_texts_have_a_pair_if_the_model_takes_one(
     size: int | None, pairs: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     given: list[int] = []
@@ -98,12 +98,12 @@ class ReadsNeighbours(FakeBackend):
         (ReadsNeighbours(), "answers a text differently beside other texts"),
     ],
 )
-def test_warming_up_finds_what_is_wrong_with_a_model(backend: FakeBackend, message: str) -> None:
+def test_warm_up_refuses_a_broken_model(backend: FakeBackend, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         warm_up(Predictor(DESCRIPTION, backend))
 
 
-def test_only_equal_lengths_share_a_batch_where_padding_is_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_model_that_reads_padding_batches_equal_lengths(caplog: pytest.LogCaptureFixture) -> None:
     backend = ReadsPadding()
     predictor = Predictor(DESCRIPTION, backend)
     warm_up(predictor)
@@ -114,7 +114,9 @@ def test_only_equal_lengths_share_a_batch_where_padding_is_read(caplog: pytest.L
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_long_context_costs_what_texts_cost(tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_of_a_long_context_uses_short_texts(
+    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, ...]] = []
     padded = BatchRunner.padded
     folder = build(tmp_path / "model", "bert", max_position_embeddings=40_000, model_max_length=40_000)

@@ -37,7 +37,7 @@ def changed(tmp_path: Path) -> Change:
     return change
 
 
-def test_ordinary_files_are_fine(changed: Change) -> None:
+def test_ordinary_files_pass(changed: Change) -> None:
     inspect_in_child("m", changed(attn_implementation="flash_attention_2", quantization_config=None))
 
 
@@ -55,7 +55,7 @@ def test_ordinary_files_are_fine(changed: Change) -> None:
     ],
     ids=["kernel", "of a part", "two at once", "within", "quantized", "num_labels", "id2label", "layers"],
 )
-def test_config_may_not_ask_for_it(changed: Change, config: dict[str, Any], words: str) -> None:
+def test_config_with_a_forbidden_key_is_refused(changed: Change, config: dict[str, Any], words: str) -> None:
     with pytest.raises(ModelError) as refused:
         inspect_in_child("owner/m", changed(**config))
     assert str(refused.value).startswith("owner/m: its config.json ")
@@ -82,28 +82,28 @@ def splitting(expression: str) -> Callable[[Any], None]:
     return edit
 
 
-def test_normalizer_that_makes_much_of_little(changed: Change) -> None:
+def test_normalizer_that_grows_texts_is_refused(changed: Change) -> None:
     with pytest.raises(ModelError, match=r"its tokenizer makes \d+ characters of 95; correct the normalizer"):
         inspect_in_child("m", changed(replacing("x " * 5_000)))
 
 
-def test_normalizer_that_makes_more_than_there_is_memory(changed: Change) -> None:
+def test_normalizer_beyond_memory_is_refused(changed: Change) -> None:
     with pytest.raises(ModelError, match=r"its tokenizer.* (makes|crashes, or takes more than 4 GiB)"):
         inspect_in_child("m", changed(replacing("x" * (20 << 20))))
 
 
 @pytest.mark.parametrize("expression", ["^(([a-z])+.)+[A-Z]([a-z])+$", "(a+)+[0-9]"])
-def test_expression_that_tries_all_ways(changed: Change, expression: str) -> None:
+def test_backtracking_expression_is_refused(changed: Change, expression: str) -> None:
     with pytest.raises(ModelError, match=r"its tokenizer, which reads .* (takes more than|crashes)"):
         inspect_in_child("m", changed(splitting(expression)), timeout_s=20)
 
 
-def test_slow_inspection_names_where_it_was(changed: Change) -> None:
+def test_slow_inspection_names_its_last_step(changed: Change) -> None:
     with pytest.raises(ModelError, match=r"takes more than 0\.001 s"):
         inspect_in_child("m", changed(), timeout_s=0.001)
 
 
-def test_files_that_are_no_json(changed: Change) -> None:
+def test_files_without_json_are_refused(changed: Change) -> None:
     folder = changed()
     (folder / "tokenizer.json").write_text("[" * 100_000)
     with pytest.raises(ModelError, match=r"m: tokenizer\.json is not JSON"):
@@ -113,7 +113,7 @@ def test_files_that_are_no_json(changed: Change) -> None:
         inspect_in_child("m", folder)
 
 
-def test_load_looks_at_the_files_first(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_inspects_files_first(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "inspect_in_child", inspect_in_child)
     folder = changed(num_labels=10_000_000)
     shutil.copy(DEMO_MODEL / "model.safetensors", folder)

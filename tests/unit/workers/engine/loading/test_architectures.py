@@ -1,4 +1,4 @@
-"""The task that a checkpoint was made for, by the name of its architecture."""
+"""The task of a checkpoint by the name of its architecture."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a description says of a model, and which options do not go together with it; without loading anything."""
+"""The description of a model, and the refused contradictions, without loading weights."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -28,11 +28,11 @@ def refusal(labels: tuple[str, ...] = ("a", "b", "c"), **options: Any) -> str:
 
 
 @pytest.mark.parametrize(("wanted", "most", "expected"), [(None, 3, 3), (5, 3, 3), (2, 3, 2), (1, 3, 1), (3, 3, 3)])
-def test_as_many_labels_as_are_wanted_and_there_are(wanted: int | None, most: int, expected: int) -> None:
+def test_top_k_is_at_most_the_number_of_labels(wanted: int | None, most: int, expected: int) -> None:
     assert described(tuple("abcdef"[:most]), top_k=wanted).top_k == expected
 
 
-def test_zero_shot_knows_no_number_of_labels_beforehand() -> None:
+def test_zero_shot_top_k_has_no_bound_by_labels() -> None:
     assert described(NLI, task="zero-shot-classification", top_k=7).top_k == 7
     assert described(NLI, task="zero-shot-classification", top_k=None).top_k >= 10_000
 
@@ -47,7 +47,7 @@ def test_zero_shot_knows_no_number_of_labels_beforehand() -> None:
         ({"task": "zero-shot-classification"}, False),
     ],
 )
-def test_ranked_are_those_that_nothing_is_computed_from(options: dict[str, Any], ranked: bool) -> None:
+def test_ranked_is_false_for_tasks_that_need_all_scores(options: dict[str, Any], ranked: bool) -> None:
     assert described(NLI, **options).ranked is ranked
 
 
@@ -60,11 +60,11 @@ def test_ranked_are_those_that_nothing_is_computed_from(options: dict[str, Any],
         ({"long_text": "windows", "stride": 32}, Windows(32, "mean", 32)),
     ],
 )
-def test_windows_are_as_the_options_say(options: dict[str, Any], windows: Windows | None) -> None:
+def test_windows_follow_the_options(options: dict[str, Any], windows: Windows | None) -> None:
     assert described(**options).windows == windows
 
 
-def test_windows_that_make_no_sense_are_refused() -> None:
+def test_stride_above_half_of_max_length_is_refused() -> None:
     assert "stride 33 is more than half of max_length (64)" in refusal(long_text="windows", stride=33)
 
 
@@ -77,7 +77,7 @@ def test_windows_that_make_no_sense_are_refused() -> None:
         ("head_tail", "right", "head_tail"),
     ],
 )
-def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: Any, side: str, keep: str) -> None:
+def test_keep_follows_options_then_tokenizer(wanted: Any, side: str, keep: str) -> None:
     tokenizer = make_tokenizer("bert")
     tokenizer.truncation_side = side
     config = transformers.BertConfig()
@@ -95,22 +95,22 @@ def test_what_is_kept_is_what_the_options_say_else_the_tokenizer(wanted: Any, si
         (("x", "entail", "y", "z"), 1, 0),
     ],
 )
-def test_the_ids_of_nli_follow_from_the_labels(labels: tuple[str, ...], entailment: int, contradiction: int) -> None:
+def test_nli_label_ids_follow_from_the_labels(labels: tuple[str, ...], entailment: int, contradiction: int) -> None:
     found = described(labels, task="zero-shot-classification", candidate_labels=("x",), multi_label=True).zero_shot
     assert found == ZeroShot(entailment, contradiction, ("x",), HYPOTHESIS_TEMPLATE, True)
 
 
 @pytest.mark.parametrize("template", ["", "x", "{", "}", "{}{", "{} {}", "}{", "{x}", "{0}", "}{}{"])
-def test_a_template_has_one_place(template: str) -> None:
-    assert "must hold {} once" in refusal(NLI, task="zero-shot-classification", hypothesis_template=template)
+def test_hypothesis_template_needs_exactly_one_place(template: str) -> None:
+    assert "must hold {} exactly once" in refusal(NLI, task="zero-shot-classification", hypothesis_template=template)
 
 
-def test_nli_needs_an_entailment_and_something_beside_it() -> None:
+def test_zero_shot_needs_entailment_and_another_label() -> None:
     for labels in (("a", "b"), ("entailment",), ("no_entailment", "x")):
         assert "a model of natural language inference" in refusal(labels, task="zero-shot-classification")
 
 
-def test_a_model_that_fills_masks_needs_one() -> None:
+def test_fill_mask_without_mask_token_is_refused() -> None:
     description = described(task="fill-mask", top_k=None)
     tokenizer = make_tokenizer("bert")
     assert description.mask == Mask("[MASK]", tokenizer.mask_token_id)
@@ -124,7 +124,7 @@ def test_a_model_that_fills_masks_needs_one() -> None:
         describe("m", "r", ModelOptions(task=TaskName.FILL_MASK), transformers.BertConfig(), tokenizer, 64)
 
 
-def test_an_embedding_has_numbers_and_no_labels() -> None:
+def test_embedding_has_dimensions_and_no_labels() -> None:
     description = described(task="feature-extraction", normalize=True)
     assert (description.labels, description.dimensions, description.outputs) == ((), 768, 768)
     assert (description.normalize, description.activation) == (True, Activation.NONE)
@@ -132,20 +132,20 @@ def test_an_embedding_has_numbers_and_no_labels() -> None:
     assert described().outputs == 3
 
 
-def test_thresholds_are_for_scores_and_labels_that_there_are() -> None:
+def test_thresholds_need_known_labels_and_bounded_scores() -> None:
     both = described(threshold=0.5, thresholds={"a": 0.1, "c": 0.2})
     assert (both.threshold, both.thresholds) == (0.5, {"a": 0.1, "c": 0.2})
-    assert "are for scores from 0 to 1" in refusal(problem_type="regression", threshold=0.0)
-    assert "are for scores from 0 to 1" in refusal(problem_type="regression", thresholds={"a": 0.5})
+    assert "need scores from 0 to 1" in refusal(problem_type="regression", threshold=0.0)
+    assert "need scores from 0 to 1" in refusal(problem_type="regression", thresholds={"a": 0.5})
     assert described(problem_type="regression").threshold is None
-    assert refusal(thresholds={"z": 1.0}).endswith("it has a, b, c")
-    assert refusal(tuple("abcdefghij"), thresholds={"z": 1.0}).endswith("it has a, b, c, d, e, f, g, h, i, j")
+    assert refusal(thresholds={"z": 1.0}).endswith("its labels are a, b, c")
+    assert refusal(tuple("abcdefghij"), thresholds={"z": 1.0}).endswith("its labels are a, b, c, d, e, f, g, h, i, j")
     assert refusal(tuple("abcdefghijk"), thresholds={"z": 1.0}).endswith("i, j and more")
     # Zero-shot's labels come with the messages, so none is unknown; and its scores are from 0 to 1.
     assert described(NLI, task="zero-shot-classification", thresholds={"z": 0.3}).thresholds == {"z": 0.3}
 
 
-def test_a_config_without_labels_has_its_own_function() -> None:
+def test_config_without_labels_uses_function_to_apply() -> None:
     config: Any = SimpleNamespace(problem_type=None, num_labels=0)
     assert activation_of(config) is Activation.NONE
     assert activation_of(config, "single_label_classification") is Activation.SOFTMAX
@@ -154,13 +154,13 @@ def test_a_config_without_labels_has_its_own_function() -> None:
 
 
 @pytest.mark.parametrize("names", [None, {}, {0: "a", 1: "b"}, {0: "a", 1: "b", 3: "c"}, {1: "a", 2: "b", 3: "c"}])
-def test_each_id_has_a_name(names: dict[int, str] | None) -> None:
+def test_id2label_must_name_every_id(names: dict[int, str] | None) -> None:
     config: Any = SimpleNamespace(id2label=names, num_labels=3, problem_type=None)
     with pytest.raises(ModelError, match=r"must name the ids 0\.\.2"):
         describe("m", "r", ModelOptions(), config, make_tokenizer("bert"), 64)
 
 
-def test_names_are_in_the_order_of_their_ids() -> None:
+def test_labels_are_in_the_order_of_their_ids() -> None:
     config: Any = SimpleNamespace(id2label={2: "c", 0: "a", 1: 7}, num_labels=3, problem_type=None)
     assert describe("m", "r", ModelOptions(), config, make_tokenizer("bert"), 64).labels == ("a", "7", "c")
 
@@ -173,17 +173,17 @@ def labelled(names: dict[Any, Any], label2id: Any = None, task: str = "text-clas
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        ({0: "a", 1: "b", 2: "a"}, "names the ids 0 and 2 both 'a'.*give each its own name"),
-        ({0: "1", 1: 1}, "names the ids 0 and 1 both '1'"),
-        ({0: "a", 1: None}, "has None for the id 1, which is no name"),
-        ({0: "", 1: "b"}, "has '' for the id 0, which is no name; write a text that is not empty"),
-        ({0: " \t", 1: "b"}, "which is no name"),
-        ({0: ["a"], 1: "b"}, "which is no name"),
-        ({0: True, 1: "b"}, "which is no name"),
+        ({0: "a", 1: "b", 2: "a"}, "gives the ids 0 and 2 the same name .a.*give each id its own name"),
+        ({0: "1", 1: 1}, "gives the ids 0 and 1 the same name .1."),
+        ({0: "a", 1: None}, "has None for the id 1; write a name"),
+        ({0: "", 1: "b"}, "has '' for the id 0; write a name that is not empty"),
+        ({0: " \t", 1: "b"}, "write a name that is not empty"),
+        ({0: ["a"], 1: "b"}, "write a name that is not empty"),
+        ({0: True, 1: "b"}, "write a name that is not empty"),
         ({0: "a", 2: "b"}, r"the ids 0\.\.1, each once; .* 0, 2"),
     ],
 )
-def test_labels_that_results_could_not_tell_apart_are_named(names: dict[Any, Any], problem: str) -> None:
+def test_ambiguous_label_names_are_refused(names: dict[Any, Any], problem: str) -> None:
     with pytest.raises(ModelError, match=f"^m: id2label in config.json .*{problem}"):
         labelled(names)
 
@@ -192,7 +192,7 @@ ENTAILS = dict(enumerate(NLI))
 
 
 @pytest.mark.parametrize("label2id", [None, {}, {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}, {"entailment": "2"}])
-def test_what_label2id_does_not_say_follows_from_id2label(label2id: Any) -> None:
+def test_missing_label2id_entry_follows_from_id2label(label2id: Any) -> None:
     found = labelled(ENTAILS, label2id, "zero-shot-classification").zero_shot
     assert found is not None
     assert (found.entailment_id, found.contradiction_id) == (2, 0)
@@ -207,7 +207,7 @@ def test_what_label2id_does_not_say_follows_from_id2label(label2id: Any) -> None
         ({"entailment": -1}, "label2id in config.json has -1"),
     ],
 )
-def test_a_label2id_that_is_wrong_is_named(label2id: Any, problem: str) -> None:
+def test_wrong_label2id_is_named(label2id: Any, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         labelled(ENTAILS, label2id, "zero-shot-classification")
 
@@ -230,7 +230,7 @@ def test_describe_failure_is_model_error() -> None:
         ({"num_labels": 2, "function_to_apply": "none"}, Activation.SOFTMAX),  # as the pipeline: it never gets there
     ],
 )
-def test_the_activation_follows_the_config(settings: dict[str, Any], expected: Activation) -> None:
+def test_activation_follows_the_config(settings: dict[str, Any], expected: Activation) -> None:
     assert activation_of(transformers.BertConfig(**settings)) is expected
 
 

@@ -1,4 +1,4 @@
-"""Which precision "auto" is. No GPU is needed, and no real time is looked at."""
+"""The device and dtype that "auto" chooses, without a GPU and without measuring time."""
 
 import logging
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
         (8.0, torch.bfloat16),
     ],
 )
-def test_auto_on_a_cpu_is_bfloat16_where_it_is_clearly_faster(
+def test_auto_on_cpu_is_bfloat16_if_clearly_faster(
     cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture, ratio: float, expected: torch.dtype
 ) -> None:
     cpu(True, ratio)
@@ -53,7 +53,7 @@ def test_auto_on_a_cpu_is_bfloat16_where_it_is_clearly_faster(
     assert f"products are {ratio:.2f} times as fast" in caplog.text
 
 
-def test_a_cpu_without_the_instructions_is_not_tried(
+def test_cpu_without_bfloat16_is_not_measured(
     cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     cpu(False, None)
@@ -63,30 +63,31 @@ def test_a_cpu_without_the_instructions_is_not_tried(
 
 
 @pytest.mark.parametrize("has", [True, False])
-def test_bfloat16_that_is_asked_for_is_not_tried(
+def test_explicit_bfloat16_is_not_measured(
     cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture, has: bool
 ) -> None:
     cpu(has, None)
     with caplog.at_level(logging.INFO):
         assert device.dtype_for("m", "bfloat16", CPU) is torch.bfloat16
-    assert ("no bfloat16 instructions; float32 is faster" in caplog.text) == (not has)
+    assert ("no bfloat16 instructions, so float32 would be faster" in caplog.text) == (not has)
     assert "dtype auto" not in caplog.text
 
 
-def test_what_int8_leaves_is_float32_without_a_trial(cpu: Callable[[bool, float | None], None]) -> None:
+def test_int8_means_float32_without_a_measurement(cpu: Callable[[bool, float | None], None]) -> None:
     cpu(True, None)
     assert device.dtype_for("m", "auto", CPU, quantized=True) is torch.float32
     assert device.dtype_for("m", "bfloat16", CPU, quantized=True) is torch.bfloat16  # and is not used
 
 
-def test_the_reason_is_told_without_a_log(
+def test_precision_has_a_reason_without_logging(
     cpu: Callable[[bool, float | None], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     cpu(True, 2.0)
     with caplog.at_level(logging.INFO):
         found = device.precision_for("m", "auto", CPU)
-    assert (found.name, found.why) == ("bfloat16", "its products are 2.00 times as fast as float32's on this CPU")
-    assert device.precision_for("m", "float32", CPU) == (torch.float32, "it was asked for")
+    assert found.name == "bfloat16"
+    assert found.why == "its matrix products are 2.00 times as fast as float32's on this CPU"
+    assert device.precision_for("m", "float32", CPU) == (torch.float32, "set by dtype")
     assert not caplog.text
 
 
@@ -118,13 +119,13 @@ def test_auto_on_a_gpu_follows_its_compute_capability(
 @pytest.mark.parametrize("capability", [(6, 1), (7, 5)])
 def test_bfloat16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
     gpu(monkeypatch, capability)
-    with pytest.raises(ModelError, match=r"m: this GPU has no bfloat16 .*; use dtype float16 or float32"):
+    with pytest.raises(ModelError, match=r"m: this GPU has no bfloat16 .*; set dtype to float16 or float32"):
         device.dtype_for("m", "bfloat16", CUDA)
     assert device.dtype_for("m", "float16", CUDA) is torch.float16
     assert device.dtype_for("m", "float32", CUDA) is torch.float32
 
 
-def test_bfloat16_is_taken_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_used_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu(monkeypatch, (8, 0))
     assert device.dtype_for("m", "bfloat16", CUDA) is torch.bfloat16
 
@@ -133,7 +134,7 @@ def test_float16_on_a_cpu_is_refused(copied: Path) -> None:
     assert "needs a GPU" in refusal(copied, dtype="float16")
 
 
-def test_no_gpu_is_said_so(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_without_a_gpu_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "torch sees no GPU" in refusal(copied, device="cuda")
+    assert "torch finds no GPU" in refusal(copied, device="cuda")
     assert device.device_for("m", "auto").type == "cpu"

@@ -1,4 +1,4 @@
-"""The trial of bfloat16: alternating runs, the fastest of each, and no trace of it."""
+"""The bfloat16 trial alternates runs, takes the fastest of each, and leaves no trace."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ class CallState:
         return run
 
 
-def test_runs_alternate_and_the_fastest_count() -> None:
+def test_speedup_alternates_and_takes_the_fastest() -> None:
     work = CallState()
     base = work.runs("a", lambda turn: 4.0 if turn == 7 else 50.0)
     other = work.runs("b", lambda turn: 2.0 + turn)
@@ -31,13 +31,13 @@ def test_runs_alternate_and_the_fastest_count() -> None:
     assert work.order == "ab" * (len(work.order) // 2)
 
 
-def test_the_slower_one_is_below_one() -> None:
+def test_speedup_of_a_slower_run_is_below_one() -> None:
     work = CallState()
     base, other = work.runs("a", lambda turn: 2.0), work.runs("b", lambda turn: 3.0)
     assert dtype_trial.speedup(base, other, clock=lambda: work.now) == pytest.approx(2 / 3)
 
 
-def test_the_trial_is_made_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_runs_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def speedup(base: dtype_trial.Run, other: dtype_trial.Run, *, clock: Callable[[], float]) -> float:

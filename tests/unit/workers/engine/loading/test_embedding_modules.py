@@ -1,4 +1,4 @@
-"""Repositories of sentence-transformers: vectors as they say, or the name of what is not supported."""
+"""sentence-transformers repositories: their vectors, and the names of unsupported steps."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def as_sentence_transformers(folder: Path, pooling: str, normalize: bool, length
 )
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_vectors_are_as_the_repository_says(
+def test_vectors_follow_the_repository(
     repository: Path, pooling: str, given: dict[str, Any], normalize: bool, backend: str
 ) -> None:
     listed(repository, *([NORMALIZE] if normalize else []), pooling=given)
@@ -78,14 +78,14 @@ def test_vectors_are_as_the_repository_says(
     assert vectors(repository, backend=backend) == pytest.approx(expected, abs=1e-5)
 
 
-def test_options_go_before_the_repository(repository: Path) -> None:
+def test_options_override_the_repository(repository: Path) -> None:
     listed(repository, NORMALIZE)
     write(repository / "sentence_bert_config.json", {"max_seq_length": 16})
     found = vectors(repository, pooling="cls", normalize=False, max_length=24, backend="torch")
     assert found == pytest.approx(as_sentence_transformers(repository, "cls", False, 24), abs=1e-5)
 
 
-def test_without_modules_it_is_the_mean(repository: Path) -> None:
+def test_without_modules_json_pooling_is_mean(repository: Path) -> None:
     assert modules_of("m", repository, None) == EmbeddingModules("mean", False, None)
     assert vectors(repository, backend="torch") == pytest.approx(
         as_sentence_transformers(repository, "mean", False, 64), abs=1e-5
@@ -100,18 +100,18 @@ def test_without_modules_it_is_the_mean(repository: Path) -> None:
             {"more": [NORMALIZE, ("3_WordWeights", "WordWeights")]},
             "Transformer, Pooling, Normalize, WordWeights",
         ),
-        ({"first": "0_Transformer"}, "its model is in the folder 0_Transformer: name that as source"),
+        ({"first": "0_Transformer"}, "the model is in the folder 0_Transformer; name it as source"),
         ({"pooling": {"pooling_mode_max_tokens": True}}, "1_Pooling/config.json has the pooling max"),
         ({"pooling": {"pooling_mode_lasttoken": True}}, "has the pooling lasttoken"),
         ({"pooling": {"pooling_mode": ["mean", "max"]}}, "has the pooling mean and max"),
     ],
 )
-def test_step_that_is_not_supported_is_named(repository: Path, how: dict[str, Any], problem: str) -> None:
+def test_unsupported_step_is_named(repository: Path, how: dict[str, Any], problem: str) -> None:
     listed(repository, *how.pop("more", ()), **how)
     assert problem in refusal(repository, task="feature-extraction")
 
 
-def test_settings_that_change_vectors_are_named(repository: Path) -> None:
+def test_unsupported_settings_are_named(repository: Path) -> None:
     listed(repository)
     settings = {"prompts": {"query": "query: ", "none": ""}, "default_prompt_name": "query"}
     write(repository / "config_sentence_transformers.json", settings)
@@ -126,7 +126,7 @@ def test_settings_that_change_vectors_are_named(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [{}, [1], [{"type": "a.Transformer"}], None])
-def test_modules_that_cannot_be_read_are_model_error(repository: Path, broken: Any) -> None:
+def test_unreadable_modules_json_is_model_error(repository: Path, broken: Any) -> None:
     write(repository / "modules.json", broken)
     message = refusal(repository, task="feature-extraction")
     assert "modules.json" in message
@@ -138,7 +138,7 @@ def test_missing_step_is_model_error(repository: Path) -> None:
     assert "download the whole repository again" in refusal(repository, task="feature-extraction")
 
 
-def test_other_tasks_do_not_look_at_modules(tmp_path: Path) -> None:
+def test_other_tasks_ignore_modules_json(tmp_path: Path) -> None:
     folder = build(tmp_path / "cross", "bert")
     write(folder / "modules.json", [])
     with Engine.load(str(folder), device="cpu") as engine:

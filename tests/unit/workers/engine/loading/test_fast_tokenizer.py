@@ -1,4 +1,4 @@
-"""Tokenizers that are served, however they are saved, and those that cannot be."""
+"""The tokenizers that are served, and those that are refused."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from tests.support.parity import assert_equal, oracle
 from tests.support.refused import refusal
 
 
-def test_a_folder_without_a_tokenizer_is_refused(copied: Path) -> None:
+def test_folder_without_a_tokenizer_is_refused(copied: Path) -> None:
     (copied / "tokenizer.json").unlink()
     assert "no tokenizer (tokenizer.json, vocab.txt)" in refusal(copied)
     (copied / "tokenizer_config.json").unlink()
@@ -39,7 +39,7 @@ _ALBERT = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "user_defined_s
         ("albert", "spiece.model", _ALBERT),
     ],
 )
-def test_sentencepiece_file_alone_is_served_as_the_pipeline_does(
+def test_sentencepiece_file_alone_equals_the_pipeline(
     tmp_path: Path, family: str, name: str, specials: dict[str, Any]
 ) -> None:
     folder = build(tmp_path / "model", family, vocab_size=3_000)
@@ -54,15 +54,15 @@ def test_sentencepiece_file_alone_is_served_as_the_pipeline_does(
 
 @pytest.mark.parametrize("name", ["BertweetTokenizer", "BertJapaneseTokenizer"])
 @pytest.mark.parametrize("files", [(), ("vocab.txt",)])
-def test_tokenizer_in_python_is_named(copied: Path, name: str, files: tuple[str, ...]) -> None:
+def test_python_tokenizer_is_refused_by_name(copied: Path, name: str, files: tuple[str, ...]) -> None:
     (copied / "tokenizer.json").unlink()
     for file in files:
         (copied / file).write_text("[PAD]\n[UNK]\n")
     set_keys(copied, tokenizer_class=name)
-    assert f"its tokenizer ({name}) is written in Python, and has no tokenizer.json" in refusal(copied)
+    assert f"the tokenizer ({name}) is written in Python and has no tokenizer.json" in refusal(copied)
 
 
-def test_tokenizer_by_code_of_its_own_is_never_run(copied: Path) -> None:
+def test_tokenizer_code_of_the_model_is_never_run(copied: Path) -> None:
     (copied / "own.py").write_text("raise SystemExit('executed')")
     set_keys(copied, tokenizer_class="OwnTokenizer", auto_map={"AutoTokenizer": ["own.OwnTokenizer", None]})
     edit_config(copied, model_type="distilbert")
@@ -70,7 +70,7 @@ def test_tokenizer_by_code_of_its_own_is_never_run(copied: Path) -> None:
         load(str(copied), ModelOptions(device="cpu"))
 
 
-def test_tokenizer_config_that_is_no_json_is_named(copied: Path) -> None:
+def test_invalid_tokenizer_config_is_named(copied: Path) -> None:
     (copied / "tokenizer_config.json").write_text("{")
     assert "tokenizer_config.json is not JSON" in refusal(copied)
 

@@ -1,4 +1,4 @@
-"""Where a model comes from, what the hub is asked for, and what a cache of others is good for."""
+"""The folder and revision of a source, requests to the hub, and incomplete caches."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def listed(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> dict[str, Any]:
     return asked
 
 
-def test_only_the_models_own_files_are_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_model_files_are_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = listed(
         monkeypatch,
         config_json=1,
@@ -60,13 +60,13 @@ def test_only_the_models_own_files_are_downloaded(monkeypatch: pytest.MonkeyPatc
     assert asked["names"] == ["config.json", "model.safetensors", "vocab.txt"]
 
 
-def test_model_that_has_no_room_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_larger_than_the_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = listed(monkeypatch, config_json=1, model_safetensors=1 << 50)
-    assert "owner/name: there are 1048576.0 GiB to download, and " in refusal("owner/name")
+    assert "owner/name: the download takes 1048576.0 GiB, and " in refusal("owner/name")
     assert asked == {}
 
 
-def test_the_revision_of_a_directory_follows_its_content(copied: Path) -> None:
+def test_directory_revision_follows_its_content(copied: Path) -> None:
     before = hub.revision_of(copied)
     assert before.startswith("dir-")
     (copied / "notes.md").write_text("not part of the model")
@@ -75,7 +75,7 @@ def test_the_revision_of_a_directory_follows_its_content(copied: Path) -> None:
     assert hub.revision_of(copied) != before
 
 
-def test_a_folder_of_the_hubs_cache_keeps_its_commit(tmp_path: Path) -> None:
+def test_hub_cache_folder_has_its_commit_as_revision(tmp_path: Path) -> None:
     folder = tmp_path / "models--o--n" / "snapshots" / ("0123456789" * 4)
     folder.mkdir(parents=True)
     assert hub.revision_of(folder) == "0123456789" * 4
@@ -97,7 +97,7 @@ def answered(kind: Any) -> Exception:
         (errors.HFValidationError("x"), "neither a directory nor a hub id"),
     ],
 )
-def test_what_the_hub_refuses_is_explained(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+def test_hub_errors_are_explained(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
     def fail(*args: Any, **kwargs: Any) -> str:
         raise error
 
@@ -105,7 +105,7 @@ def test_what_the_hub_refuses_is_explained(monkeypatch: pytest.MonkeyPatch, erro
     assert message in refusal("owner/name", revision="v1")
 
 
-def test_the_hub_is_asked_for_safe_files_only(
+def test_only_safe_files_are_requested_from_the_hub(
     monkeypatch: pytest.MonkeyPatch, model_folder: Folders, tmp_path: Path
 ) -> None:
     commit = "0123456789abcdef" * 2 + "01234567"
@@ -146,7 +146,7 @@ NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_confi
 
 
 @pytest.mark.parametrize("revision", [None, "0123456789" * 4])
-def test_cache_with_what_is_needed_is_served_offline(
+def test_complete_cache_is_served_offline(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path, revision: str | None
 ) -> None:
     cached(monkeypatch, tmp_path, copied, NEEDED)
@@ -154,21 +154,21 @@ def test_cache_with_what_is_needed_is_served_offline(
     assert (description.labels, description.revision) == (("a", "b", "c"), "0123456789" * 4)
 
 
-def test_cache_without_weights_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+def test_cache_without_weights_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
     snapshot = cached(monkeypatch, tmp_path, copied, ("config.json", "tokenizer.json", "tokenizer_config.json"))
     message = refusal("acme/sentiment")
-    assert "the hub cannot be reached, and the local cache has a part of the model alone: it holds no" in message
+    assert "the hub cannot be reached, and the local cache has only a part of the model: the" in message
     assert "`labelstream fetch acme/sentiment`" in message
     (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00002.safetensors"}}')
-    assert "alone: model-00001-of-00002.safetensors, a part of the weights, is missing" in refusal("acme/sentiment")
+    assert "model: model-00001-of-00002.safetensors, a part of the weights, is missing" in refusal("acme/sentiment")
 
 
-def test_cache_without_a_tokenizer_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+def test_cache_without_a_tokenizer_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
     cached(monkeypatch, tmp_path, copied, ("config.json", "model.safetensors"))
     assert "no tokenizer" in refusal("acme/sentiment") or "tokenizer cannot be loaded" in refusal("acme/sentiment")
 
 
-def test_cache_without_the_model_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
+def test_cache_without_the_model_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copied: Path) -> None:
     cached(monkeypatch, tmp_path, copied, NEEDED)
-    assert "the model is not in the local cache" in refusal("acme/other")
-    assert "the model is not in the local cache" in refusal("acme/sentiment", revision="v2")
+    assert "the local cache does not have the model" in refusal("acme/other")
+    assert "the local cache does not have the model" in refusal("acme/sentiment", revision="v2")

@@ -1,4 +1,4 @@
-"""Labels as config.json names them: each id one name of its own."""
+"""Labels in config.json: each id has one name of its own."""
 
 import shutil
 from collections.abc import Callable
@@ -27,19 +27,17 @@ def test_labels_must_name_each_id(copied: Path) -> None:
     [
         ({"id2label": ["a", "b", "c"]}, "id2label in config.json is a list; it must be a mapping such as"),
         ({"label2id": ["a", "b", "c"]}, "label2id in config.json is a list; it must be a mapping such as"),
-        ({"id2label": {"a": 0, "b": 1, "c": 2}}, "id2label in config.json has the key 'a', which is no id"),
+        ({"id2label": {"a": 0, "b": 1, "c": 2}}, "id2label in config.json has the key 'a', which is not a number"),
         ({"id2label": {"0": "a", "1": "b"}, "num_labels": 3}, "num_labels in config.json is 3, but id2label names 2"),
-        ({"id2label": {"0": "a", "1": "a", "2": "c"}}, "names the ids 0 and 1 both 'a'"),
+        ({"id2label": {"0": "a", "1": "a", "2": "c"}}, "gives the ids 0 and 1 the same name 'a'"),
     ],
 )
-def test_labels_that_transformers_fails_on_or_drops_are_named(
-    copied: Path, changes: dict[str, Any], problem: str
-) -> None:
+def test_mappings_that_transformers_misreads_are_named(copied: Path, changes: dict[str, Any], problem: str) -> None:
     edit_config(copied, **changes)
     assert problem in refusal(copied)
 
 
-def test_labels_that_nothing_reads_are_not_judged(folders: Folders, tmp_path: Path) -> None:
+def test_labels_that_no_task_reads_are_not_checked(folders: Folders, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folders("bert"), tmp_path / "masked"))
     edit_config(folder, id2label={"0": "a", "1": "a"}, num_labels=3)
     assert load(str(folder), ModelOptions(device="cpu", task=TaskName.FILL_MASK))[0].mask is not None
@@ -72,5 +70,5 @@ def test_label2id_alone_names_the_labels(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_id2label_of_inverts_label2id_where_it_is_alone(config: dict[str, Any], expected: Any) -> None:
+def test_id2label_of_inverts_a_lone_label2id(config: dict[str, Any], expected: Any) -> None:
     assert id2label_of(config) == expected

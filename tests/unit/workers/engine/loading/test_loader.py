@@ -1,4 +1,4 @@
-"""What can be served and what is refused, each with a line that names the fix."""
+"""Models that are served, and models that are refused with a line that names the fix."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.refused import refusal
 Folders = Callable[[str], Path]
 
 
-def test_a_description_says_all_that_the_worker_needs(copied: Path) -> None:
+def test_description_has_all_that_a_worker_needs(copied: Path) -> None:
     description, backend = load(str(copied), ModelOptions(device="cpu", dtype="float32", max_length=16))
     assert description.labels == ("a", "b", "c")
     assert (description.max_length, description.top_k, description.task) == (16, 3, "text-classification")
@@ -44,7 +44,7 @@ def test_a_directory_needs_no_network(copied: Path, monkeypatch: pytest.MonkeyPa
     ("family", "own", "expected"),
     [("roberta", None, MAX_LENGTH), ("mpnet", None, MAX_LENGTH), ("bert", None, MAX_LENGTH), ("bert", 32, 32)],
 )
-def test_the_length_is_what_tokenizer_and_positions_take(
+def test_max_length_is_the_tokenizers_and_positions_limit(
     tmp_path: Path, family: str, own: int | None, expected: int
 ) -> None:
     folder = build(tmp_path / "model", family, model_max_length=own)
@@ -54,9 +54,7 @@ def test_the_length_is_what_tokenizer_and_positions_take(
 
 
 @pytest.mark.parametrize(("family", "size"), [("roberta", None), ("bert", 2), ("deberta-v2", None), ("mpnet", None)])
-def test_the_table_of_type_ids_bounds_what_the_model_is_given(
-    model_folder: Folders, family: str, size: int | None
-) -> None:
+def test_type_ids_outside_the_table_are_refused(model_folder: Folders, family: str, size: int | None) -> None:
     assert load(str(model_folder(family)), ModelOptions(device="cpu"))[1].type_vocab_size == size
 
 
@@ -82,7 +80,7 @@ def test_bart_equals_the_pipeline(tmp_path: Path) -> None:
         assert_equal(engine.classify(requests), expected, 1e-5)
 
 
-def test_config_without_a_limit_of_positions_has_none(tmp_path: Path) -> None:
+def test_config_without_position_limit_has_none(tmp_path: Path) -> None:
     tokenizer = make_tokenizer("bert")
     config = transformers.XLNetConfig(vocab_size=len(tokenizer), d_model=32, n_layer=1, n_head=4, d_inner=64)
     transformers.XLNetForSequenceClassification(config).save_pretrained(tmp_path)
@@ -131,4 +129,4 @@ def test_architecture_without_token_embeddings_is_refused(tmp_path: Path) -> Non
     config = transformers.CanineConfig(**_SMALL, num_hash_functions=2, num_hash_buckets=8)
     transformers.CanineForSequenceClassification(config).save_pretrained(tmp_path)
     make_tokenizer("bert").save_pretrained(tmp_path)
-    assert "its architecture must have a table of token embeddings" in refusal(tmp_path)
+    assert "use a model with a table of token embeddings" in refusal(tmp_path)

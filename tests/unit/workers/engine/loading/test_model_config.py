@@ -1,4 +1,4 @@
-"""transformers' own classes are used wherever there are any, and a repository's code never."""
+"""Configs are read by transformers' own classes, and a repository's code never runs."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.support.parity import assert_equal, oracle
 from tests.support.refused import refusal
 
 
-def test_auto_map_of_a_known_type_is_not_looked_at(copied: Path) -> None:
+def test_auto_map_of_a_known_type_is_ignored(copied: Path) -> None:
     expected = oracle(copied, TEXTS)
     edit_config(copied, auto_map={"AutoConfig": "evil.Config", "AutoModelForSequenceClassification": "evil.Model"})
     (copied / "evil.py").write_text("raise SystemExit('executed')")
@@ -23,7 +23,7 @@ def test_auto_map_of_a_known_type_is_not_looked_at(copied: Path) -> None:
 
 @pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
 @pytest.mark.parametrize("kernel", ["flash_attention_2", "evil/kernel", "eager"])
-def test_attention_is_not_the_repository_s_choice(copied: Path, key: str, kernel: str) -> None:
+def test_attention_of_the_config_is_ignored(copied: Path, key: str, kernel: str) -> None:
     expected = oracle(copied, TEXTS)
     edit_config(copied, **{key: kernel})
     with Engine.load(str(copied), device="cpu", dtype="float32", top_k=None) as engine:
@@ -31,7 +31,7 @@ def test_attention_is_not_the_repository_s_choice(copied: Path, key: str, kernel
 
 
 @pytest.mark.parametrize("architecture", ["Model", "ForMaskedLM"])
-def test_a_head_that_nobody_trained_is_never_served(tmp_path: Path, architecture: str) -> None:
+def test_untrained_head_is_refused(tmp_path: Path, architecture: str) -> None:
     folder = build(tmp_path / "model", "distilbert", architecture=architecture)
     assert f"DistilBert{architecture} is not a sequence classifier" in refusal(folder)
     edit_config(folder, architectures=["DistilBertForSequenceClassification"])  # it only says so
@@ -40,7 +40,7 @@ def test_a_head_that_nobody_trained_is_never_served(tmp_path: Path, architecture
     assert "fine-tune" in message
 
 
-def test_architectures_own_name_of_another_task_is_offered(tmp_path: Path) -> None:
+def test_task_that_fits_the_architecture_is_suggested(tmp_path: Path) -> None:
     assert "or set task feature-extraction" in refusal(build(tmp_path / "body", "bert", architecture="Model"))
     masked = build(tmp_path / "masked", "bert", architecture="ForMaskedLM")
     assert "or set task fill-mask" in refusal(masked)
@@ -48,15 +48,15 @@ def test_architectures_own_name_of_another_task_is_offered(tmp_path: Path) -> No
     assert refusal(masked).endswith("name the folder of the result")
 
 
-def test_model_of_an_unknown_type_is_refused_by_it(copied: Path) -> None:
+def test_unknown_model_type_is_refused_by_name(copied: Path) -> None:
     edit_config(copied, model_type="nobodys")
-    assert "its model_type 'nobodys' is unknown to transformers" in refusal(copied)
+    assert "model_type 'nobodys' is unknown to transformers" in refusal(copied)
     assert "auto_map" not in refusal(copied)
     edit_config(copied, auto_map={"AutoConfig": "own.Config"})
-    assert "asks for code of its own (auto_map), which is never run" in refusal(copied)
+    assert "asks for code of the model (auto_map), which is never run" in refusal(copied)
 
 
-def test_config_that_transformers_cannot_read_is_model_error(copied: Path) -> None:
+def test_unreadable_config_is_model_error(copied: Path) -> None:
     edit_config(copied, n_heads="four", dim=-1)
     assert "config.json cannot be read" in refusal(copied) or "the model cannot be loaded" in refusal(copied)
 
@@ -83,4 +83,4 @@ def test_big_bird_has_full_attention(tmp_path: Path, caplog: pytest.LogCaptureFi
     texts = ["good", "not bad at all " * 40, "good"]
     with Engine.load(str(tmp_path), device="cpu", dtype="float32", top_k=None) as engine:
         assert_equal(engine.classify([Request(text) for text in texts]), oracle(tmp_path, texts), 1e-5)
-    assert "attention is full and not sparse" in caplog.text
+    assert "uses full attention instead" in caplog.text

@@ -1,4 +1,4 @@
-"""Folders that are no whole model: what each lacks, or is instead, and what to do."""
+"""Incomplete model folders: the error names what is missing and the fix."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def test_pickled_weights_are_never_read(copied: Path) -> None:
     assert "no weights" in refusal(copied)
 
 
-def test_broken_folders_are_named(copied: Path, tmp_path: Path) -> None:
+def test_incomplete_folder_is_refused(copied: Path, tmp_path: Path) -> None:
     assert "no such directory" in refusal(tmp_path / "missing")
     assert "no such directory" in refusal("./missing")
     assert "a directory has no revision" in refusal(copied, revision="main")
@@ -32,7 +32,7 @@ def test_broken_folders_are_named(copied: Path, tmp_path: Path) -> None:
     assert "not JSON" in refusal(copied)
 
 
-def test_adapter_is_told_to_be_merged(tmp_path: Path, copied: Path) -> None:
+def test_adapter_error_says_how_to_merge(tmp_path: Path, copied: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "acme/base"}))
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     assert "an adapter (adapter_config.json) of acme/base" in refusal(tmp_path)
@@ -43,7 +43,7 @@ def test_adapter_is_told_to_be_merged(tmp_path: Path, copied: Path) -> None:
 
 
 @pytest.mark.parametrize("old", [True, False])
-def test_model_in_a_folder_within_is_pointed_at(tmp_path: Path, copied: Path, old: bool) -> None:
+def test_model_in_a_subfolder_is_named(tmp_path: Path, copied: Path, old: bool) -> None:
     shutil.copytree(copied, tmp_path / "repository" / "0_Transformer")
     if old:
         (tmp_path / "repository" / "modules.json").write_text("[]")
@@ -54,12 +54,12 @@ def test_model_in_a_folder_within_is_pointed_at(tmp_path: Path, copied: Path, ol
     assert "(one of 0_Transformer, 1_Transformer)" in refusal(tmp_path / "repository")
 
 
-def test_pointer_of_git_lfs_is_named(copied: Path) -> None:
+def test_git_lfs_pointer_is_named(copied: Path) -> None:
     (copied / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
-    assert "model.safetensors is a pointer of Git LFS" in refusal(copied)
+    assert "model.safetensors is a Git LFS pointer" in refusal(copied)
 
 
-def test_parts_of_weights_are_all_needed(copied: Path) -> None:
+def test_missing_part_of_the_weights_is_named(copied: Path) -> None:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(copied)
     (copied / "model.safetensors").unlink()
     model.save_pretrained(copied, max_shard_size="30KB")
@@ -67,15 +67,15 @@ def test_parts_of_weights_are_all_needed(copied: Path) -> None:
     index = copied / "model.safetensors.index.json"
     listed = index.read_bytes()
     index.write_text("[]")
-    assert "does not say which part holds which weight" in refusal(copied)
+    assert "does not map weights to files" in refusal(copied)
     index.unlink()
-    assert f"and {index.name} is missing, which says where each weight is" in refusal(copied)
+    assert f"and {index.name} is missing, which maps weights to files" in refusal(copied)
     index.write_bytes(listed)
     first = min(copied.glob("model-*.safetensors"))
     first.unlink()
     assert f"{first.name}, a part of the weights, is missing" in refusal(copied)
 
 
-def test_weights_of_another_name_are_named(copied: Path) -> None:
+def test_weights_under_another_name_are_named(copied: Path) -> None:
     (copied / "model.safetensors").rename(copied / "model.fp16.safetensors")
-    assert "there is model.fp16.safetensors and no model.safetensors" in refusal(copied)
+    assert "there is model.fp16.safetensors, and no model.safetensors" in refusal(copied)

@@ -1,4 +1,4 @@
-"""Decoders find a text's last token by the padding's id: whoever names it, the scores are the pipeline's."""
+"""Decoders find a text's last token by the padding id, and the scores equal the pipeline's."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Tokens:
         (Config(None), Tokens(10, 0), 1),
     ],
 )
-def test_pad_id_is_the_configs_else_one_that_ends_no_text(config: Any, tokens: Any, expected: int) -> None:
+def test_pad_id_is_the_configs_or_ends_no_text(config: Any, tokens: Any, expected: int) -> None:
     assert pad_id_of(config, tokens) == expected
 
 

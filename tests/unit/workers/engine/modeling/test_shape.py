@@ -1,4 +1,4 @@
-"""A model's sizes are read off its modules once, and then off a file that nobody else may have changed."""
+"""A model's sizes are read from its modules once, and then from a file that only this user may change."""
 
 import json
 from collections.abc import Callable
@@ -43,21 +43,23 @@ def test_roberta_counts_positions_behind_its_padding_id(model_folder: Folders) -
     assert shape_of(Builder(model_folder("roberta"))()) == ModelShape(config.vocab_size, expected)
 
 
-def test_second_start_builds_no_model(bert: Builder) -> None:
+def test_kept_shape_builds_the_model_once(bert: Builder) -> None:
     first = kept_shape("a/model", "r1", "text-classification", bert)
     assert kept_shape("a/model", "r1", "text-classification", bert) == first
     assert bert.calls == 1
 
 
 @pytest.mark.parametrize("other", [("b", "r1", "t"), ("a", "r2", "t"), ("a", "r1", "u")])
-def test_other_model_revision_or_task_is_built(bert: Builder, other: tuple[str, str, str]) -> None:
+def test_kept_shape_builds_another_model_revision_or_task(bert: Builder, other: tuple[str, str, str]) -> None:
     kept_shape("a", "r1", "t", bert)
     kept_shape(*other, bert)
     assert bert.calls == 2
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])
-def test_another_version_of_a_package_builds_anew(bert: Builder, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+def test_kept_shape_builds_again_for_other_versions(
+    bert: Builder, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
     kept_shape("a", "r1", "t", bert)
     version = shape.importlib.metadata.version
     monkeypatch.setattr(shape.importlib.metadata, "version", lambda name: "0" if name == package else version(name))
@@ -68,7 +70,7 @@ def test_another_version_of_a_package_builds_anew(bert: Builder, monkeypatch: py
 @pytest.mark.parametrize(
     "content", ["", "{", "7", "[]", "[7]", "[7, null, 1]", '["7", null]', "[true, null]", '[7, "x"]', "[null, 7]"]
 )
-def test_damaged_file_is_made_anew(bert: Builder, kept: Path, content: str) -> None:
+def test_damaged_shape_file_is_written_again(bert: Builder, kept: Path, content: str) -> None:
     first = kept_shape("a", "r1", "t", bert)
     (file,) = kept.iterdir()
     file.write_text(content)
@@ -77,14 +79,14 @@ def test_damaged_file_is_made_anew(bert: Builder, kept: Path, content: str) -> N
     assert json.loads(file.read_text()) == list(first)
 
 
-def test_model_without_a_limit_of_positions_is_kept_too(bert: Builder, kept: Path) -> None:
+def test_shape_without_position_limit_is_cached(bert: Builder, kept: Path) -> None:
     kept_shape("a", "r1", "t", bert)
     (file,) = kept.iterdir()
     file.write_text("[7, null]")
     assert kept_shape("a", "r1", "t", bert) == ModelShape(7, None)
 
 
-def test_file_that_others_may_change_is_not_read(bert: Builder, kept: Path) -> None:
+def test_world_writable_shape_file_is_ignored(bert: Builder, kept: Path) -> None:
     kept_shape("a", "r1", "t", bert)
     (file,) = kept.iterdir()
     file.write_text("[7, 7]")
@@ -92,7 +94,7 @@ def test_file_that_others_may_change_is_not_read(bert: Builder, kept: Path) -> N
     assert kept_shape("a", "r1", "t", bert) != ModelShape(7, 7)
 
 
-def test_link_is_not_followed(bert: Builder, kept: Path) -> None:
+def test_shape_file_that_is_a_link_is_ignored(bert: Builder, kept: Path) -> None:
     kept_shape("a", "r1", "t", bert)
     (file,) = kept.iterdir()
     file.rename(kept / "elsewhere")
@@ -102,7 +104,7 @@ def test_link_is_not_followed(bert: Builder, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("read-only"), ValueError("too long")])
-def test_start_goes_on_where_nothing_can_be_kept(
+def test_kept_shape_works_without_a_cache_folder(
     bert: Builder, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def refuses(*_: Any, **__: Any) -> Path:
@@ -112,7 +114,7 @@ def test_start_goes_on_where_nothing_can_be_kept(
     assert kept_shape("a", "r1", "t", bert) == shape_of(bert())
 
 
-def test_folder_that_cannot_be_written_costs_only_time(
+def test_kept_shape_works_with_an_unwritable_folder(
     bert: Builder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shape, "cached_assets_path", lambda *_, **__: tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""What makes a model fast depends on its device and its precision."""
+"""The optimizations of a model depend on its device and its dtype."""
 
 from collections.abc import Callable
 from pathlib import Path

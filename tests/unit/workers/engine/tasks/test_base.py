@@ -15,7 +15,7 @@ from tests.support.scored import scored_of
 from tests.support.task_descriptions import FILLS, NLI, PLAIN
 
 
-def test_one_message_does_not_make_all_answers_wide() -> None:
+def test_top_k_of_a_message_is_bounded() -> None:
     many = Request("[MASK]", top_k=1_001)
     prepared = task_for(FILLS).prepare([Request("[MASK]"), many, Request("[MASK]", top_k=1_000)])
     assert prepared.width == 1_000
@@ -28,7 +28,7 @@ def test_one_message_does_not_make_all_answers_wide() -> None:
     assert (few.width, few.rejected) == (3, {})
 
 
-def test_answers_stand_beside_what_is_refused() -> None:
+def test_answers_and_errors_keep_request_order() -> None:
     task = task_for(NLI, 30)
     labels = ("a", "b", "c")
     prepared = task.prepare(
@@ -47,7 +47,7 @@ def test_answers_stand_beside_what_is_refused() -> None:
 TASK = task_for(DESCRIPTION)
 
 
-def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
+def test_unanswerable_request_is_refused_in_its_place() -> None:
     requests = [
         Request("good"),
         Request("x", candidate_labels=("y",)),
@@ -72,7 +72,7 @@ def test_what_cannot_be_answered_is_refused_in_its_place() -> None:
     assert not any("lone" in message or "pair" in message for message in messages)
 
 
-def test_nothing_left_to_run_needs_no_model() -> None:
+def test_call_of_refused_requests_needs_no_model() -> None:
     prepared = TASK.prepare([Request("x", candidate_labels=())])
     assert len(prepared.packed.lengths) == 0
     (error,) = prepared.answers(None)
@@ -105,6 +105,6 @@ def test_answers_of_other_sequences_are_refused() -> None:
     ("task", "problem"),
     [("fill-mask", "no mask token"), ("zero-shot-classification", "no labels of natural language inference")],
 )
-def test_a_description_that_lacks_what_its_task_needs_is_refused(task: str, problem: str) -> None:
+def test_description_without_task_data_is_refused(task: str, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         task_for(replace(DESCRIPTION, task=task))

@@ -29,13 +29,13 @@ def test_each_request_gets_its_own_top_k() -> None:
     assert answers[1] == Prediction(("b",), (0.5,), int(prepared.packed.lengths[1]), False, "rev")
 
 
-def test_more_labels_than_one_message_may_have_are_refused() -> None:
+def test_top_k_above_the_limit_is_refused() -> None:
     task = task_for(replace(DESCRIPTION, labels=tuple(map(str, range(1_100)))))
     prepared = task.prepare([Request("good", top_k=1_000), Request("good", top_k=1_001), Request("good", top_k=0)])
     assert {i: error.fault for i, error in prepared.rejected.items()} == dict.fromkeys((1, 2), Fault.INVALID_MESSAGE)
 
 
-def test_two_labels_may_be_independent() -> None:
+def test_sigmoid_labels_are_independent() -> None:
     task = task_for(replace(DESCRIPTION, labels=("a", "b"), activation=Activation.SIGMOID, top_k=1))
     prepared = task.prepare([Request("good")])
     assert prepared.width == 2
@@ -46,7 +46,7 @@ def test_two_labels_may_be_independent() -> None:
 
 
 @pytest.mark.parametrize(("score", "accepted"), [(0.1, ()), (0.5, ("a",))])
-def test_a_lone_label_is_independent(score: float, accepted: tuple[str, ...]) -> None:
+def test_single_label_is_independent(score: float, accepted: tuple[str, ...]) -> None:
     task = task_for(replace(DESCRIPTION, labels=("a",), activation=Activation.SIGMOID, top_k=1))
     prepared = task.prepare([Request("good")])
     (answer,) = prepared.answers(ScoredSequences(np.array([[0]], np.int32), np.array([[score]], np.float32), {}))
@@ -62,7 +62,7 @@ def test_a_lone_label_is_independent(score: float, accepted: tuple[str, ...]) ->
         (("a", "b"), Activation.NONE),
     ],
 )
-def test_other_labels_are_not(labels: tuple[str, ...], activation: Activation) -> None:
+def test_softmax_labels_are_not_independent(labels: tuple[str, ...], activation: Activation) -> None:
     """One of them is the answer, however low its score; so many as asked for are reported."""
     task = task_for(replace(DESCRIPTION, labels=labels, activation=activation, top_k=1))
     prepared = task.prepare([Request("good")])

@@ -70,12 +70,12 @@ def test_duplicate_requests_run_once_and_are_all_answered(asked: list[Request]) 
     assert echo.asked == list(dict.fromkeys(asked))
 
 
-def test_where_none_repeats_the_tasks_own_answer_is_handed_on() -> None:
+def test_distinct_requests_pass_through_unchanged() -> None:
     prepared = Deduplicating(Echo()).prepare([Request("good"), Request("good", top_k=1)])
     assert prepared.order is None
 
 
-def test_labels_in_a_list_are_no_reason_to_fail() -> None:
+def test_unhashable_request_is_not_deduplicated() -> None:
     """A tuple is asked for, and a list cannot be compared with others this way."""
     listed: Any = ["a"]
     asked = [Request("good", candidate_labels=listed)] * 2 + [Request("good")]
@@ -94,13 +94,13 @@ def test_answers_of_other_requests_are_refused(count: int) -> None:
     ("description", "text", "sequences"),
     [(DESCRIPTION, "good", 1), (NLI, "good", 2), (VECTORS, "good", 1), (MASKS, "a [MASK]", 1)],
 )
-def test_every_task_has_it(description: ModelDescription, text: str, sequences: int) -> None:
+def test_every_task_deduplicates(description: ModelDescription, text: str, sequences: int) -> None:
     prepared = task_for(description).prepare([Request(text)] * 5)
     assert len(prepared.packed.lengths) == sequences
     assert prepared.order == [0] * 5
 
 
-def test_answers_are_their_own() -> None:
+def test_merged_answers_equal_single_answers() -> None:
     prepared = task_for(DESCRIPTION).prepare([Request("good"), Request("a b"), Request("good")])
     assert len(prepared.packed.lengths) == 2
     scored = ScoredSequences(np.array([[0, 1], [1, 2]], np.int32), np.array([[0.5, 0.25]] * 2, np.float32), {})

@@ -49,13 +49,13 @@ def test_every_family_equals_the_pipeline(folders: Folders, family: str, backend
         assert found @ mean / np.linalg.norm(mean) > 0.99
 
 
-def test_a_classifiers_body_and_a_bare_model_will_do(tmp_path: Path) -> None:
+def test_embedding_works_for_classifiers_and_bare_models(tmp_path: Path) -> None:
     for name in ("ForSequenceClassification", "Model"):
         (found,) = vectors(build(tmp_path / name, architecture=name), ["good"])
         assert found.shape == (32,)
 
 
-def test_what_has_no_meaning_here_is_refused(folders: Folders) -> None:
+def test_unsupported_request_options_are_refused(folders: Folders) -> None:
     requests = [
         Request("a", "pair"),
         Request("good " * 100),
@@ -74,19 +74,19 @@ def test_what_has_no_meaning_here_is_refused(folders: Folders) -> None:
 
 
 @given(npst.arrays(np.float32, st.integers(1, 20)))
-def test_fewer_digits_are_the_same_float32(values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+def test_shortest_rounds_to_the_same_float32(values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
     short = shortest(values)
     assert np.array_equal(short.astype(np.float32), values, equal_nan=True)
     ordinary = (np.abs(values) > 1e-9) & (np.abs(values) < 1e9)
     assert all(len(repr(value).lstrip("-0.").replace(".", "")) <= 13 for value in short[ordinary].tolist())
 
 
-def test_nine_digits_do() -> None:
+def test_nine_digits_identify_any_float32() -> None:
     values = np.random.default_rng(0).uniform(0.1, 1, 1_000).astype(np.float32)
     assert max(len(repr(value)) for value in shortest(values).tolist()) == len("0.123456789")
 
 
-def test_a_vector_that_there_is_not_is_an_error() -> None:
+def test_embedding_of_a_failed_row_is_its_error() -> None:
     task = task_for(replace(DESCRIPTION, task="feature-extraction", labels=(), dimensions=2, ranked=False))
     boom = RecordError(Fault.INFERENCE_FAILED, "boom")
     scored = ScoredSequences(None, np.array([[1.0, 2.0], [np.nan, np.nan]], np.float32), {1: boom})
@@ -95,7 +95,7 @@ def test_a_vector_that_there_is_not_is_an_error() -> None:
     assert bad == boom
 
 
-def test_a_vector_of_length_zero_stays_so() -> None:
+def test_normalized_zero_vector_stays_zero() -> None:
     description = replace(DESCRIPTION, task="feature-extraction", labels=(), ranked=False, dimensions=2, normalize=True)
     error = RecordError(Fault.INFERENCE_FAILED, "x")
     prepared = task_for(description).prepare([Request("good"), Request("bad"), Request("x " * 99)])

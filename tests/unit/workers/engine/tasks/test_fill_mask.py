@@ -91,7 +91,7 @@ def test_each_request_gets_its_own_top_k_and_refusal(bert: Engine) -> None:
     }
 
 
-def test_the_head_is_asked_for_the_masks_alone(bert: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_computes_the_masks_only(bert: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     read: Any = bert._predictor.backend
     shapes: list[tuple[int, ...]] = []
     head = read._read._model.cls
@@ -102,7 +102,7 @@ def test_the_head_is_asked_for_the_masks_alone(bert: Engine, monkeypatch: pytest
     assert {shape[1] for shape in shapes} == {1}
 
 
-def test_targets_go_with_their_sequences() -> None:
+def test_targets_follow_their_sequences() -> None:
     ids, lengths = np.arange(9, dtype=np.int32), np.array([2, 3, 4], np.int32)
     packed = RaggedSequences(ids, lengths, targets=np.array([1, 0, 3], np.int32))
     parts = split(packed, 1, 1)
@@ -112,13 +112,13 @@ def test_targets_go_with_their_sequences() -> None:
     assert joined.targets.tolist() == [3, 1, 0]
 
 
-def test_a_target_outside_of_its_sequence_is_no_answer(bert: Engine) -> None:
+def test_target_outside_its_sequence_is_refused(bert: Engine) -> None:
     packed = RaggedSequences(np.array([2, 5, 3], np.int32), np.array([3], np.int32), targets=np.array([3], np.int32))
     with pytest.raises(InferenceError, match="targets lie outside"):
         bert._predictor.predict(packed, 1)
 
 
-def test_a_model_without_the_head_is_refused(tmp_path: Path) -> None:
+def test_model_without_a_mask_head_is_refused(tmp_path: Path) -> None:
     folder = build(tmp_path / "classifier")
     with pytest.raises(ModelError, match="is not a masked language model; its head would be random"):
         Engine.load(str(folder), **OPTIONS)
@@ -138,7 +138,7 @@ def test_masks_times_top_k_are_bounded() -> None:
     assert not own.rejected
 
 
-def test_fills_of_nothing_need_no_model() -> None:
+def test_call_without_fills_needs_no_model() -> None:
     task = task_for(replace(DESCRIPTION, task="fill-mask", mask=Mask("[MASK]", 4)))
     prepared = task.prepare([Request("no mask")])
     (error,) = prepared.answers(None)
@@ -151,7 +151,7 @@ def test_a_mask_may_be_the_first_token() -> None:
     assert (rows.tolist(), targets.tolist()) == ([0, 1, 2], [0, 0, 1])
 
 
-def test_fills_of_other_masks_are_refused() -> None:
+def test_fills_of_another_call_are_refused() -> None:
     description = replace(DESCRIPTION, task="fill-mask", labels=tuple("abcdefgh"), mask=Mask("[MASK]", 4))
     error = RecordError(Fault.INFERENCE_FAILED, "x")
     prepared = task_for(description).prepare([Request("[MASK] [MASK]", top_k=1), Request("[MASK]")])

@@ -24,25 +24,25 @@ def test_each_row_gets_its_own_number_of_labels() -> None:
     )
 
 
-def test_labels_may_be_anything() -> None:
+def test_label_names_may_be_any_text() -> None:
     (first, _) = predictions(SCORED, ["", "long " * 99, "{}"], [1, 1], [False, False], [3, 3], "r")
     assert isinstance(first, Prediction)
     assert first.labels == ("long " * 99, "", "{}")
 
 
-def test_a_row_that_failed_is_its_error() -> None:
+def test_failed_row_gives_its_error() -> None:
     error = RecordError(Fault.INFERENCE_FAILED, "x")
     answers = predictions(SCORED._replace(errors={1: error}), "abc", [7, 8], [False, True], [1, 1], "r")
     assert answers == [Prediction(("b",), (3.0,), 7, False, "r"), error]
 
 
-def test_no_rows_are_no_answers() -> None:
+def test_predictions_of_no_rows_are_empty() -> None:
     none = ScoredSequences(np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32), {})
     assert predictions(none, "abc", [], [], [], "r") == []
 
 
 @pytest.mark.parametrize("wrong", range(4))
-def test_what_does_not_belong_together_is_refused(wrong: int) -> None:
+def test_rows_of_different_lengths_are_refused(wrong: int) -> None:
     parts: list[list[int]] = [[7, 8], [0, 1], [1, 1]]
     scored = SCORED
     if wrong < 3:
@@ -54,7 +54,7 @@ def test_what_does_not_belong_together_is_refused(wrong: int) -> None:
         predictions(scored, "abc", tokens, list(map(bool, truncated)), top_ks, "r")
 
 
-def test_ranked_and_plain_scores_are_not_mistaken_for_each_other() -> None:
+def test_ranked_and_unranked_scores_are_told_apart() -> None:
     plain = SCORED._replace(label_ids=None)
     assert by_label(plain, 3) is plain.scores
     for scored, labels in ((SCORED, 3), (plain, 2), (plain, 4)):

@@ -52,7 +52,9 @@ def prediction(*scores: float) -> Prediction:
         (acceptance(0.0), (0.0,), ("a",)),
     ],
 )
-def test_the_best_label_or_none(rule: Acceptance, scores: tuple[float, ...], accepted: tuple[str, ...] | None) -> None:
+def test_best_exclusive_label_is_accepted_or_none(
+    rule: Acceptance, scores: tuple[float, ...], accepted: tuple[str, ...] | None
+) -> None:
     assert rule.of_best(prediction(*scores)).accepted == accepted
 
 
@@ -66,7 +68,7 @@ def test_the_best_label_or_none(rule: Acceptance, scores: tuple[float, ...], acc
         (acceptance(0.7, a=0.99), 1, (), 1),
     ],
 )
-def test_independent_labels_are_accepted_each_for_itself(
+def test_independent_labels_are_accepted_separately(
     rule: Acceptance, top_k: int, accepted: tuple[str, ...], shown: int
 ) -> None:
     decided = rule.of_independent(prediction(0.9, 0.6, 0.4, 0.2), top_k)
@@ -74,7 +76,7 @@ def test_independent_labels_are_accepted_each_for_itself(
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.floats(0, 1), st.integers(1, 4))
-def test_what_is_accepted_is_what_reaches_the_threshold(scores: list[float], threshold: float, top_k: int) -> None:
+def test_label_at_its_threshold_is_accepted(scores: list[float], threshold: float, top_k: int) -> None:
     every = prediction(*sorted(scores, reverse=True))
     decided = acceptance(threshold).of_independent(every, top_k)
     reached = {label for label, score in zip(every.labels, every.scores, strict=True) if score >= threshold}
@@ -103,7 +105,7 @@ def test_multi_label_accepts_by_all_scores(tmp_path: Path) -> None:
     assert len(sizes) > 1
 
 
-def test_a_models_only_label_is_accepted_from_a_half_on(tmp_path: Path) -> None:
+def test_single_label_is_accepted_from_one_half(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", labels=("toxic",))
     with Engine.load(str(folder), **PLAIN) as engine:
         scores = {answer.scores[0] for answer in _answers(engine)}
@@ -123,7 +125,7 @@ def _answers(engine: Engine) -> list[Prediction]:
     return [answer for answer in engine.classify([Request(text) for text in TEXTS]) if isinstance(answer, Prediction)]
 
 
-def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
+def test_problem_type_overrides_the_model(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", labels=LABELS)
     with Engine.load(str(folder), problem_type="multi_label_classification", top_k=None, **PLAIN) as engine:
         (answer,) = engine.classify([Request(TEXTS[0])])
@@ -141,7 +143,7 @@ def test_the_settings_may_say_what_the_model_does_not(tmp_path: Path) -> None:
         ({"threshold": 0.5, "problem_type": "regression"}, "are for scores from 0 to 1"),
     ],
 )
-def test_what_does_not_go_together_is_an_error_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
+def test_contradictory_thresholds_are_refused_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
     folder = build(tmp_path / "model", "bert", labels=LABELS)
     with pytest.raises(ModelError, match=problem):
         load(str(folder), ModelOptions(**PLAIN, **options))

@@ -135,7 +135,7 @@ def test_windows_of_many_messages_share_the_batches(model_folder: Folders) -> No
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
 
 
-def test_a_window_that_fails_is_its_messages_fault_alone() -> None:
+def test_failed_window_fails_its_message_only() -> None:
     first, second = RecordError(Fault.INFERENCE_FAILED, "1"), RecordError(Fault.INFERENCE_FAILED, "2")
     scores = np.array([[0.1, 0.9], [0.2, 0.6], [0.4, 0.6], [0.8, 0.2], [0.5, 0.5]], np.float32)
     scored = ScoredSequences(None, scores, {})
@@ -161,13 +161,13 @@ def test_a_window_that_fails_is_its_messages_fault_alone() -> None:
         aggregate(scored._replace(label_ids=None, scores=np.zeros((0, 2), np.float32)), [], 2, "mean")
 
 
-def test_no_more_windows_are_made_than_are_asked_for() -> None:
+def test_windows_are_at_most_max_windows() -> None:
     """With a step of one token, half a million tokens are half a million windows."""
     assert spans(500_000, 64, 63, 33) == [(first, first + 64) for first in range(33)]
     assert spans(500_000, 1, 200, 1) == [(0, 1)]
 
 
-def test_too_many_windows_are_cut_and_say_so(model_folder: Folders) -> None:
+def test_text_beyond_max_windows_is_truncated(model_folder: Folders) -> None:
     with Engine.load(str(model_folder("bert")), long_text="windows", stride=0, max_windows=2, **PLAIN) as engine:
         answers = engine.classify([Request("good " * 124), Request("good " * 125), Request("good", "bad " * 500)])
     read = [(answer.tokens, answer.truncated) for answer in answers if isinstance(answer, Prediction)]
@@ -201,7 +201,7 @@ def test_windows_cover_everything_and_share_the_stride(length: int, room: int, s
         (Keep.HEAD_TAIL, [0, 1, 14, 15, 16, 17, 18, 19]),
     ],
 )
-def test_what_is_kept_of_a_long_text(keep: Keep, kept: list[int]) -> None:
+def test_cut_keeps_the_ends_that_keep_names(keep: Keep, kept: list[int]) -> None:
     content = int32_bytes(range(20))
     assert cut(content, 8, keep) == int32_bytes(kept)
     assert cut(content, 20, keep) == content
@@ -211,7 +211,7 @@ def test_what_is_kept_of_a_long_text(keep: Keep, kept: list[int]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("keep", list(Keep))
-def test_a_setting_says_what_is_kept(model_folder: Folders, family: str, keep: Keep) -> None:
+def test_truncate_setting_chooses_the_kept_part(model_folder: Folders, family: str, keep: Keep) -> None:
     """Of single texts, and of both texts of a pair; whatever is known of their words."""
     with Engine.load(str(model_folder(family)), max_length=24, truncate=keep, **PLAIN) as engine:
         tokenizer = TextTokenizer(engine.description)
@@ -230,6 +230,6 @@ def test_a_setting_says_what_is_kept(model_folder: Folders, family: str, keep: K
         assert packed.ids[24:].tobytes() == pair.wrap([cut(whole, room - few, keep), cut(rest, few, keep)])
 
 
-def test_a_stride_must_leave_something_new(model_folder: Folders) -> None:
+def test_windows_advance_despite_a_large_stride(model_folder: Folders) -> None:
     with pytest.raises(ModelError, match="stride 33 is more than half of max_length"):
         load(str(model_folder("bert")), ModelOptions(long_text="windows", stride=33, device="cpu"))

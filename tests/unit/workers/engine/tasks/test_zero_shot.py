@@ -127,14 +127,14 @@ def engines(nli_folder: Folders) -> Any:
     ],
 )
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_the_ids_follow_from_the_models_labels(nli_folder: Folders, labels: tuple[str, ...], multi_label: bool) -> None:
+def test_nli_ids_follow_from_the_models_labels(nli_folder: Folders, labels: tuple[str, ...], multi_label: bool) -> None:
     folder = nli_folder("bert", labels)
     requests = [Request(text, candidate_labels=LABELS[:3], multi_label=multi_label) for text in TEXTS]
     with Engine.load(str(folder), **OPTIONS) as engine:
         assert_same(folder, requests, engine.classify(requests))
 
 
-def test_what_a_message_leaves_open_the_settings_say(nli_folder: Folders) -> None:
+def test_settings_fill_in_what_a_message_leaves_open(nli_folder: Folders) -> None:
     folder = nli_folder("bert")
     options = {**OPTIONS, "candidate_labels": LABELS[:3], "hypothesis_template": "all {}", "multi_label": True}
     with Engine.load(str(folder), **options) as engine:
@@ -158,7 +158,7 @@ def test_what_a_message_leaves_open_the_settings_say(nli_folder: Folders) -> Non
     )
 
 
-def test_a_bad_request_does_no_harm_to_its_neighbours(engines: Callable[[str], Engine]) -> None:
+def test_bad_request_does_not_affect_others(engines: Callable[[str], Engine]) -> None:
     good = Request("good", candidate_labels=LABELS[:2])
     requests = [
         good,
@@ -196,7 +196,7 @@ def test_a_bad_request_does_no_harm_to_its_neighbours(engines: Callable[[str], E
         assert other.scores == pytest.approx(first.scores, abs=1e-6)
 
 
-def test_long_texts_are_cut_and_say_so(engines: Callable[[str], Engine]) -> None:
+def test_long_text_is_truncated_and_marked(engines: Callable[[str], Engine]) -> None:
     short, long = engines("bert").classify(
         [
             Request("good", candidate_labels=LABELS[:2]),
@@ -220,7 +220,7 @@ def test_hypotheses_are_tokenized_once(engines: Callable[[str], Engine], monkeyp
     assert sorted(asked) == sorted(["one", "two", "three", "This example is first.", "This example is second."])
 
 
-def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hypothesis_cache_is_bounded(engines: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zero_shot, "MAX_HYPOTHESES", 3)
     task: Any = zero_shot.ZeroShotClassification(engines("bert").description)
     for number in range(10):
@@ -237,7 +237,7 @@ def test_only_so_many_hypotheses_are_kept(engines: Callable[[str], Engine], monk
         (NLI, {"hypothesis_template": "no place"}, "hypothesis_template must hold {} once"),
     ],
 )
-def test_what_cannot_work_is_an_error_at_start(
+def test_unusable_zero_shot_model_is_refused_at_start(
     nli_folder: Folders, labels: tuple[str, ...], options: dict[str, Any], problem: str
 ) -> None:
     from labelstream.workers.engine.loading.loader import load

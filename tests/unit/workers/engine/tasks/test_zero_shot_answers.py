@@ -26,7 +26,7 @@ def logits_of(*rows: tuple[float, float, float], errors: dict[int, RecordError] 
     return ScoredSequences(None, np.array(rows, np.float32), errors or {})
 
 
-def test_zero_shot_compares_the_labels_or_takes_each_for_itself() -> None:
+def test_zero_shot_scores_labels_jointly_or_separately() -> None:
     task = task_for(NLI)
     logits = logits_of((0, 1, 9), (0, 3, 0), (0, 2, 9))
     best, every = (task.prepare([Request("good", multi_label=multi)]).answers(logits)[0] for multi in (False, True))
@@ -61,7 +61,7 @@ def test_zero_shot_abstains_below_its_thresholds(
     assert (answer.accepted, len(answer.labels), len(answer.scores)) == (accepted, shown, shown)
 
 
-def test_labels_that_are_as_likely_keep_their_order() -> None:
+def test_equally_likely_labels_keep_their_order() -> None:
     labels = tuple(ascii_letters)
     prepared = task_for(NLI).prepare([Request("good", candidate_labels=labels, hypothesis_template="{}", top_k=60)])
     (answer,) = prepared.answers(logits_of(*[(0.0, float(i >= 26), 0.0) for i in range(52)]))
@@ -69,14 +69,14 @@ def test_labels_that_are_as_likely_keep_their_order() -> None:
     assert answer.labels == labels[26:] + labels[:26]
 
 
-def test_labels_that_are_independent_do_not_drown_each_other() -> None:
+def test_independent_labels_may_all_score_high() -> None:
     prepared = task_for(NLI).prepare([Request("good", candidate_labels=("a", "b", "c"), multi_label=True, top_k=3)])
     (answer,) = prepared.answers(logits_of((2_000, 2_001, 2_000), (-2_000, -2_001, -2_000), (5_000, 0, 0)))
     assert isinstance(answer, Prediction)
     assert answer.scores == pytest.approx((1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0.0))
 
 
-def test_a_pair_that_fails_is_its_texts_fault_alone() -> None:
+def test_failed_pair_fails_its_text_only() -> None:
     first, second = RecordError(Fault.INFERENCE_FAILED, "1"), RecordError(Fault.INFERENCE_FAILED, "2")
     requests = [Request("good"), Request("bad", candidate_labels=("a", "b")), Request("good", candidate_labels=("a",))]
     prepared = task_for(NLI).prepare(requests)
@@ -92,7 +92,7 @@ def test_a_pair_that_fails_is_its_texts_fault_alone() -> None:
             prepared.answers(wrong)
 
 
-def test_a_hypothesis_must_leave_room_for_one_token_of_the_text() -> None:
+def test_hypothesis_without_room_for_the_text_is_refused() -> None:
     task = task_for(NLI)  # 16 tokens: 3 special ones, 12 of the hypothesis, 1 of the text
     just, over = (
         task.prepare([Request("good bad", candidate_labels=("a " * n,), hypothesis_template="{}")]) for n in (12, 13)

@@ -25,7 +25,7 @@ def openings_in(tokenizer: Tokenizer) -> EdgeTokens | None:
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
 @given(parts=TEXT, more=TEXT)
 @settings(max_examples=40, deadline=None, derandomize=True)
-def test_ends_of_a_part_are_those_of_the_whole(family: str, parts: list[str], more: list[str]) -> None:
+def test_edge_tokens_of_a_part_are_those_of_the_text(family: str, parts: list[str], more: list[str]) -> None:
     part, tokenizer, edges = "".join(parts), plain(family), openings(family)
     assert edges is not None
     assert ids(tokenizer, part + "".join(more)).startswith(edges.opening(part))
@@ -33,7 +33,7 @@ def test_ends_of_a_part_are_those_of_the_whole(family: str, parts: list[str], mo
 
 
 @pytest.mark.parametrize("text", ["good" * 200, "good! " * 200, "  good" * 200])
-def test_most_tokens_of_a_long_part_are_told(text: str) -> None:
+def test_most_tokens_of_a_long_part_are_known(text: str) -> None:
     edges = openings("roberta")
     assert edges is not None
     assert len(edges.opening(text)) > 100 * ID_BYTES
@@ -55,7 +55,7 @@ def with_long_tokens() -> Tokenizer:
 
 
 @pytest.mark.parametrize("word", [FORWARD, BACKWARD])
-def test_token_longer_than_the_usual_may_begin_before_an_end(word: str) -> None:
+def test_long_token_may_begin_before_an_end(word: str) -> None:
     tokenizer, text = with_long_tokens(), ("z" * 40 + word) * 3
     edges, whole = openings_in(tokenizer), ids(tokenizer, text)
     assert edges is not None
@@ -65,7 +65,7 @@ def test_token_longer_than_the_usual_may_begin_before_an_end(word: str) -> None:
 
 
 @pytest.mark.parametrize("letters", ["stuvwx", "tuvwx", "mnopqrstuvwx", "defghijklmnopqrstuvwx"])
-def test_sign_before_an_apostrophe_takes_it(letters: str) -> None:
+def test_sign_before_an_apostrophe_is_not_trusted(letters: str) -> None:
     """So that its letters are one piece, but two where the apostrophe comes first: 's and the rest."""
     assert BACKWARD.endswith(letters)
     tokenizer = with_long_tokens()
@@ -77,7 +77,7 @@ def test_sign_before_an_apostrophe_takes_it(letters: str) -> None:
 
 
 @pytest.mark.parametrize(("step", "tells"), [(("``", '"'), True), ((Regex(" {2,}"), " "), False)])
-def test_spaces_tell_nothing_where_they_are_replaced(step: tuple[str | Regex, str], tells: bool) -> None:
+def test_replaced_spaces_are_not_trusted(step: tuple[str | Regex, str], tells: bool) -> None:
     tokenizer = plain("xlm-roberta")
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(*step), normalizers.NFKC()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()  # keeps each space
@@ -88,7 +88,7 @@ def test_spaces_tell_nothing_where_they_are_replaced(step: tuple[str | Regex, st
 
 @pytest.mark.parametrize("side", ["lstrip", "rstrip", "single_word"])
 @pytest.mark.parametrize("content", ["<NEW>", "\u0391\u03a3"])  # in lower case another one at the end of a word
-def test_added_token_across_a_cut_is_not_told(content: str, side: str) -> None:
+def test_added_token_across_a_cut_is_not_trusted(content: str, side: str) -> None:
     tokenizer = plain("roberta")
     tokenizer.add_tokens([AddedToken(content, **{side: True})])
     edges, text = (
@@ -110,7 +110,7 @@ def that_removes_controls(**added: Any) -> Tokenizer:
     return tokenizer
 
 
-def test_token_begun_before_removed_characters_is_not_told() -> None:
+def test_token_before_removed_characters_is_not_trusted() -> None:
     token = f"<{'good' * 12}>"
     tokenizer = that_removes_controls(content=token)
     edges, removed = openings_in(tokenizer), "\x01" * 80
@@ -122,7 +122,7 @@ def test_token_begun_before_removed_characters_is_not_told() -> None:
             assert whole.endswith(edges.closing(text[place:]))
 
 
-def test_whitespace_that_a_token_before_takes_is_not_told() -> None:
+def test_whitespace_of_an_rstrip_token_is_not_trusted() -> None:
     tokenizer = that_removes_controls(content="<r>", rstrip=True)
     edges = openings_in(tokenizer)
     assert edges is not None
@@ -131,7 +131,7 @@ def test_whitespace_that_a_token_before_takes_is_not_told() -> None:
         assert ids(tokenizer, "good <r>" + part).endswith(edges.closing(part))
 
 
-def test_other_tokenizers_tell_nothing() -> None:
+def test_other_tokenizers_have_no_edge_tokens() -> None:
     for family, normalizer in (("bert", normalizers.Lowercase()), ("roberta", normalizers.Nmt())):
         tokenizer = plain(family)
         tokenizer.normalizer = normalizer

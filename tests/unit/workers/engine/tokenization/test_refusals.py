@@ -26,7 +26,7 @@ def panicking(description: ModelDescription) -> ModelDescription:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_panic_of_the_tokenizer_is_one_records_error(task: str) -> None:
+def test_tokenizer_panic_is_one_records_error(task: str) -> None:
     good = "[MASK]" if task == "fill-mask" else "good"
     requests = [Request(good), Request("a" * 40), Request(good + " bad")]
     prepared = task_for(panicking(TASKS[task])).prepare(requests)
@@ -35,7 +35,7 @@ def test_a_panic_of_the_tokenizer_is_one_records_error(task: str) -> None:
     assert len(prepared.packed.lengths) == (6 if task == "zero-shot" else 2)
 
 
-def test_a_panic_over_a_label_is_its_messages_error() -> None:
+def test_panic_over_a_label_is_its_messages_error() -> None:
     prepared = task_for(panicking(NLI)).prepare([Request("good", candidate_labels=("a" * 40,)), Request("good")])
     assert prepared.rejected.keys() == {0}
     assert len(prepared.packed.lengths) == 3
@@ -64,7 +64,7 @@ def asked(task: Any, failing: BaseException | None = None) -> Asked:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
-def test_what_ends_the_program_goes_through(error: BaseException) -> None:
+def test_keyboard_interrupt_and_exit_are_raised(error: BaseException) -> None:
     task = task_for(PLAIN)
     asked(task, error)
     with pytest.raises(type(error)):
@@ -82,7 +82,7 @@ def test_rejected_request_does_not_retokenize_neighbours(task: str) -> None:
     assert [text for text in spy.texts if text in texts] == texts
 
 
-def test_texts_are_read_once_more_where_the_tokenizer_fails() -> None:
+def test_failed_batch_of_texts_is_tokenized_one_by_one() -> None:
     made = task_for(PLAIN)
     spy = asked(made, ValueError("x"))
     prepared = made.prepare([Request("good"), Request("fail"), Request("bad")])
@@ -102,7 +102,7 @@ def test_texts_are_read_once_more_where_the_tokenizer_fails() -> None:
         ("fill-mask", Request("[MASK] good [MASK]"), 10, 2),
     ],
 )
-def test_a_message_may_have_so_many_tokens(task: str, request_: Request, tokens: int, sequences: int) -> None:
+def test_message_over_max_tokens_is_refused(task: str, request_: Request, tokens: int, sequences: int) -> None:
     """And its neighbours are answered, whatever it would have been."""
     good = (
         Request("[MASK]")

@@ -17,7 +17,7 @@ def tokenizer(single: str = "$A", pair: str = "$A $B:1") -> Tokenizer:
     return made
 
 
-def test_a_frame_is_what_stands_around_the_texts() -> None:
+def test_template_has_the_tokens_around_the_texts() -> None:
     single, pair = frames(tokenizer("<s> $A </s> </s>", "<s> $A </s>:1 </s> $B:1 </s>:1"))
     ids = int32_bytes
     assert single == SpecialTokensTemplate((ids([1]), ids([2, 2])), (b"\0", b"\0\0"), (0,), 3)
@@ -29,11 +29,11 @@ def test_a_frame_is_what_stands_around_the_texts() -> None:
 
 
 @pytest.mark.parametrize("pair", ["<s> $A </s> $B", "$A </s>:1 $B", "$A $B:1"])
-def test_a_type_anywhere_is_a_type(pair: str) -> None:
+def test_has_types_if_any_type_id_is_nonzero(pair: str) -> None:
     assert frames(tokenizer(pair=pair))[1].has_types == (":1" in pair)
 
 
-def test_there_may_be_no_special_tokens_at_all() -> None:
+def test_template_may_be_empty() -> None:
     made = tokenizer()
     made.post_processor = None
     single, pair = frames(made)
@@ -44,12 +44,12 @@ def test_there_may_be_no_special_tokens_at_all() -> None:
     ("single", "pair"),
     [("$A", "$B $A"), ("<s> $A", "<s> $B </s> $A </s>"), ("<s>", "$A $B"), ("$A $A", "$A $B")],
 )
-def test_what_turns_texts_around_or_drops_one_is_refused(single: str, pair: str) -> None:
+def test_post_processor_that_reorders_texts_is_refused(single: str, pair: str) -> None:
     with pytest.raises(ModelError, match="post-processor does more than put special tokens"):
         frames(tokenizer(single, pair))
 
 
-def test_a_text_may_be_several_tokens() -> None:
+def test_template_of_texts_with_several_tokens() -> None:
     made = tokenizer("<s> $A </s>", "<s> $A </s> $B:1 </s>:1")
     made.pre_tokenizer = pre_tokenizers.Split("", "isolated")  # each character by itself
     single, pair = frames(made)
@@ -78,7 +78,7 @@ class Odd:
     ],
     ids=["ids", "types", "ids of a pair", "types of a pair", "ids, as many"],
 )
-def test_a_frame_that_depends_on_the_text_is_refused(other: tuple[str, str]) -> None:
+def test_template_that_depends_on_the_text_is_refused(other: tuple[str, str]) -> None:
     frames(Odd(("<s> $A", "<s> $A $B:1"), ("<s> $A", "<s> $A $B:1")))  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="post-processor does more"):
         frames(Odd(("<s> $A", "<s> $A $B:1"), other))  # type: ignore[arg-type]

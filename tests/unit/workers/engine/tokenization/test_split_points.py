@@ -30,7 +30,7 @@ def test_parts_have_the_tokens_of_the_whole(family: str, parts: list[str], start
         assert ids(tokenizer, text) == ids(tokenizer, text[:place]) + ids(tokenizer, text[place:])
 
 
-def test_place_is_before_a_space_behind_a_letter() -> None:
+def test_split_point_is_before_a_space_behind_a_letter() -> None:
     found = places(plain("bert"))
     assert found is not None
     assert found.first("good bad", 0, 8) == 4
@@ -38,14 +38,14 @@ def test_place_is_before_a_space_behind_a_letter() -> None:
     assert found.first("good bad", 5, 8) is None
 
 
-def test_place_may_be_behind_a_letter_of_any_script() -> None:
+def test_split_point_may_follow_any_script() -> None:
     found = places(plain("bert"))
     assert found is not None
     assert found.first("caf\u00e9 cr\u00e8me", 0, 10) == 4
 
 
 @pytest.mark.parametrize(("family", "more"), [("roberta", "5"), ("bert", "_")])
-def test_words_are_cut_but_for_single_word_tokens(family: str, more: str) -> None:
+def test_single_word_tokens_allow_splits_at_spaces_only(family: str, more: str) -> None:
     tokenizer = plain(family)
     found = places(tokenizer)
     assert found is not None
@@ -58,7 +58,7 @@ def test_words_are_cut_but_for_single_word_tokens(family: str, more: str) -> Non
     assert found.first(f"fine {more}", 0, 6) == 4
 
 
-def test_place_is_before_a_token_of_the_raw_text_alone() -> None:
+def test_split_point_is_before_raw_added_tokens_only() -> None:
     tokenizer = plain("xlm-roberta")
     tokenizer.add_tokens([AddedToken("<r>", normalized=False), AddedToken("<n>", normalized=True)])
     found = places(tokenizer)
@@ -67,7 +67,7 @@ def test_place_is_before_a_token_of_the_raw_text_alone() -> None:
     assert found.first("good<n>", 0, 7) is None
 
 
-def test_no_place_is_behind_what_takes_the_whitespace_once_normal() -> None:
+def test_no_split_point_behind_a_normalized_rstrip_token() -> None:
     tokenizer = plain("roberta")
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.add_tokens([AddedToken("bay", rstrip=True, normalized=True)])
@@ -83,7 +83,7 @@ def test_no_place_is_behind_what_takes_the_whitespace_once_normal() -> None:
 @pytest.mark.parametrize(
     ("token", "text"), [("<R1>", "good<R1>bad<R1"), ("<r1>", "good<R1>bad<R1"), ("a5.b", "good A5.B a5.ba5.b")]
 )
-def test_no_place_lies_within_an_added_token(token: str, text: str) -> None:
+def test_no_split_point_is_inside_an_added_token(token: str, text: str) -> None:
     tokenizer = plain("roberta")
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.add_tokens([AddedToken(token, normalized=token.islower())])
@@ -95,7 +95,7 @@ def test_no_place_lies_within_an_added_token(token: str, text: str) -> None:
             assert ids(tokenizer, text) == ids(tokenizer, text[:place]) + ids(tokenizer, text[place:])
 
 
-def test_place_is_before_a_single_space_where_ends_are_stripped() -> None:
+def test_strip_allows_splits_at_single_spaces_only() -> None:
     tokenizer = plain("xlm-roberta")
     for normalizer, expected in ((normalizers.NFKC(), 4), (normalizers.Strip(), None)):
         tokenizer.normalizer = normalizer
@@ -127,7 +127,7 @@ def test_run_with_an_added_token_is_not_shortened(token: str, text: str) -> None
     assert ids(tokenizer, found.shortened(text)) == ids(tokenizer, text)
 
 
-def test_other_options_of_bert_leave_fewer_places() -> None:
+def test_other_bert_options_leave_fewer_split_points() -> None:
     tokenizer, control = plain("bert"), "\x01" * 500
     for kept in (False, True):
         tokenizer.normalizer = normalizers.BertNormalizer(clean_text=not kept, handle_chinese_chars=not kept)
@@ -137,13 +137,13 @@ def test_other_options_of_bert_leave_fewer_places() -> None:
         assert (found.shortened(control) == control) == kept
 
 
-def test_normalized_token_beyond_ascii_leaves_no_place() -> None:
+def test_normalized_non_ascii_token_leaves_no_split_point() -> None:
     tokenizer = plain("bert")
     tokenizer.add_tokens([AddedToken("caf\u00e9", normalized=True)])
     assert places(tokenizer) is None
 
 
-def test_added_token_with_a_space_within_leaves_no_place() -> None:
+def test_added_token_with_a_space_leaves_no_split_point() -> None:
     tokenizer = plain("bert")
     tokenizer.add_tokens(["New York"])
     assert "new york" in spellings_of(tokenizer, json.loads(tokenizer.to_str()))

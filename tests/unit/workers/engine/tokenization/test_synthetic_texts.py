@@ -7,7 +7,7 @@ from tests.support.models import make_tokenizer
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
-def test_texts_are_as_long_as_asked_for_and_repeatable(family: str) -> None:
+def test_texts_have_the_mean_length_and_repeat(family: str) -> None:
     tokenizer = make_tokenizer(family).backend_tokenizer
     texts = make_texts(tokenizer, 2_000, 20)
     lengths = [len(tokenizer.encode(text).ids) for text in texts]
@@ -17,7 +17,7 @@ def test_texts_are_as_long_as_asked_for_and_repeatable(family: str) -> None:
     assert texts != make_texts(tokenizer, 2_000, 20, seed=2)
 
 
-def test_texts_are_of_whole_words() -> None:
+def test_texts_consist_of_whole_words() -> None:
     tokenizer = make_tokenizer("bert").backend_tokenizer
     words = {word for text in make_texts(tokenizer, 200, 10) for word in text.split()}
     assert all(len(tokenizer.encode(word, add_special_tokens=False).ids) == 1 for word in words)

@@ -115,7 +115,7 @@ def test_every_family_equals_transformers(family: str, requests: list[Request]) 
 @example(texts=["a\u0301 b", "a \u0301b", "\ufb01ne", "\u200d x", "\U0001f469\u200d\U0001f680", "\u0e44\u0e17\u0e22 x"])
 @example(texts=["good " * 400, "good " * 400 + "x", "\u0301 " * 300 + "good", "\ufffd " * 300 + "good", "a" * 5_000])
 @settings(max_examples=25, deadline=None, derandomize=True)
-def test_what_is_known_of_words_equals_the_tokenizer(family: str, texts: list[str]) -> None:
+def test_cached_words_equal_the_tokenizer(family: str, texts: list[str]) -> None:
     """Of every architecture, as far as the words of a text are looked up at all."""
     ours, _ = both(family)
     words: Any = ours._words
@@ -183,7 +183,7 @@ def test_no_word_cache_where_an_added_token_defeats_it(content: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
-def test_the_word_cache_is_bounded_and_keeps_what_is_used(family: str) -> None:
+def test_word_cache_is_bounded_and_keeps_used_words(family: str) -> None:
     words: Any = words_of(Tokenizer.from_str(describe(make_tokenizer(family)).tokenizer_json), max_words=10)
     cache: WordCache = words._cache if family == "bert" else words._others
     assert words.ids("good good")
@@ -203,33 +203,33 @@ def test_the_word_cache_is_bounded_and_keeps_what_is_used(family: str) -> None:
         cache[f"x{cache._added[0]}"]
 
 
-def test_what_is_kept_of_two_that_are_as_long_and_of_both_ends() -> None:
+def test_pair_truncation_keeps_the_ends_that_keep_names() -> None:
     assert_same(*both("bert"), [Request("x " * 30, "y " * 30)])  # an odd number of tokens to share
     for room, head in ((12, 3), (13, 3), (16, 4)):
         kept = np.frombuffer(cut(int32_bytes(range(20)), room, Keep.HEAD_TAIL), np.int32).tolist()
         assert kept == [*range(head), *range(20 - room + head, 20)]
 
 
-def test_a_long_pair_costs_no_more_than_its_length() -> None:
+def test_long_pair_takes_memory_linear_in_its_length() -> None:
     ours, _ = both("bert")
     packed, truncated = ours.encode([Request("good " * 50_000, "bad " * 50_000)])
     assert packed.lengths.tolist() == [24]
     assert truncated == [True]
 
 
-def test_no_requests_are_no_sequences() -> None:
+def test_encode_without_requests_is_empty() -> None:
     packed, truncated = both("bert")[0].encode([])
     assert (len(packed.ids), len(packed.lengths), truncated) == (0, 0, [])
 
 
-def test_a_length_without_room_for_a_text_is_refused() -> None:
+def test_max_length_without_room_for_a_text_is_refused() -> None:
     with pytest.raises(ModelError, match="leaves no room"):
         TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=4))
     packed, _ = TextTokenizer(replace(describe(make_tokenizer("bert")), max_length=5)).encode([Request("a b", "c d")])
     assert packed.lengths.tolist() == [5]
 
 
-def test_truncation_and_padding_of_the_tokenizers_own_are_off() -> None:
+def test_tokenizers_own_truncation_and_padding_are_off() -> None:
     oracle = make_tokenizer("bert")
     backend = Tokenizer.from_str(oracle.backend_tokenizer.to_str())
     backend.enable_truncation(4)

@@ -225,7 +225,7 @@ def near_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 @example(text="hello <r>" + " " * 3_000 + "is good")
 @example(text=("aba " + "\x85" * 400) * 20 + "aba")
 @settings(max_examples=10, deadline=None, derandomize=True)
-def test_what_is_kept_is_what_is_kept_of_the_whole(name: str, keep: Keep, text: str) -> None:
+def test_truncation_equals_truncating_the_whole_text(name: str, keep: Keep, text: str) -> None:
     every = whole(name, text)
     for max_length in LENGTHS:
         tokenizer = ours(name, keep, max_length)
@@ -248,7 +248,7 @@ def test_what_is_kept_is_what_is_kept_of_the_whole(name: str, keep: Keep, text: 
 @example(first="." * 3_000, second=". " * 20)
 @example(first="good", second="")
 @settings(max_examples=20, deadline=None, derandomize=True)
-def test_of_a_long_pair_the_longer_one_gets_the_odd_token(side: str, first: str, second: str) -> None:
+def test_longer_text_of_a_pair_keeps_the_odd_token(side: str, first: str, second: str) -> None:
     tokenizer = ours("bert", Keep.TAIL if side == "left" else Keep.HEAD, 24)
     oracle = make_tokenizer("bert")
     oracle.truncation_side = side
@@ -265,7 +265,7 @@ def test_of_a_long_pair_the_longer_one_gets_the_odd_token(side: str, first: str,
 @given(text=TEXT, most=st.integers(1, 4))
 @example(text="good bad " * 900, most=2)
 @settings(max_examples=20, deadline=None, derandomize=True)
-def test_windows_are_those_of_the_whole(name: str, text: str, most: int) -> None:
+def test_windows_equal_those_of_the_whole_text(name: str, text: str, most: int) -> None:
     tokenizer, every = ours(name, Keep.HEAD, 24), whole(name, text)
     packed, (counts, truncated), refused = encode_windows(tokenizer, Windows(5, "mean", most), [Request(text)])
     room = 24 - tokenizer.single.special_count
@@ -279,7 +279,7 @@ def test_windows_are_those_of_the_whole(name: str, text: str, most: int) -> None
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_most_long_texts_are_read_in_part_alone(name: str) -> None:
+def test_most_long_texts_are_tokenized_in_part(name: str) -> None:
     """Else nothing is tested above."""
     tokenizer = ours(name, Keep.HEAD, 24)
     (content,) = tokenizer.contents(["not bad, good " * 1_000], tokenizer.enough)
@@ -318,7 +318,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("kind", HEAVY)
-def test_a_mebibyte_takes_a_fraction_of_the_time_of_tokenizing_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncating_a_mebibyte_tokenizes_a_fraction(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them together, as plain words take hardly any time: else the kinds that take long are not cut."""
     monkeypatch.undo()
     name, texts = HEAVY[kind]
@@ -332,7 +332,7 @@ def test_a_mebibyte_takes_a_fraction_of_the_time_of_tokenizing_it(kind: str, mon
     assert 4 * cut_first < time.process_time() - started
 
 
-def test_lone_surrogates_are_refused_wherever_they_are_read() -> None:
+def test_lone_surrogates_are_refused_anywhere() -> None:
     tokenizer = ours("bert", Keep.HEAD, 24)
     requests = [Request("good"), Request("\ud800" + "good " * 1_000), Request("\ud800"), Request("a", "\udfff")]
     packed, truncated, refused = tokenizer.encode_each(requests)
@@ -341,7 +341,7 @@ def test_lone_surrogates_are_refused_wherever_they_are_read() -> None:
         tokenizer.encode(requests)
 
 
-def test_a_tokenizer_that_knows_no_place_reads_the_whole() -> None:
+def test_tokenizer_without_split_points_reads_the_whole() -> None:
     oracle = transformers.PreTrainedTokenizerFast(
         tokenizer_object=changed(
             "bert", lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.Split(Regex(r"\s"), "removed"))

@@ -11,7 +11,7 @@ from tests.support.models import make_tokenizer
 
 
 @pytest.mark.parametrize("shape", [lambda i: f"{i:064d}", lambda i: f"w{i}"])
-def test_the_word_cache_is_bounded_in_bytes(shape: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_word_cache_is_bounded_in_bytes(shape: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_cache, "MAX_BYTES", 10_000)
     words: Any = words_of(make_tokenizer("roberta").backend_tokenizer)
     cache = words._others

@@ -83,7 +83,7 @@ def tokenizer_of(name: str) -> tuple[Tokenizer, Any]:
 @example(texts=["not bad at all", "good good", "GOOD Bad bad", "``x ''x \"x x\"x", "bad.bad abad", "a  b", " a", "b "])
 @example(texts=["a \nb", "a\n b", "\n a", "a\tb"])
 @settings(max_examples=25, deadline=None, derandomize=True)
-def test_what_is_read_by_words_is_read_exactly(name: str, texts: list[str]) -> None:
+def test_word_rules_equal_the_tokenizer(name: str, texts: list[str]) -> None:
     tokenizer, words = tokenizer_of(name)
     for text in texts:
         expected = int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids)
@@ -91,7 +91,7 @@ def test_what_is_read_by_words_is_read_exactly(name: str, texts: list[str]) -> N
     assert words.ids("not very good at all") is not None
 
 
-def test_what_holds_an_added_token_is_not_read_by_words() -> None:
+def test_text_with_an_added_token_is_not_read_by_words() -> None:
     for name, text in (("added behind the normalizer", "a ``x"), ("a word added", "not bad"), ("a word added", "bad")):
         assert tokenizer_of(name)[1].ids(text) is None
 
@@ -132,11 +132,11 @@ def test_what_holds_an_added_token_is_not_read_by_words() -> None:
         ("bert", splitting(pre_tokenizers.WhitespaceSplit(), pre_tokenizers.BertPreTokenizer())),
     ],
 )
-def test_where_it_may_not_be_exact_nothing_is(family: str, change: Change) -> None:
+def test_inexact_tokenizer_has_no_word_rules(family: str, change: Change) -> None:
     assert words_of(made(family, change)) is None
 
 
-def test_a_tokenizer_of_another_kind_has_no_words() -> None:
+def test_other_kinds_of_tokenizers_have_no_word_rules() -> None:
     bare = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
     assert words_of(bare) is None
     bare.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -155,7 +155,7 @@ def test_a_tokenizer_of_another_kind_has_no_words() -> None:
         ("albert", without_normalizer, ("good",), ("caf\u00e9", "good\tbad", " good")),
     ],
 )
-def test_what_is_read_by_words_and_what_is_not(
+def test_texts_that_word_rules_read_and_refuse(
     family: str, change: Change, served: tuple[str, ...], not_served: tuple[str, ...]
 ) -> None:
     tokenizer = made(family, change)
@@ -166,7 +166,7 @@ def test_what_is_read_by_words_and_what_is_not(
 
 
 @pytest.mark.parametrize("char", ["!", "~", "a"])
-def test_a_normalizer_that_makes_no_word_of_a_character_is_refused(char: str) -> None:
+def test_normalizer_that_drops_a_character_is_refused(char: str) -> None:
     class Odd:
         """As one that comes precompiled may be."""
 
@@ -183,13 +183,13 @@ def test_a_normalizer_that_makes_no_word_of_a_character_is_refused(char: str) ->
     assert words_of(Odd()) is None  # type: ignore[arg-type]
 
 
-def test_words_share_what_is_known_of_their_pieces() -> None:
+def test_words_share_the_entries_of_their_pieces() -> None:
     words: Any = words_of(made("bert", lambda _: None))
     words.ids("good, (bad)")
     assert set(words._cache) == {"good,", "good", ",", "(bad)", "(", "bad", ")"}
 
 
-def test_so_many_words_are_enough() -> None:
+def test_long_text_reads_max_words_only() -> None:
     """A long text is not split to its end, and a short one is whole."""
     for family in ("bert", "roberta", "albert"):
         words: Any = words_of(made(family, lambda _: None))

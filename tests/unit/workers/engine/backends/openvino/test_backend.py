@@ -19,14 +19,14 @@ def options(**more: Any) -> ModelOptions:
     return ModelOptions(device="cpu", dtype="float32", **more)
 
 
-def test_ids_outside_of_its_table_do_not_crash_it(model_folder: Folders) -> None:
+def test_ids_outside_the_table_do_not_crash(model_folder: Folders) -> None:
     _, backend = load(str(model_folder("distilbert")), options(backend="openvino"))
     for token in (backend.vocab_size, -1, 2**31, -(2**40)):
         batch = PaddedBatch(np.array([[2, token, 3]]), np.array([3]), None)
         assert backend.logits(batch).shape == (1, 3)
 
 
-def test_arrays_have_a_mask_and_zeros_for_what_there_is_not() -> None:
+def test_arrays_have_mask_and_zeros_for_missing_inputs() -> None:
     batch = PaddedBatch(np.array([[2, 7, 3], [2, 3, 0]]), np.array([3, 2]), None)
     given = openvino_backend.arrays(batch)
     assert given["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
@@ -35,7 +35,7 @@ def test_arrays_have_a_mask_and_zeros_for_what_there_is_not() -> None:
     assert given["input_ids"] is batch.ids
 
 
-def test_answers_are_copies_and_memory_is_given_back(model_folder: Folders) -> None:
+def test_logits_are_copies_and_free_memory_frees(model_folder: Folders) -> None:
     _, backend = load(str(model_folder("distilbert")), options(backend="openvino"))
     one, other = (PaddedBatch(np.array([[2, token, 3]]), np.array([3]), None) for token in (5, 9))
     first = backend.logits(one)

@@ -39,14 +39,14 @@ def test_find_returns_what_was_put() -> None:
     assert cache.find(put("owner/name", revision="other").with_name("0")) is None
 
 
-def test_find_does_not_read_what_everybody_may_change(caplog: pytest.LogCaptureFixture) -> None:
+def test_find_ignores_world_writable_entries(caplog: pytest.LogCaptureFixture) -> None:
     place = put("owner/name")
     place.chmod(0o777)
     assert cache.find(place) is None
     assert "everybody may change it" in caplog.text
 
 
-def test_find_does_not_read_what_another_user_has_put(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_ignores_entries_of_other_users(monkeypatch: pytest.MonkeyPatch) -> None:
     place = put("owner/name")
     os.chown(place, 65534, 65534) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 65534)
     assert cache.find(place) is None
@@ -63,7 +63,7 @@ def test_put_makes_a_folder_of_its_owner() -> None:
     assert put("owner/name").stat().st_mode & 0o777 == 0o700
 
 
-def test_entries_are_all_that_is_kept(root: Path) -> None:
+def test_entries_lists_all_models(root: Path) -> None:
     put("b/model", 20)
     put("a/model", 30, revision="one")
     put("a/model", 40, revision="two")
@@ -80,7 +80,7 @@ def test_remove_leaves_nothing() -> None:
     assert list(place.parent.iterdir()) == []
 
 
-def test_put_lets_go_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_put_evicts_the_least_recently_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_BYTES", 2_500)
     old, used = put("old", 1_000), put("used", 1_000)
     for place, age in ((old, 1_000), (used, 2_000)):
@@ -90,7 +90,7 @@ def test_put_lets_go_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPat
     assert [entry.model for entry in cache.entries()] == ["new", "used"]
 
 
-def test_put_keeps_one_that_is_larger_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_put_keeps_an_entry_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_BYTES", 100)
     put("small", 50)
     put("large", 5_000)

@@ -23,7 +23,7 @@ def auto_is_for_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     monkeypatch.setattr(loader, "takes_openvino", selection.takes_openvino)
 
 
-def test_texts_to_quantize_by_are_enough_and_readable(model_folder: Folders, tmp_path: Path) -> None:
+def test_calibration_file_must_be_readable_and_long_enough(model_folder: Folders, tmp_path: Path) -> None:
     folder, texts = model_folder("distilbert"), tmp_path / "texts"
     assert "calibration_texts" in refusal(folder, quantize="int8", calibration_texts=texts)
     texts.write_text("one\n\ntwo\n")
@@ -32,7 +32,7 @@ def test_texts_to_quantize_by_are_enough_and_readable(model_folder: Folders, tmp
     )
 
 
-def test_lines_of_a_file_are_taken_in_turn(tmp_path: Path) -> None:
+def test_lines_alternate_between_calibration_and_check(tmp_path: Path) -> None:
     file = tmp_path / "texts"
     file.write_text("".join(f"text {i}\n" for i in range(150)) + "first\tsecond\n")
     material = material_for(DESCRIPTION, file)
@@ -43,7 +43,7 @@ def test_lines_of_a_file_are_taken_in_turn(tmp_path: Path) -> None:
     assert material.digest != material_for(DESCRIPTION, file).digest
 
 
-def test_made_up_texts_of_zero_shot_have_labels() -> None:
+def test_synthetic_zero_shot_texts_have_labels() -> None:
     zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))
     material = material_for(zero_shot, None)
     assert all(request.candidate_labels for request in material.calibration + material.held_out)

@@ -21,7 +21,7 @@ from labelstream.workers.engine.backends.pytorch.heads import Logits
         (True, True, ("input_ids", "attention_mask", "token_type_ids", "targets")),
     ],
 )
-def test_names_are_those_that_the_model_takes(types: bool, targets: bool, names: tuple[str, ...]) -> None:
+def test_input_names_are_those_that_the_model_takes(types: bool, targets: bool, names: tuple[str, ...]) -> None:
     assert conversion.input_names(types, targets) == names
 
 
@@ -36,7 +36,7 @@ def test_conversion_names_inputs_and_leaves_model_and_log(model_folder: Callable
     assert len(model.base_model._forward_hooks) == hooks
 
 
-def test_traced_is_not_finite_where_hidden_states_are_not(model_folder: Callable[[str], Path]) -> None:
+def test_traced_output_is_nan_if_hidden_states_are(model_folder: Callable[[str], Path]) -> None:
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("distilbert")).eval()
     traced = conversion.Traced(model, Logits(model), ("input_ids", "attention_mask"))
     ids, mask = torch.full((2, 4), 7), torch.ones(2, 4, dtype=torch.int64)

@@ -11,7 +11,7 @@ from transformers.models.deberta_v2 import modeling_deberta_v2
 from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
 
 
-def test_buckets_are_the_same_within_and_the_function_is_back(model_folder: Callable[[str], Path]) -> None:
+def test_tabled_buckets_are_equal_and_function_is_restored(model_folder: Callable[[str], Path]) -> None:
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("deberta-v2"))
     original = modeling_deberta_v2.make_log_bucket_position
     config, distances = model.config, torch.arange(-64, 65).reshape(3, 43)
@@ -23,7 +23,7 @@ def test_buckets_are_the_same_within_and_the_function_is_back(model_folder: Call
     assert modeling_deberta_v2.make_log_bucket_position is original
 
 
-def test_other_models_are_left_alone(model_folder: Callable[[str], Path]) -> None:
+def test_tabled_leaves_other_models_unchanged(model_folder: Callable[[str], Path]) -> None:
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"))
     original = modeling_deberta_v2.make_log_bucket_position
     with tabled(model, 64):

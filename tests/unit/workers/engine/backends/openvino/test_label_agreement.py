@@ -33,7 +33,7 @@ def test_agreement_is_the_share_of_the_same_labels(longest: int, share: float) -
     assert agreement(SOFTMAX, FakeBackend(), Other(longest), REQUESTS) == share
 
 
-def test_agreement_of_accepted_labels_is_of_all_of_them() -> None:
+def test_agreement_compares_all_accepted_labels() -> None:
     several = replace(DESCRIPTION, activation=Activation.SIGMOID, threshold=0.6)
     assert agreement(several, FakeBackend(), Other(64), REQUESTS) == 1.0
     assert agreement(several, FakeBackend(), Other(2), REQUESTS) == 0.0

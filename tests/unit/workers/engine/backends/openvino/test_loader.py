@@ -55,7 +55,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_auto_takes_it_on_a_cpu(model_folder: Folders) -> None:
+def test_auto_uses_openvino_on_a_cpu(model_folder: Folders) -> None:
     assert isinstance(load(str(model_folder("bert")), options())[1], OpenVINOBackend)
     assert isinstance(load(str(model_folder("bert")), options(backend="torch"))[1], TorchBackend)
 
@@ -73,7 +73,7 @@ def test_without_the_package_torch_runs_the_model(
 
 
 @pytest.mark.parametrize("how", ["raises", "differs", "another shape"])
-def test_a_model_that_it_cannot_run_as_torch_does_is_torchs(
+def test_torch_runs_a_model_that_openvino_answers_differently(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kept: Path, how: str
 ) -> None:
     forward = conversion.Traced.forward
@@ -95,7 +95,7 @@ def test_a_model_that_it_cannot_run_as_torch_does_is_torchs(
     assert not list(kept.iterdir())
 
 
-def test_what_was_converted_is_used_again(model_folder: Folders, kept: Path, request: pytest.FixtureRequest) -> None:
+def test_converted_model_is_reused(model_folder: Folders, kept: Path, request: pytest.FixtureRequest) -> None:
     folder = model_folder("distilbert")
     first = scores(folder)
     [place] = kept.iterdir()
@@ -116,7 +116,7 @@ def test_start_imports_no_modelling_code() -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "without notes", "notes"])
-def test_what_is_damaged_is_made_anew(model_folder: Folders, kept: Path, damage: str) -> None:
+def test_damaged_entry_is_converted_again(model_folder: Folders, kept: Path, damage: str) -> None:
     folder = model_folder("distilbert")
     first = scores(folder)
     [place] = kept.iterdir()
@@ -134,7 +134,7 @@ def test_what_is_damaged_is_made_anew(model_folder: Folders, kept: Path, damage:
     assert (place / "model.bin").read_bytes() == weights
 
 
-def test_many_may_put_it_there_at_once(kept: Path) -> None:
+def test_concurrent_puts_keep_one_entry(kept: Path) -> None:
     place = kept / "place"
 
     def write(path: Path) -> None:
@@ -148,7 +148,7 @@ def test_many_may_put_it_there_at_once(kept: Path) -> None:
     assert list(kept.iterdir()) == [place]
 
 
-def test_a_cache_that_takes_nothing_costs_only_time(
+def test_unwritable_cache_costs_only_time(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*args: Any, **more: Any) -> Path:
@@ -174,7 +174,7 @@ def test_pair_beyond_type_vocab_is_record_error(tmp_path: Path, backend: str, ca
     assert caplog.text.count("each message with a text_pair will be a dead letter") == 1
 
 
-def test_int8_is_held_against_float32(
+def test_int8_is_compared_with_float32(
     model_folder: Folders,
     caplog: pytest.LogCaptureFixture,
     kept: Path,
@@ -200,7 +200,7 @@ def test_int8_is_held_against_float32(
     assert "and min_agreement is 0.99; name a file of your own texts as calibration_texts, or lower" in message
 
 
-def test_only_models_that_give_labels_are_quantized(tmp_path: Path, folders: Folders) -> None:
+def test_quantize_needs_a_model_with_labels(tmp_path: Path, folders: Folders) -> None:
     regression = build(tmp_path / "regression", "bert", problem_type="regression")
     assert "quantize is for models that give labels" in refusal(regression, quantize="int8")
     assert "quantize is for models that give labels" in refusal(folders("bert"), quantize="int8", task="fill-mask")

@@ -20,7 +20,7 @@ def options(**more: Any) -> ModelOptions:
     return ModelOptions(device="cpu", dtype="float32", **more)
 
 
-def test_the_comparison_with_torch_has_type_ids(model_folder: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_difference_compares_with_type_ids(model_folder: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     whole = openvino_backend.arrays
 
@@ -52,13 +52,13 @@ def read(inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("max_length", "widths"), [(3, [2, 3, 3]), (64, [2, 33, 64]), (100_000, [2, 33, 512])])
-def test_lengths_are_those_of_texts(max_length: int, widths: list[int]) -> None:
+def test_difference_uses_at_most_longest_tokens(max_length: int, widths: list[int]) -> None:
     backend: Any = Same()
     assert parity_check.difference(backend, cast(Any, read), ("input_ids",), max_length) is None
     assert backend.widths == widths
 
 
-def test_difference_is_told() -> None:
+def test_difference_names_the_largest_deviation() -> None:
     found = parity_check.difference(cast(Any, Same(1.0)), cast(Any, read), ("input_ids",), 64)
     assert found is not None
     assert "its logits for 1 texts of 2 tokens differ by" in found

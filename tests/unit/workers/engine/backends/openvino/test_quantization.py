@@ -27,7 +27,7 @@ def options(**more: Any) -> ModelOptions:
     return ModelOptions(device="cpu", dtype="float32", **more)
 
 
-def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path: Path) -> None:
+def test_logits_that_are_not_finite_are_an_error(model_folder: Folders, tmp_path: Path) -> None:
     with Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
         token = engine._task.prepare([Request("handle")]).packed.ids[1]
     folder = _with_nan(model_folder("distilbert"), tmp_path, token)
@@ -42,7 +42,7 @@ def test_logits_that_are_not_finite_are_no_label(model_folder: Folders, tmp_path
     assert (bad.fault, bad.message) == (Fault.INFERENCE_FAILED, "the model's logits are not finite")
 
 
-def test_int8_makes_no_number_of_nan(model_folder: Folders, tmp_path: Path) -> None:
+def test_nan_weight_is_refused_for_int8(model_folder: Folders, tmp_path: Path) -> None:
     quantization._check_weights(_converted(model_folder("distilbert")))
     folder = _with_nan(model_folder("distilbert"), tmp_path, 1)
     with pytest.raises(ValueError, match="holds NaN"):

@@ -26,7 +26,9 @@ print(type(backend).__name__, sys.modules.get("openvino_telemetry", "not importe
 
 
 @pytest.mark.parametrize(("how", "said"), [("with", "OpenVINOBackend None"), ("without", "TorchBackend not imported")])
-def test_it_reports_to_nobody_and_is_not_needed(model_folder: Folders, tmp_path: Path, how: str, said: str) -> None:
+def test_openvino_sends_no_telemetry_and_is_optional(
+    model_folder: Folders, tmp_path: Path, how: str, said: str
+) -> None:
     command = [sys.executable, "-c", IMPORTED, str(model_folder("distilbert")), how]
     home = {"HOME": str(tmp_path), "HF_ASSETS_CACHE": str(tmp_path / "assets"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, env=home)
@@ -34,13 +36,13 @@ def test_it_reports_to_nobody_and_is_not_needed(model_folder: Folders, tmp_path:
     assert not (tmp_path / "intel").exists()  # where its reports would begin
 
 
-def test_missing_package_names_the_first_that_is_not_there() -> None:
+def test_missing_package_names_the_first_missing() -> None:
     assert runtime.missing_package("json", "no_such_package", "nor_this") == "no_such_package"
     assert runtime.missing_package("json", "logging") is None
 
 
 @pytest.mark.parametrize(("able", "expected"), [(["FP32", "BF16"], torch.bfloat16), (["FP32"], torch.float32)])
-def test_bfloat16_only_with_instructions_for_it(
+def test_computes_bfloat16_only_if_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, able: list[str], expected: torch.dtype
 ) -> None:
     monkeypatch.setattr(runtime, "core", lambda: SimpleNamespace(get_property=lambda *_: able))

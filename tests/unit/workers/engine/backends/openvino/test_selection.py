@@ -27,14 +27,14 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("backend", "missing", "taken"), [("auto", None, True), ("auto", "x", False), ("torch", None, False)]
 )
-def test_auto_takes_openvino_where_it_is_installed(
+def test_auto_uses_openvino_if_installed(
     monkeypatch: pytest.MonkeyPatch, backend: Any, missing: str | None, taken: bool
 ) -> None:
     monkeypatch.setattr(selection, "missing_package", lambda *names: missing)
     assert selection.takes_openvino("m", ModelOptions(backend=backend), CPU) is taken
 
 
-def test_asked_for_without_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_without_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "missing_package", lambda *names: names[-1])
     given: list[tuple[dict[str, Any], str]] = [({"backend": "openvino"}, "openvino"), ({"quantize": "int8"}, "nncf")]
     for asked, named in given:
@@ -42,7 +42,7 @@ def test_asked_for_without_the_package_is_refused(monkeypatch: pytest.MonkeyPatc
             selection.takes_openvino("m", ModelOptions(**asked), CPU)
 
 
-def test_unconvertible_is_an_error_where_it_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_unconvertible_is_an_error_if_openvino_is_set(caplog: pytest.LogCaptureFixture) -> None:
     error = selection.Unconvertible("no such operator")
     selection.unless_asked("m", ModelOptions(), error)
     assert "m: backend torch, because OpenVINO cannot run this model as torch does: no such operator" in caplog.text
@@ -62,5 +62,5 @@ def test_unconvertible_is_an_error_where_it_was_asked_for(caplog: pytest.LogCapt
         ("other\nwords", "RuntimeError: other"),
     ],
 )
-def test_operations_that_are_not_converted_are_named(text: str, said: str) -> None:
+def test_unconverted_operations_are_named(text: str, said: str) -> None:
     assert selection.unconverted(RuntimeError(text)) == said

@@ -35,7 +35,7 @@ def backend(reads: Reads, takes_type_ids: bool = False) -> TorchBackend:
     return TorchBackend(Model(), reads, 0, 50, takes_type_ids, 2 if takes_type_ids else None)
 
 
-def test_mask_is_made_only_of_padding() -> None:
+def test_mask_is_made_only_for_padding() -> None:
     reads = Reads()
     ids = np.array([[2, 7, 3], [2, 3, 0]])
     backend(reads).logits(PaddedBatch(ids, np.array([3, 2]), None))
@@ -56,14 +56,14 @@ def test_type_ids_are_for_models_that_take_them(takes: bool) -> None:
     assert found == ([[[0, 1]], [[0, 0]]] if takes else [None, None])
 
 
-def test_cpu_has_no_memory_of_a_device_and_records_nothing() -> None:
+def test_cpu_reports_no_memory_and_records_nothing() -> None:
     made = backend(Reads())
     made.mark()()
     made.free_memory()
     assert (made.memory(), made.record(100), made.packs, made.device_type) == ({}, 0, False, "cpu")
 
 
-def test_model_that_makes_masks_of_its_ids_always_gets_one() -> None:
+def test_model_that_masks_by_ids_always_gets_a_mask() -> None:
     reads, model = Reads(), Model()
     model.config = SimpleNamespace(pad_index=2)
     TorchBackend(model, reads, 0, 50, False, None).logits(PaddedBatch(np.array([[2, 7, 3]]), np.array([3]), None))

@@ -25,7 +25,7 @@ def test_fitting_shape_is_recorded_and_little_larger(lengths: np.ndarray, budget
     assert len(lengths) + filling <= blocks + filling <= shape.sequences
 
 
-def test_there_are_few_shapes_the_largest_first() -> None:
+def test_shapes_are_few_and_largest_first() -> None:
     every = ShapeBuckets(16_384).all()
     assert len(every) == len(set(every)) == 4 + 3 * 16
     assert every[0] == (16_384, 16_384 // 4 + 16)
@@ -45,7 +45,7 @@ def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
 
 
 @pytest.mark.parametrize("typed", [False, True])
-def test_what_fills_a_shape_up_is_of_no_sequence_of_the_batch(typed: bool) -> None:
+def test_spare_tokens_belong_to_no_sequence_of_the_batch(typed: bool) -> None:
     lengths = np.array([70, 1, 29])
     arrays = {"ids": np.arange(5, 105), "positions": np.arange(100), "rows": np.array([3, 70, 99]), "lengths": lengths}
     if typed:
@@ -69,7 +69,7 @@ def test_what_fills_a_shape_up_is_of_no_sequence_of_the_batch(typed: bool) -> No
 
 @given(lengths=LENGTHS)
 @settings(deadline=None)
-def test_no_key_is_read_behind_the_last_token(lengths: np.ndarray) -> None:
+def test_keys_end_at_the_last_token(lengths: np.ndarray) -> None:
     """Of sequences without tokens too, for which the kernel is told of one key."""
     tokens = int(lengths.sum())
     arrays = {name: np.zeros(tokens, np.int64) for name in ("ids", "positions")}

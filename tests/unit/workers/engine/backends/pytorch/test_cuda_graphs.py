@@ -31,7 +31,7 @@ def load(folder: Path, budget: int = 256, **options: Any) -> Engine:
     return Engine.load(str(folder), max_batch_tokens=budget, device="cpu", dtype="float32", **options)
 
 
-def test_a_recording_is_replayed_on_what_lies_there_now() -> None:
+def test_replay_reads_the_current_input_memory() -> None:
     recorder, x = Recorder(), torch.tensor([1.0, 2.0, 3.0])
     graphs = CudaGraphs(recorder)
     graphs.record("a", lambda: x * 2.0)
@@ -97,14 +97,14 @@ def test_a_vocabulary_is_not_recorded(folders: Folders, monkeypatch: pytest.Monk
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "lower max_batch_tokens"),
     ],
 )
-def test_a_recording_that_fails_ends_the_start_and_says_so(model_folder: Folders, error: Exception, fix: str) -> None:
+def test_failed_recording_is_model_error(model_folder: Folders, error: Exception, fix: str) -> None:
     message = rf"its forwards cannot be recorded as CUDA graphs: \w+: {error}.*; {fix}"
     with unpadded_on_a_cpu(Recorder(error)), pytest.raises(ModelError, match=message):
         load(model_folder("bert"))
 
 
 @pytest.mark.parametrize("budget", [64, 256, 1_024])
-def test_a_recording_that_answers_differently_is_not_used(
+def test_recording_with_other_answers_is_not_used(
     model_folder: Folders, caplog: pytest.LogCaptureFixture, budget: int
 ) -> None:
     folder = model_folder("bert")
@@ -172,7 +172,7 @@ class _Capture(_nothing):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_stream_is_the_one_before_whatever_happens(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+def test_recorder_restores_the_stream_after_errors(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     cuda = FakeCuda()
     monkeypatch.setattr(graphs_module.torch, "cuda", cuda)
     times = 0

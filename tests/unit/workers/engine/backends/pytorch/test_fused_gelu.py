@@ -32,13 +32,13 @@ def test_every_family_answers_as_before(model_folder: Folders, calm: Any, family
     assert found == pytest.approx(expected, abs=5e-3)
 
 
-def test_another_activation_stays(tmp_path: Path) -> None:
+def test_other_activations_are_not_fused(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "bert", hidden_act="relu")
     assert fuse_gelu(transformers.AutoModelForSequenceClassification.from_pretrained(folder)) == 0
 
 
 @pytest.mark.parametrize("value", [1.1, float("nan")])
-def test_what_gives_something_else_stays(
+def test_fusion_with_other_values_is_not_used(
     model_folder: Folders, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: float
 ) -> None:
     inside = LinearGelu.forward

@@ -32,7 +32,7 @@ def test_pooling_is_in_float32_and_by_any_mask() -> None:
     assert read({"hidden": hidden}, None).double() == pytest.approx(hidden.double().mean(1), abs=1e-5)
 
 
-def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:
+def test_only_heads_of_single_tokens_are_narrowed(folders: Folders) -> None:
     def model() -> Any:
         return transformers.AutoModelForMaskedLM.from_pretrained(folders("bert")).eval()
 
@@ -41,7 +41,7 @@ def test_only_readings_of_single_tokens_narrow(folders: Folders) -> None:
     assert not Pooled(model().base_model, "mean").narrowed
 
 
-def test_target_logits_are_those_of_the_whole_model(folders: Folders) -> None:
+def test_target_logits_equal_the_whole_models(folders: Folders) -> None:
     model: Any = transformers.AutoModelForMaskedLM.from_pretrained(folders("mpnet")).eval()
     ids, targets = torch.arange(5, 17).reshape(2, 6), torch.tensor([4, 1])
     with torch.inference_mode():
@@ -50,7 +50,7 @@ def test_target_logits_are_those_of_the_whole_model(folders: Folders) -> None:
 
 
 @pytest.mark.parametrize("mean", [True, False])
-def test_unpadded_head_leaves_each_sequence_one_vector(mean: bool) -> None:
+def test_unpadded_head_reduces_sequences_to_one_vector(mean: bool) -> None:
     class Last(torch.nn.Module):
         def forward(self, hidden: torch.Tensor) -> Any:
             return SimpleNamespace(last_hidden_state=hidden)

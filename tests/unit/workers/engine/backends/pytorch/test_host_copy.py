@@ -8,7 +8,7 @@ from labelstream.workers.engine.inference.scoring import Scored
 
 
 @pytest.mark.parametrize("ranked", [True, False])
-def test_fetch_gives_all_rows_after_waiting(ranked: bool) -> None:
+def test_fetch_returns_all_rows_after_waiting(ranked: bool) -> None:
     waited: list[int] = []
     ids = torch.tensor([[250_000, 1], [2, 3]], dtype=torch.int32)
     scores = torch.tensor([[0.75, 0.25], [float("nan"), 0.5]])

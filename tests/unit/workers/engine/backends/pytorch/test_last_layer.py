@@ -27,7 +27,7 @@ def loaded(folder: Path, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_that_are_known_are_narrowed_and_others_stay(model_folder: Folders, family: str) -> None:
+def test_known_model_types_are_narrowed(model_folder: Folders, family: str) -> None:
     model = loaded(model_folder(family))
     whole = copy.deepcopy(model)
     assert prune_last_layer(model) is (family in KNOWN)
@@ -43,7 +43,7 @@ def test_families_that_are_known_are_narrowed_and_others_stay(model_folder: Fold
 
 
 @pytest.mark.parametrize("family", KNOWN)
-def test_other_tokens_than_the_first(model_folder: Folders, family: str) -> None:
+def test_narrowed_layer_reads_any_token(model_folder: Folders, family: str) -> None:
     model = loaded(model_folder(family))
     whole = copy.deepcopy(model)
     prune_last_layer(model)
@@ -56,12 +56,12 @@ def test_other_tokens_than_the_first(model_folder: Folders, family: str) -> None
     assert found[:, 0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_attention_that_is_not_torchs_stays_whole(model_folder: Folders) -> None:
+def test_other_attention_is_not_narrowed(model_folder: Folders) -> None:
     assert not prune_last_layer(loaded(model_folder("bert"), attn_implementation="eager"))
 
 
 @pytest.mark.parametrize("what", ["decoder", "causal", "no layers"])
-def test_what_is_no_encoder_stays_whole(tmp_path: Path, what: str) -> None:
+def test_decoder_is_not_narrowed(tmp_path: Path, what: str) -> None:
     settings: dict[str, Any] = {"decoder": {"is_decoder": True}, "no layers": {"num_hidden_layers": 0}}.get(what, {})
     model = loaded(build(tmp_path / "model", "bert", **settings))
     if what == "causal":  # whatever the config says
@@ -71,7 +71,7 @@ def test_what_is_no_encoder_stays_whole(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("what", ["other", "nan", "raises"])
-def test_a_layer_that_gives_something_else_stays_whole(
+def test_layer_with_other_values_is_not_narrowed(
     model_folder: Folders, caplog: pytest.LogCaptureFixture, what: str, dtype: torch.dtype
 ) -> None:
     model = loaded(model_folder("bert")).to(dtype)
@@ -92,14 +92,14 @@ def test_a_layer_that_gives_something_else_stays_whole(
     assert f"the last layer of this bert is not the one that is known, and runs for all tokens: {reason}" in caplog.text
 
 
-def test_the_engine_reads_from_a_narrowed_model(model_folder: Folders) -> None:
+def test_engine_equals_the_pipeline_when_narrowed(model_folder: Folders) -> None:
     for within in (nullcontext(), unpadded_on_a_cpu()):
         with within, Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
             backend: Any = engine._backend
             assert backend._read.narrowed
 
 
-def test_half_precision(tmp_path: Path) -> None:
+def test_narrowed_layer_in_half_precision(tmp_path: Path) -> None:
     folder = build(tmp_path / "model", "roberta")
     ids = torch.randint(5, 60, (4, 9), generator=torch.Generator().manual_seed(3))
     for dtype in (torch.bfloat16, torch.float16):

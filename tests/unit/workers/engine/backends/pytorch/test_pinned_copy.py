@@ -14,7 +14,7 @@ ARRAYS = st.dictionaries(
 
 
 @given(arrays=ARRAYS, spare=st.integers(0, 9))
-def test_arrays_that_go_over_together_come_out_as_they_were(arrays: dict[str, np.ndarray], spare: int) -> None:
+def test_fill_and_views_restore_the_arrays(arrays: dict[str, np.ndarray], spare: int) -> None:
     buffer = np.full(sum(values.size for values in arrays.values()) + spare, -1)
     found = views(torch.from_numpy(buffer), fill(buffer, arrays))
     assert list(found) == list(arrays)
@@ -24,7 +24,7 @@ def test_arrays_that_go_over_together_come_out_as_they_were(arrays: dict[str, np
     assert (buffer[len(buffer) - spare :] == -1).all()
 
 
-def test_a_cpu_reads_the_arrays_where_they_are() -> None:
+def test_cpu_tensors_share_the_arrays_memory() -> None:
     values = np.arange(6).reshape(2, 3)
     (tensor,) = stager_for(torch.device("cpu"))({"ids": values}).values()
     assert tensor.data_ptr() == values.ctypes.data

@@ -13,7 +13,7 @@ from labelstream.workers.engine.backends.pytorch.prepacked_linear import Prepack
 Folders = Callable[[str], Path]
 
 
-def test_packed_linear_layers_answer_alike(model_folder: Folders) -> None:
+def test_prepacked_linear_gives_the_same_values(model_folder: Folders) -> None:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         model_folder("bert"), dtype=torch.bfloat16
     ).eval()
@@ -27,7 +27,7 @@ def test_packed_linear_layers_answer_alike(model_folder: Folders) -> None:
     assert pack_linears(torch.nn.Sequential(torch.nn.Linear(4, 4))) == 0  # float32 stays
 
 
-def test_without_the_operator_the_model_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_operator_leaves_the_model_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*args: Any) -> None:
         raise AttributeError("no such operator")
 

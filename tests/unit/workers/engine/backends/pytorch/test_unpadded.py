@@ -100,7 +100,7 @@ def test_windows_and_labels_equal_those_with_padding(model_folder: Folders, tmp_
 
 
 @pytest.mark.parametrize("family", WITH_BIAS)
-def test_a_family_with_a_bias_by_distance_is_padded_and_says_so(
+def test_model_with_distance_bias_is_padded(
     model_folder: Folders, family: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = model_folder(family)
@@ -154,7 +154,7 @@ def test_a_model_that_has_run_without_padding_runs_with_it(model_folder: Folders
             assert torch.equal(backend.logits(batch), before)
 
 
-def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> None:
+def test_4d_masks_are_for_models_without_a_bias(model_folder: Folders) -> None:
     def model(family: str, attention: str) -> Any:
         return transformers.AutoModelForSequenceClassification.from_pretrained(
             model_folder(family), attn_implementation=attention
@@ -167,7 +167,7 @@ def test_masks_as_they_are_are_for_what_has_no_bias(model_folder: Folders) -> No
     assert not takes_4d_masks(SimpleNamespace(config=SimpleNamespace(model_type="other", _attn_implementation="sdpa")))
 
 
-def test_what_asks_for_another_attention_is_padded(caplog: pytest.LogCaptureFixture) -> None:
+def test_model_with_another_attention_is_padded(caplog: pytest.LogCaptureFixture) -> None:
     config = SimpleNamespace(model_type="bert", _attn_implementation="eager")
     model, read = SimpleNamespace(config=config), SimpleNamespace()
     with caplog.at_level(logging.INFO):

@@ -10,7 +10,7 @@ from labelstream.workers.engine.backends.pytorch import varlen_attention
 from labelstream.workers.engine.backends.pytorch.buckets import layout_of
 
 
-def test_a_mask_or_a_bias_is_never_dropped() -> None:
+def test_mask_or_bias_with_a_layout_is_refused() -> None:
     q = torch.zeros(1, 2, 3, 4)
     layout = laid_out([3])
     given: list[tuple[torch.Tensor | None, dict[str, Any]]] = [
@@ -27,7 +27,7 @@ def laid_out(lengths: list[int]) -> varlen_attention.Layout:
     return varlen_attention.Layout(**{name: torch.from_numpy(values).int() for name, values in arrays.items()})
 
 
-def test_the_kernels_arguments_are_those_that_the_cpu_is_tested_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_path_gets_the_kernels_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU's kernel and the plain steps get the same blocks: a fake kernel runs them by the plain steps."""
     given: list[Any] = []
 
@@ -72,7 +72,7 @@ class OnGpu:
 
 
 @pytest.mark.parametrize("lengths", [[3], [1, 70, 5], [64, 64, 1]])
-def test_attention_in_a_row_equals_that_of_each_sequence(lengths: list[int]) -> None:
+def test_attention_in_a_row_equals_each_sequences(lengths: list[int]) -> None:
     query, key, value = (
         torch.randn(1, 2, sum(lengths), 8, generator=torch.Generator().manual_seed(i)) for i in range(3)
     )
@@ -82,5 +82,5 @@ def test_attention_in_a_row_equals_that_of_each_sequence(lengths: list[int]) -> 
     assert found == pytest.approx(torch.cat(alone, dim=1), abs=1e-6)
 
 
-def test_no_mask_where_nothing_is_padded() -> None:
+def test_mask_is_none_without_padding() -> None:
     assert varlen_attention.mask_for(1, attention_mask=None) is None
