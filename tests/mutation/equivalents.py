@@ -1,4 +1,4 @@
-"""Mutants that nobody can tell from the original: (file, the line as it is, the change, why); "*": all of the line."""
+"""Mutants that behave like the original: (file, original line, change, reason). A change "*" covers the whole line."""
 # ruff: noqa: E501 - the lines are the code's
 
 _TASKS = "workers/engine/tasks"
@@ -90,8 +90,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         _WORD_CACHE,
-        "MAX_WORDS = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes "
-        "another",
+        "MAX_WORDS = 100_000  # per generation, about 150 bytes each; punctuation beside a word makes another word",
         "*",
         _LIMIT,
     ),
@@ -143,7 +142,12 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "len(piece) < self._longest -> len(piece) <= self._longest",
         _LIMIT,
     ),
-    (_EDGE_TOKENS, "_SHORT = 16  # characters of a token that is not looked up; nearly all have fewer", "*", _LIMIT),
+    (
+        _EDGE_TOKENS,
+        "_SHORT = 16  # cuts below need no lookup in the vocabulary: nearly all tokens are shorter",
+        "*",
+        _LIMIT,
+    ),
     *(
         (
             _EDGE_TOKENS,
@@ -174,21 +178,21 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     (_RAGGED, "if len(parts) == 1:", "1 -> 0", _FASTER),
     (
         _HEADS,
-        'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
+        'vectors = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
         'torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True) -> '
         "torch.segment_reduce(hidden.float(), 'mean', lengths=self._lengths)",
         "a check that a GPU waits for",
     ),
     (
         _HEADS,
-        'one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
+        'vectors = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)',
         "True -> False",
         "a check that a GPU waits for",
     ),
     (f"{_TASKS}/thresholds.py", "shown = max(top_k, rows[-1] + 1 if rows else 0)", "0 -> 1", "top_k is 1 at least"),
     (
         f"{_TASKS}/classification.py",
-        '_PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts',
+        '_PLAIN = Request("")[2:]  # the options of a request with texts only',
         "*",
         _FASTER,
     ),
@@ -214,7 +218,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 0", _NOTHING),
     (f"{_TASKS}/fill_mask.py", "return Prepared(packed, max(top_ks, default=1), read, rejected)", "1 -> 2", _NOTHING),
-    (f"{_TASKS}/zero_shot.py", "MAX_HYPOTHESES = 10_000  # at about 200 bytes each", "*", _LIMIT),
+    (f"{_TASKS}/zero_shot.py", "MAX_HYPOTHESES = 10_000  # cached hypotheses, about 200 bytes each", "*", _LIMIT),
     (
         _HEADS,
         "if self.narrowed and targets is not None:",
@@ -235,7 +239,7 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
         "*",
         _MADE_UP,
     ),
-    (_LAST, "asked = torch.tensor([width - 1, 0, 1], device=model.device)", "*", _MADE_UP),
+    (_LAST, "read_at = torch.tensor([width - 1, 0, 1], device=model.device)", "*", _MADE_UP),
     (
         _LAST,
         "return bool((whole - found).abs().max() <= tolerance * whole.abs().max())",
@@ -263,9 +267,9 @@ EQUIVALENTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         _LAST,
-        "return hidden[torch.arange(hidden.shape[0], device=hidden.device), asked][:, None]",
+        "return hidden[torch.arange(hidden.shape[0], device=hidden.device), read_at][:, None]",
         "torch.arange(hidden.shape[0], device=hidden.device) -> torch.arange(hidden.shape[0])",
         "on a CPU",
     ),
-    (f"{_TASKS}/fill_mask.py", "ones = split(packed, 1, 1)", "*", "each sequence is a part by itself in any case"),
+    (f"{_TASKS}/fill_mask.py", "sequences = split(packed, 1, 1)", "*", "each sequence is a part by itself in any case"),
 )

@@ -1,4 +1,4 @@
-"""Tokenizers as they are, beside which ours are held; and texts of all kinds of pieces."""
+"""Plain tokenizers to compare with, and texts of all kinds of pieces."""
 
 from hypothesis import strategies as st
 from tokenizers import Tokenizer

@@ -1,1 +1,1 @@
-"""Text to ids, exactly as transformers."""
+"""Tokenizes texts exactly as transformers does, but faster."""

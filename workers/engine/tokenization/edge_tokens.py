@@ -1,17 +1,17 @@
-"""What the tokens of a text begin or end with of which only one end is looked at, whatever the rest is. No torch.
+"""The first or last tokens of a text, computed from one end of the text alone, whatever the rest is. No torch.
 
-For texts without a place to be cut at (`labelstream.workers.engine.tokenization.split_points`), such as one word of a
-million letters. Read in `tokenizers` 0.23, and tested against tokenizing the whole.
+For texts without a split point (`labelstream.workers.engine.tokenization.split_points`), such as one word of a million
+letters. Derived from the source of `tokenizers` 0.23, and tested against tokenizing the whole text.
 
-- Pre-tokenizers split from the left, so that all pieces of a text's beginning but the last are those of the whole text.
-- Of the last piece the first characters are known. The token that goes beyond them begins at one of the last n of them,
-  where n is the length of the longest token. Up to there the piece has the tokens that its beginning has alone: BPE
-  never merged anything across, and Unigram's best path to there does not depend on what follows. So what the beginnings
-  up to each of these characters have in common is true of the whole.
-- From any character on, Metaspace and ByteLevel find the same ends of pieces, the latter where no apostrophe is near.
-  So all pieces of a text's end but the first are the whole text's, and the last characters of that one are known. BPE
-  gives these the same tokens as the whole piece, once a token has begun. Unigram may not: paths that are as good as
-  each other are told apart by how their sums are rounded, and these begin with the piece.
+- Pre-tokenizers split from the left. All pieces of a text's beginning but the last are therefore pieces of the text.
+- The first characters of the last piece are known. The token that crosses their end starts at one of the last n known
+  characters, where n is the length of the longest token. Up to that start the piece has the same tokens as its
+  beginning alone: BPE merges nothing across, and Unigram's best path does not depend on what follows. Cut the
+  beginning at each of these n characters: the tokens that all n results share belong to the whole text.
+- Metaspace and ByteLevel find the same piece ends from any character on (ByteLevel only away from an apostrophe). All
+  pieces of a text's end but the first are therefore pieces of the text, and the end of the first is known. BPE gives
+  the end of a piece the same tokens as the whole piece from the first common token start on. Unigram may not: rounding
+  of sums, which start at the piece's beginning, decides between equally good paths.
 """
 
 import re
@@ -25,21 +25,22 @@ from tokenizers import Tokenizer, pre_tokenizers
 from labelstream.workers.engine.tokenization.special_tokens import int32_bytes
 from labelstream.workers.engine.tokenization.split_points import KEEP_KINDS, PLAIN, Parts, spellings_of
 
-_SHORT = 16  # characters of a token that is not looked up; nearly all have fewer
-_UNSEEN = 4  # characters that the expression of ByteLevel looks ahead: "'ll", and the one behind whitespace
-_BYTES = 4  # of a character, at most: one of ByteLevel's pieces has as many
-# Where no normalizer looks across: none joins a character of ASCII with what is before it, but for quotes in pairs, and
-# the whitespace that some make one. \r\n is one character to some.
+_SHORT = 16  # cuts below need no lookup in the vocabulary: nearly all tokens are shorter
+_UNSEEN = 4  # characters that ByteLevel's regular expression looks ahead: "'ll", or one behind whitespace
+_BYTES = 4  # UTF-8 bytes of a character at most; ByteLevel turns each byte into one character
+# Places that no normalizer looks across. No normalizer joins an ASCII character with the one before it, except pairs of
+# quotes, runs of whitespace, and \r\n.
 _PLAIN = rf"(?<=[\x00-\x7f{PLAIN}])(?=[{PLAIN}])"
 _ASCII = r"(?<=[\x00-\x7f])(?=[\x00-\x09\x0b-\x26\x28-\x5f\x61-\x7f])"
 
 
 class EdgeTokens:
-    """Of one tokenizer. One calling thread at a time.
+    """The tokens at the ends of one tokenizer's texts. One calling thread at a time.
 
-    `added`: the spellings of its added tokens. `tokens`: all of its model's. `unknown`: the id of the token that may
-    stand for more characters than it has. `is_bpe`: else it is Unigram. `places`: where its normalizer does not look
-    across. `lstrip`, `rstrip`: an added token takes the whitespace before it, or behind it.
+    `added`: spellings of the added tokens. `tokens`: the model's vocabulary. `unknown`: id of Unigram's unknown token,
+    which may stand for any number of characters. `is_bpe`: BPE, else Unigram. `places`: regular expression of places
+    that the normalizer does not look across. `lstrip`, `rstrip`: some added token takes the whitespace before it, or
+    after it.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class EdgeTokens:
         self._margin = max((_UNSEEN, *map(len, added)))
 
     def opening(self, part: str) -> bytes:
-        """The int32 ids that every text begins with that begins with `part`, as far as it tells."""
+        """int32 ids with which every text starts that starts with `part`; empty if `part` determines none."""
         if self._normalizer is None:
             places = [max(0, len(part) - self._margin)]
         else:
@@ -82,7 +83,7 @@ class EdgeTokens:
         return int32_bytes(ids)
 
     def closing(self, part: str) -> bytes:
-        """The int32 ids that every text ends with that ends with `part`, as far as it tells."""
+        """int32 ids with which every text ends that ends with `part`; empty if `part` determines none."""
         place = self._margin
         if self._normalizer is not None:
             found = self._places.search(part, self._margin, 4 * self._margin + 64)
@@ -97,7 +98,7 @@ class EdgeTokens:
         return int32_bytes((self._ending(pieces[0]) if self._is_bpe else []) + self._ids(pieces[1:]))
 
     def _normal(self, known: str, part: str) -> tuple[str, str]:
-        """Both, normalized; "" where an added token may lie, begin or end in `known`. `part`: `known` and more."""
+        """`known` and `part`, normalized; ("", "") if an added token may overlap `known`. `part` contains `known`."""
         if not known or self._holds_added(part):
             return "", ""
         if self._normalizer is None:
@@ -113,7 +114,7 @@ class EdgeTokens:
         return [token.id for piece in pieces for token in self._model.tokenize(piece)]
 
     def _beginning(self, piece: str) -> list[int]:
-        """What the tokens of every piece begin with that begins with `piece`."""
+        """Ids with which every piece starts that starts with `piece`."""
         seen = len(piece)
         cuts = [n for n in range(self._longest) if n < _SHORT or _has_prefix(self._long, piece[seen - n :])]
         common = _common([self._ids([piece[: seen - n]]) for n in cuts]) if seen >= self._longest else []
@@ -122,7 +123,7 @@ class EdgeTokens:
         return common
 
     def _ending(self, piece: str) -> list[int]:
-        """What the tokens of every piece end with that ends with `piece`."""
+        """Ids with which every piece ends that ends with `piece`."""
         if len(piece) < self._longest:
             return []
         cuts = [n for n in range(self._longest) if n < _SHORT or _has_prefix(self._long_reversed, piece[:n][::-1])]
@@ -130,19 +131,22 @@ class EdgeTokens:
 
 
 def _common(lists: list[list[int]]) -> list[int]:
-    """What all of them begin with."""
-    low, high = min(lists), max(lists)  # what these two begin with, those between them do as well
-    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))]
+    """The longest common prefix of `lists`."""
+    low, high = min(lists), max(lists)  # all other lists lie between these two, so they share the prefix
+    return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))]
 
 
 def _has_prefix(texts: list[str], start: str) -> bool:
-    """Does one of the sorted `texts` begin so?"""
+    """Whether one of the sorted `texts` starts with `start`."""
     place = bisect_left(texts, start)
     return place < len(texts) and texts[place].startswith(start)
 
 
 def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> EdgeTokens | None:
-    """Of a tokenizer that is read word by word; None where the rules do not hold. `steps`: of its normalizer."""
+    """The edge tokens of a tokenizer that has word rules; None if their rules do not hold for it.
+
+    `parts`: the tokenizer's JSON. `steps`: the steps of its normalizer.
+    """
     model, added = parts["model"], {content for content in spellings_of(tokenizer, parts) if content}
     if model["type"] == "Unigram":
         if not all(map(_keeps_to_plain, steps)):
@@ -152,7 +156,7 @@ def openings_of(tokenizer: Tokenizer, parts: Parts, steps: list[Parts]) -> EdgeT
         tokens, unknown = set(model["vocab"]), None
         if model["ignore_merges"] or model["continuing_subword_prefix"] or model["end_of_word_suffix"]:
             return None
-        if not set(pre_tokenizers.ByteLevel.alphabet()).issubset(tokens):  # a character without a token leaves a gap
+        if not set(pre_tokenizers.ByteLevel.alphabet()).issubset(tokens):  # BPE drops a byte without a token
             return None
     else:
         return None
@@ -167,5 +171,5 @@ def _is_of_whitespace(step: Parts) -> bool:
 
 
 def _keeps_to_plain(step: Parts) -> bool:
-    """Does it never look from one plain character to another? `word_rules` has refused normalizers of other kinds."""
+    """Whether a step never joins two plain characters. `word_rules` refuses all other kinds of normalizers."""
     return step["type"] != "Replace" or not set(step["pattern"].get("String", "")) - {"'", "`"}

@@ -1,4 +1,4 @@
-"""The special tokens around one text or a pair, taken from what the tokenizer's post-processor does. No torch."""
+"""The special tokens around one text or a pair, observed from the tokenizer's post-processor. No torch."""
 
 from array import array
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from tokenizers import Encoding, Tokenizer
 
 from labelstream.workers.errors import ModelError
 
-ID_BYTES = 4  # of an int32
-# Type ids are bytes. It stands for all larger ones as well, and so for none that a model has a place for.
+ID_BYTES = 4  # bytes of an int32 id
+# Type ids are bytes. 255 also stands for all larger type ids, so no model may have a row for 255.
 LARGEST_TYPE = 255
 _PROBES = (("good", "bad"), ("a b c", "the end of it"), ("1.", "x"), ("The price is 5!", "?"))
 
 
 class SpecialTokensTemplate(NamedTuple):
-    """What stands before, between and behind the contents: always one gap more than there are contents.
+    """The special tokens before, between and after the contents (one text, or two): one gap more than contents.
 
-    `ids`: int32 bytes of each gap. `gap_types`: its type ids, one byte each. `content_types`: the type id of each
-    content. `special_count`: tokens in all gaps together.
+    `ids`: int32 bytes of each gap. `gap_types`: type ids of each gap, one byte per token. `content_types`: the type id
+    of each content. `special_count`: tokens of all gaps together.
     """
 
     ids: tuple[bytes, ...]
@@ -28,23 +28,23 @@ class SpecialTokensTemplate(NamedTuple):
 
     @property
     def has_types(self) -> bool:
-        """Whether any type id is not zero."""
+        """Whether some type id is not zero."""
         return any(self.content_types) or any(map(any, self.gap_types))
 
     @property
     def largest_type(self) -> int:
-        """The largest type id in it."""
+        """The largest type id of the template."""
         return max(*self.content_types, *b"".join(self.gap_types), 0)
 
     def wrap(self, contents: Sequence[bytes]) -> bytes:
-        """The whole sequence's int32 ids."""
+        """int32 bytes of the whole sequence."""
         parts = [self.ids[0]]
         for content, gap in zip(contents, self.ids[1:], strict=True):
             parts += (content, gap)
         return b"".join(parts)
 
     def types(self, contents: Sequence[bytes]) -> bytes:
-        """The whole sequence's type ids, one byte per token."""
+        """Type ids of the whole sequence, one byte per token."""
         parts = [self.gap_types[0]]
         for content, kind, gap in zip(contents, self.content_types, self.gap_types[1:], strict=True):
             parts += (bytes((kind,)) * (len(content) // ID_BYTES), gap)
@@ -52,15 +52,15 @@ class SpecialTokensTemplate(NamedTuple):
 
 
 def int32_bytes(ids: Sequence[int]) -> bytes:
-    """`ids` as the int32 bytes that numpy reads."""
+    """`ids` as the bytes of an int32 array."""
     return array("i", ids).tobytes()
 
 
 def frames(tokenizer: Tokenizer) -> tuple[SpecialTokensTemplate, SpecialTokensTemplate]:
-    """The frames of a single text and of a pair.
+    """The templates of a single text and of a pair.
 
-    Raises ModelError where the post-processor does anything but put fixed tokens around the contents, because then
-    truncating the contents first would not give what transformers gives.
+    Raises ModelError if the post-processor does more than put fixed tokens around the contents. Truncating the contents
+    before adding special tokens would then differ from transformers.
     """
     single = _frame_of(tokenizer.encode("good"), 1)
     pair = _frame_of(tokenizer.encode("good", "bad"), 2)
@@ -71,14 +71,14 @@ def frames(tokenizer: Tokenizer) -> tuple[SpecialTokensTemplate, SpecialTokensTe
             contents = [int32_bytes(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
             if frame.wrap(contents) != int32_bytes(encoding.ids) or frame.types(contents) != types:
                 raise ModelError(
-                    "the tokenizer's post-processor does more than put special tokens around the texts, which is not "
-                    "supported; use a model with a template such as '[CLS] $A [SEP]'"
+                    "the tokenizer's post-processor does more than add special tokens around the texts; use a model "
+                    "with a template such as '[CLS] $A [SEP]'"
                 )
     return single, pair
 
 
 def _frame_of(encoding: Encoding, count: int) -> SpecialTokensTemplate:
-    """What it would be if `encoding` held `count` contents in their order."""
+    """The template of `encoding`, an encoding of `count` contents in order."""
     ids: list[list[int]] = [[] for _ in range(count + 1)]
     gap_types: list[list[int]] = [[] for _ in range(count + 1)]
     content_types = [0] * count

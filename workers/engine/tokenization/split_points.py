@@ -1,16 +1,16 @@
-"""Places where a text may be cut: its parts, tokenized each by itself, give the tokens of the whole. No torch.
+"""Split points: places where a text may be cut so that its parts have the tokens of the whole text. No torch.
 
-Read in `tokenizers` 0.23; each rule is tested against tokenizing the whole. A place lies between two characters. No
-added token lies across it, and neither normalizer nor pre-tokenizer looks across it:
+Derived from the source of `tokenizers` 0.23; each rule is tested against tokenizing the whole text. A split point lies
+between two characters. No added token, normalizer or pre-tokenizer spans the two:
 
-- a space behind a letter, a digit or a sign, for every tokenizer that
-`labelstream.workers.engine.tokenization.word_rules` reads word by word: the
-  normalizers there work on single characters, or on a character and the marks behind it, and a space is no mark;
-- for WordPiece behind BERT's pre-tokenizer also other whitespace, both sides of ASCII punctuation, between two signs of
-  other punctuation, and between two Chinese characters: that pre-tokenizer makes each of them a piece of its own;
-- for ByteLevel also other whitespace, and between letters, digits and signs of ASCII: no alternative of its expression
-  matches two of these kinds, but for the apostrophe of "'s";
-- before an added token of the raw text, behind a character that is no whitespace: the text is split there first.
+- before a space behind a letter, digit or sign, for every tokenizer that has word rules (`word_rules`): the normalizers
+  there work on single characters, or on a character and its combining marks, and a space is no combining mark;
+- WordPiece with BERT's pre-tokenizer: also other whitespace, both sides of ASCII punctuation, between two other
+  punctuation signs, and between two Chinese characters, each of which that pre-tokenizer makes a piece of its own;
+- ByteLevel: also other whitespace, and between ASCII letters, digits and signs, because no alternative of its regular
+  expression matches two of these kinds, except the apostrophe of "'s";
+- before an added token that is matched in the raw text, behind a character other than whitespace: the tokenizer splits
+  the text there first.
 """
 
 import re
@@ -21,14 +21,14 @@ from tokenizers import Tokenizer
 
 Parts = dict[str, Any]
 
-# Characters that no normalizer of `word_rules` joins with one of them before it, nor makes a space of.
+# Characters that no normalizer of `word_rules` joins with another of them before it, or turns into a space.
 PLAIN = (
     r"!-&(-_a-~\u00c0-\u024f\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u063f\u0641-\u064a"
     r"\u3041-\u3096\u30a1-\u30fa\u3400-\u4db5\u4e00-\u9fd5\uac00-\ud7a3\ufb50-\ufbb1\ufbd3-\ufd3d\ufdf0-\ufdfb"
     r"\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\U0001f600-\U0001f64f"
 )
 _ANY_SPACE = r"(?<=[!-~\w])(?=[ \t\n\r])"
-_SIGNS = r"!-/:-@\[-`{-~"  # of ASCII
+_SIGNS = r"!-/:-@\[-`{-~"  # ASCII punctuation
 _OTHER_SIGNS = r"\u2010-\u2027\u3001-\u3003\u3008-\u3011\uff01-\uff03\uff05-\uff0a\uff0c-\uff0f"
 _CHINESE = r"\u4e00-\u9fd5"
 _PIECES = (
@@ -36,22 +36,22 @@ _PIECES = (
     rf"|(?<=[{_CHINESE}])(?=[{_CHINESE}])"
 )
 _KINDS = rf"(?<=[A-Za-z])(?=[0-9{_SIGNS}])|(?<=[0-9])(?=[A-Za-z{_SIGNS}])|(?<=[!-&(-/:-@\[-`{{-~])(?=[0-9A-Za-z])"
-# Normalizers that leave ASCII signs, digits, letters and whitespace what they are.
+# Normalizers that keep ASCII signs, digits, letters and whitespace in their kind.
 KEEP_KINDS = frozenset(("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"))
 
-# WordPiece gives one unknown token for a word of more than `max_input_chars_per_word`, however many more. It gives none
-# for control characters and whitespace.
+# WordPiece makes one unknown token of any word longer than `max_input_chars_per_word`, and no token of control
+# characters and whitespace.
 _LETTERS = r"0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0410-\u044f\uac00-\ud7a3"
 _WORD_RUN = re.compile(rf"[{_LETTERS}]{{256,}}")
 _EMPTY_RUNS = (re.compile(r"[\x01-\x08\x0e-\x1b\x7f]{64,}"), re.compile(r"[ \t\n\r]{64,}"))
-_START_OF_RUN, _END_OF_RUN = 128, 64  # characters that are kept of a word
+_START_OF_RUN, _END_OF_RUN = 128, 64  # characters that `shortened` keeps of a long word
 
 
 class SplitPoints(NamedTuple):
-    """`pattern`: matches nothing, where a place may be. `across`: pairs of characters that stand side by side in an
-    added token. `behind`: the last characters of added tokens that take the whitespace behind them.
+    """`pattern`: matches the empty text at possible split points. `across`: pairs of neighboring characters in added
+    tokens. `behind`: last characters of added tokens that take the whitespace after them.
 
-    `shortened`: a part -> a shorter one with the same tokens, or the part itself.
+    `shortened`: returns a shorter part with the same tokens, or the part itself.
     """
 
     pattern: re.Pattern[str]
@@ -60,7 +60,7 @@ class SplitPoints(NamedTuple):
     shortened: Callable[[str], str]
 
     def first(self, text: str, start: int, stop: int) -> int | None:
-        """The first place at `start` or behind it and before `stop`; never 0."""
+        """The first split point from `start` on and before `stop`, never 0; None without any."""
         for found in self.pattern.finditer(text, max(1, start), stop):
             if self._holds(text, found.start()):
                 return found.start()
@@ -74,9 +74,9 @@ class SplitPoints(NamedTuple):
 
 
 def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> SplitPoints | None:
-    """The places of a tokenizer that is read word by word; None where an added token may lie across them.
+    """The split points of a tokenizer that has word rules; None if an added token may span them.
 
-    `parts`: its JSON. `normalizers`: the types of its normalizer's steps.
+    `parts`: the tokenizer's JSON. `normalizers`: the types of its normalizer's steps.
     """
     added, spellings = parts["added_tokens"], spellings_of(tokenizer, parts)
     if tokenizer.normalizer is not None and any(
@@ -95,7 +95,7 @@ def places_of(tokenizer: Tokenizer, parts: Parts, normalizers: list[str]) -> Spl
 
 
 def spellings_of(tokenizer: Tokenizer, parts: Parts) -> set[str]:
-    """How the added tokens may look in a text, in its normal form, and in either of them in lower case."""
+    """The added tokens as a raw or normalized text may contain them, and the same in lower case."""
     spellings: set[str] = {token["content"] for token in parts["added_tokens"]}
     if tokenizer.normalizer is not None:
         spellings |= set(map(tokenizer.normalizer.normalize_str, spellings))
@@ -103,15 +103,15 @@ def spellings_of(tokenizer: Tokenizer, parts: Parts) -> set[str]:
 
 
 def _kinds(parts: Parts, normalizers: list[str]) -> list[str]:
-    """The expressions of the places, but for those before added tokens."""
-    single_words = any(token["single_word"] for token in parts["added_tokens"])  # these look at what is beside them
+    """Regular expressions of the split points, without those before added tokens."""
+    single_words = any(token["single_word"] for token in parts["added_tokens"])  # match only beside non-word characters
     kind = parts["model"]["type"]
     if kind == "WordPiece":
         apart = parts["normalizer"]["handle_chinese_chars"] and not single_words
         return [_ANY_SPACE, _PIECES] if apart else [_ANY_SPACE]
     if kind == "BPE" and KEEP_KINDS.issuperset(normalizers) and not parts["pre_tokenizer"]["add_prefix_space"]:
         return [_ANY_SPACE] if single_words else [_ANY_SPACE, _KINDS]
-    # Strip takes all whitespace at the ends of what it is given, and not that space alone.
+    # Strip removes all whitespace at the ends of a part, so a part must not start with more than that space.
     return [rf"(?<=[{PLAIN}])(?= [{PLAIN}])" if "Strip" in normalizers else rf"(?<=[{PLAIN}])(?= )"]
 
 
@@ -125,7 +125,7 @@ def _before(added: list[Parts]) -> list[str]:
 
 
 def _shortened(parts: Parts, spellings: set[str]) -> Callable[[str], str]:
-    """`spellings`: of the added tokens; none of them may lie in what is left out, or come about."""
+    """`SplitPoints.shortened`. Shortening must neither remove nor create an added token, of the given `spellings`."""
     model, normalizer = parts["model"], parts["normalizer"]
     if model["type"] != "WordPiece" or not normalizer["clean_text"]:
         return _as_it_is

@@ -1,17 +1,17 @@
-"""Made-up texts, for where there are none of one's own. No torch."""
+"""Synthetic texts, for measurements and calibration without real texts. No torch."""
 
 import random
 
 from tokenizers import Tokenizer
 
-SIGMA = 0.6  # of the logarithm of lengths, as customer feedback has it
-_LONGEST = 12  # times the mean
+SIGMA = 0.6  # standard deviation of the logarithm of lengths, as in customer feedback
+_LONGEST = 12  # the longest text as a multiple of the mean
 
 
 def make_texts(tokenizer: Tokenizer, count: int, mean_tokens: int, seed: int = 1) -> list[str]:
-    """`count` texts of about `mean_tokens` on average, log-normal, of whole words of the tokenizer's own vocabulary.
+    """`count` texts of whole words from the tokenizer's vocabulary, log-normal in length, `mean_tokens` on average.
 
-    Words are as frequent as in natural language (Zipf): a cache of words earns what it would on real texts.
+    Word frequencies follow Zipf's law, so a word cache hits as often as on real texts.
     """
     rng = random.Random(seed)  # noqa: S311 - lengths and words, no secrets
     words = _whole_words(tokenizer)

@@ -1,7 +1,7 @@
-"""Text -> packed token ids, equal to what `transformers.pipeline(..., truncation=True)` feeds its model. No torch.
+"""Text to ragged token ids, equal to the input of `transformers.pipeline(..., truncation=True)`'s model. No torch.
 
-Truncation is done here and not by `tokenizers`: there a truncated pair of long texts costs memory by the product of
-their lengths (two texts of 20,000 words took 8 GB and 8 s), and a long text is tokenized whole.
+Truncation is done here, because `tokenizers` tokenizes long texts whole, and truncating a pair there takes memory by
+the product of both lengths (two texts of 20,000 words took 8 GB and 8 s).
 """
 
 import json
@@ -23,12 +23,12 @@ from labelstream.workers.engine.tokenization.truncation import PART_CHARS, Trunc
 from labelstream.workers.engine.tokenization.word_rules import steps_of, words_of
 from labelstream.workers.errors import ModelError
 
-# One thread: a worker shares its machine with other workers, and threads of one only take the cores from the others.
+# One thread per worker: the workers of a machine share its cores, and more threads would take cores from other workers.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class Encoded(NamedTuple):
-    """`packed`, `truncated`: of the requests that are not in `refused`, in their order. `refused`: row -> why."""
+    """`packed`, `truncated`: of the requests that are not in `refused`, in order. `refused`: row -> its error."""
 
     packed: RaggedSequences
     truncated: list[bool]
@@ -36,11 +36,11 @@ class Encoded(NamedTuple):
 
 
 class TextTokenizer:
-    """Encodes texts for the model of `description`. One calling thread at a time.
+    """Tokenizes texts for the model of `description`. One calling thread at a time.
 
-    `single`, `pair`: the special tokens around a text and around two. `enough`: a text of so many tokens is cut, and
-    those at the ends that `keep` names are all that is looked at. `max_tokens`: those of one request. Raises ModelError
-    where the special tokens leave no room for a text, or are not a plain frame.
+    `single`, `pair`: the special tokens around one text and around two. `enough`: max_length + 1; longer texts are
+    truncated, so only this many tokens at the ends that `keep` names are computed. `max_tokens`: tokens of a request
+    at most. Raises ModelError if the special tokens leave no room for a text, or depend on the text.
     """
 
     def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
@@ -68,36 +68,36 @@ class TextTokenizer:
 
     @property
     def backend(self) -> Tokenizer:
-        """The fast tokenizer, as the description has it."""
+        """The fast tokenizer of the description, without truncation and padding."""
         return self._tokenizer
 
     @property
     def has_word_cache(self) -> bool:
-        """Whether texts are answered from the word cache."""
+        """Whether the ids of a text come from the word cache."""
         return self._words is not None
 
     def encode(self, requests: Sequence[Request]) -> tuple[RaggedSequences, list[bool]]:
-        """As `encode_each`, for texts that are known to be good. Raises ValueError where one is not."""
+        """As `encode_each`, for texts that are known to be good. Raises ValueError if a text is refused."""
         packed, truncated, refused = self.encode_each(requests)
         if refused:
             raise ValueError(f"{len(refused)} of {len(requests)} texts are refused: {refused[min(refused)].message}")
         return packed, truncated
 
     def encode_each(self, requests: Sequence[Request]) -> Encoded:
-        """One sequence for each request's text, or text and pair; and which of them were longer than the model takes.
+        """Make one sequence per request, of its text or its text and text_pair, truncated to `max_length`.
 
-        An empty pair counts as none, as in transformers. Refused: what the tokenizer raises for, and texts without a
-        token where there are no special tokens. Never raises for a request's content.
+        An empty text_pair counts as none, as in transformers. Refused are texts for which the tokenizer raises, texts
+        without any token, and sequences of more than `max_tokens`. Never raises for a request's content.
         """
         sequences: list[bytes] = []
         truncated = [False] * len(requests)
         slow: list[int] = []
         room = self.max_length - self.single.special_count
         limit, (prefix, suffix) = room * ID_BYTES, self.single.ids
-        long_chars, most = self._long_chars, self.enough if self.keep is Keep.HEAD else None
+        long_chars, max_words = self._long_chars, self.enough if self.keep is Keep.HEAD else None
         for i, request in enumerate(requests):
             text = request.text
-            content = None if request.text_pair or len(text) > long_chars else self._cached(text, most)
+            content = None if request.text_pair or len(text) > long_chars else self._cached(text, max_words)
             if content is None:
                 slow.append(i)
                 sequences.append(b"")
@@ -114,49 +114,49 @@ class TextTokenizer:
             lengths = [len(sequence) // ID_BYTES for sequence in sequences]
             refused |= {i: too_large(n, 1, self.max_tokens) for i, n in enumerate(lengths) if n > self.max_tokens}
         if refused:
-            left = [i for i in range(len(requests)) if i not in refused]
-            types = {row: types[i] for row, i in enumerate(left) if i in types}
-            sequences, truncated = [sequences[i] for i in left], [truncated[i] for i in left]
+            accepted = [i for i in range(len(requests)) if i not in refused]
+            types = {row: types[i] for row, i in enumerate(accepted) if i in types}
+            sequences, truncated = [sequences[i] for i in accepted], [truncated[i] for i in accepted]
         return Encoded(pack(sequences, types), truncated, refused)
 
     def contents(
-        self, texts: Sequence[str], most: int | None = None, keep: Keep = Keep.HEAD
+        self, texts: Sequence[str], enough: int | None = None, keep: Keep = Keep.HEAD
     ) -> list[bytes | RecordError]:
-        """Each text's int32 ids without special tokens, or why there are none.
+        """int32 ids of each text without special tokens, or why there are none.
 
-        `most`: of a text of so many ids or more, as many or more from its start, from its end, or from both, by
-        `keep`; `cut` to less than `most` then gives what it gives of all.
+        `enough`: of a text with more ids than this, at least so many ids from its start, its end, or both, by `keep`.
+        `cut` to fewer than `enough` ids then gives the same result as for all ids. None: all ids.
         """
-        found: list[bytes | RecordError | None] = [self._content(text, most, keep) for text in texts]
+        found: list[bytes | RecordError | None] = [self._content(text, enough, keep) for text in texts]
         slow = [i for i, content in enumerate(found) if content is None]
         for i, content in zip(slow, self._ask([texts[i] for i in slow]), strict=True):
             found[i] = content
         return [content for content in found if content is not None]
 
-    def _content(self, text: str, most: int | None, keep: Keep) -> bytes | RecordError | None:
-        """None: the tokenizer is to be asked, for the whole text."""
-        if most is None or len(text) <= _long_chars(most):
-            return self._cached(text, most if keep is Keep.HEAD else None)
+    def _content(self, text: str, enough: int | None, keep: Keep) -> bytes | RecordError | None:
+        """The ids of a text by the cache or from its ends; None: tokenize the whole text."""
+        if enough is None or len(text) <= _long_chars(enough):
+            return self._cached(text, enough if keep is Keep.HEAD else None)
         try:
-            first = b"" if keep is Keep.TAIL else self._ends.first(text, most)
-            if keep is Keep.HEAD or (keep is Keep.HEAD_TAIL and len(first) < most * ID_BYTES):
+            first = b"" if keep is Keep.TAIL else self._ends.first(text, enough)
+            if keep is Keep.HEAD or (keep is Keep.HEAD_TAIL and len(first) < enough * ID_BYTES):
                 return first
-            return first + self._ends.last(text, most)
+            return first + self._ends.last(text, enough)
         except BaseException as error:
             return unreadable(error)
 
     def _ask_one(self, part: str) -> bytes:
         return int32_bytes(self._tokenizer.encode_batch_fast([part], add_special_tokens=False)[0].ids)
 
-    def _cached(self, text: str, most: int | None) -> bytes | None:
-        """The text's ids without special tokens, of at least its first `most` words; None: ask the tokenizer."""
+    def _cached(self, text: str, max_words: int | None) -> bytes | None:
+        """Ids of at least the first `max_words` words, without special tokens; None: ask the tokenizer."""
         if self._words is None:
             return None
         try:
-            return self._words.ids(text, most)
+            return self._words.ids(text, max_words)
         except BaseException as error:
             unreadable(error)
-            return None  # it is asked again, and its answer is kept apart from others'
+            return None  # `_ask` asks the tokenizer again, and refuses this text alone
 
     def _ask(self, texts: list[str]) -> list[bytes | RecordError]:
         if not texts:
@@ -165,7 +165,7 @@ class TextTokenizer:
             encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         except BaseException as error:
             refusal = unreadable(error)
-            return [refusal] if len(texts) == 1 else [one for text in texts for one in self._ask([text])]
+            return [refusal] if len(texts) == 1 else [found for text in texts for found in self._ask([text])]
         return [int32_bytes(encoding.ids) for encoding in encodings]
 
     def _encode_slowly(
@@ -176,7 +176,7 @@ class TextTokenizer:
         truncated: list[bool],
         refused: dict[int, RecordError],
     ) -> dict[int, bytes]:
-        """Fill `rows` of the lists, pairs among them, or `refused`; row -> type ids where not all zero."""
+        """Fill the lists at `rows`, whose requests have pairs or miss the cache. Returns nonzero type ids by row."""
         texts: list[str] = []
         for row in rows:
             request = requests[row]
@@ -188,11 +188,11 @@ class TextTokenizer:
         for row in rows:
             frame = self.pair if requests[row].text_pair else self.single
             parts: list[bytes] = []
-            for one in [next(asked) for _ in frame.content_types]:
-                if isinstance(one, bytes):
-                    parts.append(one)
+            for content in [next(asked) for _ in frame.content_types]:
+                if isinstance(content, bytes):
+                    parts.append(content)
                 else:
-                    refused[row] = one
+                    refused[row] = content
             if row in refused:
                 continue
             room = self.max_length - frame.special_count
@@ -206,30 +206,31 @@ class TextTokenizer:
         return types
 
     def _lengths(self, request: Request, contents: list[bytes], room: int) -> list[int]:
-        """Of the texts' ids, or of `contents` where these tell enough.
+        """Number of ids of each text; of `contents`, which may be cut, if that decides the truncation.
 
-        Of two that are cut both, the longer one gets the odd token: then it must be known which one that is.
+        If both texts of a pair are truncated to an odd room, the longer one keeps the odd token. This method then
+        tokenizes further until one text is known to be longer.
         """
         lengths = [len(content) // ID_BYTES for content in contents]
         if not request.text_pair or room % 2 == 0 or min(lengths) <= room:
             return lengths
-        texts, most = (request.text, request.text_pair), self.enough
-        while min(lengths) >= most:
-            most *= 4
-            found = [len(one) // ID_BYTES for one in self.contents(texts, most) if isinstance(one, bytes)]
-            if len(found) < len(texts):  # it is refused for what stands behind all that is kept
+        texts, enough = (request.text, request.text_pair), self.enough
+        while min(lengths) >= enough:
+            enough *= 4
+            found = [len(ids) // ID_BYTES for ids in self.contents(texts, enough) if isinstance(ids, bytes)]
+            if len(found) < len(texts):  # the tokenizer refuses a text for its unread rest
                 break
             lengths = found
         return lengths
 
 
-def _long_chars(most: int) -> int:
-    """Texts of more characters are not tokenized as a whole where `most` tokens are enough."""
-    return 2 * most * PART_CHARS
+def _long_chars(enough: int) -> int:
+    """Length in characters above which a text is not tokenized whole if `enough` tokens do."""
+    return 2 * enough * PART_CHARS
 
 
 def cut(content: bytes, room: int, keep: Keep) -> bytes:
-    """At most `room` ids of `content`, by the rule of `keep`."""
+    """At most `room` ids of `content`, from the ends that `keep` names."""
     limit = room * ID_BYTES
     if len(content) <= limit:
         return content
@@ -240,7 +241,7 @@ def cut(content: bytes, room: int, keep: Keep) -> bytes:
 
 
 def _longest_first(lengths: list[int], room: int) -> list[int]:
-    """How much of each content is kept: the rule of `tokenizers` for `longest_first`."""
+    """Ids to keep of each content, by the rule of `tokenizers` for `longest_first`."""
     if sum(lengths) <= room:
         return lengths
     if len(lengths) == 1:
@@ -254,7 +255,7 @@ def _longest_first(lengths: list[int], room: int) -> list[int]:
 
 
 def pack(sequences: list[bytes], types: dict[int, bytes]) -> RaggedSequences:
-    """Sequences of int32 ids; `types`: row -> its type ids, one byte each, where not all zero."""
+    """Join int32 id sequences. `types`: row -> type ids, one byte each, for rows where they are not all zero."""
     ids = np.frombuffer(b"".join(sequences), np.int32)
     lengths = np.fromiter(map(len, sequences), np.int32, len(sequences)) // ID_BYTES
     if not types:

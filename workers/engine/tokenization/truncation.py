@@ -1,4 +1,4 @@
-"""The first or the last tokens of a long text, without tokenizing all of it: exactly those of the whole. No torch."""
+"""The first or last tokens of a long text without tokenizing all of it, exactly as in the whole text. No torch."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.split_points import SplitPoints
 from labelstream.workers.engine.tokenization.word_rules import WordRules
 
-PART_CHARS = 8  # of a token's share of a part, at first: words have about six characters, with the space before them
-_PROBE_CHARS = 1_000  # in which a place is looked for: to look for one everywhere takes longer than to tokenize
-_TRIED_CHARS = (6, 24)  # the same, of what is looked at of a text that has no place to be cut at
+PART_CHARS = 8  # characters per wanted token in the first part; a word with its space has about six
+_PROBE_CHARS = 1_000  # characters searched for a split point: searching more takes longer than tokenizing
+_TRIED_CHARS = (6, 24)  # characters per wanted token that are tried of a text without a split point
 
 
 class Truncation:
-    """Of one tokenizer's texts. One calling thread at a time. `ask`: the int32 ids of a part, by the tokenizer."""
+    """Reads the ends of one tokenizer's texts. One calling thread at a time. `ask`: tokenizes a part to int32 ids."""
 
     def __init__(
         self,
@@ -24,10 +24,10 @@ class Truncation:
     ) -> None:
         self._places, self._openings, self._words, self._ask = places, openings, words, ask
 
-    def first(self, text: str, most: int) -> bytes:
-        """The first `most` ids of `text` or more; all of them where it has fewer."""
+    def first(self, text: str, enough: int) -> bytes:
+        """The first `enough` int32 ids of `text`, or more; all if it has fewer."""
         found: list[bytes] = []
-        start, left, size = 0, most, most * PART_CHARS
+        start, left, size = 0, enough, enough * PART_CHARS
         while start < len(text) and left > 0:
             end = self._place(text, start + size)
             if end is None:
@@ -42,10 +42,10 @@ class Truncation:
             start, size = end, 2 * size
         return b"".join(found)
 
-    def last(self, text: str, most: int) -> bytes:
-        """The last `most` ids of `text` or more; all of them where it has fewer."""
+    def last(self, text: str, enough: int) -> bytes:
+        """The last `enough` int32 ids of `text`, or more; all if it has fewer."""
         found: list[bytes] = []
-        end, left, size = len(text), most, most * PART_CHARS
+        end, left, size = len(text), enough, enough * PART_CHARS
         while end > 0 and left > 0:
             start = self._place_before(text, end - size)
             if start is None:
@@ -60,37 +60,37 @@ class Truncation:
             end, size = start, 2 * size
         return b"".join(reversed(found))
 
-    def _place(self, text: str, least: int) -> int | None:
-        """A place a little behind `least`; the text's end where that is near."""
-        if least + _PROBE_CHARS >= len(text):
+    def _place(self, text: str, start: int) -> int | None:
+        """A split point shortly after `start`, or the text's end if that is near; None without any."""
+        if start + _PROBE_CHARS >= len(text):
             return len(text)
-        return None if self._places is None else self._places.first(text, least, least + _PROBE_CHARS)
+        return None if self._places is None else self._places.first(text, start, start + _PROBE_CHARS)
 
-    def _place_before(self, text: str, most: int) -> int | None:
-        """A place a little before `most`; the text's beginning where that is near."""
-        if most <= _PROBE_CHARS:
+    def _place_before(self, text: str, stop: int) -> int | None:
+        """A split point shortly before `stop`, or 0 if the text's start is near; None without any."""
+        if stop <= _PROBE_CHARS:
             return 0
-        return None if self._places is None else self._places.first(text, most - _PROBE_CHARS, most)
+        return None if self._places is None else self._places.first(text, stop - _PROBE_CHARS, stop)
 
     def _far(self, text: str, start: int, size: int) -> tuple[int, int]:
-        """The first place that is found twice as far, or twice as far again; and how far."""
+        """The next split point, searched at doubling distances from `start`, and the last distance."""
         while (end := self._place(text, start + size)) is None:
             size *= 2
         return end, size
 
     def _far_before(self, text: str, end: int, size: int) -> tuple[int, int]:
-        """As `_far`, to the left."""
+        """As `_far`, to the left of `end`."""
         while (start := self._place_before(text, end - size)) is None:
             size *= 2
         return start, size
 
-    def _read(self, part: str, most: int | None) -> bytes:
-        """The ids of `part`, of its first `most` words or more."""
-        ids = None if self._words is None else self._words.ids(part, most)
+    def _read(self, part: str, max_words: int | None) -> bytes:
+        """The ids of `part`, or of at least its first `max_words` words."""
+        ids = None if self._words is None else self._words.ids(part, max_words)
         return self._ask(part) if ids is None else ids
 
     def _tried(self, text: str, left: int, *, from_start: bool) -> bytes | None:
-        """`left` ids or more of an end of a text that has no place near there; None: it does not tell."""
+        """At least `left` ids of one end of a text without a near split point; None if the end does not tell them."""
         if self._openings is None:
             return None
         for size in (left * chars for chars in _TRIED_CHARS):

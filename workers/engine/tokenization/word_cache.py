@@ -1,7 +1,7 @@
-"""A bounded cache from one whitespace-delimited word to its token ids. No torch.
+"""A bounded cache from a whitespace-delimited word to its token ids. No torch.
 
-Whether the words of a text may be looked up one by one is `labelstream.workers.engine.tokenization.word_rules`' to
-know; `WordCache` refuses every word that may hold an added token.
+`word_rules` decides whether the words of a text may be looked up one by one. `WordCache` refuses words that may
+contain an added token.
 """
 
 import re
@@ -11,27 +11,27 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-MAX_WORDS = 100_000  # at about 150 bytes each, twice; texts repeat words, but each sign beside a word makes another
-MAX_BYTES = 32 * 1024 * 1024  # twice; no ordinary words have as many, and 64 rare characters have 1,400 each
+MAX_WORDS = 100_000  # per generation, about 150 bytes each; punctuation beside a word makes another word
+MAX_BYTES = 32 * 1024 * 1024  # per generation: a bound for rare characters, of which 64 can take 1,400 bytes each
 MAX_WORD_CHARS = 64
-_ENTRY_BYTES = 100  # of a dict, for each word
-_ASCII_PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")  # of a printable word: at each sign of punctuation
+_ENTRY_BYTES = 100  # overhead of a dict entry
+_ASCII_PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")  # splits a printable word at each punctuation sign
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Uncacheable(Exception):
-    """A word which the tokenizer might treat in another way inside of its text than alone."""
+    """A word that the tokenizer may read differently inside its text than alone."""
 
 
 def has_controls(text: str) -> bool:
-    """Has `text` a control character other than tab, line feed and carriage return?"""
+    """Whether `text` has a control character other than tab, line feed and carriage return."""
     return _CONTROLS.search(text) is not None
 
 
 def added_tokens(parts: dict[str, Any], absent: str | None = None) -> tuple[str, ...] | None:
-    """The texts of a tokenizer's added tokens; None where one of them goes across words.
+    """The contents of a tokenizer's added tokens; None if one of them contains whitespace.
 
-    Those with `absent` in them are left out: the texts hold no such thing.
+    Leaves out added tokens that contain `absent`, which the texts never contain.
     """
     contents = [token["content"] for token in parts["added_tokens"]]
     contents = [content for content in contents if absent is None or absent not in content]
@@ -43,12 +43,12 @@ def added_tokens(parts: dict[str, Any], absent: str | None = None) -> tuple[str,
 class WordCache(dict[str, bytes]):
     """word -> its ids as int32 bytes, filled by lookups: `b"".join(map(cache.__getitem__, text.split()))`.
 
-    Two generations, because that costs nothing per hit: when the young one is full it becomes the old one, and words
-    of the old one that are still in use come back. Holds at most 2 * `max_words` words, and 2 * MAX_BYTES. One thread
-    at a time.
-    Lookups raise Uncacheable for words which contain one of `added`, in any case of letters, and with `ascii_only` for
-    all others than ASCII. `before`: stands before each word. `by_pieces`: the tokenizer splits ASCII words at each sign
-    of punctuation.
+    Two generations, because they cost nothing per hit: a full young generation becomes the old one, and words of the
+    old one return at their next use. Holds at most 2 * `max_words` words and 2 * MAX_BYTES. One thread at a time.
+
+    Lookups raise Uncacheable for words that contain one of `added`, ignoring case, and with `ascii_only` for words
+    other than ASCII. `before`: put before each word to tokenize it. `by_pieces`: the tokenizer splits ASCII words at
+    each punctuation sign.
     """
 
     def __init__(
@@ -92,6 +92,6 @@ class WordCache(dict[str, bytes]):
             raise Uncacheable
         if self._by_pieces and is_ascii and not word.isalnum():
             pieces = _ASCII_PIECES.findall(word)
-            if len(pieces) > 1:  # "great," and "great." share what is known of "great"
+            if len(pieces) > 1:  # "great," and "great." share the entry of "great"
                 return b"".join(map(self.__getitem__, pieces))
         return array("i", self._tokenizer.encode(self._before + word, add_special_tokens=False).ids).tobytes()

@@ -1,17 +1,17 @@
-"""Which tokenizers look at a text word by word, so that words' ids may be kept, and which texts they read so. No torch.
+"""Word rules: which tokenizers and texts can be tokenized word by word, so that a cache can keep words' ids. No torch.
 
-Splitting a text and looking its words up is exact only where the tokenizer itself never looks across the split. Read in
-`tokenizers` 0.23; each rule is tested against the tokenizer itself. What a rule does not cover is tokenized as ever.
+Looking words up one by one is exact only if the tokenizer never looks across words. The rules are derived from the
+source of `tokenizers` 0.23, and each is tested against the tokenizer. All other texts go through the tokenizer.
 
-- WordPiece behind BERT's normalizer and pre-tokenizer (BERT, DistilBERT, ELECTRA, MPNet): normalizers/bert.rs works on
-  single characters (NFD, which never reorders across whitespace, included), pre_tokenizers/bert.rs splits at the same
-  whitespace as `str.split`, and at punctuation, and WordPiece sees one such piece at a time. The exceptions are control
-  characters, which it removes although some of them are whitespace to Python.
-- BPE behind ByteLevel (RoBERTa, ModernBERT): the expression of pre_tokenizers/byte_level.rs never matches a sign and a
-  space behind it, and takes a single space along with what follows. So a printable text, in which the space is the only
-  whitespace, with single spaces between words, is its first word, and each other one with its space.
-- Unigram behind Metaspace (XLM-R, ALBERT, DeBERTa-v2): pieces begin at the spaces, and the first one is given a space
-  as well. Before that come normalizers that may join characters: texts other than ASCII are not read by words.
+- WordPiece with BERT's normalizer and pre-tokenizer (BERT, DistilBERT, ELECTRA, MPNet): normalizers/bert.rs works on
+  single characters (NFD never reorders across whitespace). pre_tokenizers/bert.rs splits at the whitespace of
+  `str.split` and at punctuation, and WordPiece reads one piece at a time. Exception: the normalizer removes control
+  characters, some of which `str.split` takes for whitespace.
+- BPE with ByteLevel (RoBERTa, ModernBERT): the regular expression of pre_tokenizers/byte_level.rs never matches a
+  character and a space behind it; a single space belongs to the next piece. A printable text with single spaces is
+  therefore its first word, and every other word with the space before it.
+- Unigram with Metaspace (XLM-R, ALBERT, DeBERTa-v2): pieces start at spaces, and the first piece gets a space as well.
+  Its normalizers may join characters, so only ASCII texts are read by words.
 """
 
 import json
@@ -31,7 +31,7 @@ from labelstream.workers.engine.tokenization.word_cache import (
 
 _LONG_TEXT_CHARS_PER_WORD = 8
 _PRINTABLE_ASCII = tuple(map(chr, range(0x21, 0x7F)))
-# They change nothing where all whitespace is single spaces.
+# Regular expressions of Replace steps that change nothing in a text with single spaces.
 _WHITESPACE_PATTERNS = (r"\s{2,}|[\n\r\t]", " {2,}", r"\s+")
 _CHARACTER_NORMALIZERS = ("Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "StripAccents", "Lowercase", "Strip")
 
@@ -39,31 +39,31 @@ Parts = dict[str, Any]
 
 
 class WordRules(Protocol):
-    """The words of one tokenizer. One calling thread at a time."""
+    """Tokenizes by looking up words. One calling thread at a time."""
 
-    def ids(self, text: str, most: int | None = None) -> bytes | None:
-        """The int32 ids of `text` without special tokens, of its first `most` words or more.
+    def ids(self, text: str, max_words: int | None = None) -> bytes | None:
+        """int32 ids of `text`, or of at least its first `max_words` words, without special tokens.
 
-        None: it is not read word by word, so ask the tokenizer.
+        None: the text cannot be read word by word; ask the tokenizer.
         """
         ...
 
 
 class BertWordRules:
-    """Satisfies `WordRules`: WordPiece's."""
+    """The `WordRules` of WordPiece."""
 
     def __init__(self, cache: WordCache) -> None:
         self._cache = cache
 
-    def ids(self, text: str, most: int | None = None) -> bytes | None:
+    def ids(self, text: str, max_words: int | None = None) -> bytes | None:
         """See `WordRules.ids`."""
         if not text.isprintable() and has_controls(text):
             return None
         ids = self._cache.__getitem__
         try:
-            if most is not None and len(text) > most * _LONG_TEXT_CHARS_PER_WORD:
-                found = b"".join(map(ids, text.split(None, most)[:most]))
-                if len(found) >= most * ID_BYTES:  # else there are words without any id: accents that are stripped
+            if max_words is not None and len(text) > max_words * _LONG_TEXT_CHARS_PER_WORD:
+                found = b"".join(map(ids, text.split(None, max_words)[:max_words]))
+                if len(found) >= max_words * ID_BYTES:  # a word of stripped accents has no id: then read all words
                     return found
             return b"".join(map(ids, text.split()))
         except Uncacheable:
@@ -71,20 +71,20 @@ class BertWordRules:
 
 
 class SpacedWordRules:
-    """Satisfies `WordRules`: words between single spaces. `first`: of the first; `others`: of one behind a space."""
+    """`WordRules` of words with single spaces. `first`: the first word's ids; `others`: ids of words behind a space."""
 
     def __init__(self, first: WordCache, others: WordCache, ascii_only: bool) -> None:
         self._first, self._others, self._ascii_only = first, others, ascii_only
 
-    def ids(self, text: str, most: int | None = None) -> bytes | None:
+    def ids(self, text: str, max_words: int | None = None) -> bytes | None:
         """See `WordRules.ids`."""
         if (self._ascii_only and not text.isascii()) or not text.isprintable() or "  " in text:
             return None
-        if most is not None and len(text) > most * _LONG_TEXT_CHARS_PER_WORD:
-            words = text.split(" ", most)[:most]  # each has an id at least
+        if max_words is not None and len(text) > max_words * _LONG_TEXT_CHARS_PER_WORD:
+            words = text.split(" ", max_words)[:max_words]  # each word has at least one id
         else:
             words = text.split(" ")
-        if not words[0] or not words[-1]:  # a space at either end, or nothing at all
+        if not words[0] or not words[-1]:  # a space at an end, or an empty text
             return None
         try:
             first = self._first[words[0]]
@@ -94,9 +94,9 @@ class SpacedWordRules:
 
 
 def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS, parts: Parts | None = None) -> WordRules | None:
-    """The words of `tokenizer`, of which two times `max_words` are kept; None where it may look across them.
+    """The word rules of `tokenizer`, with a cache of 2 * `max_words` words; None if it may look across words.
 
-    `parts`: its JSON, where that is there already.
+    `parts`: the tokenizer's JSON, if the caller has it.
     """
     if parts is None:
         parts = json.loads(tokenizer.to_str())
@@ -106,7 +106,7 @@ def words_of(tokenizer: Tokenizer, max_words: int = MAX_WORDS, parts: Parts | No
 
 
 def _kind(pre_tokenizer: Parts | None) -> str:
-    """The type of the one that splits; "" where there are others than whitespace's before it."""
+    """The type of a pre-tokenizer of one step, apart from WhitespaceSplit before it; "" for any other."""
     steps = steps_of(pre_tokenizer, "pretokenizers")
     if steps and steps[0]["type"] == "WhitespaceSplit":
         steps = steps[1:]
@@ -114,7 +114,7 @@ def _kind(pre_tokenizer: Parts | None) -> str:
 
 
 def steps_of(part: Parts | None, name: str) -> list[Parts]:
-    """The steps of a normalizer or a pre-tokenizer, those within sequences named `name` as well."""
+    """The steps of a normalizer or a pre-tokenizer, with nested sequences flattened. `name`: the sequences' key."""
     if part is None:
         return []
     return [step for one in part[name] for step in steps_of(one, name)] if part["type"] == "Sequence" else [part]
@@ -128,7 +128,7 @@ def _wordpiece(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules 
     added = added_tokens(parts)
     if added is None:
         return None
-    # These are looked for in the normalized text, where accents may be stripped: only of ASCII it is known what it is.
+    # Normalized added tokens are matched after accents are stripped; only ASCII is sure to stay as it is.
     normalized = [token["content"] for token in parts["added_tokens"] if token["normalized"]]
     if not all(content.isascii() and content.isprintable() for content in normalized):
         return None
@@ -140,7 +140,7 @@ def _byte_level(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules
     splitting = parts["pre_tokenizer"]
     if parts["model"].get("dropout") or splitting.get("type") != "ByteLevel" or not splitting["use_regex"]:
         return None
-    if any(step["type"] == "Strip" for step in normalizers):  # the space before a word is a part of its first token
+    if any(step["type"] == "Strip" for step in normalizers):  # would remove the space that `before` puts before a word
         return None
     return _spaced(tokenizer, parts, normalizers, max_words, " ")
 
@@ -155,7 +155,7 @@ def _unigram(tokenizer: Tokenizer, parts: Parts, max_words: int) -> WordRules | 
 def _spaced(
     tokenizer: Tokenizer, parts: Parts, normalizers: list[Parts], max_words: int, before: str
 ) -> WordRules | None:
-    """`before`: what makes of a word alone one that stands behind a space."""
+    """The rules of words with single spaces. `before`: text before a word that makes it a word behind a space."""
     added = added_tokens(parts, absent="  ")
     if added is None or not all(map(_keeps_words, normalizers)):
         return None
@@ -171,7 +171,7 @@ def _spaced(
 
 
 def _keeps_words(step: Parts) -> bool:
-    """Does it leave ASCII words words, whatever stands beside them?"""
+    """Whether a normalizer step turns each ASCII word into one word, whatever the words beside it."""
     if step["type"] == "Replace":
         pattern = step["pattern"]
         if "Regex" in pattern:

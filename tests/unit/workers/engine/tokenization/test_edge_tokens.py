@@ -1,4 +1,4 @@
-"""What a part of a text tells of the tokens at its ends holds for every text with that end."""
+"""The edge tokens of a part hold for every text with that end."""
 
 import json
 from typing import Any

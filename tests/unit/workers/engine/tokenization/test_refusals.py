@@ -1,4 +1,4 @@
-"""What one message may cost, and whose fault it is when its text cannot be read."""
+"""The token limit of a message, and the errors of unreadable texts."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The special tokens around texts are taken from what the tokenizer does, and what is no plain frame is refused."""
+"""Templates of special tokens follow the tokenizer, and other post-processors are refused."""
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -45,7 +45,7 @@ def test_template_may_be_empty() -> None:
     [("$A", "$B $A"), ("<s> $A", "<s> $B </s> $A </s>"), ("<s>", "$A $B"), ("$A $A", "$A $B")],
 )
 def test_post_processor_that_reorders_texts_is_refused(single: str, pair: str) -> None:
-    with pytest.raises(ModelError, match="post-processor does more than put special tokens"):
+    with pytest.raises(ModelError, match="post-processor does more than add special tokens"):
         frames(tokenizer(single, pair))
 
 

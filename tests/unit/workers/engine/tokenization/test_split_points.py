@@ -1,4 +1,4 @@
-"""A text that is cut at a place has the tokens of its parts."""
+"""A text that is cut at a split point has the tokens of its parts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Made-up texts: of the vocabulary, as long as asked for, the same each time."""
+"""Synthetic texts: whole words, the requested length, the same each time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tokenizer gives is what transformers feeds its model, for every text, cached or not."""
+"""The tokenizer gives transformers' input ids for every text, cached or not."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,4 +1,4 @@
-"""A long text is cut before it is tokenized, and what is kept of it is what is kept of the whole."""
+"""Truncating before tokenizing gives the tokens of truncating the whole text."""
 
 import random
 import time

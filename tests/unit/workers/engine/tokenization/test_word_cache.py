@@ -1,4 +1,4 @@
-"""How many bytes the words of a tokenizer take."""
+"""The bound of the word cache in bytes."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which tokenizers are asked word by word: where it would not be exact, none is."""
+"""The tokenizers and texts that are read word by word, always exactly."""
 
 from collections.abc import Callable
 from functools import cache
