@@ -1,4 +1,4 @@
-"""What each task makes of a request, and of the model's answers."""
+"""The tasks: each turns requests into sequences, and the model's scores into answers."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ from labelstream.workers.engine.tasks.zero_shot import ZeroShotClassification
 
 
 def task_for(description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> Task:
-    """The task of `description`'s model, whose requests become `max_tokens` each at most.
+    """The task of `description`'s model, which refuses requests of more than `max_tokens` tokens.
 
-    Raises ModelError where its tokenizer is not supported.
+    Raises ModelError if the model's tokenizer is not supported.
     """
     return Deduplicating(_TASKS[TaskName(description.task)](description, max_tokens))
 

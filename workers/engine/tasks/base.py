@@ -1,7 +1,7 @@
-"""Requests that a task has made sequences of, those that it has refused, and the way back to answers. No torch.
+"""The interface of a task, and what all tasks share. No torch.
 
-A task turns requests into sequences, one or several each, and the labels' scores of these sequences into answers. What
-runs between the two, batching, Serve and the model, is the same for all.
+A task turns each request into one or more sequences, and the scores of these sequences into an answer. Batching, Serve
+and the model, which run in between, are the same for all tasks.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,18 +12,17 @@ from labelstream.workers.engine.description import ModelDescription
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences
 
 Encoded = TypeVar("Encoded")
-# That one message may ask for: all of its micro-batch are computed as wide as the widest. At 1,000 the answers of 512
-# messages are 4 MB; a vocabulary has 30,000 labels and more. Models with fewer labels report all.
+# Labels that one message may ask for, because the widest request sets the width of its whole micro-batch. With 1,000
+# labels the answers to 512 messages are 4 MB; a vocabulary has 30,000 labels or more.
 MAX_LABELS = 1_000
 
 
 class Prepared(NamedTuple):
-    """What the model must run for a list of requests.
+    """A list of requests, ready for the model.
 
-    `packed`: the sequences of all requests that are not in `rejected`, in their order. `width`: how many labels the
-    model must report for each sequence. `read`: makes the answers of these requests. `rejected`: position among the
-    requests -> why it cannot be answered. `order`: where the requests are the different ones of a longer list: for each
-    of that list, which one of them it is.
+    `packed`: the sequences of all requests that are not in `rejected`, in order. `width`: labels that the model must
+    report per sequence. `read`: turns the scores into the answers of these requests. `rejected`: position of a request
+    -> its error. `order`: if equal requests were merged, the position in the merged list of each original request.
     """
 
     packed: RaggedSequences
@@ -33,9 +32,9 @@ class Prepared(NamedTuple):
     order: Sequence[int] | None = None
 
     def answers(self, scored: ScoredSequences | None) -> list[Answer]:
-        """Answers in the order of the requests, or of the longer list. `scored`: None where nothing was to run.
+        """Answers in the order of the original requests. `scored`: None if there was no sequence to run.
 
-        Raises ValueError where `scored` does not belong to these requests.
+        Raises ValueError if `scored` does not belong to these requests.
         """
         answered: list[Answer] = []
         if scored is not None:
@@ -54,26 +53,26 @@ class Prepared(NamedTuple):
 
 
 class Task(Protocol):
-    """Of one model. One calling thread at a time."""
+    """The task of one model. One calling thread at a time."""
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
-        """Tokenize what can be answered and refuse the rest. Never raises for a request's content."""
+        """Tokenize the requests that can be answered and reject the others. Never raises for a request's content."""
         ...
 
 
 def top_ks_of(requests: Sequence[Request], description: ModelDescription) -> list[int]:
-    """How many of the model's labels each request gets: its own number or the model's, at most all."""
-    most = len(description.labels)
-    return [min(description.top_k if request.top_k is None else request.top_k, most) for request in requests]
+    """Number of labels to report for each request: its own `top_k` or the model's, at most all labels."""
+    count = len(description.labels)
+    return [min(description.top_k if request.top_k is None else request.top_k, count) for request in requests]
 
 
 def refusals(requests: Sequence[Request], refuse: Callable[[Request], RecordError | None]) -> dict[int, RecordError]:
-    """Position -> why not, of the requests that `refuse` has an error for."""
+    """Position -> error of each request for which `refuse` returns an error."""
     return {i: error for i, request in enumerate(requests) if (error := refuse(request)) is not None}
 
 
 def refused_choices(request: Request, task: str) -> RecordError | None:
-    """Why `task`, which is given no labels to choose from, cannot answer the request; None where it can."""
+    """The error of a request with zero-shot options for a `task` without them; None if the request has none."""
     if request.candidate_labels is not None:
         return RecordError(Fault.INVALID_LABELS, f"the task {task} takes no candidate_labels")
     for name in ("hypothesis_template", "multi_label"):
@@ -83,26 +82,26 @@ def refused_choices(request: Request, task: str) -> RecordError | None:
 
 
 def refused_beside_text(request: Request, task: str) -> RecordError | None:
-    """Why `task`, which takes single texts and no choices, cannot answer the request; None where it can."""
+    """The error of a request with a pair or zero-shot options for a `task` of single texts; None if it has neither."""
     if request.text_pair:
         return RecordError(Fault.INVALID_MESSAGE, f"the task {task} takes no text_pair")
     return refused_choices(request, task)
 
 
 def refused_top_k(request: Request) -> RecordError | None:
-    """Why the request's `top_k` cannot be; None where it can."""
+    """The error of a request with a `top_k` below 1; else None."""
     if request.top_k is not None and request.top_k < 1:
         return RecordError(Fault.INVALID_MESSAGE, f"top_k must be at least 1, not {request.top_k}")
     return None
 
 
 def refused_width(request: Request, description: ModelDescription) -> RecordError | None:
-    """Why so many of the model's labels are not reported for one request; None where they are."""
-    most = max(MAX_LABELS, description.top_k)
-    if request.top_k is not None and min(request.top_k, len(description.labels)) > most:
+    """The error of a request for more labels than `MAX_LABELS` and the model's own `top_k`; else None."""
+    limit = max(MAX_LABELS, description.top_k)
+    if request.top_k is not None and min(request.top_k, len(description.labels)) > limit:
         return RecordError(
             Fault.INVALID_MESSAGE,
-            f"top_k is {request.top_k}; {most} is the most of a model with {len(description.labels)} labels",
+            f"top_k is {request.top_k}; for a model with {len(description.labels)} labels the limit is {limit}",
         )
     return None
 
@@ -112,9 +111,10 @@ def encode_answerable(
     rejected: dict[int, RecordError],
     encode: Callable[[Sequence[Request]], tuple[RaggedSequences, Encoded, dict[int, RecordError]]],
 ) -> tuple[Sequence[Request], RaggedSequences, Encoded]:
-    """Encode what is not in `rejected`, where those join on which `encode` refuses, by their positions in its list.
+    """Encode the requests that are not in `rejected`, and add to `rejected` those that `encode` refuses.
 
-    One bad request never harms another, nor are the others read again for it.
+    `encode`: returns the sequences, task-specific data, and row -> error of the requests that it refuses. Returns the
+    encoded requests, their sequences and that data. A refused request does not affect the others.
     """
     places = [i for i in range(len(requests)) if i not in rejected]
     accepted = [requests[i] for i in places] if rejected else requests

@@ -20,11 +20,11 @@ from labelstream.workers.engine.tasks.thresholds import Acceptance
 from labelstream.workers.engine.tasks.windows import aggregate, encode_windows
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
-_PLAIN = Request("")[2:]  # what a request asks for that has nothing but texts
+_PLAIN = Request("")[2:]  # the options of a request with texts only
 
 
 class TextClassification:
-    """Satisfies `Task`."""
+    """The `Task` text-classification."""
 
     def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description

@@ -1,4 +1,4 @@
-"""Requests that repeat, as log lines do: each different one is tokenized and computed once. No torch."""
+"""Computes equal requests of a call, such as repeated log lines, only once. No torch."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from labelstream.workers.engine.tasks.base import Prepared, Task
 
 
 class Deduplicating:
-    """A task that does for each different request of a call what `task` does. Satisfies `Task`.
+    """A `Task` that passes each distinct request of a call to `task` once.
 
-    Equal requests ask for the same in every field, so that one answer is all of theirs.
+    Requests are equal if all of their fields are, so they have the same answer.
     """
 
     def __init__(self, task: Task) -> None:
@@ -20,7 +20,7 @@ class Deduplicating:
         places: dict[Request, int] = {}
         try:
             order = [places.setdefault(request, len(places)) for request in requests]
-        except TypeError:  # unhashable, as a list of labels is
+        except TypeError:  # an unhashable field, such as a list of labels
             return self._task.prepare(requests)
         if len(places) == len(requests):
             return self._task.prepare(requests)

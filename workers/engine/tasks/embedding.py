@@ -1,4 +1,4 @@
-"""Embedding: one sequence per text, and its vector as it comes from the model. No torch."""
+"""Embedding: one sequence per text, answered with the model's vector. No torch."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,18 +13,18 @@ from labelstream.workers.engine.tasks.base import Prepared, encode_answerable, r
 from labelstream.workers.engine.tasks.postprocess import by_label
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
-_DIGITS = 9  # as many tell every float32 from its neighbours; C++11, std::numeric_limits<float>::max_digits10
+_DIGITS = 9  # decimal digits that identify any float32: C++11, std::numeric_limits<float>::max_digits10
 
 
 class TextEmbedding:
-    """Satisfies `Task`."""
+    """The `Task` feature-extraction: embeddings."""
 
     def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         self._description = description
         self._tokenizer = TextTokenizer(description, max_tokens)
 
     def prepare(self, requests: Sequence[Request]) -> Prepared:
-        """See `Task.prepare`. `top_k` has no meaning here and is not looked at."""
+        """See `Task.prepare`. Ignores `top_k`."""
         rejected = refusals(requests, partial(refused_beside_text, task=self._description.task))
         _, packed, truncated = encode_answerable(requests, rejected, self._tokenizer.encode_each)
         read = partial(self._read, packed.lengths.tolist(), truncated)
@@ -44,9 +44,9 @@ class TextEmbedding:
 
 
 def shortest(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Doubles with few digits that are the same float32: half as long in JSON."""
+    """The doubles with the fewest digits that round to `values`: half as long in JSON. Any shape."""
     wide = values.astype(np.float64)
     with np.errstate(all="ignore"):
         scales = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(wide))))
         rounded = np.rint(wide * scales) / scales
-    return np.where(rounded.astype(np.float32) == values, rounded, wide)  # zero, tiny, and not finite: as they are
+    return np.where(rounded.astype(np.float32) == values, rounded, wide)  # zero, tiny and infinite stay unrounded

@@ -1,7 +1,7 @@
-"""Filling masks: one sequence per mask of a text, each asked for its own. No torch.
+"""Fill-mask: one sequence per mask of a text, with that mask as its target. No torch.
 
-As `transformers.FillMaskPipeline` answers, where that one, too, looks at each mask by itself; but a text that is longer
-than the model takes is cut here. Several masks in one text are rare: their common sequence is run once for each.
+Answers equal those of `transformers.FillMaskPipeline`, which also fills each mask by itself, but longer texts are
+truncated. A text with several masks, which is rare, runs through the model once per mask.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from labelstream.workers.engine.tokenization.refusals import too_large
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, pack
 from labelstream.workers.errors import ModelError
 
-MAX_FILLS = 10_000  # of one message, its masks x `top_k`: each is 80 bytes of JSON, and a topic takes 1 MB by default
+MAX_FILLS = 10_000  # masks x `top_k` of a message: at 80 bytes of JSON each, a result stays below Kafka's default 1 MB
 
 
 class FillMask:
-    """Satisfies `Task`."""
+    """The `Task` fill-mask."""
 
     def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.mask is None:
-            raise ModelError(f"{description.source}: no mask token")
+            raise ModelError(f"{description.source}: the tokenizer has no mask token; set another task")
         self._description, self._mask = description, description.mask
         self._tokenizer = TextTokenizer(description, max_tokens)
 
@@ -61,34 +61,34 @@ class FillMask:
         rows, targets = _places(packed, self._mask.id)
         counts = np.bincount(rows, minlength=len(read)).tolist()
         lengths = packed.lengths.tolist()
-        left: list[int] = []
+        accepted: list[int] = []
         for row, i in enumerate(read):
             error = self._refused(requests[i], counts[row], lengths[row], truncated[row])
             if error is None:
-                left.append(row)
+                accepted.append(row)
             else:
                 refused[i] = error
-        if len(left) < len(read) or len(rows) > len(read):
-            answered = np.isin(rows, left)
+        if len(accepted) < len(read) or len(rows) > len(read):
+            answered = np.isin(rows, accepted)
             rows, targets = rows[answered], targets[answered]
-            ones = split(packed, 1, 1)
-            packed = concatenate([ones[row] for row in rows]) if len(rows) else pack([], {})
-            counts, truncated = [counts[row] for row in left], [truncated[row] for row in left]
+            sequences = split(packed, 1, 1)
+            packed = concatenate([sequences[row] for row in rows]) if len(rows) else pack([], {})
+            counts, truncated = [counts[row] for row in accepted], [truncated[row] for row in accepted]
         return packed._replace(targets=targets), (counts, truncated), refused
 
     def _refused(self, request: Request, masks: int, tokens: int, truncated: bool) -> RecordError | None:
-        """Why the request for a text of so many masks and tokens is not answered; None where it is."""
+        """The error of a request whose text has no masks or too many; else None. `tokens`: of its sequence."""
         if not masks:
-            where = " in the part of it that the model reads" if truncated else ""
+            where = " in the part that the model reads" if truncated else ""
             return RecordError(Fault.INVALID_MESSAGE, f"the text has no {self._mask.token}{where}")
         top_k = min(request.top_k or 0, len(self._description.labels))
         if top_k > self._description.top_k and masks * top_k > MAX_FILLS:
             return RecordError(
                 Fault.INVALID_MESSAGE,
-                f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} tokens; {MAX_FILLS} are the most",
+                f"{masks} masks with a top_k of {top_k} ask for {masks * top_k} tokens; the limit is {MAX_FILLS}",
             )
-        most = self._tokenizer.max_tokens
-        return too_large(masks * tokens, masks, most) if masks * tokens > most else None
+        limit = self._tokenizer.max_tokens
+        return too_large(masks * tokens, masks, limit) if masks * tokens > limit else None
 
     def _read(
         self,
@@ -99,7 +99,7 @@ class FillMask:
         scored: ScoredSequences,
     ) -> list[Answer]:
         if scored.label_ids is None or not sum(counts) == len(scored.label_ids) == len(scored.scores):
-            raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} masks, or not the best ones")
+            raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} masks, or answers that are not ranked")
         answers: list[Answer] = []
         first = 0
         for count, cut, top_k in zip(counts, truncated, top_ks, strict=True):
@@ -116,7 +116,7 @@ class FillMask:
 
 
 def _places(packed: RaggedSequences, token_id: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """The row and the position in it of each `token_id`, in order."""
+    """The row, and the position in that row, of each `token_id`, in order."""
     ends = np.cumsum(packed.lengths)
     found = np.flatnonzero(packed.ids == token_id)
     rows = np.searchsorted(ends, found, side="right")

@@ -1,4 +1,4 @@
-"""Label ids and scores -> answers with the labels' names. No torch; a few microseconds per message at most."""
+"""Turns label ids and scores into answers with label names, in a few microseconds per message. No torch."""
 
 from collections.abc import Mapping, Sequence
 from itertools import repeat, starmap
@@ -19,9 +19,10 @@ def predictions(
     top_ks: Sequence[int],
     revision: str,
 ) -> list[Answer]:
-    """One answer per row of `scored`, with its `top_ks[i]` best labels (all that `scored` has where that is more).
+    """One answer per row of `scored`, with its `top_ks[i]` best labels, at most as many as `scored` has.
 
-    `scored` must be ranked. Raises ValueError where the lengths differ: a shifted answer would be a wrong label.
+    `scored`: ranked. Raises ValueError if `scored` is not ranked or the lengths differ: shifted rows would be wrong
+    labels.
     """
     label_ids = scored.label_ids
     if label_ids is None:
@@ -59,7 +60,7 @@ def in_order_of(answer: Answer, places: Mapping[str, int]) -> Answer:
 
 
 def by_label(scored: ScoredSequences, labels: int) -> NDArray[np.float32]:
-    """The scores in the order of the label ids, [n, labels]. Raises ValueError where `scored` are others."""
+    """The scores in the order of the label ids, [n, labels]. Raises ValueError if `scored` has another order."""
     if scored.label_ids is not None or scored.scores.shape[1:] != (labels,):
         raise ValueError(f"these are not the scores of all {labels} labels in the order of their ids")
     return scored.scores

@@ -1,7 +1,7 @@
-"""Long texts as several sequences, and the windows' scores as one answer. No torch.
+"""Splits long texts into windows, one sequence each, and aggregates the windows' scores. No torch.
 
-The windows are those of `tokenizers` with `return_overflowing_tokens`: of equal length but the last one, each begins
-`stride` tokens before the end of the one before.
+The windows equal those of `tokenizers` with `return_overflowing_tokens`: all but the last have the same length, and
+each starts `stride` tokens before the end of the previous one.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut
 def encode_windows(
     tokenizer: TextTokenizer, windows: Windows, requests: Sequence[Request]
 ) -> tuple[RaggedSequences, tuple[list[int], list[bool]], dict[int, RecordError]]:
-    """All windows of all requests, in order; how many each request has, and which texts were cut behind the last one.
-    The last part: row -> why a request is left out of all of these.
+    """All windows of all requests, in order; (windows per request, whether each text has an unread rest); row -> error.
 
-    A text's pair stands whole in each of its windows; where it takes more than half of the room it is cut to that.
+    Refused requests are in the third part only. Each window contains the whole text_pair, truncated to half of the room
+    beside the special tokens.
     """
     texts = tokenizer.contents([request.text for request in requests], windows.max_windows * tokenizer.max_length + 1)
     pairs = tokenizer.contents([request.text_pair or "" for request in requests], tokenizer.enough, tokenizer.keep)
@@ -58,23 +58,24 @@ def encode_windows(
     return pack(sequences, types), (counts, truncated), refused
 
 
-def spans(length: int, room: int, stride: int, most: int) -> list[tuple[int, int]]:
-    """First and last (exclusive) of the windows over `length` tokens, of `room` at most; at least one, and `most`.
+def spans(length: int, room: int, stride: int, max_windows: int) -> list[tuple[int, int]]:
+    """First and last (exclusive) token of 1 to `max_windows` windows of at most `room` tokens over `length` tokens.
 
-    Neighbours share `stride` tokens, or all but one where the room is not larger than that.
+    Neighboring windows share `stride` tokens, but start at least one token apart.
     """
     step = max(1, room - stride)
     found = [(0, min(room, length))]
-    while found[-1][1] < length and len(found) < most:
+    while found[-1][1] < length and len(found) < max_windows:
         first = found[-1][0] + step
         found.append((first, min(first + room, length)))
     return found
 
 
 def aggregate(scored: ScoredSequences, counts: Sequence[int], labels: int, how: str) -> ScoredSequences:
-    """The windows' scores of each request as one row: all `labels`, best first. `scored` must not be ranked.
+    """Aggregate the scores of each request's `counts[i]` windows into one row with all `labels`, best first.
 
-    `how`: "mean" or "max" of each label's scores. A request one of whose windows has an error has that error.
+    `scored`: not ranked. `how`: "mean" or "max" of each label's scores. An error of a window is the request's error.
+    Raises ValueError if the rows of `scored` do not add up.
     """
     if not counts or sum(counts) != len(scored.scores):
         raise ValueError(f"{len(scored.scores)} answers for {sum(counts)} windows")

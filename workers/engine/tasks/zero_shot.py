@@ -1,7 +1,7 @@
-"""Zero-shot classification by NLI: one pair of text and hypothesis per candidate label. No torch.
+"""Zero-shot classification by an NLI model: one pair of text and hypothesis per candidate label. No torch.
 
-The rules are those of `transformers.ZeroShotClassificationPipeline`: only the text is cut, the best label is found by a
-softmax over all entailments, and with `multi_label`, or one label alone, each by entailment against contradiction.
+As `transformers.ZeroShotClassificationPipeline`: only the text is truncated. Scores are a softmax over the entailment
+logits of all labels. With `multi_label`, or a single label, a score is the softmax of entailment and contradiction.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from labelstream.workers.engine.tokenization.special_tokens import ID_BYTES
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer, cut, pack
 from labelstream.workers.errors import ModelError
 
-MAX_HYPOTHESES = 10_000  # at about 200 bytes each
+MAX_HYPOTHESES = 10_000  # cached hypotheses, about 200 bytes each
 
 
 class _Question(NamedTuple):
-    """What one request asks for."""
+    """The options of one request, and whether its text was truncated."""
 
     labels: tuple[str, ...]
     multi_label: bool
@@ -35,11 +35,11 @@ class _Question(NamedTuple):
 
 
 class ZeroShotClassification:
-    """Satisfies `Task`. The tokens of hypotheses are kept, the most recently used of them."""
+    """The `Task` zero-shot-classification. Caches the ids of the most recently used hypotheses."""
 
     def __init__(self, description: ModelDescription, max_tokens: int = MAX_MESSAGE_TOKENS) -> None:
         if description.zero_shot is None:
-            raise ModelError(f"{description.source}: no labels of natural language inference")
+            raise ModelError(f"{description.source}: the model has no labels of natural language inference")
         self._description, self._settings = description, description.zero_shot
         self._tokenizer = TextTokenizer(description, max_tokens)
         self._acceptance = Acceptance(description)
@@ -58,10 +58,12 @@ class ZeroShotClassification:
         labels = request.candidate_labels
         if not (self._settings.labels if labels is None else labels):
             return RecordError(
-                Fault.INVALID_LABELS, "no candidate_labels, neither with the message nor as the model's setting"
+                Fault.INVALID_LABELS, "no candidate_labels, neither in the message nor in the model's settings"
             )
         if request.hypothesis_template is not None and not is_template(request.hypothesis_template):
-            return RecordError(Fault.INVALID_LABELS, "hypothesis_template must hold {} once, and no other brace")
+            return RecordError(
+                Fault.INVALID_LABELS, "hypothesis_template must hold {} exactly once, and no other brace"
+            )
         return refused_top_k(request)
 
     def _encode(self, requests: Sequence[Request]) -> tuple[RaggedSequences, list[_Question], dict[int, RecordError]]:
@@ -97,22 +99,22 @@ class ZeroShotClassification:
         return pack(sequences, types), questions, refused
 
     def _room(self, hypothesis: bytes) -> int:
-        """How many tokens of the text stand beside it."""
+        """Tokens of the text that fit beside `hypothesis`."""
         return self._tokenizer.max_length - self._tokenizer.pair.special_count - len(hypothesis) // ID_BYTES
 
     def _refused(self, content: bytes, hypotheses: list[bytes]) -> RecordError | None:
-        """Why the text is not answered; None where it is."""
+        """The error of a text with too long or too many hypotheses; else None."""
         tokens = 0
         for hypothesis in hypotheses:
             room = self._room(hypothesis)
             if room < 1:
                 return RecordError(Fault.INVALID_LABELS, "a hypothesis leaves no room for the text")
             tokens += self._tokenizer.max_length - max(0, room - len(content) // ID_BYTES)
-        most = self._tokenizer.max_tokens
-        return too_large(tokens, len(hypotheses), most) if tokens > most else None
+        limit = self._tokenizer.max_tokens
+        return too_large(tokens, len(hypotheses), limit) if tokens > limit else None
 
     def _hypotheses_of(self, labels: Sequence[str], template: str) -> list[bytes] | RecordError:
-        before, _, behind = template.partition("{}")  # a label is never a format string
+        before, _, behind = template.partition("{}")  # no str.format: a label may contain braces
         texts = [f"{before}{label}{behind}" for label in labels]
         known = self._hypotheses
         new = [text for text in dict.fromkeys(texts) if text not in known]
@@ -122,7 +124,7 @@ class ZeroShotClassification:
         known.update((text, content) for text, content in zip(new, contents, strict=True) if isinstance(content, bytes))
         found = []
         for text in texts:
-            known[text] = known.pop(text)  # the last used stand last
+            known[text] = known.pop(text)  # moves the entry to the end: the dict is in order of use
             found.append(known[text])
         while len(known) > MAX_HYPOTHESES:
             del known[next(iter(known))]
@@ -170,7 +172,7 @@ class ZeroShotClassification:
 
 
 def is_template(template: str) -> bool:
-    """Does it hold `{}` once, and no other brace?"""
+    """Whether `template` holds `{}` exactly once, and no other brace."""
     return template.count("{}") == 1 and template.count("{") == template.count("}") == 1
 
 

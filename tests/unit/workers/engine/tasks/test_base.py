@@ -1,4 +1,4 @@
-"""From requests to sequences and back to answers: one bad request never harms another."""
+"""From requests to sequences and back to answers: a bad request does not affect others."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def test_top_k_of_a_message_is_bounded() -> None:
     prepared = task_for(FILLS).prepare([Request("[MASK]"), many, Request("[MASK]", top_k=1_000)])
     assert prepared.width == 1_000
     assert prepared.rejected == {
-        1: RecordError(Fault.INVALID_MESSAGE, "top_k is 1001; 1000 is the most of a model with 4000 labels")
+        1: RecordError(Fault.INVALID_MESSAGE, "top_k is 1001; for a model with 4000 labels the limit is 1000")
     }
     own = task_for(replace(FILLS, top_k=2_000)).prepare([many._replace(top_k=2_000)])  # the operator asks for as many
     assert (own.width, own.rejected) == (2_000, {})

@@ -1,4 +1,4 @@
-"""Labels of a text: how many, and which are accepted."""
+"""The labels of a text: how many, and which are accepted."""
 
 from dataclasses import replace
 

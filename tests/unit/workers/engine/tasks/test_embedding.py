@@ -1,4 +1,4 @@
-"""Embeddings: the oracle is the mean, or the first, of the vectors that transformers' own pipeline gives."""
+"""Embeddings equal the pooled vectors of transformers' own pipeline."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Filling masks: the oracle is transformers' own pipeline, for one mask in a text and for several."""
+"""Fill-mask equals transformers' own pipeline, for one mask in a text and for several."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_each_request_gets_its_own_top_k_and_refusal(bert: Engine) -> None:
     }
     assert problems == {
         1: (Fault.INVALID_MESSAGE, "the text has no [MASK]"),
-        3: (Fault.INVALID_MESSAGE, "the text has no [MASK] in the part of it that the model reads"),
+        3: (Fault.INVALID_MESSAGE, "the text has no [MASK] in the part that the model reads"),
         4: (Fault.INVALID_MESSAGE, "the task fill-mask takes no text_pair"),
         5: (Fault.INVALID_LABELS, "the task fill-mask takes no candidate_labels"),
         6: (Fault.INVALID_MESSAGE, "the task fill-mask takes no multi_label"),
@@ -120,7 +120,7 @@ def test_target_outside_its_sequence_is_refused(bert: Engine) -> None:
 
 def test_model_without_a_mask_head_is_refused(tmp_path: Path) -> None:
     folder = build(tmp_path / "classifier")
-    with pytest.raises(ModelError, match="is not a masked language model; its head would be random"):
+    with pytest.raises(ModelError, match="is not a masked language model, so its head would be random"):
         Engine.load(str(folder), **OPTIONS)
 
 
@@ -129,7 +129,7 @@ def test_masks_times_top_k_are_bounded() -> None:
     requests = [Request("[MASK]" * 20, top_k=500), Request("[MASK]" * 20, top_k=501), Request("[MASK] good", top_k=501)]
     prepared = task.prepare(requests)
     assert prepared.rejected == {
-        1: RecordError(Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; 10000 are the most")
+        1: RecordError(Fault.INVALID_MESSAGE, "20 masks with a top_k of 501 ask for 10020 tokens; the limit is 10000")
     }
     assert prepared.packed.targets is not None
     assert prepared.packed.targets.tolist() == [*range(1, 21), 1]

@@ -1,4 +1,4 @@
-"""Rows of label ids and scores become answers only where everything belongs together."""
+"""Rows of label ids and scores become answers only if their lengths agree."""
 
 import numpy as np
 import pytest

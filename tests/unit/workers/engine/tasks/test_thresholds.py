@@ -1,4 +1,4 @@
-"""Thresholds: which labels a prediction stands by, and when it abstains."""
+"""Which labels of a prediction are accepted, and when the model abstains."""
 
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,8 @@ def test_problem_type_overrides_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"thresholds": {"z": 0.5}}, "thresholds names 'z', which is no label of the model; it has a, b, c, d"),
-        ({"threshold": 0.5, "problem_type": "regression"}, "are for scores from 0 to 1"),
+        ({"thresholds": {"z": 0.5}}, "thresholds names 'z', which the model does not have; its labels are a, b, c, d"),
+        ({"threshold": 0.5, "problem_type": "regression"}, "need scores from 0 to 1"),
     ],
 )
 def test_contradictory_thresholds_are_refused_at_start(tmp_path: Path, options: dict[str, Any], problem: str) -> None:

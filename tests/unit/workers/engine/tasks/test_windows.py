@@ -1,4 +1,4 @@
-"""Long texts: what is kept of them, and the windows that `tokenizers` itself would make."""
+"""Long texts: the kept part, and windows equal to those of `tokenizers`."""
 
 from collections.abc import Callable
 from dataclasses import replace

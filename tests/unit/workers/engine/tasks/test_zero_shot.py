@@ -1,4 +1,4 @@
-"""Zero-shot: the oracle is transformers' own pipeline, whatever is in texts, labels and templates."""
+"""Zero-shot equals transformers' own pipeline, for any text, label and template."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -234,7 +234,7 @@ def test_hypothesis_cache_is_bounded(engines: Callable[[str], Engine], monkeypat
     [
         (("a", "b"), {}, "needs a model of natural language inference"),
         (("entailment",), {}, "needs a model of natural language inference"),
-        (NLI, {"hypothesis_template": "no place"}, "hypothesis_template must hold {} once"),
+        (NLI, {"hypothesis_template": "no place"}, "hypothesis_template must hold {} exactly once"),
     ],
 )
 def test_unusable_zero_shot_model_is_refused_at_start(
