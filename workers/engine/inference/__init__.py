@@ -1,1 +1,1 @@
-"""Batches of rows through a backend, and which row is to blame."""
+"""Runs batches of sequences through a backend, and finds the sequence that makes a batch fail."""

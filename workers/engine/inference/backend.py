@@ -1,4 +1,4 @@
-"""What runs a model: padded ids in, logits out, nothing else; so that other runtimes fit behind the same seam."""
+"""The interface of a runtime: padded ids in, logits out."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -9,7 +9,7 @@ from labelstream.workers.engine.inference.batch_plan import PaddedBatch, Unpadde
 
 
 def done_already() -> None:
-    """What `Backend.mark` gives where the device has done its work when a call returns, as a CPU has."""
+    """The result of `Backend.mark` for a device, such as a CPU, that has finished when `logits` returns."""
 
 
 class Backend(Protocol):
@@ -22,64 +22,64 @@ class Backend(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """The number format that the backend computes in."""
         ...
 
     @property
     def pad_id(self) -> int:
-        """The id that fills up shorter sequences."""
+        """The id that pads shorter sequences."""
         ...
 
     @property
     def vocab_size(self) -> int:
-        """Ids from this one on are not the model's."""
+        """Number of token ids; the model has no row for larger ids."""
         ...
 
     @property
     def type_vocab_size(self) -> int | None:
-        """Type ids from this one on are not the model's; None: it has no table that they could lie outside of."""
+        """Number of type ids; None for a model without a table of type ids."""
         ...
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        """Run the model: floating point [n, labels] on the device, perhaps before the device has computed it.
+        """Run the model. Returns floating point [n, outputs] on the device, which may still be computing the values.
 
         Raises whatever the runtime raises.
         """
         ...
 
     def mark(self) -> Callable[[], None]:
-        """A call that waits until the device has done all the work it has so far; later work is not waited for.
+        """A function that waits for all work that the device has at this moment, and not for later work.
 
-        The call raises what that work raised.
+        The function raises what that work raised.
         """
         ...
 
     def memory(self) -> dict[str, int]:
-        """Bytes of the device: "used" by what is loaded and computed, "reserved" for it, "total"; none of a CPU."""
+        """Bytes of the device's memory: "used" by tensors, "reserved" by the allocator, "total"; empty for a CPU."""
         ...
 
     def free_memory(self) -> None:
-        """Give back what is cached, after the device ran out of memory."""
+        """Return cached memory to the device, after it ran out of memory."""
         ...
 
 
 @runtime_checkable
 class UnpaddedBackend(Backend, Protocol):
-    """One that may also run sequences without padding."""
+    """A backend that can also run sequences without padding."""
 
     @property
     def packs(self) -> bool:
-        """Whether it does with this model."""
+        """Whether the backend can run this model without padding."""
         ...
 
     def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
-        """As `logits`."""
+        """As `logits`, without padding."""
         ...
 
     def record(self, max_tokens: int) -> int:
-        """Record forwards of up to `max_tokens`; how many were recorded, 0 where the device records nothing.
+        """Record forwards of up to `max_tokens` tokens. Returns the number of recordings, 0 if the device records none.
 
-        Later forwards of these shapes take no launching. To be called before there is traffic: the device stands still
-        meanwhile. Raises what recording raises, after which this process cannot go on.
+        A recorded forward replays its kernels in one launch. Call it before traffic, because recording stops the
+        device. Raises what recording raises; the process must then end.
         """
         ...

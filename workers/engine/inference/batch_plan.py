@@ -1,4 +1,4 @@
-"""Which sequences go through the model together. Pure numpy, no torch."""
+"""Plans which sequences go through the model together, and lays batches out. numpy only, no torch."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from labelstream.workers.engine.ragged import RaggedSequences
 
-Arrays = Mapping[str, NDArray[np.int64]]  # of a batch, by name
+Arrays = Mapping[str, NDArray[np.int64]]  # a batch's arrays by name
 
 
 class PaddedBatch(NamedTuple):
-    """n sequences, padded on the right to the longest of them.
+    """n sequences, padded on the right to the length L of the longest.
 
-    `ids`: int64 [n, L]. `lengths`: int64 [n]. `type_ids`: int64 [n, L], or None where all are zero. `targets`: int64
-    [n], see `RaggedSequences`.
+    `ids`: int64 [n, L]. `lengths`: int64 [n]. `type_ids`: int64 [n, L], or None if all are zero. `targets`: int64 [n],
+    see `RaggedSequences`.
     """
 
     ids: NDArray[np.int64]
@@ -25,10 +25,11 @@ class PaddedBatch(NamedTuple):
 
 
 class UnpaddedBatch(NamedTuple):
-    """n sequences one behind the other, T tokens in all, without padding.
+    """n sequences one after the other, T tokens in total, without padding.
 
-    `ids`, `positions`: int64 [T], a token and its place in its own sequence. `starts`, `lengths`: int64 [n].
-    `type_ids`: int64 [T], or None where all are zero. `targets`: int64 [n] within each sequence, see `RaggedSequences`.
+    `ids`: int64 [T]. `positions`: int64 [T], each token's position in its own sequence. `starts`, `lengths`: int64 [n].
+    `type_ids`: int64 [T], or None if all are zero. `targets`: int64 [n], positions in the sequences, see
+    `RaggedSequences`.
     """
 
     ids: NDArray[np.int64]
@@ -42,14 +43,14 @@ class UnpaddedBatch(NamedTuple):
 def plan(
     lengths: NDArray[np.integer], max_batch_tokens: int, overhead_tokens: int, step: int = 1
 ) -> list[NDArray[np.intp]]:
-    """Cut n sequences, none of them empty, into batches of similar length: arrays of row numbers, together 0..n-1 once.
+    """Split n nonempty sequences into batches of similar length. Returns arrays of rows, which hold 0..n-1 once each.
 
-    A batch costs its longest sequence times its count, padding included, and stays within `max_batch_tokens`; a
-    sequence longer than that is a batch of its own. Longest first, so that freed blocks fit all that follows; and what
-    remains for the last, smaller batch is the shortest. Equal lengths keep their order.
+    A batch costs its longest sequence times its count, at most `max_batch_tokens`; a longer sequence is a batch of its
+    own. The longest sequences come first, so that memory freed by one batch fits the next, and the smaller last batch
+    is the cheapest. Equal lengths keep their order.
 
-    `overhead_tokens`: what one more forward costs by itself. The cuts are those that cost least, padding and overhead
-    together. `step`: lengths that differ by less are not told apart there, which bounds the time that it takes.
+    `overhead_tokens`: fixed cost of a forward, in tokens. The plan minimizes padding and overhead together. `step`:
+    lengths are compared in multiples of it, which bounds the planning time.
     """
     lengths = np.asarray(lengths, np.int64)
     order = np.argsort(-lengths, kind="stable")
@@ -62,17 +63,17 @@ def plan(
 
 
 def _fitting(longest: int, max_batch_tokens: int) -> int:
-    """How many sequences, none longer than `longest`, a batch takes."""
+    """Number of sequences of at most `longest` tokens that fit into a batch."""
     return max(1, max_batch_tokens // longest)
 
 
 def _cheapest_cuts(
     longest_first: NDArray[np.int64], max_batch_tokens: int, overhead_tokens: int, step: int
 ) -> list[tuple[int, int]]:
-    """Stretches of sequences, each padded as its first one; within one the budget alone cuts.
+    """Ranges (first, last) of sequences that are padded to the first one; `plan` splits a range by the budget.
 
-    Dynamic programming from the shortest to the longest, over the places where the length changes: there are at most as
-    many as the model has positions, however many sequences there are.
+    Dynamic programming from the shortest to the longest sequence, over the places where the length changes. There are
+    at most as many such places as the model has positions.
     """
     groups = -(-longest_first // step)
     places = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))
@@ -91,18 +92,18 @@ def _cheapest_cuts(
 
 
 def plan_packed(lengths: NDArray[np.integer], max_batch_tokens: int) -> list[NDArray[np.intp]]:
-    """As `plan`, for a backend that needs no padding: a batch costs the sum of its lengths, in the order of arrival.
+    """As `plan`, for batches without padding, which cost the sum of their lengths. Keeps the order of arrival.
 
-    A batch costs a launch, however little is in it. So there are as few batches as there can be, equal in size where
-    that does not take more of them.
+    Each batch costs a launch whatever its size. The plan has as few batches as possible, of equal size if that does not
+    need more batches.
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     if not len(ends):
         return []
     in_turn = _filled_in_turn(ends, max_batch_tokens)
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, len(in_turn) + 1) // len(in_turn), side="right")
-    # Fewer batches would not do, so that none is empty where all are within the budget. Before a cut at 0 stands
-    # ends[-1], which is more than the budget.
+    # Batches of equal size may exceed the budget. An empty batch shows here too: for a cut at 0, ends[cuts - 1] is
+    # ends[-1], which exceeds the budget.
     if np.diff(ends[cuts - 1], prepend=0).max() > max_batch_tokens:
         return in_turn
     return np.split(np.arange(len(ends)), cuts[:-1])
@@ -120,7 +121,7 @@ def _filled_in_turn(ends: NDArray[np.int64], max_batch_tokens: int) -> list[NDAr
 
 
 def pad(packed: RaggedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp], pad_id: int) -> PaddedBatch:
-    """Take `rows` out of `packed`, whose row i starts at `starts[i]`, and pad them with `pad_id`."""
+    """The sequences `rows` of `packed`, padded with `pad_id`. `starts[i]`: the first token of row i in `packed`."""
     lengths = packed.lengths[rows].astype(np.int64)
     columns = np.arange(lengths.max())
     inside = columns < lengths[:, None]
@@ -134,7 +135,7 @@ def pad(packed: RaggedSequences, starts: NDArray[np.int64], rows: NDArray[np.int
 
 
 def pack(packed: RaggedSequences, starts: NDArray[np.int64], rows: NDArray[np.intp]) -> UnpaddedBatch:
-    """Take `rows` out of `packed`, whose row i starts at `starts[i]`."""
+    """The sequences `rows` of `packed`, without padding. `starts[i]`: the first token of row i in `packed`."""
     lengths = packed.lengths[rows].astype(np.int64)
     ends = np.cumsum(lengths)
     positions = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)

@@ -1,4 +1,4 @@
-"""Rows of packed sequences -> batches for the backend, with padding or without, and how much was run."""
+"""Makes batches for the backend, with or without padding, and counts the tokens that were run."""
 
 import logging
 
@@ -12,14 +12,14 @@ from labelstream.workers.engine.ragged import RaggedSequences
 
 logger = logging.getLogger(__name__)
 
-# What a forward costs however little is in it: on a CPU reading the weights, on a GPU launching the kernels. Launching
-# took 3.2 ms beside an H200, which computes 15,000 of DistilBERT's tokens meanwhile, and fewer of a larger model's.
+# Fixed cost of a forward, in tokens: a CPU reads the weights, a GPU waits for kernel launches. On an H200 the launches
+# took 3.2 ms, in which the GPU computes 15,000 tokens of DistilBERT, fewer of a larger model.
 _OVERHEAD_TOKENS = {"cpu": 64, "cuda": 8192}
-_STEP = {"cpu": 1, "cuda": 8}  # a GPU has no time to wait for a finer plan
+_STEP = {"cpu": 1, "cuda": 8}  # a finer plan would take longer than the GPU can wait
 
 
 class Rows:
-    """Sequences, and where each of them starts."""
+    """Ragged sequences with the start of each."""
 
     def __init__(self, packed: RaggedSequences) -> None:
         self.packed = packed
@@ -27,15 +27,15 @@ class Rows:
         np.cumsum(packed.lengths[:-1], out=self.starts[1:])
 
     def any_in(self, tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of each sequence whether any of its tokens is True: bool [n] of bool [sum(lengths)]."""
+        """Whether any token of each sequence is True: bool [sum(lengths)] -> bool [n]."""
         return np.logical_or.reduceat(tokens, self.starts)
 
 
 class BatchRunner:
-    """Makes batches for `backend`, without padding as long as that one `packs`.
+    """Makes and runs batches for `backend`, without padding if the backend `packs`.
 
-    `pads`: whether texts of different lengths share a batch. `tokens`, `slots`: run since the start, without and with
-    padding.
+    `packing`: the backend if batches have no padding, else None. `pads`: whether texts of different lengths may share a
+    padded batch. `tokens`, `slots`: tokens run since the start, without and with padding.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -45,31 +45,31 @@ class BatchRunner:
         self.tokens = self.slots = 0
 
     def plan(self, lengths: NDArray[np.int32], max_batch_tokens: int) -> list[NDArray[np.intp]]:
-        """The batches of sequences of these lengths, as `batch_plan.plan` gives them."""
+        """Split sequences of these lengths into batches, see `batch_plan.plan`."""
         if self.packing is not None:
             return plan_packed(lengths, max_batch_tokens)
-        if not self.pads:  # a forward that costs nothing by itself is cheaper than any padding
+        if not self.pads:  # without overhead the plan separates all lengths
             return plan(lengths, max_batch_tokens, overhead_tokens=0)
         device = self._backend.device_type
         return plan(lengths, max_batch_tokens, _OVERHEAD_TOKENS[device], _STEP[device])
 
     def slots_of(self, lengths: NDArray[np.int32]) -> int:
-        """What sequences of these lengths count together, as one batch."""
+        """Tokens of one batch of sequences of these lengths, with padding if the batch is padded."""
         return int(lengths.sum()) if self.packing is not None else int(lengths.max()) * len(lengths)
 
     def logits(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
-        """Of `rows`, in their order; see `Backend.logits`."""
+        """Run `rows` as one batch; see `Backend.logits`. Row i of the result belongs to `rows[i]`."""
         return self.padded(of, rows) if self.packing is None else self.packed(self.packing, of, rows)
 
     def padded(self, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
-        """`logits`, in any case with padding."""
+        """As `logits`, always with padding."""
         batch = pad(of.packed, of.starts, rows, self._backend.pad_id)
         self.tokens += int(batch.lengths.sum())
         self.slots += batch.ids.size
         return self._backend.logits(batch)
 
     def packed(self, packing: UnpaddedBackend, of: Rows, rows: NDArray[np.intp]) -> torch.Tensor:
-        """`logits`, in any case without padding."""
+        """As `logits`, always without padding."""
         batch = pack(of.packed, of.starts, rows)
         self.tokens += len(batch.ids)
         self.slots += len(batch.ids)

@@ -1,4 +1,4 @@
-"""Packed sequences -> scores: plans the batches, runs them, and finds out what is to blame when one raises."""
+"""Computes the scores of sequences: plans batches, runs them, and finds the sequence that makes a batch fail."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -25,17 +25,17 @@ from labelstream.workers.errors import InferenceError
 
 logger = logging.getLogger(__name__)
 
-# Tokens per forward, padding counted. A CPU wants few, which its caches hold. A GPU wants as many as fill it: an H200
-# did 150,000 texts/s in forwards of 8,192 tokens, 157,000 of 16,384, and 161,000 of 33,792, which take twice as long.
+# Tokens per forward, padding included. A CPU is fastest with batches that fit its caches, a GPU with batches that fill
+# it. An H200 ran 150,000 texts/s at 8,192 tokens, 157,000 at 16,384, and 161,000 at 33,792 with twice the latency.
 DEFAULT_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
 _MIN_BATCH_TOKENS = 64
 
 
 class _Call(NamedTuple):
-    """One `predict` in progress. `done` holds what is still on the device, each entry with its rows.
+    """One `predict` in progress. `done`: (rows, their scores, which may still be on the device).
 
-    `forwards`: int32 [n], how many times each row was given to the model. `width`: scores per row. `ranked`: they are
-    the best ones.
+    `width`: scores per row. `ranked`: whether these are the best labels' scores. `forwards`: int32 [n], how often each
+    row was given to the model. `errors`: row -> its error.
     """
 
     of: Rows
@@ -50,11 +50,11 @@ class _Call(NamedTuple):
 
 
 class Predictor:
-    """Runs `backend` within a budget of tokens a forward. One calling thread at a time.
+    """Runs `backend` with at most `max_batch_tokens` tokens per forward. One calling thread at a time.
 
-    `max_batch_tokens`: None takes the default of the backend's device. It shrinks by itself, for good, when the device
-    runs out of memory. Padding counts, where there is any. `good_row`: a text that every model can answer.
-    `short_row`: one such as there are many. `first_rows`: what `warm_up` runs.
+    `max_batch_tokens`: padding included; None means the default of the device. If the device runs out of memory, the
+    predictor lowers it for good. `good_row`: a text that every model can answer. `short_row`: a text of typical length.
+    `first_rows`: the texts of the self-check.
     """
 
     def __init__(self, description: ModelDescription, backend: Backend, max_batch_tokens: int | None = None) -> None:
@@ -62,27 +62,26 @@ class Predictor:
         self.backend = backend
         self.max_batch_tokens: int = max_batch_tokens or DEFAULT_BATCH_TOKENS[backend.device_type]
         self.runner = BatchRunner(backend)
-        # All of ours at once: a tokenizer that is kept would keep its vocabulary.
+        # Tokenize the self-check texts now, so that the tokenizer and its vocabulary can be freed.
         tokenizer = TextTokenizer(replace(description, max_length=min(description.max_length, self_check.LONGEST)))
         self.good_row, _ = tokenizer.encode([Request("good")])
         self.short_row, _ = tokenizer.encode([Request("good " * 30)])
         self.first_rows = self_check.rows(description, backend, tokenizer)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
-        """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in their order.
+        """The `top_k` best labels (at most all) of each of the n >= 1 sequences, in order.
 
-        Where the description says that scores are not ranked: all of them, whatever `top_k` is.
+        If the description's scores are not `ranked`, all scores, whatever `top_k` is.
 
-        A row on which the model raises while it still answers others, or whose logits are not finite, is an entry in
-        `errors`. Raises InferenceError when the model does not answer a known good row either: nothing is known of
-        any of the rows then.
+        A row gets an entry in `errors` if the model raises on that row and answers a known good row, or if its logits
+        are not finite. Raises InferenceError if the known good row fails too; no row has an answer then.
         """
         return self.begin(packed, top_k)()
 
     def begin(self, packed: RaggedSequences, top_k: int) -> Callable[[], ScoredSequences]:
-        """As `predict`, in two steps: what this gives is to be called for the answers, on the same thread.
+        """As `predict`, in two steps: returns a function that waits for the answers. Call it on the same thread.
 
-        On cuda the device computes meanwhile, and further calls may be begun.
+        On cuda the device computes in between, and further calls may begin.
         """
         call = self._new_call(packed, top_k)
         rows = self._rows_within_limits(call)
@@ -93,7 +92,7 @@ class Predictor:
         return partial(self._end, answers)
 
     def _answers_of(self, call: _Call) -> Callable[[], ScoredSequences]:
-        """Begin to fetch what the device has computed for `call`; to be called for it, in the order of the input."""
+        """Start to copy the scores of `call` to the host. Returns a function that waits for the copy."""
         if not call.done:
             return partial(_collect, call, None)
         fetched = begin_fetch([scored for _, scored in call.done], self.backend.mark)
@@ -107,7 +106,7 @@ class Predictor:
         return result
 
     def probe(self) -> None:
-        """Classify one known good row. Raises InferenceError when that fails: the model or its device is at fault."""
+        """Run one known good row. Raises InferenceError if that row fails: the model or its device is broken."""
         call = self._new_call(self.good_row, 1)
         try:
             self._forward(call, np.zeros(1, np.intp))
@@ -119,37 +118,37 @@ class Predictor:
 
     @property
     def tokens(self) -> int:
-        """Run since the start, padding not counted."""
+        """Tokens run since the start, without padding."""
         return self.runner.tokens
 
     @property
     def slots(self) -> int:
-        """Run since the start, padding counted."""
+        """Tokens run since the start, with padding."""
         return self.runner.slots
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device computes on while this thread does something else."""
+        """Whether the device computes while the calling thread continues."""
         return self.backend.device_type == "cuda"
 
     @property
     def packs(self) -> bool:
-        """Whether batches are run without padding."""
+        """Whether batches run without padding."""
         return self.runner.packing is not None
 
     def memory(self) -> dict[str, int]:
-        """See `Backend.memory`. From any thread."""
+        """See `Backend.memory`. Thread-safe."""
         return self.backend.memory()
 
     def _new_call(self, packed: RaggedSequences, top_k: int) -> _Call:
-        most, ranked = self.description.outputs, self.description.ranked
-        width = min(top_k, most) if ranked else most
+        outputs, ranked = self.description.outputs, self.description.ranked
+        width = min(top_k, outputs) if ranked else outputs
         return _Call(Rows(packed), width, ranked, np.zeros(len(packed.lengths), np.int32), [], {})
 
     def _rows_within_limits(self, call: _Call) -> NDArray[np.intp]:
-        """All rows but those which would take a GPU down for good: ids, type ids or lengths outside of its tables.
+        """The rows whose ids, type ids and lengths lie within the model's tables; refuses the others.
 
-        Other devices may answer them, wrongly.
+        An index outside a table breaks a GPU's context for the whole process. Other devices may return wrong answers.
         """
         packed = call.of.packed
         n = len(packed.lengths)
@@ -178,13 +177,13 @@ class Predictor:
         return np.flatnonzero(~bad)
 
     def _run(self, call: _Call, rows: NDArray[np.intp]) -> None:
-        """Run `rows`, if need be in ever smaller parts, until only rows that fail by themselves are left."""
+        """Run `rows`. If they fail, run each half, down to single rows, and refuse the rows that fail alone."""
         try:
             self._forward(call, rows)
             return
         except Exception as error:
             reason, memory = one_line(error), is_out_of_memory(error)
-        # Out of the except block: the exception's frames held the batch's memory.
+        # Outside the except block, because the exception's frames hold the batch's memory.
         if memory:
             self.backend.free_memory()
             if len(rows) > 1:
@@ -201,7 +200,9 @@ class Predictor:
     def _shrink_budget(self, failed_tokens: int) -> None:
         smaller = max(_MIN_BATCH_TOKENS, failed_tokens // 2)
         if smaller < self.max_batch_tokens:
-            logger.warning("out of memory with %d tokens: max_batch_tokens is now %d", failed_tokens, smaller)
+            logger.warning(
+                "out of memory with a batch of %d tokens; max_batch_tokens is now %d", failed_tokens, smaller
+            )
             self.max_batch_tokens = smaller
 
     def _forward(self, call: _Call, rows: NDArray[np.intp]) -> None:
@@ -227,7 +228,7 @@ def _within(targets: NDArray[np.int32], lengths: NDArray[np.int32]) -> bool:
 
 
 def _from(size: int | None, type_ids: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:
-    """Which `type_ids` are `size` or more; None where none is."""
+    """Which `type_ids` are `size` or more, bool [sum(lengths)]; None if there are none."""
     if size is None or type_ids is None:
         return None
     outside = type_ids >= size
@@ -235,7 +236,7 @@ def _from(size: int | None, type_ids: NDArray[np.uint8] | None) -> NDArray[np.bo
 
 
 def _collect(call: _Call, fetched: HostCopy | None) -> ScoredSequences:
-    """Bring what was fetched into the order of the input."""
+    """The scores of `call` in the order of its sequences, and its errors."""
     n = len(call.of.packed.lengths)
     label_ids = np.zeros((n, call.width), np.int32) if call.ranked else None
     scores = np.full((n, call.width), np.nan, np.float32)

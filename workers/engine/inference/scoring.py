@@ -1,4 +1,4 @@
-"""Logits -> scores, ranked or in the order of the ids, on the device that made the logits."""
+"""Turns logits into scores, ranked or in the order of the ids, on the device of the logits."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ import torch
 
 from labelstream.workers.engine.description import Activation
 
-# From so many columns on the best are selected before they are sorted: to sort a vocabulary of 30,000 took 28 times as
-# long as to take its best 5, on 2 cores.
+# From so many columns on the best are selected before sorting. Sorting a vocabulary of 30,000 took 28 times as long
+# as selecting its best 5, on 2 cores.
 _SELECT_FROM = 1_000
 
 
 class Scored(NamedTuple):
-    """`label_ids`: int32 [n, k], or None. `scores`: float32 [n, k], descending, or by id where there are no
-    `label_ids`. `finite`: bool [n], false where logits are not.
+    """`label_ids`: int32 [n, k]; None if `scores` are in the order of the ids. `scores`: float32 [n, k], in descending
+    order if ranked. `finite`: bool [n], false for rows with a logit that is not finite.
 
-    All on the logits' device.
+    All tensors are on the device of the logits.
     """
 
     label_ids: torch.Tensor | None
@@ -24,10 +24,10 @@ class Scored(NamedTuple):
 
 
 def score(logits: torch.Tensor, activation: Activation, top_k: int | None) -> Scored:
-    """The `top_k` best labels of each row of `logits` [n, labels]; of equal scores the lower id comes first.
+    """The `top_k` best labels of each row of `logits` [n, labels]; None: all scores in the order of the ids.
 
-    Of a thousand labels or more, which of equal ones are the last of the best is torch's choice.
-    None: all scores, in the order of the ids.
+    Of equal scores the lower id comes first. From `_SELECT_FROM` labels on torch chooses among labels with equal scores
+    at the cut.
     """
     with torch.inference_mode():
         logits = logits.float()
@@ -50,6 +50,6 @@ def _ranked(scores: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Tenso
         best, ids = torch.sort(scores, descending=True, stable=True)
         return best[:, :top_k], ids[:, :top_k]
     _, ids = torch.topk(scores, top_k)
-    ids, _ = torch.sort(ids)  # so that of equal ones the lower id comes first
+    ids, _ = torch.sort(ids)  # with the stable sort below the lower of two ids with equal scores comes first
     best, order = torch.sort(scores.gather(-1, ids), descending=True, stable=True)
     return best, ids.gather(-1, order)

@@ -1,4 +1,4 @@
-"""What a model says to a few good texts before it may answer others."""
+"""Checks a loaded model on a few texts: shape, finite logits, and the same answers with and without padding."""
 
 import logging
 from typing import NamedTuple
@@ -21,13 +21,13 @@ from labelstream.workers.errors import ModelError
 logger = logging.getLogger(__name__)
 
 NOT_FINITE = "the model's logits are not finite"
-# Of the largest logit, at least 1. Padding moves answers in bfloat16 by 0.02 in small models, by 0.06 in deep ones with
-# large weights.
+# As a share of the largest logit, or of 1 if that is smaller. In bfloat16 padding changes answers by 0.02 in small
+# models, by 0.06 in deep models with large weights.
 _TOLERANCE, _TOLERANCE_OF_HALF = 1e-4, 0.1
-# Without padding, where a difference costs speed alone. A sequence that is shifted by one token changes the short texts
-# by 0.3 and more, and by 0.035 even in a model with small random weights.
+# For batches without padding, where a false alarm costs only speed. A sequence shifted by one token changes the short
+# texts by at least 0.3, and by 0.035 in a model with small random weights.
 _TOLERANCE_WITHOUT_PADDING = 0.03
-# Tokens of the longest text: what texts take, not what models do. Four of it have masks of 4 MB; 32,768 had 16 GB.
+# Tokens of the longest test text. The masks of four such texts take 4 MB; with 32,768 tokens they took 16 GB.
 LONGEST = 512
 _SHORT = ("good", "bad", "no", "a", "yes!", "1", "the end", "why?", "it is good", "never", "x y z", "not bad at all.")
 _PAIR = Request("good", text_pair="not bad at all")
@@ -35,14 +35,14 @@ _TASKS_WITH_PAIRS = (TaskName.TEXT_CLASSIFICATION, TaskName.ZERO_SHOT)
 
 
 def texts(max_length: int) -> tuple[str, ...]:
-    """Short ones, one of some sentences, and one of more than `max_length` tokens."""
+    """Short texts, a text of some sentences, and a text of more than `max_length` tokens."""
     long = "all work and no play " * max_length
     return (*_SHORT, long[:160], long)
 
 
 class FirstRows(NamedTuple):
-    """`packed`: of `texts`, in pairs where the task makes pairs of all, and behind them a pair where requests may hold
-    one. `alike`: how many come before that one. `no_pairs`: why the model cannot take pairs."""
+    """`packed`: the sequences of `texts` (pairs for zero-shot), and after them a pair if requests may have a text_pair.
+    `alike`: number of sequences before that pair. `no_pairs`: why the model cannot take pairs, or None."""
 
     packed: RaggedSequences
     alike: int
@@ -50,7 +50,7 @@ class FirstRows(NamedTuple):
 
 
 def rows(description: ModelDescription, backend: Backend, tokenizer: TextTokenizer) -> FirstRows:
-    """Raises ModelError where the type ids of all that the task gives the model lie outside of its table."""
+    """The test sequences. Raises ModelError if the model's table lacks a type id that all of the task's inputs have."""
     requests = [Request(text) for text in texts(tokenizer.max_length)]
     size, task = backend.type_vocab_size, description.task
     if task == TaskName.ZERO_SHOT:
@@ -66,15 +66,15 @@ def rows(description: ModelDescription, backend: Backend, tokenizer: TextTokeniz
     if task == TaskName.ZERO_SHOT:
         requests = [request._replace(text_pair=_PAIR.text_pair) for request in requests]
     packed, _ = tokenizer.encode(requests)
-    lengths = packed.lengths[packed.lengths > 0]  # some know no digits
+    lengths = packed.lengths[packed.lengths > 0]  # tokenizers without digits make no token of "1"
     return FirstRows(packed._replace(lengths=lengths), len(lengths) - (requests[-1] == _PAIR), no_pairs)
 
 
 def outside_types(size: int | None) -> str:
-    """What is wrong with type ids from `size` on."""
+    """The error for type ids from `size` on."""
     return (
-        f"the tokenizer makes type ids that the model has no place for (type_vocab_size in config.json is {size}); "
-        "save the tokenizer that belongs to the model beside it"
+        f"the tokenizer makes type ids that the model does not have (type_vocab_size in config.json is {size}); "
+        "save the model's own tokenizer in its folder"
     )
 
 
@@ -86,23 +86,24 @@ def _check_types(description: ModelDescription, frame: SpecialTokensTemplate, si
 def check(
     description: ModelDescription, forwards: BatchRunner, rows: FirstRows, dtype: torch.dtype, max_batch_tokens: int
 ) -> None:
-    """Compares the answers to `rows` with padding, alone and, where it is on, without padding, which is off afterwards
-    when they differ. A pair is not padded beside single texts: BART takes no such batch, which is then run in parts.
+    """Compare the model's answers to `rows` alone, in padded batches, and without padding if that is on.
 
-    Where padding changes the answers, only texts of equal length share a batch afterwards.
+    If padding changes the answers, only texts of equal length share a batch from then on. If answers without padding
+    differ, batches are padded from then on. A pair is never padded beside single texts, which BART does not support.
 
-    Raises ModelError when the answers are not what they should be, and what the model raises.
+    Raises ModelError if the answers have a wrong shape, are not finite, or depend on other texts of equal length;
+    and any error of the model.
     """
     source, count, first = description.source, rows.alike, Rows(rows.packed)
     mixed, short = np.unique([0, max(0, count - 3), count - 2, count - 1]), np.arange(count - 2)
     together = forwards.padded(first, mixed)
     if together.shape != (len(mixed), description.outputs):
         raise ModelError(
-            f"{source}: the model gives logits of shape {tuple(together.shape)} for {len(mixed)} texts; it should give "
-            f"{description.outputs} each: check its config.json"
+            f"{source}: the model returns logits of shape {tuple(together.shape)} for {len(mixed)} texts instead of "
+            f"{description.outputs} each; check its config.json"
         )
     if not torch.isfinite(together).all():
-        raise ModelError(f"{source}: {NOT_FINITE} for good texts; try dtype float32")
+        raise ModelError(f"{source}: {NOT_FINITE} for good texts; set dtype to float32")
     alone = torch.cat([forwards.padded(first, np.array([row])) for row in range(len(rows.packed.lengths))])
     off = max(_off(together, alone[mixed]), _off(forwards.padded(first, short), alone[short]))
     allowed = _TOLERANCE if dtype is torch.float32 else _TOLERANCE_OF_HALF
@@ -114,20 +115,22 @@ def check(
     problem = _problem_without_padding(forwards, forwards.packing, first, alone, tolerance, max_batch_tokens)
     if problem is not None:
         forwards.packing = None
-        logger.warning("%s: batches are padded: without padding %s", source, problem)
+        logger.warning("%s: batches are padded, because without padding %s", source, problem)
 
 
 def _keep_lengths_apart(source: str, forwards: BatchRunner, first: Rows, alone: torch.Tensor, allowed: float) -> None:
-    """Raises ModelError when texts of equal length change each other's answers as well."""
+    """Stop padding. Raises ModelError if even texts of equal length change each other's answers."""
     lengths = first.packed.lengths
     for length in np.unique(lengths):
         rows = np.tile(np.flatnonzero(lengths == length), 2)
         if not _off(forwards.padded(first, rows), alone[rows]) <= allowed:
-            raise ModelError(f"{source}: the model answers a text differently beside other texts: it is not served")
+            raise ModelError(
+                f"{source}: the model answers a text differently beside other texts of equal length; use another model"
+            )
     forwards.pads = False
     logger.warning(
-        "%s: the model reads padding, so that only texts of equal length share a batch: that is slower. "
-        "Where its architecture does not, as ConvBERT, FNet and XLNet do, check pad_token_id in config.json",
+        "%s: padding changes the model's answers, so only texts of equal length share a batch, which is slower. "
+        "ConvBERT, FNet and XLNet always read padding; for another architecture check pad_token_id in config.json",
         source,
     )
 
@@ -138,14 +141,14 @@ def _problem_without_padding(
     try:
         for rows in _batches(first.packed.lengths, budget):
             if not _off(forwards.packed(packing, first, rows), alone[rows]) <= tolerance:
-                return "the first texts are answered differently"
+                return "the model answers the test texts differently"
     except Exception as error:
         return one_line(error)
     return None
 
 
 def _batches(lengths: NDArray[np.int32], budget: int) -> list[NDArray[np.intp]]:
-    """Each sequence by itself, all of them, and a full batch: shapes of several sizes, each within the budget."""
+    """Each sequence alone, all sequences, and a full batch: batches of several shapes, each within `budget` tokens."""
     every = np.arange(len(lengths))
     again = np.tile(every, 1 + budget // int(lengths.sum()))
     full = again[: max(1, int(np.searchsorted(np.cumsum(lengths[again]), budget, side="right")))]
@@ -153,6 +156,6 @@ def _batches(lengths: NDArray[np.int32], budget: int) -> list[NDArray[np.intp]]:
 
 
 def _off(some: torch.Tensor, others: torch.Tensor) -> float:
-    """The largest difference, of the largest value of `others` or 1; NaN where one is not finite."""
+    """The largest difference, relative to the largest of `others` or to 1; NaN if a value is not finite."""
     some, others = some.float(), others.float()
     return float((some - others).abs().max() / others.abs().max().clamp(min=1))

@@ -1,4 +1,4 @@
-"""A model's first forwards, before there is traffic: whether its answers are right, and how fast it is."""
+"""A model's first forwards, before traffic: check its answers, record forwards, and measure its speed."""
 
 import logging
 import time
@@ -11,18 +11,18 @@ from labelstream.workers.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-_MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output: a vocabulary's would take gigabytes
+_MAX_RECORDED_OUTPUTS = 1_024  # each recording keeps its output, which takes gigabytes for a vocabulary
 
 
 def warm_up(predictor: Predictor) -> None:
-    """Check the model's answers to a few texts, run a full batch, and record forwards where the backend can.
+    """Check the model's answers to a few texts, run a full batch, and record forwards if the backend can.
 
-    Raises ModelError when the model fails on good texts, answers differently beside a longer one, or cannot be
+    Raises ModelError if the model fails on good texts, answers a text differently beside other texts, or cannot be
     recorded.
     """
     source, first = predictor.description.source, predictor.first_rows
     if first.no_pairs is not None:
-        logger.warning("%s: each message with a text_pair will be a dead letter: %s", source, first.no_pairs)
+        logger.warning("%s: every message with a text_pair becomes a dead letter: %s", source, first.no_pairs)
     try:
         _run_once(predictor)
         if _record(predictor):
@@ -31,11 +31,11 @@ def warm_up(predictor: Predictor) -> None:
         raise
     except Exception as error:
         fix = f"; {LESS_MEMORY}" if is_out_of_memory(error) else ""
-        raise ModelError(f"{source}: the model fails on its first texts: {one_line(error)}{fix}") from error
+        raise ModelError(f"{source}: the model fails on test texts: {one_line(error)}{fix}") from error
 
 
 def measure(predictor: Predictor) -> float:
-    """Tokens per second of one full forward of short texts: what this device can do, before it has had to.
+    """Tokens per second of one full forward of short texts: the device's capacity before any traffic.
 
     Raises InferenceError as `Predictor.predict` does.
     """
@@ -61,13 +61,13 @@ def _record(predictor: Predictor) -> bool:
         recorded = packing.record(predictor.max_batch_tokens)
     except Exception as error:
         fix = (
-            "lower max_batch_tokens, or leave the model more of the GPU's memory"
+            "lower max_batch_tokens, or free memory of the GPU"
             if is_out_of_memory(error)
-            else "check that torch and the driver are versions that this was tested with, or set device: cpu"
+            else "install the versions of torch and driver that Labelstream was tested with, or set device to cpu"
         )
         raise ModelError(
-            f"{source}: its forwards cannot be recorded as CUDA graphs: {one_line(error)}; {fix}"
+            f"{source}: the model's forwards cannot be recorded as CUDA graphs: {one_line(error)}; {fix}"
         ) from error
     if recorded:
-        logger.info("%s: %d forwards recorded in %.1f s", source, recorded, time.perf_counter() - started)
+        logger.info("%s: recorded %d forwards in %.1f s", source, recorded, time.perf_counter() - started)
     return recorded > 0

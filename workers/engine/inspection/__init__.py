@@ -1,1 +1,1 @@
-"""A look at the files of a model that somebody else made, before anything is loaded of them."""
+"""Inspects a model's untrusted config and tokenizer in a child process before they are loaded."""

@@ -1,4 +1,4 @@
-"""Is it safe to load a model's config and tokenizer here? Asked of a process that may be killed."""
+"""Runs `inspect_files` in a child process, so that a hostile file can only crash or exhaust the child."""
 
 import os
 import subprocess
@@ -8,15 +8,15 @@ from pathlib import Path
 from labelstream.workers.engine.inspection.inspect_files import FINE, MAX_MEMORY_BYTES, REFUSED
 from labelstream.workers.errors import ModelError
 
-TIMEOUT_S = 60.0  # on an idle machine it takes 0.3 s, and 2 s with the largest vocabularies
+TIMEOUT_S = 60.0  # an inspection takes 0.3 s on an idle machine, 2 s with the largest vocabularies
 _COMMAND = [sys.executable, "-m", "labelstream.workers.engine.inspection.inspect_files"]
 
 
 def inspect_in_child(source: str, folder: Path, timeout_s: float = TIMEOUT_S) -> None:
-    """Raises ModelError for what a config or tokenizer in `folder` may not ask for, and for what takes too much."""
+    """Raises ModelError if config or tokenizer in `folder` are refused, crash, or take too much time or memory."""
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OPENBLAS_NUM_THREADS": "1"}
     try:
-        ended = subprocess.run(  # noqa: S603 - our own module
+        ended = subprocess.run(  # noqa: S603 - a module of Labelstream
             [*_COMMAND, str(folder)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -27,7 +27,7 @@ def inspect_in_child(source: str, folder: Path, timeout_s: float = TIMEOUT_S) ->
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"{source}: {_last_line(error.stdout)} takes more than {timeout_s:g} s; take another revision"
+            f"{source}: {_last_line(error.stdout)} takes more than {timeout_s:g} s; use another revision"
         ) from None
     last = _last_line(ended.stdout)
     if last.startswith(REFUSED):
@@ -35,10 +35,10 @@ def inspect_in_child(source: str, folder: Path, timeout_s: float = TIMEOUT_S) ->
     if last != FINE:
         raise ModelError(
             f"{source}: {last} crashes, or takes more than {MAX_MEMORY_BYTES >> 30} GiB "
-            f"(exit status {ended.returncode}); take another revision"
+            f"(exit status {ended.returncode}); use another revision"
         )
 
 
 def _last_line(printed: str | bytes | None) -> str:
     text = printed.decode() if isinstance(printed, bytes) else printed or ""
-    return (text.splitlines() or ["looking at its files"])[-1]
+    return (text.splitlines() or ["the inspection of its files"])[-1]

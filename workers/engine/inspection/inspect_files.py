@@ -1,9 +1,9 @@
-"""Looks at a model's config and tokenizer as at a stranger's, in a process of its own, without torch or transformers.
+"""Inspects a model's untrusted config and tokenizer in a process of its own, without torch and transformers.
 
     python -m labelstream.workers.engine.inspection.inspect_files FOLDER
 
-prints what it looks at as it goes, a line each, and in the end `refused: ` with the reason, or `fine`. It may be killed
-at any line: by its limits of memory and time, or by a crash of the tokenizer's own code.
+Prints one line per file before it reads that file, and at the end `refused: REASON` or `fine`. If the process dies,
+by its limits of memory and time or by a crash in the tokenizer's native code, its last line names the cause.
 """
 
 import json
@@ -21,7 +21,8 @@ REFUSED, FINE = "refused: ", "fine"
 MAX_MEMORY_BYTES = 4 << 30
 MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES = 16 << 20, 256 << 20
 MAX_LABELS, MAX_LAYERS = 100_000, 10_000
-# What becomes of a character: NFKC makes 18 of U+FDFA, and a byte-level vocabulary knows a character by its bytes.
+# Growth of a text in normalizer and tokenizer: NFKC makes 18 characters of U+FDFA, and a byte-level vocabulary may need
+# a token per byte.
 MAX_CHARS_PER_CHAR, MAX_TOKENS_PER_CHAR = 32, 64
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _VOCABULARIES = ("vocab*", "*vocab.*", "*.model", "merges.txt", "*.bpe")
@@ -31,15 +32,15 @@ _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()  # what is killed says no more
+    sys.stdout.flush()  # a killed process would lose the line
 
 
 class Refused(Exception):
-    """The reason, which goes on the model's name."""
+    """A file is not safe to load. The text is the reason, which follows the model's name."""
 
 
 def inspect(folder: Path) -> None:
-    """Raises Refused."""
+    """Raises Refused if the config or the tokenizer in `folder` is not safe to load."""
     _say("its config.json")
     _check_config(_json_of(folder / "config.json", MAX_CONFIG_BYTES))
     file = folder / "tokenizer.json"
@@ -48,7 +49,7 @@ def inspect(folder: Path) -> None:
         _check_tokenizer(file)
     elif not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
         raise Refused(
-            "no tokenizer (tokenizer.json, or the vocabulary that it can be made of); save it beside the model"
+            "no tokenizer (tokenizer.json, or a vocabulary to make it from); save the tokenizer in the model's folder"
         )
 
 
@@ -64,33 +65,31 @@ def _json_of(file: Path, limit: int) -> Any:
 
 def _check_config(config: Any) -> None:
     if not isinstance(config, dict):
-        raise Refused("config.json holds no mapping; download or save the model again")
+        raise Refused("config.json is not a mapping; download or save the model again")
     for part in _mappings(config):
         _check_part(part)
 
 
 def _mappings(tree: Any) -> Iterator[dict[str, Any]]:
-    """`tree` and all that is within, as the config of a text model within another one."""
+    """`tree` and all nested mappings, such as the config of a text model inside another one."""
     waiting = [tree]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            yield one
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _check_part(config: dict[str, Any]) -> None:
     if config.get("quantization_config"):
         raise Refused(
-            "its config.json asks for quantized weights (quantization_config), which need other libraries; take the "
+            "its config.json asks for quantized weights (quantization_config), which need other libraries; use the "
             "model in float32, float16 or bfloat16"
         )
-    if asking := [key for key in _ATTENTION if "/" in str(config.get(key))]:
-        raise Refused(
-            f"its config.json asks for code of the hub ({', '.join(asking)}), which is never run; remove that"
-        )
+    if keys := [key for key in _ATTENTION if "/" in str(config.get(key))]:
+        raise Refused(f"its config.json asks for code of the hub ({', '.join(keys)}), which is never run; remove it")
     labels = config.get("num_labels")
     mapped = config.get("id2label")
     count = max(labels if isinstance(labels, int) else 0, len(mapped) if isinstance(mapped, dict) else 0)
@@ -106,33 +105,33 @@ def _check_tokenizer(file: Path) -> None:
     parts = _json_of(file, MAX_TOKENIZER_BYTES)
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library knows no other
+    except Exception as error:  # tokenizers raises plain Exceptions
         raise Refused(f"its tokenizer.json cannot be read: {' '.join(str(error).split())[:200]}") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for text in _probes(parts):
-        _say(f"its tokenizer, which reads {len(text)} characters")
+        _say(f"its tokenizer, reading {len(text)} characters,")
         made = len(tokenizer.normalizer.normalize_str(text)) if tokenizer.normalizer else len(text)
         if made > MAX_CHARS_PER_CHAR * len(text):
-            raise Refused(f"its tokenizer makes {made} characters of {len(text)}; correct the normalizer")
+            raise Refused(f"its normalizer turns {len(text)} characters into {made}; correct tokenizer.json")
         tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
         if tokens > MAX_TOKENS_PER_CHAR * len(text):
-            raise Refused(f"its tokenizer makes {tokens} tokens of {len(text)} characters; correct the tokenizer.json")
+            raise Refused(f"its tokenizer turns {len(text)} characters into {tokens} tokens; correct tokenizer.json")
 
 
 def _probes(parts: Any) -> Iterator[str]:
-    """Texts that cost an ordinary tokenizer some milliseconds."""
+    """Texts that take an ordinary tokenizer a few milliseconds, and a hostile one too much time or memory."""
     yield _PRINTABLE
     normalizer = parts.get("normalizer") if isinstance(parts, dict) else None
     written = {part["String"] for part in _mappings(normalizer) if isinstance(part.get("String"), str)}
     yield from (text[:200] for text in sorted(written) if text)
-    for length in (30, _LONG_RUN):  # an expression that tries all ways to divide a run needs twice as long for each one
-        yield from (one * length for one in "aA1 ._")
+    for length in (30, _LONG_RUN):  # a backtracking regular expression takes twice as long for each further character
+        yield from (char * length for char in "aA1 ._")
         yield ("aA" * length)[:length]
 
 
 def main() -> None:
-    """See the module."""
+    """Run the inspection with limited memory; see the module."""
     forbid_core_dumps()
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     try:

@@ -1,4 +1,4 @@
-"""Batches with padding and without, and how much was run."""
+"""Batches with and without padding, and the count of tokens and slots."""
 
 from typing import Any
 

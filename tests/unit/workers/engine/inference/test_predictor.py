@@ -1,4 +1,4 @@
-"""Batches, order, and who is to blame when the model raises: tested on backends that fail on purpose."""
+"""Batches, order, and the rows at fault when the model raises, on backends that fail on purpose."""
 
 from collections.abc import Callable
 from functools import partial

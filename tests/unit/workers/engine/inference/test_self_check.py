@@ -1,4 +1,4 @@
-"""A few good texts before a model may answer others: what must be the same, and what is refused."""
+"""The self-check of a loaded model on a few texts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_test_texts_have_a_pair_if_the_model_takes_one(
     backend.type_vocab_size = size
     warm_up(Predictor(DESCRIPTION, backend))
     assert max(given) == (1 if pairs else 0)
-    said = [record.levelname for record in caplog.records if "each message with a text_pair will be" in record.message]
+    said = [record.levelname for record in caplog.records if "every message with a text_pair becomes" in record.message]
     assert said == ([] if pairs else ["WARNING"])
     given.clear()
     warm_up(Predictor(replace(DESCRIPTION, task="feature-extraction", dimensions=5), backend))
@@ -55,7 +55,7 @@ def test_a_pairs_type_ids_may_be_of_any_size(kind: int, caplog: pytest.LogCaptur
     )
     predictor = Predictor(description, backend)
     warm_up(predictor)
-    assert "each message with a text_pair will be" in caplog.text
+    assert "every message with a text_pair becomes" in caplog.text
     packed, _ = TextTokenizer(description).encode([Request("good"), Request("good", text_pair="bad")])
     scored = predictor.predict(packed, 1)
     assert list(scored.errors) == [1]
@@ -93,8 +93,8 @@ class ReadsNeighbours(FakeBackend):
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        (FakeBackend(lambda batch: ValueError("no padding token")), "first texts: ValueError: no padding token"),
-        (Shifted(), r"shape \(5, 5\) for 4 texts; it should give 5 each"),
+        (FakeBackend(lambda batch: ValueError("no padding token")), "test texts: ValueError: no padding token"),
+        (Shifted(), r"shape \(5, 5\) for 4 texts instead of 5 each"),
         (ReadsNeighbours(), "answers a text differently beside other texts"),
     ],
 )
@@ -107,7 +107,7 @@ def test_model_that_reads_padding_batches_equal_lengths(caplog: pytest.LogCaptur
     backend = ReadsPadding()
     predictor = Predictor(DESCRIPTION, backend)
     warm_up(predictor)
-    assert [record.levelname for record in caplog.records if "the model reads padding" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "padding changes" in record.message] == ["WARNING"]
     backend.shapes.clear()
     predictor.predict(pack([[5, 6, 7], [8], [9, 10], [11, 12, 13]]), 1)
     assert sorted(backend.shapes) == [(1, 1), (1, 2), (2, 3)]

@@ -1,4 +1,4 @@
-"""A model's first forwards: a full batch is among them, and its speed is measured."""
+"""The warm-up runs a full batch and measures its speed."""
 
 import pytest
 

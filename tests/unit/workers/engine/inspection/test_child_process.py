@@ -1,4 +1,4 @@
-"""What a stranger's model may ask for while it is loaded, and what it may cost."""
+"""Untrusted model files are inspected within limits of time and memory."""
 
 import json
 import shutil
@@ -83,7 +83,7 @@ def splitting(expression: str) -> Callable[[Any], None]:
 
 
 def test_normalizer_that_grows_texts_is_refused(changed: Change) -> None:
-    with pytest.raises(ModelError, match=r"its tokenizer makes \d+ characters of 95; correct the normalizer"):
+    with pytest.raises(ModelError, match=r"its normalizer turns 95 characters into \d+; correct tokenizer.json"):
         inspect_in_child("m", changed(replacing("x " * 5_000)))
 
 
@@ -94,7 +94,7 @@ def test_normalizer_beyond_memory_is_refused(changed: Change) -> None:
 
 @pytest.mark.parametrize("expression", ["^(([a-z])+.)+[A-Z]([a-z])+$", "(a+)+[0-9]"])
 def test_backtracking_expression_is_refused(changed: Change, expression: str) -> None:
-    with pytest.raises(ModelError, match=r"its tokenizer, which reads .* (takes more than|crashes)"):
+    with pytest.raises(ModelError, match=r"its tokenizer, reading .* (takes more than|crashes)"):
         inspect_in_child("m", changed(splitting(expression)), timeout_s=20)
 
 
