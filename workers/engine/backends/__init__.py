@@ -1,1 +1,1 @@
-"""The runtimes that run a model."""
+"""The runtimes that compute a model: torch and OpenVINO."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from labelstream.workers.engine.backends.openvino.selection import Unconvertible, takes_openvino, fall_back_to_torch
+from labelstream.workers.engine.backends.openvino.selection import Unconvertible, fall_back_to_torch, takes_openvino
 from labelstream.workers.engine.description import ModelDescription, TaskName
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.inference.backend import Backend

@@ -1,1 +1,1 @@
-"""The model in OpenVINO, compared with torch before it answers."""
+"""Runs a model in OpenVINO, after comparing its answers with torch's."""

@@ -1,4 +1,4 @@
-"""The model in OpenVINO, for CPUs."""
+"""The OpenVINO backend, for CPUs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from labelstream.workers.engine.inference.batch_plan import PaddedBatch
 
 
 class OpenVINOBackend:
-    """Satisfies `labelstream.workers.engine.inference.backend.Backend`. `compiled`: an `openvino.CompiledModel` whose
-    inputs are some of input_ids, attention_mask, token_type_ids and targets.
+    """A `labelstream.workers.engine.inference.backend.Backend`.
 
-    `dtype`: what it computes in; int8 where it is quantized. `type_vocab_size`: see `Backend`.
+    `compiled`: an `openvino.CompiledModel` whose inputs are some of input_ids, attention_mask, token_type_ids and
+    targets. `dtype`: the number format of the computation, int8 if quantized. `type_vocab_size`: see `Backend`.
     """
 
     device_type = "cpu"
@@ -32,7 +32,7 @@ class OpenVINOBackend:
         """float32 [n, outputs]"""
         given = arrays(batch)
         self._request.infer([given[name] for name in self._names], share_inputs=True)
-        # A copy: the next call writes to the same memory.
+        # Copied, because the next call writes to the same memory.
         return torch.from_numpy(self._request.get_output_tensor(0).data.astype(np.float32, copy=True))
 
     def mark(self) -> Callable[[], None]:
@@ -40,16 +40,16 @@ class OpenVINOBackend:
         return done_already
 
     def memory(self) -> dict[str, int]:
-        """None of a CPU."""
+        """Empty: see `Backend.memory`."""
         return {}
 
     def free_memory(self) -> None:
-        """The buffers of the largest batch so far, which is what the request keeps."""
+        """Free the infer request's buffers, which have the size of the largest batch so far."""
         self._request = self._request.get_compiled_model().create_infer_request()
 
 
 def arrays(batch: PaddedBatch) -> dict[str, NDArray[np.int64]]:
-    """The inputs of a model by their names: `conversion.input_names`."""
+    """All inputs that a converted model may have, by name; see `conversion.input_names`."""
     n, width = batch.ids.shape
     return {
         "input_ids": batch.ids,

@@ -1,9 +1,10 @@
-"""Converted models on this machine: OpenVINO's IR (XML and plain weights, nothing that could run code) and notes.
+"""A cache of converted models on this machine: OpenVINO's IR (XML and weights, which cannot run code) and notes.
 
-Each is a folder named by all that it depends on, inside of the folder that the hub's library keeps for what others make
-of models (`HF_HOME/assets`): where models are kept on a volume, these are too. It may be deleted at any time.
+Each entry is a folder in `HF_HOME/assets`, where huggingface_hub keeps files derived from models, so a volume for
+models also keeps the entries. A hash of all that the conversion depends on names the folder. The cache may be deleted
+at any time.
 
-What another user may have put or changed there is not read. Above `MAX_BYTES` those go that were not used for longest.
+Entries that another user may have changed are not read. Above `MAX_BYTES` the least recently used entries are removed.
 """
 
 import hashlib
@@ -31,14 +32,14 @@ MAX_BYTES = 20 << 30
 
 
 class Converted(NamedTuple):
-    """`path`: of the IR's XML. `notes`: what was put beside it."""
+    """`path`: the XML file of the IR. `notes`: the notes given to `put`."""
 
     path: Path
     notes: Mapping[str, Any]
 
 
 class Entry(NamedTuple):
-    """`model`: the source; the folder's name in entries of older versions. `used_at`: seconds since 1970."""
+    """`model`: the model's source; in entries of older versions the folder's name. `used_at`: seconds since 1970."""
 
     model: str
     folder: Path
@@ -47,39 +48,38 @@ class Entry(NamedTuple):
 
 
 def place_of(source: str, **depends_on: Any) -> Path | None:
-    """The folder for a model that is made of `source` and depends on plain data; None where nothing can be kept."""
+    """The folder for the converted model of `source`, which depends on plain data; None if there is no cache folder."""
     key = hashlib.sha256(json.dumps({"source": source, **depends_on}, sort_keys=True).encode()).hexdigest()
     try:
         return cached_assets_path(_LIBRARY, namespace=_NAMESPACE, subfolder=source) / key[:_KEY_DIGITS]
     except (OSError, ValueError) as error:
-        logger.warning("%s: the converted model is not kept: %s", source, one_line(error))
+        logger.warning("%s: the converted model is not cached: %s", source, one_line(error))
         return None
 
 
 def find(place: Path) -> Converted | None:
-    """What was put there by this user or root, and is whole: its files have the digests that they were written with."""
+    """The entry in `place` if this user or root wrote it and its files still have their digests; else None."""
     try:
         if not _is_trusted(place):
-            logger.warning("%s is not used: it belongs to somebody else, or everybody may change it", place)
+            logger.warning("%s is not used: another user owns the folder or may write to it", place)
             return None
         noted = json.loads((place / _NOTES).read_bytes())
         if noted["digests"] == _digests(place):
-            with suppress(OSError):  # a cache that is mounted read-only
+            with suppress(OSError):  # the cache may be mounted read-only
                 os.utime(place / _NOTES)
             return Converted(place / MODEL, noted["notes"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    logger.warning("%s is damaged: the model is converted anew", place)
+    logger.warning("%s is damaged; converting the model again", place)
     return None
 
 
 def put(place: Path, write: Callable[[Path], None], notes: Mapping[str, Any]) -> Converted | None:
-    """Let `write` write the IR to the path that it is given, and keep it with `notes` (plain data).
+    """Have `write` write the IR to the path that it gets, and cache the files with `notes` (plain data).
 
-    Whole or not at all: others may read or put the same at the same time, and this process may die. None where it
-    cannot be kept.
+    Atomic: other processes may read or put the same entry, and this process may die. None if caching fails.
     """
     made: Path | None = None
     try:
@@ -89,8 +89,8 @@ def put(place: Path, write: Callable[[Path], None], notes: Mapping[str, Any]) ->
         _move(made, place)
         _evict(place)
         return find(place)
-    except (OSError, RuntimeError) as error:  # OpenVINO's writer raises the latter
-        logger.warning("the converted model is not kept: %s", one_line(error))
+    except (OSError, RuntimeError) as error:  # OpenVINO's writer raises RuntimeError
+        logger.warning("the converted model is not cached: %s", one_line(error))
         return None
     finally:
         if made is not None:
@@ -98,7 +98,7 @@ def put(place: Path, write: Callable[[Path], None], notes: Mapping[str, Any]) ->
 
 
 def entries() -> list[Entry]:
-    """What is kept of all models, by model and age."""
+    """All entries, sorted by model."""
     root = cached_assets_path(_LIBRARY, namespace=_NAMESPACE).parent
     return sorted(
         Entry(_source(notes), notes.parent, _size(notes.parent), notes.stat().st_mtime)
@@ -113,7 +113,7 @@ def _source(notes: Path) -> str:
 
 
 def remove(entry: Entry) -> None:
-    """By a rename first, so that nobody reads half of it. Raises OSError."""
+    """Remove an entry, by a rename first so that no process reads half of it. Raises OSError."""
     aside = Path(tempfile.mkdtemp(prefix=f".{entry.folder.name}-", dir=entry.folder.parent))
     try:
         entry.folder.rename(aside / entry.folder.name)
@@ -128,7 +128,7 @@ def _evict(kept: Path) -> None:
         if total <= MAX_BYTES:
             return
         if entry.folder != kept:
-            logger.info("%s: a converted model that was not used for longest makes room", entry.model)
+            logger.info("%s: removing the least recently used converted model to make room", entry.model)
             remove(entry)
             total -= entry.size
 
@@ -138,7 +138,7 @@ def _size(folder: Path) -> int:
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Raises FileNotFoundError."""
+    """Whether only this user or root can have written to `folder`. Raises FileNotFoundError."""
     found = folder.lstat()
     own = found.st_uid in (os.geteuid(), 0)
     return own and stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_IWOTH
@@ -149,9 +149,9 @@ def _move(made: Path, place: Path) -> None:
         made.rename(place)
         return
     except OSError:
-        if find(place) is not None:  # somebody else was faster
+        if find(place) is not None:  # another process was faster
             return
-    # What is there is damaged. It leaves by a rename as well: nobody shall see half of it go.
+    # The existing entry is damaged. Rename it before deleting, so that no process reads half of it.
     aside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         if place.exists():

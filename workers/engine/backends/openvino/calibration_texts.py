@@ -1,4 +1,4 @@
-"""The texts by which a model is quantized, and others by which it is judged."""
+"""The texts that calibrate a quantized model, and the held-out texts that check it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from labelstream.workers.errors import ModelError
 from labelstream.workers.file_errors import file_problem
 
 _CALIBRATION, _HELD_OUT = 200, 500
-LEAST = 100  # lines of a file
+LEAST = 100  # minimum number of lines of a file
 _MADE_UP = 600
 _MEAN_TOKENS = 32
 _MADE_UP_LABELS = 5
 
 
 class Material(NamedTuple):
-    """`digest`: names the texts; made-up ones follow from the model's revision."""
+    """`digest`: identifies the texts; synthetic texts depend on the model's revision only."""
 
     calibration: list[Request]
     held_out: list[Request]
@@ -28,13 +28,13 @@ class Material(NamedTuple):
 
 
 def material_for(description: ModelDescription, file: Path | None) -> Material:
-    """Of `file`, one text a line or two with a tab between them, or made up. Raises ModelError naming the key."""
+    """The texts of `file` (one per line, or a pair with a tab between), or synthetic ones. Raises ModelError."""
     if file is None:
         texts, digest = _made_up(description), "made up"
     else:
         texts, digest = _read(description.source, file)
     half = len(texts) // 2
-    # In turn: the two halves of a file may be of different times or kinds.
+    # Alternating lines, because the two halves of a file may differ in time or kind.
     return Material(texts[::2][: min(half, _CALIBRATION)], texts[1::2][:_HELD_OUT], digest)
 
 
@@ -49,8 +49,8 @@ def _read(source: str, file: Path) -> tuple[list[Request], str]:
         ) from None
     if len(lines) < LEAST:
         raise ModelError(
-            f"{source}: calibration_texts: {file} has {len(lines)} texts; it takes at least {LEAST}, one "
-            f"per line (best are {2 * _HELD_OUT}), or none at all, for made-up ones"
+            f"{source}: calibration_texts: {file} has {len(lines)} texts; add texts, one per line, up to at least "
+            f"{LEAST} (best {2 * _HELD_OUT}), or remove calibration_texts to use synthetic ones"
         )
     parts = [line.partition("\t") for line in lines]
     return [Request(text, pair or None) for text, _, pair in parts], hashlib.sha256(content).hexdigest()

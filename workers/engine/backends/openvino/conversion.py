@@ -1,4 +1,4 @@
-"""A torch model and what a task reads off it -> an OpenVINO model of the same inputs, of any shape."""
+"""Converts a torch model and its output head to an OpenVINO model with the same inputs, of any shape."""
 
 import logging
 import warnings
@@ -10,20 +10,20 @@ import torch
 
 from labelstream.workers.engine.backends.openvino.runtime import imported
 
-if TYPE_CHECKING:  # transformers' modelling code takes 2 s to import, and a converted model needs none of it
+if TYPE_CHECKING:  # transformers' modeling code takes 2 s to import, and a converted model does not need it
     from transformers import PreTrainedModel
 
     from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 
-# No shape of the example may be taken for a number of the model's own, or for one that is broadcast.
+# Sizes of the example that no dimension of a model has, and that do not broadcast, so that tracing keeps them apart.
 _ROWS, _LENGTH = 3, 7
 
 
 class Traced(torch.nn.Module):
-    """[n, outputs] of positional inputs, in the order of `input_names`.
+    """The model with its head as a module of positional inputs, in the order of `input_names`: [n, outputs].
 
-    They are not finite where the model's last hidden states are not: a head's relu of OpenVINO makes 0 of what is not a
-    number, and a label of that.
+    Outputs are NaN if the model's last hidden states are not finite. OpenVINO's relu in a head would turn NaN into 0,
+    and the result into a label.
     """
 
     def __init__(self, model: "PreTrainedModel", read: "OutputHead", names: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ class Traced(torch.nn.Module):
         self._hook = base.register_forward_hook(lambda _, __, given: self._hidden.append(given.last_hidden_state))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """int64 [n, L] each, but targets: int64 [n]."""
+        """`inputs`: int64 [n, L] each, except targets: int64 [n]."""
         named: dict[str, Any] = dict(zip(self._names, inputs, strict=True))
         targets = named.pop("targets", None)
         self._hidden.clear()
@@ -42,22 +42,21 @@ class Traced(torch.nn.Module):
         return read + 0 * self._hidden[-1].sum((1, 2))[:, None]
 
     def let_go(self) -> None:
-        """The model is as it was."""
+        """Remove the hook from the model."""
         self._hook.remove()
 
 
 def input_names(takes_type_ids: bool, takes_targets: bool) -> tuple[str, ...]:
-    """What the converted model is given, in this order."""
+    """Names of the converted model's inputs, in order."""
     more = (("token_type_ids",) if takes_type_ids else ()) + (("targets",) if takes_targets else ())
     return ("input_ids", "attention_mask", *more)
 
 
 def convert(model: "PreTrainedModel", read: "OutputHead", names: Sequence[str], max_length: int) -> Any:
-    """An `openvino.Model`, which shares the weights of `model`: a float32 model on the CPU, in eval mode.
+    """An `openvino.Model` for texts of at most `max_length` tokens, which shares the weights of `model`.
 
-    It is for texts of at most `max_length` tokens.
-
-    Raises whatever torch's tracing and OpenVINO raise of an architecture that they cannot convert.
+    `model`: float32, on the CPU, in eval mode. Raises whatever torch's tracing or OpenVINO raises for an architecture
+    that it cannot convert.
     """
     from labelstream.workers.engine.backends.openvino.deberta_positions import tabled
 
@@ -65,8 +64,8 @@ def convert(model: "PreTrainedModel", read: "OutputHead", names: Sequence[str], 
     example = _example(names)
     traced = Traced(model, read, names).eval()
     with warnings.catch_warnings(), _own_log(), torch.no_grad(), tabled(model, max_length):
-        # Of tracing: it is deprecated, and it warns of every Python number that it makes a constant. What comes of it
-        # is compared with torch in other shapes.
+        # Tracing warns that it is deprecated, and for each Python number that becomes a constant. `parity_check`
+        # compares the result with torch in other shapes.
         warnings.simplefilter("ignore")
         try:
             converted = openvino.convert_model(traced, example_input=example)
@@ -79,7 +78,7 @@ def convert(model: "PreTrainedModel", read: "OutputHead", names: Sequence[str], 
 
 @contextmanager
 def _own_log() -> Iterator[None]:
-    """OpenVINO's converter sets the root logger up for itself, so that warnings of the whole process are lost."""
+    """Restore the root logger, which OpenVINO's converter reconfigures so that the process loses its warnings."""
     root = logging.getLogger()
     level, filters, handlers = root.level, root.filters[:], root.handlers[:]
     try:
@@ -90,7 +89,7 @@ def _own_log() -> Iterator[None]:
 
 
 def _example(names: Sequence[str]) -> tuple[torch.Tensor, ...]:
-    """Padding is in it: without any, attention would be traced without a mask."""
+    """Inputs to trace with. They contain padding, because without it attention would be traced without a mask."""
     ids = torch.arange(_ROWS * _LENGTH).reshape(_ROWS, _LENGTH) % 5 + 1
     mask = torch.ones_like(ids)
     mask[1, _LENGTH - 2 :] = 0

@@ -1,7 +1,7 @@
-"""DeBERTa's buckets of relative positions as a table in the converted model.
+"""Puts DeBERTa's relative position buckets into the converted model as a table.
 
-They are logarithms rounded up, and OpenVINO's logarithm differs from torch's in the last digit: at a bucket's edge,
-where the greatest distance always lies, that is another bucket.
+A bucket is a logarithm, rounded up. OpenVINO's logarithm differs from torch's in the last digit, which changes the
+bucket of a distance at a bucket's edge. The greatest distance always lies at an edge.
 """
 
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from transformers.models.deberta_v2 import modeling_deberta_v2
 
 @contextmanager
 def tabled(model: PreTrainedModel, max_length: int) -> Iterator[None]:
-    """Within it DeBERTa looks positions up, of texts of at most `max_length` tokens; other models go on as ever."""
+    """Within the block DeBERTa takes the buckets of at most `max_length` tokens from a table. Others do not change."""
     config = model.config
     buckets = getattr(config, "position_buckets", -1)
     if config.model_type != "deberta-v2" or buckets < 1:
         yield
         return
-    most = config.max_relative_positions
-    most = config.max_position_embeddings if most < 1 else most
+    max_distance = config.max_relative_positions
+    max_distance = config.max_position_embeddings if max_distance < 1 else max_distance
     original = modeling_deberta_v2.make_log_bucket_position
-    table = original(torch.arange(-max_length, max_length + 1), buckets, most)
+    table = original(torch.arange(-max_length, max_length + 1), buckets, max_distance)
 
     def looked_up(relative_pos: torch.Tensor, bucket_size: int, max_position: int) -> torch.Tensor:
-        assert (bucket_size, max_position) == (buckets, most)
+        assert (bucket_size, max_position) == (buckets, max_distance)
         return table[relative_pos + max_length]
 
     modeling_deberta_v2.make_log_bucket_position = looked_up

@@ -1,4 +1,4 @@
-"""How often two ways to run a model say the same."""
+"""Measures how often two backends give a text the same labels."""
 
 from collections.abc import Sequence
 
@@ -10,25 +10,25 @@ from labelstream.workers.engine.tasks import task_for
 
 
 def agreement(description: ModelDescription, one: Backend, other: Backend, requests: Sequence[Request]) -> float:
-    """The share of the requests that `one` answers and to which `other` gives the same labels, as its users see them:
-    the best one, or those that reach their thresholds.
+    """Of the requests that `one` answers, the share to which `other` gives the same labels, 0 to 1.
 
-    Raises ValueError where there is none, InferenceError.
+    Compares the best label, or the accepted labels if the model has thresholds. Raises ValueError if `one` answers no
+    request, and InferenceError.
     """
-    pairs = zip(_said(description, one, requests), _said(description, other, requests), strict=True)
+    pairs = zip(_labels_by(description, one, requests), _labels_by(description, other, requests), strict=True)
     same = [a == b for a, b in pairs if a is not None]
     if not same:
         raise ValueError("none of the texts can be answered")
     return sum(same) / len(same)
 
 
-def _said(
+def _labels_by(
     description: ModelDescription, backend: Backend, requests: Sequence[Request]
 ) -> list[str | frozenset[str] | None]:
     prepared = task_for(description).prepare(requests)
-    asked = len(prepared.packed.lengths) > 0
+    has_sequences = len(prepared.packed.lengths) > 0
     predictor = Predictor(description, backend)
-    scored = predictor.predict(prepared.packed, prepared.width) if asked else None
+    scored = predictor.predict(prepared.packed, prepared.width) if has_sequences else None
     return list(map(_labels, prepared.answers(scored)))
 
 

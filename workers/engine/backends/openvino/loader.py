@@ -1,5 +1,4 @@
-"""A model -> a backend that runs it in OpenVINO: converted, compared with torch, perhaps quantized, and kept for the
-next start."""
+"""Loads a model in OpenVINO: converts it, compares it with torch, quantizes it if set, and caches the result."""
 
 import hashlib
 import logging
@@ -26,14 +25,14 @@ from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
 
-if TYPE_CHECKING:  # transformers' modelling code takes 2 s to import, and a converted model needs none of it
+if TYPE_CHECKING:  # transformers' modeling code takes 2 s to import, and a converted model does not need it
     from transformers import PreTrainedModel
 
     from labelstream.workers.engine.backends.pytorch.heads import OutputHead
 
 logger = logging.getLogger(__name__)
 
-# What is ours in a converted model, and in how it was compared.
+# The modules that shape a converted model, or compare it with torch.
 _CODE = (
     *(f"openvino.{name}" for name in ("conversion", "deberta_positions", "quantization", "parity_check")),
     *(f"pytorch.{name}" for name in ("heads", "last_layer")),
@@ -41,7 +40,7 @@ _CODE = (
 
 
 class Parts(NamedTuple):
-    """What is known of a model without its weights, and how to get these: `weights` loads them, float32 on the CPU."""
+    """A model without its weights. `weights`: loads the model with its weights, in float32 on the CPU, and its head."""
 
     description: ModelDescription
     options: ModelOptions
@@ -53,14 +52,15 @@ class Parts(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the converted model's inputs."""
+        """Names of the converted model's inputs."""
         return input_names(self.takes_type_ids, self.description.task == TaskName.FILL_MASK)
 
 
 def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
-    """Computes in `dtype` where this CPU has it, else in float32; or in int8.
+    """A backend that computes in `dtype` if this CPU supports it, else in float32; in int8 if `quantize` is set.
 
-    Raises Unconvertible where OpenVINO does not answer as torch does, ModelError for what stands in the way of int8.
+    Raises Unconvertible if OpenVINO cannot convert the model or answers differently from torch, and ModelError if int8
+    is not possible or changes too many labels.
     """
     started = time.perf_counter()
     if parts.options.quantize is None:
@@ -78,12 +78,12 @@ def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
 
 
 def _backend(parts: Parts, model: Any, precision: torch.dtype) -> OpenVINOBackend:
-    # What int8 leaves in floating point stays in float32.
+    # Operations that are not quantized to int8 compute in float32.
     return OpenVINOBackend(compiled(model, precision), precision, parts.pad_id, parts.vocab_size, parts.type_vocab_size)
 
 
 def _float32(parts: Parts) -> Any:
-    """An `openvino.Model` or the path of one."""
+    """The converted float32 model: an `openvino.Model`, or its path in the cache."""
     place = _place(parts, "float32", ("openvino", "torch", "transformers"))
     found = place and cache.find(place)
     if found:
@@ -104,13 +104,13 @@ def _float32(parts: Parts) -> Any:
 
 
 def _int8(parts: Parts) -> Any:
-    """As `_float32`. Refuses a model whose labels are others in int8 too often."""
+    """As `_float32`, quantized. Raises ModelError if int8 changes more labels than `min_agreement` allows."""
     description, options = parts.description, parts.options
     _check_labels(description)
     if not has_vnni():
         logger.warning(
-            "%s: this CPU has no instructions for int8 (VNNI), which is then no faster than float32; "
-            "`labelstream bench backends` measures it",
+            "%s: this CPU has no int8 instructions (VNNI), so int8 is no faster than float32; measure both with "
+            "`labelstream bench backends`",
             description.source,
         )
     material = material_for(description, options.calibration_texts)
@@ -141,12 +141,12 @@ def _int8(parts: Parts) -> Any:
             place, lambda path: _save(quantized, path), {"source": _pasted(parts), "agreement": share}
         )
         model = kept.path if kept else model
-    kind = "made-up texts" if options.calibration_texts is None else "your texts"
+    kind = "synthetic texts" if options.calibration_texts is None else "texts of calibration_texts"
     message = f"int8 gives float32's labels for {share:.2%} of {len(material.held_out)} {kind}"
     if share < options.min_agreement:
         raise ModelError(
-            f"{description.source}: {message}, and min_agreement is {options.min_agreement}; name a file of your own "
-            "texts as calibration_texts, or lower min_agreement, or remove quantize"
+            f"{description.source}: {message}, and min_agreement is {options.min_agreement}; set calibration_texts to "
+            "a file of your own texts, lower min_agreement, or remove quantize"
         )
     logger.info("%s: %s", description.source, message)
     return model
@@ -158,8 +158,8 @@ def _check_labels(description: ModelDescription) -> None:
     )
     if not named:
         raise ModelError(
-            f"{description.source}: quantize is for models that give labels, so that int8 can be held "
-            "against float32; remove it"
+            f"{description.source}: quantize needs a model that gives labels, by which int8 is compared with float32; "
+            "remove quantize"
         )
 
 
@@ -186,7 +186,7 @@ def _place(parts: Parts, precision: str, packages: tuple[str, ...], **more: Any)
 
 
 def _code() -> str:
-    """The digest of `_CODE`."""
+    """A hash of the source of `_CODE`, as a part of the cache key."""
     specs = (find_spec(f"labelstream.workers.engine.backends.{name}") for name in _CODE)
     return hashlib.sha256(b"".join(Path(spec.origin or "").read_bytes() for spec in specs if spec)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A float32 OpenVINO model -> one that computes in int8: activations as well as weights, by calibration."""
+"""Quantizes weights and activations of a float32 OpenVINO model to int8, by calibration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _BATCH_TOKENS = 1_024
 
 
 def has_vnni() -> bool:
-    """Whether this CPU adds products of 8 bits up in 32. Without it they are added in 16, which may overflow."""
+    """Whether this CPU sums 8-bit products in 32 bits. Other CPUs sum them in 16 bits, which may overflow."""
     check = getattr(torch.cpu, "_is_vnni_supported", None)
     return bool(check and check())
 
@@ -27,12 +27,15 @@ def has_vnni() -> bool:
 def quantize(
     model: Any, description: ModelDescription, requests: Sequence[Request], names: Sequence[str], pad_id: int
 ) -> Any:
-    """`model`: an `openvino.Model` of the inputs `names`. Raises what nncf raises, and ValueError for NaN in it."""
+    """The quantized `model`, an `openvino.Model` with the inputs `names`.
+
+    Raises ValueError if a weight is NaN, and whatever nncf raises.
+    """
     _check_weights(model)
     nncf = imported("nncf")
     batches = [[arrays(batch)[name] for name in names] for batch in _batches(description, requests, pad_id)]
-    overflow = nncf.OverflowFix.DISABLE if has_vnni() else nncf.OverflowFix.ENABLE  # takes a bit of the weights
-    console = rich.get_console()  # nncf draws its progress there
+    overflow = nncf.OverflowFix.DISABLE if has_vnni() else nncf.OverflowFix.ENABLE  # the fix costs one bit of weights
+    console = rich.get_console()  # nncf draws its progress bars on this console
     before, console.quiet = console.quiet, True
     try:
         return nncf.quantize(
@@ -47,14 +50,14 @@ def quantize(
 
 
 def _check_weights(model: Any) -> None:
-    """In floating point NaN comes out as NaN, which is no answer; int8 would make a number of it."""
+    """Refuse NaN weights. Floating point keeps NaN up to the logits, which are then refused; int8 hides it."""
     for node in model.get_ops():
         if node.get_type_name() == "Constant" and node.get_element_type().is_real() and np.isnan(node.data).any():
-            raise ValueError(f"its weight {node.get_friendly_name()} holds NaN, which int8 would make a number of")
+            raise ValueError(f"its weight {node.get_friendly_name()} holds NaN, which int8 would turn into a number")
 
 
 def _batches(description: ModelDescription, requests: Sequence[Request], pad_id: int) -> list[PaddedBatch]:
-    """Of equal lengths: what a model makes of padding says nothing of its activations."""
+    """Calibration batches of equal lengths, because padding would distort the statistics of activations."""
     packed = task_for(description).prepare(requests).packed
     starts = Rows(packed).starts
     return [pad(packed, starts, rows, pad_id) for rows in plan(packed.lengths, _BATCH_TOKENS, overhead_tokens=0)]

@@ -1,4 +1,4 @@
-"""OpenVINO itself: whether it is there, its import, and how a model is made ready to run on this CPU."""
+"""The OpenVINO packages: whether they are installed, their import, and compiling a model for this CPU."""
 
 import importlib
 import importlib.metadata
@@ -23,41 +23,41 @@ def missing_package(*packages: str) -> str | None:
 
 
 def imported(package: str) -> Any:
-    """`package`, one of PACKAGES. Raises ImportError.
+    """The imported `package`, one of PACKAGES. Raises ImportError.
 
-    Both report each import and each conversion to Google Analytics by themselves, unless this module is missing.
+    Disables telemetry: both report each import and conversion to Google Analytics if they find openvino_telemetry.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module(package)
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """What is installed of them."""
+    """The installed version of each package."""
     return {name: importlib.metadata.version(name) for name in packages}
 
 
 @cache
 def core() -> Any:
-    """One per process: it holds the plugin of the CPU."""
+    """The process's only `openvino.Core`, which loads the CPU plugin once."""
     return imported("openvino").Core()
 
 
 def computes(dtype: torch.dtype) -> torch.dtype:
-    """What it will compute in where `dtype` is asked for: bfloat16 only with instructions for it."""
+    """The dtype that OpenVINO computes in for `dtype`: bfloat16 if this CPU supports it, else float32."""
     fast = dtype is torch.bfloat16 and "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return torch.bfloat16 if fast else torch.float32
 
 
 def compiled(model: Any, dtype: torch.dtype, **more: Any) -> Any:
-    """`model` (an `openvino.Model` or the path of one), ready to run with as many threads as torch has here."""
+    """`model` (an `openvino.Model` or its path), compiled to run with torch's number of threads."""
     properties: Mapping[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all threads
         "INFERENCE_PRECISION_HINT": "bf16" if dtype is torch.bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        # Replicas that share a machine would all be pinned to its first cores.
+        # Pinning would put all replicas of a machine on its first cores.
         "ENABLE_CPU_PINNING": False,
-        # Of so many shapes the code is kept. By default it is 5,000, at 0.2 MB each of a tiny model; to make it again
-        # costs no more than can be measured.
+        # Number of input shapes whose code is cached. The default of 5,000 takes 0.2 MB per shape of a tiny model;
+        # compiling a shape again costs no measurable time.
         "CPU_RUNTIME_CACHE_CAPACITY": 256,
         **more,
     }

@@ -1,4 +1,4 @@
-"""Which backend runs a model: what "auto" means, and what is refused."""
+"""Chooses between torch and OpenVINO: what "auto" means, and which options are refused."""
 
 import logging
 import re
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 class Unconvertible(Exception):
-    """OpenVINO cannot run this model as torch does; the text says why."""
+    """OpenVINO cannot run this model, or answers differently from torch. The text is the reason."""
 
 
 def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> bool:
-    """Whether OpenVINO is to be tried for `source`. Raises ModelError where it is asked for and cannot be."""
+    """Whether to try OpenVINO for `source`. Raises ModelError if the options require OpenVINO and it cannot run."""
     backend, quantize = options.backend, options.quantize
     if backend == "torch":
         return False
@@ -26,7 +26,7 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
     if device.type != "cpu":
         if asked:
             raise ModelError(
-                f"{source}: {asked} is for CPUs, and the device is {device.type}; set device to cpu, or "
+                f"{source}: {asked} needs a CPU, and the device is {device.type}; set device to cpu, or "
                 "backend to torch without quantize"
             )
         return False
@@ -42,15 +42,15 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
 
 
 def unconverted(error: Exception) -> str:
-    """Why OpenVINO did not take a model: its summary of a conversion, which comes last, or the error's first line."""
+    """Why a conversion failed: OpenVINO's summary, which ends its error's text, or the first line of the error."""
     summary = re.search(r"^-- ((?:Conversion is failed|No conversion rule)[^\n]+)", str(error), re.MULTILINE)
     return one_line(error) if summary is None else f"{summary[1][0].lower()}{summary[1][1:]}"
 
 
-def unless_asked(source: str, options: ModelOptions, error: Unconvertible) -> None:
-    """Say that torch runs the model instead. Raises ModelError where it may not."""
+def fall_back_to_torch(source: str, options: ModelOptions, error: Unconvertible) -> None:
+    """Log that torch runs the model instead. Raises ModelError if the options require OpenVINO."""
     if options.backend == "openvino" or options.quantize:
         raise ModelError(
-            f"{source}: OpenVINO cannot run this model as torch does: {error}; set backend to torch without quantize"
+            f"{source}: OpenVINO cannot run this model as torch does: {error}; set backend to torch, without quantize"
         ) from error
-    logger.warning("%s: backend torch, because OpenVINO cannot run this model as torch does: %s", source, error)
+    logger.warning("%s: using torch, because OpenVINO cannot run this model as torch does: %s", source, error)

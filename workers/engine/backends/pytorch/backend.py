@@ -1,4 +1,4 @@
-"""The model in torch, as transformers built it."""
+"""The torch backend, which runs the model that transformers builds."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from labelstream.workers.engine.backends.pytorch.attention_blocks import count_b
 from labelstream.workers.engine.backends.pytorch.buckets import ShapeBucket, ShapeBuckets, fill_up, layout_of
 from labelstream.workers.engine.backends.pytorch.cuda_graphs import CudaGraphs
 from labelstream.workers.engine.backends.pytorch.heads import OutputHead
-from labelstream.workers.engine.backends.pytorch.pinned_copy import size_of, stager_for
+from labelstream.workers.engine.backends.pytorch.pinned_copy import copier_for, size_of
 from labelstream.workers.engine.backends.pytorch.unpadded import UnpaddedFamily, positions_of, takes_4d_masks
 from labelstream.workers.engine.backends.pytorch.varlen_attention import Layout
 from labelstream.workers.engine.inference.backend import done_already
@@ -20,12 +20,11 @@ from labelstream.workers.engine.inference.batch_plan import PaddedBatch, Unpadde
 
 
 class TorchBackend:
-    """Satisfies `labelstream.workers.engine.inference.backend.UnpaddedBackend`. `model`: in eval mode, on its device;
-    `read`: runs it.
+    """A `labelstream.workers.engine.inference.backend.UnpaddedBackend`.
 
-    `takes_type_ids`: whether transformers' tokenizer gives this model type ids; others never see them.
-    `type_vocab_size`: see `Backend`. `packing`: how it runs without padding, where it does. `graphs`: keeps what
-    `record` records; None where nothing can be recorded.
+    `model`: in eval mode, on its device. `read`: runs `model` and returns its outputs. `takes_type_ids`: whether
+    transformers' tokenizer makes type ids for this model. `type_vocab_size`: see `Backend`. `packing`: how the model
+    runs without padding, or None. `graphs`: holds the recorded forwards; None if the device cannot record.
     """
 
     def __init__(
@@ -40,32 +39,32 @@ class TorchBackend:
         graphs: CudaGraphs | None = None,
     ) -> None:
         self._read, self._packing, self._graphs = read, packing, graphs
-        self._shapes: ShapeBuckets | None = None  # of what is recorded
-        self._static = torch.empty(0, dtype=torch.int64)  # where recordings read
+        self._shapes: ShapeBuckets | None = None  # shapes of the recorded forwards
+        self._static = torch.empty(0, dtype=torch.int64)  # the input memory of the recorded forwards
         self._device = next(model.parameters()).device
-        self._stage = stager_for(self._device)
+        self._stage = copier_for(self._device)
         self._takes_type_ids = takes_type_ids
         self._fixed: dict[str, Any] = {"return_dict": True}
         if "use_cache" in inspect.signature(model.forward).parameters:
             self._fixed["use_cache"] = False
         self.device_type: str = self._device.type
-        # On a CPU a look into the mask costs nothing, and without padding attention is faster.
+        # A 4D mask saves transformers a check that waits for the GPU. A CPU does not wait.
         self._wide_masks = self.device_type == "cuda" and takes_4d_masks(model)
-        self._always_masked = hasattr(model.config, "pad_index")  # XLM reads its mask from the ids, if given none
+        self._always_masked = hasattr(model.config, "pad_index")  # without a mask XLM makes one from the ids
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.pad_id = pad_id
         self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
         self.packs = packing is not None
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        """[n, outputs] in floating point; on cuda it is still being computed."""
-        # Without padding no mask: attention is faster then.
+        """Floating point [n, outputs]; on cuda the device may still be computing the values."""
+        # Attention is faster without a mask, which a batch without padding does not need.
         masked = self._always_masked or int(batch.lengths.min()) < batch.ids.shape[1]
         with torch.inference_mode():
             return self._padded(self._stage(_arrays(batch, masked)))
 
     def packed_logits(self, batch: UnpaddedBatch) -> torch.Tensor:
-        """As `logits`, without padding. Only where it `packs`."""
+        """As `logits`, without padding. Only if the backend `packs`."""
         shape = None
         if self._shapes is not None:
             shape = self._shapes.fitting(len(batch.ids), count_blocks(batch.lengths))
@@ -88,19 +87,19 @@ class TorchBackend:
                 staged = self._stage(self._filled(batch, shape), self._static)
                 self._graphs.record(shape, lambda staged=staged: self._packed(staged))
         self._shapes = shapes
-        self.free_memory()  # what the forwards took before they were recorded
+        self.free_memory()  # of the forwards that ran before each recording
         return len(self._graphs)
 
     def mark(self) -> Callable[[], None]:
         """See `Backend.mark`."""
         if self.device_type != "cuda":
             return done_already
-        done = torch.cuda.Event(blocking=True)  # sleeps: to spin would take a core, and Python's lock
+        done = torch.cuda.Event(blocking=True)  # blocking: spinning would take a core and the GIL
         done.record()
         return done.synchronize
 
     def memory(self) -> dict[str, int]:
-        """See `Backend.memory`. From any thread."""
+        """See `Backend.memory`. Thread-safe."""
         if self.device_type != "cuda":
             return {}
         return {
@@ -110,7 +109,7 @@ class TorchBackend:
         }
 
     def free_memory(self) -> None:
-        """Return the allocator's cached blocks to the device. What is recorded stays."""
+        """Return the allocator's cached blocks to the device. Recorded forwards keep their memory."""
         if self.device_type == "cuda":
             torch.cuda.synchronize(self._device)
             torch.cuda.empty_cache()
@@ -127,7 +126,7 @@ class TorchBackend:
         return arrays
 
     def _filled(self, batch: UnpaddedBatch, shape: ShapeBucket) -> dict[str, NDArray[np.int64]]:
-        """The arrays of `batch`, filled up to `shape`. Every batch has the same ones: recordings read by place."""
+        """The arrays of `batch`, filled up to `shape`: the same set each time, as recordings read fixed memory."""
         assert self._packing is not None
         if batch.type_ids is None:
             batch = batch._replace(type_ids=np.zeros_like(batch.ids))
@@ -148,7 +147,7 @@ class TorchBackend:
         assert self._packing is not None
         ids, lengths = staged["ids"][None], staged["lengths"]
         laid = {name: staged[name].int() for name in Layout._fields}
-        # A sequence that only fills a shape up has no tokens; the kernel would divide by nothing.
+        # A sequence that fills a shape up has length 0, by which the kernel would divide.
         laid["lengths"] = laid["lengths"].clamp(min=1)
         inputs: dict[str, Any] = {
             "input_ids": ids,
@@ -173,6 +172,6 @@ def _arrays(batch: PaddedBatch, masked: bool) -> dict[str, NDArray[np.int64]]:
 
 
 def _one_token(pad_id: int) -> UnpaddedBatch:
-    """The smallest batch; a shape that is filled up from it has all that it can have."""
+    """The smallest batch, which leaves a shape the most spare tokens and sequences."""
     zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     return UnpaddedBatch(np.full(1, pad_id), zero, zero, one, None)

@@ -1,7 +1,7 @@
-"""The shapes of forwards that are recorded. Pure numpy, no torch.
+"""The shapes of recorded forwards (CUDA graphs). numpy only, no torch.
 
-A recorded forward (a CUDA graph) runs on one shape alone: a number of tokens, and a number of blocks of attention. A
-batch runs in the smallest shape that it fits in; the rest of the shape is filled up.
+A recorded forward has a fixed shape: a number of tokens, and a number of attention blocks. A batch runs in the smallest
+shape that it fits, filled up with spare tokens.
 """
 
 from bisect import bisect_left
@@ -15,38 +15,38 @@ from labelstream.workers.engine.inference.batch_plan import Arrays
 
 _SMALL = (64, 128, 256, 512)
 _STEP = 1_024
-# A shape has a block for every 24 tokens, every 10 or every 4. Texts of 32 tokens on average have one for every 29. An
-# empty block costs little, but more than nothing. Small shapes have the last density alone.
+# A shape has one block per 24, 10 or 4 tokens. Texts of 32 tokens on average need one block per 29 tokens. An empty
+# block costs little time. Small shapes have one block per 4 tokens only.
 _TOKENS_PER_BLOCK = (24, 10, 4)
-_FILLING_BLOCKS = _STEP // BLOCK  # beside the usual texts, what is left between two sizes
+_FILLING_BLOCKS = _STEP // BLOCK  # blocks of the spare tokens between two sizes
 _MAX_GROWTH = 4
-MAX_TOKENS = 32_768  # the device takes longer for such a forward than Python for its launches
+MAX_TOKENS = 32_768  # a larger forward takes the GPU longer than its launches take Python
 
 
 class ShapeBucket(NamedTuple):
-    """`sequences`: also the number of blocks."""
+    """The shape of a recorded forward. `sequences`: the number of sequences, and of attention blocks."""
 
     tokens: int
     sequences: int
 
 
 class ShapeBuckets:
-    """Those for forwards of at most `max_tokens`."""
+    """The shapes of forwards of at most `max_tokens`."""
 
     def __init__(self, max_tokens: int) -> None:
-        most = min(max_tokens, MAX_TOKENS)
-        self._tokens = sorted({most, *(size for size in (*_SMALL, *range(_STEP, most, _STEP)) if size < most)})
+        limit = min(max_tokens, MAX_TOKENS)
+        self._tokens = sorted({limit, *(size for size in (*_SMALL, *range(_STEP, limit, _STEP)) if size < limit)})
 
     def all(self) -> list[ShapeBucket]:
-        """Largest first, so that the others find room in the memory of the first one."""
+        """All shapes, the largest first, so that the later ones fit into the memory of the first."""
         return [
             _shape(tokens, per_block) for tokens in reversed(self._tokens) for per_block in reversed(_densities(tokens))
         ]
 
     def fitting(self, tokens: int, blocks: int) -> ShapeBucket | None:
-        """The smallest one for `tokens` tokens in `blocks` blocks; None where none is large enough.
+        """The smallest shape for `tokens` tokens in `blocks` blocks; None if there is none.
 
-        One of more than four times the tokens would cost more than it saves.
+        Never a shape of more than `_MAX_GROWTH` times the tokens, which would cost more time than it saves.
         """
         for size in self._tokens[bisect_left(self._tokens, tokens) :]:
             if size > max(self._tokens[0], _MAX_GROWTH * tokens):
@@ -59,9 +59,10 @@ class ShapeBuckets:
 
 
 def fill_up(arrays: Arrays, shape: ShapeBucket, pad_id: int, position: int) -> dict[str, NDArray[np.int64]]:
-    """A batch's `ids`, `positions`, `rows`, `lengths` and perhaps `type_ids` in a shape for them, with the layout.
+    """A batch's `ids`, `positions`, `rows`, `lengths` and optional `type_ids`, filled up to `shape`, with the layout.
 
-    Spare tokens are `pad_id` at `position`, in sequences of at most a block. Spare sequences have no tokens.
+    Spare tokens have the id `pad_id` and the position `position`, in sequences of at most one block. Spare sequences
+    have no tokens.
     """
     lengths, spare = arrays["lengths"], shape.tokens - len(arrays["ids"])
     pieces = np.minimum(BLOCK, spare - np.arange(0, spare, BLOCK))
@@ -78,7 +79,7 @@ def fill_up(arrays: Arrays, shape: ShapeBucket, pad_id: int, position: int) -> d
 
 
 def layout_of(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """What attention is told of sequences of these lengths, one behind the other; see `varlen_attention.Layout`."""
+    """The attention layout of sequences of these lengths, one after the other; see `varlen_attention.Layout`."""
     starts = np.concatenate((np.cumsum(lengths) - lengths, [0]))
     return {**blocks_of(lengths)._asdict(), "starts": starts, "lengths": lengths}
 

@@ -1,4 +1,4 @@
-"""What a task reads off its model: [n, outputs] of one forward. The rest of the engine is the same for all of them."""
+"""The output heads: each runs the model and returns a task's outputs, [n, outputs]."""
 
 from typing import Any, Protocol
 
@@ -9,10 +9,10 @@ from labelstream.workers.engine.description import TaskName
 
 
 class OutputHead(Protocol):
-    """`inputs`: transformers' own, with an attention_mask ([n, L], or bool [n, 1, 1, L]) where there is padding.
-    `targets`: int64 [n], or None for the first token. All on the device.
+    """Runs the model. `narrowed`: its last layer computes only the tokens that are read, see `prune_last_layer`.
 
-    `narrowed`: the model's last hidden states are those of the tokens asked for alone, see `prune_last_layer`.
+    `inputs`: transformers' inputs, with an attention_mask ([n, L], or bool [n, 1, 1, L]) if there is padding.
+    `targets`: int64 [n], positions of the tokens to read; None: the first token. All on the device.
     """
 
     narrowed: bool
@@ -21,14 +21,14 @@ class OutputHead(Protocol):
 
 
 def head_for(model: torch.nn.Module, task: TaskName, pooling: str | None) -> OutputHead:
-    """What `task` reads off `model`. `pooling`: of embeddings; the mean unless told otherwise."""
+    """The output head of `task`. `pooling`: of embeddings, "mean" or "cls"; None means the mean."""
     if task is TaskName.FILL_MASK:
         return TargetLogits(model)
     return Pooled(model, pooling or "mean") if task is TaskName.EMBEDDING else Logits(model)
 
 
 class Logits:
-    """A classifier's."""
+    """The logits of a classifier."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model, self.narrowed = model, prune_last_layer(model)
@@ -39,10 +39,10 @@ class Logits:
 
 
 class TargetLogits:
-    """Over the vocabulary, at each sequence's target alone.
+    """The logits over the vocabulary at each sequence's target.
 
-    The head gets the targets' vectors and no others: over all tokens it would cost more than the model before it, and
-    give 16 GB for 16,384 tokens and a vocabulary of 250,000. Heads work token by token.
+    The language-model head reads only the targets' vectors. Over all tokens it would cost more than the rest of the
+    model, and return 16 GB for 16,384 tokens and a vocabulary of 250,000. Heads process each token independently.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -55,7 +55,7 @@ class TargetLogits:
     def __call__(self, inputs: dict[str, Any], targets: torch.Tensor | None) -> torch.Tensor:
         self._targets = targets
         if self.narrowed and targets is not None:
-            inputs = {**inputs, "asked": targets}
+            inputs = {**inputs, "read_at": targets}
         return self._model(**inputs).logits[:, 0]
 
     def _take_targets(self, module: torch.nn.Module, arguments: Any, outputs: Any) -> Any:
@@ -65,7 +65,7 @@ class TargetLogits:
 
 
 class Pooled:
-    """One vector of each sequence's last hidden states, in float32: the mean over its tokens, or the first token's."""
+    """One float32 vector per sequence: the mean of its tokens' last hidden states, or the first token's."""
 
     def __init__(self, model: torch.nn.Module, pooling: str) -> None:
         self._model, self._mean = model, pooling == "mean"
@@ -85,11 +85,11 @@ class Pooled:
 
 
 class UnpaddedHead:
-    """As `read`, of sequences that lie one behind the other in one row.
+    """Runs `read` on sequences without padding, one after the other in one row.
 
-    Behind `last`, the module that gives the last hidden states [1, T, hidden], each sequence is left one vector, as if
-    it had one token: what comes then (poolers and heads) reads a sequence's first token, and finds what it should.
-    `mean`: that vector is the mean of the sequence's tokens, in float32; else the vector of the token asked for.
+    A hook on `last`, the module that returns the last hidden states [1, T, hidden], reduces each sequence to one
+    vector: [n, 1, hidden]. Poolers and heads after `last` read the first token of a sequence, which is this vector.
+    `mean`: the vector is the mean of the sequence's tokens, in float32; else the vector of the token to read.
     """
 
     def __init__(self, read: OutputHead, last: torch.nn.Module, mean: bool) -> None:
@@ -99,10 +99,10 @@ class UnpaddedHead:
         last.register_forward_hook(self._leave_one)
 
     def __call__(self, inputs: dict[str, Any], rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """[n, outputs]. `rows`: int64 [n], where the tokens are that are asked for. `lengths`: int64 [n]."""
+        """[n, outputs]. `rows`: int64 [n], places of the tokens to read in the row of T. `lengths`: int64 [n]."""
         self._rows, self._lengths = rows, lengths
         if self._read.narrowed:
-            inputs = {**inputs, "asked": rows}
+            inputs = {**inputs, "read_at": rows}
         try:
             return self._read(inputs, None)
         finally:
@@ -113,11 +113,11 @@ class UnpaddedHead:
         if self._rows is not None:
             hidden = outputs.last_hidden_state[0]
             if self._read.narrowed:
-                one = hidden
+                vectors = hidden
             elif self._mean:
-                # unsafe: without it torch waits for the device to check the lengths, which are ours.
-                one = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)
+                # unsafe: skips a check of the lengths, for which torch would wait for the device.
+                vectors = torch.segment_reduce(hidden.float(), "mean", lengths=self._lengths, unsafe=True)
             else:
-                one = hidden[self._rows]
-            outputs.last_hidden_state = one[:, None]
+                vectors = hidden[self._rows]
+            outputs.last_hidden_state = vectors[:, None]
         return outputs

@@ -1,4 +1,4 @@
-"""A call's scores on the device -> numpy arrays on the host, by one copy right behind the call's own work."""
+"""Copies a call's scores to the host, in one copy that the device runs right after the call's own work."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from labelstream.workers.engine.inference.scoring import Scored
 
 
 class HostCopy(NamedTuple):
-    """`label_ids`: int32 [n, k], or None where the scores are in the order of the ids. `scores`: float32 [n, k].
+    """The scores on the host; see `Scored`. `label_ids`: int32 [n, k], or None. `scores`: float32 [n, k].
     `finite`: bool [n]."""
 
     label_ids: NDArray[np.int32] | None
@@ -20,12 +20,12 @@ class HostCopy(NamedTuple):
 
 
 def begin_fetch(parts: Sequence[Scored], mark: Callable[[], Callable[[], None]]) -> Callable[[], HostCopy]:
-    """Enqueue the copy of all rows of `parts` (at least one, of one width), in their order.
+    """Start to copy all rows of `parts` (at least one, all of one width), in order.
 
-    The result waits for this copy alone, not for work that is begun later. `mark`: see `Backend.mark`.
+    Returns a function that waits for this copy, not for later work. `mark`: see `Backend.mark`.
     """
     whole = torch.cat([_columns(part) for part in parts])
-    host = whole.to("cpu", non_blocking=True)  # into pinned memory, which torch keeps for the next call
+    host = whole.to("cpu", non_blocking=True)  # into pinned memory, which torch reuses for the next call
     wait, ranked = mark(), parts[0].label_ids is not None
 
     def fetched() -> HostCopy:
@@ -39,7 +39,7 @@ def begin_fetch(parts: Sequence[Scored], mark: Callable[[], Callable[[], None]])
 
 
 def _columns(part: Scored) -> torch.Tensor:
-    """float32 [n, k or 2 k, and 1]: scores, ids where there are any, and whether they are finite. Ids are far below
-    2^24, up to which float32 has every integer."""
+    """float32 [n, k + 1 or 2 k + 1]: scores, ids if there are any, and 1 for finite rows. float32 is exact for ids,
+    which are far below 2^24."""
     ids = () if part.label_ids is None else (part.label_ids.float(),)
     return torch.cat((part.scores, *ids, part.finite[:, None].float()), dim=1)

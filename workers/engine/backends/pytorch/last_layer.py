@@ -1,8 +1,8 @@
-"""An encoder's last layer for the tokens that are read alone.
+"""Restricts an encoder's last layer to the tokens that the head reads.
 
-A classifier's head reads one token's vector. In the last layer the others are needed for their keys and values; their
-queries, and all that comes after attention, 10 of the layer's 12 products of a token with the hidden size squared, are
-computed for nothing. What is read is the same.
+A classifier's head reads the vector of one token. The last layer needs the keys and values of all tokens, but queries
+and everything after attention only of that token. For the other tokens this saves 10 of the layer's 12 matrix products
+(in units of hidden size squared per token). The output does not change.
 """
 
 import logging
@@ -18,8 +18,8 @@ from labelstream.workers.engine.error_text import one_line
 
 logger = logging.getLogger(__name__)
 
-# transformers' model types, and the module with their layers. ALBERT's layers are one and the same, and attention is
-# another in DeBERTa and MPNet.
+# transformers' model types, and the module that holds their layers. Not ALBERT, whose layers share one module, nor
+# DeBERTa and MPNet, whose attention differs.
 ENCODERS = {
     "distilbert": "transformer",
     "bert": "encoder",
@@ -28,15 +28,14 @@ ENCODERS = {
     "camembert": "encoder",
     "electra": "encoder",
 }
-_TOLERANCE, _TOLERANCE_OF_HALF = 1e-4, 0.05  # of the largest value
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-4, 0.05  # as a share of the largest value
 _CHECK_SHAPE = 3, 5
 
 
 class LastLayer(nn.Module):
-    """Takes the place of `layer`: [n, L, hidden] -> [n, 1, hidden] of the tokens `asked`, int64 [n]; None: the first.
+    """Replaces `layer`: [n, L, hidden] -> [n, 1, hidden] of the tokens `read_at`, int64 [n]; None: the first tokens.
 
-    Without padding, where `layout` says where sequences lie: [1, T, hidden] -> [1, n, hidden]. `asked` are places in
-    the row then.
+    Without padding, with a `layout`: [1, T, hidden] -> [1, n, hidden]. `read_at` are then places in the row of T.
     """
 
     def __init__(self, layer: nn.Module, parts: "Callable[[Any], Parts]") -> None:
@@ -48,20 +47,20 @@ class LastLayer(nn.Module):
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         *more: Any,
-        asked: torch.Tensor | None = None,
+        read_at: torch.Tensor | None = None,
         layout: varlen_attention.Layout | None = None,
         **named: Any,
     ) -> torch.Tensor:
-        """See the class. `more`, `named`: a decoder's, and what layers hand on."""
+        """See the class. Ignores `more` and `named`: arguments of decoders, and those that layers pass on."""
         del more, named
         parts = self._parts(self.layer)
-        taken = one_of_each(hidden_states, asked) if layout is None else hidden_states[:, asked]
+        taken = one_of_each(hidden_states, read_at) if layout is None else hidden_states[:, read_at]
         query, key, value = (
             project(of).unflatten(-1, (-1, parts.attention.attention_head_size)).transpose(1, 2)
             for project, of in ((parts.query, taken), (parts.key, hidden_states), (parts.value, hidden_states))
         )
         if layout is None:
-            mask = None if attention_mask is None else attention_mask[:, :, :1]  # of padding: the same for all queries
+            mask = None if attention_mask is None else attention_mask[:, :, :1]  # a padding mask: equal for all queries
             attended, _ = sdpa_attention_forward(
                 parts.attention, query, key, value, mask, scaling=parts.attention.scaling
             )
@@ -71,7 +70,7 @@ class LastLayer(nn.Module):
 
 
 class Parts:
-    """What a layer consists of. `rest`: (attended, what went in) -> what comes out, token by token."""
+    """The parts of a layer. `rest`: (attention output, layer input) -> layer output, for each token."""
 
     def __init__(self, attention: Any, names: tuple[str, str, str], rest: Callable[..., torch.Tensor]) -> None:
         self.attention, self.rest = attention, rest
@@ -79,9 +78,9 @@ class Parts:
 
 
 def prune_last_layer(model: Any) -> bool:
-    """Have `model` compute its last layer for the tokens that are read alone; its last hidden states are these then.
+    """Replace the last layer of `model` by a `LastLayer`. The model's last hidden states are then [n, 1, hidden].
 
-    False, and nothing is changed, where its family is none of those, or its own layer is another one than is known.
+    Returns False, without a change, if the model type is not in ENCODERS or the new layer gives other values.
     """
     config = model.config
     if config.model_type not in ENCODERS or config._attn_implementation != "sdpa":
@@ -91,12 +90,12 @@ def prune_last_layer(model: Any) -> bool:
         return False
     last = LastLayer(layers[-1], _of_distilbert if config.model_type == "distilbert" else _of_bert)
     try:
-        problem = None if _same(layers[-1], last, model) else "it gives something else"
+        problem = None if _same(layers[-1], last, model) else "the values differ"
     except Exception as error:
         problem = one_line(error)
     if problem is not None:
         logger.warning(
-            "the last layer of this %s is not the one that is known, and runs for all tokens: %s",
+            "the last layer of this %s cannot be restricted to the tokens that are read, and runs for all tokens: %s",
             config.model_type,
             problem,
         )
@@ -120,24 +119,24 @@ def _of_bert(layer: Any) -> Parts:
     return Parts(layer.attention.self, ("query", "key", "value"), rest)
 
 
-def one_of_each(hidden: torch.Tensor, asked: torch.Tensor | None) -> torch.Tensor:
-    """[n, L, hidden] -> [n, 1, hidden] of the tokens `asked`, int64 [n]; None: the first."""
-    if asked is None:
+def one_of_each(hidden: torch.Tensor, read_at: torch.Tensor | None) -> torch.Tensor:
+    """[n, L, hidden] -> [n, 1, hidden] of the tokens `read_at`, int64 [n]; None: the first tokens."""
+    if read_at is None:
         return hidden[:, :1]
-    return hidden[torch.arange(hidden.shape[0], device=hidden.device), asked][:, None]
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), read_at][:, None]
 
 
 def _same(layer: nn.Module, last: LastLayer, model: Any) -> bool:
-    """On made-up hidden states, with padding and without a mask, and for other tokens than the first."""
+    """Whether both layers agree on random hidden states, with padding and without a mask, at several positions."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(*_CHECK_SHAPE, model.config.hidden_size, generator=generator).to(model.device, model.dtype)
     rows, width = _CHECK_SHAPE
     mask = (torch.arange(width) < torch.tensor([width, width - 1, width - 2])[:, None]).to(model.device)[:, None, None]
-    asked = torch.tensor([width - 1, 0, 1], device=model.device)
+    read_at = torch.tensor([width - 1, 0, 1], device=model.device)
     with torch.inference_mode():
         whole = torch.cat(
-            [layer(hidden, given)[torch.arange(rows), asked] for given in (None, mask.expand(-1, 1, width, -1))]
+            [layer(hidden, given)[torch.arange(rows), read_at] for given in (None, mask.expand(-1, 1, width, -1))]
         )
-        found = torch.cat([last(hidden, given, asked=asked)[:, 0] for given in (None, mask)])
+        found = torch.cat([last(hidden, given, read_at=read_at)[:, 0] for given in (None, mask)])
     tolerance = _TOLERANCE if model.dtype is torch.float32 else _TOLERANCE_OF_HALF
     return bool((whole - found).abs().max() <= tolerance * whole.abs().max())

@@ -1,4 +1,4 @@
-"""A batch's arrays -> tensors on the device."""
+"""Copies a batch's arrays to tensors on the device."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,35 +9,35 @@ from numpy.typing import NDArray
 
 from labelstream.workers.engine.inference.batch_plan import Arrays
 
-_BUFFERS = 16  # pinned ones in turn: so many batches may be on their way
+_BUFFERS = 16  # pinned buffers, used in turn: up to so many copies may be under way
 _MIN_VALUES = 65_536
 
 
 class DeviceCopier(Protocol):
-    """Same names, same shapes, int64, on the device: at the beginning of `into`, int64 [values], or in new memory."""
+    """Returns int64 tensors of the same names and shapes on the device: in `into`, int64 [values], or in new memory."""
 
     def __call__(self, arrays: Arrays, into: torch.Tensor | None = None) -> dict[str, torch.Tensor]: ...
 
 
-def stager_for(device: torch.device) -> DeviceCopier:
-    """What suits the device."""
+def copier_for(device: torch.device) -> DeviceCopier:
+    """The copier for `device`."""
     return PinnedCopier(device) if device.type == "cuda" else share
 
 
 def share(arrays: Arrays, into: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-    """On a CPU the tensors are the arrays."""
+    """The copier of a CPU, whose tensors share the arrays' memory unless `into` is given."""
     if into is not None:
         return views(into, fill(into.numpy(), arrays))
     return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
 def size_of(arrays: Arrays) -> int:
-    """Values in all arrays together."""
+    """Number of values of all arrays together."""
     return sum(values.size for values in arrays.values())
 
 
 def fill(buffer: NDArray[np.int64], arrays: Arrays) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Write all arrays into `buffer`, one behind the other; where each one starts, and its shape."""
+    """Write all arrays into `buffer`, one after the other. Returns the start and shape of each."""
     places: dict[str, tuple[int, tuple[int, ...]]] = {}
     start = 0
     for name, values in arrays.items():
@@ -53,7 +53,7 @@ def views(whole: torch.Tensor, places: Mapping[str, tuple[int, tuple[int, ...]]]
 
 
 class PinnedCopier:
-    """One copy per batch, from pinned memory that is used again, in the order of the computing: it takes 10 us."""
+    """Copies a batch in one asynchronous copy from reused pinned memory, on the computing stream. Takes 10 us."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -62,10 +62,10 @@ class PinnedCopier:
         self._next = 0
 
     def __call__(self, arrays: Arrays, into: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """Returns while the copy is under way; what the current stream does from now on comes behind it."""
+        """See `DeviceCopier`. Returns while the copy is under way; the current stream runs later work after it."""
         turn, size = self._next, size_of(arrays)
         self._next = (turn + 1) % _BUFFERS
-        self._copied[turn].synchronize()  # of 16 batches ago
+        self._copied[turn].synchronize()  # waits for the copy of 16 batches ago
         if len(self._buffers[turn]) < size:
             values = max(_MIN_VALUES, 1 << (size - 1).bit_length())
             self._buffers[turn] = torch.empty(values, dtype=torch.int64, pin_memory=True)

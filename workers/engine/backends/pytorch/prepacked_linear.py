@@ -1,4 +1,4 @@
-"""Linear layers for a CPU in bfloat16, with their weights laid out for the matrix unit once and not in every call."""
+"""Linear layers in bfloat16 on a CPU, whose weights are laid out for the matrix unit once instead of in every call."""
 
 import logging
 
@@ -12,7 +12,7 @@ _TOLERANCE = 0.02  # a few steps of bfloat16, relative to the layer's largest ou
 
 
 class PrepackedLinear(nn.Module):
-    """The same as the `nn.Linear` it is made of, for inference only; bias added inside of the multiplication."""
+    """An `nn.Linear` with prepacked weights, for inference only. The matrix product also adds the bias."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -26,10 +26,9 @@ class PrepackedLinear(nn.Module):
 
 
 def pack_linears(model: nn.Module) -> int:
-    """Replace each `nn.Linear` inside of `model` whose packed form gives the same; how many that were.
+    """Replace each `nn.Linear` in `model` whose prepacked form gives the same values. Returns their number.
 
-    The operator is torch's own (its compiler uses it) but not public: where it is missing or answers otherwise, the
-    model stays as it is.
+    The operator is a private one of torch's compiler. If it is missing or gives other values, the layer stays.
     """
     packed = 0
     for parent in list(model.modules()):
@@ -40,7 +39,7 @@ def pack_linears(model: nn.Module) -> int:
                 replacement = PrepackedLinear(child)
                 same = _same(child, replacement)
             except (AttributeError, RuntimeError, NotImplementedError) as error:
-                logger.info("packed linear layers are not available: %s", type(error).__name__)
+                logger.info("prepacked linear layers are not available: %s", type(error).__name__)
                 return packed
             if same:
                 setattr(parent, name, replacement)

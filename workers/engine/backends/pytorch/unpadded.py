@@ -1,4 +1,4 @@
-"""Which models run without padding, and what they differ in."""
+"""Chooses the models that run without padding, and prepares them for it."""
 
 import logging
 from typing import Any, NamedTuple
@@ -16,17 +16,16 @@ from labelstream.workers.engine.options import ModelOptions
 
 logger = logging.getLogger(__name__)
 
-# transformers' model types whose attention goes through its interface and knows no distances between tokens, with the
-# module that gives the last hidden states. DeBERTa and MPNet add a bias by distance, which the fused kernel lacks.
+# transformers' model types whose attention uses AttentionInterface without a bias, with the module that returns the
+# last hidden states. DeBERTa and MPNet add a bias by distance, which the fused kernel cannot take.
 _ENCODERS = {**ENCODERS, "albert": "encoder"}
 
 
 class UnpaddedFamily(NamedTuple):
     """How a model runs on sequences without padding.
 
-    `padding_position`: where RoBERTa and its kin count from. It is the padding token's id as well: such a token has
-    this position, and does not count, even where it is part of a text; the first other one has the next position.
-    None: positions count from 0.
+    `padding_position`: the padding token's id in RoBERTa and related models; None: positions count from 0. In these
+    models a padding token, even within a text, has this position, and other tokens count from the next one on.
     """
 
     read: UnpaddedHead
@@ -34,20 +33,20 @@ class UnpaddedFamily(NamedTuple):
 
 
 def unpadded_on(device: torch.device) -> bool:
-    """Whether models run without padding on `device`, where their family can: a CPU has no such kernel."""
+    """Whether models can run without padding on `device`: CPUs have no attention kernel for it."""
     return device.type == "cuda"
 
 
 def takes_4d_masks(model: Any) -> bool:
-    """Whether attention takes a bool mask of [n, 1, 1, L] as it is: transformers then does not look into it, for which
-    it would wait for the device in every forward."""
+    """Whether attention takes a bool mask [n, 1, 1, L] unchanged. transformers inspects a 2D mask and waits for the
+    device to do so, in every forward."""
     return model.config.model_type in _ENCODERS and model.config._attn_implementation in ("sdpa", varlen_attention.NAME)
 
 
 def packing_for(source: str, model: Any, read: OutputHead, options: ModelOptions) -> UnpaddedFamily | None:
-    """Make `model`, which is on its device, able to run without padding, beside running with it.
+    """Enable `model`, which is on its device, to run without padding as well as with padding.
 
-    None where its family cannot, or its attention is not torch's: the log says why.
+    None if its model type or its attention does not allow that; the log names the reason.
     """
     packing = _pack(model, read, options)
     if isinstance(packing, str):
@@ -59,12 +58,12 @@ def packing_for(source: str, model: Any, read: OutputHead, options: ModelOptions
 def _pack(model: Any, read: OutputHead, options: ModelOptions) -> UnpaddedFamily | str:
     kind = model.config.model_type
     if kind not in _ENCODERS:
-        return f"attention of models of type {kind} depends on the distance between tokens, or is not known here"
+        return f"model type {kind} is not known to work without padding"
     if model.config._attn_implementation != "sdpa":
-        return f"the model asks for the attention {model.config._attn_implementation}, which needs padding"
+        return f"the model's attention {model.config._attn_implementation} needs padding"
     model.set_attn_implementation(varlen_attention.NAME)
     if model.config._attn_implementation != varlen_attention.NAME:
-        return "transformers does not let this model's attention be replaced"
+        return "transformers cannot replace this model's attention"
     body = model.base_model
     embeds = options.task is TaskName.EMBEDDING
     last = body if embeds else getattr(body, _ENCODERS[kind])
@@ -74,11 +73,11 @@ def _pack(model: Any, read: OutputHead, options: ModelOptions) -> UnpaddedFamily
 
 
 def positions_of(batch: UnpaddedBatch, padding_position: int | None) -> NDArray[np.int64]:
-    """int64 [T], as the model itself would count them; see `UnpaddedFamily`, and
-    `create_position_ids_from_input_ids` of transformers' RoBERTa."""
+    """Position ids, int64 [T], as the model counts them; see `UnpaddedFamily`, and `create_position_ids_from_input_ids`
+    of transformers' RoBERTa."""
     if padding_position is None:
         return batch.positions
-    counts = batch.ids != padding_position  # the token's id, too
+    counts = batch.ids != padding_position  # which is also the padding token's id
     if counts.all():
         return batch.positions + (padding_position + 1)
     counted = np.cumsum(counts)

@@ -1,4 +1,4 @@
-"""Every test of these has a cache of its own."""
+"""Every test here has a cache of its own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The model in OpenVINO: its inputs by name, and ids that it has no place for."""
+"""The OpenVINO backend: inputs by name, and ids outside its tables."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Converted models: whole or not there, this user's own, and not more than there is room for."""
+"""Converted models: written atomically, read only from a trusted user, evicted by size."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_find_ignores_world_writable_entries(caplog: pytest.LogCaptureFixture) -
     place = put("owner/name")
     place.chmod(0o777)
     assert cache.find(place) is None
-    assert "everybody may change it" in caplog.text
+    assert "another user owns the folder" in caplog.text
 
 
 def test_find_ignores_entries_of_other_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The texts by which a model is quantized: of a file, or made up."""
+"""Calibration texts from a file, or synthetic ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def test_calibration_file_must_be_readable_and_long_enough(model_folder: Folders
     folder, texts = model_folder("distilbert"), tmp_path / "texts"
     assert "calibration_texts" in refusal(folder, quantize="int8", calibration_texts=texts)
     texts.write_text("one\n\ntwo\n")
-    assert "has 2 texts; it takes at least 100, one per line" in (
+    assert "has 2 texts; add texts, one per line, up to at least 100" in (
         refusal(folder, quantize="int8", calibration_texts=texts)
     )
 

@@ -1,4 +1,4 @@
-"""A converted model has named inputs, and the torch model is as it was."""
+"""A converted model has named inputs, and the torch model does not change."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""DeBERTa's buckets of positions from a table are those that it computes."""
+"""DeBERTa's position buckets from a table equal the computed ones."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How often two backends say the same, as users see it."""
+"""The share of requests that two backends give the same labels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The backend for CPUs: when it is taken, what is kept of it, and what is never let through."""
+"""The OpenVINO backend: when it is used, what is cached, and which models are refused."""
 
 import logging
 import subprocess
@@ -89,7 +89,7 @@ def test_torch_runs_a_model_that_openvino_answers_differently(
     reason = {"raises": "Couldn't get TorchScript", "differs": "differ by", "another shape": "have the shape"}[how]
     found = load(str(folder), options())[1]
     assert isinstance(found, TorchBackend)
-    assert f"{folder}: backend torch, because OpenVINO cannot run this model as torch does: " in caplog.text
+    assert f"{folder}: using torch, because OpenVINO cannot run this model as torch does: " in caplog.text
     assert reason in caplog.text
     assert reason in refusal(folder, backend="openvino")
     assert not list(kept.iterdir())
@@ -156,7 +156,7 @@ def test_unwritable_cache_costs_only_time(
 
     monkeypatch.setattr(cache.tempfile, "mkdtemp", full)
     assert len(scores(model_folder("distilbert"))) == len(TEXTS)
-    assert "the converted model is not kept: OSError" in caplog.text  # also: what converts leaves our log alone
+    assert "the converted model is not cached: OSError" in caplog.text  # also: what converts leaves our log alone
     monkeypatch.setattr(cache, "cached_assets_path", full)
     assert len(scores(model_folder("distilbert"))) == len(TEXTS)
 
@@ -171,7 +171,7 @@ def test_pair_beyond_type_vocab_is_record_error(tmp_path: Path, backend: str, ca
     assert isinstance(first, Prediction)
     assert isinstance(refused, RecordError)
     assert "type_vocab_size in config.json is 1" in refused.message
-    assert caplog.text.count("each message with a text_pair will be a dead letter") == 1
+    assert caplog.text.count("every message with a text_pair becomes a dead letter") == 1
 
 
 def test_int8_is_compared_with_float32(
@@ -188,7 +188,7 @@ def test_int8_is_compared_with_float32(
     assert isinstance(backend, OpenVINOBackend)
     assert backend.dtype is torch.int8
     assert "int8 gives float32's labels for" in caplog.text
-    assert "of 56 your texts" in caplog.text
+    assert "of 56 texts of calibration_texts" in caplog.text
     networks = [path.read_text() for path in kept.glob("*/model.xml")]
     assert sorted(('"FakeQuantize"' in xml, 'element_type="i8"' in xml) for xml in networks) == [
         (False, False),
@@ -197,10 +197,10 @@ def test_int8_is_compared_with_float32(
     monkeypatch.setattr(openvino_loading, "agreement", lambda *_: 0.98)
     monkeypatch.setattr(cache, "find", lambda place: None)
     message = refusal(folder, quantize="int8", calibration_texts=texts)
-    assert "and min_agreement is 0.99; name a file of your own texts as calibration_texts, or lower" in message
+    assert "and min_agreement is 0.99; set calibration_texts to a file of your own texts, lower" in message
 
 
 def test_quantize_needs_a_model_with_labels(tmp_path: Path, folders: Folders) -> None:
     regression = build(tmp_path / "regression", "bert", problem_type="regression")
-    assert "quantize is for models that give labels" in refusal(regression, quantize="int8")
-    assert "quantize is for models that give labels" in refusal(folders("bert"), quantize="int8", task="fill-mask")
+    assert "quantize needs a model that gives labels" in refusal(regression, quantize="int8")
+    assert "quantize needs a model that gives labels" in refusal(folders("bert"), quantize="int8", task="fill-mask")

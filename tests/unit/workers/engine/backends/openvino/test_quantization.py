@@ -1,4 +1,4 @@
-"""What int8 would hide is found before: NaN among the weights, and among the answers."""
+"""NaN, which int8 would hide, is found in weights and logits."""
 
 import shutil
 from collections.abc import Callable

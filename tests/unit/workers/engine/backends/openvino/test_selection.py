@@ -16,7 +16,7 @@ def test_openvino_on_a_gpu_is_refused() -> None:
         (ModelOptions(backend="openvino"), "backend openvino"),
         (ModelOptions(quantize="int8"), "quantize int8"),
     ):
-        with pytest.raises(ModelError, match=f"{named} is for CPUs, and the device is cuda; set device to cpu"):
+        with pytest.raises(ModelError, match=f"{named} needs a CPU, and the device is cuda; set device to cpu"):
             selection.takes_openvino("m", asked, gpu)
     assert not selection.takes_openvino("m", ModelOptions(), gpu)
 
@@ -44,10 +44,10 @@ def test_openvino_without_the_package_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_unconvertible_is_an_error_if_openvino_is_set(caplog: pytest.LogCaptureFixture) -> None:
     error = selection.Unconvertible("no such operator")
-    selection.unless_asked("m", ModelOptions(), error)
-    assert "m: backend torch, because OpenVINO cannot run this model as torch does: no such operator" in caplog.text
+    selection.fall_back_to_torch("m", ModelOptions(), error)
+    assert "m: using torch, because OpenVINO cannot run this model as torch does: no such operator" in caplog.text
     with pytest.raises(ModelError, match="no such operator; set backend to torch"):
-        selection.unless_asked("m", ModelOptions(backend="openvino"), error)
+        selection.fall_back_to_torch("m", ModelOptions(backend="openvino"), error)
 
 
 @pytest.mark.parametrize(

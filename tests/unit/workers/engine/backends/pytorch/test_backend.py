@@ -1,4 +1,4 @@
-"""A batch in torch: masks only where there is padding, and type ids where the model takes any."""
+"""The torch backend: masks only for padding, and type ids only for models that take them."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is recorded, and when; by a recorder that plays back by computing again, into the same place."""
+"""Recorded forwards, with a recorder that replays by computing again into the same memory."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,12 +93,12 @@ def test_a_vocabulary_is_not_recorded(folders: Folders, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        (RuntimeError("operation not permitted when stream is capturing"), "check that torch and the driver"),
+        (RuntimeError("operation not permitted when stream is capturing"), "install the versions of torch and driver"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "lower max_batch_tokens"),
     ],
 )
 def test_failed_recording_is_model_error(model_folder: Folders, error: Exception, fix: str) -> None:
-    message = rf"its forwards cannot be recorded as CUDA graphs: \w+: {error}.*; {fix}"
+    message = rf"the model's forwards cannot be recorded as CUDA graphs: \w+: {error}.*; {fix}"
     with unpadded_on_a_cpu(Recorder(error)), pytest.raises(ModelError, match=message):
         load(model_folder("bert"))
 
@@ -111,7 +111,7 @@ def test_recording_with_other_answers_is_not_used(
     with unpadded_on_a_cpu(Recorder(added=1.0)), load(folder, budget, top_k=None) as engine:
         assert not engine._predictor.packs
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
-    assert "batches are padded: without padding the first texts are answered differently" in caplog.text
+    assert "batches are padded, because without padding the model answers the test texts differently" in caplog.text
 
 
 class FakeCuda:

@@ -1,4 +1,4 @@
-"""GELU inside the product before it gives what the two give one after the other."""
+"""GELU fused with the product before it gives the same values."""
 
 import copy
 import logging
@@ -46,4 +46,4 @@ def test_fusion_with_other_values_is_not_used(
     model = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder("bert"))
     with caplog.at_level(logging.WARNING):
         assert fuse_gelu(model) == 0
-    assert "GELU inside a product gives something else here" in caplog.text
+    assert "fused GELU gives different values" in caplog.text

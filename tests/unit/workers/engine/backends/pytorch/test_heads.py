@@ -1,4 +1,4 @@
-"""What is read off a model: logits, those at a target alone, and pooled vectors."""
+"""The output heads: logits, logits at a target, and pooled vectors."""
 
 from collections.abc import Callable
 from pathlib import Path

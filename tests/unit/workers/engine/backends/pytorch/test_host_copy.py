@@ -1,4 +1,4 @@
-"""Scores of several forwards come to the host by one copy, in their order."""
+"""The scores of several forwards reach the host in one copy, in order."""
 
 import pytest
 import torch

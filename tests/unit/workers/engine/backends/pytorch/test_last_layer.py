@@ -1,4 +1,4 @@
-"""The last layer for the tokens that are read alone gives what the whole layer gives for them."""
+"""The last layer restricted to the tokens that are read gives their values unchanged."""
 
 import copy
 import logging
@@ -52,7 +52,7 @@ def test_narrowed_layer_reads_any_token(model_folder: Folders, family: str) -> N
     asked = torch.tensor([5, 0, 2])
     with torch.inference_mode():
         expected = whole.base_model(ids, attention_mask=mask).last_hidden_state[torch.arange(3), asked]
-        found = model.base_model(ids, attention_mask=mask, asked=asked).last_hidden_state
+        found = model.base_model(ids, attention_mask=mask, read_at=asked).last_hidden_state
     assert found[:, 0] == pytest.approx(expected, abs=1e-5)
 
 
@@ -88,8 +88,9 @@ def test_layer_with_other_values_is_not_narrowed(
     with caplog.at_level(logging.WARNING):
         assert not prune_last_layer(model)
     assert model.base_model.encoder.layer[-1] is layer
-    reason = "TypeError: another signature" if what == "raises" else "it gives something else"
-    assert f"the last layer of this bert is not the one that is known, and runs for all tokens: {reason}" in caplog.text
+    reason = "TypeError: another signature" if what == "raises" else "the values differ"
+    assert "the last layer of this bert cannot be restricted to the tokens that are read" in caplog.text
+    assert f"and runs for all tokens: {reason}" in caplog.text
 
 
 def test_engine_equals_the_pipeline_when_narrowed(model_folder: Folders) -> None:

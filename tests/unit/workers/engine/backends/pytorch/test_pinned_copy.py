@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from labelstream.workers.engine.backends.pytorch.pinned_copy import fill, share, stager_for, views
+from labelstream.workers.engine.backends.pytorch.pinned_copy import copier_for, fill, share, views
 
 ARRAYS = st.dictionaries(
     st.sampled_from(["ids", "lengths", "type_ids", "targets"]),
@@ -26,6 +26,6 @@ def test_fill_and_views_restore_the_arrays(arrays: dict[str, np.ndarray], spare:
 
 def test_cpu_tensors_share_the_arrays_memory() -> None:
     values = np.arange(6).reshape(2, 3)
-    (tensor,) = stager_for(torch.device("cpu"))({"ids": values}).values()
+    (tensor,) = copier_for(torch.device("cpu"))({"ids": values}).values()
     assert tensor.data_ptr() == values.ctypes.data
-    assert stager_for(torch.device("cpu")) is share
+    assert copier_for(torch.device("cpu")) is share

@@ -1,4 +1,4 @@
-"""Linear layers in the CPU's own layout answer as before, and stay where they cannot be had."""
+"""Prepacked linear layers give the same values, and stay plain without the operator."""
 
 from collections.abc import Callable
 from pathlib import Path

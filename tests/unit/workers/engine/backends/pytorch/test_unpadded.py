@@ -1,4 +1,4 @@
-"""Sequences without padding: the answers of `transformers.pipeline`, from every family that runs so, on every task."""
+"""Sequences without padding have the answers of `transformers.pipeline`, for every model type and task."""
 
 import logging
 from collections.abc import Callable
@@ -107,7 +107,7 @@ def test_model_with_distance_bias_is_padded(
     with caplog.at_level(logging.INFO), unpadded_on_a_cpu(), Engine.load(str(folder), top_k=None, **PLAIN) as engine:
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
         assert not engine._predictor.packs
-    assert "batches are padded: attention of models of type" in caplog.text
+    assert "batches are padded: model type" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["wrong", "raises", "nan"])
@@ -124,8 +124,8 @@ def test_model_that_differs_unpadded_is_padded(
     with caplog.at_level(logging.WARNING), unpadded_on_a_cpu(), Engine.load(str(folder), top_k=None, **PLAIN) as engine:
         assert not engine._predictor.packs
         assert_equal(engine.classify([Request(text) for text in TEXTS]), oracle(folder, TEXTS), 1e-5)
-    reason = "RuntimeError: no kernel image" if what == "raises" else "the first texts are answered differently"
-    assert f"batches are padded: without padding {reason}" in caplog.text
+    reason = "RuntimeError: no kernel image" if what == "raises" else "the model answers the test texts differently"
+    assert f"batches are padded, because without padding {reason}" in caplog.text
 
 
 def test_no_mask_is_made_without_padding_even_in_graph_capture(
@@ -172,7 +172,7 @@ def test_model_with_another_attention_is_padded(caplog: pytest.LogCaptureFixture
     model, read = SimpleNamespace(config=config), SimpleNamespace()
     with caplog.at_level(logging.INFO):
         assert packing_for("m", model, cast(OutputHead, read), ModelOptions()) is None
-    assert "m: batches are padded: the model asks for the attention eager" in caplog.text
+    assert "m: batches are padded: the model's attention eager" in caplog.text
 
 
 @pytest.mark.parametrize("family", WITHOUT)

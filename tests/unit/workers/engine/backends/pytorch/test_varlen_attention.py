@@ -1,4 +1,4 @@
-"""Attention over sequences in one row: by the same blocks on a GPU and in plain steps."""
+"""Attention over sequences in one row, by blocks on a GPU and in plain steps."""
 
 from typing import Any, cast
 
