@@ -1,9 +1,9 @@
-"""How long commands take until they are of use: wall and CPU, medians, beside another checkout.
+"""Measures the time until commands are ready, wall clock and CPU, as medians, beside another checkout.
 
     python -m tests.benchmarks.startup [--beside CHECKOUT] [--rounds 5] [--only classify run] [--json FILE]
 
-Each round starts each command once from each checkout, so that what else the machine does meets all of them. A checkout
-has a `.venv` of its own (`make venv`). The broker is the in-memory one of this checkout, the model the demo's.
+Each round starts each command once from each checkout, so that other load affects all of them alike. A checkout has a
+`.venv` of its own (`make venv`). The broker is the in-memory one of this checkout, the model the demo's.
 """
 
 import argparse
@@ -27,14 +27,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Took(NamedTuple):
-    """`cpu_s`: of the command and all processes below it, until it is of use."""
+    """`cpu_s`: of the command and all its descendants, until it is ready."""
 
     wall_s: float
     cpu_s: float
 
 
 class Case(NamedTuple):
-    """A command, and the words of its output that end the measurement; None: its own end."""
+    """A command, and the text in its output that ends the measurement; None: the end of the command."""
 
     arguments: tuple[str, ...]
     ready: str | None = None
@@ -74,7 +74,7 @@ def measure(checkout: Path, case: Case) -> Took:
 
 
 def _until_ready(process: "subprocess.Popen[bytes]", case: Case, output: int) -> float | None:
-    """The CPU seconds; None where the command ends without having been ready, or takes too long."""
+    """The CPU seconds; None if the command ends before it is ready, or takes too long."""
     if case.ready is None:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -106,7 +106,7 @@ def _tree(root: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """From the state on: see proc_pid_stat(5). Empty where the process has ended."""
+    """The fields from the state on, see proc_pid_stat(5); empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -120,7 +120,7 @@ def _cpu_s(pid: int) -> float:
 
 @contextmanager
 def _config() -> Iterator[Path]:
-    """A config of one pipeline, whose broker is there for as long."""
+    """A config of one pipeline, with a broker that runs within the block."""
     broker = InMemoryBroker()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "labelstream.yaml"

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: all targets for so long, two at a time. Exits with 1 when anything is found."""
+"""`python -m tests.fuzz`: runs all targets for a given time, two at a time. Exits with 1 after a finding."""
 
 import argparse
 import random
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.fuzz.targets import BYTES, DRAWN
 
 AT_ONCE = 2
-START_S, END_S = 1.5, 120.0  # a child's imports; how long one may hang behind its time
+START_S, END_S = 1.5, 120.0  # time of a child's imports; time that a child may take beyond its end
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def run(seconds: float, seed: int, folder: Path, name: str) -> bool:
-    """Was nothing found? Prints what was."""
+    """Print the findings. Returns whether there are none."""
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.fuzz.child", name, str(seconds), str(seed), str(folder)]
     try:
@@ -75,7 +75,7 @@ def run(seconds: float, seed: int, folder: Path, name: str) -> bool:
 
 
 def replay(name: str, path: Path) -> int:
-    """Raises what the target raises."""
+    """Run one saved input. Raises what the target raises."""
     if name not in BYTES:
         sys.exit(f"{name} takes no bytes: give it the seed of the run that found something")
     BYTES[name].check(path.read_bytes())

@@ -1,4 +1,4 @@
-"""What decodes must encode: results valid by their schema, dead letters that come back as the record that they are."""
+"""Every decoded message must encode: results valid by their schema, and dead letters that redrive the same record."""
 
 import json
 from datetime import UTC, datetime
@@ -96,7 +96,7 @@ def record(value: bytes | None, headers: Any = (), key: bytes | None = None, tim
 
 
 def drawn_messages(tree: Any, ascii_alone: bool, read: Any, headers: Any, key: bytes | None, timestamp: int) -> None:
-    """A value through decode and encode, with what all tasks may answer to it."""
+    """Decode and encode a value, with the possible answers of all tasks."""
     value = json.dumps(tree, ensure_ascii=ascii_alone).encode("utf-8", "surrogatepass")
     of = record(value, headers, key, timestamp)
     try:
@@ -119,7 +119,7 @@ def drawn_messages(tree: Any, ascii_alone: bool, read: Any, headers: Any, key: b
 
 
 def drawn_letters(value: bytes | None, headers: Any, key: bytes | None, room: int, keyed: bool) -> None:
-    """A dead letter of any record, of which the same record is made again where all of it had room."""
+    """A dead letter of any record gives back the same record if the letter had room for all of it."""
     error = (
         DecodeError(value.reason, value.problem)
         if isinstance(value, Unread)
@@ -135,7 +135,7 @@ def letter(of: ConsumerRecord, error: DecodeError, room: int = 1 << 20, keyed: b
     assert sent.size() <= room or headers == [item for item in headers if item[0].startswith(("labelstream.", "__c"))]
     read = DeadLetter.of(record(sent.value, headers, key))
     assert (read.reason, read.topic, read.partition, read.offset) == (error.reason, of.topic, of.partition, of.offset)
-    # As Kafka has it: 18 digits are nobody's number of attempts.
+    # More than 18 digits are no number of attempts.
     assert read.attempts == number_in(of.headers, "labelstream.attempts") + 1 or read.attempts == 0
     if read.omitted:
         return

@@ -1,4 +1,4 @@
-"""What one input may cost. CPU seconds, as the machine may be shared; the peak of the process, which only grows."""
+"""The bounds of one input: CPU seconds, because the machine may be shared, and the process's peak memory."""
 
 import resource
 import time
@@ -10,17 +10,17 @@ MIB, MIB_PER_MIB = 96, 128  # a tree of Python objects has up to a hundred times
 
 
 class TooExpensive(AssertionError):
-    """One input took more than its share."""
+    """One input took more than its bounds."""
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever had."""
+    """The peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @contextmanager
 def bounded(size: int) -> Iterator[None]:
-    """Raises TooExpensive where what is done for an input of `size` bytes takes more than it may."""
+    """Raises TooExpensive if the block takes more than the bounds of an input of `size` bytes."""
     before, since = peak_mib(), time.process_time()
     yield
     seconds, grown, mib = time.process_time() - since, peak_mib() - before, size / (1 << 20)

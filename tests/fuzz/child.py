@@ -1,6 +1,6 @@
 """One target in a process of its own: `python -m tests.fuzz.child NAME SECONDS SEED FOLDER`. Exits with 1 on a finding.
 
-The folder takes what atheris finds. A process of its own, because atheris ends its process, and memory is its peak.
+The folder gets atheris' findings. A child process, because atheris ends its process, and memory is a process's peak.
 """
 
 import sys
@@ -25,7 +25,7 @@ LED_BY = [
     "labelstream.workers.stream.record_batch.record",
 ]
 MAX_BYTES = 4_096
-# libFuzzer's own bounds, beside those of `bounds`: seconds, and MiB of the process.
+# libFuzzer's own bounds, in addition to `bounds`: seconds, and MiB of the process.
 HANG_S, MAX_MIB = 20, 1_024
 EXAMPLES = 100
 HOW = settings(
@@ -78,7 +78,7 @@ def main(name: str, seconds: float, seed: int, folder: Path) -> int:
 
 
 def drawn(target: Any, seconds: float, seed: int) -> int:
-    """hypothesis for so long: some hundred examples at a time, each time with the next seed."""
+    """Run hypothesis for a given time, some hundred examples at a time, each time with the next seed."""
     deadline, turn = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         given = hypothesis.given(*target.strategies)(target.check)

@@ -1,4 +1,4 @@
-"""Batches as a broker hands them out: every record has its place, and kafka-python reads the same where it reads."""
+"""Batches as a broker returns them: every offset comes out, and kafka-python's reader agrees where it can read."""
 
 import struct
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ HEADER_BYTES = 61
 
 
 class Log(NamedTuple):
-    """`corrupt`: where reading ended, which only a wrong checksum or header may cause."""
+    """`corrupt`: where reading ended; only a wrong checksum or header may cause it."""
 
     records: list[ConsumerRecord]
     position: int
@@ -34,9 +34,9 @@ class Log(NamedTuple):
 
 
 def read(log: bytes, at: int = 0, ordered: bool = True) -> Log:
-    """As the worker reads a fetch, three records at a time, or what there is room for.
+    """Read a fetch as the worker does, three records at a time, or fewer if there is less room.
 
-    `ordered`: the batches are, as in every log of a broker.
+    `ordered`: the batches are in the order of offsets, as in every log of a broker.
     """
     corrupt: dict[TopicPartition, CorruptBatch] = {}
     records = _GuardedRecords(corrupt, lambda: PollBudget(TIGHT), LIMIT, at, PARTITION, MemoryRecords(log))
@@ -57,7 +57,7 @@ def read(log: bytes, at: int = 0, ordered: bool = True) -> Log:
 
 
 def batch_body(data: bytes) -> None:
-    """Whatever stands in a batch with the right checksum: each offset comes out, and its neighbours do."""
+    """Any content of a batch with the right checksum: every offset comes out, and so do the batches around it."""
     if len(data) < 3:
         return
     codec, count, gap = data[0] & 7, 1 + data[1] % 16, data[2] % 4
@@ -81,7 +81,7 @@ def legacy_body(data: bytes) -> None:
 
 
 def whole_log(data: bytes) -> None:
-    """Any bytes: the headers, too. The first byte tells whether the first checksum is made right."""
+    """Any bytes, headers included. The first byte tells whether to correct the first checksum."""
     right, log = data[:1] > b"\x7f", bytearray(data[1:])
     if len(log) > HEADER_BYTES:
         log[0:6] = bytes(6)  # offsets are the broker's
@@ -99,7 +99,7 @@ def whole_log(data: bytes) -> None:
 
 
 def inflated(data: bytes) -> None:
-    """No more than the limit, and a reason wherever something is missing."""
+    """Output within the limit, and a reason for everything that is missing."""
     codec, limit = (data[0] & 7, 1 << 16) if data else (0, 0)
     found = inflate(codec, data[1:], limit)
     assert len(found.data) <= limit, "beyond the limit"
@@ -110,7 +110,7 @@ def inflated(data: bytes) -> None:
 
 
 def between(packed: bytes, count: int, last_delta: int, codec: int, **more: Any) -> list[ConsumerRecord]:
-    """What a batch becomes between two others."""
+    """Read a batch between two good ones."""
     middle = batch([], 1, count=count, last_delta=last_delta, codec=codec, packed=packed, **more)
     log = read(batch(BEFORE, 0) + middle + batch(AFTER, last_delta + 2))
     assert log.corrupt is None, f"halted: {log.corrupt}"
@@ -125,9 +125,9 @@ def between(packed: bytes, count: int, last_delta: int, codec: int, **more: Any)
 
 
 def theirs(log: bytes) -> list[Any] | None:
-    """As kafka-python's own reader has the first batch; None where it raises, or where ours must differ.
+    """The first batch as kafka-python's own reader reads it; None if that reader raises, or reads the format wrongly.
 
-    It takes attributes for a varint, and offsets and timestamps as they stand there.
+    It reads attributes as a varint, and does not check offsets and timestamps.
     """
     first: Any = MemoryRecords(log).next_batch()
     try:
@@ -183,7 +183,7 @@ def lies(draw: st.DrawFn) -> bytes:
 
 
 def drawn_batches(bodies: list[bytes], codec: int, gap: int, timestamp: int, changes: int, data: st.DataObject) -> None:
-    """Batches of good records and of lies, of every compression, with bytes that are others."""
+    """Batches of good and of inconsistent records, in every compression, with mutated bytes."""
     packed = b"".join(bodies)
     packed = bytearray(ENCODE[codec](packed) if codec else packed)
     for _ in range(changes if packed else 0):
@@ -192,7 +192,7 @@ def drawn_batches(bodies: list[bytes], codec: int, gap: int, timestamp: int, cha
 
 
 def drawn_sets(records: Sequence[tuple[bytes | None, bytes | None]], codec: int, magic: int) -> None:
-    """Sets of the old formats beside kafka-python's reader."""
+    """Message sets of the old formats, compared with kafka-python's reader."""
     first = 3 if codec and not magic else 0  # offsets within: of the log in v0, from its first one in v1
     inner = [message(first + place, value, key, magic=magic) for place, (value, key) in enumerate(records)]
     last = 2 + len(inner)
@@ -213,7 +213,7 @@ def drawn_sets(records: Sequence[tuple[bytes | None, bytes | None]], codec: int,
 
 
 def drawn_data(codec: int, piece: bytes, times: int) -> None:
-    """What was compressed comes back, or the limit is said."""
+    """Compressed data decompresses to the same bytes, or exceeds the limit."""
     data = piece * times
     found = inflate(codec, ENCODE[codec](data), LIMIT)
     assert found.data == data if len(data) <= LIMIT else found.reason is Reason.TOO_LARGE

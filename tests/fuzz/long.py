@@ -1,4 +1,4 @@
-"""Long values: a piece of JSON or of text again and again, up to a mebibyte. What takes more than linear time shows."""
+"""Long values: a piece of JSON or text repeated up to a mebibyte, to find work of more than linear time."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ DEPTHS = START, PIECE, PIECE, END, st.integers(1 << 10, MAX_BYTES // 4), st.samp
 
 
 def drawn_repeats(start: bytes, before: bytes, unit: bytes, after: bytes, end: bytes, size: int, read: Any) -> None:
-    """Whatever it is, it is read or refused within its share of time and memory."""
+    """Every value is read or refused within the bounds of time and memory."""
     value = start + before + unit * (size // len(unit)) + after + end
     with bounded(len(value)):
         try:
@@ -71,7 +71,7 @@ def drawn_repeats(start: bytes, before: bytes, unit: bytes, after: bytes, end: b
 
 
 def drawn_depths(start: bytes, opening: bytes, closing: bytes, end: bytes, count: int, read: Any) -> None:
-    """What opens, and then closes as often."""
+    """Opening brackets, then as many closing ones."""
     value = (start + opening * count + closing * count + end)[:MAX_BYTES]
     with bounded(len(value)):
         try:

@@ -10,13 +10,13 @@ from tests.fuzz.bounds import bounded
 
 
 class ByBytes(NamedTuple):
-    """`seeds`: inputs that the changes begin with."""
+    """A target that takes bytes. `seeds`: inputs to mutate."""
 
     check: Callable[[bytes], None]
     seeds: list[bytes]
 
     def cheaply(self, data: bytes) -> None:
-        """Checks `data`, and its cost."""
+        """Check `data`, and its cost."""
         with bounded(len(data)):
             self.check(data)
 

@@ -1,4 +1,4 @@
-"""Decoding, byte by byte: beside Python's json, which reads the same wherever both read."""
+"""Decoding of any bytes, compared with Python's json, which must agree where both can read."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ read_json, read_field, read_text = reader(), reader(text_field=PATH), reader(for
 
 
 def decode_json(value: bytes) -> None:
-    """What is decoded is what stands in the JSON."""
+    """The decoded message equals the JSON."""
     tree = _tree(value)
     try:
         message = read_json(value)
@@ -108,7 +108,7 @@ def decode_text(value: bytes) -> None:
 
 
 def check_told(error: DecodeError) -> None:
-    """A reason, and words of it that a header can hold and a person reads."""
+    """A refusal has a reason, and a text that fits a header and a person can read."""
     assert error.reason
     assert 0 < len(error.message) < 4_000
     error.message.encode()
@@ -120,7 +120,7 @@ def _is_text(text: str) -> None:
 
 
 def _was_no_text(found: Any, error: DecodeError) -> None:
-    """Raises AssertionError where a good text was refused."""
+    """Raises AssertionError if a good text was refused."""
     if type(found) is not str or not found.strip():
         return
     with suppress(UnicodeEncodeError):

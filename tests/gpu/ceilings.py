@@ -1,4 +1,4 @@
-"""What the device could do: products alone, attention kernels side by side, forwards with what the product lacks."""
+"""The device's limits: matrix products alone, attention kernels compared, and forwards with possible improvements."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ SIZES = (512, 4_096, 8_192, 16_384, 16_896, 32_768) if CUDA else (256,)
 
 
 def ceilings() -> dict[str, Any]:
-    """A copy, a large product, and the model's own products, with GELU apart and inside."""
+    """A copy, a large matrix product, and the model's own products with separate and with fused GELU."""
     copy = _copy_tb_s()
     found: dict[str, Any] = {"copy_tb_s": round(copy, 3)}
     print(f"copy {copy:.2f} TB/s, read and written", flush=True)
@@ -51,7 +51,7 @@ def _product(tokens: int, k: int, out: int, gelu: bool) -> str:
 
 
 def attention() -> dict[str, Any]:
-    """One layer's attention on a full batch of the usual lengths: which kernel, and what blocks give."""
+    """One layer's attention on a full batch of the usual lengths, by kernel, with and without blocks."""
     packed = up_to(product.texts(2_000), product.BUDGET)
     b, size = Batch(packed, DEVICE), product.HIDDEN // product.HEADS
     q, k, v = torch.randn(b.tokens, 3 * product.HIDDEN, device=DEVICE, dtype=HALF).chunk(3, -1)
@@ -96,7 +96,7 @@ def attention() -> dict[str, Any]:
 
 
 def forwards() -> dict[str, Any]:
-    """The device's texts/s in whole forwards, by tokens: the product, and what it lacks, one thing upon the other."""
+    """Texts/s of whole forwards by batch tokens: Labelstream's, then with one possible improvement after another."""
     model = product.transformers_model(HALF)
     _, eager = product.backend()
     made = product.predictor(max(SIZES))

@@ -1,4 +1,4 @@
-"""Times on a GPU, and tables of them. On a CPU everything runs once, small, to try the script."""
+"""Measures times on a GPU, and prints them as tables. On a CPU everything runs once, small, to try the script."""
 
 import statistics
 import time
@@ -38,7 +38,7 @@ def device_ms(run: Callable[[], Any], times: int = 20) -> float:
 
 
 def launch_ms(run: Callable[[], Any], times: int = 20) -> float:
-    """The CPU's median time until `run` has launched its work. The device is idle before, and is not waited for."""
+    """The CPU's median time until `run` has launched its work. Waits for an idle device before, not after."""
     run()
     took = []
     for _ in range(times if CUDA else 1):
@@ -49,14 +49,14 @@ def launch_ms(run: Callable[[], Any], times: int = 20) -> float:
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Of one `run`, on the CPU's clock."""
+    """Wall-clock time of one `run`."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
 
 
 def tried(run: Callable[[], T]) -> T | str:
-    """What `run` gives, or why it fails: one way that fails must not cost the others."""
+    """The result of `run`, or its error as text, so that one failure does not stop the other measurements."""
     try:
         return run()
     except Exception as error:

@@ -1,7 +1,7 @@
-"""`python tests/gpu/first.py --out DIR`: what the GPU path does on this machine's GPU, in 480 seconds at most.
+"""`python tests/gpu/first.py --out DIR`: tests and measures the GPU path on this machine's GPU, in at most 480 seconds.
 
-The steps run in the order of what they tell. Each step may fail by itself, prints a short table at once, and adds to
-DIR/first.json. After a step that hangs, or that breaks the device's context, the script starts anew for the others.
+The most telling steps run first. A step prints a short table at once and adds to DIR/first.json; its failure does not
+stop the others. After a step that hangs or breaks the device's context, the script restarts for the remaining steps.
 
 The script needs torch, transformers, numpy, pytest with pytest-xdist and, for two comparisons, triton; it needs nothing
 else of the project's dependencies. Without a GPU everything runs small on the CPU, to try the script; the kernels run
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTED = float(os.environ.setdefault("FIRST_STARTED", str(time.time())))  # survives a new start of the script
+STARTED = float(os.environ.setdefault("FIRST_STARTED", str(time.time())))  # kept by a restarted script
 LIMIT_S, STEP_LIMIT_S = 480.0, 120.0
 sys.path[0] = str(ROOT)  # instead of this folder, whose modules would hide packages of their names
 sys.dont_write_bytecode = True
@@ -70,7 +70,7 @@ def tests(work: Path) -> dict[str, Any]:
 
 
 def steps(work: Path) -> dict[str, Any]:
-    """Those of `NAMES`. `work`: a folder for what they need and nobody keeps."""
+    """The steps of `NAMES`. `work`: a folder for temporary files."""
     from tests.gpu.uninstalled import make_importable
 
     make_importable(ROOT)
@@ -83,7 +83,7 @@ def steps(work: Path) -> dict[str, Any]:
 
 
 class Run:
-    """The steps `names` in this process, each of which is on disk when it has ended."""
+    """Runs the steps `names` in this process, and writes each result to disk when the step ends."""
 
     def __init__(self, out: Path, work: Path, names: list[str]) -> None:
         self._out, self._work, self._names = out, work, names
@@ -102,7 +102,7 @@ class Run:
     def _step(self, name: str, run: Any) -> None:
         print(f"== {name} (at {time.time() - STARTED:.0f} s)", flush=True)
         started = time.perf_counter()
-        self._keep(name, error="the process ended")  # until it is known better
+        self._keep(name, error="the process ended")  # overwritten when the step ends
 
         def hangs() -> None:
             self._keep(name, error="took too long", seconds=STEP_LIMIT_S)
@@ -127,13 +127,13 @@ class Run:
 
 
 def read(out: Path) -> dict[str, Any]:
-    """What the steps have found so far."""
+    """The results of the steps so far."""
     file = out / "first.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def supervise(out: Path, work: Path, names: list[str]) -> None:
-    """Run the steps in a process of their own, and those that are left in another one where that process ends early."""
+    """Run the steps in a child process. If that process ends early, run the remaining steps in another one."""
     while left := [name for name in names if name not in read(out)]:
         command = [
             sys.executable,
@@ -157,7 +157,7 @@ def supervise(out: Path, work: Path, names: list[str]) -> None:
 
 
 def _works() -> bool:
-    """Whether the device's context does."""
+    """Whether the device's context still works."""
     import torch
 
     try:
@@ -171,7 +171,7 @@ def _works() -> bool:
 
 
 def main() -> None:
-    """Run the steps that the command line names, all without it."""
+    """Run the steps that the command line names, by default all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the folder for first.json; no other is written to")
     parser.add_argument("--only", default="", help="steps, with commas between them")

@@ -1,4 +1,4 @@
-"""What a replica's device gets: token ids of made-up texts, without tokenizer and Serve."""
+"""Token ids of synthetic texts as a replica's device gets them, without tokenizer and Serve."""
 
 import numpy as np
 import torch
@@ -24,15 +24,15 @@ def first(packed: RaggedSequences, count: int) -> RaggedSequences:
 
 
 def up_to(packed: RaggedSequences, tokens: int) -> RaggedSequences:
-    """As many of the first sequences as have at most `tokens` tokens, at least one."""
+    """The first sequences, at least one, with at most `tokens` tokens together."""
     return first(packed, max(1, int(np.searchsorted(np.cumsum(packed.lengths), tokens, side="right"))))
 
 
 class Batch:
-    """Sequences one behind the other on `device`, with all that any of the compared ways needs.
+    """Sequences one after the other on `device`, with the tensors that the compared kernels need.
 
-    `ids`, `positions`: int64 [T]. `first`, `last`: int32 [T], where each token's sequence begins and ends. `rows`:
-    int64 [n], first tokens. `ends`: int32 [n + 1]. `each`: int32 [n + 1], 0 to n.
+    `ids`, `positions`: int64 [T]. `first`, `last`: int32 [T], start and end of each token's sequence. `rows`: int64
+    [n], first tokens. `ends`: int32 [n + 1]. `each`: int32 [n + 1], 0 to n.
     """
 
     def __init__(self, packed: RaggedSequences, device: torch.device) -> None:

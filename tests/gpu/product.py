@@ -1,4 +1,4 @@
-"""The product's own parts on the model that is measured: DistilBERT-base's shape, or a small one to try the script."""
+"""Labelstream's own parts with the measured model: DistilBERT-base's shape, or a small one to try the script."""
 
 from functools import cache
 from pathlib import Path
@@ -29,20 +29,20 @@ WORK = Path()  # set by the script: the folder that it may write to
 
 @cache
 def folder() -> Path:
-    """The model's, made at the first call. Its head is larger, so that scores differ by more than rounding."""
+    """The model's folder, made at the first call. Its head is enlarged, so that scores differ by more than rounding."""
     made = make_model(WORK / "model", BASE if CUDA else _SMALL)
     return scale_weights(made, 2, ("pre_classifier.weight", "classifier.weight"))
 
 
 @cache
 def transformers_model(dtype: torch.dtype, device: torch.device = DEVICE) -> Any:
-    """As transformers loads it."""
+    """The model as transformers loads it."""
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder(), dtype=dtype)
     return model.eval().to(device)
 
 
 def backend(dtype: str = "auto") -> tuple[Any, Any]:
-    """Description and backend, newly loaded; nothing is recorded. A CPU runs without padding too, to try the script."""
+    """Description and backend, newly loaded, without recordings. Without padding on a CPU too, to try the script."""
     torch_model.unpadded_on = lambda device: True
     options: dict[str, Any] = {"device": DEVICE.type, "dtype": dtype if CUDA else "float32", "backend": "torch"}
     return loader.load(str(folder()), ModelOptions(**options))
@@ -50,14 +50,14 @@ def backend(dtype: str = "auto") -> tuple[Any, Any]:
 
 @cache
 def predictor(budget: int) -> Predictor:
-    """Warmed up: everything is recorded."""
+    """A predictor, warmed up, with all forwards recorded."""
     made = Predictor(*backend(), budget)
     warm_up(made)
     return made
 
 
 def padded_predictor(dtype: str = "auto") -> Predictor:
-    """As for a family that cannot run without padding."""
+    """A predictor with padding, as for a model that cannot run without it."""
     made = Predictor(*backend(dtype), BUDGET)
     made.runner.packing = None
     warm_up(made)
@@ -65,7 +65,7 @@ def padded_predictor(dtype: str = "auto") -> Predictor:
 
 
 def texts(count: int, seed: int = 1) -> RaggedSequences:
-    """Token ids, 32 a text on average."""
+    """Token ids of texts of 32 tokens on average."""
     return make_ids(count, seed, VOCABULARY if CUDA else 100)
 
 

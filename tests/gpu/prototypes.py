@@ -1,6 +1,6 @@
-"""What the product does not have, to know what that would give: kernels in Triton, and a forward without modules.
+"""Prototypes that Labelstream does not use, to measure their gain: Triton kernels, and a forward without modules.
 
-Triton compiles for the GPU at run time, which takes a C compiler; the product's image has none. With TRITON_INTERPRET=1
+Triton compiles for the GPU at run time, which needs a C compiler; Labelstream's image has none. With TRITON_INTERPRET=1
 the kernels run on a CPU, to try the script.
 """
 
@@ -81,7 +81,7 @@ def triton_attention(
     bn: int = 64,
     warps: int = 4,
 ) -> torch.Tensor:
-    """[T, hidden], of heads of `size` numbers: each query attends to the keys from `first` to `last`, int32 [T]."""
+    """[T, hidden], heads of size `size`: each query attends to the keys from `first` to `last`, int32 [T]."""
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     grid = (triton.cdiv(q.shape[0], bm), q.shape[1] // size)
     _attend[grid](q, k, v, out, first, last, q.shape[0], q.stride(0), k.stride(0), v.stride(0), out.stride(0),
@@ -126,7 +126,7 @@ def by_sequence(
     longest: int,
     size: int,
 ) -> torch.Tensor:
-    """The product's kernel, with whole sequences instead of blocks; on a CPU the plain steps, to try the script."""
+    """Labelstream's kernel, with whole sequences instead of blocks; on a CPU the plain steps, to try the script."""
     if not q.is_cuda:
         return _plain(q, k, v, q_ends, ends, size)
     shaped = (one.unflatten(-1, (-1, size))[None] for one in (q, k, v))
@@ -142,7 +142,7 @@ def _plain(
 
 
 class Fused:
-    """DistilBERT on packed tokens, from transformers' weights: one product for q, k, v, no modules.
+    """DistilBERT without padding and modules, from transformers' weights, with one matrix product for q, k and v.
 
     `attention`: "by_sequence" or "triton". `norm`: "torch" or "triton". `gelu`: "erf", or "lt" for cuBLASLt's epilogue.
     """

@@ -1,4 +1,4 @@
-"""What is measured of the product, a step each: prints a table and gives plain figures."""
+"""The measurements, one function per step: each prints a table and returns plain figures."""
 
 import asyncio
 import gc
@@ -58,7 +58,7 @@ def machine() -> dict[str, Any]:
 
 
 def right() -> dict[str, Any]:
-    """Scores beside float32's on the CPU, one by one. First of all: a fast wrong path is worth nothing."""
+    """Compare scores with float32's on the CPU, text by text. Runs first: speed is worthless with wrong scores."""
     some = first(product.texts(400), COMPARED)
     reference = product.transformers_model(torch.float32, torch.device("cpu"))
     ends = np.cumsum(some.lengths)
@@ -117,7 +117,7 @@ def _off(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
 
 
 def start() -> dict[str, Any]:
-    """How long a replica takes from the weights on disk to its first answer, and what it holds then."""
+    """Time of a replica from the weights on disk to its first answer, and the memory that it then holds."""
     product.folder()
     gc.collect()
     started = time.perf_counter()
@@ -138,7 +138,7 @@ def start() -> dict[str, Any]:
 
 
 def cudnn() -> dict[str, Any]:
-    """What a new shape costs where cuDNN's attention is preferred, as by torch 2.11 on Hopper, and where it is off."""
+    """The cost of a new batch shape with cuDNN's attention, which torch 2.11 prefers on Hopper, and without it."""
     lines, found = [], {}
     for on in (True, False):
         torch.backends.cuda.enable_cudnn_sdp(on)
@@ -165,7 +165,7 @@ def cudnn() -> dict[str, Any]:
 
 
 def launching() -> dict[str, Any]:
-    """Python's time to launch a forward: what one that is shorter waits for, and what Python's lock is held for."""
+    """Python's time to launch a forward. It holds the GIL, and bounds the time of a shorter forward."""
     recording: Any = product.predictor(product.BUDGET).backend
     _, eager = product.backend()
     small = product.as_batch(first(product.texts(16), 4))
@@ -207,7 +207,7 @@ def profile() -> dict[str, Any]:
 
 
 def host() -> dict[str, Any]:
-    """From packed ids to scores on the host, by the budget, with calls joined and begun ahead as in the replica."""
+    """Texts/s from token ids to scores on the host, by token budget, with calls overlapped as in a replica."""
     whole, lines, found = product.texts(COUNT), [], {}
     flops = Flops(product.transformers_model(torch.float32, torch.device("cpu")), 512, True).of(whole.lengths) / COUNT
     peak = matmul_peak(DEVICE, HALF)
@@ -329,7 +329,7 @@ attempt("another recording", lambda: graphs.record("good", lambda: x * 2))
 
 
 def failed_capture() -> dict[str, Any]:
-    """What is left after a recording that failed, in a process of its own."""
+    """The state of torch after a failed recording, in a process of its own."""
     if not CUDA:
         return {}
     done = subprocess.run(

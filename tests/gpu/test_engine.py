@@ -1,4 +1,4 @@
-"""The engine on a GPU: the answers of float32 on the CPU, whatever way they take."""
+"""The engine on a GPU gives the answers of float32 on the CPU, on every code path."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.gpu
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_PADDING = ("distilbert", "bert", "roberta", "xlm-roberta", "electra", "albert")
-# Heads of 16 numbers, as fused kernels like them; the small models of the other tests have 8.
+# Heads of size 16, which fused kernels support; the small models of the other tests have heads of size 8.
 SIZES: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 64, "n_heads": 4, "hidden_dim": 128},
     **{family: {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128} for family in FAMILIES[1:]},
@@ -78,7 +78,7 @@ def of_lengths(*lengths: int) -> RaggedSequences:
 
 
 def assert_near(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], within: float) -> None:
-    """The same scores, and the same differences between texts: answers to other texts would not be near enough."""
+    """The same scores, and the same differences between texts, so that answers to other texts would not pass."""
     assert np.abs(found - expected).max() <= within
     assert (found - expected).std() <= 0.2 * expected.std(0).max()
     best, second = np.sort(expected, axis=1)[:, -1], np.sort(expected, axis=1)[:, -2]
@@ -115,7 +115,7 @@ def test_masks_and_embeddings_without_padding(folder: Folder, family: str, dtype
 
 @pytest.mark.parametrize("family", WITHOUT_PADDING)
 def test_texts_of_any_length(folder: Folder, family: str) -> None:
-    """One alone, the shortest, the longest, and a padding token within a text, where RoBERTa counts otherwise."""
+    """One alone, the shortest, the longest, and a padding token within a text, where RoBERTa counts differently."""
     cpu = predictor(folder(family), device="cpu", dtype="float32")
     gpu = predictor(folder(family), device="cuda", dtype="float32")
     longest = cpu.description.max_length
@@ -243,7 +243,7 @@ def test_answers_do_not_wait_for_what_is_begun_later(folder: Folder) -> None:
     behind = torch.cuda.Event()
     behind.record()
     found = by_label(first())
-    assert not behind.query()  # the second call has not even begun
+    assert not behind.query()  # the second call has not started
     assert np.array_equal(found, expected)
     assert np.array_equal(by_label(second()), expected)
     assert behind.query()
@@ -298,7 +298,7 @@ def test_out_of_memory_halves_and_goes_on(folder: Folder, family: str) -> None:
 
 def test_logits_that_overflow_a_half_are_refused_at_the_start(folder: Folder, tmp_path: Path) -> None:
     where = scale_weights(Path(shutil.copytree(folder("bert"), tmp_path / "model")), 1e7, ("classifier.weight",))
-    with pytest.raises(ModelError, match="not finite for good texts; try dtype float32"):
+    with pytest.raises(ModelError, match="not finite for good texts; set dtype to float32"):
         predictor(where, device="cuda", dtype="float16")
 
 

@@ -1,4 +1,4 @@
-"""The package under its own name on a machine where it is not installed. Nothing but the standard library."""
+"""Imports `labelstream` from a checkout on a machine without an installation. Uses the standard library only."""
 
 import atexit
 import importlib.util
@@ -13,7 +13,7 @@ STAND_INS = Path(__file__).parent / "stand_ins"
 
 
 def make_importable(root: Path) -> None:
-    """Let this process, and those that it starts, import `labelstream` from the checkout `root`."""
+    """Have this process and its children import `labelstream` from the checkout `root`."""
     if sys.modules.get("pydantic", sys) is None or importlib.util.find_spec("pydantic") is None:
         sys.modules.pop("pydantic", None)
         sys.path.insert(0, str(STAND_INS))

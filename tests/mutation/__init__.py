@@ -1,1 +1,1 @@
-"""Does a change of any rule of the engine fail its tests? `python -m tests.mutation`, or `make test-mutations`."""
+"""Checks that the engine's tests fail when a rule is changed: `python -m tests.mutation`, `make test-mutations`."""

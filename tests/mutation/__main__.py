@@ -1,4 +1,4 @@
-"""`python -m tests.mutation [--sample N] [--seed S] [FILE...]`: exits with 1 where a changed rule goes unnoticed."""
+"""`python -m tests.mutation [--sample N] [--seed S] [FILE...]`: exits with 1 if no test notices a changed rule."""
 
 import argparse
 import difflib
@@ -21,8 +21,8 @@ from tests.mutation.operators import Mutant, mutants_of
 from tests.mutation.targets import ROOT, TEST_FILES, Target, targets
 
 Noted = dict[str, dict[str, Any]]
-# Of the fastest tests per mutant, and of those in its module's own file: a rule that only slower ones would notice
-# deserves a test of its own.
+# Number of fastest tests that run per mutant, and of those in its module's own test file: a rule that only slower tests
+# notice deserves a test of its own.
 _TESTS_S = 12.0
 
 
@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> tuple[str, str, str]:
-        """As the list of equivalents has it: file, line, change."""
+        """The mutant as an entry of EQUIVALENTS: file, line, change."""
         line = self.target.path.read_text().splitlines()[self.mutant.line - 1].strip()
         return self.target.short, line, self.mutant.name
 
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def baseline(chosen: list[Target], processes: int, folder: Path) -> Noted:
-    """What each test runs, and how long it takes; all of them must pass."""
+    """The lines that each test runs, and its time. All tests must pass."""
     paths = [str(target.path) for target in chosen]
 
     def job(file: str) -> Callable[[], int]:
@@ -96,7 +96,7 @@ def cases_of(target: Target, noted: Noted) -> Iterator[Case]:
     own = f"test_{target.path.name}"
     for mutant in mutants_of(target.path.read_text()):
         tests = [test for test, ran in lines.items() if mutant.line in ran]
-        tests = tests or [test for test, ran in lines.items() if ran]  # what runs at import
+        tests = tests or [test for test, ran in lines.items() if ran]  # lines that run at import
         seconds = {test: noted[test]["seconds"] for test in tests}
         its_own = [test for test in tests if Path(test.split("::")[0]).name == own]
         chosen = _fastest(its_own, seconds)
@@ -105,7 +105,7 @@ def cases_of(target: Target, noted: Noted) -> Iterator[Case]:
 
 
 def _fastest(tests: list[str], seconds: dict[str, float]) -> list[str]:
-    """As many as run within the limit, one at least."""
+    """As many tests as fit into the time limit, at least one."""
     in_order = sorted(tests, key=seconds.__getitem__)
     ends = list(accumulate(map(seconds.__getitem__, in_order)))
     return in_order[: max(1, bisect_right(ends, _TESTS_S))]
@@ -134,13 +134,13 @@ def _files_of(case: Case) -> list[str]:
 
 
 def _names(case: Case) -> set[tuple[str, str, str]]:
-    """As the list of equivalents may have it."""
+    """A line that fits into EQUIVALENTS."""
     file, line, change = case.name
     return {(file, line, change), (file, line, "*")}
 
 
 def diff_of(case: Case) -> str:
-    """The change as a unified diff, and what it is called in the list of equivalents."""
+    """The change as a unified diff, and as an entry of EQUIVALENTS."""
     was, now = case.target.path.read_text().splitlines(), case.mutant.source.splitlines()
     lines = difflib.unified_diff(was, now, case.target.short, case.target.short, lineterm="", n=1)
     return "\n".join(["", f"SURVIVED {case.name!r}", *lines])

@@ -1,6 +1,6 @@
-"""pytest in forked children: what is slow to import is there already, the modules under test are not yet.
+"""Runs pytest in forked children that have the slow imports already, but not the modules under test.
 
-A mutant is never written anywhere: its child finds the changed source where it imports the module.
+A mutant is never written to disk: a finder in the child returns the changed source of the module.
 """
 
 import contextlib
@@ -39,19 +39,19 @@ _LISTED = (
     "--timeout=0",
     "--tb=line",
     "-W",
-    "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is there already
+    "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis is imported already
 )
 
 
 class Done(NamedTuple):
-    """`code`: pytest's exit code, negative for a signal. `output`: what was printed."""
+    """`code`: pytest's exit code, negative for a signal. `output`: the printed text."""
 
     code: int
     output: str
 
 
 def prepare() -> None:
-    """Import what takes seconds, and have hypothesis neither search long nor at random."""
+    """Import slow modules, and have hypothesis search briefly and repeatably."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.chdir(ROOT)
     importlib.import_module("tests.conftest")  # one folder for all children, which do not live to remove theirs
@@ -105,7 +105,7 @@ def _fork(work: Callable[[], int], output: Path, seconds: float) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         code = work()
     except MemoryError:
-        code = 1  # the limit has noticed the change
+        code = 1  # the time limit noticed the change
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -172,7 +172,7 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class Traced(Plugin):
-    """Notes for each test how long it took and which lines of `paths` it ran; written to `output`."""
+    """Records each test's time and the lines of `paths` that it ran, and writes both to `output`."""
 
     def __init__(self, paths: Iterable[str], output: Path) -> None:
         self._coverage = coverage.Coverage(data_file=None, include=list(paths))

@@ -1,7 +1,7 @@
-"""A module's source -> all its mutants, one small change each of what decides. Texts of errors and logs stay.
+"""Makes all mutants of a module, each with one small change of its logic. Texts of errors and logs do not change.
 
 The operators are the usual ones (comparison, logic, arithmetic, constants, negated conditions, deleted statements), and
-what numpy's and Python's callers get wrong: keywords left out, slices' bounds, min for max.
+common mistakes in Python and numpy: missing keywords, bounds of slices, min for max.
 """
 
 import ast
@@ -56,7 +56,7 @@ class Mutant(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it does, in short."""
+        """The change in short."""
         return f"{' '.join(self.was.split())} -> {' '.join(self.now.split())}"
 
 
@@ -93,7 +93,7 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    """Types, imports, asserts (`strict` of zip is one), and what only goes into a message."""
+    """Nodes without mutants: types, imports, asserts (`strict` of zip is one), and arguments of messages."""
     if isinstance(node, ast.keyword):
         return node.arg == "strict"
     if isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""Which modules hold the rules, and which tests are to notice when one of them changes."""
+"""The modules whose rules are mutated, and the tests that must notice."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class Target(NamedTuple):
 
 
 def targets(only: tuple[str, ...] = ()) -> list[Target]:
-    """Those whose path ends with one of `only`; all without any."""
+    """The targets whose path ends with one of `only`; all if `only` is empty."""
     found = [ROOT / _ENGINE / f"{name}.py" for name in _NAMES]
     return [
         Target(path, f"labelstream.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}")

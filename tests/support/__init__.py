@@ -1,1 +1,1 @@
-"""What tests share: fakes, models, helpers on a real broker."""
+"""Shared by tests: fakes, models, and helpers for a real broker."""

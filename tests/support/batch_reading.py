@@ -1,4 +1,4 @@
-"""What our reader makes of a log, byte by byte: the records, or the reasons why there are none."""
+"""Reads a log's bytes with the product's reader: the records, or the reasons of its dead letters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +30,7 @@ def read(log: bytes, at: int = 0, limit: int = MIB, **more: Any) -> tuple[list[C
 
 
 def between(records: Sequence[bytes], last: int, **more: Any) -> list[ConsumerRecord]:
-    """What a batch of offsets 1 to `last` becomes between two others, both of which must come out."""
+    """Read a batch of offsets 1 to `last` between two good batches, both of which must be read."""
     log = batch(BEFORE, 0) + batch(records, 1, **more) + batch(AFTER, last + 1)
     (before, *found, after), position = read(log)
     assert (before.value, after.value) == (b"before", b"after")
@@ -40,5 +40,5 @@ def between(records: Sequence[bytes], last: int, **more: Any) -> list[ConsumerRe
 
 
 def reasons(found: Sequence[ConsumerRecord]) -> list[Any]:
-    """The value of each, or the reason why there is none."""
+    """Each record's value, or the reason why it has none."""
     return [kept.value.reason if isinstance(kept.value, Unread) else kept.value for kept in found]

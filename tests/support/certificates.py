@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it issues, as PEM files."""
+"""A certificate authority for tests, and the certificates that it issues, as PEM files."""
 
 import datetime
 import ipaddress
@@ -22,7 +22,7 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """Writes into `folder`, under its own name and those of what it issues."""
+    """Writes its own files and those of its certificates into `folder`, by name."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())

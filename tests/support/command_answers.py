@@ -1,4 +1,4 @@
-"""Answers of workers to an operator's commands, as the control plane hands them on."""
+"""Workers' answers to an operator's commands, as the control plane passes them on."""
 
 from labelstream.deploy.control.reports import Answer
 

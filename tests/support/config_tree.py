@@ -1,10 +1,10 @@
-"""The smallest config that is valid, as its file's content."""
+"""The smallest valid config, as the content of its file."""
 
 from typing import Any
 
 
 def tree(**pipeline: Any) -> dict[str, Any]:
-    """`pipeline`: more keys of its one pipeline, `feedback`."""
+    """A valid config. `pipeline`: further keys of its only pipeline, `feedback`."""
     return {
         "kafka": {"bootstrap_servers": "localhost:9092"},
         "models": {"sentiment": {"source": "/models/sst2"}},

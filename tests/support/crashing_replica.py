@@ -1,4 +1,4 @@
-"""Replicas that die of certain texts, with all calls that they hold, and are there again soon: without Serve."""
+"""Replicas, without Serve, that die at certain texts with all calls that they hold, and soon restart."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from ray.exceptions import ActorUnavailableError
 from labelstream.workers.engine.ragged import RaggedSequences, ScoredSequences, concatenate
 from tests.support.fake_handle import FakeHandle, by_length
 
-POISON_ID = 6  # of the word "d"
+POISON_ID = 6  # id of the word "d"
 
 
 class Job:
-    """`ticket`: only of what is to run apart."""
+    """`ticket`: only for a call that must run apart."""
 
     def __init__(self, packed: RaggedSequences, ticket: str | None) -> None:
         self.packed, self.ticket = packed, ticket
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self, died: bool) -> None:
-        if self.done.done():  # its caller has given up
+        if self.done.done():  # the caller cancelled the call
             return
         if died:
             self.done.set_exception(ActorUnavailableError("Actor is unavailable.", b"x" * 16))
@@ -29,7 +29,7 @@ class Job:
 
 
 class MortalReplica:
-    """Joins what waits, like the real one, but for what is to run apart. `note`: as the control plane's."""
+    """Joins waiting calls like the real batcher, except calls that run apart. `note`: as the control plane's."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class MortalReplica:
                 await self._die(batch)
             else:
                 self._note(self, None)
-                # Answers are a while on their way: those to the batch before this one have arrived now.
+                # Answers take a while to arrive: those to the previous batch have arrived by now.
                 for job in self._answered:
                     job.end(died=False)
                 self._answered = batch
@@ -83,7 +83,7 @@ class MortalReplica:
 
 
 class MortalHandle(FakeHandle):
-    """`kills`: which batch a replica dies of. `mute`: so many of the first notes are not found later."""
+    """`kills`: whether a batch kills its replica. `mute`: number of first notes that are lost."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Dead letters as they are read back, and a ledger that knows them."""
+"""Dead letters as read from their topic, and a ledger with entries for them."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Small decoders with a classifier's head, and a tokenizer that pads with what it is told, or cannot."""
+"""Small decoders with a classification head, and tokenizers with or without a padding token."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _SIZES: dict[str, Any] = {
 
 
 def decoder_tokenizer(pad: str | None = END) -> Any:
-    """Byte-level BPE whose end-of-text token is its last one."""
+    """A byte-level BPE tokenizer whose last token is end-of-text."""
     model = Tokenizer.from_str(make_tokenizer("roberta").backend_tokenizer.to_str())
     vocab = model.get_vocab(with_added_tokens=False)
     made = Tokenizer(models.BPE(vocab={**vocab, END: len(vocab)}, merges=[]))
@@ -35,8 +35,8 @@ def decoder_tokenizer(pad: str | None = END) -> Any:
 def build_decoder(
     folder: Path, kind: str, *, pad: str | None = END, config_pad: int | None = None, length: int = 64, spare: int = 0
 ) -> Path:
-    """`kind`: such as "GPT2" or "Llama". `pad`: the tokenizer's. `config_pad`: config.json's; None: it names none.
-    `length`: tokens that it takes. `spare`: rows of its vocabulary that no token has."""
+    """A decoder of `kind`, such as "GPT2" or "Llama". `pad`: the tokenizer's padding token. `config_pad`: the
+    pad_token_id of config.json, or None. `length`: tokens that it takes. `spare`: vocabulary rows without a token."""
     tokenizer = decoder_tokenizer(pad)
     count = len(tokenizer)
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}

@@ -1,4 +1,4 @@
-"""Bytes through the decoder of a pipeline's settings."""
+"""Decodes bytes with the decoder of a pipeline's settings."""
 
 from typing import Any
 

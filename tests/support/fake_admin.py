@@ -1,4 +1,4 @@
-"""A KafkaAdminClient that knows the topics and the group that it is told of."""
+"""A fake KafkaAdminClient with given topics and a given group."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,10 +15,10 @@ DEFAULTS = {
 
 
 class FakeAdmin:
-    """`topics`: the settings of each that differ from the defaults; None where they may not be read.
+    """`topics`: each topic's settings that differ from the defaults; None if reading them is not permitted.
 
-    `partitions`, `allowed` (None: not told) and `errors` are by topic. `joining` is raised, one after the other, by who
-    asks whether we may join the group; `members` are (client id, host).
+    `partitions`, `allowed` (None: not reported) and `errors` are by topic. `joining`: raised in turn by calls that ask
+    for permission to join the group. `members`: (client id, host).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A model that fails on purpose, and knows what it was given."""
+"""A backend that fails on purpose, and records its batches."""
 
 from collections.abc import Callable, Iterable
 
@@ -25,7 +25,7 @@ DESCRIPTION = ModelDescription(
 
 
 class FakeBackend:
-    """Logits are [first id, second id or -1, length, 0, 0]; `fails` decides per batch. Remembers shapes."""
+    """Logits are [first id, second id or -1, length, 0, 0]. `fails`: returns the error of a batch, or None."""
 
     device_type = "cpu"
     dtype = torch.float32
@@ -63,7 +63,7 @@ def pack(rows: Iterable[list[int]]) -> RaggedSequences:
 
 
 class Shifted(FakeBackend):
-    """Gives one row too many."""
+    """A backend that returns one row too many."""
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         return torch.cat([super().logits(batch), torch.zeros(1, 5)])

@@ -1,4 +1,4 @@
-"""A listener on loopback that answers what a client asks before it reads or writes: TLS, versions, login, brokers."""
+"""A listener on loopback that answers a client's first requests: TLS, API versions, login, brokers."""
 
 import contextlib
 import socket
@@ -12,9 +12,9 @@ UNSUPPORTED_MECHANISM, ILLEGAL_STATE, AUTHENTICATION_FAILED = 33, 34, 58
 
 
 class FakeBroker:
-    """`context`: of a TLS server. `mechanisms`: none of them, and whoever logs in is refused; else whoever does not.
-
-    `password`: of PLAIN. `advertised`: (host, port) of each broker in the metadata, itself by default.
+    """`context`: for a TLS server. `mechanisms`: SASL mechanisms; without any, clients that log in are refused, with
+    some, clients that do not. `password`: for PLAIN. `advertised`: (host, port) of each broker in the metadata, by
+    default of this one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A Serve handle without Serve, and a model description whose tokenizer knows seven words."""
+"""A Serve handle without Serve, and a model description whose tokenizer has seven words."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def description(revision: str = "one", labels: tuple[str, ...] = ("no", "yes")) 
 
 
 def by_length(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSequences:
-    """Label 0 or 1 by whether the sequence has an even number of tokens, so that mixed-up rows show."""
+    """Label 0 or 1 by whether the sequence has an even number of tokens, which reveals mixed-up rows."""
     del revision
     first = (packed.lengths % 2).astype(np.int32)
     ids = np.stack([first, 1 - first], axis=1)[:, :top_k]
@@ -36,7 +36,7 @@ def by_length(packed: RaggedSequences, top_k: int, revision: str) -> ScoredSeque
 
 
 class NoPredictor:
-    """What a replica asks of its Predictor, without a model or torch: answers by length, at once."""
+    """A Predictor without a model or torch: answers by length, at once."""
 
     max_batch_tokens = 16_384
     tokens = slots = 0
@@ -59,7 +59,7 @@ class NoPredictor:
 
 
 class FakeHandle:
-    """`answers`: what the next calls do, in turn; the last one answers all further calls. `calls`: what was asked."""
+    """`answers`: results of the next calls, in turn; the last one repeats. `calls`: the calls so far."""
 
     def __init__(self, *answers: Answer, describe: Callable[[], ModelDescription] = description) -> None:
         self.answers = list(answers or (by_length,))

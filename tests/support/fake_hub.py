@@ -1,4 +1,4 @@
-"""A model hub on loopback, as far as huggingface_hub asks one: a model's files at one commit."""
+"""A model hub on loopback with a model's files at one commit, for the requests of huggingface_hub."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """`folder` is served as the model `name`. `asked`: the paths of all requests."""
+    """Serves `folder` as the model `name`. `asked`: the paths of all requests."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -59,7 +59,7 @@ def _sha(content: bytes) -> str:
 
 @contextmanager
 def serving(hub: Hub) -> Iterator[str]:
-    """Gives the address, for `HF_ENDPOINT`."""
+    """Yields the address, for `HF_ENDPOINT`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""A Classifier without a model: the stream's tests need answers that follow from the text alone."""
+"""A Classifier without a model, whose answers follow from the text alone, for tests of the stream."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,12 +9,12 @@ from labelstream.workers.classifier import Answer, Fault, Prediction, Progress, 
 from labelstream.workers.errors import InferenceError
 
 REVISION = "fake-1"
-# For a Kafka client that never connects. Any: the types that pyright knows of kafka-python are of an older client.
+# For a Kafka client that never connects. Any: pyright's types of kafka-python belong to an older version.
 UNREACHABLE: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1", "api_version": (2, 5), "bootstrap_timeout_ms": 100}
 
 
 def predict(request: Request) -> Prediction | RecordError:
-    """POSITIVE for texts of even length. A text that holds "poison" is refused."""
+    """POSITIVE for texts of even length. Refuses texts with "poison"."""
     if request.candidate_labels is not None:
         return RecordError(Fault.INVALID_LABELS, "takes no candidate_labels")
     if "poison" in request.text:
@@ -31,10 +31,8 @@ def predict(request: Request) -> Prediction | RecordError:
 
 
 class FakeClassifier:
-    """Satisfies `labelstream.workers.classifier.Classifier`. `gate`: calls wait for it; `fail_next`: so many calls
-    fail whole.
-
-    `paused`: its trouble, until it is resumed.
+    """A `labelstream.workers.classifier.Classifier`. `gate`: an event that calls wait for. `fail_next`: number of next
+    calls that fail as a whole. `paused`: the text of `trouble` until `resume`.
     """
 
     def __init__(self, answer: Callable[[Request], Answer] = predict, threads: int = 2) -> None:
@@ -75,7 +73,7 @@ class FakeClassifier:
 
 
 class HeldClassifier:
-    """Satisfies Classifier; answers when the test says so."""
+    """A Classifier whose calls the test answers."""
 
     def __init__(self) -> None:
         self.futures: list[Future[list[Answer]]] = []

@@ -1,4 +1,4 @@
-"""Masks filled beside transformers' own pipeline."""
+"""Compares fill-mask answers with transformers' own pipeline."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +20,7 @@ def oracle(folder: Path) -> Any:
 
 
 def expected(folder: Path, text: str, top_k: int = 5) -> list[list[dict[str, Any]]]:
-    """The pipeline's answer, for each mask of `text`."""
+    """The pipeline's answer for each mask of `text`."""
     found = oracle(folder)(text, top_k=top_k, tokenizer_kwargs={"truncation": True})
     return found if isinstance(found[0], list) else [found]
 
@@ -37,7 +37,7 @@ def assert_same(folder: Path, texts: Sequence[str], answers: Sequence[Any], with
 
 
 def masked(text: str, mask: str) -> str:
-    """Its middle word is masked; of every third text the first one as well."""
+    """Masks the middle word, and in every third text the first word as well."""
     words = text.split() or [""]
     words[len(words) // 2] = mask
     return " ".join([mask, *words] if len(text) % 3 == 0 else words)

@@ -1,4 +1,4 @@
-"""Where processes of this machine listen (Linux)."""
+"""The addresses on which processes of this machine listen (Linux)."""
 
 import ipaddress
 import os
@@ -29,16 +29,16 @@ def listeners_of(processes: Iterable[int]) -> list[Listener]:
 
 
 def _sockets(process: int) -> list[str]:
-    """Their inodes."""
+    """The inodes of all sockets of these processes."""
     try:
         names = [os.readlink(entry) for entry in Path(f"/proc/{process}/fd").iterdir()]
-    except OSError:  # it ended, or closed one meanwhile
+    except OSError:  # the process ended, or closed a socket
         return []
     return [name[8:-1] for name in names if name.startswith("socket:[")]
 
 
 def _address(text: str) -> str:
-    """As the kernel writes it: words of four bytes, each in the machine's order."""
+    """An address from the kernel's format: words of four bytes, each in the machine's byte order."""
     words = b"".join(bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8))
     address = ipaddress.ip_address(words)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

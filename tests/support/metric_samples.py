@@ -1,4 +1,4 @@
-"""What a worker and the control plane report, as metrics are made of."""
+"""Reports of a worker and the control plane, as input of the metrics."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Small models of real architectures, built from a config with a fixed seed: the loading code sees nothing unusual.
+"""Small models of real architectures, built from a config with a fixed seed and saved as ordinary checkpoints.
 
 `build(folder, family)` writes what `save_pretrained` writes: config.json, model.safetensors and the tokenizer's files.
 """
@@ -59,10 +59,10 @@ def build(
     seed: int = 0,
     **config: Any,
 ) -> Path:
-    """Write a model of `family` (one of FAMILIES) into `folder`, which is made, and return it.
+    """Create `folder`, write a model of `family` (one of FAMILIES) into it, and return it.
 
-    `config`: what differs from the small default, e.g. hidden_size. `model_max_length`: None for a tokenizer that
-    knows no limit. `architecture`: another one, e.g. "Model", gives a checkpoint that is no classifier.
+    `config`: overrides of the small default, such as hidden_size. `model_max_length`: None for a tokenizer without a
+    limit. `architecture`: such as "Model", for a checkpoint other than a classifier.
     """
     tokenizer = make_tokenizer(family, cased=cased, model_max_length=model_max_length)
     name, sizes = _ARCHITECTURES[family]
@@ -89,9 +89,9 @@ def build(
 
 
 def scale_weights(folder: Path, factor: float, names: Sequence[str] = ()) -> Path:
-    """Multiply the matrices of these names, or all, of the model saved in `folder`.
+    """Scale the matrices of these names, or all, of the model saved in `folder`.
 
-    The weights that `build` makes are so large that rounding to bfloat16 moves scores by 5%; trained ones are not.
+    `build` makes larger weights than training does: rounding them to bfloat16 changes scores by 5%.
     """
     path = folder / "model.safetensors"
     weights = load_file(path)
@@ -109,7 +109,7 @@ def edit_config(folder: Path, **changes: Any) -> None:
 
 
 def with_typed_pairs(folder: Path) -> Path:
-    """Give `folder`'s RoBERTa a tokenizer whose pairs have type ids as BERT's have, and return the folder."""
+    """Give `folder`'s RoBERTa a tokenizer with BERT's type ids for pairs, and return the folder."""
     known = transformers.AutoTokenizer.from_pretrained(folder)
     inner = known.backend_tokenizer
     inner.post_processor = TemplateProcessing(
@@ -139,7 +139,7 @@ def make_tokenizer(family: str, *, cased: bool = False, model_max_length: int | 
 
 
 def _spread(model: torch.nn.Module, tokenizer: Any) -> None:
-    """Larger weights than a fresh model has, and a head centred on TEXTS, so that texts differ in their labels."""
+    """Enlarge the weights and center the head on TEXTS, so that texts get different labels."""
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.2 if "classifier" in name else 0.25)

@@ -1,4 +1,4 @@
-"""Answers beside those of transformers' own pipelines."""
+"""Compares answers with those of transformers' own pipelines."""
 
 from collections.abc import Sequence
 from pathlib import Path

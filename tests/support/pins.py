@@ -1,4 +1,4 @@
-"""The versions that `make lock` has pinned, with the hashes of their files."""
+"""The versions that `make lock` pins, with the hashes of their files."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A pipeline without a broker: fake source and producer, a fake model, and turns of its loop."""
+"""A pipeline without a broker: a fake source, producer and model, and a loop that the test runs."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def record(offset: int, value: bytes | None, key: bytes | None = b"k", headers: 
 
 
 class FakeSource:
-    """Stands in for RecordSource: polls what the test put in."""
+    """A fake RecordSource, which polls records that the test put in."""
 
     def __init__(self) -> None:
         self.assignment = PartitionAssignment()
@@ -83,7 +83,7 @@ class FakeSource:
 
 
 class Ack(Future):
-    """Stands in for FutureRecordMetadata."""
+    """A fake FutureRecordMetadata."""
 
     def get(self, timeout: float) -> None:
         if self.failed():
@@ -91,7 +91,7 @@ class Ack(Future):
 
 
 class NetClient:
-    """Stands in for what a producer reaches the brokers by. `throttle_ms`: how long these take nothing."""
+    """A fake of a producer's KafkaClient. `throttle_ms`: how long the brokers accept nothing."""
 
     def __init__(self) -> None:
         self.cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(node_id=0)])
@@ -106,7 +106,7 @@ class NetClient:
 
 
 class FakeProducer:
-    """Stands in for KafkaProducer: keeps what is sent, acknowledges at once or when the test says so."""
+    """A fake KafkaProducer: keeps sent records, and acknowledges them at once or when the test does."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]], int | None]] = []
@@ -140,7 +140,7 @@ class FakeProducer:
         return [json.loads(value) for topic, value, *_ in self.sent if topic == "out"]
 
     def taken(self) -> list[dict[str, Any]]:
-        """The results that are acknowledged."""
+        """The acknowledged results."""
         return [
             json.loads(value)
             for (topic, value, *_), ack in zip(self.sent, self.acks, strict=True)
@@ -156,7 +156,7 @@ class FakeProducer:
 
 
 class Bench:
-    """One pipeline and everything around it."""
+    """One pipeline with all of its collaborators."""
 
     def __init__(
         self,

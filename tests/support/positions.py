@@ -4,7 +4,7 @@ from kafka.structs import TopicPartition
 
 
 class Positions:
-    """The part of `KafkaConsumer` that moves to offsets: `at` is where each assigned partition is read next."""
+    """The seeking part of a `KafkaConsumer`. `at`: the next offset of each assigned partition."""
 
     def __init__(self) -> None:
         self.at: dict[TopicPartition, int] = {}

@@ -1,4 +1,4 @@
-"""Kafka's batches byte by byte, as no client of ours would write them, and a socket that sends them to a broker."""
+"""Record batches built byte by byte, also invalid ones, and a socket that sends them to a broker."""
 
 import socket
 import struct

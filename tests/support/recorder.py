@@ -1,4 +1,4 @@
-"""What only a GPU does, on a CPU: forwards without padding, and recordings of them."""
+"""Emulates a GPU's forwards without padding, and their recordings, on a CPU."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ R = TypeVar("R", bound=RecorderProtocol | None)
 
 
 class Recorder:
-    """Plays back by computing again, into the same place. `failing`: raises that; `added`: to what it plays back."""
+    """Replays by computing again into the same memory. `failing`: raises it. `added`: a value added to the output."""
 
     def __init__(self, failing: Exception | None = None, added: float = 0.0) -> None:
         self.calls, self.replays, self._failing, self._added = 0, 0, failing, added
@@ -35,8 +35,8 @@ class Recorder:
 
 @contextmanager
 def unpadded_on_a_cpu(recorder: R = None) -> Iterator[R]:
-    """Models that are loaded within run without padding on a CPU too, where their family can; in recordings of
-    `recorder`, where there is one."""
+    """Within the block models load as on a GPU: without padding if their type can, and recorded by `recorder` if
+    given."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch_model, "unpadded_on", lambda device: True)
         patch.setattr(torch_model, "recorder_for", lambda device: recorder)

@@ -1,4 +1,4 @@
-"""What a model's folder is refused with."""
+"""The error that refuses a model's folder."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from labelstream.workers.errors import ModelError
 
 
 def refusal(source: Path | str, **options: Any) -> str:
-    """The one line that `load` raises, on a CPU where `options` name no device."""
+    """The line that `load` raises; on a CPU unless `options` name a device."""
     with pytest.raises(ModelError) as caught:
         load(str(source), ModelOptions(**{"device": "cpu", **options}))
     assert "\n" not in str(caught.value)

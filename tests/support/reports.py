@@ -1,4 +1,4 @@
-"""What workers and model replicas report, whole: a test says what matters to it."""
+"""Complete reports of workers and model replicas, in which a test overrides what matters to it."""
 
 from typing import Any
 

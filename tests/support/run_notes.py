@@ -1,4 +1,4 @@
-"""Notes of runs on this machine, whole: a test says what matters to it."""
+"""Complete notes of runs on this machine, in which a test overrides what matters to it."""
 
 from pathlib import Path
 from typing import Any

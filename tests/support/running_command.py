@@ -15,7 +15,7 @@ LEAVE_S = 40.0
 
 
 class RunningCommand:
-    """A command that starts Ray, known again by a variable in the environment of all its processes."""
+    """A command that starts Ray. A variable in the environment of all its processes identifies them."""
 
     def __init__(
         self, *arguments: str, environment: Mapping[str, str] | None = None, command: Sequence[str] = LABELSTREAM
@@ -53,7 +53,7 @@ class RunningCommand:
         """Its exit code, with its whole output read."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
-            self.processes()  # for the folder, as long as somebody has it
+            self.processes()  # notes the folder while some process has it
             time.sleep(0.2)
         code = self.process.wait(1)
         self._reader.join(LEAVE_S)

@@ -1,4 +1,4 @@
-"""Slow models, records that take too long and models that are away, behind a ServeClassifier."""
+"""Slow models, slow records and unavailable models behind a ServeClassifier."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +24,7 @@ def connected(handle: FakeHandle, call_timeout_s: float = TIMEOUT_S) -> Iterator
 
 
 def insist(classifier: ServeClassifier, texts: list[str], max_attempts: int = MAX_ATTEMPTS) -> tuple[list[Answer], int]:
-    """The answers, asked for as the stream does, and how many attempts failed."""
+    """The answers of calls as the stream makes them, and the number of failed attempts."""
     requests, progress = [Request(text) for text in texts], Progress()
     for failed in range(max_attempts):
         try:
@@ -51,5 +51,5 @@ def holds_poison(packed: RaggedSequences) -> bool:
 
 
 def whole_failure(error: InferenceError) -> BaseException:
-    """As Ray hands it on from a replica."""
+    """A replica's error as Ray passes it on."""
     return RayTaskError("classify", "traceback", error).as_instanceof_cause()

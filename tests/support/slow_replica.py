@@ -1,6 +1,6 @@
-"""One replica with a device that takes its time, and a handle to it: without Serve.
+"""One replica with a slow device, and a handle to it, without Serve.
 
-What runs on the device runs to its end, whoever has given up; what only waits for it is dropped with its caller.
+A batch on the device runs to its end, even if its caller cancels it. A waiting call is dropped with its caller.
 """
 
 import asyncio
@@ -13,10 +13,7 @@ from tests.support.fake_handle import FakeHandle, by_length, description, foreve
 
 
 class SlowHandle(FakeHandle):
-    """`seconds`: how long the device takes for a batch. `ran`: the sizes of what it ran, in tokens, and whether apart.
-
-    `away`: no replica answers anything.
-    """
+    """`seconds`: the device's time per batch. `ran`: (tokens, ran apart) per batch. `away`: no replica answers."""
 
     def __init__(
         self, seconds: Callable[[RaggedSequences], float], describe: Callable[[], ModelDescription] = description

@@ -1,4 +1,4 @@
-"""What the integration tests share: settings for topics of their own, producing, reading back."""
+"""Shared by integration tests: settings with topics of their own, producing, and reading back."""
 
 import json
 import threading
@@ -50,7 +50,7 @@ def settings_for(bootstrap: str, topics: Topics, kafka: dict[str, Any] | None = 
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any = None, partition: int = -1) -> None:
-    """Send with a foreign client and wait until all are acknowledged."""
+    """Send with confluent-kafka and wait until all are acknowledged."""
     failures: list[Any] = []
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "message.max.bytes": 5_000_000})
     for key, value in records:
@@ -68,7 +68,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], headers: Any 
 
 
 def read_all(bootstrap: str, topic: str, enough: Callable[[list[Any]], bool], timeout_s: float = 60.0) -> list[Any]:
-    """Read `topic` from its start with a foreign client until `enough(messages)`; what came by then otherwise."""
+    """Read `topic` from its start with confluent-kafka until `enough(messages)` or a timeout."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -121,7 +121,7 @@ def read_letters(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """The group's committed offset of each partition; -1001 where there is none."""
     for _ in range(3):
-        with suppress(KafkaException):  # a broker that is just up does not know yet whose coordinator it is
+        with suppress(KafkaException):  # a fresh broker does not know the group's coordinator yet
             return _committed(bootstrap, group, topic)
         time.sleep(1)
     return _committed(bootstrap, group, topic)
@@ -158,7 +158,7 @@ def messages(count: int, first: int = 0) -> list[tuple[bytes, bytes]]:
 
 
 def assert_order(results: list[dict[str, Any]]) -> None:
-    """Within an input partition the first copies of the results come in the order of their offsets."""
+    """Check that within an input partition the first copies of the results are in the order of offsets."""
     seen: dict[int, list[int]] = defaultdict(list)
     for result in results:
         offset = result["source"]["offset"]
@@ -170,7 +170,7 @@ def assert_order(results: list[dict[str, Any]]) -> None:
 def poll_until(
     sources: list[RecordSource], condition: Callable[[], bool], paused: bool = False, timeout_s: float = 30.0
 ) -> None:
-    """Poll each of them from a thread of its own, as workers do, until the condition holds."""
+    """Poll each consumer from a thread of its own, as workers do, until the condition holds."""
     ended = threading.Event()
 
     def turn(source: RecordSource) -> None:
@@ -191,7 +191,7 @@ def poll_until(
 
 
 def spread(sources: list[RecordSource]) -> list[int]:
-    """How many partitions each one holds."""
+    """Number of partitions that each consumer holds."""
     return sorted(len(source.assignment.assigned()) for source in sources)
 
 
@@ -202,7 +202,7 @@ HEADER_BYTES = 61
 
 
 def batches(log: bytes | bytearray) -> list[tuple[int, int, int]]:
-    """Where each batch in a partition's log file begins, with its first and its last offset."""
+    """The position of each batch in a partition's log file, with its first and last offset."""
     found, at = [], 0
     while at + HEADER_BYTES <= len(log) and (length := int.from_bytes(log[at + 8 : at + 12])):
         first = int.from_bytes(log[at : at + 8])

@@ -1,4 +1,4 @@
-"""A pipeline with transactions and without a broker: what a transaction holds stands on paper."""
+"""A pipeline with transactions and without a broker; the test reads what each transaction holds."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ MEMBER = SimpleNamespace(generation_id=3, member_id="me")
 
 
 class Broker:
-    """What became of all producers: committed and aborted transactions, each with its values and offsets."""
+    """The committed and aborted transactions of all producers, each with its values and offsets."""
 
     def __init__(self) -> None:
         self.producers: list[PaperProducer] = []
@@ -45,7 +45,7 @@ class Broker:
 
 
 class PaperProducer:
-    """Stands in for KafkaProducer with a transactional id."""
+    """A fake KafkaProducer with a transactional id."""
 
     def __init__(self, broker: Broker, epoch: int) -> None:
         self._broker = broker
@@ -187,7 +187,7 @@ class Bench:
             self.pipeline.run_once(True)
 
     def commits(self, count: int) -> Callable[[], bool]:
-        """So many transactions are committed, and the pipeline knows it."""
+        """Run until so many transactions are committed and the pipeline knows it."""
         return lambda: self.stats.snapshot()["transactions"] == count
 
     def offsets(self) -> list[dict[Any, int]]:

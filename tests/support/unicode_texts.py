@@ -1,4 +1,4 @@
-"""Texts as nobody writes them by hand, for hypothesis: many scripts, lengths and oddities."""
+"""Unusual texts for hypothesis: many scripts, lengths and special characters."""
 
 from hypothesis import strategies as st
 

@@ -22,7 +22,7 @@ from tests.kafka import KafkaBroker
 
 POINTS = ("1x1", "2x1", "4x1", "8x1", "16x1", "16x4")  # replicas x workers
 BESIDE = ("16x1",)
-NULL_PER_S = 16_000  # more than one worker does
+NULL_PER_S = 16_000  # more messages per second than one worker processes
 SIZES = (1, 4, 16, 64, 256, 1_000)
 
 

@@ -1,4 +1,4 @@
-"""One point of the measurement: a window in which there is always something to do."""
+"""Measures one point: a window of time in which the input is never empty."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Point(NamedTuple):
 
 
 class Load:
-    """The topics, what was put into them and what came out."""
+    """The topics of a measurement, with counts of their input and output."""
 
     def __init__(self, broker: KafkaBroker, folder: Path) -> None:
         self.fixed, self.none = (make_model(folder / name, TINY) for name in ("fixed", "none"))
@@ -82,7 +82,7 @@ class Load:
 
 
 def measure(load: Load, broker: KafkaBroker, replicas: int, workers: int, per_s: float) -> Point:
-    """What comes out in a window in which there is always something to do; `per_s`: at most so much will."""
+    """Measure the output in a window in which the input is never empty. `per_s`: upper bound of the throughput."""
     load.feed(max(0, int(per_s * (SETTLE_S + WINDOW_S) * 1.5) + 20_000 - (load.sent - load.out())))
     time.sleep(SETTLE_S)
     before = _state(load, broker)
@@ -136,7 +136,7 @@ def points(load: Load, broker: KafkaBroker, wanted: list[tuple[int, int]], **pip
 
 
 def board_us() -> float:
-    """CPU of the control plane's process per report of a worker, beside what it does anyway."""
+    """CPU of the control plane's process per report of a worker, without its idle load."""
     report = system.fresh(runtime.status()["pipelines"]["p"])[0]
     handle: Any = serve.get_deployment_handle(BOARD, runtime.APP).options(method_name="report", _by_reference=False)
     before, started, reports = system.cpu_by_kind(set(), set(), os.getpid())["board"], time.monotonic(), 0
@@ -148,7 +148,7 @@ def board_us() -> float:
 
 
 def costs_of(ours: list[Point], null: Point, load: Load, board: float) -> Costs:
-    """Per message where a worker has most to do; per process from the difference of many and few."""
+    """CPU per message at the highest load of a worker, and per process from the difference of many and few."""
     few, many = ours[0], max(ours, key=lambda point: point.replicas + point.workers)
     controller = many.cores["controller"] - few.cores["controller"]
     return Costs(

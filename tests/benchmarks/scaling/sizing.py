@@ -1,14 +1,14 @@
-"""What was measured of each part -> what a system of any size takes of it, and where each part ends."""
+"""Computes from the measured cost of each part what a system of any size needs, and where each part saturates."""
 
 import json
 import math
 from pathlib import Path
 from typing import NamedTuple
 
-HEADROOM = 0.75  # of a core that is used: the rest is for catching up
+HEADROOM = 0.75  # share of a core that is planned; the rest is for catching up
 BROKER_CORES = 8
 NIC_GBIT_S = 10.0
-COPIES = 3  # of each message, on as many brokers
+COPIES = 3  # replicas of each message, on as many brokers
 PARTITIONS_PER_WORKER = 2  # so that they spread evenly, also over one worker more or less
 ASSUMED_PER_GPU_S = 10_000.0
 MEASURED = Path(__file__).parents[2] / "gpu" / "first.json"
@@ -32,7 +32,7 @@ class Costs(NamedTuple):
 
 
 class Size(NamedTuple):
-    """For `gpus` that do `messages_per_s` together. `worker_cores`, `replica_cores`: of CPUs, in all."""
+    """What `gpus` that classify `messages_per_s` need. `worker_cores`, `replica_cores`: CPU cores in total."""
 
     gpus: int
     messages_per_s: float
@@ -47,16 +47,16 @@ class Size(NamedTuple):
 
 
 class PerGpu(NamedTuple):
-    """Messages per second that one GPU does, and where the figure comes from, for people."""
+    """Messages per second of one GPU, and the source of the figure, for people."""
 
     messages_per_s: float
     source: str
 
 
 def per_gpu(given: float | None, path: Path = MEASURED) -> PerGpu:
-    """What is `given`, else what was measured on a GPU, else an assumption.
+    """The `given` figure, else one measured on a GPU, else an assumption.
 
-    `path`: figures of `tests.gpu`. It need not be there, nor hold any of a GPU.
+    `path`: figures of `tests.gpu`; the file may be missing or have no figures of a GPU.
     """
     if given is not None:
         return PerGpu(given, "as --per-gpu says")
@@ -72,7 +72,7 @@ def per_gpu(given: float | None, path: Path = MEASURED) -> PerGpu:
 
 
 def size(costs: Costs, gpus: int, per_gpu_s: float, report_s: float) -> Size:
-    """`per_gpu_s`: messages per second that one GPU does; `report_s`: seconds between the reports of a process."""
+    """`per_gpu_s`: messages per second of one GPU. `report_s`: seconds between the reports of a process."""
     rate = gpus * per_gpu_s
     workers = math.ceil(rate / (costs.worker_per_s * HEADROOM))
     gbit_s = rate * 8e-9 * broker_bytes(costs)
@@ -102,7 +102,7 @@ def broker_bytes(costs: Costs) -> float:
 
 
 def ends(costs: Costs, per_gpu_s: float, report_s: float) -> dict[str, float]:
-    """At how many GPUs each part that there is only one of has a whole core to do."""
+    """The number of GPUs at which each part that exists only once needs a whole core."""
     processes_per_gpu = 1 + per_gpu_s / (costs.worker_per_s * HEADROOM)
     return {
         "one worker": costs.worker_per_s * HEADROOM / per_gpu_s,

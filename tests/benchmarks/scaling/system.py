@@ -1,4 +1,4 @@
-"""The application with replicas that take a fixed time per forward, and what its processes use of the CPU."""
+"""The application with replicas that take a fixed time per forward, and the CPU time of its processes."""
 
 import math
 import os
@@ -32,7 +32,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class FixedForward(fakes.NoPredictor):
-    """So long for each forward, however full it is."""
+    """A forward takes a fixed time, whatever its size."""
 
     max_batch_tokens = FORWARD_TOKENS
     forward_s = FORWARD_S
@@ -50,7 +50,7 @@ class NoTime(FixedForward):
 
 
 class Replica(ModelReplica):
-    """`source`: a folder with a tokenizer. One with the name "none" stands for a model that takes no time."""
+    """`source`: a folder with a tokenizer; the name "none" stands for a model that takes no time."""
 
     @staticmethod
     def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:
@@ -62,7 +62,7 @@ class Replica(ModelReplica):
 
 
 class Worker(PipelineWorker):
-    """Tells the CPU seconds of each of its threads as well."""
+    """A stream worker that also reports the CPU seconds of its threads."""
 
     def stats(self) -> Any:
         return {**super().stats(), "threads": threads_cpu_s()}
@@ -99,7 +99,7 @@ def settings_for(
 @contextmanager
 def ray_with_replicas(settings: Settings) -> Iterator[None]:
     """A local Ray, for `run`."""
-    # Ray lets its processes give way to everything else on a machine; here they are what is measured.
+    # Ray lowers its processes' priority; here they are measured, so they keep the normal one.
     os.environ.setdefault("RAY_worker_niceness", "0")
     for module in (sys.modules[__name__], fakes):
         cloudpickle.register_pickle_by_value(module)  # replicas cannot import the tests

@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat: `make bench`. They assert nothing; machines are noisy."""
+"""Throughput measurements, `make bench`, which assert nothing because machines are noisy."""

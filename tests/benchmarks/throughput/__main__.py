@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.throughput`: topic to topic beside the engine alone and the textbook loop."""
+"""`python -m tests.benchmarks.throughput`: topic to topic, beside the engine alone and the textbook loop."""
 
 import argparse
 import json
@@ -119,7 +119,7 @@ def throughput(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> di
 
 
 def delivery_cost(folder: Path, broker: KafkaBroker, rounds: int, count: int) -> dict[str, Any]:
-    """Messages per second of both deliveries with a model that takes no time, so that Kafka is what limits."""
+    """Messages per second of both deliveries with a model that takes no time, so that Kafka is the limit."""
     model = str(material.make_model(folder / "tiny", material.TINY))
     texts = list(islice(cycle(material.make_texts(20_000, seed=4)), count))
     with both_deliveries(broker, "cost", model, NullReplica) as (at_least_once, exactly_once):

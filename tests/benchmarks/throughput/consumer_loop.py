@@ -1,4 +1,4 @@
-"""The textbook loop: a consumer, `transformers.pipeline`, a producer. What one writes without this worker."""
+"""The textbook loop as baseline: a consumer, `transformers.pipeline`, a producer."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 
 class ConsumerLoop:
-    """`batch_size` 1: one message, one call; above: what a poll of that many gives, in one call."""
+    """`batch_size`: 1 makes one call per message; above, one call per poll of at most so many messages."""
 
     def __init__(self, model: str, bootstrap: str) -> None:
         self._bootstrap = bootstrap

@@ -1,7 +1,7 @@
-"""What is classified: feedback-like texts of log-normal lengths, and a model of DistilBERT-base's shape.
+"""Benchmark material: feedback-like texts of log-normal lengths, and a model of DistilBERT-base's shape.
 
-The weights are random: a forward takes the same time whatever it says. The words are made up, but spread like real
-ones (Zipf), so that the tokenizer meets frequent and rare words, and its cache earns only what it would on real text.
+The weights are random, because a forward's time does not depend on them. Synthetic words have the frequencies of real
+ones (Zipf), so the tokenizer's cache hits as often as on real text.
 """
 
 import random
@@ -20,7 +20,7 @@ _ODDITIES = ["café", "naïve", "😀", "“quoted”", "€20"]
 
 
 def make_words(count: int, seed: int = 1) -> list[str]:
-    """`count` different made-up words, the frequent ones short."""
+    """`count` different synthetic words, the frequent ones short."""
     rng = random.Random(seed)
     words: dict[str, None] = {}
     while len(words) < count:

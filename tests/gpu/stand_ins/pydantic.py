@@ -1,4 +1,4 @@
-"""In place of pydantic, on a machine that has none: `ModelOptions` holds what it is given, and nothing is checked."""
+"""Replaces pydantic on a machine without it: `ModelOptions` keeps its arguments unchecked."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -9,7 +9,7 @@ class ValidationError(ValueError):
 
 
 class _Required:
-    """A field's default where there is none."""
+    """Marks a field without a default."""
 
 
 def Field(default: Any = _Required, **constraints: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A dead letter's headers fit their JSON Schema; every fault is a reason."""
+"""Dead-letter headers fit their JSON Schema, and every fault is a reason."""
 
 import jsonschema
 

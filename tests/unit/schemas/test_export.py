@@ -1,4 +1,4 @@
-"""The published JSON Schemas are the code's."""
+"""The published JSON Schema files match the models."""
 
 import jsonschema
 import pytest

@@ -1,4 +1,4 @@
-"""A message as it comes in."""
+"""The fields of an input message."""
 
 import pytest
 from pydantic import ValidationError

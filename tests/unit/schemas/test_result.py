@@ -1,4 +1,4 @@
-"""Results fit their JSON Schema, and a wrong one is never made."""
+"""Results fit their JSON Schema, and wrong results are refused."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The value types between the stream and whatever classifies."""
+"""The value types between the stream and a classifier."""
 
 import math
 from typing import get_args

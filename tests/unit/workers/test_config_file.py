@@ -1,4 +1,4 @@
-"""A config file and the environment: what they make, what is refused, and where secrets may stand."""
+"""Settings from a config file and the environment: overrides, errors and secrets."""
 
 import os
 from pathlib import Path

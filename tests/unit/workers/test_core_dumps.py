@@ -1,4 +1,4 @@
-"""A process of ours leaves no core file, nor does one that it starts."""
+"""Neither a process nor its children leave core dumps."""
 
 import subprocess
 import sys

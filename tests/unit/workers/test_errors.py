@@ -1,4 +1,4 @@
-"""The error tree: what may pass by itself, what a person reads, and the way through pickle."""
+"""The error tree: retriable errors, texts for people, and pickling."""
 
 import inspect
 import pickle

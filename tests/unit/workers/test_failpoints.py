@@ -1,4 +1,4 @@
-"""Points that tests hold, and that nobody notices otherwise."""
+"""Failpoints call an installed hook and otherwise do nothing."""
 
 from collections.abc import Iterator
 

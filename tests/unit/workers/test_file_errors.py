@@ -1,4 +1,4 @@
-"""Why a file cannot be opened, told to whom it may concern."""
+"""Errors of files that cannot be opened, with users and modes."""
 
 import errno
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Observations by upper bound, as Prometheus counts them."""
+"""Observations counted by upper bound, as Prometheus counts them."""
 
 import numpy as np
 import pytest

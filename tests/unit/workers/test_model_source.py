@@ -1,4 +1,4 @@
-"""A directory is told from a model of the hub."""
+"""A directory is told from a hub id."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The base of all sections: contradictions are told at once, and values stay out of errors."""
+"""The base of all sections: reports all contradictions at once, and keeps values out of errors."""
 
 from collections.abc import Iterator
 

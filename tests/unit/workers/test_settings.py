@@ -1,4 +1,4 @@
-"""The config tree: what it refuses, and in which words."""
+"""The settings tree: defaults, and the errors of contradictory values."""
 
 from typing import Any
 

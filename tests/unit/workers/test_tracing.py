@@ -1,4 +1,4 @@
-"""The spans of a micro-batch: linked to its messages' traces, and through its calls to what the device runs."""
+"""Spans of micro-batches link to their messages' traces, and spans of forwards to their calls."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Which keys there are, and which one an unknown key was meant to be."""
+"""The known keys, and the nearest known key of an unknown one."""
 
 import pytest
 

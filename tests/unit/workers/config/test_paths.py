@@ -1,4 +1,4 @@
-"""Relative paths in a config file are of its folder."""
+"""Relative paths in a config file are relative to the file's folder."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is wrong with a config is told all at once, in words that name key, problem and fix."""
+"""All errors of a config are reported at once, each with key, problem and fix."""
 
 import json
 import re

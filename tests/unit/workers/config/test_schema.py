@@ -1,4 +1,4 @@
-"""The published JSON Schema of the config takes what the settings take."""
+"""The config's published JSON Schema accepts what the settings accept."""
 
 from pathlib import Path
 from typing import Any

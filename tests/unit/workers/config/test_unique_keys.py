@@ -1,4 +1,4 @@
-"""A key that is there twice is an error, and a merged one is not."""
+"""A repeated YAML key is an error, and a merged key may be overridden."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""Models are built once per run, each family when a test first asks for it."""
+"""Models are built once per run, each when a test first asks for it."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How many numbers a model gives, and the names that travel."""
+"""Outputs of a model, and pickling of its description."""
 
 import pickle
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One thread runs what is submitted, in turn, and ends by itself."""
+"""One thread runs submitted jobs in order, and ends by itself."""
 
 import subprocess
 import sys

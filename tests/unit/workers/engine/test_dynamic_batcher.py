@@ -1,4 +1,4 @@
-"""Joining micro-batches: together where the device is busy, apart where a batch fails, and never mixed up."""
+"""Calls are joined while the device is busy, retried alone after a failure, and never mixed up."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The engine in one process: every future resolves, also on a crash and at close."""
+"""The engine in one process: every future resolves, also after a crash and a close."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What an exception says in one line, and whether it is memory that was lacking."""
+"""The one-line text of an exception, and the detection of lacking memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What may be chosen of a model, and that the settings of a config file are the same."""
+"""The options of a model are checked, and equal the settings of a config file."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The oracle is `transformers.pipeline`: the same labels and scores for every architecture, pair and problem type."""
+"""The engine gives the labels and scores of `transformers.pipeline`, for every architecture and problem type."""
 
 from collections.abc import Callable
 from pathlib import Path

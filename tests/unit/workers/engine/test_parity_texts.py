@@ -1,4 +1,4 @@
-"""Whatever the text: the same labels and scores as `transformers.pipeline`, for every architecture."""
+"""The engine gives the labels and scores of `transformers.pipeline` for any text and architecture."""
 
 from collections.abc import Callable, Iterator
 from functools import cache

@@ -1,4 +1,4 @@
-"""What a program gives the engine, and what each mistake is answered with."""
+"""The types of a program's requests are checked, and each error says what to pass."""
 
 from typing import Any
 
