@@ -66,13 +66,13 @@ def test_predictor_refuses_model_that_takes_no_text() -> None:
     backend = FakeBackend()
     backend.type_vocab_size = 1
     zero_shot = replace(DESCRIPTION, task="zero-shot-classification", zero_shot=ZeroShot(0, 1))
-    with pytest.raises(ModelError, match=r"type_vocab_size in config.json is 1\); save the tokenizer"):
+    with pytest.raises(ModelError, match=r"type_vocab_size in config.json is 1\); save the model's own tokenizer"):
         Predictor(zero_shot, backend)
     backend.type_vocab_size = 2
     Predictor(zero_shot, backend)
     ones = make_tokenizer("bert").backend_tokenizer
     ones.post_processor = TemplateProcessing(single="[CLS]:2 $A:0", pair="[CLS] $A $B", special_tokens=[("[CLS]", 2)])
-    with pytest.raises(ModelError, match="save the tokenizer"):
+    with pytest.raises(ModelError, match="save the model's own tokenizer"):
         Predictor(replace(DESCRIPTION, tokenizer_json=ones.to_str()), backend)
 
 
@@ -134,5 +134,5 @@ def test_self_check_of_a_long_context_uses_short_texts(
 
 def test_out_of_memory_names_max_length() -> None:
     predictor = Predictor(DESCRIPTION, FakeBackend(lambda batch: torch.OutOfMemoryError("CUDA out of memory.")))
-    with pytest.raises(ModelError, match=r"CUDA out of memory\.; lower max_length"):
+    with pytest.raises(ModelError, match=r"CUDA out of memory\.; lower max_batch_tokens or max_length"):
         warm_up(predictor)
