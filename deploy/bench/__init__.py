@@ -1,1 +1,1 @@
-"""What `labelstream bench` measures; to be imported only when it is asked for, as it imports torch."""
+"""The measurements of `labelstream bench`; import them only when needed, because they import torch."""

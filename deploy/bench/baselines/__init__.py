@@ -1,1 +1,1 @@
-"""What the product is measured against."""
+"""The baselines that Labelstream is compared with."""

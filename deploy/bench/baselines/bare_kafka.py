@@ -1,4 +1,4 @@
-"""kafka-python by itself: poll records, send as many of a result's size. Run as a process, prints its CPU seconds."""
+"""Bare kafka-python: polls records, and sends as many of a result's size. As a process, prints its CPU seconds."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from labelstream.workers.stream.producer.client import make_producer
 
 
 def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, result_bytes: int) -> float:
-    """CPU seconds that a process of its own takes for `count` records of `topics.input`, to `topics.output`."""
+    """CPU seconds of another process that copies `count` records from `topics.input` to `topics.output`."""
     arguments = [json.dumps(plain(kafka)), *topics, group, str(count), str(result_bytes)]
     done = subprocess.run(  # noqa: S603 - this very interpreter
         [sys.executable, "-m", "labelstream.deploy.bench.baselines.bare_kafka", *arguments],
@@ -30,7 +30,7 @@ def bare_cpu_s(kafka: KafkaSettings, topics: Topics, group: str, count: int, res
 
 
 def main(kafka_json: str, source: str, output: str, dead_letter: str, group: str, count: int, size: int) -> float:
-    """CPU seconds from the first record on."""
+    """CPU seconds since the first record."""
     settings = load_settings(
         {
             "kafka": json.loads(kafka_json),

@@ -1,4 +1,4 @@
-"""A model that takes no time: what is left is the worker's own part. No torch."""
+"""A null model that takes no time, to measure the worker alone. No torch here."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,14 +13,14 @@ from labelstream.workers.settings import ModelSettings
 
 
 class NullPredictor:
-    """What a replica asks of its Predictor; answers at once with the first labels, whatever it is asked."""
+    """The interface of a replica's Predictor. Answers at once, always with the first labels."""
 
     max_batch_tokens = 16_384
     tokens = slots = 0
     overlaps = False
 
     def __init__(self, description: ModelDescription) -> None:
-        self._most, self._ranked = description.outputs, description.ranked
+        self._outputs, self._ranked = description.outputs, description.ranked
 
     def probe(self) -> None:
         pass
@@ -35,13 +35,13 @@ class NullPredictor:
         return partial(self.predict, packed, top_k)
 
     def predict(self, packed: RaggedSequences, top_k: int) -> ScoredSequences:
-        shape = len(packed.lengths), min(top_k, self._most) if self._ranked else self._most
+        shape = len(packed.lengths), min(top_k, self._outputs) if self._ranked else self._outputs
         label_ids = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape).copy() if self._ranked else None
-        return ScoredSequences(label_ids, np.full(shape, 1 / self._most, np.float32), {})
+        return ScoredSequences(label_ids, np.full(shape, 1 / self._outputs, np.float32), {})
 
 
 class NullReplica(ModelReplica):
-    """The replica as it is, described as the real model is."""
+    """A model replica with the description of the real model and a null predictor."""
 
     @staticmethod
     def _load(settings: ModelSettings, threads: int) -> tuple[ModelDescription, Any, float]:

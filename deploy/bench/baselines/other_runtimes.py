@@ -1,4 +1,4 @@
-"""Runtimes that are no backend of ours, as backends, to be measured beside ours on the same batches."""
+"""Third-party runtimes wrapped as backends, for comparison on the same batches."""
 
 import importlib.util
 import tempfile
@@ -19,8 +19,10 @@ Run = Callable[[dict[str, Any]], torch.Tensor]
 
 
 class PlainBackend:
-    """Satisfies `labelstream.workers.engine.inference.backend.Backend`: in float32 on a CPU, by `run`. `like`: who
-    knows the model's ids."""
+    """Implements `labelstream.workers.engine.inference.backend.Backend` by `run`, in float32 on the CPU.
+
+    `like`: a backend of the same model, for its ids.
+    """
 
     device_type, dtype = "cpu", torch.float32
 
@@ -39,15 +41,15 @@ class PlainBackend:
         return done_already
 
     def memory(self) -> dict[str, int]:
-        """None of a CPU."""
+        """Empty for a CPU."""
         return {}
 
     def free_memory(self) -> None:
-        """Nothing is kept."""
+        """Nothing to free."""
 
 
 def other_ways(source: str, types: bool, like: Backend) -> dict[str, Backend]:
-    """torch.compile, and ONNX Runtime where `onnxruntime` and `onnxscript` are installed."""
+    """torch.compile, and ONNX Runtime if `onnxruntime` and `onnxscript` are installed."""
     names = ("input_ids", "attention_mask", *(("token_type_ids",) if types else ()))
     model = AutoModelForSequenceClassification.from_pretrained(resolve(source).folder, dtype=torch.float32).eval()
     ways: dict[str, Backend] = {"torch.compile": PlainBackend(_compiled(model), names, like)}

@@ -1,6 +1,6 @@
-"""The textbook's deployment: `@serve.batch` around `transformers.pipeline`, one message per call.
+"""The textbook deployment: `@serve.batch` around `transformers.pipeline`, one message per call.
 
-As in Ray Serve's guide "Dynamic Request Batching" and its text examples.
+Follows Ray Serve's guide "Dynamic Request Batching" and its text examples.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from typing import Any
 
 from ray import serve
 
-WAIT_S = 0.01  # for company: serve.batch's default
+WAIT_S = 0.01  # serve.batch's default
 APP, DEPLOYMENT = "labelstream-textbook", "textbook"
-CALLS_PER_BATCH = 4  # kept open for each place in a batch, so that the next one is always full
+CALLS_PER_BATCH = 4  # open calls per place in a batch, so that the next batch is always full
 
 
 class ServeBatchReplica:
-    """`dtype`: torch's name of it. `threads`: Ray would give it one, and make it slow."""
+    """`dtype`: its name in torch. `threads`: set here, because one thread, Ray's default, is slow."""
 
     def __init__(self, source: str, dtype: str, device: str, threads: int) -> None:
         import torch
@@ -53,7 +53,7 @@ def textbook_application(source: str, dtype: str, device: str, threads: int) -> 
 
 
 class ServeBatch:
-    """A client of it, which keeps many calls open. `latencies_ms`: of the calls of the last `answer`."""
+    """A client with many open calls. `latencies_ms`: of the calls of the last `answer`."""
 
     def __init__(self) -> None:
         self._handle = serve.get_deployment_handle(DEPLOYMENT, APP)
@@ -65,7 +65,7 @@ class ServeBatch:
         self._handle.set_batch_size.remote(batch_size).result(timeout_s=30)
 
     def answer(self, texts: Sequence[str], open_calls: int | None = None) -> None:
-        """All of them; one call each."""
+        """Classify all texts, one per call."""
         asyncio.run(self._answer(texts, open_calls or CALLS_PER_BATCH * self._batch_size))
 
     async def _answer(self, texts: Sequence[str], open_calls: int) -> None:

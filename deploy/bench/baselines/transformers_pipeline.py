@@ -1,4 +1,4 @@
-"""`transformers.pipeline` as its users have it, with the batches that suit it best."""
+"""`transformers.pipeline` as its users run it, with its fastest batches."""
 
 import time
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from labelstream.deploy.bench.measures.timing import Took, timed
 
 CLASSIFICATION, ZERO_SHOT = "text-classification", "zero-shot-classification"
 BATCH_SIZES = {"cpu": (1, 8, 32), "cuda": (1, 32, 128, 512)}
-_SHARE = 10  # it gets so many times fewer texts: it is slow
+_SHARE = 10  # the slow pipeline gets 1/10 of the texts
 _MIN_SEQUENCES = 64
 _TRIAL_SEQUENCES = 32
 
 
 def make_pipeline(source: str, task: str, device: torch.device, dtype: torch.dtype | None) -> Any:
-    """`dtype` None: its default."""
+    """`dtype` None: the pipeline's default."""
     more: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
     make: Any = transformers.pipeline  # pyright wants a literal task
     return make(task, model=source, device=device, **more)
 
 
 class Batches(NamedTuple):
-    """`by_length`: of texts that are sorted first, so that there is less padding."""
+    """`by_length`: sort the texts first, for less padding."""
 
     size: int
     by_length: bool = False
@@ -40,9 +40,9 @@ class Batches(NamedTuple):
 
 
 class BestPipeline:
-    """Answers the first of `texts`. `labels`: of zero-shot, where a text is as many sequences.
+    """Classifies the first of `texts`. `labels`: for zero-shot, with one sequence per label and text.
 
-    `sorts`: it may take the texts by their length, as a careful user of it would.
+    `sorts`: sorted batches are tried as well, as a careful user would.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class BestPipeline:
         self.batches = fastest(ways, lambda way: timed(lambda: self._run(trial, way)).seconds)
 
     def __len__(self) -> int:
-        """How many texts it is given."""
+        """The number of texts."""
         return len(self._texts)
 
     def run(self) -> Took:
-        """All of its texts."""
+        """Classify all texts."""
         return timed(lambda: self._run(self._texts, self.batches))
 
     def latencies_ms(self, count: int) -> list[float]:
-        """Of the first texts, one by one."""
+        """Latencies of the first texts, one by one."""
         found = []
         for text in self._texts[:count]:
             started = time.perf_counter()
@@ -88,7 +88,7 @@ class BestPipeline:
 
 
 def padding_waste(lengths: NDArray[np.int32], batch_size: int, by_length: bool = False) -> float:
-    """The share of padding where sequences are batched in the order in which they come, or by their length."""
+    """The share of padding if sequences are batched in order of arrival, or by length."""
     lengths = np.sort(lengths) if by_length else lengths
     batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
     return 1 - float(lengths.sum()) / sum(int(batch.max()) * len(batch) for batch in batches)

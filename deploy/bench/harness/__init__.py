@@ -1,1 +1,1 @@
-"""What every measurement needs: topics, texts, load and the application."""
+"""Parts of every measurement: topics, texts, load and the application."""

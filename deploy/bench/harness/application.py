@@ -1,4 +1,4 @@
-"""The application that `labelstream run` deploys, on topics of its own, and what its processes say of themselves."""
+"""Deploys the application of `labelstream run` on its own topics, and reads the numbers of its processes."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _CPU_OF_PROCESS = 2  # Linux: what clock_getcpuclockid(3) puts into the lowest b
 
 
 class Processes(NamedTuple):
-    """The one worker's and the one replica's."""
+    """The process ids of the only worker and the only replica."""
 
     worker: int
     replica: int
@@ -29,16 +29,16 @@ class Processes(NamedTuple):
 
 @contextmanager
 def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> Iterator[None]:
-    """The application runs, on the Ray that we are connected to, and its workers have their partitions.
+    """Deploy the application on the connected Ray, and wait until its workers have their partitions.
 
-    `replica`: in place of ModelReplica. Raises StartError.
+    `replica`: used instead of ModelReplica. Raises StartError.
     """
     runtime.deploy(settings, app=application(settings, replica=replica))
     try:
         until = time.monotonic() + START_S
         while not all(_is_running(name) for name in settings.pipelines):
             if time.monotonic() > until:
-                raise StartError(f"a worker has got no partitions for {START_S:g} s")
+                raise StartError(f"a worker was assigned no partitions within {START_S:g} s")
             time.sleep(0.1)
         yield
     finally:
@@ -46,7 +46,7 @@ def running(settings: Settings, replica: type[ModelReplica] = ModelReplica) -> I
 
 
 def worker_stats(pipeline: str = "p") -> PlacedPipelineReport | None:
-    """The latest numbers of a pipeline's one worker; at most a second old."""
+    """The latest report of a pipeline's only worker, at most a second old."""
     return next(iter(runtime.status()["pipelines"].get(pipeline, {}).values()), None)
 
 
@@ -56,12 +56,12 @@ def _is_running(pipeline: str) -> bool:
 
 
 def worker_stats_now(pipeline: str = "p") -> PipelineReport:
-    """Of a pipeline's one worker, of this moment."""
+    """The current numbers of a pipeline's only worker."""
     return _stats_now(pipeline_deployment(pipeline))
 
 
 def model_stats() -> ModelReport:
-    """Of the model's one replica, of this moment."""
+    """The current numbers of the model's only replica."""
     return _stats_now(model_deployment(MODEL))
 
 

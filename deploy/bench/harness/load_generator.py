@@ -1,4 +1,4 @@
-"""Messages in, and knowing when each came back. With librdkafka, which takes little of the machine."""
+"""Sends messages and measures when each comes back. Uses librdkafka, which needs little CPU."""
 
 import json
 import random
@@ -19,15 +19,15 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 
 STALL_S = 120.0
-# On their way at most, on the in-memory broker: it keeps about 4 MB a partition and drops older ones without a word.
+# In flight at most, on the in-memory broker: it keeps about 4 MB a partition, and silently drops older messages.
 WINDOW_BYTES, WINDOW = 2_000_000, 4_096
-_STEP = 256  # sent before one looks at the window again
+_STEP = 256  # messages between two checks of the window
 
 
 class LoadGenerator:
-    """Of one pipeline. `paced`: no more are on their way than the in-memory broker keeps. Owns a thread.
+    """The load of one pipeline. `paced`: keep no more messages in flight than the in-memory broker can hold.
 
-    Everything that is sent has a number of its own, which comes back as the result's `id`.
+    Owns a thread. Each message has a number, which comes back as the result's `id`.
     """
 
     def __init__(self, kafka: KafkaSettings, topics: Topics, paced: bool) -> None:
@@ -45,7 +45,7 @@ class LoadGenerator:
         self._thread.start()
 
     def stream(self, texts: Sequence[str]) -> float:
-        """All of them, and back: seconds from the first one's sending to the last result. Raises StartError."""
+        """Send all texts and wait for all results. Returns the seconds in between. Raises StartError."""
         started, first = time.perf_counter(), len(self._sent_at)
         window = min(WINDOW, max(1, WINDOW_BYTES * len(texts) // max(1, sum(map(len, texts)))))
         for step in range(0, len(texts), _STEP):
@@ -55,21 +55,21 @@ class LoadGenerator:
                 self._bulk.flush(STALL_S)
                 self._wait(len(self._sent_at) - window)
         if self._bulk.flush(STALL_S):
-            raise StartError("the broker does not take the messages")
+            raise StartError("the broker did not accept all messages")
         self._wait(len(self._sent_at))
         return max(self._back_at[number] for number in range(first, len(self._sent_at))) - started
 
     def one(self, text: str) -> float:
-        """Milliseconds from its timestamp until its result is read. Raises StartError."""
+        """Milliseconds from the message's timestamp until its result is read. Raises StartError."""
         number = self._send(self._single, text)
         self._single.flush(STALL_S)
         self._wait(len(self._sent_at))
         return (self._back_at[number] - self._sent_at[number]) * 1000
 
     def offered(self, texts: Sequence[str], per_s: float, seconds: float, seed: int) -> tuple[list[float], float]:
-        """Arrivals at random times, `per_s` on average, whatever comes back meanwhile: open loop, Poisson.
+        """Send at random times, `per_s` on average, without waiting for results: an open loop with Poisson arrivals.
 
-        The milliseconds of each as in `one`, and results per second while they came. Raises StartError.
+        Returns the milliseconds of each message as in `one`, and the results per second. Raises StartError.
         """
         rng, first, started = random.Random(seed), len(self._sent_at), time.perf_counter()  # noqa: S311
         due = started + rng.expovariate(per_s)
@@ -86,11 +86,11 @@ class LoadGenerator:
 
     @property
     def dead_letters(self) -> int:
-        """Messages that came back as one."""
+        """The number of messages that became dead letters."""
         return self._accounting.totals().dead_letters.total()
 
     def result_bytes(self) -> int:
-        """Of a result's value, on average."""
+        """The mean size of a result's value."""
         return self._result_bytes // max(1, len(self._back_at))
 
     def close(self) -> None:
@@ -108,11 +108,11 @@ class LoadGenerator:
         return number
 
     def _wait(self, count: int) -> None:
-        """Until so many have come back."""
+        """Wait until `count` messages have come back."""
         if not self._accounting.wait_for(count, STALL_S):
             raise StartError(
-                f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; on the in-memory broker "
-                "messages may have been dropped"
+                f"no result for {STALL_S:g} s, {len(self._back_at)} of {count} came back; an in-memory broker may have "
+                "dropped messages: measure on a Kafka broker with --bootstrap"
             )
 
     def _read(self) -> None:
@@ -128,7 +128,7 @@ class LoadGenerator:
     def _enter(self, message: Any, now: float) -> None:
         if message.error():
             return
-        value: Any = jiter.from_json(message.value())  # a dead letter holds what was sent
+        value: Any = jiter.from_json(message.value())  # a dead letter contains the sent value
         number = int(value["id"])
         self._back_at.setdefault(number, now)
         if message.topic() == self._topics.dead_letter:
@@ -148,7 +148,7 @@ def traffic(kafka: KafkaSettings, topics: Topics, paced: bool) -> Iterator[LoadG
 
 
 def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """`KafkaSettings` in librdkafka's words. Holds secrets: never log it."""
+    """`KafkaSettings` as librdkafka's options. Contains secrets: never log it."""
     security = kafka.security
     found = {
         "bootstrap.servers": kafka.bootstrap_servers,
@@ -167,8 +167,8 @@ def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def _reader(config: dict[str, Any], topics: Sequence[str], in_memory: bool) -> Consumer:
-    """All partitions from their beginnings, without a group's membership; read_committed."""
-    # The in-memory broker keeps a fetch that finds nothing until its time is up, whatever comes meanwhile.
+    """A read_committed consumer of all partitions from their beginnings, without joining a group."""
+    # On the in-memory broker an empty fetch waits until its timeout, even if records arrive meanwhile.
     soon = {"fetch.wait.max.ms": 10} if in_memory else {}
     consumer = Consumer(
         config

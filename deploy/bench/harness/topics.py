@@ -1,4 +1,4 @@
-"""The topics of a run, and the settings of an application on them. No Ray here: bare kafka-python needs them too."""
+"""The topics of a run, and the settings of an application on them. No Ray here, because bare kafka-python uses them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,12 @@ MODEL = "m"
 
 
 def topics_of(run: str) -> Topics:
-    """Names that nobody else has, if `run` is one."""
+    """Topic names that are unique if `run` is."""
     return Topics(*(f"labelstream-bench.{run}.{part}" for part in ("texts", "labels", "dead-letters")))
 
 
 def group_of(topics: Topics) -> str:
-    """The consumer group of its worker."""
+    """The consumer group of the worker."""
     return topics.input.replace(".texts", "")
 
 
@@ -26,9 +26,9 @@ def settings_for(
     pipelines: Mapping[str, Topics],
     delivery: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Pipelines with the same model, each with one worker. `delivery`: of those that are not at-least-once.
+    """Pipelines with the same model, each with one worker. `delivery`: by pipeline, if not at_least_once.
 
-    Secrets come from the environment or files, as everywhere.
+    Secrets come from the environment or from files.
     """
     found = {
         name: {
@@ -43,5 +43,5 @@ def settings_for(
 
 
 def plain(kafka: KafkaSettings) -> dict[str, Any]:
-    """As data, without secrets."""
+    """The settings as plain data, without secrets."""
     return kafka.model_dump(mode="json", exclude_unset=True, exclude={"security": {"password", "key_password"}})

@@ -1,4 +1,4 @@
-"""Which of several ways is the fastest, where measurements are noisy."""
+"""Finds the fastest of several ways by noisy measurements."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ PROBES, MAX_PROBES = 2, 6
 
 
 def fastest(ways: Sequence[Way], seconds: Callable[[Way], float]) -> Way:
-    """The one of `ways` with the lowest median of `seconds`, in alternating rounds.
+    """The way with the lowest median of `seconds`, measured in alternating rounds.
 
-    Each is measured `PROBES` times. Those that noise does not tell from the fastest, as their best is within its
-    spread, are measured again, up to `MAX_PROBES` times.
+    Each way is measured `PROBES` times. Ways whose best time is within the spread of the fastest way are measured
+    again, up to `MAX_PROBES` times.
     """
     taken: list[list[float]] = [[] for _ in ways]
     rivals, best = range(len(ways)), 0

@@ -1,10 +1,10 @@
-"""How much a model computes, and how much the device could: their quotient is the MFU.
+"""FLOPs of a model and the peak of the device: their quotient is the MFU.
 
 MFU (model FLOPs utilization) as in "PaLM: Scaling Language Modeling with Pathways" (Chowdhery et al. 2022, appendix B):
-FLOPs of the real tokens, padding not counted, per second, as a share of the peak. The peak is a large matrix product of
-the same dtype, timed in the same process. What the engine leaves out
-(`labelstream.workers.engine.backends.pytorch.last_layer`) is not
-counted for it: by the FLOPs of the model as transformers runs it, its MFU would be higher.
+FLOPs of the real tokens (without padding) per second, as a share of the peak. The peak is a large matrix product of the
+same dtype, timed in the same process. FLOPs that the engine saves
+(`labelstream.workers.engine.backends.pytorch.last_layer`) are not counted for the engine: with the FLOPs of
+transformers its MFU would be higher.
 """
 
 import copy
@@ -27,8 +27,8 @@ _PEAK_S = 0.5
 class Flops:
     """FLOPs of one forward of `model`, a classifier, as a function of a sequence's length.
 
-    Linear layers grow with the length, attention with its square, and the head does not grow: three lengths tell all.
-    `narrowed`: as the engine runs it.
+    Linear layers grow with the length, attention with its square, and the head is constant, so three lengths suffice.
+    `narrowed`: the model as the engine runs it.
     """
 
     def __init__(self, model: Any, longest: int, narrowed: bool = False) -> None:
@@ -40,20 +40,20 @@ class Flops:
         self._polynomial = np.polyfit(lengths, counts, 2)
 
     def of(self, lengths: NDArray[np.int32]) -> float:
-        """Of all sequences of these lengths together."""
+        """The FLOPs of all sequences of these lengths together."""
         return float(np.polyval(self._polynomial, lengths.astype(np.float64)).sum())
 
 
 def _count(model: Any, length: int) -> int:
     ids = torch.ones(1, length, dtype=torch.int64, device=model.device)
-    # As plain products, which the counter knows on every device; fused kernels do the same arithmetic.
+    # The math backend: the counter knows its products on every device. Fused kernels compute the same.
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(input_ids=ids)
     return counter.get_total_flops()
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of large matrix products, the best of about half a second of them."""
+    """FLOP/s of a large matrix product: the best of about half a second."""
     side = _SIDE[device.type]
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best, deadline = float("inf"), time.perf_counter() + _PEAK_S

@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Names the hardware of a measurement."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import torch
 
 
 def hardware(device: torch.device) -> str:
-    """The device's name; of a CPU its cores and what it has for bf16 and int8."""
+    """The device's name; for a CPU with its cores and its instructions for bf16 and int8."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""

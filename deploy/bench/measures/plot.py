@@ -1,4 +1,4 @@
-"""A picture of throughput against latency, with matplotlib: the extra `labelstream[plots]`."""
+"""Plots throughput against latency with matplotlib, from the extra `labelstream[plots]`."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ KINDS = (("p50", "tab:blue", "o"), ("p99", "tab:red", "s"))
 
 
 def against_latency(figures: dict[str, Any], title: str, path: Path) -> None:
-    """`figures`: of `labelstream.deploy.bench.suites.stream.measure` with offered loads; a point for each of them."""
+    """`figures`: of `labelstream.deploy.bench.suites.stream.measure`. One point per load."""
     plt = pyplot()
     load, capacity = figures["latency"]["load"], figures["stream"]["texts_per_s"]
     figure, axis = plt.subplots(figsize=(9, 6))
@@ -31,7 +31,7 @@ def against_latency(figures: dict[str, Any], title: str, path: Path) -> None:
     axis.set_yscale("log")
     axis.set_xlim(left=0)
     axis.yaxis.set_major_formatter(plt.matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_xlabel("results per second (beside each point: the load that was offered, of the capacity)")
+    axis.set_xlabel("results per second (beside each point: the load as a share of the capacity)")
     axis.set_ylabel("ms from a message's timestamp to its result")
     axis.set_title(f"{title}\n{figures['hardware']}", fontsize=10)
     axis.grid(alpha=0.3, which="both")

@@ -1,4 +1,4 @@
-"""Time, CPU time, and what is said of many measurements."""
+"""Time, CPU time, medians and percentiles."""
 
 import statistics
 import time
@@ -20,12 +20,12 @@ def timed(run: Callable[[], Any]) -> Took:
 
 
 def median(values: Sequence[float]) -> float:
-    """Rounded to what can be told from noise."""
+    """The median, rounded below the noise."""
     return round(statistics.median(values), 4)
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """p50 and p99; nothing of nothing."""
+    """p50 and p99; empty without measurements."""
     ordered = sorted(milliseconds)
     at = lambda share: round(ordered[round(share * (len(ordered) - 1))], 2)  # noqa: E731
     return {"p50": at(0.5), "p99": at(0.99)} if ordered else {}

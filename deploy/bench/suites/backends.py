@@ -1,4 +1,4 @@
-"""The ways to run a classifier on this CPU side by side: the same batches, in alternating rounds."""
+"""Compares the backends for a classifier on this CPU: the same batches, in alternating rounds."""
 
 import os
 import statistics
@@ -24,14 +24,15 @@ from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.engine.tokenization.tokenizer import TextTokenizer
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as in a replica
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class BackendsPlan:
-    """`texts`: a file, or None for made-up ones; also what int8 is calibrated by, where there are enough. `others`:
-    also torch.compile and ONNX Runtime, in float32.
+    """`texts`: a file, or None for synthetic texts. Enough texts in a file also calibrate int8.
+
+    `others`: also torch.compile and ONNX Runtime, in float32.
     """
 
     source: str
@@ -45,9 +46,9 @@ class BackendsPlan:
 
 
 def measure(plan: BackendsPlan, say: Say) -> dict[str, Any]:
-    """Medians over the rounds, of throughputs and of the ratios to torch within a round; seconds of the first start;
-    and the share of the texts with torch's float32 label.
+    """The figures of each backend: medians over the rounds, seconds of the first start, agreement with torch's labels.
 
+    Throughputs, and ratios to torch within a round. Agreement: the share of texts with torch's label in float32.
     Raises ModelError, ConfigError.
     """
     ways, start_s, description = _ways(plan, say)

@@ -1,4 +1,4 @@
-"""The engine alone beside `transformers.pipeline` on the same model and texts, in alternating rounds."""
+"""Compares the engine with `transformers.pipeline` on the same model and texts, in alternating rounds."""
 
 import os
 import statistics
@@ -19,18 +19,18 @@ from labelstream.workers.engine.engine import Engine
 from labelstream.workers.engine.loading.device import Precision, device_for, name_of, precision_for
 from labelstream.workers.engine.tasks import task_for
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as a replica has it
-CHUNK = 512  # texts per call, as a worker's micro-batches
-ALONE = 12  # texts of each round that are answered one by one
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as in a replica
+CHUNK = 512  # texts per call, as in a worker's micro-batches
+ALONE = 12  # texts of each round that are sent one by one
 _TOKENIZER_LIMITS = 0.5
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `source`: a directory or the hub's id. `texts`: a file, or None for made-up ones.
+    """What to measure. `source`: a directory or an id of the hub. `texts`: a file, or None for synthetic texts.
 
-    `labels`: the candidates of the task zero-shot-classification.
+    `labels`: the candidate labels of zero-shot-classification.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def precision(self) -> Precision:
-        """What the model runs in, in each process of the measurement. Raises ModelError."""
+        """The precision of the model, the same in each process. Raises ModelError."""
         return precision_for(self.source, self.dtype, device_for(self.source, self.device))
 
     def load(self) -> Engine:
@@ -54,12 +54,12 @@ class Plan:
         return Engine.load(self.source, dtype=self.dtype, device=self.device, top_k=None, **zero_shot)
 
     def texts_for(self, description: ModelDescription, count: int | None = None) -> list[str]:
-        """`count`: another one than the plan's. Raises ConfigError."""
+        """`count`: default is the plan's. Raises ConfigError."""
         return texts_for(description, self.texts, count or self.count, self.mean_tokens)
 
 
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
-    """The figures: medians over the rounds, of throughputs and of the ratios within a round.
+    """The figures: medians over the rounds of throughputs, and of ratios within a round.
 
     Raises ModelError, ConfigError.
     """
@@ -73,7 +73,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
 
 
 def said(measured: dict[str, float]) -> str:
-    """A round in one line."""
+    """A round as one progress line."""
     return (
         f"engine {measured['engine']:.1f} texts/s, MFU {measured['mfu']:.2f}, pipeline {measured['same']:.1f} and "
         f"{measured['default']:.1f}"
@@ -81,7 +81,7 @@ def said(measured: dict[str, float]) -> str:
 
 
 class Comparison:
-    """The engine, and the pipeline in the same dtype and with its defaults. `round` measures each of them once."""
+    """The engine, the pipeline in the same dtype, and the pipeline with its defaults. `round` measures each once."""
 
     def __init__(self, plan: Plan, engine: Engine, texts: list[str], say: Say) -> None:
         self._plan, self._engine, self._count = plan, engine, len(texts)
@@ -96,7 +96,7 @@ class Comparison:
         self.flops = Flops(model, longest, narrowed=True).of(self.lengths)
         self._pipeline_flops = Flops(model, longest).of(self.lengths)
         for name, pipeline in self._pipelines.items():
-            say(f"{_NAMES[name]}: batches of {pipeline.batches} are its best")
+            say(f"{_NAMES[name]}: fastest with batches of {pipeline.batches}")
         self._latencies: dict[str, list[float]] = {"engine": [], "same": [], "default": []}
         self._classify()  # warms the caches
 
@@ -156,13 +156,13 @@ class Comparison:
             "ratios": {
                 f"engine / {name}": value for name, value in ratios(rounds, same.dtype == default.dtype).items()
             },
-            "limit": f"tokenizer: on one core it takes {share:.0%} of the time"
+            "limit": f"tokenizer: takes {share:.0%} of the time on one core"
             if share > _TOKENIZER_LIMITS
-            else f"device: tokenizing takes {share:.0%} of the time, all else is the model",
+            else f"device: tokenizing takes {share:.0%} of the time, the model the rest",
         }
 
     def _row(self, name: str, every: dict[str, list[float]]) -> dict[str, Any]:
-        """A line of the table."""
+        """A row of the table."""
         row = {
             "way": _NAMES[name],
             "texts_per_s": median(every[name]),
@@ -198,14 +198,14 @@ class Comparison:
         futures = [self._engine.submit(chunk) for chunk in chunks]
         refused = [answer for future in futures for answer in future.result() if isinstance(answer, RecordError)]
         if refused:
-            raise ValueError(f"{len(refused)} texts are refused: {refused[0].message}")
+            raise ValueError(f"{len(refused)} texts were refused: {refused[0].message}")
 
 
 def ratios(rounds: Sequence[dict[str, float]], compute_the_same: bool) -> dict[str, float]:
-    """How many times as fast the engine is: medians over the rounds of the ratios within each.
+    """The speed-up of the engine: medians over the rounds of the ratios within a round.
 
-    `compute_the_same`: the pipeline's defaults are the engine's dtype. Then both are one pipeline measured twice, and
-    the engine is compared with the faster one of each round.
+    `compute_the_same`: the pipeline's default dtype is the engine's. Then both pipelines are the same, and the engine
+    is compared with the faster one of each round.
     """
     if compute_the_same:
         return {BEST: median([one["engine"] / max(one["same"], one["default"]) for one in rounds])}

@@ -1,4 +1,4 @@
-"""A model behind Ray Serve, without Kafka: as the application has it, and as the textbook has it."""
+"""Compares a model replica of the application with a textbook replica, behind Ray Serve and without Kafka."""
 
 import statistics
 from collections import deque
@@ -30,34 +30,34 @@ from labelstream.workers.engine.loading.hub import resolve
 from labelstream.workers.engine.tasks import task_for
 from labelstream.workers.settings import KafkaSettings, Settings
 
-CALL, IN_FLIGHT = 256, 4  # texts of a call at most, and calls: as a worker has them
-LEAST, SHARE, TRIAL = 64, 10, 64  # texts; the textbook gets so many times fewer: it is slow
+CALL, IN_FLIGHT = 256, 4  # texts per call at most, and calls in flight, as in a worker
+MIN_TEXTS, SHARE, TRIAL = 64, 10, 64  # the slow textbook replica gets 1/SHARE of the texts
 BUSY = 0.85
 NAMES = {"ours": "the application's replica", "theirs": "textbook, @serve.batch"}
 TIMEOUT_S = 300.0
 
 
 def measure(plan: Plan, say: Say) -> dict[str, Any]:
-    """The figures, medians over the rounds, from a Ray of its own. Raises LabelstreamErrors."""
+    """The figures from a new local Ray: medians over the rounds. Raises LabelstreamError."""
     with runtime.ray_for(_settings(plan)):
         return _measure(plan, say)
 
 
 def _measure(plan: Plan, say: Say) -> dict[str, Any]:
-    say("Ray runs; both models are being loaded")
+    say("Ray runs; loading both models")
     with _deployed(plan, _settings(plan)) as classifier:
         return _Comparison(plan, classifier, say).measure(say)
 
 
 def _settings(plan: Plan) -> Settings:
-    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")  # no worker is started
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")  # no worker starts
     model = {"source": plan.source, "dtype": plan.precision.name, "device": plan.device, "top_k": None}
     return settings_for(nowhere, model, {"p": topics_of("none")})
 
 
 @contextmanager
 def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
-    """Both applications; ours by its classifier, whose replica is the application's own."""
+    """Deploy both applications. Yields the classifier of ours, whose replica is the application's own."""
     runtime.deploy(settings, app=model_application(MODEL, settings))
     device = device_for(plan.source, plan.device)
     folder, _ = resolve(plan.source, None)
@@ -77,7 +77,7 @@ class _Comparison:
         self._plan, self._classifier, self._theirs = plan, classifier, serve_batch.ServeBatch()
         description = classifier.description
         self._texts = plan.texts_for(description)
-        self._few = self._texts[: max(LEAST, len(self._texts) // SHARE)]
+        self._few = self._texts[: max(MIN_TEXTS, len(self._texts) // SHARE)]
         requests = [Request(text) for text in self._texts]
         self._lengths = task_for(description).prepare(requests).packed.lengths
         self._device = device_for(plan.source, plan.device)
@@ -99,10 +99,10 @@ class _Comparison:
             self._theirs.set_batch_size(size)
             return timed(lambda: self._theirs.answer(self._few[:TRIAL])).seconds
 
-        seconds(1)  # warms it up
+        seconds(1)  # warm-up
         best = fastest(BATCH_SIZES[self._device.type], seconds)
         self._theirs.set_batch_size(best)
-        say(f"{NAMES['theirs']}: batches of {best} are its best")
+        say(f"{NAMES['theirs']}: fastest with batches of {best}")
         return best
 
     def measure(self, say: Say) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class _Comparison:
             rounds.append(self._round())
             say(
                 f"round {turn + 1} of {self._plan.rounds}: the application's replica {rounds[-1]['ours']:.1f} texts/s, "
-                f"the textbook's {rounds[-1]['theirs']:.1f}"
+                f"the textbook replica {rounds[-1]['theirs']:.1f}"
             )
         return self._figures(rounds)
 
@@ -135,7 +135,7 @@ class _Comparison:
         }
 
     def _answer(self, texts: Sequence[str]) -> None:
-        """In calls as a worker makes them, so many at once."""
+        """Classify the texts in calls like a worker's, `IN_FLIGHT` at once."""
         open_calls: deque[Future[list[Answer]]] = deque()
         for first in range(0, len(texts), self._call):
             if len(open_calls) == IN_FLIGHT:
@@ -192,21 +192,21 @@ class _Comparison:
 
 
 def limit(device: float, caller: float, tokenize_us: float, caller_us: float) -> str:
-    """Shares of the time of the device and of one core in the caller, and what of that core is the tokenizer's."""
+    """The bottleneck, from the busy shares of the device and of the caller's core, and the tokenizer's part of it."""
     shares = f"the device is busy for {device:.0%} of the time, the caller for {caller:.0%} of one core"
     if device >= BUSY:
         return f"device: {shares}"
     if caller >= BUSY and tokenize_us > caller_us / 2:
-        return f"tokenizer: {shares}, more than half of it to tokenize"
+        return f"tokenizer: {shares}, more than half of it for tokenizing"
     return f"Serve: {shares}"
 
 
 def _rates(name: str, took: Took, count: int) -> dict[str, float]:
-    """`cpu_us`: of the calling process."""
+    """Texts per second, and CPU time per text of the calling process."""
     return {name: count / took.seconds, f"{name}_cpu_us": took.cpu_s / count * 1e6}
 
 
 def _check(answers: list[Answer]) -> None:
     refused = [answer for answer in answers if isinstance(answer, RecordError)]
     if refused:
-        raise ValueError(f"{len(refused)} texts are refused: {refused[0].message}")
+        raise ValueError(f"{len(refused)} texts were refused: {refused[0].message}")

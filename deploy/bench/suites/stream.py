@@ -1,4 +1,4 @@
-"""Topic to topic beside the engine alone, what a message costs the worker, and how long one is on its way."""
+"""Measures topic to topic beside the engine alone, the worker's CPU per message, and the latency."""
 
 import random
 import statistics
@@ -22,19 +22,19 @@ from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings, Settings
 from labelstream.workers.stream.report import WorkerReport
 
-SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity, offered in turn
-PAUSE_S = 0.02, 0.15  # between lone messages: a worker's poll ends every 0.1 s
-SETTLE_S = 10.0  # from a result's being read to its being counted: milliseconds
-BUSY = 0.85  # of the time: who is busy for so long is what limits
+SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)  # of the measured capacity: the loads, in this order
+PAUSE_S = 0.02, 0.15  # between single messages: a worker's poll ends every 0.1 s
+SETTLE_S = 10.0  # timeout from reading a result until the worker has counted it
+BUSY = 0.85  # the share of busy time that marks the bottleneck
 Rounds = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class StreamPlan(Plan):
-    """`kafka`: a broker that holds all of `topics`, whose names begin with `runs`'. `paced`: as `LoadGenerator` has it.
+    """`kafka`: a broker that has all of `topics()`. `run`: part of their names. `paced`: see `LoadGenerator`.
 
-    `light`: how many lone messages; `load_s`: seconds of each offered load, 0 for none; `null_count`: messages for each
-    measurement of the worker's own CPU.
+    `light`: the number of single messages. `load_s`: seconds of each load; 0 for no loads. `null_count`: messages for
+    each measurement of the worker's CPU.
     """
 
     kafka: KafkaSettings = None  # type: ignore[assignment]
@@ -46,38 +46,38 @@ class StreamPlan(Plan):
 
     @property
     def real(self) -> Topics:
-        """Of the stream through the model."""
+        """The topics of the stream through the model."""
         return topics_of(f"{self.run}.real")
 
     @property
     def null(self) -> Topics:
-        """Of the stream through the model that takes no time."""
+        """The topics of the stream through the null model."""
         return topics_of(f"{self.run}.null")
 
     @property
     def bare(self) -> Topics:
-        """What bare kafka-python writes to."""
+        """The topics of bare kafka-python."""
         return self.null._replace(output=f"{self.null.output}.bare")
 
     def topics(self) -> list[str]:
-        """All that must be there."""
+        """All topics that must exist."""
         return [*self.real, *self.null, self.bare.output]
 
     def groups(self) -> list[str]:
-        """The consumer groups that come into being."""
+        """All consumer groups of the run."""
         return [*map(group_of, (self.real, self.null)), *map(self.bare_group, range(self.rounds + 1))]
 
     def bare_group(self, turn: int) -> str:
         return f"{group_of(self.null)}.bare-{turn}"
 
     def settings(self, topics: Topics) -> Settings:
-        """Of the application with these topics."""
+        """The settings of the application with these topics."""
         model = {"source": self.source, "dtype": self.precision.name, "device": self.device, "top_k": None}
         return settings_for(self.kafka, model, {"p": topics})
 
 
 def measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
-    """The figures, from a Ray of its own; all of `topics` must be there. Raises LabelstreamErrors."""
+    """The figures from a new local Ray. All of `topics()` must exist. Raises LabelstreamError."""
     with ray_for(plan.settings(plan.real)):
         return _measure(plan, say)
 
@@ -86,7 +86,7 @@ def _measure(plan: StreamPlan, say: Say) -> dict[str, Any]:
     with plan.load() as engine:
         texts, many = plan.texts_for(engine.description), plan.texts_for(engine.description, plan.null_count)
         comparison = Comparison(plan, engine, texts, say)
-        say("Ray runs; the model is being loaded")
+        say("Ray runs; loading the model")
         with running(plan.settings(plan.real)), traffic(plan.kafka, plan.real, plan.paced) as way:
             rounds = _throughput(plan, comparison, way, texts, say)
             latency = _latency(plan, way, texts, statistics.median(one["stream"] for one in rounds), say)
@@ -105,7 +105,7 @@ def _throughput(
     plan: StreamPlan, comparison: Comparison, way: LoadGenerator, texts: list[str], say: Say
 ) -> list[dict[str, float]]:
     """Alternating rounds of all ways."""
-    way.stream(texts)  # caches warm, as in a worker that has been running for a minute
+    way.stream(texts)  # warms the caches, as in a worker that has run for a minute
     rounds = []
     for turn in range(plan.rounds):
         measured = comparison.round() | _streamed(way, texts)
@@ -116,7 +116,7 @@ def _throughput(
 
 
 def _streamed(way: LoadGenerator, texts: list[str]) -> dict[str, float]:
-    """Texts per second, and the shares of that time in which the device, and one core in the worker, were busy."""
+    """Texts per second, and the busy shares of the device and of one core in the worker."""
     pids, before = processes(), model_stats()
     cpu = [cpu_s(pid) for pid in pids]
     seconds = way.stream(texts)
@@ -133,7 +133,7 @@ def _streamed(way: LoadGenerator, texts: list[str]) -> dict[str, float]:
 
 
 def _latency(plan: StreamPlan, way: LoadGenerator, texts: list[str], capacity: float, say: Say) -> dict[str, Any]:
-    """`light`: lone messages; `load`: under shares of the capacity, in messages per second."""
+    """`light`: latency of single messages. `load`: latency under shares of `capacity`, in messages per second."""
     found: dict[str, Any] = {"light": _light(way, texts, plan.light)}
     load = []
     for share in SHARES if plan.load_s else ():
@@ -147,15 +147,15 @@ def _latency(plan: StreamPlan, way: LoadGenerator, texts: list[str], capacity: f
                 "latency_ms": percentiles(latencies),
             }
         )
-        say(f"offered {share:.0%} of {capacity:.1f}/s: {load[-1]['latency_ms']} ms")
+        say(f"load of {share:.0%} of {capacity:.1f}/s: {load[-1]['latency_ms']} ms")
     return found | ({"load": load} if load else {})
 
 
 def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
-    """One message at a time: from its timestamp to its result, the forward that it took, and what is between them.
+    """One message at a time: the latency from timestamp to result, the forward, and the rest.
 
-    `worker_ms`: of the way the part in the worker, from the poll that brings the message to the acknowledgement of its
-    result; `stages_ms`: its parts, as in `labelstream.workers.stream.stats`.
+    `worker_ms`: the part in the worker, from the poll of the message to the acknowledgement of its result.
+    `stages_ms`: its stages, as in `labelstream.workers.stream.stats`.
     """
     rng = random.Random(3)  # noqa: S311
     found: Rounds = defaultdict(list)
@@ -182,11 +182,11 @@ def _light(way: LoadGenerator, texts: list[str], count: int) -> dict[str, Any]:
 
 
 def _stages_ms(before: WorkerReport) -> dict[str, float]:
-    """Of the one message that has gone through the worker since it told `before`. Raises StartError."""
+    """The stages of the one message that the worker has processed since `before`. Raises StartError."""
     until = time.monotonic() + SETTLE_S
     while (now := worker_stats_now())["results_out"] == before["results_out"]:
         if time.monotonic() > until:
-            raise StartError(f"the worker has not counted a result for {SETTLE_S:g} s that was read")
+            raise StartError(f"a result was read, but the worker has not counted it for {SETTLE_S:g} s")
         time.sleep(0.005)
     return {name: 1000 * (buckets["sum"] - before["stages"][name]["sum"]) for name, buckets in now["stages"].items()}
 
@@ -239,12 +239,12 @@ def _together(
 
 
 def limit(device: float, worker: float, kafka_us: float, total_us: float, tokenize_us: float) -> str:
-    """Who is busy: shares of the time of the device, and of one core in the worker; and of what that core is."""
+    """The bottleneck, from the busy shares of the device and the worker's core, and the parts of that core's time."""
     shares = f"the device is busy for {device:.0%} of the time, the worker for {worker:.0%} of one core"
     if device >= BUSY:
         return f"device: {shares}"
     if worker < BUSY:
-        return f"Serve: {shares}; calls are on their way between the two"
+        return f"Serve: {shares}; calls wait between the two"
     parts = {"Kafka": kafka_us, "tokenizer": tokenize_us, "worker": total_us - kafka_us - tokenize_us}
-    most = max(parts, key=lambda name: parts[name])
-    return f"{most}: {shares}; {parts[most]:.0f} of its {total_us:.0f} us per message are for it"
+    largest = max(parts, key=lambda name: parts[name])
+    return f"{largest}: {shares}; {largest} takes {parts[largest]:.0f} of the worker's {total_us:.0f} us per message"

@@ -1,8 +1,9 @@
-"""`python -m labelstream.deploy.bench.suites.tokenization`: CPU per text of our tokenizer beside plain `tokenizers`.
+"""`python -m labelstream.deploy.bench.suites.tokenization`: CPU per text of the engine's tokenizer and of plain
+`tokenizers`.
 
-Of each kind of tokenizer one with 30,000 pieces, made of syllables, and the demo's; texts of words as frequent as in
-natural language (Zipf), 32 tokens on average, with capital letters and punctuation. In a sixth of the mixed ones is a
-character that is not looked up by words: a joiner of emoji, or for WordPiece, which takes that, a control character.
+Tokenizers: one of each kind with 30,000 pieces made of syllables, and the demo model's. Texts: words with natural
+frequencies (Zipf), 32 tokens on average, with capital letters and punctuation. A sixth of the mixed texts contain a
+character that the word cache cannot look up: an emoji joiner, or a control character for WordPiece.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     figures = measure(options.texts, options.rounds)
     _show(figures)
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians over alternating rounds, of microseconds of CPU per text and of their ratios; caches warm."""
+    """Medians over alternating rounds: microseconds of CPU per text with warm caches, and their ratios."""
     words = make_words()
     made = {"WordPiece": wordpiece(words), "byte-level BPE": bpe(words), "Unigram": unigram(words)}
     figures = {name: _compare(tokenizer, words, count, rounds) for name, tokenizer in made.items()}
@@ -94,7 +95,7 @@ def _in_batches(run: Callable[[list[Any]], Any], items: list[Any]) -> Callable[[
 
 
 def make_words(count: int = WORDS, seed: int = 1) -> list[str]:
-    """So many different words of one to four syllables."""
+    """`count` different words of one to four syllables."""
     rng = random.Random(seed)  # noqa: S311
     found: dict[str, None] = {}
     while len(found) < count:
@@ -103,7 +104,7 @@ def make_words(count: int = WORDS, seed: int = 1) -> list[str]:
 
 
 def make_texts(words: list[str], count: int, mean_words: int = 26, seed: int = 1) -> list[str]:
-    """Lengths are log-normal; one word in eight has a sign of punctuation behind it."""
+    """Texts of log-normal lengths. Punctuation follows one word in eight."""
     rng = random.Random(seed)  # noqa: S311
     weights = [1 / (rank + 3) for rank in range(len(words))]
     texts = []
@@ -118,7 +119,7 @@ def make_texts(words: list[str], count: int, mean_words: int = 26, seed: int = 1
 
 
 def wordpiece(words: list[str]) -> Tokenizer:
-    """As BERT's, lower case."""
+    """A tokenizer like BERT's, lower case."""
     pieces = dict.fromkeys(
         [*_SPECIALS, *_SIGNS, *(f"##{sign}" for sign in _SIGNS), *words, *(f"##{part}" for part in _SYLLABLES)]
     )
@@ -129,7 +130,7 @@ def wordpiece(words: list[str]) -> Tokenizer:
 
 
 def bpe(words: list[str]) -> Tokenizer:
-    """As RoBERTa's, learned from texts of these words."""
+    """A tokenizer like RoBERTa's, trained on texts of these words."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -143,7 +144,7 @@ def bpe(words: list[str]) -> Tokenizer:
 
 
 def unigram(words: list[str]) -> Tokenizer:
-    """As XLM-R's: whole words are likelier than their parts."""
+    """A tokenizer like XLM-R's: whole words are likelier than their parts."""
     whole = {f"\u2581{word}": -6 - rank / 3_000 for rank, word in enumerate(words)}
     pieces = {
         **dict.fromkeys(_SPECIALS, 0.0),
@@ -170,7 +171,7 @@ def _framed(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _show(figures: dict[str, dict[str, float]]) -> None:
-    table = Table("tokenizer", "tokens", "by words", "16% not", "plain", "plain / by words", "plain / 16% not")
+    table = Table("tokenizer", "tokens", "cached", "16% not", "plain", "plain / cached", "plain / 16% not")
     for name, found in figures.items():
         table.add_row(
             name,

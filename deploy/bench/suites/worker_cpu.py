@@ -1,4 +1,4 @@
-"""What a message costs the worker's process, with a model that takes no time, and what of that is kafka-python's."""
+"""Measures the worker's CPU per message with a null model, and the part of it that kafka-python takes."""
 
 import statistics
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 from labelstream.deploy.bench.harness.application import cpu_s, processes
 
-SETTLE_S = 1.5  # a worker's commit comes within a second
+SETTLE_S = 1.5  # a worker commits within a second
 Say = Callable[[str], None]
 Rounds = dict[str, list[float]]
 
@@ -21,10 +21,10 @@ def cpu_rounds(
     say: Say,
     pipeline: str = "p",
 ) -> Rounds:
-    """CPU microseconds per message: `total` of the worker, `bare` of kafka-python alone, `own`: the difference.
+    """CPU microseconds per message: `total` of the worker, `bare` of kafka-python alone, `own` for the difference.
 
-    `stream`: sends texts and waits for all of them, in seconds; `bare`: of a turn and a count, in CPU seconds. And
-    `rate`: messages per second.
+    Also `rate`: messages per second. `stream` sends texts, waits for all results, and returns seconds. `bare` takes a
+    turn and a count, and returns CPU seconds.
     """
     found: Rounds = defaultdict(list)
     pid, count = processes(pipeline).worker, len(texts)
@@ -33,7 +33,7 @@ def cpu_rounds(
         spent_cpu, spent_s, seconds = _spent(pid, lambda: _settled(stream, texts))
         total, alone = spent_cpu - resting_cpu / resting_s * spent_s, bare(turn, count)
         if not turn:
-            continue  # the first one warms the caches
+            continue  # the first round warms the caches
         for name, value in (("total", total), ("bare", alone), ("own", total - alone)):
             found[name].append(value / count * 1e6)
         found["rate"].append(count / seconds)
@@ -45,7 +45,7 @@ def cpu_rounds(
 
 
 def cpu_figures(found: Rounds) -> dict[str, Any]:
-    """Medians."""
+    """The medians."""
     at = {name: statistics.median(values) for name, values in found.items()}
     return {
         "cpu_us_per_message": round(at["total"], 2),
@@ -62,7 +62,7 @@ def _settled(stream: Callable[[list[str]], float], texts: list[str]) -> float:
 
 
 def _spent(pid: int, run: Callable[[], Any]) -> tuple[float, float, Any]:
-    """CPU seconds of that process meanwhile, the seconds, and what `run` gave."""
+    """CPU seconds of the process during `run`, elapsed seconds, and the result of `run`."""
     cpu, started = cpu_s(pid), time.perf_counter()
     given = run()
     return cpu_s(pid) - cpu, time.perf_counter() - started, given

@@ -1,1 +1,1 @@
-"""Measure and simulate."""
+"""Benchmark a model, and simulate the autoscaling."""

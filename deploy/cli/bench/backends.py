@@ -1,4 +1,4 @@
-"""`labelstream bench backends`: the ways to run a model on this machine's CPU."""
+"""`labelstream bench backends`: compares the backends for a model on this machine's CPU."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,17 +14,22 @@ from labelstream.deploy.cli.common.console import out, say
 def backends(
     model: Model = str(DEMO_MODEL),
     texts: Annotated[
-        Path | None, typer.Option(help="A file with one text per line, also to quantize by. Default: made-up texts.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with one text per line, also for calibration of int8. Default: synthetic texts."
+        ),
     ] = None,
     count: Count = 500,
     mean_tokens: MeanTokens = 32,
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    quantize: Annotated[bool, typer.Option(help="OpenVINO in int8 as well.")] = True,
-    others: Annotated[bool, typer.Option(help="torch.compile and, where it is installed, ONNX Runtime.")] = False,
+    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="auto, float32 or bfloat16.")] = "auto",
+    quantize: Annotated[bool, typer.Option(help="Also measure OpenVINO in int8.")] = True,
+    others: Annotated[
+        bool, typer.Option(help="Also measure torch.compile, and ONNX Runtime if it is installed.")
+    ] = False,
     rounds: Rounds = 5,
     json_file: JsonFile = None,
 ) -> None:
-    """torch, OpenVINO and OpenVINO in int8 on the same batches, and how often their labels are float32's."""
+    """Compare torch, OpenVINO, and OpenVINO in int8 on the same batches: their speed, and how often labels agree."""
     from labelstream.deploy.bench.suites.backends import BackendsPlan, measure
 
     figures = measure(BackendsPlan(model, texts, count, mean_tokens, dtype, rounds, quantize, others), say)

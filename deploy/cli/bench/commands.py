@@ -1,4 +1,4 @@
-"""`labelstream bench`: what this machine does with a model and texts of one's own."""
+"""`labelstream bench`: benchmarks a model on this machine."""
 
 import uuid
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from labelstream.workers.errors import ConfigError
 TASKS = ("text-classification", "zero-shot-classification")
 bench = typer.Typer(
     name="bench",
-    help="Measure a model on this machine, on texts of your own, beside what one would write without this worker.",
+    help="Benchmark a model on this machine against plain transformers and Ray Serve.",
     no_args_is_help=True,
 )
 
-Task = Annotated[str, typer.Option(help="Or zero-shot-classification.")]
-Labels = Annotated[str, typer.Option(metavar="A,B,...", help="The candidate labels of zero-shot-classification.")]
+Task = Annotated[str, typer.Option(metavar="TASK", help="text-classification or zero-shot-classification.")]
+Labels = Annotated[str, typer.Option(metavar="A,B,...", help="Candidate labels for zero-shot-classification.")]
 
 bench.command()(backends)
 
@@ -43,12 +43,12 @@ def engine(
     rounds: Rounds = 5,
     json_file: JsonFile = None,
 ) -> None:
-    """The engine alone beside transformers' pipeline, each with its best batch size, in alternating rounds."""
+    """Compare the engine with transformers' pipeline, each with its best batch size, in alternating rounds."""
     candidates = _candidates(task, labels)
     from labelstream.deploy.bench.suites.engine import Plan, measure
 
     figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds, task, candidates), say)
-    view.show(figures, "of texts one by one")
+    view.show(figures, "texts sent one by one")
     view.show_dtype(figures["engine"], dtype)
     view.show_limit(figures)
     view.write(figures, json_file)
@@ -65,9 +65,9 @@ def serve(
     rounds: Rounds = 5,
     json_file: JsonFile = None,
 ) -> None:
-    """The model's replica as the application has it beside the textbook's: @serve.batch around transformers' pipeline.
+    """Compare a model replica of Labelstream with a textbook replica: `@serve.batch` around transformers' pipeline.
 
-    On a local Ray, without Kafka; the same texts, in the same dtype, in alternating rounds.
+    Both run on a local Ray without Kafka, with the same texts and dtype, in alternating rounds.
     """
     run_in_new_session()
     with _stopping():
@@ -75,7 +75,7 @@ def serve(
         from labelstream.deploy.bench.suites.serving import measure
 
         figures = measure(Plan(model, texts, count, mean_tokens, dtype, device, rounds), say)
-    view.show(figures, "of calls with one text, one by one")
+    view.show(figures, "calls with one text, one by one")
     view.show_dtype(figures["serve"], dtype)
     view.show_limit(figures)
     view.write(figures, json_file)
@@ -96,27 +96,32 @@ def stream(
             "--bootstrap",
             "-b",
             metavar="HOST:PORT",
-            help="A broker without TLS and "
-            "login. Default: an in-memory one. The topics of the run (labelstream-bench.*) are deleted.",
+            help="A broker without TLS and login. Default: an in-memory broker. "
+            "The topics of the run (labelstream-bench.*) are deleted at the end.",
         ),
     ] = None,
     config: OptionalConfig = None,
-    light: Annotated[int, typer.Option(min=1, help="How many messages are sent one by one.")] = 100,
-    null_count: Annotated[int, typer.Option(min=1, help="Messages for the worker's own CPU, in a round.")] = 20_000,
+    light: Annotated[
+        int, typer.Option(min=1, help="Number of messages that are sent one by one, for the latency.")
+    ] = 100,
+    null_count: Annotated[
+        int, typer.Option(min=1, help="Messages per round, for the CPU time of the worker alone.")
+    ] = 20_000,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Offer rising loads, and draw throughput against latency.")
+        Path | None, typer.Option(metavar="FILE.png", help="Measure rising loads, and plot throughput against latency.")
     ] = None,
-    load_s: Annotated[float, typer.Option(min=0.1, help="Seconds of each offered load, with --plot.")] = 15.0,
+    load_s: Annotated[float, typer.Option(min=0.1, help="With --plot: seconds of each load.")] = 15.0,
     json_file: JsonFile = None,
 ) -> None:
-    """Topic to topic beside the engine alone and transformers' pipeline, on a local Ray, in alternating rounds.
+    """Compare the whole stream, topic to topic, with the engine alone and with transformers' pipeline.
 
-    And the worker's CPU per message with a model that takes no time, and the way of a message alone.
+    Runs on a local Ray, in alternating rounds. Also measures the worker's CPU time per message with a model that takes
+    no time, and the latency of single messages.
     """
     if plot is not None:
         from labelstream.deploy.bench.measures.plot import pyplot
 
-        pyplot()  # before the work
+        pyplot()  # fails before the work if matplotlib is missing
     run_in_new_session()
     with _stopping(), _broker(bootstrap, config) as (kafka, in_memory):
         from labelstream.deploy.bench.suites.stream import StreamPlan, measure
@@ -139,7 +144,7 @@ def stream(
         )
         with made_topics(connect(kafka), plan.topics(), plan.groups()):
             figures = measure(plan, say)
-    view.show(figures, "of messages one by one, topic to topic from the timestamp to the result")
+    view.show(figures, "messages sent one by one, from the timestamp to the result")
     view.show_stream(figures)
     view.show_dtype(figures["engine"], dtype)
     view.show_limit(figures)
@@ -153,9 +158,9 @@ def stream(
 def _candidates(task: str, labels: str) -> tuple[str, ...]:
     found = tuple(label.strip() for label in labels.split(",") if label.strip())
     if task not in TASKS:
-        raise ConfigError("--task", f"is {task}", f"use one of {', '.join(TASKS)}")
+        raise ConfigError("--task", f"unknown task {task!r}", f"give one of {', '.join(TASKS)}")
     if bool(found) != (task == TASKS[1]):
-        raise ConfigError("--labels", "go with --task zero-shot-classification, and it with them", "give both or none")
+        raise ConfigError("--labels", "needed exactly with --task zero-shot-classification", "give both or neither")
     return found
 
 
@@ -171,7 +176,7 @@ def _stopping() -> Iterator[None]:
 
 @contextmanager
 def _broker(bootstrap: str | None, config: Path | None) -> Iterator[tuple[Any, bool]]:
-    """The KafkaSettings, and whether the broker is the in-memory one, which ends with the context."""
+    """The KafkaSettings, and whether the broker is in memory. An in-memory broker ends with the context."""
     if bootstrap or config:
         from labelstream.workers.stream.broker.connection import is_in_memory
 

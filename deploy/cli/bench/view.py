@@ -1,4 +1,4 @@
-"""What the benchmarks show: a table, the ratios, and what limits."""
+"""The output of the benchmarks: a table, the ratios, and the bottleneck."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ _COLUMNS = ("way", "texts/s", "batches", "padding", "MFU", "CPU us", "p50 ms", "
 
 
 def show(figures: Mapping[str, Any], latency: str) -> None:
-    """`latency`: of what the table's two last columns are."""
+    """`latency`: what the columns p50 and p99 measure."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     texts = figures["texts"]
     title = f"{figures['hardware']}; {texts['count']} texts, {texts['mean_tokens']} tokens on average"
-    # On a terminal of 80 columns the names of the ways are wrapped, and no figure is cut.
+    # In a terminal of 80 columns only the names of the ways are wrapped; no figure is cut.
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, no_wrap=name != "way", justify="left" if name in ("way", "batches") else "right")
@@ -25,40 +25,39 @@ def show(figures: Mapping[str, Any], latency: str) -> None:
         table.add_row(*_cells(way))
     console = out()
     console.print(table)
-    console.print(f"CPU: per message; latency: {latency}")
+    console.print(f"CPU: per message; p50 and p99: latency of {latency}")
     for name, ratio in figures["ratios"].items():
         console.print(f"{name}: {ratio:.2f}")
 
 
 def show_dtype(figures: Mapping[str, Any], wanted: str) -> None:
-    """`figures`: of the way that has chosen. `wanted`: as it was asked for."""
+    """Print the chosen dtype. `figures`: of the measured way. `wanted`: the option --dtype."""
     if wanted == "auto":
         out().print(f"dtype auto is {figures['dtype']}: {figures['dtype_why']}")
 
 
 def show_limit(figures: Mapping[str, Any]) -> None:
-    out().print(f"what limits: {figures['limit']}")
+    out().print(f"bottleneck: {figures['limit']}")
 
 
 def show_stream(figures: Mapping[str, Any]) -> None:
-    """What a stream has beside the table."""
+    """Print the figures of a stream that are not in the table."""
     console, worker, light = out(), figures["worker"], figures["latency"]["light"]
     over, inside, stages = light["over_forward_ms"], light["worker_over_forward_ms"], light["stages_ms"]
     console.print(
-        f"worker, with a model that takes no time: {worker['cpu_us_per_message']:.1f} us of CPU per message, "
-        f"{worker['own_cpu_us_per_message']:.1f} of them its own, "
-        f"{worker['kafka_python_us_per_message']:.1f} bare kafka-python's; "
+        f"worker with a model that takes no time: {worker['cpu_us_per_message']:.1f} us of CPU per message "
+        f"(worker {worker['own_cpu_us_per_message']:.1f}, kafka-python "
+        f"{worker['kafka_python_us_per_message']:.1f}); "
         f"{worker['messages_per_s_with_null_model']:.0f} messages/s"
     )
     console.print(
-        f"a message alone: p50 {light['way_ms']['p50']:.1f} ms, of which the forward takes "
-        f"{light['forward_ms']['p50']:.1f}; the way without the forward p50 {over['p50']:.1f}, "
-        f"p99 {over['p99']:.1f} ms"
+        f"single message: p50 {light['way_ms']['p50']:.1f} ms, of which the forward takes "
+        f"{light['forward_ms']['p50']:.1f}; without the forward p50 {over['p50']:.1f}, p99 {over['p99']:.1f} ms"
     )
     parts = ", ".join(f"{name} {found['p50']:.1f}" for name, found in stages.items())
     console.print(
-        f"of that in the worker, from the poll to the acknowledgement: p50 {inside['p50']:.1f}, "
-        f"p99 {inside['p99']:.1f} ms (p50 of its parts, the forward among them: {parts})"
+        f"in the worker, from the poll to the acknowledgement, without the forward: p50 {inside['p50']:.1f}, "
+        f"p99 {inside['p99']:.1f} ms (p50 of each stage, with the forward: {parts})"
     )
     for point in figures["latency"].get("load", ()):
         latency = point["latency_ms"]
@@ -69,9 +68,9 @@ def show_stream(figures: Mapping[str, Any]) -> None:
             )
     if figures["broker"] == "in-memory":
         console.print(
-            "The broker was in memory, in this very process. It holds a fetch that finds nothing until its "
-            "time is up, so that latencies say little, and it drops what is older than 4 MB a partition: no "
-            "more was under way than it keeps. --bootstrap-servers measures on yours."
+            "The broker was in memory, in this process. An empty fetch waits there until its timeout, so "
+            "latencies say little. The broker keeps 4 MB a partition, so fewer messages were in flight. Measure "
+            "on a Kafka broker with --bootstrap."
         )
     if figures["stream"]["dead_letters"]:
         console.print(f"{figures['stream']['dead_letters']} messages became dead letters")

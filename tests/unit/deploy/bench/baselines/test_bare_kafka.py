@@ -1,4 +1,4 @@
-"""kafka-python by itself, on an in-memory broker."""
+"""Bare kafka-python on an in-memory broker."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def test_every_record_is_sent_on_with_its_key(broker: InMemoryBroker) -> None:
     assert {record.key() for record in found} == {key for key, _ in messages(20)}
 
 
-def test_process_of_its_own_gets_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_process_gets_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 
     def run(command: list[str], **options: Any) -> Any:
@@ -51,7 +51,7 @@ def test_process_of_its_own_gets_the_arguments(monkeypatch: pytest.MonkeyPatch) 
     assert command[4:] == ["in", "out", "dead", "group", "5", "77"]
 
 
-def test_failure_of_the_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_of_other_process_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nNoBrokersAvailable")
     monkeypatch.setattr(subprocess, "run", lambda command, **options: ended)
     with pytest.raises(RuntimeError, match="NoBrokersAvailable"):

@@ -1,4 +1,4 @@
-"""A model that takes no time, with answers of the right shape."""
+"""A null model with answers of the right shape."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from labelstream.workers.engine.ragged import RaggedSequences
 from tests.support.fake_handle import description
 
 
-def test_a_model_that_takes_no_time_answers_as_the_real_one_would() -> None:
+def test_null_model_answers_in_shape_of_real_model() -> None:
     packed = RaggedSequences(np.zeros(5, np.int32), np.array([2, 3], np.int32))
     scored = NullPredictor(description(labels=("a", "b", "c"))).predict(packed, 2)
     assert scored.label_ids is not None

@@ -1,4 +1,4 @@
-"""Other runtimes as backends: what they are given, and that they answer as torch does."""
+"""Third-party runtimes as backends: their inputs, and answers equal to torch's."""
 
 import importlib.util
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.models import TEXTS, build
 LIKE: Any = SimpleNamespace(pad_id=7, vocab_size=50, type_vocab_size=2)
 
 
-def test_backend_gives_the_names_that_were_asked_for() -> None:
+def test_backend_passes_the_wanted_inputs() -> None:
     given: list[dict[str, Any]] = []
 
     def run(arrays: dict[str, Any]) -> torch.Tensor:
@@ -42,7 +42,7 @@ def test_backend_gives_the_names_that_were_asked_for() -> None:
 
 
 def test_compiled_model_answers_as_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the compiler, which takes minutes: what is around it."""
+    """Without the compiler itself, which takes minutes."""
     monkeypatch.setattr(torch, "compile", lambda model, dynamic: model)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     source = str(build(tmp_path / "model"))

@@ -1,4 +1,4 @@
-"""The textbook's client, which keeps many calls open, and what it deploys."""
+"""The textbook deployment, and its client with many open calls."""
 
 import asyncio
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from labelstream.deploy.bench.baselines.serve_batch import CALLS_PER_BATCH, Serv
 
 
 class Handle:
-    """Answers a call after the others had their turn, and knows how many were open at once."""
+    """Answers a call after other calls had their turn, and counts the open calls."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -39,7 +39,7 @@ def handle(monkeypatch: pytest.MonkeyPatch) -> Handle:
     return made
 
 
-def test_every_text_is_one_call_and_so_many_are_open(handle: Handle) -> None:
+def test_every_text_is_one_of_the_open_calls(handle: Handle) -> None:
     client = ServeBatch()
     client.set_batch_size(3)
     texts = [f"text {number}" for number in range(100)]
@@ -52,7 +52,7 @@ def test_every_text_is_one_call_and_so_many_are_open(handle: Handle) -> None:
     assert len(client.latencies_ms) == 5, "of the last ones alone"
 
 
-def test_replica_asks_the_pipeline_for_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replica_gives_pipeline_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def pipeline(texts: list[str], **options: Any) -> list[str]:
@@ -75,7 +75,7 @@ def test_replica_asks_the_pipeline_for_the_whole_batch(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cuda", 1), ("cpu", 0)])
-def test_deployment_takes_a_gpu_where_it_runs_on_one(device: str, gpus: int) -> None:
+def test_deployment_reserves_gpu_on_cuda(device: str, gpus: int) -> None:
     deployment: Any = serve_batch.textbook_application("model", "float32", device, 2)._bound_deployment
     assert deployment.name == serve_batch.DEPLOYMENT
     assert deployment.ray_actor_options["num_gpus"] == gpus

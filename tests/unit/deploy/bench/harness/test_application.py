@@ -7,7 +7,7 @@ from labelstream.deploy.bench.harness.application import cpu_s
 from labelstream.deploy.bench.measures.timing import timed
 
 
-def test_cpu_is_of_all_threads_and_of_other_processes_as_well() -> None:
+def test_cpu_counts_all_threads_of_any_process() -> None:
     before = cpu_s(os.getpid())
     took = timed(lambda: sum(range(300_000)))
     assert took.cpu_s > 0

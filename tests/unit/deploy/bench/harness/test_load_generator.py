@@ -1,4 +1,4 @@
-"""Messages go out and come back once, and librdkafka gets its settings, secrets among them."""
+"""Messages are sent and come back once, and librdkafka gets its settings with secrets."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from labelstream.workers.settings import KafkaSettings
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 
 
-def test_secrets_are_given_to_librdkafka_and_to_nobody_else(tmp_path: Path) -> None:
+def test_secrets_are_given_to_librdkafka_alone(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hidden\n")
     security: Any = {
         "protocol": "SASL_SSL",
@@ -50,7 +50,7 @@ class Message:
 
 
 class Brokers:
-    """What is produced to `in` comes back at once: as a result, twice where the text says so, or not at all."""
+    """Returns what is produced to `in` at once: as a result, twice if the text says so, or not at all."""
 
     def __init__(self) -> None:
         self.back: Queue[Message] = Queue()
@@ -94,7 +94,7 @@ def test_stream_ends_when_every_message_came_back(brokers: Brokers, paced: bool)
         assert load.one("good") >= 0
 
 
-def test_stream_whose_messages_do_not_come_back_says_so(brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream_reports_missing_messages(brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_generator, "STALL_S", 0.05)
     with (
         traffic(KAFKA, Topics("in", "out", "dead"), False) as load,

@@ -1,4 +1,4 @@
-"""A benchmark's own topics and consumer groups."""
+"""The topics and consumer groups of a benchmark."""
 
 from labelstream.deploy.bench.harness.topics import group_of, settings_for, topics_of
 from labelstream.deploy.bench.suites import stream
@@ -7,7 +7,7 @@ from labelstream.workers.settings import KafkaSettings
 KAFKA = KafkaSettings(bootstrap_servers="h:1")
 
 
-def test_the_application_has_topics_and_groups_of_its_own() -> None:
+def test_application_has_unique_topics_and_groups() -> None:
     topics = {"p": topics_of("one"), "x": topics_of("two")}
     settings = settings_for(KAFKA, {"source": "x"}, topics, {"x": "exactly_once"})
     assert settings.pipelines["p"].input == "labelstream-bench.one.texts"

@@ -1,4 +1,4 @@
-"""How much a model computes, by hand and by the counter."""
+"""The FLOPs of a model, by hand and by the counter."""
 
 import numpy as np
 import pytest
@@ -26,5 +26,5 @@ def test_flops_are_those_of_the_linear_layers_and_of_attention() -> None:
     assert Flops(model, 512).of(lengths) == pytest.approx(expected, rel=1e-6)  # the model is as it was
 
 
-def test_a_peak_is_a_speed() -> None:
+def test_peak_is_positive() -> None:
     assert matmul_peak(torch.device("cpu"), torch.float32) > 1e8

@@ -1,4 +1,4 @@
-"""The name of what a figure was measured on."""
+"""The names of hardware."""
 
 import os
 from pathlib import Path
@@ -26,11 +26,11 @@ def test_cpu_is_named_with_its_fast_instructions(monkeypatch: pytest.MonkeyPatch
     assert of(monkeypatch, tmp_path, info) == "4 cores, Some CPU @ 2 GHz (amx_bf16, avx512_vnni)"
 
 
-def test_cpu_without_them_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cpu_without_fast_instructions_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert of(monkeypatch, tmp_path, "model name : Old\nflags : fpu\n") == "4 cores, Old (no bf16, no int8)"
 
 
-def test_unknown_cpu_still_has_its_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unknown_cpu_has_its_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert of(monkeypatch, tmp_path, None).startswith("4 cores, ")
 
 

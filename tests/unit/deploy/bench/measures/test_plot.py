@@ -5,7 +5,7 @@ from pathlib import Path
 from labelstream.deploy.bench.measures.plot import against_latency
 
 
-def test_a_picture_has_a_point_for_each_load(tmp_path: Path) -> None:
+def test_plot_has_a_point_for_each_load(tmp_path: Path) -> None:
     load = [
         {"share": share, "results_per_s": 50 * share, "latency_ms": {"p50": 30 / (1.2 - share), "p99": 300.0}}
         for share in (0.1, 0.5, 1.0)

@@ -1,4 +1,4 @@
-"""The ways to run a model on a CPU, in short on a small model."""
+"""The comparison of the backends, on a small model."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from labelstream.deploy.cli.main import app
 from tests.support.models import TEXTS, build
 
 
-def test_the_backends_side_by_side(tmp_path: Path) -> None:
+def test_backends_have_all_figures(tmp_path: Path) -> None:
     model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
     texts.write_text("\n".join(TEXTS))
     command = [

@@ -1,4 +1,4 @@
-"""What the benchmarks are made of, and one of them in short on a small model."""
+"""The engine's benchmark on a small model, and its texts and ratios."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.models import FAMILIES, TEXTS, build, make_tokenizer
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_made_up_texts_have_the_lengths_that_were_asked_for(family: str) -> None:
+def test_synthetic_texts_have_wanted_lengths(family: str) -> None:
     tokenizer: Tokenizer = make_tokenizer(family).backend_tokenizer
     tokenizer.no_truncation()
     texts = make_texts(tokenizer, 2_000, 32)
@@ -36,7 +36,7 @@ def test_headline_is_the_ratio_to_the_better_pipeline_of_each_round() -> None:
     assert ratios(rounds, compute_the_same=False) == {"pipeline, same dtype": 4.0, "pipeline, its defaults": 3.0}
 
 
-def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
+def test_engine_beside_pipeline_has_all_figures(tmp_path: Path) -> None:
     model, texts, figures = build(tmp_path / "model"), tmp_path / "texts", tmp_path / "figures.json"
     texts.write_text("\n".join(TEXTS))
     command = [
@@ -73,11 +73,11 @@ def test_the_engine_beside_the_pipeline(tmp_path: Path) -> None:
     for way in found["ways"]:
         assert way["latency_ms"]["p99"] >= way["latency_ms"]["p50"] > 0
         assert way["cpu_us_per_message"] > 0
-    assert "what limits: " in done.output
+    assert "bottleneck: " in done.output
     assert "pipeline, same dtype" in done.output
 
 
-def test_zero_shot_beside_its_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_shot_beside_pipeline_has_all_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: False)
     model = build(tmp_path / "model", labels=("contradiction", "neutral", "entailment"))
     figures = tmp_path / "figures.json"

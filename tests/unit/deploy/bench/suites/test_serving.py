@@ -1,4 +1,4 @@
-"""What limits the throughput of Serve."""
+"""The bottleneck behind Serve."""
 
 import pytest
 
@@ -13,6 +13,6 @@ from labelstream.deploy.bench.suites import serving
         ((0.5, 0.9), "tokenizer"),
     ],
 )
-def test_what_limits_behind_serve(shares: tuple[float, float], named: str) -> None:
+def test_limit_names_busy_part_behind_serve(shares: tuple[float, float], named: str) -> None:
     assert serving.limit(*shares, tokenize_us=30, caller_us=40).startswith(f"{named}: ")
     assert serving.limit(*shares, tokenize_us=10, caller_us=40).startswith("device" if named == "device" else "Serve")

@@ -1,4 +1,4 @@
-"""What limits the throughput from topic to topic."""
+"""The bottleneck from topic to topic."""
 
 import pytest
 
@@ -15,5 +15,7 @@ from labelstream.deploy.bench.suites import stream
         ((0.5, 0.95), (30, 90, 10), "worker"),
     ],
 )
-def test_who_is_busy_is_what_limits(busy: tuple[float, float], parts: tuple[float, float, float], named: str) -> None:
+def test_limit_names_busy_part_of_stream(
+    busy: tuple[float, float], parts: tuple[float, float, float], named: str
+) -> None:
     assert stream.limit(*busy, *parts).startswith(f"{named}: the device is busy for {busy[0]:.0%}")

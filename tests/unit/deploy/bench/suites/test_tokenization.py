@@ -1,4 +1,4 @@
-"""The tokenizers and texts of the benchmark, and the whole of it in short."""
+"""The tokenizers and texts of the benchmark, and a short run."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from labelstream.deploy.bench.suites.tokenization import bpe, make_texts, make_w
 WORDS = make_words(300)
 
 
-def test_words_are_as_many_and_all_different() -> None:
+def test_words_are_all_different() -> None:
     assert len(set(WORDS)) == len(WORDS) == 300
     assert make_words(300) == WORDS
     assert make_words(300, seed=2) != WORDS
@@ -41,7 +41,7 @@ def test_known_word_is_one_piece_between_specials(make: object) -> None:
         assert len(encoded.tokens) == 3
 
 
-def test_figures_are_there_for_each_tokenizer(
+def test_each_tokenizer_has_figures(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tokenization, "make_words", lambda: WORDS)

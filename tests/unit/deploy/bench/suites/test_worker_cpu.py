@@ -1,4 +1,4 @@
-"""CPU per message: the worker's, less what it takes at rest, and what of it is its own."""
+"""The worker's CPU per message, without the CPU at rest, and without kafka-python's part."""
 
 import time
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from labelstream.deploy.bench.suites.worker_cpu import cpu_figures, cpu_rounds
 
 
 class Machine:
-    """Its worker takes 0.01 CPU seconds a second at rest, and 20 us more a message. Nothing takes real time."""
+    """A worker with 0.01 CPU seconds per second at rest, and 20 us more per message. Takes no real time."""
 
     now = 0.0
     messages = 0
@@ -37,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return found
 
 
-def test_rest_and_kafka_python_are_taken_off(machine: Machine) -> None:
+def test_cpu_at_rest_and_kafka_python_are_subtracted(machine: Machine) -> None:
     said: list[str] = []
     asked: list[tuple[int, int]] = []
 

@@ -1,4 +1,4 @@
-"""`labelstream bench backends`: the plan that it makes, and the table."""
+"""`labelstream bench backends`: its plan and its table."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_demo_model_is_measured_by_default(run: Run, plans: list[BackendsPlan]) 
     assert plans == [BackendsPlan(str(DEMO_MODEL), None, 500, 32, "auto", 5, True, False)]
 
 
-def test_options_are_the_plans(run: Run, plans: list[BackendsPlan], tmp_path: Path) -> None:
+def test_plan_has_the_options(run: Run, plans: list[BackendsPlan], tmp_path: Path) -> None:
     file, figures = tmp_path / "texts", tmp_path / "figures.json"
     arguments = ["-m", "model", "--texts", str(file), "--count", "7", "--no-quantize", "--others", "--rounds", "1"]
     ended = run("bench", "backends", *arguments, "--json", str(figures))

@@ -1,4 +1,4 @@
-"""`labelstream bench engine`, `serve` and `stream`: what is asked for, and what comes of an interrupt."""
+"""`labelstream bench engine`, `serve` and `stream`: their plans, and interrupts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FIGURES = {"engine": {"dtype": "float32", "dtype_why": "a trial"}, "serve": {"dt
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The plans; nothing is measured, nothing is shown, and no process is started."""
+    """The plans. Nothing is measured, and no process is started."""
     plans: list[Any] = []
     for suite in (engine_suite, serving_suite, stream_suite):
         monkeypatch.setattr(suite, "measure", lambda plan, say: plans.append(plan) or {**FIGURES, "limit": "device"})
@@ -39,13 +39,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("command", ["engine", "serve"])
-def test_options_are_the_plans(run: Run, measured: list[Any], command: str) -> None:
+def test_plan_has_the_options(run: Run, measured: list[Any], command: str) -> None:
     ended = run("bench", command, "-m", "model", "--count", "7", "--rounds", "2", "--device", "cpu", "--dtype", "auto")
     assert ended.code == 0
     [plan] = measured
     assert (plan.source, plan.count, plan.rounds, plan.device, plan.dtype) == ("model", 7, 2, "cpu", "auto")
     assert "dtype auto is float32" in ended.out
-    assert "what limits: device" in ended.out
+    assert "bottleneck: device" in ended.out
 
 
 def test_zero_shot_labels_are_a_list(run: Run, measured: list[Any]) -> None:
@@ -56,17 +56,17 @@ def test_zero_shot_labels_are_a_list(run: Run, measured: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--task", "zero-shot-classification"], "give both or none"),
-        (["--labels", "a,b"], "give both or none"),
-        (["--task", "fill-mask"], "--task: is fill-mask; use one of"),
+        (["--task", "zero-shot-classification"], "give both or neither"),
+        (["--labels", "a,b"], "give both or neither"),
+        (["--task", "fill-mask"], "--task: unknown task 'fill-mask'; give one of"),
     ],
 )
-def test_labels_and_zero_shot_go_together(run: Run, measured: list[Any], arguments: list[str], part: str) -> None:
+def test_labels_need_zero_shot_and_reverse(run: Run, measured: list[Any], arguments: list[str], part: str) -> None:
     fails(run("bench", "engine", *arguments), 2, part)
     assert measured == []
 
 
-def test_stream_has_topics_of_its_own_and_a_broker(run: Run, measured: list[Any]) -> None:
+def test_stream_has_unique_topics_and_a_broker(run: Run, measured: list[Any]) -> None:
     assert run("bench", "stream", "--light", "3", "--null-count", "9").code == 0
     (topics, groups), plan = measured
     assert topics

@@ -1,4 +1,4 @@
-"""What a benchmark shows of its figures."""
+"""The output of the benchmarks."""
 
 import json
 from pathlib import Path
@@ -58,28 +58,28 @@ def test_row_has_a_cell_for_each_column() -> None:
     assert view._cells(BARE)[3:5] == ["", ""]
 
 
-def test_table_shows_ways_ratios_and_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    view.show(FIGURES, "of texts")
+def test_table_shows_ways_ratios_and_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    view.show(FIGURES, "texts")
     view.show_limit(FIGURES)
     found = capsys.readouterr().out
-    for part in ("4 cores; 40 texts, 32 tokens", "1234.6", "latency: of texts", "engine / pipeline: 2.35"):
+    for part in ("4 cores; 40 texts, 32 tokens", "1234.6", "latency of texts", "engine / pipeline: 2.35"):
         assert part in found
-    assert found.endswith("what limits: device: it is busy\n")
+    assert found.endswith("bottleneck: device: it is busy\n")
 
 
 @pytest.mark.parametrize(("wanted", "shown"), [("auto", "dtype auto is float32: a trial\n"), ("float32", "")])
-def test_dtype_is_explained_where_it_was_chosen(capsys: pytest.CaptureFixture[str], wanted: str, shown: str) -> None:
+def test_automatic_dtype_is_explained(capsys: pytest.CaptureFixture[str], wanted: str, shown: str) -> None:
     view.show_dtype({"dtype": "float32", "dtype_why": "a trial"}, wanted)
     assert capsys.readouterr().out == shown
 
 
-def test_stream_shows_the_workers_part_and_each_load(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stream_shows_cpu_of_worker_and_each_load(capsys: pytest.CaptureFixture[str]) -> None:
     view.show_stream(STREAM)
     found = " ".join(capsys.readouterr().out.split())
     for part in (
-        "20.0 us of CPU per message, 15.0 of them its own, 5.0 bare kafka-python's; 40000 messages/s",
-        "a message alone: p50 7.0 ms, of which the forward takes 3.0; the way without the forward p50 4.0, p99 6.0 ms",
-        "p50 2.0, p99 2.5 ms (p50 of its parts, the forward among them: decode 0.5, send 1.5)",
+        "20.0 us of CPU per message (worker 15.0, kafka-python 5.0); 40000 messages/s",
+        "single message: p50 7.0 ms, of which the forward takes 3.0; without the forward p50 4.0, p99 6.0 ms",
+        "p50 2.0, p99 2.5 ms (p50 of each stage, with the forward: decode 0.5, send 1.5)",
         "offered 50%: 500.0 results/s",
         "The broker was in memory",
         "3 messages became dead letters",
@@ -88,7 +88,7 @@ def test_stream_shows_the_workers_part_and_each_load(capsys: pytest.CaptureFixtu
     assert "200%" not in found, "without a result there is no latency"
 
 
-def test_stream_on_a_broker_says_nothing_of_memory(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stream_on_kafka_has_no_note_on_memory(capsys: pytest.CaptureFixture[str]) -> None:
     view.show_stream(
         {**STREAM, "broker": "kafka", "stream": {"dead_letters": 0}, "latency": {"light": STREAM["latency"]["light"]}}
     )
@@ -98,7 +98,7 @@ def test_stream_on_a_broker_says_nothing_of_memory(capsys: pytest.CaptureFixture
     assert "offered" not in found
 
 
-def test_figures_are_written_where_a_file_is_named(tmp_path: Path) -> None:
+def test_figures_are_written_to_the_file(tmp_path: Path) -> None:
     view.write(FIGURES, None)
     view.write(FIGURES, tmp_path / "figures.json")
     assert json.loads((tmp_path / "figures.json").read_text()) == FIGURES
