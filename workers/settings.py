@@ -27,6 +27,7 @@ from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import PathName
+from labelstream.workers.records.routes import RouteRule, route_problems
 from labelstream.workers.records.shape import ENRICH_FIELD, FIELD_FORM, EnrichField, chain_problems, shape_problems
 from labelstream.workers.section import Section, refuse, with_more
 
@@ -325,6 +326,10 @@ class PipelineSettings(Section):
     review: Topic | None = Field(
         default=None, description="Topic for a copy of each result in which the model abstains; null means no copies."
     )
+    route: tuple[RouteRule, ...] = Field(
+        default=(),
+        description="Rules that send results to other topics than the output; the first that matches a result applies.",
+    )
     model: Name = Field(description="Name of the model under `models` that classifies messages without a `model`.")
     models: tuple[Name, ...] = Field(
         default=(), description="Names of further models that a message may ask for in its field `model`."
@@ -585,6 +590,7 @@ def _problems_between(
         if group in groups:
             yield f"pipelines: {groups[group]} and {name} share the group_id {group!r}: set a different one for each"
         groups.setdefault(group, name)
+        yield from route_problems(name, pipelines)
     yield from chain_problems(pipelines)
 
 

@@ -17,6 +17,9 @@ from labelstream.deploy.observability import telemetry
 from labelstream.deploy.observability.metrics.samples import of_worker
 from labelstream.workers.classifier import Classifier
 from labelstream.workers.config_file import load_settings
+from labelstream.workers.engine.description import ModelDescription, TaskName
+from labelstream.workers.errors import ConfigError
+from labelstream.workers.records.routes import unknown_labels
 from labelstream.workers.settings import Settings
 from labelstream.workers.stream.report import WorkerReport
 from labelstream.workers.stream.supervision.commands import Command, CommandAnswer
@@ -67,6 +70,7 @@ class StreamWorker:
                 self._classifiers[name] = await asyncio.to_thread(
                     ServeClassifier, name, handle, timeout_s, max_tokens=max_tokens
                 )
+            check_route(pipeline, settings, {name: model.description for name, model in self._classifiers.items()})
             replica = serve.get_replica_context().replica_id.unique_id
             worker = (make_worker or _pipeline_worker)(pipeline, settings, self._classifiers, f"{pipeline}-{replica}")
             await asyncio.to_thread(worker.start)
@@ -116,6 +120,21 @@ class StreamWorker:
             self._reporter.stop()
         for classifier in self._classifiers.values():
             classifier.close()
+
+
+def check_route(pipeline: str, settings: Settings, models: Mapping[str, ModelDescription]) -> None:
+    """Raises ConfigError if a rule names a label that no model has; the labels of zero-shot are the messages'."""
+    rules = settings.pipelines[pipeline].route
+    if any(model.task == TaskName.ZERO_SHOT for model in models.values()):
+        return
+    labels = {
+        label for model in models.values() if model.task == TaskName.TEXT_CLASSIFICATION for label in model.labels
+    }
+    if unknown := unknown_labels(rules, labels):
+        known = ", ".join(sorted(labels)[:10]) or "none"
+        raise ConfigError(
+            f"pipelines.{pipeline}.route", f"unknown label {unknown[0]!r}", f"name one of the models' labels: {known}"
+        )
 
 
 def _pipeline_worker(name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> Worker:

@@ -5,13 +5,23 @@ from collections import Counter
 from typing import Any
 
 import jsonschema
+import pytest
 
 from labelstream.schemas.export import json_schema
 from labelstream.workers.classifier import Prediction
+from labelstream.workers.errors import StartError
 from tests.integration.conftest import MakeTopic, StartWorker
 from tests.kafka import Broker
 from tests.support.fakes import FakeClassifier
-from tests.support.streams import Topics, produce, read_all, read_letters, read_results
+from tests.support.streams import (
+    Topics,
+    assert_order,
+    produce,
+    read_all,
+    read_letters,
+    read_results,
+    wait_until,
+)
 
 EXACTLY = {"delivery": "exactly_once", "transaction_interval_ms": 100}
 
@@ -118,3 +128,29 @@ def test_result_with_its_text_is_input_of_another_pipeline(
     assert b'"id":7,' in message.value()
     assert b'"metadata":{"n":1.50}' in message.value()
     assert worker.stats()["unknown_fields"] == 0
+
+
+def test_results_go_to_the_topics_of_their_rules_once(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics, bad = Topics(make_topic(4), make_topic(4), make_topic()), make_topic(4)
+    values = [(b"%d" % number, b'{"text":"%s","id":%d}' % (b"x" * (number % 5), number)) for number in range(1_000)]
+    produce(kafka.bootstrap, topics.input, values)
+    route = [{"label": "NEGATIVE", "topic": bad}, {"min_score": 0.75, "topic": topics.output}]
+    worker = start_worker(topics, route=route, output_partition="same", **EXACTLY)
+    lengths = {number: number % 5 for number in range(1_000) if number % 5}
+    for topic, odd in ((topics.output, 0), (bad, 1)):
+        expected = {number for number, length in lengths.items() if length % 2 == odd}
+        found = read_results(kafka.bootstrap, topic, len(expected))
+        assert Counter(result["id"] for result in found) == Counter(expected)
+        assert_order(found)
+    assert len(read_letters(kafka.bootstrap, topics.dead_letter, 200)) == 200
+    wait_until(lambda: sum(worker.stats().get("results_routed", {}).values()) == 800, 20, "the counts")
+    assert worker.stats().get("results_routed") == {topics.output: 400, bad: 400}
+
+
+def test_topic_of_a_rule_that_is_missing_keeps_the_worker_from_starting(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    with pytest.raises(StartError, match=r"pipelines.p.route.0.topic: topic nowhere does not exist"):
+        start_worker(topics_of(make_topic), route=[{"label": "NEGATIVE", "topic": "nowhere"}])

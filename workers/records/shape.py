@@ -27,24 +27,15 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
 
 
 def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Pipelines that cannot read what another one writes."""
+    """Pipelines that enrich what another one enriches under the same field."""
     for name, reader in pipelines.items():
         for other, writer in pipelines.items():
-            if writer.output != reader.input:
-                continue
-            if writer.output_shape == "enrich":
-                if reader.output_shape == "enrich" and writer.enrich_field == reader.enrich_field:
-                    yield (
-                        f"pipelines.{name}.enrich_field: {reader.enrich_field} is the field that pipeline {other} adds "
-                        f"to the records of {reader.input}; name another field"
-                    )
-            elif writer.include_text != "always" and _reads_messages(reader):
+            if (
+                (writer.output_shape, reader.output_shape) == ("enrich", "enrich")
+                and writer.output == reader.input
+                and writer.enrich_field == reader.enrich_field
+            ):
                 yield (
-                    f"pipelines.{name}.input: {reader.input} holds results of pipeline {other} without their texts; "
-                    f"set pipelines.{other}.include_text to always, or output_shape to enrich"
+                    f"pipelines.{name}.enrich_field: {reader.enrich_field} is the field that pipeline {other} adds to "
+                    f"the records of {reader.input}; name another field"
                 )
-
-
-def _reads_messages(pipeline: Any) -> bool:
-    """Whether the pipeline reads messages in Labelstream's own format."""
-    return pipeline.format == "json" and pipeline.text_field is None and not pipeline.fields.text

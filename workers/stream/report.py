@@ -3,7 +3,7 @@
 New keys must be NotRequired: during a rolling update, older workers report without them.
 """
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:  # commands start faster without numpy
     from labelstream.workers.histogram import Buckets
@@ -32,13 +32,16 @@ class Histograms(TypedDict):
 
 
 class StreamCounts(TypedDict):
-    """Counts of `Stats`. `dead_letters`: by reason; `labels`: by model and first label; `stages`: by name."""
+    """Counts of `Stats`. `dead_letters`: by reason; `labels`: by model and first label; `stages`: by name;
+    `results_routed`: by topic.
+    """
 
     messages_in: int
     results_out: int
     skipped: int
     abstained: int
     results_retimed: int
+    results_routed: NotRequired[dict[str, int]]
     retries: int
     unknown_fields: int
     restarts: int

@@ -11,6 +11,7 @@ from labelstream.workers.stream.report import Histograms, PartitionCounts, Perce
 LATENCY_SAMPLES = 2_000
 MAX_LABELS = 200  # of one model, because each label is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
+DROPPED = "(dropped)"  # in place of a topic: a rule drops the result
 
 
 class Stages(NamedTuple):
@@ -30,7 +31,8 @@ class Stages(NamedTuple):
 class Tally:
     """Outcomes of a micro-batch by input partition. `dead_letters`: also by reason; `labels`: by model and first label.
 
-    `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp.
+    `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp. `routed`:
+    results by the topic of the rule that applies to them.
     """
 
     results: Counter[int] = field(default_factory=Counter)
@@ -39,6 +41,7 @@ class Tally:
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     abstained: int = 0
     retimed: int = 0
+    routed: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
 
 
@@ -79,6 +82,7 @@ class Stats:
             sent.skipped.update(tally.skipped)
             sent.abstained += tally.abstained
             sent.retimed += tally.retimed
+            sent.routed.update(tally.routed)
             self._count_labels(tally.labels)
             self._latencies_ms.extend(tally.latencies_ms)
             self._latency_s.observe([latency / 1000 for latency in tally.latencies_ms])
@@ -110,6 +114,7 @@ class Stats:
                 "skipped": sent.skipped.total(),
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
+                "results_routed": dict(sent.routed),
                 "retries": self._retries.total(),
                 "unknown_fields": counts["unknown_fields"],
                 "restarts": counts["restarts"],

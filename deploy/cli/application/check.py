@@ -58,6 +58,12 @@ def _say(level: int, line: str) -> None:
     (say if level >= logging.ERROR else typer.echo)(escape(line))
 
 
+def _routes(pipeline: Any) -> list[str]:
+    from labelstream.workers.records.routes import route_topics
+
+    return [topic for topic in route_topics(pipeline.route) if topic != pipeline.output]
+
+
 def _summary(settings: Any) -> list[str]:
     security = settings.kafka.security
     login = f", {security.sasl_mechanism} as {security.username}" if security.sasl_mechanism else ""
@@ -74,9 +80,11 @@ def _summary(settings: Any) -> list[str]:
         replicas = plural(replicas, "replica")
         lines.append(f"model {name}: {model.source}{revision}, {replicas}, device {model.device}{unused}")
     for name, pipeline in settings.pipelines.items():
+        written = ", ".join([pipeline.output, *_routes(pipeline)])
+        shape = f", records with the field {pipeline.enrich_field}" if pipeline.output_shape == "enrich" else ""
         lines.append(
-            f"pipeline {name}: {pipeline.input} -> {pipeline.output}, dead letters to {pipeline.dead_letter}, "
+            f"pipeline {name}: {pipeline.input} -> {written}, dead letters to {pipeline.dead_letter}, "
             f"model {', '.join(pipeline.allowed_models)}, {plural(pipeline.workers.max, 'worker')}, "
-            f"group {settings.group_id(name)}, {pipeline.delivery}"
+            f"group {settings.group_id(name)}, {pipeline.delivery}{shape}"
         )
     return lines

@@ -46,6 +46,7 @@ pipelines:
     # text_field: event.message    # where the text is in other JSON
     # fields: {{text: event.message, id: event.id, metadata: [event.level]}}    # or where all of it is
     # output_shape: enrich    # the record as it came, with the answer added; default: a result
+    # route: [{{label: NEGATIVE, min_score: 0.9, topic: {input}.urgent}}]    # other topics for some results
     # delivery: exactly_once    # default: at_least_once
     # start_from: latest    # default: earliest, the oldest message
     # workers: {{min: 1, max: 4}}    # each partition of the input has one worker

@@ -33,7 +33,13 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None) -> D
     readers = [name] if name in pipelines else [one for one in pipelines if pipelines[one].input == name]
     if len(readers) == 1:
         return Destination(settings.kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
-    others = {topic for one in pipelines.values() for topic in (one.output, one.dead_letter, one.review)}
+    from labelstream.workers.records.routes import route_topics
+
+    others = {
+        topic
+        for one in pipelines.values()
+        for topic in (one.output, one.dead_letter, one.review, *route_topics(one.route))
+    }
     if not readers and name not in others:
         say(f"sending to topic {name}: {config} has no pipeline of that name, only {', '.join(pipelines)}")
     return Destination(settings.kafka, name)

@@ -86,7 +86,7 @@ def _uses(settings: Any) -> dict[str, list[str]]:
     uses: dict[str, list[str]] = {}
     for name, pipeline in settings.pipelines.items():
         for key, topic in topics_of(pipeline).items():
-            uses.setdefault(topic, []).append(f"{_ROLES[key]} of {name}")
+            uses.setdefault(topic, []).append(f"{_ROLES.get(key, 'routed results')} of {name}")
     for name, pipeline in settings.pipelines.items():
         uses.setdefault(ledger_topic(pipeline.dead_letter), []).append(f"redrives of {name}")
     return uses
@@ -99,10 +99,13 @@ def _is_ledger(used: list[str]) -> bool:
 def _count(pipeline: Any, found: Mapping[str, int], counts: dict[str, int], needed: dict[str, int]) -> None:
     """Add the partitions that one pipeline needs to `counts` and `needed`."""
     read = counts[pipeline.input] = counts[pipeline.input] or max(DEFAULT_PARTITIONS, pipeline.workers.max)
-    for topic in (pipeline.output, pipeline.dead_letter, pipeline.review):
+    from labelstream.workers.records.routes import route_topics
+
+    routes = route_topics(pipeline.route)
+    for topic in (pipeline.output, pipeline.dead_letter, pipeline.review, *routes):
         if topic is not None:
             counts[topic] = counts[topic] or read
-    if pipeline.output_partition == "same":
-        needed[pipeline.output] = max(needed[pipeline.output], read)
-        if pipeline.output not in found:
-            counts[pipeline.output] = max(counts[pipeline.output], read)
+    for topic in (pipeline.output, *routes) if pipeline.output_partition == "same" else ():
+        needed[topic] = max(needed[topic], read)
+        if topic not in found:
+            counts[topic] = max(counts[topic], read)

@@ -46,6 +46,8 @@ def of_worker(pipeline: str, stats: PipelineReport) -> Iterator[Sample]:
     yield Sample("labelstream_alarms_raised", here, stats["alarms_raised"])
     yield Sample("labelstream_results_retimed", here, stats["results_retimed"])
     yield Sample("labelstream_results_abstained", here, stats["abstained"])
+    for topic, count in stats.get("results_routed", {}).items():
+        yield Sample("labelstream_results_routed", {**here, "topic": topic}, count)
     yield Sample("labelstream_transactions", {**here, "outcome": "committed"}, stats["transactions"])
     yield Sample("labelstream_transactions", {**here, "outcome": "aborted"}, stats["transactions_aborted"])
     yield Sample("labelstream_worker_cpu_seconds", here, stats["cpu_s"])

@@ -66,7 +66,7 @@ class TopicCheck:
         for key in list(self._topics)[1:]:
             self._check_cleanup(key)
         if pipeline.output_timestamp == "input":
-            for key in sorted(self._topics.keys() & {"output", "review"}):
+            for key in sorted(self._topics.keys() - {"input", "dead_letter"}):
                 self._check_retention(key)
         self.findings += group_findings(admin, f"{self._key}.group_id", group)
 
@@ -77,8 +77,12 @@ class TopicCheck:
         if self._pipeline.output_timestamp == "input":
             for key in written.keys() - {"dead_letter"}:
                 window = window.within(written[key].window())
+        sizes = {key: settings.max_message_bytes() or DEFAULT_MAX_BYTES for key, settings in written.items()}
         return TopicLimits(
-            *(settings.max_message_bytes() or DEFAULT_MAX_BYTES for settings in written.values()),
+            sizes["output"],
+            sizes["dead_letter"],
+            sizes.get("review", DEFAULT_MAX_BYTES),
+            routes={self._topics[key]: size for key, size in sizes.items() if key.startswith("route.")},
             keyed=frozenset(self._topics[key] for key, settings in written.items() if settings.is_compacted()),
             window=window,
         )
@@ -101,14 +105,16 @@ class TopicCheck:
         self.findings.append(Finding(f"{self._key}.{key}", text, level))
 
     def _check_partitions(self) -> None:
-        read, written = self._partitions.get("input", 0), self._partitions.get("output", 1 << 30)
-        if self._pipeline.output_partition == "same" and written < read:
-            # No CRITICAL finding, because topics may grow in any order: a worker waits for missing partitions.
-            text = (
-                f"same needs as many partitions in {self._pipeline.output} ({written}) as in {self._pipeline.input} "
-                f"({read}); the pipeline waits when a result needs a missing one; add partitions"
-            )
-            self._add("output_partition", text, ERROR)
+        read = self._partitions.get("input", 0)
+        for key in self._topics.keys() - {"input", "dead_letter", "review"}:
+            written = self._partitions.get(key, 1 << 30)
+            if self._pipeline.output_partition == "same" and written < read:
+                # No CRITICAL finding, because topics may grow in any order: a worker waits for missing partitions.
+                text = (
+                    f"same needs as many partitions in {self._topics[key]} ({written}) as in {self._pipeline.input} "
+                    f"({read}); the pipeline waits when a result needs a missing one; add partitions"
+                )
+                self._add("output_partition", text, ERROR)
         if 0 < read < self._pipeline.workers.max:
             text = (
                 f"{self._pipeline.workers.max}, but topic {self._pipeline.input} has only {read} partitions: the other "
@@ -131,10 +137,11 @@ class TopicCheck:
         """A compacted topic requires keys and keeps one record of each key."""
         if self._settings[key].is_compacted():
             means = "each message without a key becomes a dead letter"
+            if key in ("dead_letter", "review"):
+                means = "a record without a key gets a generated key"
             text = (
                 f"topic {self._topics[key]} is compacted (cleanup.policy): it keeps the last record of each key, and "
-                f"{means if key == 'output' else 'a record without a key gets a generated key'}; give each message a "
-                "key of its own, or set cleanup.policy=delete"
+                f"{means}; give each message a key of its own, or set cleanup.policy=delete"
             )
             self._add(key, text, INFO)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from kafka import KafkaProducer
@@ -38,20 +39,26 @@ class TopicLimits(NamedTuple):
     review: int = DEFAULT_MAX_BYTES
     keyed: frozenset[str] = frozenset()
     window: Window = Window()
+    routes: Mapping[str, int] = MappingProxyType({})
 
-    def sizes(self) -> tuple[int, int, int]:
-        """Sizes of output, dead-letter and review topic in bytes."""
-        return self.output, self.dead_letter, self.review
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of output, dead-letter, review and route topics in bytes."""
+        return self.output, self.dead_letter, self.review, *self.routes.values()
 
 
 def topics_of(pipeline: PipelineSettings) -> dict[str, str]:
     """The pipeline's topics by their keys in the config, the input first."""
     topics = {"input": pipeline.input, "output": pipeline.output, "dead_letter": pipeline.dead_letter}
-    return topics if pipeline.review is None else topics | {"review": pipeline.review}
+    if pipeline.review is not None:
+        topics["review"] = pipeline.review
+    for place, rule in enumerate(pipeline.route):
+        if rule.topic is not None and rule.topic not in topics.values():
+            topics[f"route.{place}.topic"] = rule.topic
+    return topics
 
 
 def written_topics(pipeline: PipelineSettings) -> list[str]:
-    """The topics that the pipeline writes: output, dead letters, and review if set."""
+    """The topics that the pipeline writes: output, dead letters, and those of review and route."""
     return list(topics_of(pipeline).values())[1:]
 
 

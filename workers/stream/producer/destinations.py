@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from labelstream.workers.records.routes import route_topics
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
 from labelstream.workers.stream.micro_batch import MicroBatch
@@ -19,7 +20,8 @@ class Destinations:
         self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._producer, self._clock = producer, clock
-        self._topics, self._output = written_topics(settings), settings.output
+        self._topics = written_topics(settings)
+        self._result_topics = [settings.output, *route_topics(settings.route)]
         self._same_partition = settings.output_partition == "same"
         self._look_at = 0.0
         self._lacks, self._since = "", 0.0
@@ -45,10 +47,11 @@ class Destinations:
         if not self._same_partition:
             return ""
         numbers = {progress.partition.partition for progress, _ in batch.last_offsets if not progress.revoked}
-        if missing := sorted(numbers - known[self._output]):
-            return (
-                f"topic {self._output} has no partition {', '.join(map(str, missing))} for output_partition: same; "
-                f"the pipeline waits; add partitions, for example with kafka-topics.sh --alter --topic {self._output} "
-                f"--partitions {missing[-1] + 1}"
-            )
+        for topic in self._result_topics:
+            if missing := sorted(numbers - known[topic]):
+                return (
+                    f"topic {topic} has no partition {', '.join(map(str, missing))} for output_partition: same; "
+                    f"the pipeline waits; add partitions, for example with kafka-topics.sh --alter --topic {topic} "
+                    f"--partitions {missing[-1] + 1}"
+                )
         return ""

@@ -48,14 +48,16 @@ class ProducedBatch:
         self.size += size
         self.sent += [Sent(topic, item, ack) for item, ack in zip(items, acks, strict=True)]
 
-    def count_result(self, item: Item, answer: Answered | None) -> None:
-        """Count the item's result; without an answer the record is passed on, and counts as skipped."""
+    def count_result(self, item: Item, answer: Answered | None, is_dropped: bool = False) -> None:
+        """Count the item's result. Without an answer, or without a record for it, the item counts as skipped."""
         tally = self.tally
-        if answer is None:
+        if answer is None or is_dropped:
             tally.skipped[item.record.partition] += 1
+        else:
+            tally.results[item.record.partition] += 1
+        if answer is None:
             return
         abstained = answer.abstained
-        tally.results[item.record.partition] += 1
         tally.abstained += abstained
         if isinstance(answer, Prediction):
             tally.labels[item.model, ABSTAINED if abstained else _label(item, answer)] += 1

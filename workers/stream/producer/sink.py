@@ -36,6 +36,7 @@ from labelstream.workers.stream.producer.refusal_isolation import ACK_TIMEOUT_S,
 from labelstream.workers.stream.producer.send_errors import stream_error
 from labelstream.workers.stream.producer.send_window import MAX_BYTES
 from labelstream.workers.stream.producer.topic_rules import TopicRules
+from labelstream.workers.stream.stats import DROPPED
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class ResultSink:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._settings, self._producer, self._clock = name, settings, producer, clock
-        self._encode = value_encoder(name, settings)
+        self._encode, self._route = value_encoder(name, settings), settings.route
         self._texts_for_review = settings.output_shape == "result" and settings.include_text == "review"
         self._review_bytes = limits.review
         self._cloudevents = settings.headers == "cloudevents"
@@ -104,7 +105,7 @@ class ResultSink:
 
     def _send(self, produced: ProducedBatch, values: list[bytes | None]) -> None:
         batch, tally, now_ms = produced.batch, produced.tally, time.time() * 1000
-        results: list[tuple[Item, ProducerRecord]] = []
+        results: dict[str, list[tuple[Item, ProducerRecord]]] = {}
         for item, answer, value in zip(batch.items, batch.resolve(), values, strict=True):
             if item.progress.revoked:
                 continue
@@ -115,16 +116,27 @@ class ResultSink:
                 rejection = rejection_of(answer, item.model)
             else:
                 result = self._outgoing(item, answer, value)
-                rejection = self._send_result(produced, item, answer, result)
-                if rejection is None:
-                    results.append((item, self._rules.with_valid_timestamp(result)))
-                    self._count_retimed(produced, item, results[-1][1])
+                target = self._target(answer)
+                rejection = self._send_result(produced, item, answer, result, target)
+                if rejection is None and target is not None:
+                    sent = self._rules.with_valid_timestamp(result)
+                    results.setdefault(target, []).append((item, sent))
+                    self._count_retimed(produced, item, sent)
             if rejection is not None:
                 self._send_dead_letter(produced, item, rejection)
             if is_sound(item.record.timestamp, now_ms):
                 tally.latencies_ms.append(now_ms - item.record.timestamp)
-        if results and not self.isolation.active:
-            self._send_all(produced, results)
+        if not self.isolation.active:
+            for topic, records in results.items():
+                self._send_all(produced, topic, records)
+
+    def _target(self, answer: Any) -> str | None:
+        """The topic that gets the result; None if a rule drops the result. Records that pass go to the output."""
+        if self._route and answer is not None:
+            for rule in self._route:
+                if rule.matches(answer):
+                    return rule.topic
+        return self._settings.output
 
     def _encoded(self, items: list[Item], answers: list[Outcome | None]) -> list[bytes | None]:
         """The encoded result of each item with an answer; None for other items and revoked partitions."""
@@ -176,27 +188,29 @@ class ResultSink:
         )
 
     def _send_result(
-        self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord
+        self, produced: ProducedBatch, item: Item, answer: Any, result: ProducerRecord, target: str | None
     ) -> Rejection | None:
         """Count the result, after sending it to the review topic if it abstained. A rejection if a topic refuses it."""
         review = self._settings.review if answer is not None and answer.abstained else None
-        rejection = self._rules.obstacle(item, result, review)
+        rejection = self._rules.obstacle(item, result, target, review)
         if rejection is None and (review is not None or self.isolation.active):
-            rejection = self._send_alone(produced, item, result, review)
+            rejection = self._send_alone(produced, item, result, target, review)
         if rejection is None:
-            produced.count_result(item, answer)
+            produced.count_result(item, answer, is_dropped=target is None)
+            if self._route and answer is not None:
+                produced.tally.routed[DROPPED if target is None else target] += 1
         return rejection
 
     def _send_alone(
-        self, produced: ProducedBatch, item: Item, result: ProducerRecord, review: str | None
+        self, produced: ProducedBatch, item: Item, result: ProducerRecord, target: str | None, review: str | None
     ) -> Rejection | None:
-        """Send to the review topic if given, and to the output topic while isolating. A rejection if one refuses."""
-        rules, send, output = self._rules, self.isolation.send, self._settings.output
+        """Send to `review` if given, and to `target` if given while isolating. A rejection if one refuses."""
+        rules, send, alone = self._rules, self.isolation.send, self.isolation.active
         while review is not None and not send(produced, review, self._for_review(review, item, result), item):
-            if rejection := rules.obstacle(item, result, review):
+            if rejection := rules.obstacle(item, result, target, review):
                 return rejection
-        while self.isolation.active and not send(produced, output, rules.with_valid_timestamp(result), item):
-            if rejection := rules.obstacle(item, result, review):
+        while alone and target is not None and not send(produced, target, rules.with_valid_timestamp(result), item):
+            if rejection := rules.obstacle(item, result, target, review):
                 return rejection
         return None
 
@@ -234,8 +248,7 @@ class ResultSink:
                 return
         raise DeadLetterRefused(self._dead_letters.why_none(item), produced, item)
 
-    def _send_all(self, produced: ProducedBatch, results: list[tuple[Item, ProducerRecord]]) -> None:
-        topic = self._settings.output
+    def _send_all(self, produced: ProducedBatch, topic: str, results: list[tuple[Item, ProducerRecord]]) -> None:
         try:
             acks = self._producer.send_batch(topic, [result for _, result in results])
         except KafkaError as error:

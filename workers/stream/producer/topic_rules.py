@@ -48,14 +48,19 @@ class TopicRules:
         """Does `topic` require keys?"""
         return topic in self._keyed
 
-    def obstacle(self, item: Item, result: ProducerRecord, review: str | None) -> Rejection | None:
-        """Why a topic refuses the result: size, key, or an earlier error; None if accepted. `review`: topic or None."""
-        output, bytes_ = self._settings.output, len(result.value or b"")
-        if result.size() > (self._limits.output if review is None else min(self._limits.output, self._limits.review)):
+    def obstacle(self, item: Item, result: ProducerRecord, target: str | None, review: str | None) -> Rejection | None:
+        """Why a topic refuses the result: size, key, or an earlier error; None if accepted.
+
+        `target`: the topic that gets the result, `review`: the topic of its copy; None for no such record.
+        """
+        bytes_, limits = len(result.value or b""), self._limits
+        if (target is not None and result.size() > limits.routes.get(target, limits.output)) or (
+            review is not None and result.size() > limits.review
+        ):
             return too_large(bytes_, item.model)
-        if result.key is None and output in self._keyed:
-            return missing_key(output, item.model)
-        for topic in (output, review) if self._refusals else ():
+        if result.key is None and target is not None and target in self._keyed:
+            return missing_key(target, item.model)
+        for topic in (target, review) if self._refusals else ():
             if topic is not None and (errors := self.refusals(topic, item)):
                 return refused_result(topic, errors[-1], bytes_, item.model)
         return None

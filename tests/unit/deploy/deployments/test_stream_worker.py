@@ -1,13 +1,18 @@
 """What a stream worker gives on of its pipeline's settings."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from labelstream.deploy.deployments import stream_worker as worker_module
-from labelstream.deploy.deployments.stream_worker import StreamWorker
-from labelstream.workers.errors import StartError
+from labelstream.deploy.deployments.stream_worker import StreamWorker, check_route
+from labelstream.workers.config_file import load_settings
+from labelstream.workers.engine.description import ModelDescription
+from labelstream.workers.errors import ConfigError, StartError
+from tests.support.config_tree import tree
+from tests.support.descriptions import DESCRIPTION
 
 
 def test_the_limit_of_tokens_reaches_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +36,16 @@ def test_the_limit_of_tokens_reaches_the_models(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(StartError):
             asyncio.run(made.__init__(name, config, {"m": "a handle"}))
         assert given == {"m": ("a handle", 7, {"max_tokens": max_tokens})}
+
+
+def described(*labels: str, task: str = "text-classification") -> ModelDescription:
+    return replace(DESCRIPTION, labels=labels, task=task)
+
+
+def test_rule_of_a_label_that_no_model_has_is_an_error() -> None:
+    settings = load_settings(tree(route=[{"label": ["a", "b"], "topic": None}]))
+    check_route("feedback", settings, {"one": described("a"), "two": described("b", "c")})
+    check_route("feedback", settings, {"nli": described("no", "yes", task="zero-shot-classification")})
+    with pytest.raises(ConfigError, match=r"unknown label 'b'; name one of the models' labels: a, c") as caught:
+        check_route("feedback", settings, {"one": described("a", "c")})
+    assert caught.value.key == "pipelines.feedback.route"

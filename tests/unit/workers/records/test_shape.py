@@ -54,13 +54,3 @@ def test_chained_pipelines_add_fields_of_different_names() -> None:
     assert caught.value.key == "pipelines.second.enrich_field"
     load_settings(chain(enrich_field="topics"))
     load_settings(chain(output_shape="result"))
-
-
-def test_results_without_texts_are_no_input() -> None:
-    config = chain(enrich_field="topics")
-    config["pipelines"]["feedback"]["output_shape"] = "result"
-    with pytest.raises(ConfigError, match=r"set pipelines.feedback.include_text to always") as caught:
-        load_settings(config)
-    assert caught.value.key == "pipelines.second.input"
-    config["pipelines"]["feedback"]["include_text"] = "always"
-    load_settings(config)

@@ -183,3 +183,41 @@ def test_enriched_copy_goes_to_review(benches: Callable[..., Bench]) -> None:
     first, second = bench.producer.sent
     assert {first[0], second[0]} == {"out", "review"}
     assert first[1] == second[1]
+
+
+@pytest.mark.parametrize("one_by_one", [0, 1])
+def test_first_rule_that_matches_takes_the_result(benches: Callable[..., Bench], one_by_one: int) -> None:
+    route = [
+        {"label": "NEGATIVE", "topic": "bad"},
+        {"max_score": 0.1, "topic": "low"},
+        {"truncated": True, "topic": None},
+    ]
+    bench = benches(route=route, one_by_one=one_by_one)
+    bench.feed(message("even"), message("odd"), message("x" * 1_002), message("even"), b"no JSON")
+    bench.run_dry()
+    sent = [
+        (topic, json.loads(value)["source"]["offset"]) for topic, value, *_ in bench.producer.sent if topic != "dlq"
+    ]
+    assert sorted(sent) == [("bad", 1), ("out", 0), ("out", 3)]
+    snapshot = bench.stats.snapshot()
+    assert snapshot.get("results_routed") == {"out": 2, "bad": 1, "(dropped)": 1}
+    assert (snapshot["results_out"], snapshot["skipped"], snapshot["dead_letters"]) == (3, 1, {"invalid_json": 1})
+    assert sum(snapshot["labels"]["m"].values()) == 4
+    assert bench.source.commits[-1] == {A: 5}
+
+
+def test_review_gets_its_copy_of_a_routed_result(benches: Callable[..., Bench]) -> None:
+    route = [{"abstained": True, "topic": None}]
+    bench = benches(classifier=FakeClassifier(abstain), review="review", route=route)
+    bench.feed(message("sure"), message("unsure"))
+    bench.run_dry()
+    assert sorted(topic for topic, *_ in bench.producer.sent) == ["out", "review"]
+
+
+def test_result_that_its_own_target_has_no_room_for_is_a_dead_letter(benches: Callable[..., Bench]) -> None:
+    route = [{"label": "NEGATIVE", "topic": "bad"}]
+    bench = benches(route=route, limits=TopicLimits(routes={"bad": 100}))
+    bench.feed(message("even"), message("odd"))
+    bench.run_dry()
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["result_too_large"]
+    assert bench.stats.snapshot().get("results_routed") == {"out": 1}

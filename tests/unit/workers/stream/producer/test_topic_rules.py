@@ -42,16 +42,16 @@ def reason(found: Any) -> Reason | None:
     ("review", "reason_"), [(None, None), ("review", Reason.RESULT_TOO_LARGE)], ids=["output", "and review"]
 )
 def test_result_larger_than_a_topic_of_its_own_is_too_large(review: str | None, reason_: Reason | None) -> None:
-    assert reason(rules(output=2_000, review=500).obstacle(item(), result(b"x" * 900), review)) == reason_
-    assert reason(rules(output=500).obstacle(item(), result(b"x" * 900), review)) == Reason.RESULT_TOO_LARGE
+    assert reason(rules(output=2_000, review=500).obstacle(item(), result(b"x" * 900), "out", review)) == reason_
+    assert reason(rules(output=500).obstacle(item(), result(b"x" * 900), "out", review)) == Reason.RESULT_TOO_LARGE
 
 
 def test_keyless_result_has_no_way_into_a_compacted_topic() -> None:
     known = rules(keyed=frozenset({"out"}))
     assert known.keyed("out")
     assert not known.keyed("review")
-    assert known.obstacle(item(), result(), None) is None
-    assert reason(known.obstacle(item(), result(key=None), None)) == Reason.RESULT_REFUSED
+    assert known.obstacle(item(), result(), "out", None) is None
+    assert reason(known.obstacle(item(), result(key=None), "out", None)) == Reason.RESULT_REFUSED
 
 
 def test_refusal_for_a_missing_key_is_known_for_all_records() -> None:
@@ -59,7 +59,7 @@ def test_refusal_for_a_missing_key_is_known_for_all_records() -> None:
     known.refused("out", item(), result(key=None), KEYLESS)
     assert known.keyed("out")
     assert known.refusals("out", item()) == ()  # not of this record alone
-    assert reason(known.obstacle(item(1), result(key=None), None)) == Reason.RESULT_REFUSED
+    assert reason(known.obstacle(item(1), result(key=None), "out", None)) == Reason.RESULT_REFUSED
 
 
 def test_refusal_for_a_timestamp_is_known_for_all_records() -> None:
@@ -68,7 +68,7 @@ def test_refusal_for_a_timestamp_is_known_for_all_records() -> None:
     assert known.with_valid_timestamp(old) is old
     known.refused("out", item(), old, InvalidTimestampError(f"should be within [{now_ms - 1_000}, {now_ms + 1_000}]"))
     assert known.with_valid_timestamp(old) == old._replace(timestamp_ms=None)
-    assert known.obstacle(item(), old, None) is None
+    assert known.obstacle(item(), old, "out", None) is None
     assert known.with_valid_timestamp(result()) == result()
 
 
@@ -76,9 +76,9 @@ def test_refusal_of_a_record_is_its_own() -> None:
     known, error = rules(), MessageSizeTooLargeError()
     known.refused("review", item(3), result(), error)
     assert known.refusals("review", item(3)) == [error]
-    assert known.obstacle(item(3), result(), None) is None  # it does not go there
-    assert reason(known.obstacle(item(3), result(), "review")) == Reason.RESULT_TOO_LARGE
-    assert known.obstacle(item(4), result(), "review") is None
+    assert known.obstacle(item(3), result(), "out", None) is None  # it does not go there
+    assert reason(known.obstacle(item(3), result(), "out", "review")) == Reason.RESULT_TOO_LARGE
+    assert known.obstacle(item(4), result(), "out", "review") is None
 
 
 def test_refusals_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
