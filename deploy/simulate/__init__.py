@@ -1,1 +1,1 @@
-"""What a policy makes of a trace of arrivals: a model of partitions, workers, nodes and replicas in discrete time."""
+"""Simulate an autoscaling policy on a trace: partitions, workers, nodes and replicas in discrete time."""

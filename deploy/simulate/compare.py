@@ -1,4 +1,4 @@
-"""Our policy with its one setting beside others with all of theirs, over many traces."""
+"""Compares Labelstream's policy, with its one setting, with many settings of other policies, over many traces."""
 
 import itertools
 import statistics
@@ -13,7 +13,7 @@ from labelstream.deploy.simulate.traces import Trace, shipped
 from labelstream.deploy.simulate.world import Cluster, Outcome, Scaler, run
 
 OURS, SERVE, KEDA = "labelstream", "Ray Serve", "KEDA lag"
-# Each from what its documentation starts from to what these traces ask for.
+# Each grid reaches from the documentation's defaults to what these traces need.
 SERVE_GRID = [
     ServeSetting(*values) for values in itertools.product((0.5, 0.8, 1.0, 2.0), (0.0, 30.0), (60.0, 150.0, 600.0))
 ]
@@ -26,13 +26,13 @@ KEDA_GRID = [
 class Goal(NamedTuple):
     target_drain_s: float = 120.0
     max_lag_s: float = 30.0
-    least: int = 1
+    min_replicas: int = 1
 
 
 class Row(NamedTuple):
-    """One way with one setting on one trace. `cost`: GPU-hours over the least that would do if no replica ever idled.
+    """One policy with one setting on one trace. `cost`: GPU-hours / minimum without idle replicas.
 
-    `late`: by how much the average message was later than `max_lag_s`, over `max_lag_s`. `score`: their sum.
+    `late`: mean lateness beyond `max_lag_s`, divided by `max_lag_s`. `score`: `cost` + `late`.
     """
 
     way: str
@@ -52,16 +52,16 @@ class Row(NamedTuple):
 
 
 def defaults(cluster: Cluster, goal: Goal) -> dict[str, Callable[[], Scaler]]:
-    """What makes one of each way, as it comes."""
+    """A factory for each policy with its default setting."""
     return {
-        OURS: lambda: Ours(cluster, goal.target_drain_s, goal.max_lag_s, goal.least),
+        OURS: lambda: Ours(cluster, goal.target_drain_s, goal.max_lag_s, goal.min_replicas),
         SERVE: lambda: ServeDefault(cluster, ServeSetting()),
         KEDA: lambda: KedaLag(cluster, KedaSetting()),
     }
 
 
 def ways(cluster: Cluster, goal: Goal) -> list[tuple[str, str, Callable[[], Scaler]]]:
-    """(way, setting, what makes one) of all."""
+    """(policy, setting, factory) for all policies and settings."""
     found = [(OURS, "default", defaults(cluster, goal)[OURS])]
     for serve in SERVE_GRID:
         found.append(
@@ -98,7 +98,7 @@ def row(way: str, setting: str, trace: Trace, seed: int, outcome: Outcome, goal:
 
 
 def compare(seeds: Iterable[int], cluster: Cluster, goal: Goal) -> list[Row]:
-    """All ways with all settings on all shipped traces of these seeds, on all cores."""
+    """All policies with all settings on all built-in traces of these seeds, on all cores."""
     jobs = [(seed, number, cluster, goal) for seed in seeds for number in range(len(shipped()))]
     with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool:
         return [found for rows in pool.map(_on_one_trace, jobs) for found in rows]
@@ -114,8 +114,10 @@ def _on_one_trace(job: tuple[int, int, Cluster, Goal]) -> list[Row]:
 
 
 class Verdict(NamedTuple):
-    """`best`: per way the setting with the lowest mean score, and its means. `behind`: where ours is more than 10%
-    above the lowest score that anybody had on that trace with any setting, and by how much."""
+    """`best`: by policy, the setting with the lowest mean score, and its means.
+
+    `behind`: the traces where Labelstream's score is more than 10% above the best score of any policy and setting.
+    """
 
     best: dict[str, dict[str, Any]]
     behind: list[dict[str, Any]]
@@ -145,7 +147,7 @@ def judge(rows: list[Row], margin: float = 0.10) -> Verdict:
 
 
 def means_by_setting(rows: list[Row]) -> dict[tuple[str, str], dict[str, float]]:
-    """(way, setting) -> means over all traces of score, cost and late."""
+    """(policy, setting) -> means of score, cost and late over all traces."""
     settings: dict[tuple[str, str], list[Row]] = {}
     for found in rows:
         settings.setdefault((found.way, found.setting), []).append(found)

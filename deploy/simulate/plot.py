@@ -1,4 +1,4 @@
-"""Pictures of simulations, with matplotlib: the extra `labelstream[plots]`."""
+"""Plots simulations with matplotlib, from the extra `labelstream[plots]`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,28 +10,30 @@ from labelstream.deploy.simulate.world import Outcome
 from labelstream.workers.errors import StartError
 
 PLOTS = ("lag", "age_s", "replicas", "workers")
-LABELS = {"lag": "messages that wait", "age_s": "age of the oldest, s", "replicas": "replicas", "workers": "workers"}
+LABELS = {"lag": "waiting messages", "age_s": "age of the oldest, s", "replicas": "replicas", "workers": "workers"}
 
 
 def pyplot() -> Any:
-    """Raises StartError with what to install where there is none."""
+    """matplotlib.pyplot. Raises StartError if matplotlib is not installed."""
     try:
         import matplotlib
 
         matplotlib.use("Agg")
         import matplotlib.pyplot
     except ImportError:
-        raise StartError("plots need matplotlib: pip install 'labelstream[plots]'") from None
+        raise StartError(
+            "matplotlib is missing; install Labelstream from its checkout with `pip install '.[plots]'`"
+        ) from None
     return matplotlib.pyplot
 
 
 def over_time(trace: Trace, outcomes: Mapping[str, Outcome], path: Path) -> None:
-    """What happened to one trace under each way."""
+    """Plot one trace over time, under each policy."""
     plt = pyplot()
     figure, axes = plt.subplots(len(PLOTS) + 1, 1, figsize=(10, 11), sharex=True)
     minutes = [tick * trace.tick_s / 60 for tick in range(len(trace.arrivals))]
     axes[0].plot(minutes, trace.arrivals.sum(axis=1) / trace.tick_s, color="black")
-    axes[0].set_ylabel("messages/s that come")
+    axes[0].set_ylabel("arrivals, messages/s")
     for axis, name in zip(axes[1:], PLOTS, strict=True):
         for way, outcome in outcomes.items():
             axis.plot(minutes, getattr(outcome, name), label=way)
@@ -43,7 +45,7 @@ def over_time(trace: Trace, outcomes: Mapping[str, Outcome], path: Path) -> None
 
 
 def pareto(rows: list[Row], path: Path) -> None:
-    """Mean lateness against mean cost, a point for each setting."""
+    """Plot mean lateness against mean cost, with a point for each setting."""
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(8, 6))
     points = means_by_setting(rows)
@@ -57,8 +59,8 @@ def pareto(rows: list[Row], path: Path) -> None:
             marker="*" if way == OURS else "o",
             zorder=3 if way == OURS else 2,
         )
-    axis.set_xlabel("GPU-hours, of the least possible (mean over traces)")
-    axis.set_ylabel("mean lateness beyond max_lag_s, in units of it")
+    axis.set_xlabel("GPU-hours / minimum without idle replicas (mean over traces)")
+    axis.set_ylabel("mean lateness beyond max_lag_s / max_lag_s")
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=0.1)
     axis.grid(alpha=0.3)

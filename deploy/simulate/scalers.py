@@ -1,4 +1,4 @@
-"""Who decides in the simulator: our policy, and two others as they are commonly set up."""
+"""The policies of the simulator: Labelstream's, Ray Serve's, and KEDA's lag threshold."""
 
 import math
 from collections import deque
@@ -13,17 +13,17 @@ from labelstream.deploy.simulate.world import MODEL, PIPELINE, Cluster, View
 
 
 class Ours:
-    """The policy that runs in the application, on readings like those that it gets there."""
+    """Labelstream's policy, as it runs in the application, on equal readings."""
 
-    def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, least: int = 1) -> None:
+    def __init__(self, cluster: Cluster, target_drain_s: float, max_lag_s: float, min_replicas: int = 1) -> None:
         pipeline = PipelineRules(Bounds(1, cluster.max_workers), (MODEL,), target_drain_s, max_lag_s, cluster.calls)
-        rules = Rules({MODEL: ModelRules(Bounds(least, cluster.max_replicas))}, {PIPELINE: pipeline})
+        rules = Rules({MODEL: ModelRules(Bounds(min_replicas, cluster.max_replicas))}, {PIPELINE: pipeline})
         self._estimator, self._rules = Estimator(), rules
         self._policy: Policy | None = None
 
     def decide(self, view: View) -> tuple[int, int]:
         readings = view.readings()
-        if self._policy is None:  # it finds what runs
+        if self._policy is None:  # starts with the replicas that run
             workers = len(readings.pipelines[PIPELINE].workers)
             self._policy = Policy(self._rules, by_deployment({MODEL: view.replicas}, {PIPELINE: workers}))
         decision = self._policy.decide(self._estimator.see(readings))
@@ -37,10 +37,10 @@ class ServeSetting(NamedTuple):
 
 
 class ServeDefault:
-    """Ray Serve's own policy: ongoing requests, averaged over 30 s, over a target for each replica.
+    """Ray Serve's own policy: ongoing requests, averaged over 30 s, divided by the target per replica.
 
-    After `replica_queue_length_autoscaling_policy` and `_apply_delay_logic` of Ray 2.60 (serve/autoscaling_policy.py).
-    Its workers are as many as are allowed: it does not move them.
+    Follows `replica_queue_length_autoscaling_policy` and `_apply_delay_logic` of Ray 2.60
+    (serve/autoscaling_policy.py). The number of workers is constant, at the maximum.
     """
 
     LOOK_BACK_S = 30.0
@@ -80,9 +80,9 @@ class KedaSetting(NamedTuple):
 class KedaLag:
     """KEDA's Kafka scaler over a HorizontalPodAutoscaler: replicas = total lag / lagThreshold.
 
-    The HPA looks every 15 s, tolerates 10%, at most doubles (or adds 4) in 15 s, and comes down to the most that it
-    wanted within the stabilization window: the defaults of Kubernetes 1.33's `behavior`, whose window is 300 s. KEDA's
-    cap at the number of partitions does not apply: replicas are models here, not consumers.
+    The HPA decides every 15 s, tolerates 10%, and at most doubles (or adds 4) in 15 s. It scales down to the maximum
+    of the stabilization window. These are the defaults of `behavior` in Kubernetes 1.33, with a window of 300 s. KEDA's
+    cap at the number of partitions does not apply, because the replicas are models and not consumers.
     """
 
     SYNC_S = 15.0
@@ -92,7 +92,7 @@ class KedaLag:
         self._cluster, self._setting = cluster, setting
         self._polled_at = self._synced_at = -math.inf
         self._lag = 0
-        self._most = SlidingMax(setting.stabilization_s)
+        self._window_max = SlidingMax(setting.stabilization_s)
         self._target: int | None = None
 
     def decide(self, view: View) -> tuple[int, int]:
@@ -112,5 +112,5 @@ class KedaLag:
         ratio = self._lag / (self._setting.lag_threshold * now)
         wanted = now if abs(ratio - 1) <= self.TOLERANCE else math.ceil(now * ratio)
         wanted = max(1, min(wanted, max(2 * now, now + 4), self._cluster.max_replicas))
-        most = self._most.add(at, wanted)
-        self._target = wanted if wanted > now else most
+        window_max = self._window_max.add(at, wanted)
+        self._target = wanted if wanted > now else window_max

@@ -1,4 +1,4 @@
-"""Arrivals over time: those that ship, made from a seed, and those of a CSV file."""
+"""Traces of arrivals over time: built-in traces from a seed, or a CSV file."""
 
 import csv
 from collections.abc import Callable
@@ -16,7 +16,7 @@ HOUR = 3_600
 
 
 class Trace(NamedTuple):
-    """`arrivals[tick, partition]`: messages written within the tick of `tick_s` seconds. `down[tick]`: no broker."""
+    """`arrivals[tick, partition]`: messages produced in a tick of `tick_s` seconds. `down[tick]`: no broker answers."""
 
     name: str
     tick_s: float
@@ -25,12 +25,12 @@ class Trace(NamedTuple):
 
 
 def shipped(seed: int = 1) -> list[Trace]:
-    """All shipped traces. Other seeds make other ones of the same kind."""
+    """All built-in traces. Another seed makes other traces of the same kinds."""
     return [make(np.random.default_rng([seed, number])) for number, make in enumerate(KINDS.values())]
 
 
 def _noise(rng: np.random.Generator, ticks: int, share: float = 0.05, length: int = 30) -> NDArray[np.float64]:
-    """A factor around 1 that wanders slowly."""
+    """A factor around 1 that drifts slowly."""
     steps = rng.normal(0, share, ticks // length + 2)
     return np.interp(np.arange(ticks), np.arange(len(steps)) * length, 1 + steps).clip(0.1)
 
@@ -85,7 +85,7 @@ def _sawtooth(rng: np.random.Generator) -> Trace:
 
 
 def _dead_broker(rng: np.random.Generator) -> Trace:
-    """Nothing is written or read for ten minutes; what the producers held back comes within the next minute."""
+    """Nothing is produced or read for 7 to 15 minutes. The producers send the held messages in the next minute."""
     rate = rng.uniform(2_000, 4_000) * _noise(rng, 2 * HOUR)
     start, length = int(rng.uniform(1_800, 3_600)), int(rng.uniform(420, 900))
     down = np.zeros(len(rate), bool)
@@ -96,7 +96,7 @@ def _dead_broker(rng: np.random.Generator) -> Trace:
 
 
 def _skewed(rng: np.random.Generator) -> Trace:
-    """Most of what comes has one key."""
+    """Most messages have the same key."""
     weights = rng.uniform(0.8, 1.2, PARTITIONS)
     weights[rng.integers(PARTITIONS)] = 2 * weights.sum()
     rate = np.full(2 * HOUR, rng.uniform(1_500, 2_500))
@@ -117,20 +117,20 @@ KINDS: dict[str, Callable[[np.random.Generator], Trace]] = {
 
 
 def read_csv(path: Path, partitions: int, tick_s: float = 1.0) -> Trace:
-    """`seconds,messages[,partition]`, a row per time: so many messages arrived from it to the next time.
+    """Rows of `seconds,messages[,partition]`: the messages that arrive from this time to the next.
 
-    Without a partition they spread evenly. Raises ConfigError with the line that is wrong.
+    Without a partition, messages are spread evenly. Raises ConfigError with the wrong line.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [_row(path, number, row, partitions) for number, row in enumerate(csv.DictReader(file), 2)]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read ({file_problem(error, path)})", "name the CSV file") from None
+        raise ConfigError(str(path), f"cannot be read ({file_problem(error, path)})", "give a CSV file") from None
     times = sorted({row[0] for row in rows})
     if len(times) < 2:
-        raise ConfigError(str(path), "has fewer than two times", "write rows of seconds,messages")
+        raise ConfigError(str(path), "has fewer than two times", "add rows of seconds,messages")
     if sorted(row[0] for row in rows) != [row[0] for row in rows]:
-        raise ConfigError(str(path), "goes back in time", "sort it by seconds")
+        raise ConfigError(str(path), "times are not sorted", "sort the rows by seconds")
     ends = dict(zip(times, [*times[1:], 2 * times[-1] - times[-2]], strict=True))
     arrivals = np.zeros((max(1, int(np.ceil((ends[times[-1]] - times[0]) / tick_s))), partitions))
     for seconds, messages, partition in rows:
@@ -148,12 +148,12 @@ def _row(path: Path, line: int, row: dict[str, str], partitions: int) -> tuple[f
         seconds, messages = float(row["seconds"]), float(row["messages"])
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
-            f"{path}:{line}", "is not seconds,messages[,partition]", "see `labelstream simulate --help`"
+            f"{path}:{line}", "not a row of seconds,messages[,partition]", "see `labelstream simulate --help`"
         ) from None
     if messages < 0 or not (partition is None or 0 <= partition < partitions):
         raise ConfigError(
             f"{path}:{line}",
-            "has a negative number, or a partition that is not there",
-            f"there are {partitions} partitions, counted from 0",
+            "negative number of messages, or unknown partition",
+            f"use partitions 0 to {partitions - 1}, or set --partitions",
         )
     return seconds, messages, partition

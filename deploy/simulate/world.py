@@ -1,4 +1,4 @@
-"""Partitions, workers, nodes and replicas, second by second. What it shows a policy is what a cluster would show."""
+"""Simulates partitions, workers, nodes and replicas. A policy sees the same readings as in a cluster."""
 
 import math
 from collections import deque
@@ -13,16 +13,17 @@ from labelstream.deploy.simulate.traces import Trace
 from labelstream.workers.settings import MAX_IN_FLIGHT
 
 PIPELINE, MODEL = "p", "m"
-COMMIT_S = 1.0  # what brokers know is so old
+COMMIT_S = 1.0  # age of the committed offsets that brokers know
 
 
 class Cluster(NamedTuple):
-    """The machinery. A replica has a node (a GPU) of its own; a node costs from when it is asked for to when it goes.
+    """The simulated cluster. Each replica has its own node (a GPU), which costs from its request to its removal.
 
-    `replica_per_s`, `worker_per_s`: messages per second. `calls`: how many micro-batches of `call_messages` a worker
-    has in flight: it keeps no more replicas busy. `pause_s`: what a rebalance costs all workers. `told_s`: how long
-    numbers take to whoever decides, and decisions from there. `starts`: how long the first starts took, where that
-    has been measured; the others take the means, give or take a fifth.
+    `replica_per_s`, `worker_per_s`: messages per second.
+    `calls`: micro-batches of `call_messages` in flight per worker, so the most replicas that a worker keeps busy.
+    `pause_s`: the pause of all workers in a rebalance.
+    `told_s`: the delay from a reading to the effect of its decision.
+    `starts`: measured seconds of the first starts. Later starts take the mean, plus or minus 20%.
     """
 
     replica_per_s: float = 1_000.0
@@ -42,7 +43,7 @@ class Cluster(NamedTuple):
 
 
 class View(Protocol):
-    """What can be seen from outside at `at`, in seconds. Made only where somebody looks."""
+    """The readings from outside at the time `at`, in seconds. Computed on demand."""
 
     @property
     def at(self) -> float: ...
@@ -50,24 +51,24 @@ class View(Protocol):
     def replicas(self) -> int: ...
     def readings(self) -> Readings: ...
     def lag(self) -> int | None:
-        """All messages that wait; None when no broker answers."""
+        """All waiting messages; None if no broker answers."""
         ...
 
     def ongoing(self) -> float:
-        """Calls at the models, running or waiting."""
+        """Running and waiting calls of the models."""
         ...
 
 
 class Scaler(Protocol):
-    """Decides each tick: (replicas, workers)."""
+    """A policy. Decides in each tick: (replicas, workers)."""
 
     def decide(self, view: View) -> tuple[int, int]: ...
 
 
 class Outcome(NamedTuple):
-    """Per tick: messages that wait, the age of the oldest in seconds, replicas up, nodes, workers. And the sums.
+    """By tick: waiting messages, age of the oldest in seconds, replicas, nodes, workers. And the totals.
 
-    `late_s`: seconds beyond the limit that the average message waited, `late_share` how many did at all.
+    `late_s`: mean seconds of waiting beyond the limit. `late_share`: the share of messages beyond the limit.
     """
 
     lag: NDArray[np.int64]
@@ -84,14 +85,14 @@ class Outcome(NamedTuple):
 
 
 class _Replicas:
-    """Those that are up, those that start, and the nodes below them."""
+    """The replicas that run or start, and their nodes."""
 
     def __init__(self, cluster: Cluster, count: int, rng: np.random.Generator) -> None:
         self._cluster, self._rng = cluster, rng
         self._measured = iter(cluster.starts)
         self.up = count
-        self.starting: list[float] = []  # when each will be up
-        self._idle: list[float] = []  # when each node that nobody uses will go
+        self.starting: list[float] = []  # when each start ends
+        self._idle: list[float] = []  # when each unused node is removed
 
     @property
     def nodes(self) -> int:
@@ -111,7 +112,7 @@ class _Replicas:
                 start_s += self._cluster.node_start_s
             self.starting.append(at + next(self._measured, start_s * self._rng.uniform(0.8, 1.2)))
         for _ in range(self.up + len(self.starting) - target):
-            if self.starting:  # as Serve does: those first that do not answer yet
+            if self.starting:  # like Serve: starting replicas first
                 self.starting.remove(max(self.starting))
             else:
                 self.up -= 1
@@ -119,7 +120,7 @@ class _Replicas:
 
 
 class _Workers:
-    """How many there are, whose each partition is, and how long a rebalance still lasts."""
+    """The number of workers, the owner of each partition, and the end of a rebalance."""
 
     def __init__(self, cluster: Cluster, count: int, partitions: int) -> None:
         self._cluster, self._partitions = cluster, partitions
@@ -143,9 +144,9 @@ class _Workers:
 
 
 def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: int = 0) -> Outcome:
-    """Play `trace`. It begins with what its first minute needs, so that nobody is judged by how it was found.
+    """Simulate `trace`. The start has the replicas that the first minute needs, so that all policies start equal.
 
-    Messages of one tick count as the last of them.
+    All messages of a tick count as its last message.
     """
     ticks, partitions = trace.arrivals.shape
     first = trace.arrivals[: max(1, int(60 / trace.tick_s))].sum() / max(60.0, trace.tick_s)
@@ -185,10 +186,10 @@ def run(trace: Trace, cluster: Cluster, scaler: Scaler, max_lag_s: float, seed: 
 def _serve(
     waiting: NDArray[np.int64], workers: _Workers, capacity: float, cluster: Cluster, tick_s: float
 ) -> NDArray[np.int64]:
-    """What is done of each partition: a worker's by what waits, the workers' by what they can take."""
+    """The messages done per partition. A worker shares its part by waiting messages, the workers share the capacity."""
     per_worker = np.bincount(workers.owner, waiting, workers.up)
-    most = min(cluster.worker_per_s, cluster.calls * cluster.replica_per_s) * tick_s
-    taken = np.minimum(per_worker, most)
+    per_worker_max = min(cluster.worker_per_s, cluster.calls * cluster.replica_per_s) * tick_s
+    taken = np.minimum(per_worker, per_worker_max)
     total = taken.sum()
     if total > capacity:
         taken *= capacity / total
@@ -197,7 +198,7 @@ def _serve(
 
 
 class _Counts:
-    """What processes would count of themselves; replicas share the work evenly."""
+    """The counters of the processes. Replicas share the work evenly."""
 
     def __init__(self, cluster: Cluster, partitions: int) -> None:
         self._cluster = cluster
@@ -222,7 +223,7 @@ class _Shown(NamedTuple):
     counts: _Counts
 
     def _waiting(self) -> NDArray[np.int64]:
-        """By what is committed, which is a little old."""
+        """The waiting messages by committed offsets, which lag a little behind."""
         return self.end - self.done + (self.served * min(1.0, COMMIT_S / self.tick_s)).astype(np.int64)
 
     def lag(self) -> int | None:
@@ -260,7 +261,7 @@ def _outcome(
     arrived = np.cumsum(trace.arrivals, axis=0)
     waits, weights, oldest = [], [], np.zeros(ticks)
     for number in range(partitions):
-        # The tick at whose end the messages that came in each tick were all done; those that never were: the end.
+        # For each tick, the tick in which all its messages were done; the last tick if they never were.
         until = np.searchsorted(done_at[:, number], arrived[:, number], side="left")
         waits.append((np.minimum(until, ticks) - np.arange(ticks)) * trace.tick_s)
         weights.append(trace.arrivals[:, number])

@@ -14,6 +14,7 @@ from labelstream.deploy.cli.bench.options import Count, Device, Dtype, JsonFile,
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import OptionalConfig, connect, kafka_settings
 from labelstream.deploy.cli.common.console import say, stops_on_signals
+from labelstream.deploy.cli.common.examples import examples
 from labelstream.deploy.cli.common.process_group import run_in_new_session
 from labelstream.workers.errors import ConfigError
 
@@ -81,7 +82,7 @@ def serve(
     view.write(figures, json_file)
 
 
-@bench.command()
+@bench.command(epilog=examples("bench stream"))
 def stream(
     model: Model = str(DEMO_MODEL),
     texts: Texts = None,

@@ -1,4 +1,4 @@
-"""`labelstream simulate`: what the autoscaling would make of a day's arrivals, before there is a cluster."""
+"""`labelstream simulate`: simulates the autoscaling for given arrivals, without a cluster."""
 
 import json
 from pathlib import Path
@@ -22,26 +22,32 @@ def simulate(
     trace: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[TRACE.csv]",
-            help="Rows of seconds,messages[,partition]: so many "
-            "messages arrive from then to the next row. Without one: the shipped traces, with "
-            "all settings of the others, which takes minutes.",
+            metavar="TRACE.csv",
+            help="Rows of seconds,messages[,partition]: the messages that arrive until the next row. "
+            "Default: all built-in traces, with many settings of the other policies, which takes minutes.",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Goals and bounds are taken from it.")] = None,
-    pipeline: Annotated[str | None, typer.Option(help="Which one of the config, where it has several.")] = None,
-    partitions: Annotated[int, typer.Option(min=1, help="Of the input topic.")] = 24,
-    replica_per_s: Annotated[float, typer.Option(min=0.001, help="Messages that one replica does per second.")] = 1_000,
-    worker_per_s: Annotated[float, typer.Option(min=0.001, help="Messages that one worker does per second.")] = 10_000,
-    node_start_s: Annotated[float, typer.Option(min=0, help="Until a new node is there.")] = 150,
-    model_start_s: Annotated[float, typer.Option(min=0, help="Until a model is loaded on it.")] = 40,
-    seeds: Annotated[str, typer.Option(help="Of the shipped traces; others are others of the same kind.")] = "1",
-    plot: Annotated[Path | None, typer.Option(help="Draw it, to this PNG file.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there as well.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Config file (YAML) with goals and bounds.")
+    ] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Pipeline of the config. Default: the only one.")
+    ] = None,
+    partitions: Annotated[int, typer.Option(min=1, help="Number of partitions of the input topic.")] = 24,
+    replica_per_s: Annotated[float, typer.Option(min=0.001, help="Messages per second of one replica.")] = 1_000,
+    worker_per_s: Annotated[float, typer.Option(min=0.001, help="Messages per second of one worker.")] = 10_000,
+    node_start_s: Annotated[float, typer.Option(min=0, help="Seconds until a new node is ready.")] = 150,
+    model_start_s: Annotated[float, typer.Option(min=0, help="Seconds to load the model on a node.")] = 40,
+    seeds: Annotated[str, typer.Option(metavar="N,...", help="Comma-separated seeds of the built-in traces.")] = "1",
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Plot the result to this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
+    ] = None,
 ) -> None:
-    """Play arrivals against the autoscaling policy, beside Ray Serve's own and a lag threshold as KEDA has it.
+    """Simulate the autoscaling for a trace of arrivals, beside Ray Serve's own policy and KEDA's lag threshold.
 
-    It is the very code that runs in the application. GPU-hours count a node from when it is asked for to when it goes.
+    Labelstream's policy is the code that runs in the application. GPU-hours count a node from its request to its
+    removal. Exit code 1 without TRACE: another policy is better over all traces.
     """
     from labelstream.deploy.simulate.world import Cluster
 
@@ -58,7 +64,7 @@ def simulate(
     if plot is not None:
         from labelstream.deploy.simulate.plot import pyplot
 
-        pyplot()  # before the work
+        pyplot()  # fails before the work if matplotlib is missing
     if trace is not None:
         figures = _one(trace, cluster, goal, partitions, plot)
         failed = False
@@ -67,7 +73,7 @@ def simulate(
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if failed:
-        say("labelstream: another way with one setting is better over all of these traces")
+        say("labelstream: another policy with one setting is better over all these traces")
         raise typer.Exit(1)
 
 
@@ -81,7 +87,9 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
     settings = load_settings(read_config_file(config))
     name = pipeline or next(iter(settings.pipelines))
     if name not in settings.pipelines or (pipeline is None and len(settings.pipelines) > 1):
-        raise ConfigError("--pipeline", f"names none of {', '.join(settings.pipelines)}", "name one of them")
+        raise ConfigError(
+            "--pipeline", "names no pipeline of the config", f"give one of {', '.join(settings.pipelines)}"
+        )
     chosen = settings.pipelines[name]
     model = settings.models[chosen.model]
     return Goal(chosen.target_drain_s, chosen.max_lag_s, model.replicas.min), cluster._replace(
@@ -124,7 +132,7 @@ def _figures(outcome: "Outcome") -> dict[str, float]:
 def _show_one(outcomes: "dict[str, Outcome]", goal: "Goal") -> None:
     from rich.table import Table
 
-    table = Table("way", "GPU-h", "peak lag", "oldest", "p99", f">{goal.max_lag_s:g} s", "replicas", "moves")
+    table = Table("policy", "GPU-h", "peak lag", "oldest", "p99", f">{goal.max_lag_s:g} s", "replicas", "moves")
     for way, outcome in outcomes.items():
         found = _figures(outcome)
         table.add_row(
@@ -139,19 +147,19 @@ def _show_one(outcomes: "dict[str, Outcome]", goal: "Goal") -> None:
         )
     console = out()
     console.print(table)
-    console.print(f"the least that could do: {next(iter(outcomes.values())).min_gpu_hours:.2f} GPU-hours")
+    console.print(f"minimum without idle replicas: {next(iter(outcomes.values())).min_gpu_hours:.2f} GPU-hours")
     for name in ("lag", "age_s", "replicas"):
-        most = max(float(getattr(outcome, name).max()) for outcome in outcomes.values())
+        top = max(float(getattr(outcome, name).max()) for outcome in outcomes.values())
         for way, outcome in outcomes.items():
-            console.print(f"{name:9} {way:12} |{_line(getattr(outcome, name), most)}| {most:.0f}", soft_wrap=True)
+            console.print(f"{name:9} {way:12} |{_bars(getattr(outcome, name), top)}| {top:.0f}", soft_wrap=True)
 
 
-def _line(values: Any, most: float) -> str:
-    """The highest of each of WIDTH parts, as bars."""
+def _bars(values: Any, top: float) -> str:
+    """The maximum of each of WIDTH parts as a bar. `top`: the value of a full bar."""
     import numpy as np
 
     parts = [part.max() for part in np.array_split(values, min(WIDTH, len(values)))]
-    return "".join(BARS[round(part / most * (len(BARS) - 1))] if most else " " for part in parts)
+    return "".join(BARS[round(part / top * (len(BARS) - 1))] if top else " " for part in parts)
 
 
 def _all(seeds: str, cluster: "Cluster", goal: "Goal", plot: Path | None) -> tuple[dict[str, Any], bool]:
@@ -160,7 +168,7 @@ def _all(seeds: str, cluster: "Cluster", goal: "Goal", plot: Path | None) -> tup
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
-        raise ConfigError("--seeds", f"{seeds!r} is no list of numbers", "for example --seeds 1,2,3") from None
+        raise ConfigError("--seeds", f"{seeds!r} is not a list of numbers", "for example --seeds 1,2,3") from None
     rows = compare(numbers, cluster, goal)
     verdict = judge(rows)
     _show_all(rows, verdict)
@@ -178,8 +186,8 @@ def _show_all(rows: "list[Row]", verdict: Any) -> None:
     from labelstream.deploy.simulate.compare import OURS
 
     table = Table(
-        "way",
-        "its best setting for all",
+        "policy",
+        "its best setting",
         "score",
         "cost",
         "late",
@@ -190,7 +198,7 @@ def _show_all(rows: "list[Row]", verdict: Any) -> None:
         table.add_row(way, found["setting"], *(f"{found[name]:.2f}" for name in ("score", "cost", "late")))
     console = out()
     console.print(table)
-    table = Table("trace", "seed", "score", "best of all with any setting", "GPU-hours", "late", "p99", "moves")
+    table = Table("trace", "seed", "score", "best policy, any setting", "GPU-hours", "late", "p99", "moves")
     for ours in (found for found in rows if found.way == OURS):
         best = min(
             (found for found in rows if (found.trace, found.seed) == (ours.trace, ours.seed)),
@@ -208,13 +216,13 @@ def _show_all(rows: "list[Row]", verdict: Any) -> None:
         )
     console.print(table)
     console.print(
-        "cost: GPU-hours over the least that could do; late: mean lateness beyond max_lag_s, in units of it; "
-        "score: their sum",
+        "cost: GPU-hours / minimum without idle replicas; late: mean lateness beyond max_lag_s / max_lag_s; "
+        "score: cost + late",
         soft_wrap=True,
     )
     for found in verdict.behind:
         console.print(
             f"more than 10% behind the best: {found['trace']}, seed {found['seed']}: {found['score']:.2f}, "
-            f"{found['best']:.2f} by {found['of']}",
+            f"best {found['best']:.2f} by {found['of']}",
             soft_wrap=True,
         )

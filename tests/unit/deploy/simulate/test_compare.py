@@ -1,4 +1,4 @@
-"""Which way is best over all traces, and where ours is behind."""
+"""The best policy over all traces, and the traces where Labelstream's is behind."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def row(way: str, setting: str, trace: str, cost: float, late: float = 0.0, seed
     return Row(way, setting, trace, seed, cost, late, cost, 0.0, 0.0, 0)
 
 
-def test_every_way_comes_as_it_is_set_up() -> None:
+def test_defaults_make_every_policy() -> None:
     made = {way: make() for way, make in defaults(CLUSTER, GOAL).items()}
     assert {way: type(one) for way, one in made.items()} == {OURS: Ours, SERVE: ServeDefault, KEDA: KedaLag}
 
 
-def test_ours_has_one_setting_and_others_all_of_theirs() -> None:
+def test_only_other_policies_have_many_settings() -> None:
     found = ways(CLUSTER, GOAL)
     assert [way for way, _, _ in found].count(OURS) == 1
     assert len(found) == 1 + len(SERVE_GRID) + len(KEDA_GRID)
@@ -44,7 +44,7 @@ def test_ours_has_one_setting_and_others_all_of_theirs() -> None:
     assert first._setting == SERVE_GRID[0], "each maker has its own setting"
 
 
-def test_best_setting_is_that_of_the_lowest_mean() -> None:
+def test_best_setting_has_lowest_mean_score() -> None:
     rows = [row(OURS, "default", "a", 2), row(OURS, "default", "b", 1, late=1)]
     rows += [row(KEDA, "x", "a", 1), row(KEDA, "x", "b", 9), row(KEDA, "y", "a", 4), row(KEDA, "y", "b", 2)]
     verdict = judge(rows)
@@ -55,14 +55,14 @@ def test_best_setting_is_that_of_the_lowest_mean() -> None:
 
 
 @pytest.mark.parametrize(("best", "behind"), [(1.9, False), (1.0, True)])
-def test_ours_is_behind_beyond_the_margin(best: float, behind: bool) -> None:
+def test_policy_is_behind_beyond_the_margin(best: float, behind: bool) -> None:
     rows = [row(OURS, "default", "a", 2.0), row(SERVE, "x", "a", best), row(SERVE, "x", "a", 0.1, seed=2)]
     found = judge(rows).behind
     assert found == ([{"trace": "a", "seed": 1, "score": 2.0, "best": 1.0, "of": "Ray Serve, x"}] if behind else [])
 
 
-def test_all_ways_run_on_the_trace_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process; `compare` has a process for each core."""
+def test_job_runs_all_policies_on_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, while `compare` uses one process per core."""
     traces = [Trace(name, 1.0, np.full((30, 2), 100), np.zeros(30, bool)) for name in ("one", "two")]
     monkeypatch.setattr(module, "shipped", lambda seed=1: traces)
     monkeypatch.setattr(module, "ways", lambda cluster, goal: [(w, "s", m) for w, m in defaults(cluster, goal).items()])
@@ -71,7 +71,7 @@ def test_all_ways_run_on_the_trace_of_the_job(monkeypatch: pytest.MonkeyPatch) -
     assert all(found.cost > 0 and found.score == found.cost + found.late for found in rows)
 
 
-def test_jobs_are_every_trace_of_every_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_cover_every_trace_of_every_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Pool:
         def __init__(self, *arguments: object, **options: object) -> None:
             pass

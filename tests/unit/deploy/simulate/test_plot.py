@@ -1,4 +1,4 @@
-"""Pictures of simulations are pictures."""
+"""The plots of simulations."""
 
 import builtins
 from pathlib import Path
@@ -21,7 +21,7 @@ class Fixed:
         return 2, 1
 
 
-def test_trace_is_drawn_under_each_way(tmp_path: Path) -> None:
+def test_trace_is_plotted_under_each_policy(tmp_path: Path) -> None:
     trace = Trace("day", 1.0, np.full((20, 2), 300), np.zeros(20, bool))
     outcomes = {way: run(trace, Cluster(), Fixed(), 30) for way in (OURS, KEDA)}
     plot.over_time(trace, outcomes, tmp_path / "day.png")
@@ -29,7 +29,7 @@ def test_trace_is_drawn_under_each_way(tmp_path: Path) -> None:
     assert plot.pyplot().get_fignums() == [], "nothing is kept"
 
 
-def test_settings_are_drawn_as_points(tmp_path: Path) -> None:
+def test_settings_are_plotted_as_points(tmp_path: Path) -> None:
     rows = [Row(way, "s", "t", 1, 1.5, late, 1.0, 0.0, 0.0, 0) for way in (OURS, KEDA) for late in (0.0, 2.0)]
     plot.pareto(rows, tmp_path / "points.png")
     assert (tmp_path / "points.png").read_bytes().startswith(PNG)
@@ -44,5 +44,5 @@ def test_missing_matplotlib_is_named_with_its_extra(monkeypatch: pytest.MonkeyPa
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(StartError, match=r"pip install 'labelstream\[plots\]'"):
+    with pytest.raises(StartError, match=r"pip install '\.\[plots\]'"):
         plot.pyplot()

@@ -1,4 +1,4 @@
-"""Those who decide in the simulator decide as the originals do."""
+"""The simulated policies decide like the originals."""
 
 import math
 import time
@@ -26,8 +26,10 @@ CLUSTER = Cluster(node_start_s=20, model_start_s=10, told_s=0)
     st.sampled_from([0.0, 30.0]),
     st.sampled_from([60.0, 600.0]),
 )
-def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, up: float, down: float) -> None:
-    """Beside Ray's own functions, with their clock in our hand."""
+def test_serve_policy_decides_like_ray_serve(
+    steps: list[tuple[float, int]], target: float, up: float, down: float
+) -> None:
+    """Compared with Ray's own functions, on a clock that the test turns."""
     config = AutoscalingConfig(
         min_replicas=1,
         max_replicas=CLUSTER.max_replicas,
@@ -58,7 +60,7 @@ def test_serves_policy_is_serves(steps: list[tuple[float, int]], target: float, 
                 assert ours.decide(view)[0] == wanted
 
 
-def test_keda_follows_the_lag_and_comes_down_late() -> None:
+def test_keda_follows_lag_and_scales_down_late() -> None:
     keda, seen = KedaLag(CLUSTER, KedaSetting(1_000, 5, 60)), list[int]()
     for at in range(300):
         lag = 500 if at < 20 else 10_000 if at < 100 else 0
@@ -71,7 +73,7 @@ def test_keda_follows_the_lag_and_comes_down_late() -> None:
     assert seen[250] == 1
 
 
-def test_ours_follows_a_spike_and_comes_back() -> None:
+def test_own_policy_follows_a_spike_up_and_down() -> None:
     rates = [500] * 300 + [10_000] * 300 + [500] * 400
     arrivals = np.repeat(np.array(rates)[:, None] // 12, 12, axis=1)
     trace = Trace("t", 1.0, arrivals, np.zeros(len(rates), bool))
@@ -82,7 +84,7 @@ def test_ours_follows_a_spike_and_comes_back() -> None:
     assert outcome.late_share < 0.25
 
 
-def test_keda_keeps_the_last_lag_without_a_broker() -> None:
+def test_keda_keeps_last_lag_without_broker() -> None:
     keda = KedaLag(CLUSTER, KedaSetting(1_000, 5, 60))
     seen = []
     for at in range(60):

@@ -1,4 +1,4 @@
-"""Arrivals that ship, and those of a file."""
+"""Built-in traces, and traces from a file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from labelstream.deploy.simulate.traces import KINDS, read_csv, shipped
 from labelstream.workers.errors import ConfigError
 
 
-def test_shipped_traces_differ_by_seed_only() -> None:
+def test_built_in_traces_depend_on_seed_alone() -> None:
     one, again, other = shipped(1), shipped(1), shipped(2)
     assert [made.name for made in one] == list(KINDS)
     for left, right, far in zip(one, again, other, strict=True):
@@ -19,7 +19,7 @@ def test_shipped_traces_differ_by_seed_only() -> None:
     assert np.percentile(spike, 99.9) / np.median(spike) == pytest.approx(20, rel=0.3)
 
 
-def test_dead_broker_takes_nothing_and_loses_nothing() -> None:
+def test_dead_broker_receives_and_loses_nothing() -> None:
     made = {trace.name: trace for trace in shipped(3)}["dead broker"]
     assert made.down.any()
     assert made.arrivals[made.down].sum() == 0
@@ -40,7 +40,7 @@ def read(tmp_path: Path, text: str, tick_s: float = 1.0) -> list[list[int]]:
     return read_csv(path, 2, tick_s).arrivals.tolist()
 
 
-def test_row_spreads_to_the_next_time(tmp_path: Path) -> None:
+def test_row_spreads_until_the_next_time(tmp_path: Path) -> None:
     assert read(tmp_path, "seconds,messages\n0,8\n2,4\n") == [[2, 2], [2, 2], [1, 1], [1, 1]]
 
 
@@ -54,7 +54,7 @@ def test_fractions_add_up_to_whole_messages(tmp_path: Path) -> None:
     assert found.sum() in (12, 13, 14)
 
 
-def test_name_of_the_file_is_the_traces(tmp_path: Path) -> None:
+def test_trace_has_name_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "monday.csv").write_text("seconds,messages\n0,1\n1,1\n")
     made = read_csv(tmp_path / "monday.csv", 1)
     assert (made.name, made.tick_s, made.down.any()) == ("monday", 1.0, False)
@@ -64,11 +64,11 @@ def test_name_of_the_file_is_the_traces(tmp_path: Path) -> None:
     ("text", "part"),
     [
         ("seconds,messages\n0,1\n", "fewer than two times"),
-        ("seconds,messages\n5,1\n0,1\n", "goes back in time"),
-        ("seconds,messages\n0,1\n1,many\n", r"csv:3: is not seconds,messages"),
-        ("time,count\n0,1\n", r"csv:2: is not seconds,messages"),
-        ("seconds,messages\n0,-1\n1,1\n", r"csv:2: has a negative number"),
-        ("seconds,messages,partition\n0,1,2\n1,1,0\n", "there are 2 partitions, counted from 0"),
+        ("seconds,messages\n5,1\n0,1\n", "times are not sorted"),
+        ("seconds,messages\n0,1\n1,many\n", r"csv:3: not a row of seconds,messages"),
+        ("time,count\n0,1\n", r"csv:2: not a row of seconds,messages"),
+        ("seconds,messages\n0,-1\n1,1\n", r"csv:2: negative number of messages"),
+        ("seconds,messages,partition\n0,1,2\n1,1,0\n", "use partitions 0 to 1, or set --partitions"),
     ],
 )
 def test_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, part: str) -> None:

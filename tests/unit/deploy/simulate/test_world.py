@@ -1,4 +1,4 @@
-"""The simulated cluster loses nothing, keeps its limits, and its others decide as the originals do."""
+"""The simulated cluster loses no message and keeps its limits."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -27,7 +27,7 @@ def trace(*rates: int, partitions: int = 4, down: tuple[int, int] = (0, 0)) -> T
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=120), st.integers(1, 6), st.integers(1, 4))
-def test_nothing_is_lost_and_nobody_does_more_than_it_can(rates: list[int], replicas: int, workers: int) -> None:
+def test_no_message_is_lost_and_no_limit_exceeded(rates: list[int], replicas: int, workers: int) -> None:
     outcome = run(trace(*rates), CLUSTER, Fixed(replicas, workers), 30)
     arrived = np.cumsum([rate // 4 * 4 for rate in rates])
     done = arrived - outcome.lag
@@ -39,7 +39,7 @@ def test_nothing_is_lost_and_nobody_does_more_than_it_can(rates: list[int], repl
     assert (steps <= most + 4)[1:].all()
 
 
-def test_a_replica_costs_from_when_its_node_is_asked_for() -> None:
+def test_replica_costs_from_request_of_its_node() -> None:
     class Later(Fixed):
         def decide(self, view: View) -> tuple[int, int]:
             return (1 if view.at < 100 else 3 if view.at < 300 else 1), 1
@@ -53,7 +53,7 @@ def test_a_replica_costs_from_when_its_node_is_asked_for() -> None:
     assert outcome.nodes[301 + int(CLUSTER.node_idle_s)] == 1
 
 
-def test_waits_are_those_of_first_in_first_out() -> None:
+def test_waiting_times_are_first_in_first_out() -> None:
     # 8,000 in the first second and 1,000 done in each: the last of them waits for 7 s more.
     served = run(trace(8_000, *[0] * 60), CLUSTER, Fixed(1, 4), 3)
     assert served.p99_s == 7
@@ -64,7 +64,7 @@ def test_waits_are_those_of_first_in_first_out() -> None:
     assert steady.p99_s == 0
 
 
-def test_a_dead_broker_stops_everything() -> None:
+def test_dead_broker_stops_everything() -> None:
     outcome = run(trace(*[1_000] * 100, down=(20, 60)), CLUSTER, Fixed(8), 30)
     assert outcome.lag[59] == 40_000
     assert outcome.lag[75] == 0

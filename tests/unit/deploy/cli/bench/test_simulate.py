@@ -1,4 +1,4 @@
-"""`labelstream simulate`: what it takes from where, and what it says of the outcome."""
+"""`labelstream simulate`: its inputs and its output."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def day(tmp_path: Path) -> str:
     return str(tmp_path / "day.csv")
 
 
-def test_trace_is_played_under_each_way(run: Run, day: str, tmp_path: Path) -> None:
+def test_trace_is_simulated_under_each_policy(run: Run, day: str, tmp_path: Path) -> None:
     figures, picture = tmp_path / "figures.json", tmp_path / "day.png"
     ended = run("simulate", day, "--partitions", "4", "--json", str(figures), "--plot", str(picture))
     assert ended.code == 0
@@ -32,7 +32,7 @@ def test_trace_is_played_under_each_way(run: Run, day: str, tmp_path: Path) -> N
     for way in found.values():
         assert way["gpu_hours"] >= way["least_gpu_hours"] > 0
         assert way["peak_lag"] > 0
-    assert "the least that could do: " in ended.out
+    assert "minimum without idle replicas: " in ended.out
     assert picture.stat().st_size > 0
 
 
@@ -40,33 +40,33 @@ def test_wrong_trace_is_named(run: Run, tmp_path: Path) -> None:
     fails(run("simulate", str(tmp_path / "none.csv")), 2, "none.csv: cannot be read")
 
 
-def test_bars_are_the_highest_of_each_part() -> None:
+def test_bars_are_the_maxima_of_each_part() -> None:
     import numpy as np
 
-    assert module._line(np.array([0, 4, 8]), 8) == " ▄█"
-    assert module._line(np.zeros(3), 0) == "   "
-    assert len(module._line(np.arange(10_000), 9_999)) == module.WIDTH
+    assert module._bars(np.array([0, 4, 8]), 8) == " ▄█"
+    assert module._bars(np.zeros(3), 0) == "   "
+    assert len(module._bars(np.arange(10_000), 9_999)) == module.WIDTH
 
 
-def test_goals_and_bounds_are_those_of_the_config(write_config: Callable[..., str]) -> None:
+def test_goals_and_bounds_come_from_the_config(write_config: Callable[..., str]) -> None:
     old = "model: sentiment}"
     path = write_config(
         old, "model: sentiment, target_drain_s: 60, max_lag_s: 5, workers: {min: 1, max: 3}, max_in_flight: 2}"
     )
     goal, cluster = module._from_config(Path(path), None, Cluster(replica_per_s=7))
-    assert (goal.target_drain_s, goal.max_lag_s, goal.least) == (60, 5, 1)
+    assert (goal.target_drain_s, goal.max_lag_s, goal.min_replicas) == (60, 5, 1)
     assert (cluster.max_workers, cluster.calls, cluster.replica_per_s) == (3, 2, 7)
     assert module._from_config(None, None, Cluster()) == (Goal(), Cluster())
 
 
-def test_pipeline_that_is_not_there_is_named(write_config: Callable[..., str]) -> None:
-    with pytest.raises(ConfigError, match="--pipeline: names none of feedback"):
+def test_unknown_pipeline_is_refused(write_config: Callable[..., str]) -> None:
+    with pytest.raises(ConfigError, match="--pipeline: names no pipeline of the config; give one of feedback"):
         module._from_config(Path(write_config()), "other", Cluster())
 
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], list[Any]]:
-    """rows(0.5): another way has this score, ours 1; the list tells for which seeds that was asked."""
+    """rows(0.5): another policy has this score, Labelstream's has 1. The list records the seeds."""
 
     def be(other: float) -> list[Any]:
         asked: list[Any] = []
@@ -77,16 +77,16 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], list[Any]]:
     return be
 
 
-def test_shipped_traces_end_with_1_where_another_is_better(run: Run, rows: Callable[[float], list[Any]]) -> None:
+def test_better_other_policy_exits_with_1(run: Run, rows: Callable[[float], list[Any]]) -> None:
     assert rows(2.0) == []
     assert run("simulate", "--seeds", "1, 2").code == 0
     asked = rows(0.5)
     ended = run("simulate", "--seeds", "1,2")
     assert ended.code == 1
     assert asked == [1, 2]
-    assert "more than 10% behind the best: t, seed 1: 1.00, 0.50 by KEDA lag, s" in ended.out
-    assert "another way with one setting is better" in ended.err
+    assert "more than 10% behind the best: t, seed 1: 1.00, best 0.50 by KEDA lag, s" in ended.out
+    assert "another policy with one setting is better" in ended.err
 
 
-def test_seeds_that_are_no_numbers_are_refused(run: Run) -> None:
-    fails(run("simulate", "--seeds", "one"), 2, "--seeds: 'one' is no list of numbers")
+def test_invalid_seeds_are_refused(run: Run) -> None:
+    fails(run("simulate", "--seeds", "one"), 2, "--seeds: 'one' is not a list of numbers")
