@@ -102,9 +102,8 @@ def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | Non
 
 def without_secrets(settings: Settings) -> dict[str, Any]:
     """`settings` as plain data for other processes, which read secrets from their own environment or files."""
-    return settings.model_dump(
-        mode="json", exclude={"kafka": {"security": {"password", "key_password"}}}, exclude_unset=True
-    )
+    secrets = {"kafka": {"security": {"password", "key_password"}}}
+    return settings.model_dump(mode="json", exclude=secrets, exclude_unset=True, by_alias=True)
 
 
 def _inline_secrets(tree: dict[str, Any]) -> Iterator[ConfigError]:

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.records.conditions import Conditions, condition_problems
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import PathName
 from labelstream.workers.records.routes import RouteRule, route_problems
@@ -381,6 +382,19 @@ class PipelineSettings(Section):
         default=FieldSettings(),
         description="Places of the parts of a message in records of another format.",
     )
+    only_if: Conditions = Field(
+        default=(),
+        description="Conditions on fields and headers; a record that does not meet all of them is not classified.",
+    )
+    max_age_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after its timestamp from which a record is not classified; null means no limit.",
+    )
+    otherwise: Literal["skip", "pass"] = Field(
+        default="skip",
+        description="Handling of a record that `only_if` or `max_age_s` excludes: no record, or the record as it came.",
+    )
     output_shape: Literal["result", "enrich"] = Field(
         default="result",
         description="Value of an output record: a result, or the input record with the enrichment added to its JSON.",
@@ -452,6 +466,7 @@ class PipelineSettings(Section):
     def problems(self) -> Iterator[str]:
         yield from self.fields.problems_with(self.format, self.text_field)
         yield from shape_problems(self)
+        yield from condition_problems(self)
         if self.format == "text" and self.text_field:
             yield "text_field has no effect with format text: remove text_field, or set format to json"
         if self.dead_letter == self.input:

@@ -154,3 +154,18 @@ def test_topic_of_a_rule_that_is_missing_keeps_the_worker_from_starting(
 ) -> None:
     with pytest.raises(StartError, match=r"pipelines.p.route.0.topic: topic nowhere does not exist"):
         start_worker(topics_of(make_topic), route=[{"label": "NEGATIVE", "topic": "nowhere"}])
+
+
+def test_records_without_the_condition_pass_in_their_order(
+    kafka: Broker, make_topic: MakeTopic, start_worker: StartWorker
+) -> None:
+    topics = topics_of(make_topic)
+    values = [b'{"m":"text","level":"%s","n":%d}' % ([b"error", b"info"][n % 2], n) for n in range(500)]
+    produce(kafka.bootstrap, topics.input, [(b"k", value) for value in values])
+    more = {"only_if": {"field": "level", "in": ["error", "fatal"]}, "max_age_s": 3_600, "otherwise": "pass"}
+    worker = start_worker(topics, text_field="m", output_shape="enrich", **more, **EXACTLY)
+    found = [message.value() for message in read_all(kafka.bootstrap, topics.output, lambda found: len(found) >= 500)]
+    assert [json.loads(value)["n"] for value in found] == list(range(500))
+    assert found[1::2] == values[1::2]
+    assert all(b',"labelstream":{' in value for value in found[::2])
+    wait_until(lambda: worker.stats()["skipped"] == 250, 20, "the counts")

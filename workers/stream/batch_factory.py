@@ -10,6 +10,7 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.workers import tracing
 from labelstream.workers.classifier import Classifier, Request
 from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
@@ -32,6 +33,8 @@ class BatchFactory:
         self._decode = decoder(settings)
         handling = {Reason.TOMBSTONE: settings.on_tombstone, Reason.EMPTY_TEXT: settings.on_empty_text}
         self._skipped_reasons = frozenset(reason for reason, how in handling.items() if how != "dead_letter")
+        has_conditions = bool(settings.only_if) or settings.max_age_s is not None
+        self._conditions = ConditionCheck(settings) if has_conditions else None
         self._passed_reasons = frozenset(reason for reason, how in handling.items() if how == "pass")
 
     def make(self, polled: Polled, polled_at: float, weight: int) -> MicroBatch:
@@ -47,7 +50,7 @@ class BatchFactory:
 
     def _items(self, records: list[ConsumerRecord], progress: PartitionProgress) -> list[Item]:
         """Items of one partition. A record with a reason in `_skipped_reasons` becomes a skipped item."""
-        decode, default_model = self._decode, self._settings.model
+        decode, default_model, conditions = self._decode, self._settings.model, self._conditions
         if progress.condemned is not None:
             return [Item(record, progress, rejection=progress.condemned) for record in records]
         items: list[Item] = []
@@ -55,6 +58,9 @@ class BatchFactory:
             try:
                 if type(record.value) is Unread:
                     raise DecodeError(record.value.reason, record.value.problem)
+                if conditions is not None and not _meets(conditions, record):
+                    items.append(self._skipped(record, progress, self._settings.otherwise == "pass"))
+                    continue
                 if record.value is None:
                     raise DecodeError(Reason.TOMBSTONE, "the record has no value")
                 if _is_oversized(record):
@@ -69,7 +75,9 @@ class BatchFactory:
         """Of a record that gets no answer."""
         if error.reason not in self._skipped_reasons:
             return Item(record, progress, rejection=error.rejection())
-        passes = error.reason in self._passed_reasons
+        return self._skipped(record, progress, error.reason in self._passed_reasons)
+
+    def _skipped(self, record: ConsumerRecord, progress: PartitionProgress, passes: bool) -> Item:
         if passes and _is_oversized(record):  # what was not read could not be passed on
             return Item(record, progress, rejection=_oversized(record).rejection())
         return Item(record, progress, passes=passes)
@@ -94,6 +102,15 @@ class BatchFactory:
             rows.setdefault(item.model, []).append(row)
             requests.setdefault(item.model, []).append(request)
         return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
+
+
+def _meets(conditions: ConditionCheck, record: ConsumerRecord) -> bool:
+    """Raises DecodeError if the record cannot be judged. `on_tombstone` decides on a record without a value."""
+    if conditions.reads_headers() and type(record.headers) is HeadersLeftOut:
+        raise _oversized(record)
+    if not conditions.takes(record.timestamp, record.headers):
+        return False
+    return record.value is None or conditions.takes_value(record.value)
 
 
 def _is_oversized(record: ConsumerRecord) -> bool:

@@ -45,6 +45,7 @@ pipelines:
     # format: text    # default: json, as {{"text": "..."}}
     # text_field: event.message    # where the text is in other JSON
     # fields: {{text: event.message, id: event.id, metadata: [event.level]}}    # or where all of it is
+    # only_if: {{field: event.level, in: [error, fatal]}}    # which records are classified
     # output_shape: enrich    # the record as it came, with the answer added; default: a result
     # route: [{{label: NEGATIVE, min_score: 0.9, topic: {input}.urgent}}]    # other topics for some results
     # delivery: exactly_once    # default: at_least_once

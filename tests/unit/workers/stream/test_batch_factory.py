@@ -72,3 +72,28 @@ def test_oversized_key_or_headers_are_dead_lettered(
     assert letter["value"] == message("a").decode()
     assert letter.get("labelstream.headers_omitted") == ("count=300000;bytes=600000" if "headers" in more else None)
     assert [result["source"]["offset"] for result in bench.producer.results()] == [1]
+
+
+@pytest.mark.parametrize("otherwise", ["skip", "pass"])
+def test_record_that_meets_no_condition_is_not_judged(benches: Callable[..., Bench], otherwise: str) -> None:
+    only_if = [{"header": "kind", "equals": "new"}, {"field": "level", "equals": "error"}]
+    bench = benches(only_if=only_if, otherwise=otherwise, output_shape="enrich", text_field="m")
+    new, good = [("kind", b"new")], b'{"m":"a","level":"error"}'
+    records = [
+        record(0, b"no JSON", headers=[("kind", b"old")]),
+        record(1, good, headers=new),
+        record(2, b'{"m":5,"level":"info"}', headers=new),
+        record(3, b"no JSON", headers=new),
+        record(4, None),
+        record(5, good)._replace(headers=HeadersLeftOut(300_000, 600_000)),
+    ]
+    bench.source.waiting.append(records)
+    bench.run_dry()
+    assert [letter["labelstream.reason"] for letter in bench.producer.letters()] == ["invalid_json", "too_large"]
+    out = [value for topic, value, *_ in bench.producer.sent if topic == "out"]
+    passed = [records[0].value, records[2].value, records[4].value] if otherwise == "pass" else []
+    assert [value for value in out if value is None or not value.startswith(good[:-1])] == passed
+    assert len(out) == len(passed) + 1
+    assert bench.stats.snapshot()["skipped"] == 3
+    assert bench.classifier.calls == [1]
+    assert bench.source.commits[-1] == {A: 6}

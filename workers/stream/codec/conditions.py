@@ -1,0 +1,81 @@
+"""Does a record meet the conditions of its pipeline?"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jiter
+
+from labelstream.workers.records.conditions import Condition, pattern_of
+from labelstream.workers.records.places import parse_path
+from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.fields.lookup import Nothing, find
+from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
+
+Headers = Sequence[tuple[str, bytes | None]]
+Test = Callable[[bool, Any], bool]  # of whether there is a value, and of the value
+_BOM = b"\xef\xbb\xbf"
+
+
+class ConditionCheck:
+    """`only_if` and `max_age_s` of one pipeline."""
+
+    def __init__(self, pipeline: PipelineSettings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._max_age_ms = None if pipeline.max_age_s is None else pipeline.max_age_s * 1000
+        conditions = pipeline.only_if
+        self._headers = [(one.header, _test(one)) for one in conditions if one.header is not None]
+        self._fields = [(parse_path(one.field), _test(one)) for one in conditions if one.field is not None]
+        self._max_bytes = pipeline.limits.max_message_bytes
+
+    def reads_headers(self) -> bool:
+        return bool(self._headers)
+
+    def takes(self, timestamp_ms: int, headers: Headers) -> bool:
+        """By age and headers. A record without a timestamp is of no age."""
+        if self._max_age_ms is not None and 0 <= timestamp_ms < self._clock() * 1000 - self._max_age_ms:
+            return False
+        if not self._headers:
+            return True
+        last = dict(headers)
+        return all(test(name in last, _text(last.get(name))) for name, test in self._headers)
+
+    def takes_value(self, value: bytes) -> bool:
+        """By fields. Raises DecodeError if the value is no JSON. A value that is too large is left to the decoder."""
+        if not self._fields or len(value) > self._max_bytes:
+            return True
+        value = value.removeprefix(_BOM)
+        sparse = tree = None
+        try:
+            tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
+        except ValueError as error:
+            sparse = SparseValue(value, str(error), "only_if")
+        for path, test in self._fields:
+            found = find(tree, path) if sparse is None else sparse.values(path)[0]
+            if not test(type(found) is not Nothing, found):
+                return False
+        return True
+
+
+def _test(condition: Condition) -> Test:
+    (operator,) = condition.operators()
+    if operator == "exists":
+        return lambda there, value: there == condition.exists
+    if operator == "matches":
+        has_match = pattern_of(condition.matches or "").isinstance_python
+        return lambda there, value: there and type(value) is str and has_match(value)
+    wanted = (condition.equals,) if operator == "equals" else condition.in_
+    return lambda there, value: there and any(_equal(value, one) for one in wanted)
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    """Numbers are of one type, and a boolean is no number."""
+    return value == wanted and (type(value) is bool) == (type(wanted) is bool)
+
+
+def _text(value: bytes | None) -> str | None:
+    """A header whose bytes are no text equals nothing and matches nothing."""
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
