@@ -1,1 +1,1 @@
-"""Builds docs/ as a site with mkdocs: the navigation, and links to files outside of docs/."""
+"""Builds docs/ as a site with mkdocs: the navigation, lists, and links to files outside of docs/."""

@@ -6,6 +6,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
+from docs.site.list_indents import with_four_spaces
 from docs.site.navigation import expand_folders
 from docs.site.repository_links import RepositoryLinks
 
@@ -23,5 +24,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     config.nav = expand_folders(config.nav or [], pages)
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     _repository_links.page = page.file.src_uri
+    return with_four_spaces(markdown)
