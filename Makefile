@@ -8,7 +8,7 @@ PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
-	test-helm test-monitoring test-machine test-commands test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
+	test-helm test-monitoring test-machine test-docs test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
@@ -41,7 +41,7 @@ help:
 	@echo "  make test-pythons       lint and unit on each Python; PYTHONS=\"3.12 3.13\""
 	@echo "  make test-kafka-39      the delivery tests on Kafka 3.9; SHORT=1"
 	@echo "  make test-cluster       several Ray nodes: failures, upgrades, spike; SHORT=1"
-	@echo "  make test-commands      commands as a person types them"
+	@echo "  make test-docs          the commands of the documentation, and \`apply\`"
 	@echo "  make test-machine       a run beside other users and dead proxies"
 	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
 	@echo "  make test-helm          the chart through Helm and KubeRay's code"
@@ -219,9 +219,9 @@ kcat:
 test-machine: venv
 	$(PYTHON) -m pytest tests/machine
 
-# The commands of README for a broker of your own, and `apply`, typed as they stand.
-test-commands: venv kafka-jars
-	$(PYTHON) -m pytest tests/commands
+# The commands of the documentation, typed from its pages, and `apply` on a cluster.
+test-docs: venv kafka-jars
+	$(PYTHON) -m pytest tests/docs tests/commands
 
 # A real Prometheus scrapes a real run.
 test-monitoring: venv kafka-jars prometheus
@@ -294,7 +294,7 @@ docs: reference
 # The demo and `labelstream status` run for it. The bars are of the first table in docs/benchmarks.md.
 pictures: venv
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.recording docs/demo.svg \
-		"labelstream demo --messages 200" --first "^labelstream demo" --last "Ctrl-C stops"
+		"labelstream demo --messages 200" --first "^labelstream demo" --last "^  duplicates"
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.status docs/status.svg
 	$(PYTHON) -m tests.docs.pictures.speed docs/speed.svg
 

@@ -1,1 +1,1 @@
-"""Commands as users type them, on a real Kafka and a real Ray: `make test-commands`."""
+"""Commands as users type them, on a real Kafka and a real Ray: `make test-docs`."""

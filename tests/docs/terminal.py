@@ -64,11 +64,9 @@ class Screen:
 
 
 class Terminal:
-    """A shell command in a new terminal. `typed` is on its keyboard from the start."""
+    """A shell command in a new terminal."""
 
-    def __init__(
-        self, command: str, folder: Path, environment: Mapping[str, str] | None = None, typed: str = ""
-    ) -> None:
+    def __init__(self, command: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.command, self._screen = command, Screen()
         self._keyboard, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -83,7 +81,6 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(terminal)
-        os.write(self._keyboard, typed.encode())
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -119,8 +116,11 @@ class Terminal:
         self._reader.join(5)
         return code
 
+    def type(self, text: str) -> None:
+        os.write(self._keyboard, text.encode())
+
     def press_ctrl_c(self) -> None:
-        os.write(self._keyboard, b"\x03")
+        self.type("\x03")
 
     def close(self) -> None:
         """End the command, if it still runs, with all processes of its session's group."""

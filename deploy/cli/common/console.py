@@ -50,7 +50,7 @@ def set_up_logging(level: int, formatter: logging.Formatter | None = None) -> No
     handler.setFormatter(formatter or logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for noisy in ("ray", "ray.serve", "httpx", "huggingface_hub", "transformers", "py.warnings", "asyncio"):
+    for noisy in ("ray", "ray.serve", "httpx", "httpx2", "huggingface_hub", "transformers", "py.warnings", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 

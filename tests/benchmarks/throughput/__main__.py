@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of each way")
     parser.add_argument("--messages", type=int, default=4_000, help="per run of our ways; the textbook gets 1/20")
-    parser.add_argument("--only", choices=["delivery", "worker"], help="this part alone")
+    parser.add_argument("--only", choices=["throughput", "delivery", "worker"], help="this part alone")
     parser.add_argument("--null-messages", type=int, default=40_000, help="per run with a model that takes no time")
     parser.add_argument(
         "--long-messages",
@@ -60,6 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker() as broker:
         parts = {
+            "throughput": partial(throughput, Path(folder), broker, options.rounds, options.messages),
             "delivery": partial(delivery_cost, Path(folder), broker, options.rounds, options.long_messages),
             "worker": partial(worker_cpu, Path(folder), broker, options.rounds, options.null_messages),
         }
@@ -68,7 +69,7 @@ def main() -> None:
             return
         figures = {
             "hardware": hardware(CPU),
-            **throughput(Path(folder), broker, options.rounds, options.messages),
+            **parts.pop("throughput")(),
             **{name: part() for name, part in parts.items()},
         }
     show(figures)

@@ -29,6 +29,11 @@ def test_there_are_examples() -> None:
     }
 
 
+def test_index_lists_every_example() -> None:
+    index = (ROOT / "deploy" / "examples" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES if f"]({path.name})" not in index] == []
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_an_example_is_accepted(run: Run, path: Path) -> None:
     ended = run("check", "-c", str(path))
