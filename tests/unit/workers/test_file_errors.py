@@ -13,7 +13,7 @@ DENIED = PermissionError(errno.EACCES, "Permission denied")
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modes count, as they do for everybody but root; numbers have no names."""
+    """Fake a user other than root, whose user and group ids have no names."""
 
     def access(path: Path, mode: int, **_: object) -> bool:
         return bool(path.stat().st_mode & 0o007 & mode)

@@ -17,7 +17,7 @@ EXAMPLES = sorted((Path(__file__).parents[4] / "deploy/examples").glob("*.yaml")
 
 
 def with_keys(path: str, value: Any) -> dict[str, Any]:
-    """A valid config, but for `value` at the dotted `path`."""
+    """A valid config, except for `value` at the dotted `path`."""
     config: dict[str, Any] = tree()
     *sections, key = path.split(".")
     section = config

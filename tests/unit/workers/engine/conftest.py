@@ -15,7 +15,7 @@ from tests.support.models import build, scale_weights
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Threads of small models only wait for each other, the longer the busier the machine is."""
+    """One thread: the threads of small models mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def auto_is_torch() -> Iterator[None]:
-    """To convert a small model for OpenVINO takes longer than most tests of it: those that are about it ask for it."""
+    """No OpenVINO by default: converting a small model takes longer than most tests. Tests about OpenVINO enable it."""
     takes_openvino = loader.takes_openvino
 
     def asked(source: str, options: ModelOptions, device: torch.device) -> bool:
@@ -37,7 +37,7 @@ def auto_is_torch() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def files_are_trusted() -> Iterator[None]:
-    """A process for each model that a test loads is half of its time: those that are about it ask for it."""
+    """No inspection in a child process by default: it takes half of a test's time. Tests about it enable it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "inspect_in_child", lambda source, folder: None)
         yield
@@ -81,5 +81,5 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def copied(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-    """The folder of a model with three labels, to change."""
+    """The folder of a model with three labels, which a test may change."""
     return Path(shutil.copytree(model_folder("distilbert"), tmp_path / "model"))

@@ -40,11 +40,11 @@ def test_shutdown_runs_all_submitted_jobs_first() -> None:
         device.submit(max, 1, 2)
     go.set()
     assert (first.result(), second.result()) == (True, "done")
-    device.shutdown()  # twice does no harm
+    device.shutdown()  # a second shutdown is allowed
 
 
 def exit_with(job: str, wait_s: float) -> subprocess.CompletedProcess[str]:
-    """The end of a process that submits `job` and shuts nothing down."""
+    """Run a process that submits `job` and does not call shutdown."""
     code = (
         "import threading, time\n"
         "from labelstream.workers.engine import device_thread\n"

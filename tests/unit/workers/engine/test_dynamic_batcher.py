@@ -59,7 +59,7 @@ def labels_of(answer: ScoredSequences) -> list[list[int]]:
 def busy_batcher(
     thread: ThreadPoolExecutor, full_tokens: int = 100, max_delay_s: float = 0.0
 ) -> tuple[DynamicBatcher, Device]:
-    """A batcher whose device is at work on a first call, and stays so until `free` is set."""
+    """A batcher whose device runs a first call until `free` is set."""
     device = Device()
     batcher = DynamicBatcher(thread, device.begin, full_tokens, max_delay_s)
     batcher.submit(packed(1), 1)
@@ -131,7 +131,7 @@ def test_idle_device_waits_max_delay_for_calls(thread: ThreadPoolExecutor) -> No
     assert device.batches == [[2, 3]]
     started = time.monotonic()
     batcher.submit(packed(100), 1).result(5)
-    assert time.monotonic() - started < 0.25  # nothing more fits, so there is nothing to wait for
+    assert time.monotonic() - started < 0.25  # a full batch does not wait
 
 
 def test_batcher_skips_delay_after_unbatched_calls(thread: ThreadPoolExecutor) -> None:
@@ -139,17 +139,17 @@ def test_batcher_skips_delay_after_unbatched_calls(thread: ThreadPoolExecutor) -
     device.free.set()
     batcher = DynamicBatcher(thread, device.begin, 100, max_delay_s=3_600)
     for _ in range(ALONE):
-        batcher.submit(packed(100), 1).result(5)  # full: it has no reason to wait
+        batcher.submit(packed(100), 1).result(5)  # a full batch does not wait
     batcher.submit(packed(1), 1).result(5)
     device.free.clear()
     device.started.clear()
     futures = [batcher.submit(packed(2), 1)]
     assert device.started.wait(5)
-    futures += [batcher.submit(packed(length), 1) for length in (3, 4)]  # come while it is busy
+    futures += [batcher.submit(packed(length), 1) for length in (3, 4)]  # while the device is busy
     device.free.set()
     for future in futures:
         future.result(5)
-    waiting = batcher.submit(packed(5), 1)  # for the hour, were it not for the next one, which fills the batch
+    waiting = batcher.submit(packed(5), 1)  # would wait an hour, but the next call fills the batch
     batcher.submit(packed(95), 1).result(5)
     waiting.result(5)
     assert device.batches == [*[[100]] * ALONE, [1], [2], [3, 4], [5, 95]]
@@ -194,7 +194,7 @@ def test_cancelled_call_is_left_out(thread: ThreadPoolExecutor) -> None:
 
 
 class Overlapping:
-    """Takes whatever it is given at once; the answers are there when `done` is released, once each."""
+    """Begins at once; each release of `done` gives the answers of one batch."""
 
     def __init__(self) -> None:
         self.done = threading.Semaphore(0)
@@ -219,7 +219,7 @@ class Overlapping:
 def overlapping(
     thread: ThreadPoolExecutor, full_tokens: int = 10, **options: Any
 ) -> tuple[DynamicBatcher, Overlapping, threading.Event]:
-    """A batcher whose thread does nothing until the event is set."""
+    """A batcher whose thread is blocked until the event is set."""
     device, start = Overlapping(), threading.Event()
     thread.submit(start.wait, 10)
     return DynamicBatcher(thread, device.begin, full_tokens, 3_600.0, overlaps=True, **options), device, start
@@ -253,7 +253,7 @@ def test_open_batch_ends_without_a_later_call(thread: ThreadPoolExecutor) -> Non
 
 def test_batcher_does_not_delay_while_device_is_busy(thread: ThreadPoolExecutor) -> None:
     batcher, device, start = overlapping(thread)
-    futures = [batcher.submit(packed(length), 1) for length in (10, 2)]  # the second one has an hour
+    futures = [batcher.submit(packed(length), 1) for length in (10, 2)]  # the second call would wait an hour
     device.done.release(2)
     start.set()
     assert [labels_of(future.result(5)) for future in futures] == [[[0]], [[0]]]
@@ -281,12 +281,12 @@ def test_failed_batch_does_not_fail_the_next(thread: ThreadPoolExecutor, unlucky
     assert labels_of(good.result(5)) == [[0]]
     assert labels_of(after.result(5)) == [[0]]
     again = [step for step in device.steps if step[1] in ([unlucky], [4])]
-    assert [length for step, (length,) in again if step == "begin"] == [unlucky, 4]  # together, and then each alone
-    assert batcher.counts()["failed_batches"] == 0  # that is where all of its calls have failed
+    assert [length for step, (length,) in again if step == "begin"] == [unlucky, 4]  # the batch, then each call alone
+    assert batcher.counts()["failed_batches"] == 0  # counts only batches of which all calls failed
 
 
 class SecondFails:
-    """Spans of which the second cannot be begun, or ended."""
+    """Spans of which the second raises at its start, or at its end."""
 
     def __init__(self, where: str) -> None:
         self._where, self._made = where, 0
@@ -349,7 +349,7 @@ def test_batch_span_ends_with_its_answers(thread: ThreadPoolExecutor) -> None:
     assert made == [(["one", None], 3, 15), ("wait", [4, 5, 6])]
 
 
-# What a machine that only measures the engine need not have.
+# Packages that a machine that measures the engine may lack.
 ABSENT = ("opentelemetry", "pydantic", "ray", "kafka", "confluent_kafka")
 ALONE_WITH_NUMPY = f"""
 import sys
@@ -390,7 +390,7 @@ def test_close_ends_open_batch_and_resolves_waiting_calls(thread: ThreadPoolExec
     batcher = DynamicBatcher(thread, begin, 2, 0.0, overlaps=True)
     first = batcher.submit(packed(2), 1)
     assert begun.wait(10)
-    second = batcher.submit(packed(2), 1)  # the first one's batch stays open for it
+    second = batcher.submit(packed(2), 1)  # the first batch stays open until this call
     closing = threading.Thread(target=batcher.close, args=(InferenceError("closed"),))
     closing.start()
     closing.join(10)

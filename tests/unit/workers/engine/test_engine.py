@@ -61,7 +61,7 @@ def test_crash_resolves_its_futures_and_engine_continues(engine: Engine, monkeyp
 
 
 def hold(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """Make the model wait: set when it is reached, and to be set to let it go on."""
+    """Events that block the model: the first is set on entry, setting the second lets the model continue."""
     reached, go_on = threading.Event(), threading.Event()
     begin = engine._predictor.begin
 
@@ -103,7 +103,7 @@ def test_the_queue_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -
 
 
 class Panic(BaseException):
-    """As pyo3's PanicException, with which tokenizers end."""
+    """As pyo3's PanicException, which tokenizers raise."""
 
 
 def test_a_panic_of_native_code_resolves_its_call_and_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

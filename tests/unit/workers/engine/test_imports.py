@@ -23,7 +23,7 @@ loaded = {name.split(".")[0] for name in sys.modules}
 print(sorted(loaded & {"torch", "transformers", "ray", "kafka", "huggingface_hub", "openvino", "nncf"}))
 """
 
-# The whole process but for Serve: the replica's class with a handle that answers by itself, and a broker in memory.
+# A whole worker without Serve: the replica's class, a handle that answers by itself, and an in-memory broker.
 WORKER = """
 import asyncio, json, sys, time
 from types import SimpleNamespace as Some

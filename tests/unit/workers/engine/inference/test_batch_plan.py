@@ -36,7 +36,7 @@ def test_a_budget_is_used_to_its_end() -> None:
 
 
 def _min_cost(lengths: list[int], budget: int, overhead: int) -> int:
-    """Of all ways to cut `lengths` between different ones, by trying each; the budget cuts further."""
+    """The lowest cost of all ways to cut `lengths` between different lengths; the budget cuts further."""
     longest_first = sorted(lengths, reverse=True)
 
     def stretch(first: int, last: int) -> int:

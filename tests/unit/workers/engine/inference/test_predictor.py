@@ -64,7 +64,7 @@ def test_overlapping_calls_keep_their_answers() -> None:
     predictor = Predictor(DESCRIPTION, backend, 64)
     first = predictor.begin(pack([[200], [201] * 3]), 1)
     second = predictor.begin(pack([[202, 5], [NAN]]), 2)
-    assert backend.shapes == [(2, 3), (2, 2)]  # the device has all its work
+    assert backend.shapes == [(2, 3), (2, 2)]  # the device got all batches
     assert first().scores[:, 0].tolist() == [200, 201]
     scored = second()
     assert scored.scores[0].tolist() == [202, 2]
@@ -72,7 +72,7 @@ def test_overlapping_calls_keep_their_answers() -> None:
 
 
 class Device(FakeBackend):
-    """Numbers its work; a mark knows what was begun before it, and that alone can be waited for."""
+    """Numbers its work. A mark waits only for work that began before the mark."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_answers_do_not_wait_for_the_next_call() -> None:
     predictor = Predictor(DESCRIPTION, device, 4)
     first = predictor.begin(pack([[200], [201], [202] * 4]), 1)  # two forwards
     second = predictor.begin(pack([[203]]), 1)
-    assert (device.begun, device.waited_for) == (3, [])  # nothing is waited for while work is given
+    assert (device.begun, device.waited_for) == (3, [])  # beginning a call waits for nothing
     assert first().scores[:, 0].tolist() == [200, 201, 202]
     assert device.waited_for == [2]  # the first call's own two, though three are under way
     assert second().scores[:, 0].tolist() == [203]
@@ -115,9 +115,9 @@ def test_attempts_count_forwards_of_the_row() -> None:
     backend = FakeBackend(on_poison)
     packed = pack([POISON if i == 6 else 200 + i] for i in range(8))
     scored = Predictor(DESCRIPTION, backend, 1024).predict(packed, 1)
-    assert [shape[0] for shape in backend.shapes if shape[0] > 1] == [8, 4, 4, 2, 2]  # the others are the probe's
+    assert [shape[0] for shape in backend.shapes if shape[0] > 1] == [8, 4, 4, 2, 2]  # single rows are probes
     assert scored.errors == {6: failed("ValueError: poison", attempts=4)}
-    assert type(scored.errors[6].attempts) is int  # it travels: no numpy, whose pickles are large
+    assert type(scored.errors[6].attempts) is int  # not numpy, whose pickles are large
 
 
 @pytest.mark.parametrize("count", [1, 7])

@@ -77,14 +77,14 @@ def test_predictor_refuses_model_that_takes_no_text() -> None:
 
 
 class ReadsPadding(FakeBackend):
-    """Answers by the batch's width, as a model does whose padding is not masked."""
+    """Answers depend on the batch's width, as in a model that does not mask padding."""
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         return super().logits(batch) + batch.ids.shape[1]
 
 
 class ReadsNeighbours(FakeBackend):
-    """Answers by the count of texts in the batch."""
+    """Answers depend on the number of texts in the batch."""
 
     def logits(self, batch: PaddedBatch) -> torch.Tensor:
         return super().logits(batch) + len(batch.ids)

@@ -227,7 +227,10 @@ def test_describe_failure_is_model_error() -> None:
         ({"num_labels": 1}, Activation.SIGMOID),
         ({"num_labels": 2}, Activation.SOFTMAX),
         ({"problem_type": "single_label_classification", "num_labels": 2}, Activation.SOFTMAX),
-        ({"num_labels": 2, "function_to_apply": "none"}, Activation.SOFTMAX),  # as the pipeline: it never gets there
+        (
+            {"num_labels": 2, "function_to_apply": "none"},
+            Activation.SOFTMAX,
+        ),  # as in the pipeline, which ignores function_to_apply here
     ],
 )
 def test_activation_follows_the_config(settings: dict[str, Any], expected: Activation) -> None:

@@ -16,7 +16,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, float | None], None]:
-    """Pretends a CPU: whether it has instructions for bfloat16, and what a trial finds; None: none is made."""
+    """Fakes a CPU, with or without bfloat16 instructions, and the result of its trial; None: no trial may run."""
 
     def pretend(has: bool, ratio: float | None) -> None:
         def found() -> float:

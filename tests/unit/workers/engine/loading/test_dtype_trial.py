@@ -9,7 +9,7 @@ from labelstream.workers.engine.loading import dtype_trial
 
 
 class CallState:
-    """Runs that take the given times, on a clock of their own; the first one, which warms up, takes an age."""
+    """Runs that take the given times on a fake clock. The first run, which warms up, is very slow."""
 
     def __init__(self) -> None:
         self.now, self.order = 0.0, ""

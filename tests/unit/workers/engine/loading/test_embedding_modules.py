@@ -48,7 +48,7 @@ def vectors(folder: Path, **options: Any) -> np.ndarray[Any, Any]:
 
 
 def as_sentence_transformers(folder: Path, pooling: str, normalize: bool, length: int) -> np.ndarray[Any, Any]:
-    """Its arithmetic: `Transformer`, `Pooling` and `Normalize`, step by step."""
+    """The steps of sentence-transformers: `Transformer`, `Pooling` and `Normalize`."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     given = tokenizer(LONG, padding=True, truncation=True, max_length=length, return_tensors="pt")

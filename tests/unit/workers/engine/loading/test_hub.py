@@ -22,7 +22,7 @@ Folders = Callable[[str], Path]
 
 @pytest.fixture(autouse=True)
 def silent_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not list a model's files, where a test does not say otherwise."""
+    """By default the hub does not list a model's files."""
 
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise OSError("no network")
@@ -31,7 +31,7 @@ def silent_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> dict[str, Any]:
-    """The hub lists files of these sizes (`_` is a dot, `__` a slash); returns what is downloaded."""
+    """Have the hub list files of these sizes (`_`: a dot, `__`: a slash). Returns the requested file patterns."""
     asked: dict[str, Any] = {}
     files = [
         SimpleNamespace(rfilename=name.replace("__", "/").replace("_", "."), size=size) for name, size in sizes.items()
@@ -124,7 +124,7 @@ def test_only_safe_files_are_requested_from_the_hub(
 
 
 def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, names: Sequence[str]) -> Path:
-    """A cache that somebody else has put `names` of `folder` into; the hub is away. The snapshot's folder."""
+    """Put `names` of `folder` into the cache and take the hub offline. Returns the snapshot's folder."""
     commit = "0123456789" * 4
     snapshot = tmp_path / "cache" / "models--acme--sentiment" / "snapshots" / commit
     snapshot.mkdir(parents=True)

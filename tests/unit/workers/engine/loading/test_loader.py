@@ -64,7 +64,7 @@ def test_type_vocab_larger_than_a_byte_is_capped(tmp_path: Path) -> None:
 
 
 def test_bart_equals_the_pipeline(tmp_path: Path) -> None:
-    """Its head reads the last token of the end, of which all texts of a batch must have as many."""
+    """BART's head reads the last end token, of which all texts of a batch must have the same number."""
     tokenizer = make_tokenizer("roberta")
     sizes: dict[str, Any] = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
     heads: dict[str, Any] = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}

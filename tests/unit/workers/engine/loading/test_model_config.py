@@ -34,7 +34,7 @@ def test_attention_of_the_config_is_ignored(copied: Path, key: str, kernel: str)
 def test_untrained_head_is_refused(tmp_path: Path, architecture: str) -> None:
     folder = build(tmp_path / "model", "distilbert", architecture=architecture)
     assert f"DistilBert{architecture} is not a sequence classifier" in refusal(folder)
-    edit_config(folder, architectures=["DistilBertForSequenceClassification"])  # it only says so
+    edit_config(folder, architectures=["DistilBertForSequenceClassification"])  # although its weights have no such head
     message = refusal(folder)
     assert "the weights lack classifier.bias and 3 more" in message
     assert "fine-tune" in message

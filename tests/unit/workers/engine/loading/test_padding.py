@@ -27,7 +27,7 @@ class Config:
 
 
 class Tokens:
-    """Knows `known` ids; every text ends with the id `last`."""
+    """A tokenizer with `known` ids; every text ends with the id `last`."""
 
     bos_token_id = eos_token_id = None
 

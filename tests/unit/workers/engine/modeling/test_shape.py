@@ -27,7 +27,7 @@ class Builder:
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the files."""
+    """The folder of the cached shapes."""
     monkeypatch.setattr(shape, "cached_assets_path", lambda *_, **__: tmp_path)
     return tmp_path
 

@@ -22,9 +22,9 @@ def test_top_k_of_a_message_is_bounded() -> None:
     assert prepared.rejected == {
         1: RecordError(Fault.INVALID_MESSAGE, "top_k is 1001; for a model with 4000 labels the limit is 1000")
     }
-    own = task_for(replace(FILLS, top_k=2_000)).prepare([many._replace(top_k=2_000)])  # the operator asks for as many
+    own = task_for(replace(FILLS, top_k=2_000)).prepare([many._replace(top_k=2_000)])  # the operator set a larger limit
     assert (own.width, own.rejected) == (2_000, {})
-    few = task_for(PLAIN).prepare([many._replace(text="good")])  # all labels that there are
+    few = task_for(PLAIN).prepare([many._replace(text="good")])  # a model with fewer labels
     assert (few.width, few.rejected) == (3, {})
 
 
@@ -88,7 +88,7 @@ def test_text_without_tokens_is_refused() -> None:
     assert prepared.rejected == {1: RecordError(Fault.INVALID_MESSAGE, "the text has no tokens")}
     prepared = task_for(description).prepare([Request("good bad"), Request(" ")])
     assert prepared.rejected.keys() == {1}
-    # What has been refused for another reason stays so.
+    # An earlier refusal keeps its reason.
     prepared = task_for(description).prepare([Request(" "), Request(" ", top_k=0)])
     messages = [prepared.rejected[row].message for row in (0, 1)]
     assert messages == ["the text has no tokens", "top_k must be at least 1, not 0"]

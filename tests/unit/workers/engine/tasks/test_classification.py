@@ -63,7 +63,7 @@ def test_single_label_is_independent(score: float, accepted: tuple[str, ...]) ->
     ],
 )
 def test_softmax_labels_are_not_independent(labels: tuple[str, ...], activation: Activation) -> None:
-    """One of them is the answer, however low its score; so many as asked for are reported."""
+    """The best label is the answer, whatever its score, and top_k labels are reported."""
     task = task_for(replace(DESCRIPTION, labels=labels, activation=activation, top_k=1))
     prepared = task.prepare([Request("good")])
     assert prepared.width == 1

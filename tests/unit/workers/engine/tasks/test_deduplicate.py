@@ -39,7 +39,7 @@ requests = st.builds(
 
 
 class Echo:
-    """A task whose answer tells the request. Refuses the text "bad"."""
+    """A task whose answer contains the request. Refuses the text "bad"."""
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
@@ -76,7 +76,7 @@ def test_distinct_requests_pass_through_unchanged() -> None:
 
 
 def test_unhashable_request_is_not_deduplicated() -> None:
-    """A tuple is asked for, and a list cannot be compared with others this way."""
+    """A list instead of a tuple is not hashable."""
     listed: Any = ["a"]
     asked = [Request("good", candidate_labels=listed)] * 2 + [Request("good")]
     assert ask(Deduplicating(Echo()), asked) == [echoed(request) for request in asked]

@@ -118,7 +118,7 @@ def test_single_label_is_accepted_from_one_half(tmp_path: Path) -> None:
     with Engine.load(str(folder), thresholds={"toxic": 1.0}, **PLAIN) as engine:
         assert {answer.accepted for answer in _answers(engine)} == {()}
     with Engine.load(str(folder), problem_type="regression", **PLAIN) as engine:
-        assert {answer.accepted for answer in _answers(engine)} == {None}  # a number, and no label to stand by
+        assert {answer.accepted for answer in _answers(engine)} == {None}  # a regression has no label to accept
 
 
 def _answers(engine: Engine) -> list[Prediction]:

@@ -38,7 +38,7 @@ Folders = Callable[[str], Path]
 def windows_of(
     folder: Path, text: str, pair: str | None, stride: int, activation: Activation = Activation.SOFTMAX
 ) -> list[dict[str, float]]:
-    """Each window's scores, by transformers alone."""
+    """Each window's scores, computed by transformers."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     texts = (text,) if pair is None else (text, pair)

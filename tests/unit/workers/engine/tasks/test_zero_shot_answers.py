@@ -35,7 +35,7 @@ def test_zero_shot_scores_labels_jointly_or_separately() -> None:
     assert (best.labels, best.accepted, best.abstained) == (("y", "z"), None, False)
     assert best.scores == pytest.approx((powers / powers.sum())[:2])
     assert isinstance(every, Prediction)
-    assert every.labels == every.accepted == ("y", "z", "x")  # two were asked for, and all are likelier than not
+    assert every.labels == every.accepted == ("y", "z", "x")  # top_k is 2, and all three labels are above 0.5
     assert every.scores == pytest.approx(1 / (1 + np.exp([-3.0, -2.0, -1.0])))
 
 
@@ -107,7 +107,7 @@ def test_hypothesis_without_room_for_the_text_is_refused() -> None:
     )
     assert isinstance(whole, Prediction)
     assert not whole.truncated
-    labels = ("a " * 12, "a")  # the text is cut beside the first one alone
+    labels = ("a " * 12, "a")  # only beside the first label is the text truncated
     (either,) = task.prepare([Request("good bad", candidate_labels=labels, hypothesis_template="{}")]).answers(
         logits_of((0, 0, 0), (0, 0, 0))
     )

@@ -66,7 +66,7 @@ def test_long_token_may_begin_before_an_end(word: str) -> None:
 
 @pytest.mark.parametrize("letters", ["stuvwx", "tuvwx", "mnopqrstuvwx", "defghijklmnopqrstuvwx"])
 def test_sign_before_an_apostrophe_is_not_trusted(letters: str) -> None:
-    """So that its letters are one piece, but two where the apostrophe comes first: 's and the rest."""
+    """The letters are one piece after the signs, but an apostrophe at the start makes two: 's and the rest."""
     assert BACKWARD.endswith(letters)
     tokenizer = with_long_tokens()
     edges = openings_in(tokenizer)
@@ -136,3 +136,65 @@ def test_other_tokenizers_have_no_edge_tokens() -> None:
         tokenizer = plain(family)
         tokenizer.normalizer = normalizer
         assert openings_in(tokenizer) is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("ignore_merges", True), ("continuing_subword_prefix", "##"), ("end_of_word_suffix", "</w>"), ("vocab", {"a": 0})],
+)
+def test_bpe_with_other_options_has_no_edge_tokens(option: str, value: Any) -> None:
+    tokenizer = plain("roberta")
+    parts = json.loads(tokenizer.to_str())
+    assert openings_of(tokenizer, parts, []) is not None
+    parts["model"][option] = value
+    assert openings_of(tokenizer, parts, []) is None
+
+
+def test_tokenizer_without_a_normalizer_is_cut_anywhere() -> None:
+    text, tokenizer = "\u0e01" * 300, plain("roberta")  # Thai: no split is safe if there is a normalizer
+    for normalizer, trusted in ((None, True), (normalizers.NFC(), False)):
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        edges = openings_in(tokenizer)
+        assert edges is not None
+        assert bool(edges.opening(text)) == bool(edges.closing(text)) == trusted
+
+
+def test_unknown_token_at_the_end_is_not_trusted() -> None:
+    tokenizer = plain("xlm-roberta")
+    edges, text = openings_in(tokenizer), "good" * 60 + "\u0e01" * 20 + "a" * 3
+    assert edges is not None
+    unknown = tokenizer.token_to_id("<unk>")
+    piece = tokenizer.pre_tokenizer.pre_tokenize_str(text)[0][0]
+    assert tokenizer.model.tokenize(piece[: -len("aaa")])[-1].id == unknown
+    known = edges._beginning(piece[: -len("aaa")])
+    assert known
+    assert known[-1] != unknown
+
+
+def test_bytes_of_the_last_characters_are_not_trusted() -> None:
+    """Of 100 emoji of four bytes: the last four are cut off, and four more may be seen by the regular expression."""
+    edges = openings_in(with_long_tokens())
+    assert edges is not None
+    longest = len(FORWARD)
+    bytes_before = 4 * (100 - 8)
+    assert len(edges.opening("\U0001f600" * 100)) // ID_BYTES == bytes_before - (16 - 1)
+    assert longest > 16
+
+
+@pytest.mark.parametrize(("kind", "trusted"), [(normalizers.Lowercase(), True), (normalizers.Nmt(), False)])
+def test_bpe_needs_a_normalizer_that_keeps_kinds(kind: normalizers.Normalizer, trusted: bool) -> None:
+    tokenizer = plain("roberta")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), kind])
+    assert (openings_in(tokenizer) is not None) == trusted
+
+
+@pytest.mark.parametrize("step", [normalizers.Strip(), normalizers.Replace(Regex(r"\s+"), " ")])
+def test_whitespace_is_no_place_if_any_step_changes_it(step: normalizers.Normalizer) -> None:
+    tokenizer = plain("xlm-roberta")
+    for steps, place in (([normalizers.NFC()], 4), ([normalizers.NFC(), step, normalizers.Lowercase()], None)):
+        tokenizer.normalizer = normalizers.Sequence(steps)
+        edges = openings_in(tokenizer)
+        assert edges is not None
+        found = edges._places.search("good \u0e01", 4)
+        assert (found and found.start()) == place

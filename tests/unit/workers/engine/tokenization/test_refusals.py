@@ -14,7 +14,7 @@ from tests.support.task_descriptions import NLI, PLAIN, TASKS
 
 
 def panicking(description: ModelDescription) -> ModelDescription:
-    """Its pre-tokenizer has an expression that the library gives up on, for 40 times the letter a."""
+    """Its pre-tokenizer has a regular expression that panics on 40 letters a."""
     tokenizer = json.loads(description.tokenizer_json)
     tokenizer["pre_tokenizer"] = {
         "type": "Split",
@@ -42,7 +42,7 @@ def test_panic_over_a_label_is_its_messages_error() -> None:
 
 
 class Asked:
-    """A tokenizer that notes the texts it is asked for. `failing`: raises that for texts with "fail" in them."""
+    """Records the texts that it tokenizes. `failing`: the error for texts with "fail"."""
 
     def __init__(self, tokenizer: Any, failing: BaseException | None = None) -> None:
         self._tokenizer, self._failing, self.texts = tokenizer, failing, []
@@ -55,7 +55,7 @@ class Asked:
 
 
 def asked(task: Any, failing: BaseException | None = None) -> Asked:
-    """Of a task, whose texts are all given to the tokenizer itself then."""
+    """Disable a task's word cache, so that the tokenizer gets all texts."""
     tokenizer: TextTokenizer = task._task._tokenizer
     tokenizer._words = None
     spy: Any = Asked(tokenizer._tokenizer, failing)
@@ -103,7 +103,7 @@ def test_failed_batch_of_texts_is_tokenized_one_by_one() -> None:
     ],
 )
 def test_message_over_max_tokens_is_refused(task: str, request_: Request, tokens: int, sequences: int) -> None:
-    """And its neighbours are answered, whatever it would have been."""
+    """The other requests are answered."""
     good = (
         Request("[MASK]")
         if task == "fill-mask"

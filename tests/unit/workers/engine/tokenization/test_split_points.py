@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, normalizers
+from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
 
 from labelstream.workers.engine.tokenization.split_points import SplitPoints, places_of, spellings_of
 from labelstream.workers.engine.tokenization.word_rules import steps_of
@@ -148,3 +148,54 @@ def test_added_token_with_a_space_leaves_no_split_point() -> None:
     tokenizer.add_tokens(["New York"])
     assert "new york" in spellings_of(tokenizer, json.loads(tokenizer.to_str()))
     assert places(tokenizer) is None
+
+
+def test_single_word_token_gives_no_split_point_before_it() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.add_tokens([AddedToken("<r>", normalized=False, single_word=True)])
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("good<r>", 0, 7) is None
+
+
+def test_raw_non_ascii_token_keeps_split_points() -> None:
+    for family, normalized in (("bert", False), ("roberta", True)):  # RoBERTa has no normalizer
+        tokenizer = plain(family)
+        tokenizer.add_tokens([AddedToken("caf\u00e9", normalized=normalized)])
+        found = places(tokenizer)
+        assert found is not None
+        assert found.first("good bad", 0, 8) == 4
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "prefix_space", "expected"),
+    [(normalizers.NFC(), False, 4), (normalizers.Nmt(), False, None), (normalizers.NFC(), True, None)],
+)
+def test_byte_level_splits_kinds_if_nothing_changes_them(
+    normalizer: normalizers.Normalizer, prefix_space: bool, expected: int | None
+) -> None:
+    tokenizer = plain("roberta")
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("fine5", 0, 5) == expected
+    assert found.first("fine 5", 0, 6) == 4
+
+
+def test_first_split_point_is_behind_the_first_character() -> None:
+    found = places(plain("bert"))
+    assert found is not None
+    assert found.first("a b", 0, 3) == 1
+    assert found.first(" a", 0, 2) is None
+
+
+def test_strip_with_an_rstrip_token_splits_only_behind_other_characters() -> None:
+    tokenizer = plain("xlm-roberta")
+    tokenizer.normalizer = normalizers.Strip()
+    tokenizer.add_tokens([AddedToken("<x", rstrip=True, normalized=False)])
+    found = places(tokenizer)
+    assert found is not None
+    assert found.first("<x bad", 1, 6) is None
+    assert found.first("good bad", 0, 8) == 4
+    assert found.first("caf\u00e9 bad", 0, 8) is None

@@ -116,7 +116,7 @@ def test_every_family_equals_transformers(family: str, requests: list[Request]) 
 @example(texts=["good " * 400, "good " * 400 + "x", "\u0301 " * 300 + "good", "\ufffd " * 300 + "good", "a" * 5_000])
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_cached_words_equal_the_tokenizer(family: str, texts: list[str]) -> None:
-    """Of every architecture, as far as the words of a text are looked up at all."""
+    """For every architecture with word rules."""
     ours, _ = both(family)
     words: Any = ours._words
     for text in texts:
@@ -190,7 +190,7 @@ def test_word_cache_is_bounded_and_keeps_used_words(family: str) -> None:
     expected = cache["good"]
     for i in range(100):
         assert words.ids(f"good w{i} good")
-        assert cache["good"] is expected  # an old word that is in use is not computed again
+        assert cache["good"] is expected  # a used word of the old generation is kept
         assert len(cache) <= 10
         assert len(cache._old) <= 10
     assert family == "bert" or words._first._max_words == 10
@@ -204,7 +204,7 @@ def test_word_cache_is_bounded_and_keeps_used_words(family: str) -> None:
 
 
 def test_pair_truncation_keeps_the_ends_that_keep_names() -> None:
-    assert_same(*both("bert"), [Request("x " * 30, "y " * 30)])  # an odd number of tokens to share
+    assert_same(*both("bert"), [Request("x " * 30, "y " * 30)])  # an odd room for two texts
     for room, head in ((12, 3), (13, 3), (16, 4)):
         kept = np.frombuffer(cut(int32_bytes(range(20)), room, Keep.HEAD_TAIL), np.int32).tolist()
         assert kept == [*range(head), *range(20 - room + head, 20)]

@@ -127,7 +127,7 @@ def added(content: str, **how: Any) -> Callable[[Tokenizer], Any]:
 
 
 def trained(kind: str) -> Tokenizer:
-    """With tokens and merges that were learned, of all lengths."""
+    """A tokenizer with learned tokens and merges of all lengths."""
     rng = random.Random(1)
     words = ["".join(rng.choices("abcdefghijklmnopqrst.,'-5\u00e9", k=rng.randrange(2, 9))) for _ in range(10_000)]
     lines = [" ".join(words[i : i + 50]) for i in range(0, len(words), 50)]
@@ -207,7 +207,7 @@ def whole(name: str, text: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def near_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Places are looked for where texts of some hundred characters have some."""
+    """Search windows small enough for texts of some hundred characters."""
     monkeypatch.setattr(ends, "_PROBE_CHARS", 40)
 
 
@@ -238,7 +238,7 @@ def test_truncation_equals_truncating_the_whole_text(name: str, keep: Keep, text
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@given(first=TEXT, second=TEXT.filter(bool))  # an empty one counts as none
+@given(first=TEXT, second=TEXT.filter(bool))  # an empty text_pair counts as none
 @example(first="x " * 500, second="y " * 501)
 @example(first="x " * 501, second="y " * 500)
 @example(first="x " * 500, second="y " * 500)
@@ -280,7 +280,7 @@ def test_windows_equal_those_of_the_whole_text(name: str, text: str, most: int) 
 
 @pytest.mark.parametrize("name", MADE)
 def test_most_long_texts_are_tokenized_in_part(name: str) -> None:
-    """Else nothing is tested above."""
+    """A check of the tests above: they must tokenize parts."""
     tokenizer = ours(name, Keep.HEAD, 24)
     (content,) = tokenizer.contents(["not bad, good " * 1_000], tokenizer.enough)
     assert isinstance(content, bytes)
@@ -319,7 +319,7 @@ HEAVY = {
 
 @pytest.mark.parametrize("kind", HEAVY)
 def test_truncating_a_mebibyte_tokenizes_a_fraction(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them together, as plain words take hardly any time: else the kinds that take long are not cut."""
+    """The total over all kinds of texts: plain words take so little time that they would hide slow kinds."""
     monkeypatch.undo()
     name, texts = HEAVY[kind]
     tokenizer = ours(name, Keep.HEAD, 512)

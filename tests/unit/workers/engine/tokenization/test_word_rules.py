@@ -148,7 +148,7 @@ def test_other_kinds_of_tokenizers_have_no_word_rules() -> None:
     [
         ("bert", lambda _: None, ("good\tbad\nbad", "caf\u00e9 \u4e2d"), ("good\x07",)),
         ("roberta", lambda _: None, ("caf\u00e9 \u4e2d",), ("good\tbad", "good ", " good", "")),
-        # An added token is looked for where accents may have been stripped.
+        # Normalized added tokens are matched after accents are stripped.
         ("bert", added("good", normalized=True), ("bad",), ("good", "caf\u00e9")),
         # A normalizer may join characters across words.
         ("roberta", normalizer(normalizers.NFC()), ("good",), ("caf\u00e9",)),
@@ -168,7 +168,7 @@ def test_texts_that_word_rules_read_and_refuse(
 @pytest.mark.parametrize("char", ["!", "~", "a"])
 def test_normalizer_that_drops_a_character_is_refused(char: str) -> None:
     class Odd:
-        """As one that comes precompiled may be."""
+        """A normalizer such as a precompiled one may contain."""
 
         def __init__(self) -> None:
             self._whole = made("roberta", normalizer(normalizers.NFC()))
@@ -190,11 +190,11 @@ def test_words_share_the_entries_of_their_pieces() -> None:
 
 
 def test_long_text_reads_max_words_only() -> None:
-    """A long text is not split to its end, and a short one is whole."""
+    """A long text is split up to max_words only, a short text completely."""
     for family in ("bert", "roberta", "albert"):
         words: Any = words_of(made(family, lambda _: None))
         long, twenty = "good " * 90 + "bad", "good " * 19 + "good"
-        assert words.ids(long, 60) == words.ids(long)  # 453 characters are not too many for 60 words
+        assert words.ids(long, 60) == words.ids(long)  # 453 characters are below the limit of 60 words
         assert words.ids(long, 20) == words.ids(twenty)
         exactly = "good " * 31 + "good "  # 160 characters for 20 words
         assert words.ids(exactly, 20) == words.ids(exactly)

@@ -11,7 +11,7 @@ from labelstream.workers.engine.modeling import shape
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where converted models are kept; and `auto` is what it is for users."""
+    """The folder of converted models, for tests in which `auto` means the same as for users."""
     folder = tmp_path_factory.mktemp("kept")
     monkeypatch.setattr(cache, "cached_assets_path", lambda *_, **__: folder)
     sizes = tmp_path_factory.mktemp("sizes")

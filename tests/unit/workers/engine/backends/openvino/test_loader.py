@@ -103,11 +103,11 @@ def test_converted_model_is_reused(model_folder: Folders, kept: Path, request: p
     request.getfixturevalue("no_weights")
     assert scores(folder) == first
     with pytest.raises(ModelError, match="weights are loaded"):
-        load(str(folder), options(task="feature-extraction"))  # another model is made of it
+        load(str(folder), options(task="feature-extraction"))  # another task converts another model
 
 
 def test_start_imports_no_modelling_code() -> None:
-    """A converted model needs none of it, and its import takes 2 s."""
+    """A converted model does not import modeling code, which takes 2 s."""
     code = (
         "import sys, labelstream.workers.engine.engine, labelstream.workers.engine.backends.openvino.loader\n"
         "print([name for name in ('transformers.modeling_utils', 'torch._dynamo', 'scipy') if name in sys.modules])"
@@ -156,7 +156,9 @@ def test_unwritable_cache_costs_only_time(
 
     monkeypatch.setattr(cache.tempfile, "mkdtemp", full)
     assert len(scores(model_folder("distilbert"))) == len(TEXTS)
-    assert "the converted model is not cached: OSError" in caplog.text  # also: what converts leaves our log alone
+    assert (
+        "the converted model is not cached: OSError" in caplog.text
+    )  # so the converter left the root logger unchanged
     monkeypatch.setattr(cache, "cached_assets_path", full)
     assert len(scores(model_folder("distilbert"))) == len(TEXTS)
 

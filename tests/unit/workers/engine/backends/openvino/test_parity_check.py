@@ -35,7 +35,7 @@ def test_difference_compares_with_type_ids(model_folder: Folders, monkeypatch: p
 
 
 class Same:
-    """Gives what `read` gives, and `more` to it."""
+    """Adds `more` to the output of `read`."""
 
     vocab_size, pad_id, type_vocab_size = 50, 0, None
 

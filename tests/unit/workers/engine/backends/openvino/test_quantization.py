@@ -31,7 +31,7 @@ def test_logits_that_are_not_finite_are_an_error(model_folder: Folders, tmp_path
     with Engine.load(str(model_folder("distilbert")), device="cpu", backend="torch") as engine:
         token = engine._task.prepare([Request("handle")]).packed.ids[1]
     folder = _with_nan(model_folder("distilbert"), tmp_path, token)
-    backend = OpenVINOBackend(  # no comparison with torch: it is the running model that meets the token
+    backend = OpenVINOBackend(  # not compared with torch: the running model meets the token
         openvino_loading.compiled(_converted(folder), torch.float32), torch.float32, 0, 400, None
     )
     engine = Engine(load(str(folder), options(backend="torch"))[0], backend)

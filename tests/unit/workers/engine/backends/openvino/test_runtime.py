@@ -33,7 +33,7 @@ def test_openvino_sends_no_telemetry_and_is_optional(
     home = {"HOME": str(tmp_path), "HF_ASSETS_CACHE": str(tmp_path / "assets"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, env=home)
     assert done.stdout.split("\n")[0] == said, done.stderr
-    assert not (tmp_path / "intel").exists()  # where its reports would begin
+    assert not (tmp_path / "intel").exists()  # the folder that telemetry would create
 
 
 def test_missing_package_names_the_first_missing() -> None:

@@ -41,7 +41,7 @@ def test_usual_texts_get_the_shape_with_the_fewest_blocks() -> None:
     assert ShapeBuckets(16_384).fitting(3_000, 1_000) == (4_096, 4_096 // 4 + 16)
     assert ShapeBuckets(16_384).fitting(51, 17) == (64, 64 // 4 + 16)
     assert ShapeBuckets(16_384).fitting(300, 250) == (1_024, 1_024 // 4 + 16)
-    assert ShapeBuckets(16_384).fitting(300, 300) is None  # each of one token
+    assert ShapeBuckets(16_384).fitting(300, 300) is None  # 300 sequences of one token each
 
 
 @pytest.mark.parametrize("typed", [False, True])
@@ -62,7 +62,7 @@ def test_spare_tokens_belong_to_no_sequence_of_the_batch(typed: bool) -> None:
     assert [len(filled[name]) for name in ("ids", "positions")] == [shape.tokens] * 2
     assert [len(filled[name]) for name in ("rows", "lengths", "key_counts")] == [shape.sequences] * 3
     assert [len(filled[name]) for name in ("starts", "query_ends", "key_starts")] == [shape.sequences + 1] * 3
-    assert filled["lengths"].sum() == shape.tokens  # no token is of no sequence, and none is read unset
+    assert filled["lengths"].sum() == shape.tokens  # each token belongs to a sequence
     assert filled["query_ends"].max() == filled["query_ends"][-1] == shape.tokens
     assert ("type_ids" in filled) is typed
 
@@ -70,7 +70,7 @@ def test_spare_tokens_belong_to_no_sequence_of_the_batch(typed: bool) -> None:
 @given(lengths=LENGTHS)
 @settings(deadline=None)
 def test_keys_end_at_the_last_token(lengths: np.ndarray) -> None:
-    """Of sequences without tokens too, for which the kernel is told of one key."""
+    """Also of sequences without tokens, for which the kernel gets one key."""
     tokens = int(lengths.sum())
     arrays = {name: np.zeros(tokens, np.int64) for name in ("ids", "positions")}
     shape = ShapeBuckets(MAX_TOKENS).fitting(tokens, count_blocks(lengths))

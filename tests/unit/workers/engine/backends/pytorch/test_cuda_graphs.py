@@ -37,7 +37,7 @@ def test_replay_reads_the_current_input_memory() -> None:
     graphs.record("a", lambda: x * 2.0)
     first = graphs.replay("a", 2)
     x.add_(1)
-    assert first.tolist() == [2.0, 4.0]  # in memory of its own
+    assert first.tolist() == [2.0, 4.0]  # not overwritten by the second replay
     assert graphs.replay("a", 3).tolist() == [4.0, 6.0, 8.0]
     assert (recorder.calls, recorder.replays, len(graphs)) == (1, 2, 1)
 
@@ -115,7 +115,7 @@ def test_recording_with_other_answers_is_not_used(
 
 
 class FakeCuda:
-    """What a recorder needs of torch.cuda. A capture that fails leaves its own stream behind, as in torch 2.11."""
+    """A fake torch.cuda for a recorder. A failed capture leaves its own stream current, as in torch 2.11."""
 
     def __init__(self) -> None:
         self.current, self.modes = "default", list[str]()

@@ -22,7 +22,7 @@ def test_every_family_answers_as_before(model_folder: Folders, calm: Any, family
     folder = calm(model_folder(family))
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
     whole = copy.deepcopy(model)
-    layers = 1 if family == "albert" else model.config.num_hidden_layers  # ALBERT's are one and the same
+    layers = 1 if family == "albert" else model.config.num_hidden_layers  # all layers of ALBERT share one module
     assert fuse_gelu(model) == layers
     assert sum(isinstance(module, LinearGelu) for module in model.modules()) == layers
     assert fuse_gelu(model) == 0

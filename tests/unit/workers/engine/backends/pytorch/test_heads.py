@@ -67,4 +67,4 @@ def test_unpadded_head_reduces_sequences_to_one_vector(mean: bool) -> None:
     found = head({"hidden": hidden}, torch.tensor([1, 3]), torch.tensor([3, 2]))
     expected = [[2.0, 3.0], [7.0, 8.0]] if mean else [[2.0, 3.0], [6.0, 7.0]]
     assert found.tolist() == expected
-    assert last(hidden).last_hidden_state.shape == (1, 5, 2)  # only while it reads
+    assert last(hidden).last_hidden_state.shape == (1, 5, 2)  # the hook acts only during a call

@@ -28,7 +28,7 @@ from tests.support.recorder import unpadded_on_a_cpu
 PLAIN: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 WITH_BIAS = ("deberta-v2", "mpnet")
 WITHOUT = tuple(family for family in FAMILIES if family not in WITH_BIAS)
-# A padding token that is written in a text is a token like others, but for RoBERTa's positions.
+# A padding token in a text is an ordinary token, except for RoBERTa's positions.
 SPECIAL = ("<pad> good <pad><pad> bad", "[PAD] good [PAD]", "<pad>", "</s><s> <pad>")
 Folders = Callable[[str], Path]
 
@@ -185,7 +185,7 @@ def test_self_check_notices_shift_by_one_token_in_half(
 
     folder = str(model_folder(family))
     with unpadded_on_a_cpu(), Engine.load(folder, device="cpu", dtype="bfloat16", backend="torch") as engine:
-        assert engine._predictor.packs  # the check passes what is right
+        assert engine._predictor.packs  # the self-check accepts correct answers
     monkeypatch.setattr(torch_backend, "layout_of", shifted)
     with unpadded_on_a_cpu(), Engine.load(folder, device="cpu", dtype="bfloat16", backend="torch") as engine:
         assert not engine._predictor.packs

@@ -62,7 +62,7 @@ def test_cpu_path_gets_the_kernels_arguments(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class OnGpu:
-    """A tensor that says that it is on a GPU."""
+    """A tensor whose `is_cuda` is true."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self._tensor, self.is_cuda, self.shape, self.device = tensor, True, tensor.shape, tensor.device
