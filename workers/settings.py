@@ -64,7 +64,7 @@ class SecuritySettings(Section):
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT",
-        description="Protocol of the brokers' listener: SSL means TLS, SASL means a login with user and password.",
+        description="Protocol of the brokers' listener: SSL is TLS, SASL a login with user and password.",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
         default=None, description="SASL mechanism of the login; required with a SASL protocol."
@@ -72,12 +72,11 @@ class SecuritySettings(Section):
     username: str | None = Field(default=None, description="User name of the login; required with a SASL protocol.")
     password: Secret = Field(
         default=None,
-        description=f"Password of the login; read from the environment only: {ENV_PREFIX}KAFKA__SECURITY__PASSWORD.",
+        description=f"Password of the login; from the environment only: {ENV_PREFIX}KAFKA__SECURITY__PASSWORD.",
     )
     password_file: Path | None = Field(default=None, description="File that holds the login's password.")
     ca_file: Path | None = Field(
-        default=None,
-        description="PEM file with the CAs that signed the brokers' certificates; null uses the system's CAs.",
+        default=None, description="PEM file with the CAs of the brokers' certificates; null uses the system's CAs."
     )
     cert_file: Path | None = Field(
         default=None, description="PEM file with the client's certificate, for brokers that require one."
@@ -121,7 +120,7 @@ class KafkaSettings(Section):
     request_timeout_ms: int = Field(
         default=30_000,
         ge=1_000,
-        description="Milliseconds that a client waits for a response; raise it for slow networks.",
+        description="Milliseconds to wait for a broker's response; raise it for slow networks.",
     )
     delivery_timeout_ms: int = Field(
         default=120_000,
@@ -142,8 +141,7 @@ class KafkaSettings(Section):
         " least four times transaction_interval_ms.",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="lz4",
-        description="Compression of records that workers write; lz4 takes the least CPU, zstd and gzip less disk.",
+        default="lz4", description="Compression of written records; lz4 takes the least CPU, zstd and gzip less disk."
     )
     node_labels: dict[Label, Label] = Field(
         default_factory=dict,
@@ -231,8 +229,7 @@ class ModelSettings(ModelOptions):
         default=None, ge=1, description="Threads of a replica on a CPU; null means one per usable core."
     )
     replicas: Replicas = Field(
-        default=RangeFromZero(),
-        description="Number of replicas, or a range in which the autoscaling chooses by the backlog.",
+        default=RangeFromZero(), description="Number of replicas, or a range in which the backlog decides."
     )
     call_timeout_s: float = Field(
         default=120.0,
@@ -276,9 +273,7 @@ class LimitSettings(Section):
     max_candidate_labels: int = Field(default=100, ge=1, description="Number of candidate labels of a message at most.")
     max_label_chars: int = Field(default=256, ge=1, description="Characters of a candidate label at most.")
     max_label_text_chars: int = Field(
-        default=1_000_000,
-        ge=1,
-        description="Characters of a message's text times its number of candidate labels, at most.",
+        default=1_000_000, ge=1, description="Characters of a text times its number of candidate labels, at most."
     )
     max_tokens_per_message: int = Field(
         default=MAX_MESSAGE_TOKENS,
@@ -343,8 +338,7 @@ class PipelineSettings(Section):
         description="Start of a group without any committed offset: at the oldest message, or at the end of the topic.",
     )
     on_offset_out_of_range: Literal["fail", "earliest", "latest"] = Field(
-        default="fail",
-        description="Reaction to messages that were deleted unread: stop, or go on at the topic's start or end.",
+        default="fail", description="Reaction to messages deleted unread: stop, or go on at the topic's start or end."
     )
     delivery: Literal["at_least_once", "exactly_once"] = Field(
         default="at_least_once",
@@ -357,18 +351,12 @@ class PipelineSettings(Section):
     transaction_max_messages: int = Field(
         default=20_000, ge=1, description="Number of messages after which exactly_once commits early."
     )
-    workers: Workers = Field(
-        default=Range(), description="Number of workers, or a range in which the autoscaling chooses by the backlog."
-    )
+    workers: Workers = Field(default=Range(), description="Number of workers, or a range in which the backlog decides.")
     target_drain_s: float = Field(
-        default=120.0,
-        ge=1,
-        description="Seconds in which the autoscaling aims to work off a backlog; a lower value scales up sooner.",
+        default=120.0, ge=1, description="Seconds to work a backlog off; a lower value scales up sooner."
     )
     max_lag_s: float = Field(
-        default=30.0,
-        ge=1,
-        description="Seconds that a message may wait for its result; the autoscaling scales up to stay below.",
+        default=30.0, ge=1, description="Seconds that a message may wait for its result; the autoscaling keeps below."
     )
     format: Literal["json", "text"] = Field(
         default="json", description="Format of a message's value: a JSON object, or plain text in UTF-8."
@@ -379,8 +367,7 @@ class PipelineSettings(Section):
         " message format, with the text in `text`, or that `fields` says where the text is.",
     )
     fields: FieldSettings = Field(
-        default=FieldSettings(),
-        description="Places of the parts of a message in records of another format.",
+        default=FieldSettings(), description="Places of the parts of a message in records of another format."
     )
     only_if: Conditions = Field(
         default=(),
@@ -430,10 +417,7 @@ class PipelineSettings(Section):
         default=LimitSettings(), description="Upper bounds of messages; a larger message becomes a dead letter."
     )
     max_poll_records: int = Field(
-        default=2_048,
-        ge=1,
-        le=10_000,
-        description="Number of messages per micro-batch at most; fewer for a slow model.",
+        default=2_048, ge=1, le=10_000, description="Number of messages per micro-batch at most; fewer for slow models."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] | Literal["auto"] = Field(
         default="auto",
@@ -441,9 +425,7 @@ class PipelineSettings(Section):
         " replicas busy.",
     )
     commit_interval_ms: int = Field(
-        default=1_000,
-        ge=10,
-        description="Milliseconds between commits of at_least_once; a crash repeats that much work.",
+        default=1_000, ge=10, description="Milliseconds between commits of at_least_once; a crash repeats as much."
     )
     drain_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds that a stopping worker has to finish its messages in flight."
@@ -451,7 +433,7 @@ class PipelineSettings(Section):
     rebalance_drain_s: float = Field(
         default=10.0,
         ge=0,
-        description="Seconds that a worker has in a rebalance to finish messages of partitions that it gives up.",
+        description="Seconds to finish messages of partitions that a worker gives up in a rebalance.",
     )
     stall_timeout_s: float = Field(
         default=300.0,

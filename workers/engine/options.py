@@ -16,8 +16,7 @@ class ModelOptions(Section):
     """How to load and use a model. `loading.loader.load` checks the options against the model."""
 
     revision: str | None = Field(
-        default=None,
-        description="Commit, tag or branch of a hub model; only a commit pins the weights; not for a directory.",
+        default=None, description="Commit, tag or branch of a hub model; only a commit pins it; not for a directory."
     )
     task: TaskName = Field(
         default=TaskName.TEXT_CLASSIFICATION, description="Task of the model, by the name of transformers' pipeline."
@@ -59,7 +58,7 @@ class ModelOptions(Section):
     max_length: int | None = Field(
         default=None,
         ge=3,
-        description="Tokens of a sequence at most, special tokens included; null means the model's own limit.",
+        description="Tokens of a sequence at most, with special tokens; null means the model's limit.",
     )
     long_text: Literal["truncate", "windows"] = Field(
         default="truncate",
