@@ -180,7 +180,7 @@ def test_check_names_compacted_topics(kafka: Broker, make_topic: MakeTopic, writ
     assert ended.returncode == 0
     output, dead_letter = [line for line in ended.stdout.decode().splitlines() if "cleanup.policy" in line]
     assert output.startswith(f"note: pipelines.p.output: topic {topics['output']} is compacted (cleanup.policy)")
-    assert "each message without a key becomes a dead letter; give all messages keys" in output
+    assert "each message without a key becomes a dead letter; give each message a key" in output
     assert dead_letter.startswith(f"note: pipelines.p.dead_letter: topic {topics['dead_letter']} is compacted")
 
 

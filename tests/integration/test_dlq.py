@@ -360,7 +360,7 @@ def test_ledger_not_compacted_is_refused(kafka: Broker, topics: Topics, dlq: Cal
     kafka.create_topic(f"{topics.dead_letter}.redriven")
     code, _, [line] = dlq("redrive", "--yes")
     assert code == 1
-    assert line.startswith(f"labelstream: topic {topics.dead_letter}.redriven: its cleanup.policy is delete, ")
+    assert line.startswith(f"labelstream: topic {topics.dead_letter}.redriven: cleanup.policy is delete, ")
     assert all_in(kafka, topics.input) == []
 
 

@@ -142,7 +142,7 @@ def test_refused_dead_letter_blocks_until_topic_is_fixed(
     set_up(kafka, topics.dead_letter, {"max.message.bytes": "100000"})
     assert ids(kafka, topics.output, 100) == Counter(range(100))
     assert len(read_letters(kafka.bootstrap, topics.dead_letter, 1)) == 1
-    assert f"pipelines.p.dead_letter: topic {topics.dead_letter} takes the dead letter" in trouble
+    assert f"pipelines.p.dead_letter: topic {topics.dead_letter} refuses every form of the dead letter" in trouble
     assert "raise its max.message.bytes" in trouble
 
 

@@ -144,7 +144,7 @@ def test_recreated_topic_is_read_from_its_beginning(
     wait_until(lambda: created(kafka, topic), 20, "the topic's end")
     fill(kafka, topic, {0: 5})
     assert received(source, bool) == {0: [0, 1, 2, 3, 4]}
-    assert "the topic was made anew: it reads partition 0 from the start, 5 messages" in started(caplog)[-1]
+    assert "the topic was recreated: it reads partition 0 from the start, 5 messages" in started(caplog)[-1]
 
 
 def test_topic_recreated_at_once_is_read_from_its_beginning(
