@@ -66,7 +66,7 @@ class InFlight:
         return sum(batch.weight for batch in self._batches)
 
     def records_by_partition(self) -> Counter[int]:
-        found: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for batch in self:
-            found.update(batch.records_by_partition)
-        return found
+            counts.update(batch.records_by_partition)
+        return counts

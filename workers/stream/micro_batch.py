@@ -64,10 +64,10 @@ class ModelCall:
 
     def when_done(self, wake: Callable[[], None]) -> None:
         """Call `wake` from any thread when this attempt has ended."""
-        found = ref(self)  # weak, because futures keep their callbacks: a cycle would wait for the garbage collector
+        weak_call = ref(self)  # futures keep their callbacks: a cycle would wait for the garbage collector
 
         def done(_: object) -> None:
-            if (call := found()) is not None:
+            if (call := weak_call()) is not None:
                 call._done(wake)
 
         self.future.add_done_callback(done)

@@ -166,7 +166,7 @@ class Stats:
 
 
 def _by_reason(dead_letters: Counter[tuple[int, str]]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    by_reason: Counter[str] = Counter()
     for (_, reason), count in dead_letters.items():
-        found[reason] += count
-    return found
+        by_reason[reason] += count
+    return by_reason

@@ -71,8 +71,8 @@ class BacklogProbe:
             pipeline = self._settings.pipelines[name]
             partitions = places[pipeline.input]
             committed = committed_offsets(admin, group, partitions)
-            there = positions({place.partition: logs[place] for place in partitions}, committed, pipeline.start_from)
-            found[name] = {number: Standing(at.log.end, at.lag) for number, at in there.items()}
+            state = positions({place.partition: logs[place] for place in partitions}, committed, pipeline.start_from)
+            found[name] = {number: Standing(at.log.end, at.lag) for number, at in state.items()}
         return found
 
     def _list_partitions(self, admin: Any) -> None:

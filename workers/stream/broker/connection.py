@@ -80,7 +80,7 @@ def translate_kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
         yield
     except AuthorizationError as error:
         raise StartError(
-            f"kafka: permission denied ({type(error).__name__}, {_who(kafka)}); grant the rights that "
+            f"kafka: permission denied ({type(error).__name__}, {_user(kafka)}); grant the rights that "
             "docs/how-to/secure.md lists"
         ) from None
     except KafkaError as error:
@@ -105,5 +105,5 @@ def never_log_messages() -> None:
         logger.setLevel(logging.INFO)
 
 
-def _who(kafka: KafkaSettings) -> str:
+def _user(kafka: KafkaSettings) -> str:
     return f"user {kafka.security.username}" if kafka.security.username else "no user is set"

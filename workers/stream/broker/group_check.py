@@ -37,20 +37,20 @@ def group_findings(admin: Any, key: str, group: str) -> list[Finding]:
     return _foreign_members(key, admin.describe_groups([group])[group])
 
 
-def _foreign_members(key: str, found: dict[str, Any]) -> list[Finding]:
+def _foreign_members(key: str, group: dict[str, Any]) -> list[Finding]:
     """Foreign members take messages away, and a group with another assignor refuses this worker."""
-    names = sorted({f"{member['client_id']} at {member['client_host'].strip('/')}" for member in found["members"]})
+    names = sorted({f"{member['client_id']} at {member['client_host'].strip('/')}" for member in group["members"]})
     others = [name for name in names if not name.startswith(f"{CLIENT_ID} at ")]
     more = f" and {len(others) - MAX_NAMES} more" if len(others) > MAX_NAMES else ""
-    who = f"{', '.join(others[:MAX_NAMES])}{more}" if others else "an older Labelstream"
-    assignor = found["protocol_data"]
+    peers = f"{', '.join(others[:MAX_NAMES])}{more}" if others else "an older Labelstream"
+    assignor = group["protocol_data"]
     if names and assignor and assignor != CooperativeStickyAssignor.name:
         text = (
-            f"group {found['group_id']} is in use by {who}, with the assignor {assignor}, and refuses members with "
+            f"group {group['group_id']} is in use by {peers}, with the assignor {assignor}, and refuses members with "
             f"{CooperativeStickyAssignor.name}; set another group_id, or stop the others"
         )
         return [Finding(key, text)]
     if not others:
         return []
-    text = f"group {found['group_id']} is shared with {who}: their messages are not classified; set another group_id"
+    text = f"group {group['group_id']} is shared with {peers}: their messages are not classified; set another group_id"
     return [Finding(key, text, logging.ERROR)]

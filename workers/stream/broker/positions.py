@@ -56,11 +56,11 @@ def read_positions(admin: Any, topic: str, group: str, start_from: StartFrom) ->
 
     Raises StartError if the topic is missing or a right on topic or group; otherwise KafkaError.
     """
-    found = admin.describe_topics([topic])[0]
-    if problem := access_problem(found, "DESCRIBE"):
+    described = admin.describe_topics([topic])[0]
+    if problem := access_problem(described, "DESCRIBE"):
         raise StartError(problem)
     places = [
-        TopicPartition(topic, number) for number in sorted(part["partition_index"] for part in found["partitions"])
+        TopicPartition(topic, number) for number in sorted(part["partition_index"] for part in described["partitions"])
     ]
     committed = _first_asked(admin, group, places)
     logs = logs_of(admin, places)
@@ -81,8 +81,8 @@ def _first_asked(admin: Any, group: str, places: list[TopicPartition]) -> dict[i
 
 def committed_offsets(admin: Any, group: str, places: list[TopicPartition]) -> dict[int, int | None]:
     """Committed offsets by partition of one topic; None without an offset. Raises KafkaError."""
-    found: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
-    offsets = {place.partition: getattr(found.get(place), "offset", -1) for place in places}
+    committed: Mapping[TopicPartition, object] = admin.list_group_offsets({group: places})[group]
+    offsets = {place.partition: getattr(committed.get(place), "offset", -1) for place in places}
     return {number: offset if offset >= 0 else None for number, offset in offsets.items()}
 
 

@@ -47,8 +47,8 @@ class RecordLookup:
             return found
         with translate_kafka_errors(self._kafka), self._readable({place.topic for place in found}):
             consumer = self._consumer = self._consumer or make_reader(self._config)
-            wanted, gone = _within(consumer, list(found))
-        found |= gone
+            wanted, reasons = _within(consumer, list(found))
+        found |= reasons
         while wanted:
             turn = {partition: runs.pop() for partition, runs in wanted.items()}
             for record in self._read(consumer, turn):
@@ -84,20 +84,20 @@ def _within(
     """Runs of offsets within the logs by partition, and the reasons for places outside."""
     topics = {place.topic for place in places if TOPIC_NAME.fullmatch(place.topic)}
     known = [partition for topic in topics for partition in partitions_of(consumer, topic)]
-    asked = [one for one in known if any((one.topic, one.partition) == place[:2] for place in places)]
-    begins, ends = (ask(asked) if asked else {} for ask in (consumer.beginning_offsets, consumer.end_offsets))
-    gone, offsets = {}, dict[TopicPartition, list[int]]()
+    wanted = [tp for tp in known if any((tp.topic, tp.partition) == place[:2] for place in places)]
+    begins, ends = (ask(wanted) if wanted else {} for ask in (consumer.beginning_offsets, consumer.end_offsets))
+    reasons, offsets = {}, dict[TopicPartition, list[int]]()
     for place in places:
         partition = TopicPartition(place.topic, place.partition)
         if partition not in begins:
-            gone[place] = "unknown topic or partition"
+            reasons[place] = "unknown topic or partition"
         elif place.offset < begins[partition]:
-            gone[place] = f"deleted by retention: the log begins at {begins[partition]}"
+            reasons[place] = f"deleted by retention: the log begins at {begins[partition]}"
         elif place.offset >= ends[partition]:
-            gone[place] = f"the log ends at {ends[partition]}"
+            reasons[place] = f"the log ends at {ends[partition]}"
         else:
             offsets.setdefault(partition, []).append(place.offset)
-    return {partition: _runs(sorted(found)) for partition, found in offsets.items()}, gone
+    return {partition: _runs(sorted(found)) for partition, found in offsets.items()}, reasons
 
 
 def _runs(offsets: list[int]) -> list[Run]:

@@ -42,52 +42,52 @@ class RenewedContext:
     def __init__(self, security: SecuritySettings) -> None:
         self._security = security
 
-    def wrap_socket(self, *arguments: Any, **more: Any) -> ssl.SSLSocket:
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """As `ssl.SSLContext`. Raises KafkaConnectionError, which is retriable: a file may be half replaced."""
         try:
-            return make_context(self._security).wrap_socket(*arguments, **more)
+            return make_context(self._security).wrap_socket(*args, **kwargs)
         except LabelstreamError as error:
             raise KafkaConnectionError(str(error)) from error
 
 
-def tls_problem(error: ssl.SSLError, security: SecuritySettings, where: str) -> StartError | None:
+def tls_problem(error: ssl.SSLError, security: SecuritySettings, address: str) -> StartError | None:
     """The error to raise for a failed handshake or first response; None if `error` has nothing to do with TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return StartError(_broker_problem(error, security, where))
+        return StartError(_broker_problem(error, security, address))
     alert = _reason(error)
     if alert in ("unsupported protocol", "tlsv1 alert protocol version"):
-        return StartError(f"{KEY}.protocol: the broker at {where} does not support TLS 1.2 or newer")
+        return StartError(f"{KEY}.protocol: the broker at {address} does not support TLS 1.2 or newer")
     if "alert" not in alert:
         return None
     if security.cert_file is None:
         return StartError(
-            f"{KEY}.cert_file: the broker at {where} requires a client certificate ({alert}); set cert_file and "
+            f"{KEY}.cert_file: the broker at {address} requires a client certificate ({alert}); set cert_file and "
             "key_file"
         )
     return StartError(
-        f"{KEY}.cert_file: the broker at {where} refuses the certificate in {security.cert_file} ({alert})"
+        f"{KEY}.cert_file: the broker at {address} refuses the certificate in {security.cert_file} ({alert})"
         f"{_out_of_date(security.cert_file) or '; does the broker trust its CA?'}"
     )
 
 
-def _broker_problem(error: ssl.SSLCertVerificationError, security: SecuritySettings, where: str) -> str:
+def _broker_problem(error: ssl.SSLCertVerificationError, security: SecuritySettings, address: str) -> str:
     code, trusted = error.verify_code, f"{security.ca_file}" if security.ca_file else "the CAs of this system"
     if code == _SELF_SIGNED:
         return (
-            f"{KEY}.ca_file: the certificate of the broker at {where} is self-signed, and not among {trusted}; set "
+            f"{KEY}.ca_file: the certificate of the broker at {address} is self-signed, and not among {trusted}; set "
             "ca_file to a copy of it, or give the broker one of a CA"
         )
     if code in _UNKNOWN_ISSUER:
         return (
-            f"{KEY}.ca_file: the certificate of the broker at {where} is of a CA that is not among {trusted} "
+            f"{KEY}.ca_file: the certificate of the broker at {address} is of a CA that is not among {trusted} "
             f"({error.verify_message}); set ca_file to the brokers' CA"
         )
     if code in _OTHER_NAME:
         return (
-            f"kafka.bootstrap_servers: the certificate of the broker at {where} is for another name "
+            f"kafka.bootstrap_servers: the certificate of the broker at {address} is for another name "
             f"({error.verify_message.rstrip('.')}); use a name that the certificate holds, or add this one to it"
         )
-    certificate = f"{KEY}.ca_file: the certificate of the broker at {where}, or of its CA among {trusted},"
+    certificate = f"{KEY}.ca_file: the certificate of the broker at {address}, or of its CA among {trusted},"
     if code == _EXPIRED:
         return f"{certificate} has expired; renew it on the broker"
     if code == _NOT_YET_VALID:

@@ -62,10 +62,10 @@ def written_topics(pipeline: PipelineSettings) -> list[str]:
     return list(topics_of(pipeline).values())[1:]
 
 
-def access_problem(found: Mapping[str, Any], right: str) -> str | None:
+def access_problem(description: Mapping[str, Any], right: str) -> str | None:
     """Why the topic described by `describe_topics` cannot be used; None if usable. `right`: READ or WRITE."""
-    topic, code = found["name"], found["error_code"]
-    allowed = found["authorized_operations"]  # None if the broker does not report rights
+    topic, code = description["name"], description["error_code"]
+    allowed = description["authorized_operations"]  # None if the broker does not report rights
     if code == UNKNOWN_TOPIC:
         return (
             f"topic {topic} does not exist; create it with `labelstream topics create -c FILE`, or "

@@ -65,10 +65,10 @@ class Fetching:
         state = self._subscription.assignment.get(partition)
         return state.position.offset if state is not None and state.position is not None else None
 
-    def _drop_spent_records(self, *arguments: Any, **more: Any) -> Any:
+    def _drop_spent_records(self, *args: Any, **kwargs: Any) -> Any:
         if not self._fetcher._next_partition_records:
             self._fetcher._next_partition_records = None
-        return self._fetched_records(*arguments, **more)
+        return self._fetched_records(*args, **kwargs)
 
     def _append_in_room(self, drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:
         """End the poll when `room` is full, as `max_records` does."""
@@ -90,11 +90,11 @@ class _GuardedRecords(UnpackedRecords):
     any_headers = False
 
     def __init__(
-        self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], PollBudget], *args: Any, **more: Any
+        self, corrupt: dict[TopicPartition, CorruptBatch], room: Callable[[], PollBudget], *args: Any, **kwargs: Any
     ) -> None:
         self._corrupt, self._room = corrupt, room
         self._not_fitting: ConsumerRecord | None = None  # was read, but did not fit in `room`
-        super().__init__(*args, **more)
+        super().__init__(*args, **kwargs)
 
     def take(self, n: int | None = None) -> list[ConsumerRecord]:
         """Return the next records: at most `n`, and as many as fit in `room`."""

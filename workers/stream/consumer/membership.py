@@ -43,12 +43,12 @@ class Membership:
         self.losses = 0
         reset_generation = self._coordinator.reset_generation
 
-        def count_and_reset(*arguments: Any, **more: Any) -> Any:
+        def count_and_reset(*args: Any, **kwargs: Any) -> Any:
             self.losses += 1
             for assignor in self._coordinator._assignors.values():
                 if isinstance(assignor, Assignor):
                     assignor.forget()
-            return reset_generation(*arguments, **more)
+            return reset_generation(*args, **kwargs)
 
         need_rejoin = self._coordinator.need_rejoin
         self._coordinator.reset_generation = count_and_reset
@@ -70,5 +70,5 @@ class Membership:
 
     def notes(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, tuple[int, str]]:
         """Return offsets and their metadata; otherwise as `committed`."""
-        found = self._coordinator.fetch_committed_offsets(list(partitions), timeout_ms=timeout_ms)
-        return {partition: (committed.offset, committed.metadata or "") for partition, committed in found.items()}
+        offsets = self._coordinator.fetch_committed_offsets(list(partitions), timeout_ms=timeout_ms)
+        return {partition: (committed.offset, committed.metadata or "") for partition, committed in offsets.items()}

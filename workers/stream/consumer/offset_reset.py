@@ -61,18 +61,18 @@ def start_effect(logs: Mapping[int, Log], at_end: bool, young: bool) -> str:
     messages, lost = sum(log.messages for log in logs.values()), sum(log.start for log in logs.values())
     if at_end:
         return f"starts at the end of {where}, start_from: latest, and skips {_count(messages)}"
-    again = "" if young or not messages else ", which may have been classified before"
-    gone = f"; {_count(lost)} before them were deleted by retention" if lost else ""
-    return f"reads {where} from the start, {_count(messages)}{again}{gone}"
+    repeat_note = "" if young or not messages else ", which may have been classified before"
+    lost_note = f"; {_count(lost)} before them were deleted by retention" if lost else ""
+    return f"reads {where} from the start, {_count(messages)}{repeat_note}{lost_note}"
 
 
 def jump_effect(log: Log, offset: int, at_end: bool) -> str:
     """Return the log text for the messages skipped or repeated if the log does not contain `offset`."""
-    what = f"skips {_count(log.messages)}" if at_end else _reading(log)
+    effect = f"skips {_count(log.messages)}" if at_end else _reading(log)
     if offset >= log.start:
-        return f"the topic was recreated or its log truncated; this {what}"
+        return f"the topic was recreated or its log truncated; this {effect}"
     lost = f"{_count(log.start - offset)} were deleted without a result"
-    return f"{lost}, and this {what} more" if at_end else lost
+    return f"{lost}, and this {effect} more" if at_end else lost
 
 
 def _reading(log: Log) -> str:

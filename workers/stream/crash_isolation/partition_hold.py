@@ -51,8 +51,8 @@ class PartitionHold:
         if not fresh or self._membership.joining():
             return
         try:
-            found = self._membership.notes(fresh, REQUEST_MS)
-            suspects = [place for place, (_, text) in found.items() if self.suspects.evidence(place, text)]
+            notes = self._membership.notes(fresh, REQUEST_MS)
+            suspects = [place for place, (_, text) in notes.items() if self.suspects.evidence(place, text)]
             ends = self._consumer.end_offsets(suspects, timeout_ms=REQUEST_MS) if suspects else {}
         except KafkaTimeoutError:
             logger.info("crash notes of earlier workers cannot be read yet; retrying")
@@ -60,7 +60,7 @@ class PartitionHold:
         except KafkaError as error:
             raise StreamError(f"no committed offsets ({type(error).__name__}: {error})") from error
         for place, (progress, position) in fresh.items():
-            offset, text = found.get(place, (position, ""))
+            offset, text = notes.get(place, (position, ""))
             self.suspects.begin(progress, offset, text, max(0, ends.get(place, 0) - offset))
 
     def release(self) -> None:

@@ -84,9 +84,9 @@ class SuspectRecords:
 
     def fresh(self) -> list[PartitionProgress]:
         """Assigned partitions whose notes have not been read."""
-        held = self._assignment.assigned()
-        self._cases = {progress: case for progress in held if (case := self._cases.get(progress)) is not None}
-        return [progress for progress in held if progress not in self._cases]
+        assigned = self._assignment.assigned()
+        self._cases = {progress: case for progress in assigned if (case := self._cases.get(progress)) is not None}
+        return [progress for progress in assigned if progress not in self._cases]
 
     def evidence(self, partition: TopicPartition, metadata: str) -> CrashHistory:
         """The crash history in the metadata of a committed offset."""
@@ -171,9 +171,9 @@ class SuspectRecords:
 
     def take_back(self, progresses: Iterable[PartitionProgress]) -> None:
         """Commit the metadata from before this worker's notes: its records killed nobody."""
-        back = {p.partition: (p.committed, p.prior) for p in progresses if p.note != p.prior and not p.revoked}
-        if back:
-            self._note(back)
+        notes = {p.partition: (p.committed, p.prior) for p in progresses if p.note != p.prior and not p.revoked}
+        if notes:
+            self._note(notes)
 
     def _next(self) -> Case | None:
         """The suspect partition with the most records: the culprit's range is the smallest, and the others go first."""

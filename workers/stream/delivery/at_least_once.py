@@ -62,7 +62,7 @@ class AtLeastOnce:
         return produced
 
     def obstacles(self) -> dict[str, str]:
-        return self._sink.lacking() | self._throttle.told()
+        return self._sink.lacking() | self._throttle.alarms()
 
     def acknowledged(self, produced: ProducedBatch) -> None:
         self._produced.popleft()

@@ -87,7 +87,7 @@ class ExactlyOnce:
 
     def obstacles(self) -> dict[str, str]:
         failing = {"transaction": f"{self._failure}; the transaction is sent again"} if self._failure else {}
-        return failing | self._sink.lacking() | self._throttle.told()
+        return failing | self._sink.lacking() | self._throttle.alarms()
 
     def refused(self, error: RecordRefused) -> None:
         if not self._must_abort:
@@ -212,10 +212,10 @@ class ExactlyOnce:
         if not self._producer.ready():
             return None
         expected = self._open.offsets()
-        found = self._source.committer.committed(expected)
-        if found is None:
+        committed = self._source.committer.committed(expected)
+        if committed is None:
             return None
-        if expected and all(found.get(partition, -1) >= offset for partition, offset in expected.items()):
+        if expected and all(committed.get(partition, -1) >= offset for partition, offset in expected.items()):
             self._committed()
             return None
         return self._abort()

@@ -65,13 +65,13 @@ class HangingTransactions:
             return []
         try:
             with closing(KafkaAdminClient(**self._config)) as admin:
-                found = self._find(admin)
-            for transactional_id in found:
+                ids = self._find(admin)
+            for transactional_id in ids:
                 logger.warning(
                     "group %s: ending a hanging transaction of a dead worker, which a broker left open", self._group
                 )
                 self._end_as(transactional_id)
-            return found
+            return ids
         except AuthorizationError:
             self._allowed = False
             logger.warning(
@@ -128,9 +128,9 @@ class HangingTransactions:
 
 def _partitions(admin: Any, topics: list[str]) -> list[TopicPartition]:
     return [
-        TopicPartition(found["name"], partition["partition_index"])
-        for found in admin.describe_topics(topics)
-        for partition in found["partitions"]
+        TopicPartition(topic["name"], partition["partition_index"])
+        for topic in admin.describe_topics(topics)
+        for partition in topic["partitions"]
     ]
 
 

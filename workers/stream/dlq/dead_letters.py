@@ -92,7 +92,7 @@ class Selection:
         )
 
 
-def again(letter: DeadLetter, original: ConsumerRecord, partition: int | None) -> ProducerRecord:
+def record_to_redrive(letter: DeadLetter, original: ConsumerRecord, partition: int | None) -> ProducerRecord:
     """The source record with the attempts so far. `original`: record with the key, value and original headers."""
     return ProducerRecord(
         None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,

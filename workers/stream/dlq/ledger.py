@@ -60,13 +60,13 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
     Raises StartError with the fix.
     """
     with translate_kafka_errors(kafka), closing(KafkaAdminClient(**config)) as admin:
-        found = admin.describe_topics([topic])[0]
-        created = found["error_code"] == UNKNOWN_TOPIC
+        description = admin.describe_topics([topic])[0]
+        created = description["error_code"] == UNKNOWN_TOPIC
         if created:
             _create(admin, topic)
-            found = admin.describe_topics([topic])[0]
-        allowed = found["authorized_operations"]  # None if the broker does not report rights
-        if found["error_code"] == TOPIC_AUTHORIZATION_FAILED or (
+            description = admin.describe_topics([topic])[0]
+        allowed = description["authorized_operations"]  # None if the broker does not report rights
+        if description["error_code"] == TOPIC_AUTHORIZATION_FAILED or (
             allowed is not None and not {"READ", "WRITE"} <= set(allowed)
         ):
             raise StartError(

@@ -15,7 +15,7 @@ from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import translate_kafka_errors
 from labelstream.workers.stream.broker.topics import DEFAULT_MAX_BYTES, TopicSettings
 from labelstream.workers.stream.codec.encode import ProducerRecord
-from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, PartitionOffset, record_to_redrive
 from labelstream.workers.stream.dlq.ledger import RedriveLedger
 from labelstream.workers.stream.dlq.redrive_transactions import Pair
 from labelstream.workers.stream.dlq.source_records import SourceRecords
@@ -107,8 +107,8 @@ def _judge(
     if original is None:
         return Refusal.GONE
     # Same partition as the source record: its producer may use another partitioner.
-    same = letter.topic == target.topic and 0 <= letter.partition < target.partitions
-    made = again(letter, original, letter.partition if same else None)
+    same_topic = letter.topic == target.topic and 0 <= letter.partition < target.partitions
+    made = record_to_redrive(letter, original, letter.partition if same_topic else None)
     return Refusal.TOO_LARGE if made.size() > target.max_bytes else made
 
 

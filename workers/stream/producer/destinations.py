@@ -24,21 +24,21 @@ class Destinations:
         self._result_topics = [settings.output, *route_topics(settings.route)]
         self._same_partition = settings.output_partition == "same"
         self._look_at = 0.0
-        self._lacks, self._since = "", 0.0
+        self._missing, self._missing_since = "", 0.0
 
     def ready_for(self, batch: MicroBatch) -> bool:
         """Do all destinations of `batch` exist? Never waits."""
         known = {topic: self._producer.partitions(topic) for topic in self._topics}
-        now, before, self._lacks = self._clock(), self._lacks, self._lacking(batch, known)
-        self._since = self._since if before else now
-        if self._lacks and now >= self._look_at:
+        now, previously, self._missing = self._clock(), self._missing, self._lacking(batch, known)
+        self._missing_since = self._missing_since if previously else now
+        if self._missing and now >= self._look_at:
             self._look_at = now + AGAIN_S
             self._producer.look_for(self._topics)
-        return not self._lacks
+        return not self._missing
 
     def lacking(self) -> dict[str, str]:
         """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""
-        return {"destination": self._lacks} if self._lacks and self._clock() > self._since + TELL_S else {}
+        return {"destination": self._missing} if self._missing and self._clock() > self._missing_since + TELL_S else {}
 
     def _lacking(self, batch: MicroBatch, known: dict[str, set[int]]) -> str:
         if unknown := [topic for topic, numbers in known.items() if not numbers]:

@@ -150,9 +150,9 @@ def acknowledged(
     failed: set[tuple[str, object]] = set()
     taken: set[tuple[str, TopicPartitionOffset]] = set()
     for sent in (sent for produced in produced_batches for sent in produced.sent):
-        lane = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
+        order_key = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
         if sent.ack.failed():
-            failed.add(lane)
-        elif lane not in failed or (lane[1] is None):  # records without a key have no order
+            failed.add(order_key)
+        elif order_key not in failed or (order_key[1] is None):  # records without a key have no order
             taken.add((sent.topic, place_of(sent.item)))
     return taken

@@ -80,7 +80,7 @@ class Throttle:
             self._until = max(self._until, self._clock() + left_s)
         return left_s
 
-    def told(self) -> dict[str, str]:
+    def alarms(self) -> dict[str, str]:
         """The alarm; empty after CALM_S without throttling."""
         if self.left_s() <= 0 and self._clock() > self._until + CALM_S:
             return {}

@@ -47,9 +47,9 @@ class UnpackedRecords(Fetcher.PartitionRecords):
 
     any_headers = True
 
-    def __init__(self, max_batch_bytes: int, *args: Any, **more: Any) -> None:
+    def __init__(self, max_batch_bytes: int, *args: Any, **kwargs: Any) -> None:
         self._max_batch_bytes = max_batch_bytes
-        super().__init__(*args, **more)
+        super().__init__(*args, **kwargs)
 
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[ConsumerRecord]:
         position = lambda: self.next_fetch_offset  # noqa: E731

@@ -55,11 +55,11 @@ class Commands:
         """Execute queued commands. `execute` returns what was done, or None to retry; it may raise `CommandRefused`."""
         for entry in list(self._waiting):
             command, until, answer = entry
-            found = self._try(command, execute) if self._clock() < until else TOO_LATE
-            if found is not None:
+            reply = self._try(command, execute) if self._clock() < until else TOO_LATE
+            if reply is not None:
                 with self._lock:
                     self._waiting.remove(entry)
-                answer.set_result(found)
+                answer.set_result(reply)
 
     def close(self) -> None:
         """Refuse queued and later commands: the worker ends."""

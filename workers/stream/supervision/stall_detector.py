@@ -30,7 +30,7 @@ class StallDetector:
             name: before[name] if name in before and before[name][0] == count else (count, now)
             for name, count in done.items()
         }
-        return {name: now - since for name, (_, since) in self._progress.items()}
+        return {name: now - progressed_at for name, (_, progressed_at) in self._progress.items()}
 
 
 def loop_stalls() -> StallDetector:

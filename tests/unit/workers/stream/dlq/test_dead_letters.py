@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelstream.schemas.dead_letter import Reason, Stage
 from labelstream.workers.stream.codec.encode import encode_dead_letter, number_in, omission, result_headers
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, Selection, record_to_redrive
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread, header_name
 
 REJECTION = Rejection(Reason.INFERENCE_FAILED, Stage.CLASSIFY, "ValueError", "no", attempts=2)
@@ -74,7 +74,7 @@ def test_a_key_of_ours_does_not_come_back() -> None:
         letter = DeadLetter.of(record(found.value, found.headers, found.key, topic="dlq"))
         assert (found.key, letter.key_made) == (key, True)
         original = record(key=None) if letter.omitted else letter.record
-        assert again(letter, original, None).key is None
+        assert record_to_redrive(letter, original, None).key is None
     theirs = encode_dead_letter(record(), REJECTION, 1 << 20, keyed=True)
     assert not DeadLetter.of(record(theirs.value, theirs.headers, theirs.key)).key_made
     assert theirs.key == b"k"
@@ -95,7 +95,7 @@ def test_attempts_and_redrives_add_up(own: Any, value: bytes, rounds: int) -> No
     for round_ in range(1, rounds + 1):
         letter = DeadLetter.of(buried(current))
         assert (letter.attempts, letter.redriven) == (2 * round_, round_ - 1)
-        sent = again(letter, letter.record, 1)
+        sent = record_to_redrive(letter, letter.record, 1)
         assert (sent.value, sent.key, sent.partition) == (value, b"k", 1)
         assert sent.headers == [
             *own,
@@ -115,9 +115,9 @@ def test_results_keep_the_callers_connect_headers() -> None:
 def test_a_tombstone_goes_back_as_one() -> None:
     letter = encode_dead_letter(record(None), REJECTION._replace(reason=Reason.TOMBSTONE), 1 << 20)
     found = DeadLetter.of(record(letter.value, letter.headers))
-    assert again(found, found.record, None).value is None
+    assert record_to_redrive(found, found.record, None).value is None
     empty = DeadLetter.of(buried(record(b"")))
-    assert again(empty, empty.record, None).value == b""
+    assert record_to_redrive(empty, empty.record, None).value == b""
 
 
 def test_a_value_that_was_left_out() -> None:

@@ -87,13 +87,13 @@ class TestFlow:
 def test_a_quota_is_told_until_it_has_been_calm_for_a_while() -> None:
     clock, left = Clock(), [0.0]
     throttle = Throttle(SETTINGS, lambda: left[0], clock)
-    assert throttle.told() == {}
+    assert throttle.alarms() == {}
     left[0] = 3.0
-    assert "producer_byte_rate" in throttle.told()["throttle"]
+    assert "producer_byte_rate" in throttle.alarms()["throttle"]
     left[0], clock.now = 0.0, clock.now + 3.0 + flow.CALM_S
-    assert throttle.told()
+    assert throttle.alarms()
     clock.now += 1
-    assert throttle.told() == {}
+    assert throttle.alarms() == {}
 
 
 @pytest.fixture
