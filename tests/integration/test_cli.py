@@ -305,7 +305,7 @@ def test_lag_names_the_missing_rights(guarded: KafkaBroker, write_config: Callab
     ended = call("lag", "-c", config)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith(b"p: 1 message behind\n")
-    assert ended.stderr == b"note: no permission to read topic seen, so ages are not known; grant READ on it\n"
+    assert ended.stderr == b"note: no permission to read topic seen, so ages are unknown; grant READ on the topic\n"
     ended = call("lag", "-c", write_config(guarded.bootstrap, security, **(topics | {"input": "hidden"})))
     assert ended.stderr.startswith(b"labelstream: no permission to see topic hidden")
 

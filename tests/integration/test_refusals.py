@@ -143,7 +143,7 @@ def test_refused_dead_letter_blocks_until_topic_is_fixed(
     assert ids(kafka, topics.output, 100) == Counter(range(100))
     assert len(read_letters(kafka.bootstrap, topics.dead_letter, 1)) == 1
     assert f"pipelines.p.dead_letter: topic {topics.dead_letter} refuses every form of the dead letter" in trouble
-    assert "raise its max.message.bytes" in trouble
+    assert "raise the topic's max.message.bytes" in trouble
 
 
 def test_dead_letter_topic_with_tiny_limit_is_refused(make_topic: MakeTopic, start_worker: StartWorker) -> None:
