@@ -1,4 +1,4 @@
-"""The entry point: registers all commands, and prints each error of ours as one line with an exit code.
+"""The entry point: registers all commands, and prints each LabelstreamError as one line, with an exit code.
 
 Exit codes: 0 success; 1 an external cause (broker, topic, model, ...); 2 wrong options or a wrong config;
 130 interrupted. No command imports ray, torch or kafka at module level, because `--help` must be fast.

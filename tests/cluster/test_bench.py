@@ -53,7 +53,7 @@ def test_bench_stream_reports_consistent_figures(
     view.show_stream(told)
     said = " ".join(capsys.readouterr().out.split())
     inside = light["worker_over_forward_ms"]["p50"]
-    assert f"in the worker, from the poll to the acknowledgement: p50 {inside:.1f}" in said
+    assert f"in the worker, from the poll to the acknowledgement, without the forward: p50 {inside:.1f}" in said
     assert [point["share"] for point in told["latency"]["load"]] == list(stream.SHARES)
     assert told["hardware"]
     assert told["limit"].partition(":")[0] in ("device", "Serve", "Kafka", "tokenizer", "worker")

@@ -61,7 +61,7 @@ def test_topics_create_without_right_prints_commands(tmp_path: Path) -> None:
     problems = ended.stderr.decode().splitlines()
     assert len(problems) == 5
     assert problems[0] == (
-        "problem: no permission to create topic t.in; grant CREATE on the topic, or let somebody run: kafka-topics.sh "
-        f"--bootstrap-server {broker.bootstrap} --command-config client.properties --create --if-not-exists "
-        "--topic t.in --partitions 6"
+        "problem: no permission to create topic t.in; grant CREATE on the topic, or have an administrator run: "
+        f"kafka-topics.sh --bootstrap-server {broker.bootstrap} --command-config client.properties --create "
+        "--if-not-exists --topic t.in --partitions 6"
     )

@@ -57,7 +57,7 @@ def _settings(plan: Plan) -> Settings:
 
 @contextmanager
 def _deployed(plan: Plan, settings: Settings) -> Iterator[ServeClassifier]:
-    """Deploy both applications. Yields the classifier of ours, whose replica is the application's own."""
+    """Deploy both applications. Yields the classifier of Labelstream's, whose replica is the real one."""
     runtime.deploy(settings, app=model_application(MODEL, settings))
     device = device_for(plan.source, plan.device)
     folder, _ = resolve(plan.source, None)

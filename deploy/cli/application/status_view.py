@@ -246,7 +246,7 @@ def model_line(view: ModelView) -> str:
 
 
 def problems(view: PipelineView) -> list[str]:
-    """The problems that somebody should look at."""
+    """The problems that need attention."""
     nobody = ["no worker reports: it is starting, or the cluster has no room for it"] if view.workers == 0 else []
     unready = [f"its workers are {view.state}"] if view.workers and view.state in NOT_READY else []
     return [

@@ -45,7 +45,7 @@ def create(
     """Create the missing topics of a config.
 
     The topics are input, output, dead letters and review of all pipelines, and the ledgers of `dlq redrive`. The plan
-    is shown first, with the command of Kafka's own tools for each topic, in case somebody else must create it.
+    is shown first, with the command of Kafka's own tools for each topic, for users without the permission.
     Existing topics are not changed.
 
     Exit code 1: at least one topic was not created. Each has a line with the reason.
@@ -126,7 +126,9 @@ def _problem(told: Any, command: str) -> str:
 
     topic, code = told["name"], told["error_code"]
     if code in _FORBIDDEN:
-        return f"no permission to create topic {topic}; grant CREATE on the topic, or let somebody run: {command}"
+        return (
+            f"no permission to create topic {topic}; grant CREATE on the topic, or have an administrator run: {command}"
+        )
     reason = f"{for_code(code).__name__}: {told.get('error_message') or 'no reason given'}"
     fix = "; lower --replication" if code == _TOO_FEW_BROKERS else ""
     return f"topic {topic} was not created ({reason}){fix}"

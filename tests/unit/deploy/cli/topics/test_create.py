@@ -99,8 +99,8 @@ def test_refused_topic_names_kafkas_command(run: Run, brokers: Callable[[Admin],
     ended = run("topics", "create", "-c", "any", "--yes")
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        f"problem: no permission to create topic out; grant CREATE on the topic, or let somebody run: {COMMAND} out "
-        "--partitions 1",
+        "problem: no permission to create topic out; grant CREATE on the topic, or have an administrator run: "
+        f"{COMMAND} out --partitions 1",
         "problem: topic dlq was not created (InvalidReplicationFactorError: one broker only); lower --replication",
     ]
     assert admin.awaited == ["dlq.redriven"]
