@@ -39,8 +39,9 @@ def as_row(record: Any) -> tuple[str, ...]:
     if REASON in headers:
         return _dead_letter(headers)
     tree = parsed(record.value)
-    if isinstance(tree, dict) and isinstance(tree.get("source"), dict) and (answer := _answer(tree)) is not None:
-        return _result(tree, *answer)
+    for part in _results_in(tree):
+        if (answer := _answer(part)) is not None:
+            return _result(part, *answer)
     shown = "(no value)" if record.value is None else shorten(escape_bytes(record.value[:400]), 100)
     if problem := getattr(record.value, "problem", ""):
         shown = f"(cannot be read: {problem})"
@@ -74,6 +75,14 @@ def columns_of(row: tuple[str, ...], widths: tuple[int, ...] = (*WIDTHS, 0)) -> 
     """The row in columns of these widths. Cells are cut to their column; 0: no limit."""
     cells = [shorten(cell, width).ljust(width) if width else cell for cell, width in zip(row, widths, strict=True)]
     return "  ".join(cells).rstrip()
+
+
+def _results_in(tree: Any) -> list[dict[str, Any]]:
+    """What may be a result: the value itself, or the enrichments of a record, the last one first."""
+    if not isinstance(tree, dict):
+        return []
+    parts = [tree, *(part for part in reversed(tree.values()) if isinstance(part, dict) and "event_id" in part)]
+    return [part for part in parts if isinstance(part.get("source"), dict)]
 
 
 def _answer(tree: dict[str, Any]) -> tuple[str, Any] | None:

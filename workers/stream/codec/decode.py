@@ -2,7 +2,8 @@
 
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
@@ -12,7 +13,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
-from labelstream.workers.stream.codec.fields.text_field import read_text_field, text_alone
+from labelstream.workers.stream.codec.fields.text_field import Check, read_text_field, text_alone
 from labelstream.workers.stream.codec.json_values import not_in_utf8
 from labelstream.workers.stream.codec.rejection import DecodeError
 
@@ -51,20 +52,28 @@ def decoder(pipeline: PipelineSettings) -> Decode:
 
 
 def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers], TextMessage]:
-    check = None
-    if pipeline.output_shape == "enrich":
-        check = Enricher(pipeline.enrich_field, pipeline.on_existing == "replace").check
+    check = _enrich_check(pipeline) if pipeline.output_shape == "enrich" else None
     if pipeline.fields != FieldSettings():
         return FieldReader(pipeline, check).read
     if pipeline.format == "text":
-        return lambda value, key, headers: _read_plain(value)
+        return _read_plain
     if pipeline.text_field is None:
-        return lambda value, key, headers: read_message(value, check)
-    path = parse_path(pipeline.text_field)
-    return lambda value, key, headers: read_text_field(value, path, check)
+        return read_message if check is None else partial(read_message, check=check)
+    return partial(read_text_field, path=parse_path(pipeline.text_field), check=check)
 
 
-def _read_plain(value: bytes) -> TextMessage:
+def _enrich_check(pipeline: PipelineSettings) -> Check:
+    enricher = Enricher(pipeline.enrich_field, pipeline.on_existing == "replace")
+
+    def check(message: TextMessage, value: bytes, tree: Any) -> None:
+        # `on_empty_text` decides on a record with a blank text, which is not enriched.
+        if message.text and not message.text.isspace():
+            enricher.check(value, tree)
+
+    return check
+
+
+def _read_plain(value: bytes, key: object = None, headers: object = ()) -> TextMessage:
     if (other := not_in_utf8(value)) is not None:
         raise other
     return text_alone(value.decode("utf-8"))

@@ -29,8 +29,13 @@ _POSITION = re.compile(r" at line \d+ column \d+")
 _UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
 
 
-def read_message(value: bytes, check: Callable[[bytes, Any], None] | None = None) -> TextMessage:
-    """Of our own JSON. `check`: what else the value must be. Raises DecodeError."""
+def read_message(
+    value: bytes,
+    key: object = None,
+    headers: object = (),
+    check: Callable[[TextMessage, bytes, Any], None] | None = None,
+) -> TextMessage:
+    """Of our own JSON; key and headers are not read. `check`: what else the value must be. Raises DecodeError."""
     try:
         tree = parse(value)
     except ValueError as error:
@@ -46,7 +51,7 @@ def read_message(value: bytes, check: Callable[[bytes, Any], None] | None = None
     except ValidationError as error:
         raise invalid(tree, error) from None
     if check is not None:
-        check(value, None)
+        check(message, value, None)
     return message
 
 

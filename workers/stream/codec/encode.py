@@ -16,7 +16,7 @@ from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
 from labelstream.workers.settings import PipelineSettings
-from labelstream.workers.stream.codec.encode_labels import encode_labels, json_of
+from labelstream.workers.stream.codec.encode_labels import encode_labels, in_order, json_of
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
@@ -25,6 +25,7 @@ VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
 MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and are nobody's
 Headers = list[tuple[str, bytes]]
+_NOTHING = TextMessage.model_validate({"text": ""})
 
 
 class ProducerRecord(NamedTuple):
@@ -54,7 +55,8 @@ def encode_result(
 ) -> bytes:
     """The result's JSON. Raises ValueError, mostly pydantic's, when the answer makes no valid result."""
     if isinstance(answer, Prediction):
-        return encode_labels(pipeline, record, message, model, answer, now)
+        result = encode_labels(pipeline, record, message, model, answer, now)
+        return result if answer.order is None else in_order(result, answer, answer.order)
     rest = _encode_other(pipeline, record, message.id, model, answer, now, {"metadata"})
     return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
 
@@ -62,7 +64,8 @@ def encode_result(
 def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer: Answered, now: datetime) -> bytes:
     """The JSON of the result without what the record itself has. Raises as `encode_result`."""
     if isinstance(answer, Prediction):
-        return encode_labels(pipeline, record, None, model, answer, now)
+        whole = encode_result(pipeline, record, _NOTHING, model, answer, now)
+        return whole.replace(b'"id":null,', b"", 1).replace(b'"metadata":null,', b"", 1)  # texts hold no such quotes
     return _encode_other(pipeline, record, None, model, answer, now, {"id", "metadata"})
 
 

@@ -42,36 +42,38 @@ class _Shared(NamedTuple):
 
 
 def encode_labels(
-    pipeline: str, record: ConsumerRecord, message: TextMessage | None, model: str, answer: Prediction, now: datetime
+    pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, answer: Prediction, now: datetime
 ) -> bytes:
-    """As `encode_result`; without a message as `encode_enrichment`.
-
-    Raises ValueError, of which pydantic's ValidationError is one, when it is no valid result.
-    """
+    """As `encode_result`. Raises ValueError, of which pydantic's ValidationError is one, when it is no valid result."""
     labels, scores, tokens = answer.labels, answer.scores, answer.tokens
     accepted = labels[:1] if answer.accepted is None else answer.accepted
     _check(labels, scores, tokens, answer.truncated)
     quoted = [_text(label) for label in labels]
-    entries = [f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)]
-    order = ""
-    if answer.order is not None:
-        if sorted(answer.order) != list(range(len(entries))):
-            raise ValueError("order must have each label once")
-        entries, order = [entries[place] for place in answer.order], ',"scores_order":"model"'
+    listed = ",".join([f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)])
     task, of_model = _shared(answer.task, model, answer.revision)
     event, source = _place(pipeline, record.topic, record.partition)
-    offset, at, own_id, metadata = record.offset, record.timestamp, "", ""
-    if message is not None:
-        given = message.id
-        own_id = f'"id":{given if type(given) is int else "null" if given is None else _json(given)},'
-        metadata = f'"metadata":{json_of(message.metadata)},'
+    offset, at, own_id, metadata = record.offset, record.timestamp, message.id, message.metadata
     return (
-        f'{{"schema_version":1,{event}{offset:d}",{task}{own_id}{of_model}{tokens},'
+        f'{{"schema_version":1,{event}{offset:d}",{task}'
+        f"{own_id if type(own_id) is int else 'null' if own_id is None else _json(own_id)}{of_model}{tokens},"
         f'"truncated":{"true" if answer.truncated else "false"},{source}{offset:d},"timestamp_ms":{at:d}}},'
-        f'{metadata}"classified_at":{_time(now)},'
-        f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{",".join(entries)}],'
-        f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}{order}}}'
+        f'"metadata":{json_of(metadata)},"classified_at":{_time(now)},'
+        f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
+        f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
     ).encode()
+
+
+def in_order(result: bytes, answer: Prediction, order: tuple[int, ...]) -> bytes:
+    """`result`, which `encode_labels` made of `answer`, with its scores in `order`. Raises ValueError."""
+    entries = [
+        f'{{"label":{_text(label)},"score":{score!r}}}'
+        for label, score in zip(answer.labels, answer.scores, strict=True)
+    ]
+    if sorted(order) != list(range(len(entries))):
+        raise ValueError("order must have each label once")
+    found, wanted = (f'"scores":[{",".join(one)}],'.encode() for one in (entries, [entries[i] for i in order]))
+    before, _, after = result.rpartition(found)
+    return b'%b%b%b,"scores_order":"model"}' % (before, wanted, after[:-1])
 
 
 def _check(labels: tuple[str, ...], scores: tuple[float, ...], tokens: int, truncated: bool) -> None:
@@ -101,7 +103,9 @@ def _text(text: str) -> str:
 def _shared(task: str, model: str, revision: str) -> _Shared:
     """Raises ValidationError."""
     _validate({"task": task, "model": model, "model_revision": revision, "classified_at": _SOME_TIME})
-    return _Shared(f'"task":{_json(task)},', f'"model":{_json(model)},"model_revision":{_json(revision)},"tokens":')
+    return _Shared(
+        f'"task":{_json(task)},"id":', f',"model":{_json(model)},"model_revision":{_json(revision)},"tokens":'
+    )
 
 
 @lru_cache(KNOWN)

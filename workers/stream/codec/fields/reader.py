@@ -38,7 +38,7 @@ class FieldReader:
     """Of one pipeline."""
 
     def __init__(self, pipeline: PipelineSettings, check: Check | None = None) -> None:
-        """`check`: what else a value must be; called with the value and, if it has one, its parsed tree."""
+        """`check`: what else a value must be; called with the message, the value and its parsed tree, if it has one."""
         fields, self._check = pipeline.fields, check
         self._plain = pipeline.format == "text"
         self._separator = fields.text_separator
@@ -68,7 +68,7 @@ class FieldReader:
             wrong = invalid(message, error)
             raise DecodeError(wrong.reason, f"fields.{wrong.message}") from None
         if self._check is not None:
-            self._check(value, None if type(record.tree) is SparseValue else record.tree)
+            self._check(read, value, None if type(record.tree) is SparseValue else record.tree)
         return read
 
     def _parse(self, value: bytes) -> Any:

@@ -13,12 +13,17 @@ from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 from labelstream.workers.stream.codec.json_values import kind_of
 from labelstream.workers.stream.codec.rejection import DecodeError
 
-Check = Callable[[bytes, Any], None]
+Check = Callable[[TextMessage, bytes, Any], None]
 SETTING = "text_field"
 
 
-def read_text_field(value: bytes, path: JsonPath, check: Check | None = None) -> TextMessage:
-    """Of any JSON with the text at `path`. `check`: what else the value must be. Raises DecodeError."""
+def read_text_field(
+    value: bytes, key: object = None, headers: object = (), *, path: JsonPath, check: Check | None = None
+) -> TextMessage:
+    """Of any JSON with the text at `path`; key and headers are not read. `check`: what else the value must be.
+
+    Raises DecodeError.
+    """
     tree = None
     try:
         tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
@@ -27,7 +32,7 @@ def read_text_field(value: bytes, path: JsonPath, check: Check | None = None) ->
         found = SparseValue(value, str(error), SETTING).texts(path)[0]
     message = text_alone(found if type(found) is str else no_text(found, path))
     if check is not None:
-        check(value, tree)
+        check(message, value, tree)
     return message
 
 

@@ -159,3 +159,10 @@ class TestRecords:
         assert json.loads(as_json_line(record(b'{"a":\n1}'))) == {"a": 1}
         assert json.loads(as_json_line(record(b"not\njson\xff"))) == "not\njson\\xff"
         assert as_json_line(record(None)) == b""
+
+
+def test_enriched_record_is_a_row_of_its_last_enrichment() -> None:
+    first, last = ({"event_id": "p/in/0/1", **RESULT, "label": label} for label in ("FIRST", "LAST"))
+    value = json.dumps({"source": "web", "event": {"source": {}}, "one": first, "two": last, "label": "own"}).encode()
+    assert as_row(record(value))[0] == "LAST"
+    assert as_row(record(b'{"source": {}, "one": {"event_id": 1, "source": {}}}'))[0] == "-"

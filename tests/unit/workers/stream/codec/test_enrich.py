@@ -1,19 +1,25 @@
 """An answer in a record: without it, the bytes are those that came in."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import jiter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.consumer.fetcher import ConsumerRecord
 
 from labelstream.schemas.dead_letter import Reason
+from labelstream.schemas.enrichment import ENRICHMENT
+from labelstream.workers.classifier import Prediction
+from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.encode import value_encoder
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.json_spans import member_spans, members
 from labelstream.workers.stream.codec.json_values import name_of
 from labelstream.workers.stream.codec.rejection import DecodeError
-from tests.support.decoding import UNREAD
+from tests.support.decoding import UNREAD, pipeline
 
 PART = b'{"label":"}]","score":0.5}'
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -127,3 +133,25 @@ def test_deep_record_is_enriched_as_well() -> None:
     enricher = Enricher("f", False)
     enricher.check(value)
     assert enricher.add(value, b"1") == value[:-1] + b',"f":1}'
+
+
+@given(
+    st.binary()
+    | (OBJECTS | st.dictionaries(st.sampled_from("abf"), TREES | TEXTS, max_size=3)).map(json.dumps).map(str.encode),
+    st.sampled_from([{}, {"text_field": "a"}, {"fields": {"text": ["a", "b"], "id": "key"}}]),
+    st.booleans(),
+)
+def test_any_bytes_are_enriched_or_refused(value: bytes, more: dict[str, Any], replaces: bool) -> None:
+    on_existing = "replace" if replaces else "dead_letter"
+    settings = pipeline(output_shape="enrich", enrich_field="f", on_existing=on_existing, **more)
+    try:
+        message = decoder(settings)(value, b"k")
+    except DecodeError:
+        return
+    record = ConsumerRecord("in", 0, None, 1, -1, 0, b"k", value, [], None, 1, len(value), -1)
+    answer = Prediction(("A",), (0.5,), 3, False, "r")
+    enriched = json.loads(value_encoder("p", settings)(record, message, "m", answer, datetime.now(UTC)))
+    ENRICHMENT.validate_json(json.dumps(enriched.pop("f")))
+    before = json.loads(value)
+    before.pop("f", None)
+    assert repr(enriched) == repr(before)

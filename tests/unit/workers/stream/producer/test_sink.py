@@ -128,7 +128,7 @@ def test_record_that_cannot_be_enriched_is_a_dead_letter(benches: Callable[..., 
 
 def test_passed_records_keep_their_place_among_results(benches: Callable[..., Bench]) -> None:
     bench = benches(output_shape="enrich", on_empty_text="pass", on_tombstone="pass", one_by_one=0)
-    values = [message("a"), None, b'{"text": " "}', message("b"), b'{"text":null,"labelstream":1}']
+    values = [message("a"), None, b'{"text": " ","labelstream":2}', message("b"), b'{"text":null,"labelstream":1}']
     bench.feed(*values)
     bench.run_dry()
     sent = [(value, key) for _, value, key, *_ in bench.producer.sent]

@@ -64,7 +64,7 @@ def test_a_text_that_is_json_is_a_text() -> None:
     ],
 )
 def test_key_that_holds_dots_wins(value: bytes, path: str) -> None:
-    assert read_text_field(value, parse_path(path)).text == "good"
+    assert read_text_field(value, path=parse_path(path)).text == "good"
 
 
 def test_text_alone_has_nothing_beside_it() -> None:
