@@ -294,7 +294,7 @@ docs: reference
 # The demo and `labelstream status` run for it. The bars are of the first table in docs/benchmarks.md.
 pictures: venv
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.recording docs/demo.svg \
-		"labelstream demo --messages 200" --first "^labelstream demo" --last "^  duplicates"
+		"labelstream demo --messages 200" --first "^labelstream demo" --last "messages came back"
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m tests.docs.pictures.status docs/status.svg
 	$(PYTHON) -m tests.docs.pictures.speed docs/speed.svg
 
