@@ -19,7 +19,7 @@ from labelstream.workers.stream.codec.encode import (
     result_headers,
 )
 from labelstream.workers.stream.codec.rejection import DecodeError
-from labelstream.workers.stream.dlq.dead_letters import DeadLetter, again
+from labelstream.workers.stream.dlq.dead_letters import DeadLetter, record_to_redrive
 from labelstream.workers.stream.record_batch.unread import Unread, header_name
 from tests.fuzz.values import read_field, read_json, read_text
 
@@ -139,7 +139,7 @@ def letter(of: ConsumerRecord, error: DecodeError, room: int = 1 << 20, keyed: b
     assert read.attempts == number_in(of.headers, "labelstream.attempts") + 1 or read.attempts == 0
     if read.omitted:
         return
-    back: ProducerRecord = again(read, read.record, None)
+    back: ProducerRecord = record_to_redrive(read, read.record, None)
     assert (back.value or b"") == (of.value or b"")
     assert back.key == of.key, "the key is another"
     kept = [item for item in back.headers if not item[0].startswith("labelstream.")]
