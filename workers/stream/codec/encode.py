@@ -25,7 +25,6 @@ VERSION = version("labelstream")
 RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
 MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and are nobody's
 Headers = list[tuple[str, bytes]]
-_NOTHING = TextMessage.model_validate({"text": ""})
 
 
 class ProducerRecord(NamedTuple):
@@ -64,8 +63,8 @@ def encode_result(
 def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer: Answered, now: datetime) -> bytes:
     """The JSON of the result without what the record itself has. Raises as `encode_result`."""
     if isinstance(answer, Prediction):
-        whole = encode_result(pipeline, record, _NOTHING, model, answer, now)
-        return whole.replace(b'"id":null,', b"", 1).replace(b'"metadata":null,', b"", 1)  # texts hold no such quotes
+        part = encode_labels(pipeline, record, None, model, answer, now)
+        return part if answer.order is None else in_order(part, answer, answer.order)
     return _encode_other(pipeline, record, None, model, answer, now, {"id", "metadata"})
 
 
