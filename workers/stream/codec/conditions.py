@@ -25,7 +25,9 @@ class ConditionCheck:
         self._max_age_ms = None if pipeline.max_age_s is None else pipeline.max_age_s * 1000
         conditions = pipeline.only_if
         self._headers = [(one.header, _test(one)) for one in conditions if one.header is not None]
-        self._fields = [(parse_path(one.field), _test(one)) for one in conditions if one.field is not None]
+        self._fields = [  # with whether the value is read
+            (parse_path(one.field), _test(one), one.exists is None) for one in conditions if one.field is not None
+        ]
         self._max_bytes = pipeline.limits.max_message_bytes
 
     def reads_headers(self) -> bool:
@@ -50,8 +52,8 @@ class ConditionCheck:
             tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
         except ValueError as error:
             sparse = SparseValue(value, str(error), "only_if")
-        for path, test in self._fields:
-            found = find(tree, path) if sparse is None else sparse.values(path)[0]
+        for path, test, is_read in self._fields:
+            found = find(tree, path) if sparse is None else (sparse.scalars if is_read else sparse.raw)(path)[0]
             if not test(type(found) is not Nothing, found):
                 return False
         return True

@@ -1,13 +1,16 @@
 """A JSON text that the parser refuses, read at some paths alone: what is not read is not judged."""
 
 from collections.abc import Callable
+from math import nan
 from typing import Any, NamedTuple
+
+import jiter
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.records.places import JsonPath
 from labelstream.workers.stream.codec.fields.lookup import find_all
 from labelstream.workers.stream.codec.json_spans import check_value, items
-from labelstream.workers.stream.codec.json_values import explained, members_of, read_value
+from labelstream.workers.stream.codec.json_values import explained, members_of, name_of, read_value
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 Parts = tuple[str | int | None, ...]
@@ -39,6 +42,13 @@ class SparseValue:
         return self._found(
             path, lambda text: read_value(text, path.written) if _first(text) == b'"' else self._kind(text)
         )
+
+    def scalars(self, path: JsonPath) -> list[Any]:
+        """As `find_all` of a parsed tree; of an object or a list nothing but its kind is read.
+
+        A number that the parser refuses is NaN, which equals nothing.
+        """
+        return self._found(path, lambda text: self._scalar(text, path.written))
 
     def values(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree."""
@@ -86,11 +96,20 @@ class SparseValue:
             self._members[text] = members_of(text, self._problem)
         return self._members[text]
 
+    def _scalar(self, text: bytes, name: str) -> Any:
+        kind = self._kind(text)
+        if type(kind) is str:
+            return read_value(text, name)
+        try:
+            return jiter.from_json(text) if type(kind) in (int, float) else kind
+        except ValueError:
+            return nan
+
     def _kind(self, text: bytes) -> Any:
         """Something of the same kind as the value."""
         first = _first(text)
         if first == b'"':
-            return read_value(text, "the value")
+            return name_of(text)  # empty where it is no text
         return {b"{": {}, b"[": [], b"n": None, b"t": True, b"f": False, b"N": 0.0}.get(first, 0)
 
     def _checked(self, read: Callable[[bytes], Any], text: bytes) -> Any:

@@ -92,6 +92,24 @@ def test_value_that_cannot_be_judged_is_refused(value: bytes, reason: Reason) ->
     assert caught.value.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("condition", "value", "met"),
+    [
+        ({"field": "a", "exists": True}, '{"a": "\\ud800"}', True),
+        ({"field": "a", "exists": True}, '{"a": %s}' % ("9" * 5_000), True),
+        ({"field": "a", "exists": True}, '{"a": {"x": 1, "x": 2}}', True),
+        ({"field": "a", "equals": 5}, '{"a": %s}' % ("9" * 5_000), False),
+        ({"field": "a", "equals": 0}, '{"a": NaN, "x": 1, "x": 2}', False),
+        ({"field": "a", "in": [0, 1]}, '{"a": -Infinity, "x": 1, "x": 2}', False),
+        ({"field": "a", "equals": "x"}, '{"a": [NaN, "\\ud800"]}', False),
+        ({"field": "a.b", "equals": "x"}, '{"a": "\\ud800"}', False),
+        ({"field": "a[0].b", "exists": False}, '{"a": "\\ud800"}', True),
+    ],
+)
+def test_value_that_no_condition_reads_is_not_judged(condition: Any, value: str, met: bool) -> None:
+    assert check(condition).takes_value(value.encode()) is met
+
+
 def test_too_large_value_is_left_to_the_decoder() -> None:
     assert check({"field": "a", "exists": True}, limits={"max_message_bytes": 64}).takes_value(b"x" * 65)
 
