@@ -1,6 +1,6 @@
 """The value of an output record: which settings of its shape go together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -27,15 +27,41 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
 
 
 def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Pipelines that enrich what another one enriches under the same field."""
-    for name, reader in pipelines.items():
-        for other, writer in pipelines.items():
-            if (
-                (writer.output_shape, reader.output_shape) == ("enrich", "enrich")
-                and writer.output == reader.input
-                and writer.enrich_field == reader.enrich_field
-            ):
+    """Pipelines that get their own records back, and those that enrich what another one enriches under the same field.
+
+    A pipeline reads the records of another one directly, or through others.
+    """
+    for name, pipeline in pipelines.items():
+        readers = _readers(name, pipelines, _written)
+        last = next((other for other in readers if pipeline.input in _written(pipelines[other])), None)
+        if last is not None:
+            yield (
+                f"pipelines.{name}.input: {pipeline.input} gets the records of pipeline {name} back from pipeline "
+                f"{last}, without end; name another topic"
+            )
+            return
+    for other, writer in pipelines.items():
+        for name in _readers(other, pipelines, _enriched):
+            reader = pipelines[name]
+            if reader.output_shape == "enrich" and reader.enrich_field == writer.enrich_field:
                 yield (
                     f"pipelines.{name}.enrich_field: {reader.enrich_field} is the field that pipeline {other} adds to "
                     f"the records of {reader.input}; name another field"
                 )
+
+
+def _written(pipeline: Any) -> Collection[str | None]:
+    return pipeline.output, pipeline.dead_letter, pipeline.review
+
+
+def _enriched(pipeline: Any) -> Collection[str | None]:
+    return (pipeline.output, pipeline.review) if pipeline.output_shape == "enrich" else ()
+
+
+def _readers(name: str, pipelines: Mapping[str, Any], topics: Callable[[Any], Collection[str | None]]) -> list[str]:
+    """The pipelines that read `topics` of the pipeline `name`, or of one that reads them, and so on."""
+    found, written = [], set(topics(pipelines[name]))
+    while more := [one for one, reader in pipelines.items() if one not in found and reader.input in written]:
+        found += more
+        written.update(topic for one in more for topic in topics(pipelines[one]))
+    return found

@@ -54,3 +54,30 @@ def test_chained_pipelines_add_fields_of_different_names() -> None:
     assert caught.value.key == "pipelines.second.enrich_field"
     load_settings(chain(enrich_field="topics"))
     load_settings(chain(output_shape="result"))
+
+
+def test_field_of_an_earlier_pipeline_in_a_chain_is_refused() -> None:
+    config = chain(enrich_field="topics")
+    second = config["pipelines"]["second"]
+    third = config["pipelines"]["third"] = {**second, "input": "end", "output": "far", "enrich_field": "labelstream"}
+    with pytest.raises(ConfigError, match="labelstream is the field that pipeline feedback adds to the records of end"):
+        load_settings(config)
+    third["enrich_field"] = "third"
+    load_settings(config)
+
+
+def test_enriched_copies_for_review_count_as_a_chain() -> None:
+    config = chain(input="review")
+    load_settings(config)
+    config["pipelines"]["feedback"]["review"] = "review"
+    with pytest.raises(ConfigError, match="adds to the records of review"):
+        load_settings(config)
+
+
+@pytest.mark.parametrize("key", ["output", "dead_letter", "review"])
+def test_records_that_come_back_are_refused(key: str) -> None:
+    config = chain(enrich_field="topics")
+    config["pipelines"]["second"][key] = config["pipelines"]["feedback"]["input"]
+    with pytest.raises(ConfigError, match="back from pipeline second, without end; name another topic") as caught:
+        load_settings(config)
+    assert caught.value.key == "pipelines.feedback.input"
