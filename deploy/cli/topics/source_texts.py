@@ -30,17 +30,24 @@ class SourceTexts:
     def of(self, records: Iterable[Any]) -> list[SourceText]:
         """The source text of each record, with one lookup for all. Raises StartError."""
         places = [(record, _place_of(record)) for record in records]
-        asked = {place for record, place in places if place is not None and not _is_whole(record)}
+        own = [None if place is None else _own_text(record) for record, place in places]
+        asked = {
+            place
+            for (record, place), text in zip(places, own, strict=True)
+            if place is not None and text is None and not _is_whole(record)
+        }
         found: Mapping[Any, Any] = self._lookup.find(asked)
         return [
             SourceText()
             if place is None
+            else SourceText(text)
+            if text is not None
             else SourceText(self._text(place.topic, record))
             if _is_whole(record)
             else SourceText(None, found[place])
             if isinstance(found[place], str)
             else SourceText(self._text(place.topic, found[place]))
-            for record, place in places
+            for (record, place), text in zip(places, own, strict=True)
         ]
 
     def _text(self, topic: str, record: Any) -> str:
@@ -71,9 +78,12 @@ def source_texts(broker: Any, pipelines: Iterable[Any]) -> Iterator[SourceTexts]
 
 
 def json_with_text(record: Any, source: SourceText) -> bytes:
-    """The value's line with the text, or why it is missing, as first field. Dead letters contain their own text."""
+    """The value's line with the text, or why it is missing, as first field.
+
+    Dead letters, and results with `include_text`, contain their own text.
+    """
     line = as_json_line(record)
-    if source == SourceText() or REASON in headers_of(record):
+    if source == SourceText() or REASON in headers_of(record) or _own_text(record) is not None:
         return line
     added = {"text": source.text} | ({"text_missing": source.missing} if source.missing else {})
     return json.dumps(added)[:-1].encode() + b", " + line.lstrip()[1:].lstrip()
@@ -87,6 +97,13 @@ def as_cell(source: SourceText) -> str:
 def _is_whole(record: Any) -> bool:
     """Does the dead letter contain its source value? Values that are too large are left out."""
     return bool(record.value) and REASON in headers_of(record)
+
+
+def _own_text(record: Any) -> str | None:
+    """The text in a result whose pipeline has `include_text`."""
+    tree = None if REASON in headers_of(record) else parsed(record.value)
+    text = tree.get("text") if isinstance(tree, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _place_of(record: Any) -> Any:

@@ -61,6 +61,14 @@ def test_dead_letter_with_value_has_its_own_text() -> None:
     assert json_with_text(record(b'{"text":"own"}', LETTER), SourceText("own")) == b'{"text":"own"}'
 
 
+def test_result_with_its_text_needs_no_source_record() -> None:
+    lookup, own = Lookup(b"from the source"), record(RESULT[:-1] + b', "text": "its own"}')
+    (found,) = SourceTexts(lookup).of([own])
+    assert found == SourceText("its own")
+    assert lookup.asked == [set()]
+    assert json_with_text(own, found) == own.value, "no second field of the same name"
+
+
 @pytest.mark.parametrize(
     "value",
     [
