@@ -47,7 +47,10 @@ def check(
     problems = preflight.show_findings(preflight.place_findings(settings, local=not cluster), _say)
     say("looking for the models (not loaded, because of the problems above)" if problems else "loading the models")
     look = preflight.find_model if problems else preflight.load_model
-    problems += preflight.show_findings(preflight.model_findings(settings.models, look), _say)
+    descriptions: dict[str, Any] = {}
+    problems += preflight.show_findings(preflight.model_findings(settings.models, look, descriptions), _say)
+    if look is preflight.load_model:
+        problems += preflight.show_findings(preflight.route_findings(settings, descriptions), _say)
     if problems:
         raise typer.Exit(1)
     typer.echo("The config is valid, and everything it names was found.")

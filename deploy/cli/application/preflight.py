@@ -41,19 +41,38 @@ def show_findings(findings: Iterable[Finding], say: Callable[[int, str], None]) 
     return problems
 
 
-def model_findings(models: dict[str, Any], check: Callable[[Any], None]) -> Iterator[Finding]:
-    """Findings on each model. `check` raises ModelError if a model's settings are wrong."""
+def model_findings(
+    models: dict[str, Any], check: Callable[[Any], Any], descriptions: dict[str, Any] | None = None
+) -> Iterator[Finding]:
+    """Findings on each model. `check` raises ModelError if a model's settings are wrong.
+
+    `descriptions`: gets what `check` returns for each sound model.
+    """
     from labelstream.workers.model_source import is_path
 
     for name, model in models.items():
         try:
-            check(model)
+            description = check(model)
         except ModelError as error:
             yield Finding(f"models.{name}.source", str(error))
             continue
+        if descriptions is not None:
+            descriptions[name] = description
         if model.revision is None and not is_path(model.source):
             text = "not set, so a replica that starts later may load another version; set it to a commit of the hub"
             yield Finding(f"models.{name}.revision", text, logging.INFO)
+
+
+def route_findings(settings: Any, descriptions: dict[str, Any]) -> Iterator[Finding]:
+    """Labels of rules that no model of their pipeline has. `descriptions`: of the models by their names."""
+    from labelstream.deploy.deployments.stream_worker import check_route
+
+    for name, pipeline in settings.pipelines.items():
+        if pipeline.route and descriptions.keys() >= set(pipeline.allowed_models):
+            try:
+                check_route(name, settings, {model: descriptions[model] for model in pipeline.allowed_models})
+            except LabelstreamError as error:
+                yield Finding.of(error)
 
 
 def find_model(model: Any) -> None:
@@ -83,14 +102,14 @@ def find_model(model: Any) -> None:
         check_labels(model.source, config, zero_shot=model.task is TaskName.ZERO_SHOT, new_names=model.label_names)
 
 
-def load_model(model: Any) -> None:
-    """Load the model as a replica does, but on the CPU. Raises ModelError."""
+def load_model(model: Any) -> Any:
+    """Load the model as a replica does, but on the CPU. Returns its description. Raises ModelError."""
     from labelstream.workers.engine.loading.hub import locate
 
     locate(model.source, model.revision)
     from labelstream.workers.engine.loading.loader import load  # imports torch, which is slow
 
-    load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))
+    return load(model.source, model.model_copy(update={"device": "cpu", "dtype": "auto"}))[0]
 
 
 def kafka_findings(settings: Any) -> Iterator[Finding]:

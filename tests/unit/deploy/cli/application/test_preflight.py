@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,24 @@ import huggingface_hub
 import pytest
 
 from labelstream.deploy.cli.application import preflight
-from labelstream.deploy.cli.application.preflight import find_model, model_findings, show_findings, start_findings
+from labelstream.deploy.cli.application.preflight import (
+    find_model,
+    model_findings,
+    route_findings,
+    show_findings,
+    start_findings,
+)
 from labelstream.deploy.cli.common.arguments import DEMO_MODEL
 from labelstream.deploy.cli.common.connect import load_config
 from labelstream.deploy.cli.topics.in_memory_broker import InMemoryBroker
+from labelstream.workers.config_file import load_settings
 from labelstream.workers.engine.inspection import child_process
 from labelstream.workers.engine.loading import hub
 from labelstream.workers.errors import ModelError
 from labelstream.workers.settings import ModelSettings
 from labelstream.workers.stream.broker.finding import Finding
+from tests.support.config_tree import tree
+from tests.support.descriptions import DESCRIPTION
 
 WriteConfig = Callable[..., str]
 
@@ -79,6 +89,17 @@ def test_hub_model_without_a_revision_is_a_note() -> None:
     (note,) = model_findings(models, lambda model: None)
     assert (note.key, note.level) == ("models.loose.revision", logging.INFO)
     assert "set it to a commit" in note.text
+
+
+def test_label_of_a_route_that_no_model_has_is_a_problem() -> None:
+    settings = load_settings(tree(route=[{"label": "BAD", "topic": "bad"}]))
+    descriptions: dict[str, Any] = {}
+    described = replace(DESCRIPTION, labels=("NEGATIVE", "POSITIVE"))
+    assert not list(model_findings(settings.models, lambda model: described, descriptions))
+    (found,) = route_findings(settings, descriptions)
+    assert (found.key, found.is_problem) == ("pipelines.feedback.route", True)
+    assert found.text == "unknown label 'BAD'; name one of the models' labels: NEGATIVE, POSITIVE"
+    assert not list(route_findings(settings, {})), "of models that were not loaded nothing is known"
 
 
 class Hub:
