@@ -20,7 +20,7 @@ def check(settings: TracingSettings) -> None:
         raise ConfigError(
             "tracing.endpoint",
             "needs OpenTelemetry's exporter",
-            "pip install 'labelstream[tracing]', in the image of the cluster's nodes as well",
+            "pip install opentelemetry-exporter-otlp-proto-http, in the image of the cluster's nodes as well",
         )
 
 

@@ -21,9 +21,7 @@ def pyplot() -> Any:
         matplotlib.use("Agg")
         import matplotlib.pyplot
     except ImportError:
-        raise StartError(
-            "matplotlib is missing; install Labelstream from its checkout with `pip install '.[plots]'`"
-        ) from None
+        raise StartError("matplotlib is missing; pip install matplotlib") from None
     return matplotlib.pyplot
 
 

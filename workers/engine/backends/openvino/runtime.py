@@ -14,7 +14,8 @@ import torch
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("openvino", "nncf")
-EXTRA = 'pip install "labelstream[openvino]"'
+# By their own names: the package index holds another project's `labelstream`.
+INSTALL = "pip install openvino nncf"
 
 
 def missing_package(*packages: str) -> str | None:

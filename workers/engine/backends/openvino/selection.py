@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from labelstream.workers.engine.backends.openvino.runtime import EXTRA, missing_package
+from labelstream.workers.engine.backends.openvino.runtime import INSTALL, missing_package
 from labelstream.workers.engine.error_text import one_line
 from labelstream.workers.engine.options import ModelOptions
 from labelstream.workers.errors import ModelError
@@ -33,11 +33,11 @@ def takes_openvino(source: str, options: ModelOptions, device: torch.device) -> 
     missing = missing_package("openvino", *(("nncf",) if quantize else ()))
     if missing and asked:
         raise ModelError(
-            f"{source}: {asked} needs the package {missing}, which is not installed; {EXTRA}, or set "
+            f"{source}: {asked} needs the package {missing}, which is not installed; {INSTALL}, or set "
             "backend to torch without quantize"
         )
     if missing:
-        logger.info("%s: backend torch; %s may be faster on this CPU: %s", source, missing, EXTRA)
+        logger.info("%s: backend torch; %s may be faster on this CPU: %s", source, missing, INSTALL)
     return not missing
 
 
