@@ -46,10 +46,15 @@ class Condition(Section):
     def problems(self) -> Iterator[str]:
         if (self.field is None) == (self.header is None):
             yield "a condition is on a field or on a header; name one of the two"
+        if self.field is not None and self.field.startswith("header:"):
+            yield f"field is a path in the value; write {{header: {self.field[7:]}}}, or $.{self.field} for such a field"
         if self.field is not None and parse_path(self.field).has_star:
             yield f"field takes one value, and {self.field} names all items of a list; name one item, such as [0]"
         if len(self.operators()) != 1:
             yield "a condition has one operator; set one of equals, in, matches and exists"
+        for key, name in _OPERATORS.items():
+            if key != "equals" and key in self.model_fields_set and getattr(self, key) in (None, ()):
+                yield f"{name} is empty; give it a value, or remove the condition"
         values = [*self.in_, *([self.equals] if "equals" in self.model_fields_set else [])]
         if self.header is not None and not all(isinstance(value, str) for value in values):
             yield "header values are texts; put the value in quotes"
