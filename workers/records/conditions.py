@@ -47,7 +47,8 @@ class Condition(Section):
         if (self.field is None) == (self.header is None):
             yield "a condition is on a field or on a header; name one of the two"
         if self.field is not None and self.field.startswith("header:"):
-            yield f"field is a path in the value; write {{header: {self.field[7:]}}}, or $.{self.field} for such a field"
+            name = self.field.removeprefix("header:")
+            yield f"field is a path in the value; write header: {name}, or $.{self.field} for a field of this name"
         if self.field is not None and parse_path(self.field).has_star:
             yield f"field takes one value, and {self.field} names all items of a list; name one item, such as [0]"
         if len(self.operators()) != 1:

@@ -23,7 +23,7 @@ PIPELINE = "pipelines.feedback"
         ({"only_if": {"field": "a", "in": []}}, f"{PIPELINE}.only_if.0", "in is empty; give it a value"),
         ({"only_if": {"field": "a", "matches": None}}, f"{PIPELINE}.only_if.0", "matches is empty"),
         ({"only_if": {"field": "a", "exists": None}}, f"{PIPELINE}.only_if.0", "exists is empty"),
-        ({"only_if": {"field": "header:a", "exists": True}}, f"{PIPELINE}.only_if.0", "write {header: a}"),
+        ({"only_if": {"field": "header:a", "exists": True}}, f"{PIPELINE}.only_if.0", "write header: a"),
         ({"only_if": {"header": "a", "equals": 1}}, f"{PIPELINE}.only_if.0", "put the value in quotes"),
         ({"only_if": {"header": "a", "in": ["x", 1]}}, f"{PIPELINE}.only_if.0", "put the value in quotes"),
         ({"only_if": {"field": "a", "matches": "("}}, f"{PIPELINE}.only_if.0.matches", "is no regular expression"),
