@@ -33,6 +33,14 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 4_300 else float("nan")
 
 
+def result_in(tree: Any) -> dict[str, Any] | None:
+    """The result that a parsed value is, or the last one that `output_shape: enrich` added to it."""
+    if not isinstance(tree, dict):
+        return None
+    added = (one for one in reversed(tree.values()) if isinstance(one, dict) and "event_id" in one)
+    return next((one for one in (tree, *added) if isinstance(one.get("source"), dict) and _answer(one)), None)
+
+
 def as_row(record: Any) -> tuple[str, ...]:
     """The cells of the record's row, in the order of `COLUMNS`, escaped for a terminal."""
     headers = headers_of(record)

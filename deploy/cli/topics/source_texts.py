@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from labelstream.deploy.cli.common.console import escape
-from labelstream.deploy.cli.topics.record_view import REASON, as_json_line, headers_of, parsed
+from labelstream.deploy.cli.topics.record_view import REASON, as_json_line, headers_of, parsed, result_in
 
 _SOURCE = "__connect.errors."  # prefix of a dead letter's headers
 
@@ -114,7 +114,7 @@ def _place_of(record: Any) -> Any:
         source: Any = {part: headers.get(_SOURCE + part) for part in RecordPlace._fields}
     else:
         tree = parsed(record.value)
-        source = tree.get("source") if isinstance(tree, dict) else None
+        source = (result_in(tree) or tree).get("source") if isinstance(tree, dict) else None
     try:
         place = RecordPlace(str(source["topic"]), int(source["partition"]), int(source["offset"]))
     except (TypeError, KeyError, ValueError, OverflowError):

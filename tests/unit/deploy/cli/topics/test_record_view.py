@@ -58,6 +58,15 @@ def test_label_of_an_abstained_result_is_marked() -> None:
         assert row(abstained=abstained)[0] == "GOOD"
 
 
+def test_enriched_record_shows_its_last_answer() -> None:
+    first = RESULT | {"event_id": "p/in/2/40"}
+    last = first | {"label": "BAD", "source": {"topic": "mid", "partition": 0, "offset": 1}}
+    own = {"source": {"host": "db-3"}, "m": {"label": "x"}}
+    shown = as_row(record(json.dumps(own | {"one": first, "two": last}).encode()))
+    assert (shown[0], shown[-1]) == ("BAD", "mid:0:1")
+    assert as_row(record(json.dumps(own).encode()))[0] == "-"
+
+
 @pytest.mark.parametrize("score", [10**400, -(10**400), "0.5", [0.5], {}])
 def test_odd_score_is_a_question_mark(score: Any) -> None:
     assert row(score=score)[:2] == ("GOOD", "?")

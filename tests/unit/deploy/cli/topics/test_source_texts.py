@@ -61,6 +61,12 @@ def test_dead_letter_with_value_has_its_own_text() -> None:
     assert json_with_text(record(b'{"text":"own"}', LETTER), SourceText("own")) == b'{"text":"own"}'
 
 
+def test_text_of_an_enriched_record_is_that_of_its_source() -> None:
+    value = b'{"m": "so", "labelstream": %s, "event_id": "p/in/1/2"}}' % RESULT[:-1]
+    texts = SourceTexts(Lookup(b'{"m": "so"}'), [pipeline(text_field="m")])
+    assert texts.of([record(value)]) == [SourceText("so")]
+
+
 def test_result_with_its_text_needs_no_source_record() -> None:
     lookup, own = Lookup(b"from the source"), record(RESULT[:-1] + b', "text": "its own"}')
     (found,) = SourceTexts(lookup).of([own])
