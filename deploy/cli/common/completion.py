@@ -27,7 +27,9 @@ def _matching(names: Iterable[Any], incomplete: str) -> list[str]:
 
 def _topics(ctx: typer.Context) -> list[Any]:
     settings = [pipeline for pipeline in _pipelines(ctx).values() if isinstance(pipeline, dict)]
-    return [pipeline.get(key) for pipeline in settings for key in TOPICS]
+    rules = [rule for pipeline in settings if isinstance(rules := pipeline.get("route"), list) for rule in rules]
+    routes = [rule.get("topic") for rule in rules if isinstance(rule, dict)]
+    return [pipeline.get(key) for pipeline in settings for key in TOPICS] + routes
 
 
 def _pipelines(ctx: typer.Context) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.completion import TOPICS, complete_pipeline_or_topic
+from labelstream.deploy.cli.common.completion import complete_pipeline_or_topic
 from labelstream.deploy.cli.common.connect import (
     Bootstrap,
     Broker,
@@ -101,9 +101,10 @@ def tail(
 
 def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
     """The topic that `name` means, and all topics of the config. A topic goes before a pipeline of the same name."""
+    from labelstream.workers.stream.broker.topics import topics_of
+
     pipelines = settings.pipelines
-    topics = dict.fromkeys(getattr(pipeline, key) for key in TOPICS for pipeline in pipelines.values())
-    known = [topic for topic in topics if topic is not None]
+    known = list(dict.fromkeys(topic for pipeline in pipelines.values() for topic in topics_of(pipeline).values()))
     return (pipelines[name].output if name in pipelines and name not in known else name), known
 
 

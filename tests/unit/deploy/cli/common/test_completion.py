@@ -14,7 +14,7 @@ CONFIG = """
 kafka: {bootstrap_servers: "127.0.0.1:9"}
 pipelines:
   feedback: {input: feedback.raw, output: feedback.labels, dead_letter: feedback.dlq, model: m}
-  logs: {input: logs.raw, output: logs.labels, dead_letter: logs.dlq, review: logs.review}
+  logs: {input: logs.raw, output: logs.labels, dead_letter: logs.dlq, review: logs.review, route: [{topic: logs.bad}]}
 """
 Complete = Callable[..., list[str]]
 
@@ -73,8 +73,8 @@ def test_named_config_goes_before_the_default(complete: Complete, tmp_path: Path
 
 
 def test_topics_are_all_of_the_config(complete: Complete) -> None:
-    assert complete("tail", "logs.") == ["logs.dlq", "logs.labels", "logs.raw", "logs.review"]
-    assert complete("produce", "logs") == ["logs", "logs.dlq", "logs.labels", "logs.raw", "logs.review"]
+    assert complete("tail", "logs.") == ["logs.bad", "logs.dlq", "logs.labels", "logs.raw", "logs.review"]
+    assert complete("produce", "logs") == ["logs", "logs.bad", "logs.dlq", "logs.labels", "logs.raw", "logs.review"]
 
 
 @pytest.mark.parametrize("content", ["", "[", "7", "pipelines: 7", "pipelines: [a]", "\x00"])
