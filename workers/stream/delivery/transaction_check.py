@@ -29,7 +29,7 @@ def check_transactions(config: dict[str, Any], kafka: KafkaSettings, key: str, t
             producer.init_transactions()
         except TransactionalIdAuthorizationFailedError:
             raise StartError(
-                f"{key}: no permission for transactions; grant WRITE and DESCRIBE on transactional ids with the "
+                f"{key}: no permission for transactions; grant WRITE on transactional ids with the "
                 f"prefix {transactional_id.rpartition('-')[0]}-"
             ) from None
         except KafkaError as error:

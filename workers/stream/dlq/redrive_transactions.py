@@ -86,7 +86,7 @@ def redriving(
                 producer.init_transactions()
             except TransactionalIdAuthorizationFailedError:
                 raise StartError(
-                    f"no permission to use the transactional id {transactional_id}; grant WRITE and DESCRIBE on it"
+                    f"no permission to use the transactional id {transactional_id}; grant WRITE on it"
                 ) from None
             except KafkaTimeoutError:
                 raise StartError(

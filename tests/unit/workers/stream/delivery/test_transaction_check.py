@@ -48,7 +48,7 @@ def test_transactions_that_fence_are_enough(monkeypatch: pytest.MonkeyPatch) -> 
         (Check(api_version=(2, 4)), r"exactly_once needs Kafka 2\.5 or newer.*set at_least_once"),
         (
             Check(TransactionalIdAuthorizationFailedError()),
-            r"grant WRITE and DESCRIBE on transactional ids with the prefix group-p-$",
+            r"grant WRITE on transactional ids with the prefix group-p-$",
         ),
         (
             Check(InvalidTransactionTimeoutError()),
