@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from labelstream.deploy.observability.metrics.table import METRICS
+from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.report import ALARMS_PAGE
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,12 @@ def test_monitor_lists_each_alert_with_its_severity() -> None:
     table = (ROOT / "docs/how-to/monitor.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| (\w+) \|", table, re.MULTILINE))
     assert listed == {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
+
+
+def test_dead_letters_page_treats_every_reason() -> None:
+    page = (FOLDER / "LabelstreamDeadLetters.md").read_text(encoding="utf-8")
+    table = page.split("\n| reason | what to do |\n")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"`(\w+)`(?=[^|\n]*\|[^|\n]+\|$)", table, re.MULTILINE)) == sorted(Reason)
 
 
 def test_workers_alarms_lead_to_a_page() -> None:
