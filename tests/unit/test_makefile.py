@@ -36,6 +36,16 @@ def test_contributing_names_every_target_of_help() -> None:
     assert [name for name in targets if not re.search(rf"(`|make ){name}\b", contributing)] == []
 
 
+@pytest.mark.parametrize("runner", [".ci/run", ".github/workflows/nightly.yml"])
+def test_contributing_names_what_a_runner_leaves_out(runner: str) -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Longer tests\n")[1].split("\n## ")[0]
+    rows = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    ran = set(re.findall(r"[a-z0-9-]+", " ".join(re.findall(r"make:? ([^}\n]+)", (ROOT / runner).read_text()))))
+    text = " ".join(section.split("\n|")[0].split())
+    (left_out,) = re.findall(rf"`{re.escape(runner)}` runs.*? except ((?:`[a-z-]+`(?:, )?)+)\.", text)
+    assert set(re.findall(r"[a-z-]+", left_out)) == set(re.findall(r"(?:make |`)([a-z0-9-]+)`", rows)) - ran
+
+
 def test_help_fits_a_terminal_of_80_columns() -> None:
     done = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
