@@ -12,6 +12,7 @@ REASON, ATTEMPTS, REDRIVEN = "labelstream.reason", "labelstream.attempts", "labe
 VALUE_OMITTED, KEY_MADE = "labelstream.value_omitted", "labelstream.key_made"
 HEADERS_OMITTED = "labelstream.headers_omitted"
 UNREAD = "unread"  # as `value_omitted`: the value could not be read
+NULL = "null"  # as `value_omitted`: the record has no value
 
 
 class Reason(StrEnum):
@@ -79,10 +80,10 @@ class DeadLetterHeaders(BaseModel):
     """The headers of a dead letter, all UTF-8 strings. The record's key, value and own headers stay unchanged.
 
     `attempts` counts over all redrives of the record. The other optional headers are present only in these cases:
-    `redriven` after the first redrive; `value_omitted` if the dead-letter topic cannot take the value, or the value
-    could not be read (the dead letter's value is then empty); `headers_omitted` if the record's own headers are too
-    many or too large; `key_made` if the dead-letter topic requires a key and the input record has none (the key is then
-    the input's TOPIC-PARTITION-OFFSET).
+    `redriven` after the first redrive; `value_omitted` if the dead-letter topic cannot take the value, the value could
+    not be read, or the record has none (the dead letter's value is then empty); `headers_omitted` if the record's own
+    headers are too many or too large; `key_made` if the dead-letter topic requires a key and the input record has none
+    (the key is then the input's TOPIC-PARTITION-OFFSET).
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, title="DeadLetter")
@@ -127,9 +128,9 @@ class DeadLetterHeaders(BaseModel):
     value_omitted: str | None = Field(
         None,
         serialization_alias=VALUE_OMITTED,
-        pattern=r"^(bytes=\d+;sha256=[0-9a-f]{64}|unread)$",
+        pattern=r"^(bytes=\d+;sha256=[0-9a-f]{64}|unread|null)$",
         description="Length and SHA-256 of a value that the dead-letter topic cannot take; `unread` if value, key and "
-        "headers could not be read.",
+        "headers could not be read; `null` if the record has no value, and another reason than `tombstone`.",
     )
     headers_omitted: str | None = Field(
         None,

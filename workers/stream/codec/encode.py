@@ -11,7 +11,17 @@ from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from labelstream.schemas.dead_letter import ATTEMPTS, CONNECT, OURS, REDRIVEN, UNREAD, DeadLetterHeaders, Reason, Stage
+from labelstream.schemas.dead_letter import (
+    ATTEMPTS,
+    CONNECT,
+    NULL,
+    OURS,
+    REDRIVEN,
+    UNREAD,
+    DeadLetterHeaders,
+    Reason,
+    Stage,
+)
 from labelstream.schemas.message import TextMessage
 from labelstream.schemas.result import EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
@@ -179,12 +189,14 @@ def encode_dead_letter(
     so, also of headers that were too many to be read. The attempts of a redriven record go on counting. `keyed`: where
     there is no key there is one of ours, and `key_made` says so.
     """
-    own, unread = own_headers(record, (OURS, CONNECT)), isinstance(record.value, Unread)
+    own = own_headers(record, (OURS, CONNECT))
+    is_null = record.value is None and rejection.reason != Reason.TOMBSTONE
+    missing = UNREAD if isinstance(record.value, Unread) else NULL if is_null else None
     key = made_key(record) if keyed and record.key is None else record.key
-    whole = ProducerRecord(record.value or b"", key, own + _headers(record, rejection, key, UNREAD if unread else None))
+    whole = ProducerRecord(record.value or b"", key, own + _headers(record, rejection, key, missing))
     if whole.size() <= max_bytes:
         return whole
-    omitted = omission(record.value)
+    omitted = missing or omission(record.value)
     without_value = ProducerRecord(b"", key, own + _headers(record, rejection, key, omitted))
     if without_value.size() <= max_bytes:
         return without_value

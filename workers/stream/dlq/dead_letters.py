@@ -13,6 +13,7 @@ from labelstream.schemas.dead_letter import (
     CONNECT,
     HEADERS_OMITTED,
     KEY_MADE,
+    NULL,
     OURS,
     REASON,
     REDRIVEN,
@@ -30,6 +31,7 @@ class DeadLetter(NamedTuple):
     """A dead letter. `topic`, `partition`, `offset`: its source record; "" and -1 if unknown.
 
     `omitted`: fingerprint of the value if value or headers were omitted, else "". `key_made`: the key was generated.
+    `is_null`: the source record has no value.
     """
 
     record: ConsumerRecord
@@ -41,6 +43,7 @@ class DeadLetter(NamedTuple):
     redriven: int
     omitted: str
     key_made: bool
+    is_null: bool
 
     @classmethod
     def of(cls, record: ConsumerRecord) -> Self:
@@ -55,6 +58,7 @@ class DeadLetter(NamedTuple):
             redriven=number_in(record.headers, REDRIVEN),
             omitted=_omitted(record, texts.get(VALUE_OMITTED, ""), HEADERS_OMITTED in texts),
             key_made=KEY_MADE in texts,
+            is_null=not record.value and (texts.get(REASON) == Reason.TOMBSTONE or texts.get(VALUE_OMITTED) == NULL),
         )
 
     @property
@@ -66,8 +70,10 @@ def _omitted(record: ConsumerRecord, told: str, headers: bool) -> str:
     """The fingerprint; UNREAD if the dead letter itself is unreadable. `headers`: were headers omitted?"""
     if isinstance(record.value, Unread):
         return UNREAD
-    if headers and (record.value or not told):
+    if headers and (record.value or told in ("", NULL)):
         return omission(record.value)
+    if told == NULL:
+        return ""
     return "" if record.value else told
 
 
@@ -95,7 +101,7 @@ class Selection:
 def record_to_redrive(letter: DeadLetter, original: ConsumerRecord, partition: int | None) -> ProducerRecord:
     """The source record with the attempts so far. `original`: record with the key, value and original headers."""
     return ProducerRecord(
-        None if letter.reason == Reason.TOMBSTONE and not original.value else original.value,
+        None if letter.is_null and not original.value else original.value,
         None if letter.key_made and original is letter.record else original.key,
         [
             *own_headers(original, (OURS, CONNECT)),

@@ -112,10 +112,13 @@ def test_results_keep_the_callers_connect_headers() -> None:
     assert kept == [("__connect.errors.topic", b"theirs"), ("own", b"")]
 
 
-def test_a_tombstone_goes_back_as_one() -> None:
-    letter = encode_dead_letter(record(None), REJECTION._replace(reason=Reason.TOMBSTONE), 1 << 20)
+@pytest.mark.parametrize("reason", [Reason.TOMBSTONE, Reason.RESULT_REFUSED, Reason.CRASHES_WORKER])
+@pytest.mark.parametrize("max_bytes", [0, 1 << 20])
+def test_a_tombstone_goes_back_as_one(reason: Reason, max_bytes: int) -> None:
+    letter = encode_dead_letter(record(None), REJECTION._replace(reason=reason), max_bytes)
     found = DeadLetter.of(record(letter.value, letter.headers))
-    assert record_to_redrive(found, found.record, None).value is None
+    original = record(None) if found.omitted else found.record
+    assert record_to_redrive(found, original, None).value is None
     empty = DeadLetter.of(buried(record(b"")))
     assert record_to_redrive(empty, empty.record, None).value == b""
 
