@@ -1,4 +1,4 @@
-"""What `output_shape: enrich` adds to a record: a result without `id`, `metadata` and texts, which the record has."""
+"""The part that `output_shape: enrich` adds to a record: a result without `id`, `metadata` and texts."""
 
 from typing import Annotated, Any, Union
 
@@ -16,7 +16,7 @@ def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseMode
     return create_model(
         result.__name__.replace("Result", "Enrichment"),
         __config__=ConfigDict(strict=True, extra="forbid", frozen=True),
-        __doc__=f"A {result.__name__} without what the record itself has.",
+        __doc__=f"{result.__name__} without `id`, `metadata` and texts.",
         __validators__=validators,
         **fields,
     )

@@ -1,10 +1,10 @@
 """The control plane, root deployment of the application: keeps the latest report of every worker and model replica.
 
-All processes report here and none waits: without the control plane the stream goes on. An operator's commands wait here
-until the workers fetch them; the answer comes with a worker's next report.
+Processes report without waiting for the control plane, so the stream runs on without it. The control plane keeps an
+operator's commands until the workers fetch them. Each worker answers with its next report.
 
-Exception: a model replica notes here what may kill it, before it runs the suspects. On a busy machine answers that a
-replica gave 100 ms before its death were lost.
+Exception: a model replica waits until its note about suspects is stored, before it runs them. On a busy machine, the
+answers of a replica's last 100 ms were lost.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ from labelstream.workers.stream.supervision.commands import Command
 MAX_REPORTS_PER_S = 300  # one report costs the control plane 1.3 ms of CPU, measured
 FORGET_S = 60.0
 MAX_NOTES = 1_000
-SILENT_S = 10.0  # a worker without a report for this long is not waited for
-COMMAND_S, ANSWER_S = 30.0, 3.0  # of COMMAND_S, ANSWER_S are for the way of the answer
+SILENT_S = 10.0  # commands do not wait for a worker that is silent for this long
+COMMAND_S, ANSWER_S = 30.0, 3.0  # COMMAND_S includes ANSWER_S, the time for the answers to arrive
 
 Report = PlacedPipelineReport | PlacedModelReport
 
 
 class _Order(NamedTuple):
-    """A command under way. `until`: time of the control plane's clock."""
+    """A command that waits for answers. `until`: deadline by the control plane's clock."""
 
     command: Command
     until: float
@@ -56,15 +56,15 @@ class _Order(NamedTuple):
 
 
 def report_s(reporters: int) -> float:
-    """Seconds between two reports of each of `reporters` processes."""
+    """Seconds between two reports of one process, of `reporters` in all."""
     return min(MAX_REPORT_S, max(REPORT_S, reporters / MAX_REPORTS_PER_S))
 
 
 class ControlPlane:
-    """The control plane. Serve runs one.
+    """The control plane, a deployment with one replica.
 
     - `deployments`: the handles of all workers, held so that one Serve application contains everything.
-    - `config`: the settings without secrets. None: there is no autoscaling.
+    - `config`: the settings without secrets; None disables autoscaling.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ControlPlane:
         self._deployments = deployments
         self._clock = clock
         self._latest: dict[tuple[str, str, str], tuple[float, Report]] = {}
-        self._notes: dict[str, tuple[str, float]] = {}  # replica -> its ticket and the time of the note
+        self._notes: dict[str, tuple[str, float]] = {}  # replica -> ticket of its suspects, time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
         self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
@@ -97,18 +97,18 @@ class ControlPlane:
             self._autoscaler.start()
 
     def reconfigure(self, user_config: UserConfig) -> None:
-        """Hook of Serve: runs after the constructor and at each deployment over this one."""
+        """Hook of Serve: runs after the constructor and at each redeployment."""
         self._deployed = user_config
 
     async def deployed(self) -> UserConfig | None:
-        """What is deployed and by whom; None if the deployer did not say."""
+        """The deployed config and its owner; None if the deployer did not pass them."""
         return self._deployed
 
     async def report(self, kind: Kind, name: str, replica: str, stats: Report, answers: Answers | None = None) -> Told:
         """Store the report of one replica. `kind`: "pipelines" | "models"; `name`: as in the config.
 
-        `answers`: to earlier commands, by command id. Returns the commands that this worker has not answered, among
-        others.
+        `answers`: answers to earlier commands, by command id. Returns the commands that this worker has not answered,
+        the number of calls in flight and the seconds until the next report.
         """
         now = self._clock()
         self._latest[kind, name, replica] = (now, stats)
@@ -129,7 +129,7 @@ class ControlPlane:
         )
 
     def _count(self, now: float) -> None:
-        """Count the reporters and the calls per worker, once a period: there may be hundreds of reports a second."""
+        """Count the reporters and the calls per worker, once a period: hundreds of reports a second are possible."""
         fresh = [(kind, name) for (kind, name, _), (at, _) in self._latest.items() if now - at < SILENT_S]
         replicas, workers = (
             Counter(name for kind, name in fresh if kind == wanted) for wanted in ("models", "pipelines")
@@ -152,7 +152,7 @@ class ControlPlane:
         return {"known": known, "workers": sorted(waiting | order.answers.keys()), "answers": order.answers}
 
     def _workers(self, pipeline: str) -> set[str]:
-        """The replicas that report."""
+        """Replicas of the pipeline that have reported in the last SILENT_S."""
         now = self._clock()
         return {
             replica
@@ -161,7 +161,7 @@ class ControlPlane:
         }
 
     async def status(self) -> Status:
-        """All reports and decisions. A replica that is silent for a minute is dropped."""
+        """All reports and decisions, without replicas that are silent for FORGET_S."""
         now = self._clock()
         self._latest = {key: entry for key, entry in self._latest.items() if now - entry[0] < FORGET_S}
         status: Status = {**self._reports()}
@@ -172,7 +172,7 @@ class ControlPlane:
         return status
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Hook of Serve: the target of each deployment, on the way to Serve's controller."""
+        """Hook of Serve: the target of each deployment, which Serve sends to its controller."""
         return {} if self._autoscaler is None else dict(self._autoscaler.targets())
 
     def _reports(self) -> Reports:
@@ -183,16 +183,16 @@ class ControlPlane:
         }
         for (kind, name, replica), (at, stats) in sorted(latest.items(), key=lambda entry: entry[0]):
             reports[kind].setdefault(name, {})[replica] = {"age_s": round(now - at, 1), **stats}
-        return cast("Reports", reports)  # each kind has its type
+        return cast("Reports", reports)  # the kind decides the type of the reports
 
     async def note(self, replica: str, ticket: str | None) -> None:
-        """`replica` is about to run what `ticket` stands for; None: it is done and alive."""
+        """Store that `replica` is about to run the suspects of `ticket`. None: the replica survived them."""
         self._notes.pop(replica, None)
         if ticket is not None:
             self._notes[replica] = ticket, self._clock()
-        while len(self._notes) > MAX_NOTES:  # notes of dead replicas, oldest first
+        while len(self._notes) > MAX_NOTES:  # the oldest notes are those of dead replicas
             del self._notes[next(iter(self._notes))]
 
     async def noted(self, ticket: str) -> float | None:
-        """Seconds since some replica noted `ticket`, if it still runs it or died of it; else None."""
+        """Seconds since a replica noted `ticket`, if the suspects still run or killed the replica; else None."""
         return next((self._clock() - at for noted, at in self._notes.values() if noted == ticket), None)

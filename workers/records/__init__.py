@@ -1,1 +1,1 @@
-"""Settings of a pipeline for records of other formats: where the parts of a message are."""
+"""Settings of a pipeline's records: places of the message's parts, conditions, the output's shape and routes."""

@@ -13,9 +13,9 @@ _OPERATORS = {"equals": "equals", "in_": "in", "matches": "matches", "exists": "
 
 
 def pattern_of(expression: str) -> Any:
-    """A validator whose `isinstance_python` says whether a text has a match. It takes linear time for any text.
+    """Validator of a regular expression: `isinstance_python(text)` searches `text` in linear time.
 
-    Raises ValueError.
+    Raises ValueError when the expression is invalid.
     """
     from pydantic_core import SchemaError, SchemaValidator, core_schema
 
@@ -35,13 +35,13 @@ class Condition(Section):
     """A condition on one field or header of a record."""
 
     field: PathName | None = Field(default=None, description="Path in the value's JSON, such as event.level.")
-    header: str | None = Field(default=None, min_length=1, description="Name of a header; the last of its name counts.")
-    equals: Scalar = Field(default=None, description="The value must be equal, and of the same type.")
-    in_: tuple[Scalar, ...] = Field(default=(), alias="in", description="The value must be one of these.")
+    header: str | None = Field(default=None, min_length=1, description="Name of a header; its last occurrence counts.")
+    equals: Scalar = Field(default=None, description="Value that the field or header must equal, type included.")
+    in_: tuple[Scalar, ...] = Field(default=(), alias="in", description="Values; the field or header must equal one.")
     matches: Annotated[str, AfterValidator(_checked)] | None = Field(
-        default=None, description="The text must have a match of this regular expression, in linear time."
+        default=None, description="Regular expression (Rust crate regex) that must match somewhere in the text."
     )
-    exists: bool | None = Field(default=None, description="Whether the field or header must be there.")
+    exists: bool | None = Field(default=None, description="Whether the field or header must exist.")
 
     def problems(self) -> Iterator[str]:
         if (self.field is None) == (self.header is None):
@@ -61,7 +61,7 @@ class Condition(Section):
             yield "header values are texts; put the value in quotes"
 
     def operators(self) -> list[str]:
-        """The operators that are set, by their names in the config."""
+        """Names of the operators that are set, as in the config."""
         return [name for key, name in _OPERATORS.items() if key in self.model_fields_set]
 
 
@@ -75,7 +75,7 @@ Conditions = Annotated[
 
 
 def condition_problems(pipeline: Any) -> Iterator[str]:
-    """Settings of a pipeline that do not go together with its conditions."""
+    """Yield the pipeline's settings that contradict its conditions or have no effect."""
     if pipeline.format == "text" and any(condition.field for condition in pipeline.only_if):
         yield "only_if: field reads JSON, and format is text; name a header, or set format to json"
     if pipeline.otherwise == "pass":

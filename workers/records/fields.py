@@ -1,4 +1,4 @@
-"""Where the parts of a message stand in the records of a pipeline."""
+"""`fields`: places of the message's parts in the records of a pipeline."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ def _one_or_more(value: Any) -> Any:
 
 
 def _named_as_written(value: Any) -> Any:
-    """`[event.id]` is `{event.id: event.id}`."""
+    """Convert a list to a dict: `[event.id]` becomes `{event.id: event.id}`."""
     is_list = isinstance(value, list | tuple) and all(isinstance(place, str) for place in value)
     return {place: place for place in value} if is_list else value
 
@@ -26,19 +26,19 @@ class FieldSettings(Section):
         tuple[PlaceName, ...], BeforeValidator(_one_or_more, json_schema_input_type=PlaceName | list[PlaceName])
     ] = Field(
         default=(),
-        description="Place of the text, such as event.message or messages[*].content; the texts of several places are"
-        " joined in order.",
+        description="Place of the text, such as event.message or messages[*].content; several texts are joined in"
+        " order.",
     )
     text_separator: str = Field(default=" ", description="Separator between the joined texts.")
     text_pair: PlaceName | None = Field(default=None, description="Place of the second text, for sentence pairs.")
-    id: PlaceName | None = Field(default=None, description="Place of the id that comes back in the result.")
+    id: PlaceName | None = Field(default=None, description="Place of the message's id, which the result repeats.")
     model: PlaceName | None = Field(default=None, description="Place of the name of the model to use.")
     candidate_labels: PlaceName | None = Field(
-        default=None, description="Place of the labels to choose from; a header holds a list in JSON."
+        default=None, description="Place of the candidate labels; in a header or key, a JSON list."
     )
-    hypothesis_template: PlaceName | None = Field(default=None, description="Place of the template for zero-shot.")
+    hypothesis_template: PlaceName | None = Field(default=None, description="Place of the hypothesis template.")
     multi_label: PlaceName | None = Field(
-        default=None, description="Place of a boolean: whether each label has a score of its own."
+        default=None, description="Place of a boolean: whether each label is scored independently."
     )
     top_k: PlaceName | None = Field(default=None, description="Place of the number of labels to report.")
     metadata: Annotated[
@@ -46,7 +46,7 @@ class FieldSettings(Section):
         BeforeValidator(_named_as_written, json_schema_input_type=dict[str, PlaceName] | list[PlaceName]),
     ] = Field(
         default_factory=dict,
-        description="Places of the values that the result's metadata holds: a list, or a name for each place.",
+        description="Places of the values in the result's metadata: a list, or a map from name to place.",
     )
 
     def problems(self) -> Iterator[str]:
@@ -55,7 +55,7 @@ class FieldSettings(Section):
                 yield f"{name} takes one value, and {place} names all items of a list; name one item, such as [0]"
 
     def problems_with(self, format: str, text_field: str | None) -> Iterator[str]:
-        """What does not go together with these settings of the pipeline."""
+        """Yield the contradictions between `fields` and the pipeline's `format` and `text_field`."""
         if self.text and text_field:
             yield "text_field and fields.text both say where the text is; remove one of the two"
         if text_field and _has_star(text_field):
@@ -70,7 +70,7 @@ class FieldSettings(Section):
             yield "fields.text is missing; add the place of the text"
 
     def _places(self) -> Iterator[tuple[str, str]]:
-        """Each place, with the key that names it."""
+        """Each place except the text's, with the name of its setting."""
         for name in (*_ONE_VALUE, "candidate_labels"):
             if place := getattr(self, name):
                 yield name, place

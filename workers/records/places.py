@@ -1,4 +1,4 @@
-"""Where a value stands in a record: at a path in its JSON, in a header, or as its key."""
+"""Place of a value in a record: a path in the value's JSON, a header, or the key."""
 
 import re
 from typing import Annotated, NamedTuple
@@ -16,7 +16,7 @@ _FORM = (
 
 
 class JsonPath(NamedTuple):
-    """Of a value in JSON. `parts`: dotted names, the index of an item, or None for all items of a list."""
+    """Path in JSON. `parts`: dotted names, indices of list items, and None for all items of a list."""
 
     written: str
     parts: tuple[str | int | None, ...]
@@ -27,7 +27,7 @@ class JsonPath(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The last header of this name."""
+    """A header. Of several headers with this name, the last counts."""
 
     name: str
 
@@ -40,7 +40,7 @@ Place = JsonPath | Header | Key
 
 
 def parse_place(written: str) -> Place:
-    """Raises ValueError."""
+    """Raises ValueError when `written` is no place."""
     if written == _KEY:
         return Key()
     if not written.startswith(_HEADER):
@@ -51,7 +51,7 @@ def parse_place(written: str) -> Place:
 
 
 def parse_path(written: str) -> JsonPath:
-    """Raises ValueError. A leading $ stands for the whole value."""
+    """A leading $ stands for the whole value. Raises ValueError when `written` is no path."""
     path = written.removeprefix("$.") if written.startswith("$.") else written
     path = path.removeprefix("$") if path.startswith("$[") else path
     if not _PATH.fullmatch(path):

@@ -1,4 +1,4 @@
-"""Rules that send results to other topics than the output."""
+"""`route`: rules that send results to other topics than the output topic."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
@@ -13,20 +13,16 @@ def _one_or_more(value: Any) -> Any:
 
 
 class RouteRule(Section):
-    """A rule of `route`: the conditions that are set must all hold. The first rule that matches a result applies."""
+    """A rule of `route`. All conditions that are set must hold. The first matching rule applies."""
 
     topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")] | None = Field(
         description="Topic that gets the result instead of the output; null drops the result."
     )
     label: Annotated[tuple[str, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])] = Field(
-        default=(), description="Labels, of which the result's best label must be one; empty is any label."
+        default=(), description="Labels, of which one must be the result's best label; empty matches any label."
     )
-    min_score: float | None = Field(
-        default=None, description="Score that the best label has at least; null sets no bound."
-    )
-    max_score: float | None = Field(
-        default=None, description="Score that the best label has at most; null sets no bound."
-    )
+    min_score: float | None = Field(default=None, description="Minimum score of the best label; null sets no minimum.")
+    max_score: float | None = Field(default=None, description="Maximum score of the best label; null sets no maximum.")
     abstained: bool | None = Field(default=None, description="Whether the model abstained; null matches both.")
     truncated: bool | None = Field(default=None, description="Whether the text was truncated; null matches both.")
 
@@ -39,7 +35,7 @@ class RouteRule(Section):
         return self == RouteRule(topic=self.topic)
 
     def matches(self, answer: Any) -> bool:
-        """Whether the rule holds for an answer of a model; labels and scores are the best label's."""
+        """Whether the rule matches an answer of a model. `label` and the scores refer to the best label."""
         if self.abstained is not None and self.abstained != answer.abstained:
             return False
         if self.truncated is not None and self.truncated != answer.truncated:
@@ -56,12 +52,12 @@ class RouteRule(Section):
 
 
 def route_topics(rules: Collection[RouteRule]) -> list[str]:
-    """The topics that the rules name, each once."""
+    """Distinct topics of the rules."""
     return list(dict.fromkeys(rule.topic for rule in rules if rule.topic is not None))
 
 
 def route_problems(name: str, pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Targets of one pipeline that others read or that hold dead letters, and rules that no result reaches."""
+    """Yield route topics that are inputs or hold dead letters, and rules that hide later rules."""
     rules = pipelines[name].route
     for place, rule in enumerate(rules):
         for other, pipeline in pipelines.items():
@@ -82,6 +78,6 @@ def route_problems(name: str, pipelines: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unknown_labels(rules: Collection[RouteRule], labels: Collection[str]) -> list[str]:
-    """Labels of the rules that are none of `labels`, each once."""
+    """Distinct labels of the rules that are not in `labels`."""
     named = dict.fromkeys(label for rule in rules for label in rule.label)
     return [label for label in named if label not in labels]

@@ -1,4 +1,4 @@
-"""The value of an output record: which settings of its shape go together."""
+"""`output_shape`: checks of the settings that decide the value of an output record."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ _OF_ENRICH = {"enrich_field": ENRICH_FIELD, "on_existing": "dead_letter"}
 
 
 def shape_problems(pipeline: Any) -> Iterator[str]:
-    """Settings of a pipeline that have no effect, or would send something else than its output's readers expect."""
+    """Yield settings that have no effect, or that mix results with other records in the output topic."""
     if pipeline.output_shape == "enrich":
         if pipeline.format == "text":
             yield "output_shape enrich adds a field to JSON objects, and format is text; set format to json"
@@ -27,9 +27,9 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
 
 
 def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Pipelines that get their own records back, and those that enrich what another one enriches under the same field.
+    """Yield a pipeline that gets its own records back, and pipelines that enrich one record under the same field.
 
-    A pipeline reads the records of another one directly, or through others.
+    A pipeline reads the records of another pipeline directly or through further pipelines.
     """
     for name, pipeline in pipelines.items():
         readers = _readers(name, pipelines, _written)
@@ -59,7 +59,7 @@ def _enriched(pipeline: Any) -> Collection[str | None]:
 
 
 def _readers(name: str, pipelines: Mapping[str, Any], topics: Callable[[Any], Collection[str | None]]) -> list[str]:
-    """The pipelines that read `topics` of the pipeline `name`, or of one that reads them, and so on."""
+    """Pipelines that read `topics` of the pipeline `name`, directly or through further pipelines."""
     found, written = [], set(topics(pipelines[name]))
     while more := [one for one, reader in pipelines.items() if one not in found and reader.input in written]:
         found += more

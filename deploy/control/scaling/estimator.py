@@ -1,4 +1,4 @@
-"""Turns counters into rates, costs, capacities and ages. Keeps the little history that these need; pure otherwise."""
+"""Estimates rates, costs, capacities and ages from counters. Keeps a short history of the counters; no I/O."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from labelstream.deploy.control.scaling.readings import Backlog, PipelineReading
 
 FAST_S, SLOW_S = 10.0, 60.0
 COUNTS_S = 30.0
-FULL_SHARE, LEARN = 0.5, 0.02  # LEARN: weight of each turn, one a second
+FULL_SHARE, LEARN = 0.5, 0.02  # LEARN: weight of each new measurement, one a second
 MIN_BUSY_S, MIN_MESSAGES = 1.0, 50
 MAX_MARKS = 512
 _Value = TypeVar("_Value")
@@ -17,13 +17,13 @@ _Value = TypeVar("_Value")
 class PipelineEstimate(NamedTuple):
     """Estimates of one pipeline, in messages and seconds.
 
-    - `trend`: growth of `arrival_per_s` per second.
+    - `trend`: change of `arrival_per_s` per second.
     - `lag`: by partition.
-    - `ages`: lower bound of the age of the oldest message without a result, by partition with a backlog. A backlog from
-      before the first reading counts from that reading.
-    - `cost`: tokens for each model in an average message.
+    - `ages`: lower bound of the age of the oldest message without a result, by partition with a backlog. A message
+      from before the first reading is as old as that reading.
+    - `cost`: tokens of an average message, by model.
     - `worker_per_s`: capacity of one worker's core; None if unknown.
-    - `stale`: the brokers do not answer; earlier values must not be used.
+    - `stale`: the brokers do not answer, so rates and backlog are old and must not be used.
     """
 
     arrival_per_s: float
@@ -46,7 +46,7 @@ class PipelineEstimate(NamedTuple):
 
 
 class ModelEstimate(NamedTuple):
-    """`replicas`: those that report. `tokens_per_s`: capacity of one replica; None if unknown."""
+    """`replicas`: number of replicas that report. `tokens_per_s`: capacity of one replica; None if unknown."""
 
     replicas: int
     tokens_per_s: float | None
@@ -59,7 +59,7 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Pass readings in order of time, about one a second."""
+    """Estimates from readings, which must come in order of time, about one a second."""
 
     def __init__(self) -> None:
         self._pipelines: dict[str, _PipelineHistory] = {}
@@ -81,14 +81,14 @@ class Estimator:
 
 
 def _add_to(samples: deque[tuple[float, _Value]], at: float, value: _Value, keep_s: float) -> None:
-    """Append a sample and drop those that are not needed to look back `keep_s`."""
+    """Append a sample and drop the samples older than `keep_s`, except the newest of these."""
     samples.append((at, value))
     while len(samples) > 2 and samples[1][0] <= at - keep_s:
         samples.popleft()
 
 
 class _Totals:
-    """Sums of counters over processes that start and stop; each process counts from 0."""
+    """Sums of the processes' counters. Processes start and stop; each counts from 0."""
 
     def __init__(self, fields: int) -> None:
         self._sums = [0.0] * fields
@@ -97,7 +97,7 @@ class _Totals:
 
     def add(self, at: float, counts: Mapping[str, tuple[float, ...]]) -> None:
         for process, now in counts.items():
-            before = self._before.get(process, now)  # work from before the first reading belongs to another time
+            before = self._before.get(process, now)  # counts before the first reading are not from this window
             for field, (old, new) in enumerate(zip(before, now, strict=True)):
                 self._sums[field] += max(0.0, new - old)
         self._before = dict(counts)
@@ -109,7 +109,7 @@ class _Totals:
 
 
 class _ModelHistory:
-    """Capacity of one replica. Small batches show less than the capacity: only full batches may lower it."""
+    """Capacity of one replica. Only full batches may lower the estimate: small batches run below capacity."""
 
     def __init__(self) -> None:
         self._totals = _Totals(3)
@@ -154,7 +154,7 @@ class _PipelineHistory:
         fast, slow = self._rate(FAST_S), self._rate(SLOW_S)
         return PipelineEstimate(
             arrival_per_s=fast,
-            trend=2 * (fast - slow) / (SLOW_S - FAST_S),  # between the middles of the two windows
+            trend=2 * (fast - slow) / (SLOW_S - FAST_S),  # the windows' middles are (SLOW_S - FAST_S) / 2 apart
             lag=self._lag,
             ages=self._ages.of(at),
             cost=self._cost,
@@ -171,7 +171,7 @@ class _PipelineHistory:
             totals.add(at, {name: (counts.tokens.get(model, 0),) for name, counts in workers.items()})
             if messages >= MIN_MESSAGES:
                 self._cost[model] = totals.growth()[0] / messages
-        if messages >= MIN_MESSAGES and cpu_s > 0:  # an idle loop costs CPU too, so few messages look expensive
+        if messages >= MIN_MESSAGES and cpu_s > 0:  # few messages look expensive: an idle loop costs CPU too
             self._worker_per_s = max(self._worker_per_s or 0.0, messages / cpu_s)
         return self._worker_per_s
 
@@ -192,12 +192,12 @@ class _PipelineHistory:
 
 
 def _sample_of(samples: deque[tuple[float, int]], since: float) -> tuple[float, int]:
-    """The newest sample at or before `since`, else the oldest one."""
+    """The newest sample at or before `since`, else the oldest sample."""
     return next((sample for sample in reversed(samples) if sample[0] <= since), samples[0])
 
 
 class _Ages:
-    """Remembers when each partition's log had which end: from this follows the age of the oldest undone message."""
+    """Age of the oldest undone message of each partition, from a history of the log's end offsets and their times."""
 
     def __init__(self) -> None:
         self._marks: dict[int, deque[tuple[float, int]]] = {}
@@ -209,7 +209,7 @@ class _Ages:
                 marks.append((at, end))
             while marks and marks[0][1] <= end - lag:
                 marks.popleft()
-            if len(marks) > MAX_MARKS:  # a long backlog needs no exact times, so every second mark goes
+            if len(marks) > MAX_MARKS:  # a long backlog needs no exact times: drop every second mark
                 self._marks[partition] = deque(list(marks)[::2])
 
     def of(self, at: float) -> dict[int, float]:
