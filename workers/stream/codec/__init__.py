@@ -1,1 +1,1 @@
-"""Bytes to messages, or the reason why not (`decode*.py`); answers and dead letters to records (`encode*.py`)."""
+"""Decodes records to messages or rejections (`decode*.py`); encodes results and dead letters (`encode*.py`)."""

@@ -1,4 +1,4 @@
-"""Does a record meet the conditions of its pipeline?"""
+"""Checks whether a record meets the conditions of its pipeline."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from labelstream.workers.stream.codec.fields.lookup import Nothing, find
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 
 Headers = Sequence[tuple[str, bytes | None]]
-Test = Callable[[bool, Any], bool]  # of whether there is a value, and of the value
+Test = Callable[[bool, Any], bool]  # arguments: whether the value exists, the value
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -25,7 +25,7 @@ class ConditionCheck:
         self._max_age_ms = None if pipeline.max_age_s is None else pipeline.max_age_s * 1000
         conditions = pipeline.only_if
         self._headers = [(one.header, _test(one)) for one in conditions if one.header is not None]
-        self._fields = [  # with whether the value is read
+        self._fields = [  # path, test, whether the test needs the value
             (parse_path(one.field), _test(one), one.exists is None) for one in conditions if one.field is not None
         ]
         self._max_bytes = pipeline.limits.max_message_bytes
@@ -34,7 +34,7 @@ class ConditionCheck:
         return bool(self._headers)
 
     def takes(self, timestamp_ms: int, headers: Headers) -> bool:
-        """By age and headers. A record without a timestamp is of no age."""
+        """Check age and headers. A record without a timestamp (-1) passes the age check."""
         if self._max_age_ms is not None and 0 <= timestamp_ms < self._clock() * 1000 - self._max_age_ms:
             return False
         if not self._headers:
@@ -43,7 +43,7 @@ class ConditionCheck:
         return all(test(name in last, _text(last.get(name))) for name, test in self._headers)
 
     def takes_value(self, value: bytes) -> bool:
-        """By fields. Raises DecodeError if the value is no JSON. A value that is too large is left to the decoder."""
+        """Check the fields. An oversized value passes: the decoder rejects it. Raises DecodeError for invalid JSON."""
         if not self._fields or len(value) > self._max_bytes:
             return True
         value = value.removeprefix(_BOM)
@@ -71,12 +71,12 @@ def _test(condition: Condition) -> Test:
 
 
 def _equal(value: Any, wanted: Any) -> bool:
-    """Numbers are of one type, and a boolean is no number."""
+    """Compare as JSON: 1 equals 1.0, and true does not equal 1."""
     return value == wanted and (type(value) is bool) == (type(wanted) is bool)
 
 
 def _text(value: bytes | None) -> str | None:
-    """A header whose bytes are no text equals nothing and matches nothing."""
+    """A header's text. None if the bytes are not UTF-8: the header meets no operator but `exists`."""
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Bytes of an input record -> TextMessage, or the reason why not. One bad record never harms another."""
+"""Decodes an input record to a TextMessage, or raises the reason for its dead letter."""
 
 from codecs import BOM_UTF8
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Decode(Protocol):
 
 
 def decoder(pipeline: PipelineSettings) -> Decode:
-    """The function that reads this pipeline's records."""
+    """The function that decodes this pipeline's records and checks their limits."""
     limits, allowed = pipeline.limits, frozenset(pipeline.allowed_models)
     read = _reader(pipeline)
 
@@ -66,7 +66,7 @@ def _enrich_check(pipeline: PipelineSettings) -> Check:
     enricher = Enricher(pipeline.enrich_field, pipeline.on_existing == "replace")
 
     def check(message: TextMessage, value: bytes, tree: Any) -> None:
-        # `on_empty_text` decides on a record with a blank text, which is not enriched.
+        # A record with a blank text is not enriched: `on_empty_text` decides what happens to it.
         if message.text and not message.text.isspace():
             enricher.check(value, tree)
 

@@ -1,6 +1,6 @@
-"""Our own JSON -> TextMessage.
+"""Decodes Labelstream's own JSON format to a TextMessage.
 
-What is not read is not judged: numbers of any size, NaN, equal keys, any depth and bytes that are no text harm nothing.
+Unknown fields may hold anything in JSON's form: long numbers, NaN, duplicate keys, any depth, bytes that are not UTF-8.
 """
 
 import json
@@ -20,13 +20,13 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 _FIELDS = frozenset(TextMessage.model_fields)
 _OF_RESULTS = frozenset({"schema_version", "event_id", "task", "model_revision", "source"})  # no message has all
 _READ_OF_RESULTS = ("text", "text_pair", "id", "metadata")
-MAX_UNKNOWN = 32  # names of a message: they are kept until its acknowledgement
+MAX_UNKNOWN = 32  # names of unknown fields of a message, kept in memory until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
-# Python converts no integer of more digits. Group 1: a string, or a number that it converts.
+# Python refuses integers of more than 4,300 digits. Group 1: a string, or a number that Python converts.
 _DIGITS = re.compile(rb'("(?:[^"\\]++|\\.)*+"|[0-9]{1,4300}+(?![0-9]))|[0-9]++', re.DOTALL)
 _POSITION = re.compile(r" at line \d+ column \d+")
-_UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # of which pydantic names one kind alone
+_UNIONS = {"id": "a string or an integer", "metadata": "an object"}  # types of which pydantic names one alone
 
 
 def read_message(
@@ -35,14 +35,14 @@ def read_message(
     headers: object = (),
     check: Callable[[TextMessage, bytes, Any], None] | None = None,
 ) -> TextMessage:
-    """Of our own JSON; key and headers are not read. `check`: what else the value must be. Raises DecodeError."""
+    """Decode `value`; ignore key and headers. `check`: further checks of the value. Raises DecodeError."""
     try:
         tree = parse(value)
     except ValueError as error:
         tree = _fields_alone(value, str(error))
     else:
         if type(tree) is dict and type(tree.get("metadata")) is dict:
-            tree["metadata"] = None  # let go of 25 times the bytes before they are read once more
+            tree["metadata"] = None  # free the parsed tree, 25 times the bytes, before the next pass
             tree["metadata"] = Verbatim(_text_of_metadata(value))
     if type(tree) is dict and not _FIELDS.issuperset(tree):
         tree = _known(tree)
@@ -56,7 +56,7 @@ def read_message(
 
 
 def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
-    """As `_parse` for a text that it refuses with `problem`, where that lies in none of our fields."""
+    """Parse the known fields alone, after the parser refused the whole value with `problem`. Raises DecodeError."""
     tree: dict[str, Any] = {}
     for key, text in members_of(value, problem):
         if key not in _FIELDS:
@@ -70,7 +70,7 @@ def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
 
 
 def read_metadata(text: bytes, name: str = "metadata") -> Any:
-    """Comes back as it came, whatever its numbers are: long ones are left out, and the rest is judged."""
+    """Parse metadata; numbers too long for Python become 1. The result repeats the raw text. Raises DecodeError."""
     try:
         return parse(text)
     except ValueError:
@@ -80,13 +80,13 @@ def read_metadata(text: bytes, name: str = "metadata") -> Any:
     except DecodeError as error:
         if shorter == text:
             raise
-        raise DecodeError(error.reason, _POSITION.sub("", error.message)) from None  # a place in the shorter one
+        raise DecodeError(error.reason, _POSITION.sub("", error.message)) from None  # a position in `shorter`
 
 
 def _known(tree: dict[str, Any]) -> dict[str, Any]:
-    """Without the values that nobody reads: of their names as many as are counted.
+    """Drop unknown fields' values; keep at most MAX_UNKNOWN of their names for the metric.
 
-    The `model` of a result names the one that made the result, and its other fields are no unknown ones.
+    Of a result only the message's fields are kept: its `model` is the model that made the result.
     """
     if tree.keys() >= _OF_RESULTS:
         if "text" not in tree:
@@ -98,9 +98,9 @@ def _known(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_of_metadata(value: bytes) -> str:
-    """As it stands in `value`, which jiter has parsed, and which has it in its first level."""
+    """The bytes of the metadata in `value`, a valid JSON object with a member of this name."""
     if value.count(_METADATA) == 1 and not (b"\\u006" in value or b"\\u007" in value):
-        # Nothing but the key itself, which is not written with escapes.
+        # The one occurrence is the key, because the key has no escapes.
         text = value[value.index(_METADATA) + len(_METADATA) :].decode()
         start = _COLON.match(text).end()  # pyright: ignore[reportOptionalMemberAccess]
         return text[start : _JSON.raw_decode(text, start)[1]]
@@ -108,7 +108,7 @@ def _text_of_metadata(value: bytes) -> str:
 
 
 def invalid(tree: Any, error: ValidationError) -> DecodeError:
-    """What is wrong with the fields `tree` of a message."""
+    """The error for the fields `tree` of a message that pydantic refused with `error`."""
     if type(tree) is not dict:
         return DecodeError(Reason.INVALID_MESSAGE, f"the value must be an object, and is {kind_of(tree)}")
     if tree.get("text", "") is None:

@@ -1,4 +1,4 @@
-"""Predictions and rejections -> the records that go out. Every payload is validated here, before it is sent."""
+"""Encodes answers and rejections as records. Each payload is validated before it is sent."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -32,13 +32,13 @@ from labelstream.workers.stream.codec.rejection import Rejection
 from labelstream.workers.stream.record_batch.unread import HeadersLeftOut, Unread
 
 VERSION = version("labelstream")
-RECORD_OVERHEAD = 128  # bytes: batch and record headers of Kafka's format v2, generously
-MAX_DIGITS = 18  # of a number in a header: longer ones do not fit 64 bits, and are nobody's
+RECORD_OVERHEAD = 128  # bytes: upper bound of the batch and record headers in Kafka's format v2
+MAX_DIGITS = 18  # of a number in a header: longer numbers overflow int64 and are ignored
 Headers = list[tuple[str, bytes]]
 
 
 class ProducerRecord(NamedTuple):
-    """One record to produce. `partition` None: by key. `timestamp_ms` None: the time of sending."""
+    """A record to produce. `partition` None: chosen by key. `timestamp_ms` None: the time of sending."""
 
     value: bytes | None
     key: bytes | None
@@ -47,7 +47,7 @@ class ProducerRecord(NamedTuple):
     timestamp_ms: int | None = None
 
     def size(self) -> int:
-        """An upper bound of its uncompressed bytes in a batch of its own."""
+        """Upper bound of the uncompressed bytes of a record batch with this record alone."""
         size = len(self.value or b"") + len(self.key or b"") + RECORD_OVERHEAD
         for name, value in self.headers:
             size += len(name) * 4 + len(value) + 10
@@ -55,14 +55,14 @@ class ProducerRecord(NamedTuple):
 
 
 def event_id(pipeline: str, record: ConsumerRecord) -> str:
-    """The same for every replay of the same record."""
+    """Id of a result, identical for each replay of the record."""
     return f"{pipeline}/{record.topic}/{record.partition}/{record.offset}"
 
 
 def encode_result(
     pipeline: str, record: ConsumerRecord, message: TextMessage, model: str, answer: Answered, now: datetime
 ) -> bytes:
-    """The result's JSON. Raises ValueError, mostly pydantic's, when the answer makes no valid result."""
+    """The result's JSON. Raises ValueError, mostly pydantic's, when the result is invalid."""
     if isinstance(answer, Prediction):
         result = encode_labels(pipeline, record, message, model, answer, now)
         return result if answer.order is None else in_order(result, answer, answer.order)
@@ -71,7 +71,7 @@ def encode_result(
 
 
 def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer: Answered, now: datetime) -> bytes:
-    """The JSON of the result without what the record itself has. Raises as `encode_result`."""
+    """The result's JSON without `id`, `metadata` and texts. Raises as `encode_result`."""
     if isinstance(answer, Prediction):
         part = encode_labels(pipeline, record, None, model, answer, now)
         return part if answer.order is None else in_order(part, answer, answer.order)
@@ -79,13 +79,13 @@ def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer:
 
 
 def with_texts(result: bytes, message: TextMessage) -> bytes:
-    """`result`, which `encode_result` made, with the texts of its message."""
+    """Append the texts of the message to `result`, the output of `encode_result`."""
     pair = b"" if message.text_pair is None else b',"text_pair":' + to_json(message.text_pair)
     return b'%b,"text":%b%b}' % (result[:-1], to_json(message.text), pair)
 
 
 def value_encoder(name: str, settings: PipelineSettings) -> Callable[..., bytes]:
-    """The function that makes an output record's value: of record, message, model, answer and time."""
+    """The function of record, message, model, answer and time that encodes an output record's value."""
     if settings.output_shape == "enrich":
         enricher = Enricher(settings.enrich_field, settings.on_existing == "replace")
         return lambda record, message, model, answer, now: enricher.add(
@@ -132,14 +132,14 @@ def _encode_other(
 
 
 def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, Any]]:
-    """The schema of its task, and the fields that no other task has."""
+    """The schema of the answer's task, and the fields that no other task has."""
     if isinstance(answer, Embedding):
         return EmbeddingResult, {"embedding": list(answer.vector)}
     return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
 
 
 def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str) -> Headers:
-    """The caller's headers, and in mode "cloudevents" CloudEvents 1.0 in Kafka's binary content mode."""
+    """The input record's own headers; mode "cloudevents" adds CloudEvents 1.0 in Kafka's binary content mode."""
     headers = own_headers(record) if record.headers else []
     if mode == "cloudevents":
         headers = [item for item in headers if not item[0].startswith("ce_") and item[0] != "content-type"]
@@ -154,21 +154,21 @@ def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: 
 
 
 def own_headers(record: ConsumerRecord, ours: str | tuple[str, ...] = OURS) -> Headers:
-    """The caller's headers as the producer takes them: it knows no null values, so they become empty ones.
+    """The record's headers for the producer, which refuses null values: null becomes empty.
 
-    Without those whose names begin with `ours`: a redriven record brings some along.
+    Headers whose names begin with `ours` are dropped: redriven records have such headers.
     """
     return [(name, b"" if value is None else value) for name, value in record.headers if not name.startswith(ours)]
 
 
 def number_in(headers: Iterable[tuple[str, bytes | None]], name: str, default: int = 0) -> int:
-    """The number in the last header of this name; `default` where there is none, or something else stands in it."""
+    """The number in the last header of this name; `default` if the header is missing or not a number."""
     value = dict(headers).get(name) or b""
     return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else default
 
 
 def omission(value: bytes | None) -> str:
-    """What tells of a value that was left out: enough to know it again, where it was read."""
+    """Header text for an omitted value: its size and hash, which identify the value, or that it was not read."""
     if isinstance(value, Unread):
         return UNREAD
     value = value or b""
@@ -176,18 +176,18 @@ def omission(value: bytes | None) -> str:
 
 
 def made_key(record: ConsumerRecord) -> bytes:
-    """For a record without a key that goes to a topic which takes none without."""
+    """Key for a record without a key in a compacted topic, which requires keys."""
     return f"{record.topic}-{record.partition}-{record.offset}".encode()
 
 
 def encode_dead_letter(
     record: ConsumerRecord, rejection: Rejection, max_bytes: int, keyed: bool = False
 ) -> ProducerRecord:
-    """The record as it came with the reason in its headers, made to fit `max_bytes`.
+    """The input record with the reason in its headers, of at most `max_bytes`.
 
-    What does not fit is left out, the value first, then key and own headers; `value_omitted` and `headers_omitted` say
-    so, also of headers that were too many to be read. The attempts of a redriven record go on counting. `keyed`: where
-    there is no key there is one of ours, and `key_made` says so.
+    A record that is too large loses its value first, then key and own headers. `value_omitted` and `headers_omitted`
+    record the loss, also of headers that were too many to read. `attempts` continues the count of a redriven record.
+    `keyed`: a record without a key gets a made one, which the header `key_made` records.
     """
     own = own_headers(record, (OURS, CONNECT))
     is_null = record.value is None and rejection.reason != Reason.TOMBSTONE
@@ -205,13 +205,13 @@ def encode_dead_letter(
 
 
 def _told(headers: Headers) -> str | None:
-    """What tells of headers that are left out."""
+    """Header text for omitted headers: their number and size."""
     size = sum(len(name.encode()) + len(value) for name, value in headers)
     return HeadersLeftOut(len(headers), size).told() if headers else None
 
 
 def too_large(size: int, model: str) -> Rejection:
-    """For a result of about `size` bytes that the output topic does not take."""
+    """Rejection of a result of about `size` bytes that the output topic refuses."""
     return Rejection(
         Reason.RESULT_TOO_LARGE,
         Stage.ENCODE,

@@ -1,4 +1,4 @@
-"""An answer spliced into the JSON object that its record is: all other bytes stay as they came."""
+"""Adds an answer to a record's JSON object. All other bytes stay unchanged."""
 
 import re
 from codecs import BOM_UTF8
@@ -15,7 +15,7 @@ _SPACE = b" \t\n\r"
 
 
 class Enricher:
-    """`field`: name of the member that is added. `replaces`: a member of this name gets a new value in its place."""
+    """`field`: name of the added member. `replaces`: an existing member of this name gets the new value in place."""
 
     def __init__(self, field: str, replaces: bool) -> None:
         self._field, self._replaces = field, replaces
@@ -24,9 +24,9 @@ class Enricher:
         self._escaped = re.compile(_escapes(field), re.IGNORECASE)
 
     def check(self, value: bytes, tree: Any = None) -> None:
-        """Raises DecodeError if the answer cannot be added to `value`, which is one whole JSON text.
+        """Raises DecodeError if the answer cannot be added to `value`, a JSON text.
 
-        `tree`: as the parser read the value, if it took it and no key is there twice.
+        `tree`: the parsed value; None if the parser refused the value, for example because of duplicate keys.
         """
         if type(tree) is not dict and value.lstrip()[:1] != b"{":
             raise DecodeError(Reason.INVALID_MESSAGE, "output_shape enrich: the value must be a JSON object")
@@ -43,7 +43,7 @@ class Enricher:
             )
 
     def add(self, value: bytes, part: bytes) -> bytes:
-        """`value`, which passed `check`, with `part` as the member's value."""
+        """Add `part` as the member's value to `value`, which has passed `check`."""
         if self._replaces and self._may_have_field(value):
             mark = len(value) - len(value.removeprefix(BOM_UTF8))
             for start, end in self._spans(value[mark:]):
@@ -54,17 +54,17 @@ class Enricher:
         return b"".join((before, comma, self._member, part, value[end:]))
 
     def _may_have_field(self, value: bytes) -> bool:
-        """False if no key in `value` can be the field's name, however it is written."""
-        # A search for one byte takes a twentieth of any longer one.
+        """False if no key in `value` can be the field's name, escapes included."""
+        # A search for one byte takes a twentieth of the time of a longer search.
         return self._name in value or (b"\\" in value and self._escaped.search(value) is not None)
 
     def _spans(self, value: bytes) -> list[tuple[int, int]]:
-        """Start and end of the value of each member of the field's name."""
+        """Start and end of the value of each member with the field's name."""
         return [(start, end) for key, start, end in member_spans(value) if name_of(key) == self._field]
 
 
 def _escapes(field: str) -> bytes:
-    """A pattern of each escape that can stand for a character of `field`."""
+    """Pattern of all \\u escapes of the characters of `field`."""
     units = field.encode("utf-16-be")
     codes = {units[at : at + 2].hex() for at in range(0, len(units), 2)}
     return rb"\\u(?:" + "|".join(sorted(codes)).encode() + rb")"

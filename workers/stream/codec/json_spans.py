@@ -1,7 +1,7 @@
-"""Where the values of a JSON text begin and end. They are checked for their form alone, and never converted.
+"""Start and end of the values in a JSON text. Checks the form of the values, and converts no value.
 
-For texts that a parser refuses because of something that nobody reads: a number of any size, NaN, equal keys, any
-depth, bytes or escapes that are no characters. Nothing here is recursive, and all of it takes linear time.
+Serves texts that the parser refuses because of unread values: long numbers, NaN, duplicate keys, deep nesting, bytes or
+escapes that are no characters. The functions are not recursive and take linear time.
 """
 
 import re
@@ -25,24 +25,24 @@ _KEY, _NO_KEY, _VALUE, _NEXT, _EMPTY = (
     _pattern(rb"([,}\]])"),
     _pattern(rb"[}\]]"),
 )
-# Runs of simple values: they are most of a text, and take no turn of a loop each.
+# Runs of simple values, most of a text: one match for the run instead of one loop turn a value.
 _SIMPLE_MEMBERS = re.compile(b"(?:" + _pattern(_STRING, b":", _SCALAR, b",").pattern + b")*+", re.DOTALL)
 _SIMPLE_ITEMS = re.compile(b"(?:" + _pattern(_SCALAR, b",").pattern + b")*+", re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
 
 
 def members(text: bytes) -> list[tuple[bytes, bytes]]:
-    """Keys and values of the object that `text` is, both as they are written. Raises ValueError for anything else."""
+    """Raw keys and values of the JSON object `text`. Raises ValueError if `text` is not an object."""
     return [(key, text[start:end]) for key, start, end in member_spans(text)]
 
 
 def member_spans(text: bytes) -> list[tuple[bytes, int, int]]:
-    """As `members`, with where each value begins and ends."""
+    """Raw key, start and end of each value of the JSON object `text`. Raises as `members`."""
     return _spans(text, _OBJECT, _KEY, b"}")
 
 
 def items(text: bytes) -> list[bytes]:
-    """The items of the list that `text` is, as they are written. Raises ValueError for anything else."""
+    """Raw items of the JSON list `text`. Raises ValueError if `text` is not a list."""
     return [text[start:end] for _, start, end in _spans(text, _LIST, _NO_KEY, b"]")]
 
 
@@ -66,12 +66,12 @@ def _spans(text: bytes, opening: re.Pattern[bytes], key: re.Pattern[bytes], clos
 
 
 def check_value(text: bytes) -> None:
-    """Raises ValueError where `text` is not one value."""
+    """Raises ValueError when `text` is not one JSON value."""
     _expect(_END, text, _end_of_value(text, 0))
 
 
 def _end_of_value(text: bytes, at: int) -> int:
-    closings: list[bytes] = []  # of what is open, the innermost last
+    closings: list[bytes] = []  # closing brackets of the open values, innermost last
     while True:
         value = _expect(_VALUE, text, at)
         at = value.end()
@@ -93,7 +93,7 @@ def _end_of_value(text: bytes, at: int) -> int:
 
 
 def _next_value(text: bytes, at: int, closing: bytes) -> int:
-    """Past the simple values at `at`, and past a key: where the next value must stand."""
+    """Position of the next value, after the simple values at `at` and after a key."""
     if closing == b"]":
         return _past(_SIMPLE_ITEMS, text, at)
     return _expect(_KEY, text, _past(_SIMPLE_MEMBERS, text, at)).end()

@@ -1,4 +1,4 @@
-"""One value of a JSON text, read by itself; where it cannot be read, what is wrong with it in our words."""
+"""Reads single values of a JSON text, and explains why a value is invalid."""
 
 import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
@@ -10,17 +10,17 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.codec.json_spans import members
 from labelstream.workers.stream.codec.rejection import DecodeError
 
-_MARKS = {BOM_UTF32_LE: "UTF-32", BOM_UTF16_LE: "UTF-16", BOM_UTF16_BE: "UTF-16"}  # the second one begins the first
-_FRAME_BYTES = 5  # a schema registry's: 0x00 and four of an id
+_MARKS = {BOM_UTF32_LE: "UTF-32", BOM_UTF16_LE: "UTF-16", BOM_UTF16_BE: "UTF-16"}  # UTF-32's begins with UTF-16's
+_FRAME_BYTES = 5  # framing of a schema registry: 0x00 and a four-byte schema id
 
 
 def parse(text: bytes) -> Any:
-    """Strictly. Raises ValueError, in the parser's words."""
+    """Parse strict JSON. Raises the parser's ValueError."""
     return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
 
 
 def members_of(value: bytes, problem: str) -> list[tuple[str, bytes]]:
-    """Raises DecodeError, because of `problem`, where `value` is no JSON object in its form."""
+    """Names and raw values of the JSON object `value`. Raises DecodeError. `problem`: the parser's error."""
     try:
         return [(name_of(key), text) for key, text in members(value)]
     except ValueError as error:
@@ -28,7 +28,7 @@ def members_of(value: bytes, problem: str) -> list[tuple[str, bytes]]:
 
 
 def name_of(key: bytes) -> str:
-    """A key that is no text has no name."""
+    """Decode a raw key; "" if the key is no valid text."""
     try:
         return jiter.from_json(key)
     except ValueError:
@@ -36,7 +36,7 @@ def name_of(key: bytes) -> str:
 
 
 def read_value(text: bytes, key: str) -> Any:
-    """The value of the field `key`. Raises DecodeError."""
+    """Parse the value of the field `key`. Raises DecodeError."""
     try:
         return parse(text)
     except ValueError as error:
@@ -49,7 +49,7 @@ def read_value(text: bytes, key: str) -> Any:
 
 
 def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
-    """Whatever says that the bytes are of another encoding; None where they are UTF-8."""
+    """The error for bytes that are not UTF-8 or that have a schema registry's framing; None if the bytes are UTF-8."""
     if len(value) >= _FRAME_BYTES and value[0] == 0:
         if value.startswith(BOM_UTF32_BE):
             return DecodeError(Reason.INVALID_ENCODING, "UTF-32, not UTF-8")
@@ -65,12 +65,12 @@ def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
 
 
 def explained(value: bytes, problem: str, error: ValueError) -> DecodeError:
-    """`problem`: the parser's, which says more than `error` where it is about the form."""
+    """The error for a value of wrong form: the parser's `problem`, or `error` after a duplicate key."""
     return explain(value, str(error) if problem.startswith("Detected duplicate key") else problem)
 
 
 def explain(value: bytes, problem: str, where: str = "") -> DecodeError:
-    """Only for a value that was refused already, so it may take its time."""
+    """The error for a value that the parser refused with `problem`. Slow, so only for refused values."""
     if (other := not_in_utf8(value, where)) is not None:
         return other
     if problem.startswith("Detected duplicate key"):  # jiter quotes the key: the position is enough
@@ -91,7 +91,7 @@ def _has_lone_surrogate(value: bytes) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """What JSON calls it, with its article."""
+    """JSON's name for the type of `value`, with its article."""
     if type(value) is str and value.lstrip()[:1] in ("{", "[", '"'):
         try:
             jiter.from_json(value.encode(), allow_inf_nan=True)

@@ -1,4 +1,4 @@
-"""The types of a refusal; its reason is chosen where records are decoded, and in stream/micro_batch.py."""
+"""Types of a rejection. The decoders and stream/micro_batch.py choose its reason."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Rejection(NamedTuple):
 
 
 class DecodeError(Exception):
-    """The record is at fault."""
+    """The record cannot be decoded because of its own content."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Which timestamp a result carries: its input's, where that is one and the topics take it."""
+"""Timestamp of a result: the input's timestamp, if it is plausible and the topics accept it."""
 
 import re
 from typing import NamedTuple, Self
@@ -6,20 +6,20 @@ from typing import NamedTuple, Self
 from kafka.errors import InvalidTimestampError, KafkaError
 
 DAY_MS = 86_400_000
-YEAR_2000_MS = 946_684_800_000  # what is older was never a time: -1, 0, seconds taken for milliseconds
+YEAR_2000_MS = 946_684_800_000  # smaller values are errors: -1, 0, seconds instead of milliseconds
 NO_LIMIT_MS = 2**63 - 1
 _RANGE = re.compile(r"within \[(-?\d+), (-?\d+)\]")
 
 
 def is_sound(timestamp_ms: int, now_ms: float) -> bool:
-    """Is it a time, as far as one can see? Of a day that is to come it is none."""
+    """Whether the timestamp is plausible: from 2000 on, and at most one day ahead of `now_ms`."""
     return YEAR_2000_MS <= timestamp_ms <= now_ms + DAY_MS
 
 
 class Window(NamedTuple):
-    """How far a record's timestamp may lie before and behind the time of sending, in ms.
+    """Accepted distance of a record's timestamp before and after the time of sending, in ms.
 
-    Below zero where the clocks of broker and worker differ.
+    A bound is below zero if the clocks of broker and worker differ.
     """
 
     before_ms: int = NO_LIMIT_MS
@@ -29,7 +29,7 @@ class Window(NamedTuple):
         return is_sound(timestamp_ms, now_ms) and -self.before_ms <= timestamp_ms - now_ms <= self.after_ms
 
     def within(self, other: Self) -> "Window":
-        """What both take."""
+        """Intersection of both windows."""
         return Window(min(self.before_ms, other.before_ms), min(self.after_ms, other.after_ms))
 
 
@@ -37,9 +37,9 @@ NOTHING = Window(-1, -1)
 
 
 def window_told_by(error: KafkaError, now_ms: float) -> Window | None:
-    """What a topic takes that refused a record with `error`; None where that was not for its timestamp.
+    """Window of a topic that refused a record with `error`; None if the timestamp was not the cause.
 
-    A broker that tells no range takes, as far as is known, no time but that of sending.
+    NOTHING if the error names no range: the topic is known to accept the time of sending alone.
     """
     if not isinstance(error, InvalidTimestampError):
         return None

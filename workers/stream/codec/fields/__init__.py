@@ -1,1 +1,1 @@
-"""The parts of a message at their places in a record of any shape."""
+"""Reads a message's parts at the configured places of a record."""

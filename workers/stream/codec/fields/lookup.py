@@ -1,4 +1,4 @@
-"""What stands at a path in parsed JSON."""
+"""Finds the value at a path in parsed JSON."""
 
 from typing import Any, NamedTuple
 
@@ -6,11 +6,11 @@ from labelstream.workers.records.places import JsonPath
 
 
 class Missing:
-    """In place of a value: there is none."""
+    """Type of MISSING, the marker of a missing value."""
 
 
 class Nothing(NamedTuple):
-    """No value at a path, because `stands` is at `at` on it: null, MISSING, or something else than `needed`."""
+    """No value at a path: at its part `at` stands null, MISSING, or another type than `needed`."""
 
     at: str
     stands: Any
@@ -18,7 +18,7 @@ class Nothing(NamedTuple):
 
     @property
     def is_left_out(self) -> bool:
-        """Whether the record has no such value, as opposed to something else in its place."""
+        """Whether the value is null or missing, as opposed to a value of another type on the path."""
         return self.stands is None or self.stands is MISSING
 
 
@@ -27,7 +27,7 @@ NOT_THERE = Nothing("", MISSING)
 
 
 def lookup(tree: Any, path: str, above: str = "") -> Any:
-    """The value at a dotted path, or Nothing; a key that itself holds dots wins, as in flattened log events."""
+    """The value at a dotted path, or Nothing. A key that contains the dots has priority, as in flattened log events."""
     if type(tree) is not dict:
         return Nothing(above, tree)
     if path in tree:
@@ -62,7 +62,7 @@ def find_all(tree: Any, path: JsonPath) -> list[Any]:
 
 
 def _steps(above: str, value: Any, part: str | int | None) -> list[tuple[str, Any]]:
-    """The values one part further on, each with where it stands."""
+    """Path and value of each step from `value` by `part`."""
     if type(value) is Nothing:
         return [("", value)]
     if type(part) is str:

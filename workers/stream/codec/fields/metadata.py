@@ -1,4 +1,4 @@
-"""Values of a record -> the metadata of its result, with the digits of their numbers as they came."""
+"""Encodes values of a record as the metadata of its result. Numbers keep their digits."""
 
 import re
 from typing import Any
@@ -8,12 +8,12 @@ from pydantic_core import to_json
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.codec.rejection import DecodeError
 
-# The one integer that the parser does not keep as it is written.
+# The parser reads -0 as 0. All other integers keep their digits.
 NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 
 
 def spelled(value: Any, place: str) -> str:
-    """The JSON of a value that the parser read with lossless floats. Raises DecodeError for NaN and Infinity."""
+    """JSON of a value that was parsed with lossless floats. Raises DecodeError for NaN and Infinity."""
     kind = type(value)
     if kind is str or value is None or kind is bool:
         return to_json(value).decode()

@@ -1,4 +1,4 @@
-"""A record of any shape -> TextMessage, by the places that `fields` names."""
+"""Decodes a record to a TextMessage by the places in `fields`."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -27,7 +27,7 @@ _SCALARS = ("text_pair", "id", "model", "hypothesis_template", "multi_label", "t
 
 
 class _Record(NamedTuple):
-    """`tree`: the value as the parser read it, or what reads it where the parser refuses it."""
+    """`tree`: the parsed value, or a SparseValue if the parser refuses the value."""
 
     tree: Any
     key: bytes | None
@@ -35,10 +35,10 @@ class _Record(NamedTuple):
 
 
 class FieldReader:
-    """Of one pipeline."""
+    """Decodes the records of one pipeline by its `fields`."""
 
     def __init__(self, pipeline: PipelineSettings, check: Check | None = None) -> None:
-        """`check`: what else a value must be; called with the message, the value and its parsed tree, if it has one."""
+        """`check`: further checks, called with the message, the value and the parsed tree (None if not parsed)."""
         fields, self._check = pipeline.fields, check
         self._plain = pipeline.format == "text"
         self._separator = fields.text_separator
@@ -51,7 +51,7 @@ class FieldReader:
         self._floats: Any = "lossless-float" if fields.metadata else "float"
 
     def read(self, value: bytes, key: bytes | None, headers: Headers) -> TextMessage:
-        """Raises DecodeError."""
+        """Decode one record. Raises DecodeError."""
         record = _Record(self._parse(value), key, headers)
         message: dict[str, Any] = {"text": self._text(record)}
         for name, place in self._scalars:
@@ -109,7 +109,7 @@ class FieldReader:
         return parts
 
     def _scalar(self, record: _Record, name: str, place: Place) -> Any:
-        """None where there is none."""
+        """The value at a place without a star; None if it is missing or null."""
         if not isinstance(place, JsonPath):
             return _outside(record, name, place)
         found = _find(record.tree, place)
@@ -118,7 +118,7 @@ class FieldReader:
         raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(found, place, '')}")
 
     def _list(self, record: _Record, name: str, place: Place) -> Any:
-        """With a star in the path a list of what it finds."""
+        """The value at a place; for a path with a star the list of its values."""
         if not (isinstance(place, JsonPath) and place.has_star):
             return self._scalar(record, name, place)
         found = [value for value in _find_all(record.tree, place) if not _is_left_out(value)]
@@ -128,7 +128,7 @@ class FieldReader:
         return found or None
 
     def _member(self, record: _Record, name: str, place: Place) -> str | None:
-        """Of the metadata; None where there is no value. A path with a star gives a list."""
+        """JSON member of the metadata; None if the value is missing. A path with a star gives a list."""
         if not isinstance(place, JsonPath):
             found = _string_outside(record, "metadata", place)
             return None if found is None else f"{name}:{to_json(found).decode()}"
@@ -149,7 +149,7 @@ def _places(fields: FieldSettings, names: tuple[str, ...]) -> list[tuple[str, Pl
 
 
 def _only_path(places: list[Place]) -> JsonPath | None:
-    """Of one value: what most pipelines have."""
+    """The path of the text if it is the only place and has no star, as in most pipelines."""
     path = places[0] if len(places) == 1 else None
     return path if isinstance(path, JsonPath) and not path.has_star else None
 
@@ -178,7 +178,7 @@ def _judged(text: bytes, place: str) -> str:
 
 
 def _outside(record: _Record, name: str, place: Header | Key) -> Any:
-    """From the key or a header, where lists, numbers and booleans are JSON; None where there is none."""
+    """The value in the key or a header, with lists, numbers and booleans as JSON; None if it is missing."""
     found = _string_outside(record, name, place)
     if found is None or name not in _JSON_IN_HEADERS:
         return found

@@ -1,4 +1,4 @@
-"""A JSON text that the parser refuses, read at some paths alone: what is not read is not judged."""
+"""Reads single paths of a JSON text that the parser refuses. Values off these paths may be invalid."""
 
 from collections.abc import Callable
 from math import nan
@@ -17,15 +17,15 @@ Parts = tuple[str | int | None, ...]
 
 
 class Raw(NamedTuple):
-    """A value as it is written."""
+    """A value as its JSON text."""
 
     text: bytes
 
 
 class SparseValue:
-    """Of one record. `problem`: what the parser has against it. `setting`: which names the paths, for errors.
+    """A record's value. `problem`: the parser's error. `setting`: the setting with the paths, for errors.
 
-    Each object and list on the paths is taken apart once. Each method raises DecodeError.
+    Each object and list on the paths is split once. Each method raises DecodeError.
     """
 
     def __init__(self, value: bytes, problem: str, setting: str) -> None:
@@ -38,15 +38,15 @@ class SparseValue:
             self._checked(check_value, value)
 
     def texts(self, path: JsonPath) -> list[Any]:
-        """As `find_all` of a parsed tree; of what is no string nothing but its kind is read."""
+        """As `find_all` of a parsed tree. Other values than strings are replaced by a value of their type."""
         return self._found(
             path, lambda text: read_value(text, path.written) if _first(text) == b'"' else self._kind(text)
         )
 
     def scalars(self, path: JsonPath) -> list[Any]:
-        """As `find_all` of a parsed tree; of an object or a list nothing but its kind is read.
+        """As `find_all` of a parsed tree, with objects and lists empty.
 
-        A number that the parser refuses is NaN, which equals nothing.
+        A number that the parser refuses becomes NaN, which equals no value.
         """
         return self._found(path, lambda text: self._scalar(text, path.written))
 
@@ -55,7 +55,7 @@ class SparseValue:
         return self._found(path, lambda text: read_value(text, path.written))
 
     def raw(self, path: JsonPath) -> list[Any]:
-        """As `find_all` of a parsed tree, with each value as it is written."""
+        """As `find_all` of a parsed tree, with each value as Raw."""
         return self._found(path, Raw)
 
     def _found(self, path: JsonPath, read: Callable[[bytes], Any]) -> list[Any]:
@@ -63,7 +63,7 @@ class SparseValue:
         return [read(value.text.strip()) if type(value) is Raw else value for value in found]
 
     def _tree(self, text: bytes, parts: Parts) -> Any:
-        """As the parser's, with nothing but what is on the path of `parts`."""
+        """A parsed tree of the values on the path of `parts` alone."""
         if not parts:
             return Raw(text)
         first, (part, *rest) = _first(text), parts
@@ -106,10 +106,10 @@ class SparseValue:
             return nan
 
     def _kind(self, text: bytes) -> Any:
-        """Something of the same kind as the value."""
+        """A placeholder of the same JSON type as the value."""
         first = _first(text)
         if first == b'"':
-            return name_of(text)  # empty where it is no text
+            return name_of(text)  # empty if invalid
         return {b"{": {}, b"[": [], b"n": None, b"t": True, b"f": False, b"N": 0.0}.get(first, 0)
 
     def _checked(self, read: Callable[[bytes], Any], text: bytes) -> Any:

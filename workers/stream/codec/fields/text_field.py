@@ -1,4 +1,4 @@
-"""A JSON value -> TextMessage, with nothing but the text at one path: `text_field`."""
+"""Decodes a JSON value to a TextMessage with the text at the path `text_field` alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ SETTING = "text_field"
 def read_text_field(
     value: bytes, key: object = None, headers: object = (), *, path: JsonPath, check: Check | None = None
 ) -> TextMessage:
-    """Of any JSON with the text at `path`; key and headers are not read. `check`: what else the value must be.
+    """Decode the text at `path`; ignore key and headers. `check`: further checks of the value.
 
     Raises DecodeError.
     """
@@ -37,12 +37,12 @@ def read_text_field(
 
 
 def text_alone(text: str) -> TextMessage:
-    """By the validator: `model_construct` takes 4 us more."""
+    """A message of a text alone. Uses the validator because `model_construct` takes 4 us more."""
     return TextMessage.__pydantic_validator__.validate_python({"text": text})
 
 
 def no_text(found: Any, path: JsonPath) -> str:
-    """Raises DecodeError, which tells what is in the place of a text."""
+    """Raises DecodeError with the type of the value in the place of the text."""
     nothing = found if type(found) is Nothing else Nothing(path.written, found)
     if nothing.stands is None:
         raise DecodeError(Reason.EMPTY_TEXT, f"{SETTING} {path.written}: {nothing.at or 'the value'} is null")
@@ -52,7 +52,7 @@ def no_text(found: Any, path: JsonPath) -> str:
 
 
 def wrong_kind(found: Any, path: JsonPath, wanted: str) -> str:
-    """That something else than `wanted` is at `path`, or something without fields or items on it."""
+    """Error text: the value at `path` is not `wanted`, or a part of the path has no fields or items."""
     if type(found) is not Nothing:
         return f"{path.written}: {path.written} must be {wanted}, and is {kind_of(found)}"
     return f"{path.written}: {found.at or 'the value'} must be {found.needed}, and is {kind_of(found.stands)}"
