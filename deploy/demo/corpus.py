@@ -149,7 +149,7 @@ class _Writer:
         return text + self.rng.choice((".", ".", "", "!"))
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """The words of the text; two sentences are equal if their words are."""
     return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
 
@@ -162,5 +162,5 @@ def corpus(size: int, seed: int) -> list[tuple[str, int]]:
         label = len(found) % 2
         domain = domains[len(found) // 2 % len(domains)]
         text = writer.sentence(domain, "-+"[label])
-        found.setdefault(normalised(text), (text, label))
+        found.setdefault(normalized(text), (text, label))
     return list(found.values())

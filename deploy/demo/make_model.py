@@ -38,7 +38,7 @@ from labelstream.deploy.demo.public_texts import RATED, SENTENCES, Soft, near_an
 HERE = Path(__file__).parent
 WRITTEN, HANDWRITTEN = HERE / "written.jsonl", HERE / "handwritten.jsonl"
 SEED, CORPUS_SIZE, EPOCHS, BATCH, VOCABULARY, MAX_LENGTH = 20_240, 10_000, 5, 64, 5500, 128
-REPEATS = 5  # of sentences that people labelled, because there are few
+REPEATS = 5  # of sentences that people labeled, because there are few
 CERTAIN = 0.97  # probability of the given label, so that the model is not more certain than people are
 LEARNING_RATE, UNKNOWN_RATE, DROPOUT = 1e-3, 0.12, 0.2
 HELD_TEXTS = "public review sentences held back from its training"

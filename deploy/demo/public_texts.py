@@ -1,4 +1,4 @@
-"""Public labelled texts: their sources, and the part that no model may be trained on.
+"""Public labeled texts: their sources, and the part that no model may be trained on.
 
 None of these texts is in this repository.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelstream.deploy.demo.corpus import LABELS, normalised
+from labelstream.deploy.demo.corpus import LABELS, normalized
 
 SENTENCES = "https://archive.ics.uci.edu/dataset/331/sentiment+labelled+sentences"  # CC BY 4.0
 RATED = "https://pypi.org/project/vaderSentiment/3.3.2/#files"  # MIT: the .tar.gz
@@ -57,7 +57,7 @@ def _lines(archive: tarfile.TarFile, name: str) -> list[str]:
 
 def held_back(text: str) -> bool:
     """Whether no model may be trained on this sentence; depends on its words only."""
-    return int(hashlib.sha256(normalised(text).encode()).hexdigest()[:8], 16) % HELD_BACK_OF == 0
+    return int(hashlib.sha256(normalized(text).encode()).hexdigest()[:8], 16) % HELD_BACK_OF == 0
 
 
 def split(sentences: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -82,7 +82,7 @@ def near_any(texts: Sequence[str], others: Sequence[str]) -> list[bool]:
 
 
 def _words(text: str) -> set[str]:
-    return set(normalised(text).split())
+    return set(normalized(text).split())
 
 
 def _rows(texts: Sequence[str], words: dict[str, int]) -> np.ndarray:

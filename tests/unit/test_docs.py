@@ -22,6 +22,11 @@ DECISIONS = ROOT / "docs/adr/README.md"
 HOLD_COMMANDS = {".py", ".yaml", ".tpl", ".gotmpl", ".md", ".txt"}
 # In backticks, or in a block of commands: the command and, of a group, which of it, or several with | between them.
 NAMED_COMMAND = r"(?:`|^|\$ |-- |exec )labelstream\s+([a-z]+)(?:[ \n]+([a-z]+(?:\|[a-z]+)*)(?=[\s`]))?"
+BRITISH = (  # the ends of words; "cancelled" is asyncio's spelling
+    r"neighbour|licence|colour|behaviour|favour|honour|catalogue|artefact|judgement|modell|travell"
+    r"|labell(?!ed Sentences|ed\+sentences)"
+    r"|(?:normal|serial|token|initial|optim|recogn|organ|summar|util|minim|maxim|synchron)is(?:e|ing|ation)"
+)
 PIPELINE = {"input": "in", "output": "out", "dead_letter": "dead"}
 
 
@@ -109,6 +114,15 @@ def test_every_command_that_code_or_a_page_names_exists() -> None:
                 wrong.append(f"{path.relative_to(ROOT)}: labelstream {name} {more}")
     assert wrong == []
     assert groups >= {"topics", "dlq", "bench", "cache"}
+
+
+def test_words_have_american_spelling() -> None:
+    """Except in the texts that the demo's model learns from, and in the name of a data set."""
+    sources = (path for part in ("workers", "deploy", "schemas", "helm") for path in (ROOT / part).rglob("*"))
+    files = [*PAGES, ROOT / "CHANGELOG.md", *(path for path in sources if path.suffix in HOLD_COMMANDS)]
+    files = [path for path in files if "demo/text" not in name(path) and path.name != "public_texts.py"]
+    found = [(name(path), word) for path in files for word in re.findall(BRITISH, path.read_text("utf-8"), re.I)]
+    assert found == []
 
 
 def test_every_module_that_a_page_names_exists() -> None:

@@ -1,6 +1,6 @@
 """Workarounds for kafka-python's fetcher: corrupt batches, paused partitions, and a byte limit for polls.
 
-Behaviour of kafka-python 3.0.12, consumer/fetcher.py:
+Behavior of kafka-python 3.0.12, consumer/fetcher.py:
 
 * A batch with a wrong checksum raises inside the generator of `PartitionRecords`. The spent generator never counts as
   drained, so that `fetched_records` loops forever in the next poll.

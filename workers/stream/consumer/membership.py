@@ -1,6 +1,6 @@
 """Workarounds for kafka-python's group membership: joins longer than a poll, and state that outlives a membership.
 
-Behaviour of kafka-python 3.0.12, coordinator/base.py and consumer.py:
+Behavior of kafka-python 3.0.12, coordinator/base.py and consumer.py:
 
 * The leader's rejoin after new topic metadata is only a comparison, which the join itself makes equal (`need_rejoin`,
   `_perform_assignment`). If that poll times out, later polls ignore the join's response: the member stays in
