@@ -23,7 +23,7 @@ def pattern_of(expression: str) -> Any:
         return SchemaValidator(core_schema.str_schema(pattern=expression, regex_engine="rust-regex", strict=True))
     except SchemaError as error:
         cause = str(error).strip().splitlines()[-1].removeprefix("error: ")
-        raise ValueError(f"is no regular expression of the Rust crate regex: {cause}") from None
+        raise ValueError(f"invalid regular expression: {cause}; use the syntax of the Rust crate regex") from None
 
 
 def _checked(expression: str) -> str:
@@ -45,20 +45,20 @@ class Condition(Section):
 
     def problems(self) -> Iterator[str]:
         if (self.field is None) == (self.header is None):
-            yield "a condition is on a field or on a header; name one of the two"
+            yield "a condition takes either a field or a header; name one of the two"
         if self.field is not None and self.field.startswith("header:"):
             name = self.field.removeprefix("header:")
             yield f"field is a path in the value; write header: {name}, or $.{self.field} for a field of this name"
         if self.field is not None and parse_path(self.field).has_star:
             yield f"field takes one value, and {self.field} names all items of a list; name one item, such as [0]"
         if len(self.operators()) != 1:
-            yield "a condition has one operator; set one of equals, in, matches and exists"
+            yield "a condition needs exactly one operator; set one of equals, in, matches and exists"
         for key, name in _OPERATORS.items():
             if key != "equals" and key in self.model_fields_set and getattr(self, key) in (None, ()):
                 yield f"{name} is empty; give it a value, or remove the condition"
         values = [*self.in_, *([self.equals] if "equals" in self.model_fields_set else [])]
         if self.header is not None and not all(isinstance(value, str) for value in values):
-            yield "header values are texts; put the value in quotes"
+            yield "header values are strings; put the value in quotes"
 
     def operators(self) -> list[str]:
         """Names of the operators that are set, as in the config."""

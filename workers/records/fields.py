@@ -57,9 +57,9 @@ class FieldSettings(Section):
     def problems_with(self, format: str, text_field: str | None) -> Iterator[str]:
         """Yield the contradictions between `fields` and the pipeline's `format` and `text_field`."""
         if self.text and text_field:
-            yield "text_field and fields.text both say where the text is; remove one of the two"
+            yield "text_field and fields.text both name the place of the text; remove one of the two"
         if text_field and _has_star(text_field):
-            yield f"text_field names one text, and {text_field} names several; set fields.text to {text_field} instead"
+            yield f"text_field takes one value, and {text_field} names several; set fields.text to {text_field} instead"
         if format == "text":
             if self.text:
                 yield "fields.text has no effect with format text, whose text is the whole value; remove fields.text"

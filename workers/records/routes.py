@@ -73,7 +73,7 @@ def route_problems(name: str, pipelines: Mapping[str, Any]) -> Iterator[str]:
         if rule.matches_all() and place + 1 < len(rules):
             yield (
                 f"pipelines.{name}.route.{place}: rule {place} matches every result, so that later rules never apply; "
-                "move it to the end"
+                "move the rule to the end"
             )
 
 

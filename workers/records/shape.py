@@ -37,7 +37,7 @@ def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
         if last is not None:
             yield (
                 f"pipelines.{name}.input: {pipeline.input} gets the records of pipeline {name} back from pipeline "
-                f"{last}, without end; name another topic"
+                f"{last} in an endless loop; name another topic"
             )
             return
     for other, writer in pipelines.items():

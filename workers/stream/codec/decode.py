@@ -32,13 +32,13 @@ def decoder(pipeline: PipelineSettings) -> Decode:
     def decode(value: bytes, key: bytes | None = None, headers: Headers = ()) -> TextMessage:
         if len(value) > limits.max_message_bytes:
             raise DecodeError(
-                Reason.TOO_LARGE, f"{len(value)} bytes; limits.max_message_bytes is {limits.max_message_bytes}"
+                Reason.TOO_LARGE, f"{len(value)} bytes exceed limits.max_message_bytes ({limits.max_message_bytes})"
             )
         message = read(value.removeprefix(BOM_UTF8), key, headers)
         if not message.text or message.text.isspace():
             raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
         if message.model is not None and message.model not in allowed:
-            raise DecodeError(Reason.UNKNOWN_MODEL, "the message names a model that its pipeline does not list")
+            raise DecodeError(Reason.UNKNOWN_MODEL, "the model is not in the pipeline's models; add it there")
         if message.hypothesis_template is not None and len(message.hypothesis_template) > limits.max_label_chars:
             raise DecodeError(
                 Reason.INVALID_LABELS,
@@ -85,14 +85,14 @@ def _check_labels(labels: list[str], text_chars: int, pipeline: PipelineSettings
     if not labels:
         problem = "candidate_labels is empty"
     elif len(labels) > limits.max_candidate_labels:
-        problem = f"{len(labels)} candidate labels; limits.max_candidate_labels is {limits.max_candidate_labels}"
+        problem = f"{len(labels)} candidate labels exceed limits.max_candidate_labels ({limits.max_candidate_labels})"
     elif any(len(label) > limits.max_label_chars for label in labels):
         problem = f"a candidate label is longer than limits.max_label_chars ({limits.max_label_chars})"
     elif any(not label or label.isspace() for label in labels):
         problem = "a candidate label is empty or blank"
     elif len(set(labels)) != len(labels):
-        problem = "candidate labels repeat"
+        problem = "candidate labels repeat; name each label once"
     elif len(labels) * text_chars > limits.max_label_text_chars:
-        problem = f"labels x text characters is over limits.max_label_text_chars ({limits.max_label_text_chars})"
+        problem = f"labels x text characters exceed limits.max_label_text_chars ({limits.max_label_text_chars})"
     if problem:
         raise DecodeError(Reason.INVALID_LABELS, problem)

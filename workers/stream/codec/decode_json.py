@@ -110,12 +110,12 @@ def _text_of_metadata(value: bytes) -> str:
 def invalid(tree: Any, error: ValidationError) -> DecodeError:
     """The error for the fields `tree` of a message that pydantic refused with `error`."""
     if type(tree) is not dict:
-        return DecodeError(Reason.INVALID_MESSAGE, f"the value must be an object, and is {kind_of(tree)}")
+        return DecodeError(Reason.INVALID_MESSAGE, f"the value must be an object, not {kind_of(tree)}")
     if tree.get("text", "") is None:
         return DecodeError(Reason.EMPTY_TEXT, "text is null")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = str(first["loc"][0])
     if name in _UNIONS:
-        return DecodeError(Reason.INVALID_MESSAGE, f"{name}: must be {_UNIONS[name]}, and is {kind_of(tree[name])}")
+        return DecodeError(Reason.INVALID_MESSAGE, f"{name}: must be {_UNIONS[name]}, not {kind_of(tree[name])}")
     given = f", not {kind_of(tree[name])}" if name in tree and len(first["loc"]) == 1 else ""
     return DecodeError(Reason.INVALID_MESSAGE, f"{name}: {first['msg']}{given}")

@@ -216,7 +216,7 @@ def too_large(size: int, model: str) -> Rejection:
         Reason.RESULT_TOO_LARGE,
         Stage.ENCODE,
         "ResultTooLarge",
-        f"the result has about {size} bytes, more than the output topic takes",
+        f"the result has about {size} bytes, more than the output topic accepts; raise its max.message.bytes",
         model=model,
     )
 

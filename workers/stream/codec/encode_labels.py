@@ -82,7 +82,7 @@ def in_order(result: bytes, answer: Prediction, order: tuple[int, ...]) -> bytes
         for label, score in zip(answer.labels, answer.scores, strict=True)
     ]
     if sorted(order) != list(range(len(entries))):
-        raise ValueError("order must have each label once")
+        raise ValueError("order must name each label once")
     found, wanted = (f'"scores":[{",".join(one)}],'.encode() for one in (entries, [entries[i] for i in order]))
     before, _, after = result.rpartition(found)
     return b'%b%b%b,"scores_order":"model"}' % (before, wanted, after[:-1])
@@ -91,15 +91,15 @@ def in_order(result: bytes, answer: Prediction, order: tuple[int, ...]) -> bytes
 def _check(labels: tuple[str, ...], scores: tuple[float, ...], tokens: int, truncated: bool) -> None:
     """Check the fields of one message by the rules of `ClassificationResult`; `_text` checks the labels."""
     if not labels or len(labels) != len(scores):
-        raise ValueError(f"{len(labels)} labels and {len(scores)} scores")
+        raise ValueError(f"{len(labels)} labels for {len(scores)} scores")
     if type(tokens) is not int or tokens < 1 or type(truncated) is not bool:
-        raise ValueError("tokens is a number from 1 on, and truncated true or false")
+        raise ValueError("tokens must be a positive integer, and truncated a boolean")
     last = float("inf")
     for score in scores:
         if type(score) is not float or not isfinite(score):
-            raise ValueError("a score is no finite number")
+            raise ValueError("scores must be finite numbers")
         if score > last:
-            raise ValueError("scores do not descend")
+            raise ValueError("scores must descend")
         last = score
 
 
@@ -107,7 +107,7 @@ def _check(labels: tuple[str, ...], scores: tuple[float, ...], tokens: int, trun
 def _text(text: str) -> str:
     """JSON of a label. Raises ValueError for other types than str."""
     if type(text) is not str:
-        raise ValueError("a label is no text")
+        raise ValueError("labels must be strings")
     return _json(text)
 
 

@@ -112,4 +112,4 @@ def _expect(pattern: re.Pattern[bytes], text: bytes, at: int) -> re.Match[bytes]
 
 
 def _misplaced(at: int) -> ValueError:
-    return ValueError(f"something else than JSON at byte {at}")
+    return ValueError(f"invalid JSON at byte {at}")

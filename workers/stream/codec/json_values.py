@@ -45,22 +45,22 @@ def read_value(text: bytes, key: str) -> Any:
         jiter.from_json(text, allow_inf_nan=True, catch_duplicate_keys=True)
     except ValueError:
         raise explain(text, problem, f"{key}: ") from None
-    raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are no numbers of JSON")
+    raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are not valid JSON; send null")
 
 
 def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
     """The error for bytes that are not UTF-8 or that have a schema registry's framing; None if the bytes are UTF-8."""
     if len(value) >= _FRAME_BYTES and value[0] == 0:
         if value.startswith(BOM_UTF32_BE):
-            return DecodeError(Reason.INVALID_ENCODING, "UTF-32, not UTF-8")
-        problem = "a schema registry's framing (0x00 and a schema id) stands before the value: "
+            return DecodeError(Reason.INVALID_ENCODING, "encoded in UTF-32; send UTF-8")
+        problem = "the value begins with a schema registry's framing (0x00 and a schema id); "
         return DecodeError(Reason.UNSUPPORTED_ENCODING, f"{problem}configure the producer for plain JSON or text")
     try:
         value.decode("utf-8")
     except UnicodeDecodeError as error:
         if (other := next((name for mark, name in _MARKS.items() if value.startswith(mark)), None)) is not None:
-            return DecodeError(Reason.INVALID_ENCODING, f"{other}, not UTF-8")
-        return DecodeError(Reason.INVALID_ENCODING, f"{where}not UTF-8 at byte {error.start}")
+            return DecodeError(Reason.INVALID_ENCODING, f"encoded in {other}; send UTF-8")
+        return DecodeError(Reason.INVALID_ENCODING, f"{where}not UTF-8 at byte {error.start}; send UTF-8")
     return None
 
 
@@ -76,7 +76,7 @@ def explain(value: bytes, problem: str, where: str = "") -> DecodeError:
     if problem.startswith("Detected duplicate key"):  # jiter quotes the key: the position is enough
         return DecodeError(Reason.INVALID_MESSAGE, f"{where}duplicate key{problem[problem.rfind(' at line') :]}")
     if ("surrogate" in problem or "hex escape" in problem) and _has_lone_surrogate(value):
-        return DecodeError(Reason.INVALID_TEXT, f"{where}a lone surrogate escape is no text")
+        return DecodeError(Reason.INVALID_TEXT, f"{where}lone surrogate escape; send surrogates in pairs")
     return DecodeError(Reason.INVALID_JSON, f"{where}{problem}")
 
 
@@ -97,7 +97,7 @@ def kind_of(value: Any) -> str:
             jiter.from_json(value.encode(), allow_inf_nan=True)
         except ValueError:
             return "a string"
-        return "a string that holds JSON, which was encoded twice"
+        return "a string of JSON, encoded twice"
     kinds = {
         str: "a string",
         list: "a list",

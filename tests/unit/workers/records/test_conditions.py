@@ -26,7 +26,7 @@ PIPELINE = "pipelines.feedback"
         ({"only_if": {"field": "header:a", "exists": True}}, f"{PIPELINE}.only_if.0", "write header: a"),
         ({"only_if": {"header": "a", "equals": 1}}, f"{PIPELINE}.only_if.0", "put the value in quotes"),
         ({"only_if": {"header": "a", "in": ["x", 1]}}, f"{PIPELINE}.only_if.0", "put the value in quotes"),
-        ({"only_if": {"field": "a", "matches": "("}}, f"{PIPELINE}.only_if.0.matches", "is no regular expression"),
+        ({"only_if": {"field": "a", "matches": "("}}, f"{PIPELINE}.only_if.0.matches", "invalid regular expression"),
         ({"only_if": {"field": "a", "matches": "(?=a)"}}, f"{PIPELINE}.only_if.0.matches", "look-ahead"),
         ({"only_if": [{"field": "a..b", "exists": True}]}, f"{PIPELINE}.only_if.0.field", "must be a path"),
         ({"format": "text", "only_if": {"field": "a", "exists": True}}, PIPELINE, "only_if: field reads JSON"),

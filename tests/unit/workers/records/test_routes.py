@@ -60,7 +60,7 @@ def test_labels_of_no_model_are_found() -> None:
             "the redrives of pipeline feedback",
         ),
         ({"review": "r", "route": [{"topic": "r"}]}, "pipelines.feedback.route.0.topic", "r is the review topic"),
-        ({"route": [{"topic": None}, {"topic": "x"}]}, "pipelines.feedback.route.0", "move it to the end"),
+        ({"route": [{"topic": None}, {"topic": "x"}]}, "pipelines.feedback.route.0", "move the rule to the end"),
         (
             {"route": [{"topic": None, "min_score": 2, "max_score": 1}]},
             "pipelines.feedback.route.0",

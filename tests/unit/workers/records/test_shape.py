@@ -78,6 +78,6 @@ def test_enriched_copies_for_review_count_as_a_chain() -> None:
 def test_records_that_come_back_are_refused(key: str) -> None:
     config = chain(enrich_field="topics")
     config["pipelines"]["second"][key] = config["pipelines"]["feedback"]["input"]
-    with pytest.raises(ConfigError, match="back from pipeline second, without end; name another topic") as caught:
+    with pytest.raises(ConfigError, match="back from pipeline second in an endless loop; name another topic") as caught:
         load_settings(config)
     assert caught.value.key == "pipelines.feedback.input"

@@ -30,5 +30,5 @@ def spelled(value: Any, place: str) -> str:
 
 def _number(text: str, place: str) -> str:
     if text.endswith(("N", "y")):
-        raise DecodeError(Reason.INVALID_JSON, f"fields.metadata {place}: NaN and Infinity are no numbers of JSON")
+        raise DecodeError(Reason.INVALID_JSON, f"fields.metadata {place}: NaN and Infinity are not valid JSON")
     return text

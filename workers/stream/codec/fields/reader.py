@@ -185,7 +185,7 @@ def _outside(record: _Record, name: str, place: Header | Key) -> Any:
     try:
         return parse(found.encode())
     except ValueError:
-        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_written(place)}: is no JSON") from None
+        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_written(place)}: invalid JSON") from None
 
 
 def _string_outside(record: _Record, name: str, place: Header | Key) -> str | None:
@@ -193,7 +193,7 @@ def _string_outside(record: _Record, name: str, place: Header | Key) -> str | No
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
-        raise DecodeError(Reason.INVALID_ENCODING, f"fields.{name} {_written(place)}: not UTF-8") from None
+        raise DecodeError(Reason.INVALID_ENCODING, f"fields.{name} {_written(place)}: not UTF-8; send UTF-8") from None
 
 
 def _written(place: Header | Key) -> str:

@@ -189,5 +189,5 @@ def test_scores_stand_in_the_order_of_the_model(answer: Prediction, data: st.Dat
 
 
 def test_order_that_lacks_a_label_is_refused() -> None:
-    with pytest.raises(ValueError, match="each label once"):
+    with pytest.raises(ValueError, match="name each label once"):
         encode_result("p", record(), message(), "m", GOOD._replace(order=(0, 0)), NOW)

@@ -14,7 +14,7 @@ from tests.support.decoding import pipeline
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("more", [{}, {"text_field": "text"}, {"format": "text"}])
 def test_other_encodings_are_told_by_their_marks(encoding: str, more: dict[str, Any]) -> None:
-    with pytest.raises(DecodeError, match=rf"^{encoding[:6].upper()}, not UTF-8$") as caught:
+    with pytest.raises(DecodeError, match=rf"^encoded in {encoding[:6].upper()}; send UTF-8$") as caught:
         decoder(pipeline(**more))('\ufeff{"text":"good"}'.encode(encoding))
     assert caught.value.reason is Reason.INVALID_ENCODING
 
@@ -36,10 +36,10 @@ def test_text_in_utf8_is_in_no_other_encoding() -> None:
 @pytest.mark.parametrize(
     ("text", "reason", "said"),
     [
-        (b"NaN", Reason.INVALID_JSON, "f: NaN and Infinity are no numbers of JSON"),
+        (b"NaN", Reason.INVALID_JSON, "f: NaN and Infinity are not valid JSON; send null"),
         (b'{"secret":1,"secret":2}', Reason.INVALID_MESSAGE, "f: duplicate key at line 1 column 22"),
-        (b'"\\ud800"', Reason.INVALID_TEXT, "f: a lone surrogate escape is no text"),
-        (b'"a\xff"', Reason.INVALID_ENCODING, "f: not UTF-8 at byte 2"),
+        (b'"\\ud800"', Reason.INVALID_TEXT, "f: lone surrogate escape; send surrogates in pairs"),
+        (b'"a\xff"', Reason.INVALID_ENCODING, "f: not UTF-8 at byte 2; send UTF-8"),
         (b"[1", Reason.INVALID_JSON, "f: EOF while parsing a list at line 1 column 2"),
     ],
 )
@@ -57,7 +57,7 @@ def test_members_have_names_where_their_keys_are_text() -> None:
 def test_text_without_members_is_told_by_the_parsers_problem() -> None:
     with pytest.raises(DecodeError, match=r"^EOF at 7$"):
         members_of(b'{"a":1', "EOF at 7")
-    with pytest.raises(DecodeError, match="something else than JSON at byte 6"):
+    with pytest.raises(DecodeError, match="invalid JSON at byte 6"):
         members_of(b'{"a":1', "Detected duplicate key")
 
 
@@ -72,7 +72,7 @@ def test_text_without_members_is_told_by_the_parsers_problem() -> None:
         ({}, "an object"),
         ("text", "a string"),
         ("{text", "a string"),
-        (' {"a":1}', "a string that holds JSON, which was encoded twice"),
+        (' {"a":1}', "a string of JSON, encoded twice"),
     ],
 )
 def test_kind_of_a_value(value: Any, kind: str) -> None:
