@@ -126,7 +126,7 @@ def test_numbers_of_metadata_have_all_their_digits() -> None:
         ({"text": "a", "top_k": "b"}, b'{"a":"x","b":0}', Reason.INVALID_MESSAGE, "fields.top_k: "),
         ({"text": "a", "top_k": "header:trace"}, b'{"a":"x"}', Reason.INVALID_MESSAGE, "header:trace: invalid JSON"),
         ({"text": "a", "id": "header:bad"}, b'{"a":"x"}', Reason.INVALID_ENCODING, "fields.id header:bad: not UTF-8"),
-        ({"text": "a", "model": "b"}, b'{"a":"x","b":"nope"}', Reason.UNKNOWN_MODEL, "a model that its pipeline"),
+        ({"text": "a", "model": "b"}, b'{"a":"x","b":"nope"}', Reason.UNKNOWN_MODEL, "not in the pipeline's models"),
         ({"text": "a", "metadata": ["b"]}, b'{"a":"x","b":NaN}', Reason.INVALID_JSON, "NaN and Infinity"),
         ({"text": "a", "metadata": ["b"]}, b'{"a":"x","b":{"c":1,"c":2}}', Reason.INVALID_MESSAGE, "duplicate key"),
         ({"text": "header:trace"}, b'{"a"', Reason.INVALID_JSON, "EOF"),
