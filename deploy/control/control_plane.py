@@ -47,7 +47,7 @@ COMMAND_S, ANSWER_S = 30.0, 3.0  # COMMAND_S includes ANSWER_S, the time for the
 Report = PlacedPipelineReport | PlacedModelReport
 
 
-class _Order(NamedTuple):
+class _PendingCommand(NamedTuple):
     """A command that waits for answers. `until`: deadline by the control plane's clock."""
 
     command: Command
@@ -80,7 +80,7 @@ class ControlPlane:
         self._notes: dict[str, tuple[str, float]] = {}  # replica -> ticket of its suspects, time of the note
         self._models_of: dict[str, tuple[str, ...]] = {}
         self._counted_at, self._calls, self._reporters = -math.inf, dict[str, int](), 0
-        self._orders: dict[str, dict[str, _Order]] = {name: {} for name in deployments}
+        self._orders: dict[str, dict[str, _PendingCommand]] = {name: {} for name in deployments}
         self._autoscaler: Autoscaler | None = None
         self._deployed: UserConfig | None = None
         if config is not None:
@@ -142,7 +142,7 @@ class ControlPlane:
         known = sorted(self._deployments)
         if pipeline not in self._deployments:
             return {"known": known, "workers": [], "answers": {}}
-        order_id, order = uuid.uuid4().hex, _Order(command, self._clock() + timeout_s, {})
+        order_id, order = uuid.uuid4().hex, _PendingCommand(command, self._clock() + timeout_s, {})
         self._orders[pipeline][order_id] = order
         try:
             while (waiting := self._workers(pipeline) - order.answers.keys()) and self._clock() < order.until:

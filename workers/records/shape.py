@@ -8,7 +8,7 @@ from pydantic import Field
 ENRICH_FIELD = "labelstream"
 FIELD_FORM = r'^[^"\\/\x00-\x1f]{1,249}$'
 EnrichField = Annotated[str, Field(pattern=FIELD_FORM)]
-_OF_ENRICH = {"enrich_field": ENRICH_FIELD, "on_existing": "dead_letter"}
+_ENRICH_DEFAULTS = {"enrich_field": ENRICH_FIELD, "on_existing": "dead_letter"}
 
 
 def shape_problems(pipeline: Any) -> Iterator[str]:
@@ -19,7 +19,7 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
         if pipeline.include_text != "review":
             yield "include_text has no effect with output_shape enrich; remove include_text"
         return
-    for key, default in _OF_ENRICH.items():
+    for key, default in _ENRICH_DEFAULTS.items():
         if getattr(pipeline, key) != default:
             yield f"{key} has no effect with output_shape result; remove {key}, or set output_shape to enrich"
     if pipeline.on_empty_text == "pass":

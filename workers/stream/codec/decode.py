@@ -14,7 +14,7 @@ from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
 from labelstream.workers.stream.codec.fields.text_field import Check, read_text_field, text_alone
-from labelstream.workers.stream.codec.json_values import not_in_utf8
+from labelstream.workers.stream.codec.json_values import encoding_error
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 
@@ -74,7 +74,7 @@ def _enrich_check(pipeline: PipelineSettings) -> Check:
 
 
 def _read_plain(value: bytes, key: object = None, headers: object = ()) -> TextMessage:
-    if (other := not_in_utf8(value)) is not None:
+    if (other := encoding_error(value)) is not None:
         raise other
     return text_alone(value.decode("utf-8"))
 

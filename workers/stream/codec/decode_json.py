@@ -18,8 +18,8 @@ from labelstream.workers.stream.codec.json_values import kind_of, members_of, na
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 _FIELDS = frozenset(TextMessage.model_fields)
-_OF_RESULTS = frozenset({"schema_version", "event_id", "task", "model_revision", "source"})  # no message has all
-_READ_OF_RESULTS = ("text", "text_pair", "id", "metadata")
+_RESULT_FIELDS = frozenset({"schema_version", "event_id", "task", "model_revision", "source"})  # no message has all
+_KEPT_OF_RESULTS = ("text", "text_pair", "id", "metadata")
 MAX_UNKNOWN = 32  # names of unknown fields of a message, kept in memory until its acknowledgement
 _METADATA, _COLON = b'"metadata"', re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _JSON = json.JSONDecoder()
@@ -39,13 +39,13 @@ def read_message(
     try:
         tree = parse(value)
     except ValueError as error:
-        tree = _fields_alone(value, str(error))
+        tree = _parse_known_fields(value, str(error))
     else:
         if type(tree) is dict and type(tree.get("metadata")) is dict:
             tree["metadata"] = None  # free the parsed tree, 25 times the bytes, before the next pass
-            tree["metadata"] = Verbatim(_text_of_metadata(value))
+            tree["metadata"] = Verbatim(_raw_metadata(value))
     if type(tree) is dict and not _FIELDS.issuperset(tree):
-        tree = _known(tree)
+        tree = _drop_unknown(tree)
     try:
         message = TextMessage.__pydantic_validator__.validate_python(tree)
     except ValidationError as error:
@@ -55,7 +55,7 @@ def read_message(
     return message
 
 
-def _fields_alone(value: bytes, problem: str) -> dict[str, Any]:
+def _parse_known_fields(value: bytes, problem: str) -> dict[str, Any]:
     """Parse the known fields alone, after the parser refused the whole value with `problem`. Raises DecodeError."""
     tree: dict[str, Any] = {}
     for key, text in members_of(value, problem):
@@ -83,21 +83,21 @@ def read_metadata(text: bytes, name: str = "metadata") -> Any:
         raise DecodeError(error.reason, _POSITION.sub("", error.message)) from None  # a position in `shorter`
 
 
-def _known(tree: dict[str, Any]) -> dict[str, Any]:
+def _drop_unknown(tree: dict[str, Any]) -> dict[str, Any]:
     """Drop unknown fields' values; keep at most MAX_UNKNOWN of their names for the metric.
 
     Of a result only the message's fields are kept: its `model` is the model that made the result.
     """
-    if tree.keys() >= _OF_RESULTS:
+    if tree.keys() >= _RESULT_FIELDS:
         if "text" not in tree:
             problem = "text: a result without its text; set include_text to always in the pipeline that writes it"
             raise DecodeError(Reason.INVALID_MESSAGE, problem)
-        return {key: tree[key] for key in _READ_OF_RESULTS if key in tree}
+        return {key: tree[key] for key in _KEPT_OF_RESULTS if key in tree}
     unknown = dict.fromkeys(islice((key for key in tree if key not in _FIELDS), MAX_UNKNOWN))
     return unknown | {key: value for key, value in tree.items() if key in _FIELDS}
 
 
-def _text_of_metadata(value: bytes) -> str:
+def _raw_metadata(value: bytes) -> str:
     """The bytes of the metadata in `value`, a valid JSON object with a member of this name."""
     if value.count(_METADATA) == 1 and not (b"\\u006" in value or b"\\u007" in value):
         # The one occurrence is the key, because the key has no escapes.

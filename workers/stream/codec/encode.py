@@ -201,10 +201,10 @@ def encode_dead_letter(
     if without_value.size() <= max_bytes:
         return without_value
     key = made_key(record) if keyed else None
-    return ProducerRecord(b"", key, _headers(record, rejection, key, omitted, _told(own)))
+    return ProducerRecord(b"", key, _headers(record, rejection, key, omitted, _omitted_headers(own)))
 
 
-def _told(headers: Headers) -> str | None:
+def _omitted_headers(headers: Headers) -> str | None:
     """Header text for omitted headers: their number and size."""
     size = sum(len(name.encode()) + len(value) for name, value in headers)
     return HeadersLeftOut(len(headers), size).told() if headers else None

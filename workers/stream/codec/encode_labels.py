@@ -19,7 +19,7 @@ from labelstream.workers.classifier import Prediction
 
 KNOWN = 4_096  # entries of each cache: labels, models, partitions
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-_REST = {
+_OTHER_FIELDS = {
     "tokens": 1,
     "truncated": False,
     "metadata": None,
@@ -54,13 +54,13 @@ def encode_labels(
     quoted = [_text(label) for label in labels]
     listed = ",".join([f'{{"label":{label},"score":{score!r}}}' for label, score in zip(quoted, scores, strict=True)])
     task, of_model = _shared(answer.task, model, answer.revision)
-    event, source = _place(pipeline, record.topic, record.partition)
+    event, source = _partition_json(pipeline, record.topic, record.partition)
     offset, at, is_truncated = record.offset, record.timestamp, "true" if answer.truncated else "false"
     if message is None:  # a second copy of the template: a shared function would cost each result 0.2 us
         task, of_model = _shared(answer.task, model, answer.revision, "", "")
         return (
             f'{{"schema_version":1,{event}{offset:d}",{task}{of_model}{tokens},'
-            f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},"classified_at":{_time(now)},'
+            f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},"classified_at":{_time_json(now)},'
             f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
             f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
         ).encode()
@@ -69,7 +69,7 @@ def encode_labels(
         f'{{"schema_version":1,{event}{offset:d}",{task}'
         f"{own_id if type(own_id) is int else 'null' if own_id is None else _json(own_id)}{of_model}{tokens},"
         f'"truncated":{is_truncated},{source}{offset:d},"timestamp_ms":{at:d}}},'
-        f'"metadata":{json_of(metadata)},"classified_at":{_time(now)},'
+        f'"metadata":{json_of(metadata)},"classified_at":{_time_json(now)},'
         f'"label":{quoted[0]},"score":{scores[0]!r},"scores":[{listed}],'
         f'"labels":[{",".join(map(_text, accepted))}],"abstained":{"false" if accepted else "true"}}}'
     ).encode()
@@ -122,7 +122,7 @@ def _shared(task: str, model: str, revision: str, before_id: str = '"id":', behi
 
 
 @lru_cache(KNOWN)
-def _place(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
+def _partition_json(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
     """JSON of `event_id` and `source`, each up to the offset. Raises ValidationError."""
     Source.__pydantic_validator__.validate_python(
         {"topic": topic, "partition": partition, "offset": 0, "timestamp_ms": 0}
@@ -134,14 +134,14 @@ def _place(pipeline: str, topic: str, partition: int) -> tuple[str, str]:
 
 
 @lru_cache(1)  # a micro-batch has one time
-def _time(now: datetime) -> str:
+def _time_json(now: datetime) -> str:
     """JSON of `classified_at`. Raises ValidationError."""
     _validate({"task": "text-classification", "model": "", "model_revision": "", "classified_at": now})
     return _json(now)
 
 
 def _validate(part: dict[str, Any]) -> None:
-    ClassificationResult.__pydantic_validator__.validate_python({**_REST, **part})
+    ClassificationResult.__pydantic_validator__.validate_python({**_OTHER_FIELDS, **part})
 
 
 def json_of(metadata: Verbatim | dict[str, Any] | None) -> str:

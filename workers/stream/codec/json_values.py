@@ -24,7 +24,7 @@ def members_of(value: bytes, problem: str) -> list[tuple[str, bytes]]:
     try:
         return [(name_of(key), text) for key, text in members(value)]
     except ValueError as error:
-        raise explained(value, problem, error) from None
+        raise form_error(value, problem, error) from None
 
 
 def name_of(key: bytes) -> str:
@@ -44,11 +44,11 @@ def read_value(text: bytes, key: str) -> Any:
     try:
         jiter.from_json(text, allow_inf_nan=True, catch_duplicate_keys=True)
     except ValueError:
-        raise explain(text, problem, f"{key}: ") from None
+        raise parse_error(text, problem, f"{key}: ") from None
     raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are not valid JSON; send null")
 
 
-def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
+def encoding_error(value: bytes, where: str = "") -> DecodeError | None:
     """The error for bytes that are not UTF-8 or that have a schema registry's framing; None if the bytes are UTF-8."""
     if len(value) >= _FRAME_BYTES and value[0] == 0:
         if value.startswith(BOM_UTF32_BE):
@@ -64,14 +64,14 @@ def not_in_utf8(value: bytes, where: str = "") -> DecodeError | None:
     return None
 
 
-def explained(value: bytes, problem: str, error: ValueError) -> DecodeError:
+def form_error(value: bytes, problem: str, error: ValueError) -> DecodeError:
     """The error for a value of wrong form: the parser's `problem`, or `error` after a duplicate key."""
-    return explain(value, str(error) if problem.startswith("Detected duplicate key") else problem)
+    return parse_error(value, str(error) if problem.startswith("Detected duplicate key") else problem)
 
 
-def explain(value: bytes, problem: str, where: str = "") -> DecodeError:
+def parse_error(value: bytes, problem: str, where: str = "") -> DecodeError:
     """The error for a value that the parser refused with `problem`. Slow, so only for refused values."""
-    if (other := not_in_utf8(value, where)) is not None:
+    if (other := encoding_error(value, where)) is not None:
         return other
     if problem.startswith("Detected duplicate key"):  # jiter quotes the key: the position is enough
         return DecodeError(Reason.INVALID_MESSAGE, f"{where}duplicate key{problem[problem.rfind(' at line') :]}")

@@ -11,7 +11,7 @@ NO_LIMIT_MS = 2**63 - 1
 _RANGE = re.compile(r"within \[(-?\d+), (-?\d+)\]")
 
 
-def is_sound(timestamp_ms: int, now_ms: float) -> bool:
+def is_valid(timestamp_ms: int, now_ms: float) -> bool:
     """Whether the timestamp is plausible: from 2000 on, and at most one day ahead of `now_ms`."""
     return YEAR_2000_MS <= timestamp_ms <= now_ms + DAY_MS
 
@@ -26,7 +26,7 @@ class Window(NamedTuple):
     after_ms: int = DAY_MS
 
     def takes(self, timestamp_ms: int, now_ms: float) -> bool:
-        return is_sound(timestamp_ms, now_ms) and -self.before_ms <= timestamp_ms - now_ms <= self.after_ms
+        return is_valid(timestamp_ms, now_ms) and -self.before_ms <= timestamp_ms - now_ms <= self.after_ms
 
     def within(self, other: Self) -> "Window":
         """Intersection of both windows."""
@@ -36,7 +36,7 @@ class Window(NamedTuple):
 NOTHING = Window(-1, -1)
 
 
-def window_told_by(error: KafkaError, now_ms: float) -> Window | None:
+def error_window(error: KafkaError, now_ms: float) -> Window | None:
     """Window of a topic that refused a record with `error`; None if the timestamp was not the cause.
 
     NOTHING if the error names no range: the topic is known to accept the time of sending alone.

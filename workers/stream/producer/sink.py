@@ -26,7 +26,7 @@ from labelstream.workers.stream.codec.encode import (
     with_texts,
 )
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.codec.timestamps import is_sound
+from labelstream.workers.stream.codec.timestamps import is_valid
 from labelstream.workers.stream.micro_batch import Item, MicroBatch, Outcome
 from labelstream.workers.stream.producer.dead_letter_builder import DeadLetterBuilder, rejection_of
 from labelstream.workers.stream.producer.destinations import Destinations
@@ -124,7 +124,7 @@ class ResultSink:
                     self._count_retimed(produced, item, sent)
             if rejection is not None:
                 self._send_dead_letter(produced, item, rejection)
-            if is_sound(item.record.timestamp, now_ms):
+            if is_valid(item.record.timestamp, now_ms):
                 tally.latencies_ms.append(now_ms - item.record.timestamp)
         if not self.isolation.active:
             for topic, records in results.items():

@@ -10,7 +10,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import TopicLimits
 from labelstream.workers.stream.codec.encode import ProducerRecord, made_key, too_large
 from labelstream.workers.stream.codec.rejection import Rejection
-from labelstream.workers.stream.codec.timestamps import window_told_by
+from labelstream.workers.stream.codec.timestamps import error_window
 from labelstream.workers.stream.micro_batch import Item
 from labelstream.workers.stream.producer.produced_batch import TopicPartitionOffset, place_of
 from labelstream.workers.stream.producer.send_errors import is_missing_key, missing_key, refused_result
@@ -29,7 +29,7 @@ class TopicRules:
 
     def refused(self, topic: str, item: Item, record: ProducerRecord, error: KafkaError) -> None:
         """Learn that `topic` refused `record` of `item`; a missing key or wrong timestamp applies to all records."""
-        window = window_told_by(error, time.time() * 1000)
+        window = error_window(error, time.time() * 1000)
         if record.key is None and is_missing_key(error):
             logger.warning("pipeline %s: topic %s is compacted and requires keys", self._name, topic)
             self._keyed.add(topic)

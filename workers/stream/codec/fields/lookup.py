@@ -13,13 +13,13 @@ class Nothing(NamedTuple):
     """No value at a path: at its part `at` stands null, MISSING, or another type than `needed`."""
 
     at: str
-    stands: Any
+    actual: Any
     needed: str = "an object"
 
     @property
-    def is_left_out(self) -> bool:
+    def is_absent(self) -> bool:
         """Whether the value is null or missing, as opposed to a value of another type on the path."""
-        return self.stands is None or self.stands is MISSING
+        return self.actual is None or self.actual is MISSING
 
 
 MISSING = Missing()
@@ -39,7 +39,7 @@ def lookup(tree: Any, path: str, above: str = "") -> Any:
             found = lookup(tree[head], rest, f"{above}.{head}" if above else head)
             if type(found) is not Nothing:
                 return found
-            nothing = found if nothing.stands is MISSING else nothing
+            nothing = found if nothing.actual is MISSING else nothing
         more, _, rest = rest.partition(".")
         head = f"{head}.{more}"
     return nothing

@@ -12,7 +12,7 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 
 
-def spelled(value: Any, place: str) -> str:
+def encoded(value: Any, place: str) -> str:
     """JSON of a value that was parsed with lossless floats. Raises DecodeError for NaN and Infinity."""
     kind = type(value)
     if kind is str or value is None or kind is bool:
@@ -21,10 +21,10 @@ def spelled(value: Any, place: str) -> str:
         return str(value)
     if kind is dict:
         return (
-            "{" + ",".join([f"{to_json(key).decode()}:{spelled(inner, place)}" for key, inner in value.items()]) + "}"
+            "{" + ",".join([f"{to_json(key).decode()}:{encoded(inner, place)}" for key, inner in value.items()]) + "}"
         )
     if kind is list:
-        return "[" + ",".join([spelled(item, place) for item in value]) + "]"
+        return "[" + ",".join([encoded(item, place) for item in value]) + "]"
     return _number(str(value), place)
 
 

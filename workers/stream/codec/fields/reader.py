@@ -14,10 +14,10 @@ from labelstream.workers.records.places import Header, JsonPath, Key, Place, par
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import invalid, read_metadata
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find, find_all
-from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, spelled
+from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, encoded
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 from labelstream.workers.stream.codec.fields.text_field import Check, no_text, wrong_kind
-from labelstream.workers.stream.codec.json_values import not_in_utf8, parse
+from labelstream.workers.stream.codec.json_values import encoding_error, parse
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -73,7 +73,7 @@ class FieldReader:
 
     def _parse(self, value: bytes) -> Any:
         if self._plain:
-            if (other := not_in_utf8(value)) is not None:
+            if (other := encoding_error(value)) is not None:
                 raise other
             return value.decode()
         try:
@@ -98,22 +98,22 @@ class FieldReader:
     def _parts(self, record: _Record, place: Place) -> list[str]:
         """The texts at a place, without those that are missing or null."""
         if not isinstance(place, JsonPath):
-            found = _string_outside(record, "text", place)
+            found = _key_or_header_text(record, "text", place)
             return [] if found is None else [found]
         parts = []
         for found in _find_texts(record.tree, place):
             if type(found) is str:
                 parts.append(found)
-            elif not _is_left_out(found):
+            elif not _is_absent(found):
                 raise DecodeError(Reason.INVALID_MESSAGE, f"fields.text {wrong_kind(found, place, 'a string')}")
         return parts
 
     def _scalar(self, record: _Record, name: str, place: Place) -> Any:
         """The value at a place without a star; None if it is missing or null."""
         if not isinstance(place, JsonPath):
-            return _outside(record, name, place)
+            return _key_or_header(record, name, place)
         found = _find(record.tree, place)
-        if type(found) is not Nothing or found.is_left_out:
+        if type(found) is not Nothing or found.is_absent:
             return None if type(found) is Nothing else found
         raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(found, place, '')}")
 
@@ -121,7 +121,7 @@ class FieldReader:
         """The value at a place; for a path with a star the list of its values."""
         if not (isinstance(place, JsonPath) and place.has_star):
             return self._scalar(record, name, place)
-        found = [value for value in _find_all(record.tree, place) if not _is_left_out(value)]
+        found = [value for value in _find_all(record.tree, place) if not _is_absent(value)]
         for value in found:
             if type(value) is Nothing:
                 raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(value, place, '')}")
@@ -130,12 +130,12 @@ class FieldReader:
     def _member(self, record: _Record, name: str, place: Place) -> str | None:
         """JSON member of the metadata; None if the value is missing. A path with a star gives a list."""
         if not isinstance(place, JsonPath):
-            found = _string_outside(record, "metadata", place)
+            found = _key_or_header_text(record, "metadata", place)
             return None if found is None else f"{name}:{to_json(found).decode()}"
         is_sparse = type(record.tree) is SparseValue
         found = record.tree.raw(place) if is_sparse else _find_all(record.tree, place)
         values = [
-            _judged(value.text, place.written) if is_sparse else spelled(value, place.written)
+            _raw_metadata(value.text, place.written) if is_sparse else encoded(value, place.written)
             for value in found
             if type(value) is not Nothing
         ]
@@ -168,33 +168,33 @@ def _find_all(tree: Any, path: JsonPath) -> list[Any]:
     return find_all(tree, path) if path.has_star else [find(tree, path)]
 
 
-def _is_left_out(found: Any) -> bool:
-    return found.is_left_out if type(found) is Nothing else found is None
+def _is_absent(found: Any) -> bool:
+    return found.is_absent if type(found) is Nothing else found is None
 
 
-def _judged(text: bytes, place: str) -> str:
+def _raw_metadata(text: bytes, place: str) -> str:
     read_metadata(text, f"fields.metadata {place}")
     return text.decode()
 
 
-def _outside(record: _Record, name: str, place: Header | Key) -> Any:
+def _key_or_header(record: _Record, name: str, place: Header | Key) -> Any:
     """The value in the key or a header, with lists, numbers and booleans as JSON; None if it is missing."""
-    found = _string_outside(record, name, place)
+    found = _key_or_header_text(record, name, place)
     if found is None or name not in _JSON_IN_HEADERS:
         return found
     try:
         return parse(found.encode())
     except ValueError:
-        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_written(place)}: invalid JSON") from None
+        raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {_name_of(place)}: invalid JSON") from None
 
 
-def _string_outside(record: _Record, name: str, place: Header | Key) -> str | None:
+def _key_or_header_text(record: _Record, name: str, place: Header | Key) -> str | None:
     value = record.key if isinstance(place, Key) else dict(record.headers).get(place.name)
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
-        raise DecodeError(Reason.INVALID_ENCODING, f"fields.{name} {_written(place)}: not UTF-8; send UTF-8") from None
+        raise DecodeError(Reason.INVALID_ENCODING, f"fields.{name} {_name_of(place)}: not UTF-8; send UTF-8") from None
 
 
-def _written(place: Header | Key) -> str:
+def _name_of(place: Header | Key) -> str:
     return "key" if isinstance(place, Key) else f"header:{place.name}"

@@ -10,7 +10,7 @@ from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.records.places import JsonPath
 from labelstream.workers.stream.codec.fields.lookup import find_all
 from labelstream.workers.stream.codec.json_spans import check_value, items
-from labelstream.workers.stream.codec.json_values import explained, members_of, name_of, read_value
+from labelstream.workers.stream.codec.json_values import form_error, members_of, name_of, read_value
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 Parts = tuple[str | int | None, ...]
@@ -32,15 +32,15 @@ class SparseValue:
         self._value, self._problem, self._setting = value, problem, setting
         self._members: dict[bytes, list[tuple[str, bytes]]] = {}
         self._items: dict[bytes, list[bytes]] = {}
-        if _first(value) == b"{":
+        if _first_byte(value) == b"{":
             self._members_of(value)
         else:
             self._checked(check_value, value)
 
     def texts(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree. Other values than strings are replaced by a value of their type."""
-        return self._found(
-            path, lambda text: read_value(text, path.written) if _first(text) == b'"' else self._kind(text)
+        return self._read_at(
+            path, lambda text: read_value(text, path.written) if _first_byte(text) == b'"' else self._kind(text)
         )
 
     def scalars(self, path: JsonPath) -> list[Any]:
@@ -48,17 +48,17 @@ class SparseValue:
 
         A number that the parser refuses becomes NaN, which equals no value.
         """
-        return self._found(path, lambda text: self._scalar(text, path.written))
+        return self._read_at(path, lambda text: self._scalar(text, path.written))
 
     def values(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree."""
-        return self._found(path, lambda text: read_value(text, path.written))
+        return self._read_at(path, lambda text: read_value(text, path.written))
 
     def raw(self, path: JsonPath) -> list[Any]:
         """As `find_all` of a parsed tree, with each value as Raw."""
-        return self._found(path, Raw)
+        return self._read_at(path, Raw)
 
-    def _found(self, path: JsonPath, read: Callable[[bytes], Any]) -> list[Any]:
+    def _read_at(self, path: JsonPath, read: Callable[[bytes], Any]) -> list[Any]:
         found = find_all(self._tree(self._value, path.parts), path)
         return [read(value.text.strip()) if type(value) is Raw else value for value in found]
 
@@ -66,7 +66,7 @@ class SparseValue:
         """A parsed tree of the values on the path of `parts` alone."""
         if not parts:
             return Raw(text)
-        first, (part, *rest) = _first(text), parts
+        first, (part, *rest) = _first_byte(text), parts
         if first == b"{":
             return self._object(text, part, tuple(rest)) if type(part) is str else {}
         if first == b"[":
@@ -107,7 +107,7 @@ class SparseValue:
 
     def _kind(self, text: bytes) -> Any:
         """A placeholder of the same JSON type as the value."""
-        first = _first(text)
+        first = _first_byte(text)
         if first == b'"':
             return name_of(text)  # empty if invalid
         return {b"{": {}, b"[": [], b"n": None, b"t": True, b"f": False, b"N": 0.0}.get(first, 0)
@@ -116,8 +116,8 @@ class SparseValue:
         try:
             return read(text)
         except ValueError as error:
-            raise explained(self._value, self._problem, error) from None
+            raise form_error(self._value, self._problem, error) from None
 
 
-def _first(text: bytes) -> bytes:
+def _first_byte(text: bytes) -> bytes:
     return text.lstrip()[:1]

@@ -44,9 +44,9 @@ def text_alone(text: str) -> TextMessage:
 def no_text(found: Any, path: JsonPath) -> str:
     """Raises DecodeError with the type of the value in the place of the text."""
     nothing = found if type(found) is Nothing else Nothing(path.written, found)
-    if nothing.stands is None:
+    if nothing.actual is None:
         raise DecodeError(Reason.EMPTY_TEXT, f"{SETTING} {path.written}: {nothing.at or 'the value'} is null")
-    if nothing.stands is MISSING:
+    if nothing.actual is MISSING:
         raise DecodeError(Reason.INVALID_MESSAGE, f"{SETTING} {path.written} is missing")
     raise DecodeError(Reason.INVALID_MESSAGE, f"{SETTING} {wrong_kind(found, path, 'a string')}")
 
@@ -55,4 +55,4 @@ def wrong_kind(found: Any, path: JsonPath, wanted: str) -> str:
     """Error text: the value at `path` is not `wanted`, or a part of the path has no fields or items."""
     if type(found) is not Nothing:
         return f"{path.written}: {path.written} must be {wanted}, not {kind_of(found)}"
-    return f"{path.written}: {found.at or 'the value'} must be {found.needed}, not {kind_of(found.stands)}"
+    return f"{path.written}: {found.at or 'the value'} must be {found.needed}, not {kind_of(found.actual)}"

@@ -6,7 +6,7 @@ import pytest
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.workers.stream.codec.decode import decoder
-from labelstream.workers.stream.codec.json_values import kind_of, members_of, name_of, not_in_utf8, read_value
+from labelstream.workers.stream.codec.json_values import encoding_error, kind_of, members_of, name_of, read_value
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.support.decoding import pipeline
 
@@ -28,9 +28,9 @@ def test_a_registrys_framing_is_no_text(payload: bytes, number: bytes) -> None:
 
 
 def test_text_in_utf8_is_in_no_other_encoding() -> None:
-    assert not_in_utf8("straße".encode()) is None
-    assert not_in_utf8(b"") is None
-    assert not_in_utf8(b"\0abc") is None  # too short for a registry's framing
+    assert encoding_error("straße".encode()) is None
+    assert encoding_error(b"") is None
+    assert encoding_error(b"\0abc") is None  # too short for a registry's framing
 
 
 @pytest.mark.parametrize(

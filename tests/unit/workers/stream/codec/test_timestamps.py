@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from kafka.errors import InvalidRecordError, InvalidTimestampError
 
-from labelstream.workers.stream.codec.timestamps import DAY_MS, NOTHING, YEAR_2000_MS, Window, is_sound, window_told_by
+from labelstream.workers.stream.codec.timestamps import DAY_MS, NOTHING, YEAR_2000_MS, Window, error_window, is_valid
 from tests.support.pipeline_bench import Bench, message, record
 
 NOW = 1_800_000_000_000
@@ -26,18 +26,18 @@ NOW = 1_800_000_000_000
     ],
 )
 def test_what_is_a_time(timestamp_ms: int, sound: bool) -> None:
-    assert is_sound(timestamp_ms, NOW) == sound
+    assert is_valid(timestamp_ms, NOW) == sound
     assert Window().takes(timestamp_ms, NOW) == sound
 
 
 def test_what_a_refusal_tells_is_what_the_next_record_goes_by() -> None:
-    told = window_told_by(InvalidTimestampError(f"Timestamp 5 .. should be within [{NOW - 70}, {NOW + 30}]"), NOW)
+    told = error_window(InvalidTimestampError(f"Timestamp 5 .. should be within [{NOW - 70}, {NOW + 30}]"), NOW)
     assert told is not None
     assert told == Window(70, 30)
     assert [told.takes(NOW + shift, NOW) for shift in (-71, -70, 0, 30, 31)] == [False, True, True, True, False]
-    assert window_told_by(InvalidTimestampError("no"), NOW) == NOTHING
+    assert error_window(InvalidTimestampError("no"), NOW) == NOTHING
     assert not NOTHING.takes(NOW, NOW)
-    assert window_told_by(InvalidRecordError("no"), NOW) is None
+    assert error_window(InvalidRecordError("no"), NOW) is None
     assert Window(5, 9).within(Window(7, 8)) == Window(5, 8)
 
 

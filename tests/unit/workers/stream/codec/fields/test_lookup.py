@@ -39,8 +39,8 @@ def test_star_finds_each_item_in_order() -> None:
     assert find_all(TREE, parse_path("a.x[*].c")) == [NOT_THERE]
 
 
-def test_what_is_missing_or_null_is_left_out() -> None:
-    assert NOT_THERE.is_left_out
-    assert Nothing("a", None).is_left_out
-    assert not Nothing("a", []).is_left_out
-    assert lookup({}, "a").stands is MISSING
+def test_missing_or_null_value_is_absent() -> None:
+    assert NOT_THERE.is_absent
+    assert Nothing("a", None).is_absent
+    assert not Nothing("a", []).is_absent
+    assert lookup({}, "a").actual is MISSING

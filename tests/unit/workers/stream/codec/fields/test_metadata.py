@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, spelled
+from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, encoded
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -27,20 +27,20 @@ def read(text: bytes) -> Any:
 @given(TREES)
 def test_any_value_is_spelled_as_json_says_it(tree: Any) -> None:
     text = json.dumps(tree, separators=(",", ":"), ensure_ascii=False)
-    assert json.loads(spelled(read(text.encode()), "a")) == tree
+    assert json.loads(encoded(read(text.encode()), "a")) == tree
 
 
 @pytest.mark.parametrize(
     "text", ["1.50", "1E5", "1e400", "-0.0", "0.1000000000000000055511151231257827", "9" * 400, "[1.0,{}]", '{"a":[]}']
 )
 def test_digits_stay_as_they_are(text: str) -> None:
-    assert spelled(read(text.encode()), "a") == text
+    assert encoded(read(text.encode()), "a") == text
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"[-Infinity]", b'{"a":Infinity}'])
 def test_what_is_no_number_is_refused(text: bytes) -> None:
     with pytest.raises(DecodeError, match=r"fields.metadata m: NaN and Infinity") as caught:
-        spelled(read(text), "m")
+        encoded(read(text), "m")
     assert caught.value.reason is Reason.INVALID_JSON
 
 
