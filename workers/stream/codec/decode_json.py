@@ -98,7 +98,7 @@ def _drop_unknown(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raw_metadata(value: bytes) -> str:
-    """The bytes of the metadata in `value`, a valid JSON object with a member of this name."""
+    """The JSON text of the metadata in `value`, a valid JSON object with a member of this name."""
     if value.count(_METADATA) == 1 and not (b"\\u006" in value or b"\\u007" in value):
         # The one occurrence is the key, because the key has no escapes.
         text = value[value.index(_METADATA) + len(_METADATA) :].decode()
