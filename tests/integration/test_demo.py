@@ -40,7 +40,7 @@ def test_demo_on_ctrl_c_finishes_and_reports(start: Callable[..., RunningCommand
     [broken] = re.findall(r"dead letters +(\d+)", demo.output.rpartition("results")[2])
     assert int(results) + int(broken) == int(messages)
     assert re.search(r"duplicates +0\n", demo.output)
-    assert re.search(r"% right on \d+ public review sentences held back", demo.output)
+    assert re.search(r"% right on \d+ public\s+review sentences held back", demo.output)
     assert "pid=" not in demo.output, "Ray's own output must be hidden"
     assert demo.folders
     with kafka.admin() as admin:
@@ -65,7 +65,7 @@ def test_demo_terminated_while_starting_leaves_nothing(start: Callable[..., Runn
 
 def test_killed_demo_leaves_no_process(start: Callable[..., RunningCommand]) -> None:
     demo = start()
-    demo.until("loading the model")
+    demo.until("starting the model")
     demo.process.kill()
     assert demo.process.wait(10) == -signal.SIGKILL
     demo.assert_nothing_is_left()
