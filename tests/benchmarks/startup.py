@@ -9,7 +9,6 @@ Each round starts each command once from each checkout, so that other load affec
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import tempfile
@@ -69,7 +68,7 @@ def measure(checkout: Path, case: Case) -> Took:
             return Took(wall_s, cpu_s)
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 process.wait(TIMEOUT_S)
 
 

@@ -63,6 +63,12 @@ class Screen:
         return [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in self._lines]
 
 
+def _take_terminal() -> None:
+    """In the child: stdin becomes its terminal. Ctrl-C works, also where the tests were started with nohup."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A shell command in a new terminal."""
 
@@ -78,7 +84,7 @@ class Terminal:
             stdout=terminal,
             stderr=terminal,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,
         )
         os.close(terminal)
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 
 def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
-    for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad"):
+    for topic in ("in", "out", "bad", "once-in", "once-out", "once-bad", "once-routed"):
         broker.create_topic(topic, 2)
     pipeline = {"model": "tiny", "on_empty_text": "skip"}
     config = folder / "labelstream.yaml"
@@ -59,6 +59,7 @@ def _config(broker: KafkaBroker, collector: Collector, folder: Path) -> Path:
                         "output": "once-out",
                         "dead_letter": "once-bad",
                         "delivery": "exactly_once",
+                        "route": [{"min_score": 0, "topic": "once-routed"}],  # all of them
                     },
                 },
             }
@@ -87,7 +88,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 )
                 for topic in ("in", "once-in"):
                     produce(broker.bootstrap, topic, _messages(), headers=[("traceparent", TRACE.encode())])
-                for topic in ("out", "once-out"):
+                for topic in ("out", "once-routed"):
                     assert len(read_results(broker.bootstrap, topic, GOOD, START_S)) == GOOD, _end_of(folder)
                 shown = f"count(sum by (pipeline) (ray_labelstream_results_total) == {GOOD}) == 2"
                 assert prometheus.wait_for(shown, SHOWN_S)
@@ -193,6 +194,7 @@ def test_metric_values_match_produced_messages(run: Run) -> None:
         counted = f'sum(ray_labelstream_message_latency_seconds_bucket_total{{pipeline="{pipeline}",le="+Inf"}})'
         wait_until(lambda counted=counted: _number(run, counted) == GOOD + BAD, 30, "the last latencies")
         wait_until(lambda where=where: _number(run, f"sum(ray_labelstream_lag_messages{where})") == 0, 30, "no lag")
+    assert _number(run, 'sum(ray_labelstream_results_routed_total{topic="once-routed"})') == GOOD
     assert _number(run, "sum(ray_labelstream_model_sequences_total)") == 2 * GOOD
     assert _number(run, 'sum(ray_labelstream_transactions_total{outcome="committed"})') >= 1
     run_tokens = _number(run, "sum(ray_labelstream_model_run_tokens_total)")
