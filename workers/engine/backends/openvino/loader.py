@@ -69,7 +69,7 @@ def load_openvino(parts: Parts, dtype: torch.dtype) -> OpenVINOBackend:
         model, precision = _int8(parts), torch.int8
     backend = _backend(parts, model, precision)
     logger.info(
-        "%s: OpenVINO %s, ready after %.1f s",
+        "%s: loaded into OpenVINO %s in %.1f s",
         parts.description.source,
         *versions("openvino").values(),
         time.perf_counter() - started,

@@ -43,6 +43,7 @@ class FieldReader:
         self._plain = pipeline.format == "text"
         self._separator = fields.text_separator
         self._texts = [parse_place(place) for place in fields.text]
+        self._named = " or ".join(fields.text)
         self._only_text = _only_path(self._texts)
         self._text_field = parse_path(pipeline.text_field) if pipeline.text_field else None
         self._scalars = _places(fields, _SCALARS)
@@ -92,7 +93,7 @@ class FieldReader:
             return found
         parts = [part for place in self._texts for part in self._parts(record, place)]
         if not parts:
-            raise DecodeError(Reason.EMPTY_TEXT, "no place of fields.text holds a text")
+            raise DecodeError(Reason.EMPTY_TEXT, f"fields.text: no text at {self._named}")
         return self._separator.join(parts)
 
     def _parts(self, record: _Record, place: Place) -> list[str]:

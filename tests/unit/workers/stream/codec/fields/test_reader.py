@@ -112,8 +112,8 @@ def test_numbers_of_metadata_have_all_their_digits() -> None:
 @pytest.mark.parametrize(
     ("fields", "value", "reason", "said"),
     [
-        ({"text": "a"}, b"{}", Reason.EMPTY_TEXT, "no place of fields.text holds a text"),
-        ({"text": ["a", "b[*]"]}, b'{"a":null,"b":[null]}', Reason.EMPTY_TEXT, "no place of fields.text"),
+        ({"text": "a"}, b"{}", Reason.EMPTY_TEXT, "fields.text: no text at a"),
+        ({"text": ["a", "b[*]"]}, b'{"a":null,"b":[null]}', Reason.EMPTY_TEXT, "no text at a or b[*]"),
         ({"text": "a"}, b'{"a":" "}', Reason.EMPTY_TEXT, "empty or blank"),
         ({"text": "a"}, b'{"a":5}', Reason.INVALID_MESSAGE, "fields.text a: a must be a string, not an integer"),
         ({"text": ["a", "b"]}, b'{"a":"x","b":[1]}', Reason.INVALID_MESSAGE, "b must be a string, not a list"),
