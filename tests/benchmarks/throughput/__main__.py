@@ -64,15 +64,14 @@ def main() -> None:
             "delivery": partial(delivery_cost, Path(folder), broker, options.rounds, options.long_messages),
             "worker": partial(worker_cpu, Path(folder), broker, options.rounds, options.null_messages),
         }
-        if options.only:
-            print(json.dumps({"hardware": hardware(CPU), **parts[options.only]()}, indent=2))
-            return
-        figures = {
-            "hardware": hardware(CPU),
-            **parts.pop("throughput")(),
-            **{name: part() for name, part in parts.items()},
-        }
-    show(figures)
+        chosen = [options.only] if options.only else list(parts)
+        figures: dict[str, Any] = {"hardware": hardware(CPU)}
+        for name in chosen:
+            figures |= parts[name]() if name == "throughput" else {name: parts[name]()}
+    if options.only:
+        print(json.dumps(figures, indent=2))
+    else:
+        show(figures)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
