@@ -1,6 +1,7 @@
 """Checks whether a record meets the conditions of its pipeline."""
 
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 
 Headers = Sequence[tuple[str, bytes | None]]
 Test = Callable[[bool, Any], bool]  # arguments: whether the value exists, the value
-_BOM = b"\xef\xbb\xbf"
 
 
 class ConditionCheck:
@@ -46,7 +46,7 @@ class ConditionCheck:
         """Check the fields. An oversized value passes: the decoder rejects it. Raises DecodeError for invalid JSON."""
         if not self._fields or len(value) > self._max_bytes:
             return True
-        value = value.removeprefix(_BOM)
+        value = value.removeprefix(BOM_UTF8)
         sparse = tree = None
         try:
             tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
