@@ -18,6 +18,7 @@ import torch
 from huggingface_hub import cached_assets_path
 
 from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.file_trust import is_trusted
 
 if TYPE_CHECKING:  # see weights.py
     from transformers import PreTrainedModel
@@ -64,8 +65,7 @@ def _read(place: Path) -> ModelShape | None:
     """The cached shape; None unless this user or root owns the file and nobody else may write to it."""
     try:
         found = place.lstat()
-        trusted = found.st_uid in (os.geteuid(), 0) and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
-        kept = json.loads(place.read_bytes()) if trusted else None
+        kept = json.loads(place.read_bytes()) if stat.S_ISREG(found.st_mode) and is_trusted(found) else None
     except (OSError, ValueError):
         return None
     if not isinstance(kept, list) or len(kept) != len(ModelShape._fields) or type(kept[0]) is not int:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import cached_assets_path
 
 from labelstream.workers.engine.error_text import one_line
+from labelstream.workers.engine.file_trust import is_trusted
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +141,7 @@ def _size(folder: Path) -> int:
 def _is_trusted(folder: Path) -> bool:
     """Whether only this user or root can have written to `folder`. Raises FileNotFoundError."""
     found = folder.lstat()
-    own = found.st_uid in (os.geteuid(), 0)
-    return own and stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_IWOTH
+    return stat.S_ISDIR(found.st_mode) and is_trusted(found)
 
 
 def _move(made: Path, place: Path) -> None:
