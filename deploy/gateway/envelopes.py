@@ -1,0 +1,108 @@
+"""Errors of requests in the envelope of the dialect that owns the path."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from labelstream.deploy.gateway.served import NotJson, RequestRefused, UnknownPath, WrongField, WrongMethod
+
+logger = logging.getLogger(__name__)
+BY_MODEL = "/models/{model}"
+ErrorBody = Callable[[RequestRefused], Mapping[str, Any]]
+
+
+class DialectRouter(APIRouter):
+    """The routes of one dialect.
+
+    - `error_body`: the JSON body of an error response.
+    - `by_model`: the routes stand at the root and below /models/NAME; see `path_model`.
+    """
+
+    def __init__(self, error_body: ErrorBody, by_model: bool = True) -> None:
+        super().__init__()
+        self.error_body, self.by_model = error_body, by_model
+
+
+def path_model(request: Request) -> str | None:
+    """The model that the path /models/NAME/.. names; None at the root."""
+    return request.path_params.get("model")
+
+
+def plain_error(error: RequestRefused) -> dict[str, Any]:
+    """The body of an error on a path of no dialect."""
+    return {"error": error.message}
+
+
+class Envelopes:
+    """Mounts the routers of dialects in `app`, and answers every error of a request in the router's envelope."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._found: list[tuple[Any, ErrorBody]] = []  # the pattern of a path, and its envelope
+        app.add_exception_handler(RequestRefused, self._refused)
+        app.add_exception_handler(RequestValidationError, self._invalid)
+        app.add_exception_handler(HTTPException, self._http)
+        app.add_exception_handler(Exception, self._failed)
+
+    def mount(self, routers: Iterable[DialectRouter]) -> None:
+        for router in routers:
+            self._mount(router, "")
+            if router.by_model:
+                self._mount(router, BY_MODEL, dependencies=[Depends(_declare_model)])
+
+    def _mount(self, router: DialectRouter, prefix: str, **options: Any) -> None:
+        self._app.include_router(router, prefix=prefix, **options)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                self._found.append((compile_path(prefix + route.path)[0], router.error_body))
+
+    def response(self, path: str, error: RequestRefused) -> JSONResponse:
+        """The response to a request of `path` that is refused with `error`."""
+        body = next((found for pattern, found in self._found if pattern.match(path)), plain_error)
+        return JSONResponse(dict(body(error)), error.status, dict(error.headers))
+
+    async def _refused(self, request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestRefused)
+        return self.response(request.url.path, error)
+
+    async def _invalid(self, request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return self.response(request.url.path, _wrong_field(error))
+
+    async def _http(self, request: Request, error: Exception) -> JSONResponse:
+        """Starlette's own errors: an unknown path or method, or a body that FastAPI cannot parse."""
+        assert isinstance(error, HTTPException)
+        return self.response(request.url.path, _of_starlette(error, request))
+
+    async def _failed(self, request: Request, error: Exception) -> JSONResponse:
+        logger.error("BUG: a request failed: %s", type(error).__name__)
+        return self.response(request.url.path, RequestRefused(f"BUG: {type(error).__name__}; see the gateway's log"))
+
+
+def _declare_model(model: Annotated[str, Path(description="Name of a model under `models`.")]) -> None:
+    """Shows the path's parameter in the OpenAPI description."""
+
+
+def _wrong_field(error: RequestValidationError) -> RequestRefused:
+    """The first problem of the body, without the value, which may be a text."""
+    first, *others = error.errors()
+    if first["type"] == "json_invalid":
+        return NotJson("the body is not JSON; send a JSON object")
+    place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    return WrongField(f"{place}: {problem}" + f" (and {len(others)} more)" * bool(others))
+
+
+def _of_starlette(error: HTTPException, request: Request) -> RequestRefused:
+    if error.status_code == 404:
+        return UnknownPath("no such path; see /docs")
+    if error.status_code == 405:
+        return WrongMethod(f"{request.method} is not for this path; see /docs", dict(error.headers or {}))
+    return NotJson(f"the body cannot be read: {error.detail}")
