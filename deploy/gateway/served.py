@@ -5,7 +5,7 @@ A dialect turns each error into the body of its own envelope; see `envelopes`.
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from labelstream.workers.classifier import Answer, Request
 from labelstream.workers.engine.description import ModelDescription, TaskName
@@ -58,7 +58,7 @@ class RequestRefused(LabelstreamError):
     - `headers`: further headers of the response, such as Retry-After.
     """
 
-    status: ClassVar[int] = 500
+    status: int = 500
 
     def __init__(self, message: str, headers: Mapping[str, str] = _NONE) -> None:
         self.message, self.headers = message, headers

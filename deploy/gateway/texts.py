@@ -1,0 +1,40 @@
+"""What all dialects ask of texts, and what they make of texts without an answer."""
+
+from collections.abc import Sequence
+
+from labelstream.deploy.gateway.served import RequestRefused, WrongField
+from labelstream.workers.classifier import Answer, Answered, Fault, RecordError
+
+_STATUS = {Fault.TOO_LARGE: 413, Fault.TIMED_OUT: 504}
+
+
+class TextFailed(RequestRefused):
+    """A text of the request has no answer, for a reason of its own: `fault`.
+
+    - `status`: 413 for a text that is too large, 504 for one that takes too long, else 422.
+    - `place`: the text in the request, such as `inputs[3]`; empty for the only text.
+    """
+
+    status = 422
+
+    def __init__(self, error: RecordError, place: str = "") -> None:
+        super().__init__(f"{place}: {error.message}" if place else error.message)
+        self.fault = error.fault
+        self.status = _STATUS.get(error.fault, self.status)
+
+
+def refuse_blank(texts: Sequence[str], field: str) -> None:
+    """Raises WrongField for the first empty or blank text of the list `field`."""
+    for index, text in enumerate(texts):
+        if not text or text.isspace():
+            raise WrongField(f"{field}[{index}]: the text is empty or blank")
+
+
+def all_answered(answers: Sequence[Answer], field: str) -> list[Answered]:
+    """The answers to the texts of the list `field`. Raises TextFailed for the first text without one."""
+    found: list[Answered] = []
+    for index, answer in enumerate(answers):
+        if isinstance(answer, RecordError):
+            raise TextFailed(answer, f"{field}[{index}]")
+        found.append(answer)
+    return found

@@ -1,0 +1,42 @@
+import pytest
+
+from labelstream.deploy.gateway.served import WrongField
+from labelstream.deploy.gateway.texts import TextFailed, all_answered, refuse_blank
+from labelstream.workers.classifier import Fault, Prediction, RecordError
+
+GOOD = Prediction(("a",), (1.0,), 3, False, "r")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault.TOO_LARGE, 413),
+        (Fault.TIMED_OUT, 504),
+        (Fault.CRASHES_MODEL, 422),
+        (Fault.INVALID_LABELS, 422),
+        (Fault.INFERENCE_FAILED, 422),
+    ],
+)
+def test_failed_text_has_the_status_of_its_fault(fault: Fault, status: int) -> None:
+    error = TextFailed(RecordError(fault, "why"))
+    assert (error.status, error.message, error.fault) == (status, "why", fault)
+
+
+def test_first_failed_text_is_named_by_its_place() -> None:
+    with pytest.raises(TextFailed, match=r"^inputs\[1\]: why$"):
+        all_answered([GOOD, RecordError(Fault.TOO_LARGE, "why"), RecordError(Fault.TOO_LARGE, "other")], "inputs")
+
+
+def test_answers_come_back_in_order() -> None:
+    other = GOOD._replace(labels=("b",))
+    assert all_answered([GOOD, other], "inputs") == [GOOD, other]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t\u2003"])
+def test_blank_text_is_refused_by_its_place(blank: str) -> None:
+    with pytest.raises(WrongField, match=r"^inputs\[1\]: the text is empty or blank$"):
+        refuse_blank(["a", blank], "inputs")
+
+
+def test_texts_with_characters_pass() -> None:
+    refuse_blank(["a", " b "], "inputs")
