@@ -397,7 +397,9 @@ class PipelineSettings(Section):
         default="review", description="Results that hold the text: none, the copies for `review`, or all."
     )
     output_partition: Literal["key", "same"] = Field(
-        default="key", description="Partition of a result: by the message's key, or the same number as the message's."
+        default="key",
+        description="Partition of a result: by the message's key, without a key by the message's partition; or always"
+        " the same number as the message's.",
     )
     output_timestamp: Literal["input", "now"] = Field(
         default="input", description="Timestamp of a result: the message's timestamp, or the time of sending."

@@ -24,12 +24,13 @@ from tests.support.streams import (
 )
 
 
+@pytest.mark.parametrize(("output_partition", "keyed"), [("same", True), ("key", False)])
 def test_results_come_once_in_order_with_offsets_committed(
-    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker
+    kafka: Broker, make_topic: Callable[..., str], start_worker: StartWorker, output_partition: str, keyed: bool
 ) -> None:
     topics = make_topics(make_topic)
-    produce(kafka.bootstrap, topics.input, messages(5_000))
-    start_worker(topics, output_partition="same")
+    produce(kafka.bootstrap, topics.input, [(key if keyed else None, value) for key, value in messages(5_000)])
+    start_worker(topics, output_partition=output_partition)
     results = read_results(kafka.bootstrap, topics.output, 5_000)
     assert sorted(r["id"] for r in results) == list(range(5_000))
     assert_order(results)

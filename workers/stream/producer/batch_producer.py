@@ -13,7 +13,6 @@ once a partition. kafka-python's builder writes the bytes into its own batches, 
 * `maybe_add_partition_to_transaction` raises if the transaction is in an error state: call it before appending records.
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -81,13 +80,14 @@ class Ack:
 
 
 class BatchProducer(KafkaProducer):
-    """KafkaProducer without serializers. `send_batch` uses kafka-python's default partitioning."""
+    """KafkaProducer without serializers. `send_batch` uses kafka-python's default partitioning of keys."""
 
     def send_batch(self, topic: str, records: Sequence[ProducerRecord]) -> list[Acknowledgement]:
         """Send `records` in order within each partition. Returns an acknowledgement for each, in the same order.
 
         Raises the following errors and sends nothing: MessageSizeTooLargeError; KafkaTimeoutError or an authorization
-        error if the topic's partitions are unknown; IllegalStateError if closed; ValueError for an unknown partition.
+        error if the topic's partitions are unknown; IllegalStateError if closed; ValueError for an unknown partition
+        or a record without key and partition.
         Raises KafkaError or IllegalStateError if the transaction is in an error state: some records may be sent, and
         the transaction must be aborted.
         """
@@ -113,14 +113,12 @@ class BatchProducer(KafkaProducer):
         return [acks[index] for index in range(len(records))]
 
     def _by_partition(self, topic: str, records: Sequence[ProducerRecord]) -> dict[int, list[int]]:
-        """Indexes of `records` by partition. A key selects the partition as in kafka-python and Java; records without a
-        key go to random partitions."""
+        """Indexes of `records` by partition. A key selects the partition as in kafka-python and Java."""
         producer: Any = self
         known: set[int] = producer.partitions_for(topic)
         if not known:
             raise KafkaTimeoutError(f"partitions of topic {topic} are unknown")
         numbers = sorted(known)
-        available = sorted(producer._metadata.available_partitions_for_topic(topic) or ()) or numbers
         found: dict[int, list[int]] = {}
         for index, record in enumerate(records):
             number, key = record.partition, record.key
@@ -130,7 +128,7 @@ class BatchProducer(KafkaProducer):
             elif key is not None:
                 number = numbers[(murmur2(key) & 0x7FFFFFFF) % len(numbers)]
             else:
-                number = random.choice(available)  # noqa: S311
+                raise ValueError("BUG: a record without a key and a partition")
             found.setdefault(number, []).append(index)
         return found
 

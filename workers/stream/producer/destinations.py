@@ -1,4 +1,4 @@
-"""Check that output topics and partitions exist; while they are missing, micro-batches wait."""
+"""Output topics and partitions: micro-batches wait while some are missing; records without a key keep their order."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from labelstream.workers.records.routes import route_topics
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.broker.topics import written_topics
+from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.micro_batch import MicroBatch
 from labelstream.workers.stream.producer.producers import Producer
 
@@ -14,7 +15,7 @@ AGAIN_S = 1.0  # kafka-python refreshes its metadata every five minutes
 
 
 class Destinations:
-    """Existence of a pipeline's output topics and partitions. Use from one thread."""
+    """Output topics and partitions of one pipeline. Use from one thread."""
 
     def __init__(
         self, settings: PipelineSettings, producer: Producer, clock: Callable[[], float] = time.monotonic
@@ -24,23 +25,34 @@ class Destinations:
         self._result_topics = [settings.output, *route_topics(settings.route)]
         self._same_partition = settings.output_partition == "same"
         self._look_at = 0.0
+        self._known: dict[str, set[int]] = {}  # partitions by topic
         self._missing, self._missing_since = "", 0.0
 
     def ready_for(self, batch: MicroBatch) -> bool:
         """Do all destinations of `batch` exist? Never waits."""
-        known = {topic: self._producer.partitions(topic) for topic in self._topics}
-        now, previously, self._missing = self._clock(), self._missing, self._lacking(batch, known)
+        self._known = {topic: self._producer.partitions(topic) for topic in self._topics}
+        now, previously, self._missing = self._clock(), self._missing, self._lacking(batch)
         self._missing_since = self._missing_since if previously else now
         if self._missing and now >= self._look_at:
             self._look_at = now + AGAIN_S
             self._producer.look_for(self._topics)
         return not self._missing
 
+    def in_order(self, topic: str, record: ProducerRecord, input_partition: int) -> ProducerRecord:
+        """`record`; if it has no key, with a partition of `topic` that keeps the order of the input partition.
+
+        Call after `ready_for`.
+        """
+        if record.key is not None or record.partition is not None:
+            return record
+        return record._replace(partition=input_partition % len(self._known[topic]))
+
     def lacking(self) -> dict[str, str]:
         """The alarm for missing destinations; empty for TELL_S, in which the brokers may answer."""
         return {"destination": self._missing} if self._missing and self._clock() > self._missing_since + TELL_S else {}
 
-    def _lacking(self, batch: MicroBatch, known: dict[str, set[int]]) -> str:
+    def _lacking(self, batch: MicroBatch) -> str:
+        known = self._known
         if unknown := [topic for topic, numbers in known.items() if not numbers]:
             fix = "the pipeline waits; create it with `labelstream topics create -c FILE`"
             return f"topic {', '.join(unknown)} does not exist: {fix}"

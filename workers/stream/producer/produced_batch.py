@@ -144,15 +144,16 @@ def acknowledged(
 ) -> set[tuple[str, TopicPartitionOffset]]:
     """(topic, input offset) of all records that need not be sent again. All acknowledgements must be known.
 
-    Excludes acknowledged records after a failed record of the same key, or with `same_partition` of the same partition.
-    They must be sent again after the failed record; otherwise a reader's last value would be an old one.
+    Excludes acknowledged records after a failed record of the same key, or of the same input partition if there is no
+    key or with `same_partition`. They must be sent again after the failed record, to keep the order.
     """
     failed: set[tuple[str, object]] = set()
     taken: set[tuple[str, TopicPartitionOffset]] = set()
     for sent in (sent for produced in produced_batches for sent in produced.sent):
-        order_key = sent.topic, sent.item.record.partition if same_partition else sent.item.record.key
+        key = None if same_partition else sent.item.record.key
+        order_key = sent.topic, place_of(sent.item)[:2] if key is None else key
         if sent.ack.failed():
             failed.add(order_key)
-        elif order_key not in failed or (order_key[1] is None):  # records without a key have no order
+        elif order_key not in failed:
             taken.add((sent.topic, place_of(sent.item)))
     return taken

@@ -119,7 +119,7 @@ class ResultSink:
                 target = self._target(answer)
                 rejection = self._send_result(produced, item, answer, result, target)
                 if rejection is None and target is not None:
-                    sent = self._rules.with_valid_timestamp(result)
+                    sent = self._placed(target, self._rules.with_valid_timestamp(result), item)
                     results.setdefault(target, []).append((item, sent))
                     self._count_retimed(produced, item, sent)
             if rejection is not None:
@@ -205,7 +205,7 @@ class ResultSink:
         self, produced: ProducedBatch, item: Item, result: ProducerRecord, target: str | None, review: str | None
     ) -> Rejection | None:
         """Send to `review` if given, and to `target` if given while isolating. A rejection if one refuses."""
-        rules, send, alone = self._rules, self.isolation.send, self.isolation.active
+        rules, send, alone = self._rules, self._send_one, self.isolation.active
         while review is not None and not send(produced, review, self._for_review(review, item, result), item):
             if rejection := rules.obstacle(item, result, target, review):
                 return rejection
@@ -243,10 +243,16 @@ class ResultSink:
         Raises `DeadLetterRefused` if the topic refuses both.
         """
         while letter := self._dead_letters.build(item, rejection):
-            if self.isolation.send(produced, self._settings.dead_letter, letter, item):
+            if self._send_one(produced, self._settings.dead_letter, letter, item):
                 produced.count_dead_letter(item, rejection.reason)
                 return
         raise DeadLetterRefused(self._dead_letters.why_none(item), produced, item)
+
+    def _send_one(self, produced: ProducedBatch, topic: str, record: ProducerRecord, item: Item) -> bool:
+        return self.isolation.send(produced, topic, self._placed(topic, record, item), item)
+
+    def _placed(self, topic: str, record: ProducerRecord, item: Item) -> ProducerRecord:
+        return self._destinations.in_order(topic, record, item.record.partition)
 
     def _send_all(self, produced: ProducedBatch, topic: str, results: list[tuple[Item, ProducerRecord]]) -> None:
         try:

@@ -1,6 +1,5 @@
 """All records of a micro-batch at once: what lies in kafka-python's batches is what `send` would leave there."""
 
-import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -103,13 +102,6 @@ def test_a_second_call_goes_on_where_the_first_one_ended() -> None:
     assert [[record[3] for record in batch] for batch in found(producer)[1]] == [[b"1", b"between", b"2"]]
 
 
-def test_what_has_no_key_goes_where_there_is_a_leader() -> None:
-    random.seed(1)
-    producer = producing()
-    producer.send_batch(TOPIC, [ProducerRecord(b"v", None, [])] * 50)
-    assert {number: len(queue[0]) > 10 for number, queue in found(producer).items()} == {0: True, 5: True}
-
-
 def test_the_sender_is_told_of_new_and_of_full_batches() -> None:
     producer = producing(batch_size=1_000)
     woken: list[int] = []
@@ -132,6 +124,8 @@ def test_nothing_is_sent_of_what_cannot_be_sent_as_a_whole() -> None:
         producer.send_batch(TOPIC, [good, ProducerRecord(b"v" * 1_000, b"k", [])])
     with pytest.raises(ValueError, match="no partition 3"):
         producer.send_batch(TOPIC, [good, good._replace(partition=3)])
+    with pytest.raises(ValueError, match="without a key and a partition"):
+        producer.send_batch(TOPIC, [good, ProducerRecord(b"v", None, [])])
     producer._metadata.partitions_for_topic = lambda topic: set()
     with pytest.raises(KafkaTimeoutError):
         producer.send_batch(TOPIC, [good])

@@ -6,6 +6,7 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.encode import ProducerRecord
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.producer import destinations
 from labelstream.workers.stream.producer.destinations import Destinations
@@ -55,6 +56,15 @@ class TestDestinations:
     def test_by_key_every_partition_will_do(self) -> None:
         found, _, _ = self.made({"out": {0}, "dlq": {0}}, SETTINGS.model_copy(update={"output_partition": "key"}))
         assert found.ready_for(self.batch(3))
+
+    def test_record_without_key_follows_its_input_partition(self) -> None:
+        found, _, _ = self.made({"out": {0, 1, 2}, "dlq": {0}}, SETTINGS.model_copy(update={"output_partition": "key"}))
+        assert found.ready_for(self.batch(0))
+        plain = ProducerRecord(b"v", None, [])
+        places = [found.in_order(topic, plain, 5).partition for topic in ("out", "dlq")]
+        assert places == [2, 0]
+        for placed in (plain._replace(key=b""), plain._replace(partition=1)):
+            assert found.in_order("out", placed, 5) is placed
 
     def test_a_topic_that_is_gone_is_waited_for(self) -> None:
         found, _, clock = self.made({"out": {0}})

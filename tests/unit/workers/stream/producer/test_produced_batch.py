@@ -45,11 +45,16 @@ def offsets(*produced_batches: ProducedBatch, same_partition: bool = False) -> l
 
 
 def test_records_behind_refused_one_of_same_key_are_resent() -> None:
-    first = produced((0, b"a", True), (1, b"b", False), (2, None, False), (3, b"a", True))
+    first = produced((0, b"a", True), (1, b"b", False), (2, None, True), (3, b"a", True))
     second = produced((4, b"b", True), (5, b"c", True), (6, None, True))
-    assert offsets(first, second) == [0, 3, 5, 6]
+    assert offsets(first, second) == [0, 2, 3, 5, 6]
     assert offsets(first, second, same_partition=True) == [0]
     assert offsets() == []
+
+
+def test_records_without_key_behind_refused_one_of_partition_are_resent() -> None:
+    made = produced((0, None, True), (1, None, False), (2, None, True), (3, b"a", True))
+    assert offsets(made) == [0, 3]
 
 
 def test_batch_is_acknowledged_with_its_last_record() -> None:

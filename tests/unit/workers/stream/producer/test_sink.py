@@ -71,6 +71,20 @@ def test_cloudevents_and_partitions(benches: Callable[..., Bench]) -> None:
     assert len(headers) == len(dict(headers))
 
 
+@pytest.mark.parametrize("one_by_one", [0, 1])
+def test_records_without_key_keep_order_of_input_partition(benches: Callable[..., Bench], one_by_one: int) -> None:
+    route = [{"label": "NEGATIVE", "topic": "bad"}]
+    bench = benches(classifier=FakeClassifier(abstain), review="review", route=route, one_by_one=one_by_one)
+    values = (message("sure"), message("unsure"), b"no JSON")
+    for first, partition, key in ((0, 0, None), (3, 1, None), (6, 3, None), (9, 3, b"k")):  # outputs have 2 partitions
+        records = [record(offset, value, key) for offset, value in enumerate(values, first)]
+        bench.source.waiting.append([one._replace(partition=partition) for one in records])
+    bench.run_dry()
+    places = {(topic, key, partition) for topic, _, key, _, partition in bench.producer.sent}
+    topics = ("out", "review", "dlq")
+    assert places == {(topic, key, at) for topic in topics for key, at in ((None, 0), (None, 1), (b"k", None))}
+
+
 def abstain(request: Request) -> Prediction:
     """Of every text but "sure"."""
     accepted = None if request.text == "sure" else ()
