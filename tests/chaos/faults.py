@@ -12,6 +12,7 @@ from tests.chaos.system import (
     DELIVERY_S,
     MAX_POLL_S,
     SESSION_S,
+    STREAMS,
     TRANSACTION_S,
     WORKERS,
     System,
@@ -61,8 +62,12 @@ def _terminate(kind: str) -> Fault:
 
 def _any(system: System, kind: str, chosen: random.Random) -> int:
     # Only while another process is alive: otherwise the fault would measure a process start.
-    wait_until(lambda: len(system.pids(kind)) >= 2, 60, f"two processes ({kind})")
-    pids = system.pids(kind)
+    def of_one() -> list[int]:
+        return system.pids(kind) if stream is None else system.workers_of(stream)
+
+    stream = chosen.choice(STREAMS) if kind == "worker" else None
+    wait_until(lambda: len(of_one()) >= 2, 60, f"two processes ({kind})")
+    pids = of_one()
     if not pids:
         raise NotInjected
     return chosen.choice(pids)

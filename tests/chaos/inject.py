@@ -50,7 +50,7 @@ def _log_to(path: Path) -> None:
 
 
 class ChaosWorker(PipelineWorker):
-    """Reports its process id after its start."""
+    """Reports its process id and pipeline after its start."""
 
     def __init__(self, name: str, settings: Settings, classifiers: Mapping[str, Classifier], worker_id: str) -> None:
         self._folder = Path(settings.models["m"].source).parent
@@ -60,7 +60,7 @@ class ChaosWorker(PipelineWorker):
     def start(self) -> None:
         _log_to(self._folder / f"log-{os.getpid()}")
         super().start()
-        (self._folder / f"worker-{os.getpid()}").touch()
+        (self._folder / f"worker-{os.getpid()}").write_text(self._name)
 
 
 class ChaosReplica(ModelReplica):

@@ -1,16 +1,18 @@
-"""Messages with their expected outcomes, and a producer that spreads them over the run."""
+"""A producer that spreads messages over the run, and the messages of the plain pipeline with their outcomes."""
 
 import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka import Message, Producer
 
 from labelstream.workers.classifier import Prediction, Request
 from labelstream.workers.engine.engine import Engine
-from tests.chaos.system import INPUT
+from tests.chaos.system import PLAIN, Stream
 from tests.chaos.verify import Expected, PartitionOffset
 
 TEXTS, KEYS = 400, 150
@@ -18,17 +20,29 @@ TRICKLE_PER_S = 20.0
 WORDS = ("blender", "quiet", "broke", "twice", "refund", "lovely", "cheap", "late", "box", "sound", "never", "again")
 
 
-class Load:
-    """Produces `count` messages continuously until `finish`; 1 of 50 cannot be classified.
+class Input(NamedTuple):
+    """One message to produce, and its outcome without the timestamp."""
 
-    `expected` grows with the acknowledgements and is complete when `finish` returns.
+    value: bytes | None
+    expected: Expected
+    headers: list[tuple[str, bytes | None]]
+
+
+Answered = tuple[str, Prediction]  # a text, and the engine's own answer
+Maker = Callable[[int, bytes | None, random.Random], Input]  # arguments: number, key
+
+
+class Load:
+    """Produces `count` messages of `make` continuously until `finish`.
+
+    `expected` grows with the acknowledgements and is complete when `finish` returns. `places`: by the header `n`.
     """
 
-    def __init__(self, bootstrap: str, model: Path, count: int, seed: int) -> None:
-        self._count, self._random = count, random.Random(seed)
+    def __init__(self, bootstrap: str, stream: Stream, make: Maker, count: int, seed: int) -> None:
+        self._stream, self._make, self._count, self._random = stream, make, count, random.Random(seed)
         self.expected: dict[PartitionOffset, Expected] = {}
+        self.places: dict[bytes, PartitionOffset] = {}
         self.produced_at: dict[PartitionOffset, float] = {}
-        self._answers = _answers(model, self._random)
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -73,10 +87,8 @@ class Load:
         number, chosen = self.sent, self._random
         self.sent += 1
         key = None if chosen.random() < 0.2 else b"key-%d" % chosen.randrange(KEYS)
-        text, expected = chosen.choice(self._answers)
-        value = json.dumps({"text": text, "id": number}).encode()
-        if chosen.random() < 0.02:
-            value, expected = json.dumps({"text": number}).encode(), Expected(None, None)
+        value, expected, headers = self._make(number, key, chosen)
+        keeps = self._stream.keeps_timestamp and expected.topic != self._stream.dead_letter
 
         def arrived(error: object, message: Message) -> None:
             if error is not None:
@@ -85,22 +97,36 @@ class Load:
             partition, offset = message.partition(), message.offset()
             assert partition is not None
             assert offset is not None
-            place = partition, offset
-            self.expected[place] = expected._replace(key=key)
-            self.produced_at[place] = message.timestamp()[1] / 1000
+            place, time_ms = (partition, offset), message.timestamp()[1]
+            self.expected[place] = expected._replace(timestamp_ms=time_ms if keeps else None)
+            self.places[b"%d" % number] = place
+            self.produced_at[place] = time_ms / 1000
 
-        self._producer.produce(INPUT, value, key, on_delivery=arrived)
+        self._producer.produce(self._stream.input, value, key, headers=list(headers), on_delivery=arrived)
 
 
-def _answers(model: Path, chosen: random.Random) -> list[tuple[str, Expected]]:
+def plain_messages(answers: list[Answered]) -> Maker:
+    """Messages in Labelstream's own format; 1 of 50 cannot be classified."""
+
+    def make(number: int, key: bytes | None, chosen: random.Random) -> Input:
+        text, answer = chosen.choice(answers)
+        value = json.dumps({"text": text, "id": number}).encode()
+        expected = Expected(PLAIN.outputs[0], key, answer.labels[0], answer.scores[0])
+        if chosen.random() < 0.02:
+            value = json.dumps({"text": number}).encode()
+            expected = Expected(PLAIN.dead_letter, key, None, rest=value)
+        return Input(value, expected, [])
+
+    return make
+
+
+def answered_texts(model: Path, seed: int) -> list[Answered]:
     """Texts with the engine's own answers."""
-    texts = [" ".join(chosen.choices(WORDS, k=chosen.randrange(1, 30))) for _ in range(TEXTS)]
+    chosen = random.Random(seed)
+    texts = [" ".join(chosen.choices(WORDS, k=chosen.randrange(1, 40))) for _ in range(TEXTS)]
     engine = Engine.load(str(model), device="cpu", dtype="float32")
     answers = engine.classify([Request(text) for text in texts])
     engine.close()
-    assert all(isinstance(answer, Prediction) for answer in answers)
-    return [
-        (text, Expected(None, answer.labels[0], answer.scores[0]))
-        for text, answer in zip(texts, answers, strict=True)
-        if isinstance(answer, Prediction)
-    ]
+    found = [(text, answer) for text, answer in zip(texts, answers, strict=True) if isinstance(answer, Prediction)]
+    assert len(found) == len(texts)
+    return found

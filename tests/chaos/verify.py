@@ -1,22 +1,33 @@
-"""Compare inputs with outputs. Pure functions."""
+"""Compare inputs with outputs. Pure functions, independent of the product's code."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PartitionOffset = tuple[int, int]  # (partition, offset) of an input
+Headers = tuple[tuple[str, bytes | None], ...]
+ENRICHMENT = b'{"schema_version":1,"event_id":'  # how the object begins that the pipeline adds to a record
 
 
 class Expected(NamedTuple):
-    """Expected outcome of one input: a result with `label` and `score`, or a dead letter if `label` is None."""
+    """Expected outcome of one input: a record of `topic`, or none if `topic` is None.
 
+    `label`: None for a record without an answer. `rest`: bytes of the value without the answer. `timestamp_ms`: None if
+    the pipeline chooses it.
+    """
+
+    topic: str | None
     key: bytes | None
     label: str | None
     score: float = 0.0
+    rest: bytes | None = b""
+    headers: Headers = ()
+    timestamp_ms: int | None = None
 
 
 class Seen(NamedTuple):
-    """One committed record of the output or dead-letter topic (`label` None), and the input that it names."""
+    """One committed record of an output or dead-letter topic, and the input that it names. As in `Expected`."""
 
     topic: str
     partition: int
@@ -25,6 +36,9 @@ class Seen(NamedTuple):
     key: bytes | None
     label: str | None
     score: float = 0.0
+    rest: bytes | None = b""
+    headers: Headers = ()
+    timestamp_ms: int | None = None
 
 
 class Sample(NamedTuple):
@@ -52,6 +66,16 @@ class Findings(NamedTuple):
         }
 
 
+def split(value: bytes) -> tuple[dict[str, Any] | None, bytes]:
+    """The enrichment in a record's value, and the bytes around the enrichment. None if there is no enrichment."""
+    start = value.rfind(ENRICHMENT)
+    if start < 0:
+        return None, value
+    text = value[start:].decode("latin-1")  # one character a byte: the value may hold invalid UTF-8
+    found, length = json.JSONDecoder().raw_decode(text)
+    return found, value[:start] + value[start + length :]
+
+
 def verify(
     inputs: Mapping[PartitionOffset, Expected],
     seen: Sequence[Seen],
@@ -61,7 +85,7 @@ def verify(
     """`seen`: records of each partition in offset order. `duplicated` counts the extra copies."""
     copies = Counter(record.source for record in seen)
     return Findings(
-        lost=sorted(place for place in inputs if not copies[place]),
+        lost=sorted(place for place, one in inputs.items() if one.topic is not None and not copies[place]),
         duplicated=Counter({place: count - 1 for place, count in copies.items() if count > 1}),
         misordered=_misordered(seen),
         wrong=sorted(
@@ -77,9 +101,10 @@ def verify(
 
 
 def _right(expected: Expected, record: Seen, tolerance: float) -> bool:
-    return (expected.label, expected.key) == (record.label, record.key) and (
-        abs(expected.score - record.score) <= tolerance
+    found = Expected(
+        record.topic, record.key, record.label, expected.score, record.rest, record.headers, record.timestamp_ms
     )
+    return expected == found and abs(expected.score - record.score) <= tolerance
 
 
 def _misordered(seen: Sequence[Seen]) -> list[PartitionOffset]:

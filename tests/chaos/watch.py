@@ -1,15 +1,17 @@
 """Watch topics while faults run, and read all records at the end."""
 
-import json
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.chaos.system import DEAD_LETTER, GROUP, INPUT, OUTPUT, PARTITIONS
-from tests.chaos.verify import Sample, Seen
+from tests.chaos.system import PARTITIONS, Stream
+from tests.chaos.verify import PartitionOffset, Sample, Seen, split
 
+OURS = ("__connect.errors.", "labelstream.")  # how the names of a dead letter's headers begin
 QUIET = {
     "log_level": 0,
     "enable.auto.commit": False,
@@ -20,10 +22,10 @@ QUIET = {
 
 
 class Watch:
-    """A read_committed reader of the output and a sampler of the group's offsets, each in a thread."""
+    """A read_committed reader of the outputs and a sampler of the group's offsets, each in a thread."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, stream: Stream) -> None:
+        self._bootstrap, self._stream = bootstrap, stream
         self._ended = threading.Event()
         self._newest: dict[int, float] = defaultdict(float)  # input partition -> time of the newest answered message
         self.samples: list[Sample] = []
@@ -43,11 +45,12 @@ class Watch:
 
     def _read(self) -> None:
         consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "watch", **QUIET})
-        consumer.assign([TopicPartition(OUTPUT, number, 0) for number in range(PARTITIONS)])
+        consumer.assign([TopicPartition(*place, 0) for place in self._stream.written()[:-1]])
         while not self._ended.is_set():
             for message in consumer.consume(500, timeout=0.1):
-                if not message.error():
-                    source = json.loads(message.value() or b"")["source"]
+                result = None if message.error() else split(message.value() or b"")[0]
+                if result is not None:
+                    source = result["source"]
                     self.results += 1
                     self._newest[source["partition"]] = max(
                         self._newest[source["partition"]], source["timestamp_ms"] / 1000
@@ -57,67 +60,88 @@ class Watch:
     def _sample(self) -> None:
         # read_uncommitted: read_committed ends would stop at the oldest open transaction.
         consumer = Consumer(
-            {"bootstrap.servers": self._bootstrap, "group.id": GROUP, **QUIET, "isolation.level": "read_uncommitted"}
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": self._stream.group,
+                **QUIET,
+                "isolation.level": "read_uncommitted",
+            }
         )
         while not self._ended.wait(1.0):
             try:
-                self.samples.append(take_sample(consumer))
+                self.samples.append(take_sample(consumer, self._stream))
             except KafkaException:
                 continue  # the broker is unavailable
         consumer.close()
 
 
-def take_sample(consumer: Consumer) -> Sample:
+def take_sample(consumer: Consumer, stream: Stream) -> Sample:
     """Read the offsets, then the ends: every committed offset's result must be in the log by then."""
-    found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=3)
-    committed = {entry.partition: entry.offset for entry in found if entry.offset >= 0 and not entry.error}
-    ends = {}
-    for topic, partitions in ((OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
-        for number in range(partitions):
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=3, cached=False)
-            ends[topic, number] = end
+    committed = _committed(consumer, stream, 3)
+    ends = {
+        place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=3, cached=False)[1]
+        for place in stream.written()
+    }
     return Sample(committed, ends)
 
 
-def committed_now(bootstrap: str) -> int:
+def committed_now(bootstrap: str, stream: Stream) -> int:
     """The sum of the group's committed offsets."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, **QUIET})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": stream.group, **QUIET})
     try:
-        found = consumer.committed([TopicPartition(INPUT, number) for number in range(PARTITIONS)], timeout=5)
-        return sum(max(0, entry.offset) for entry in found)
+        return sum(_committed(consumer, stream, 5).values())
     finally:
         consumer.close()
 
 
-def read_everything(bootstrap: str) -> tuple[list[Seen], dict[tuple[int, int], list[float]]]:
-    """All committed records of output and dead-letter topic in offset order, and the times of classification."""
+def _committed(consumer: Consumer, stream: Stream, timeout_s: float) -> dict[int, int]:
+    found = consumer.committed([TopicPartition(stream.input, number) for number in range(PARTITIONS)], timeout_s)
+    return {entry.partition: entry.offset for entry in found if entry.offset >= 0 and not entry.error}
+
+
+def read_everything(
+    bootstrap: str, stream: Stream, places: Mapping[bytes, PartitionOffset]
+) -> tuple[list[Seen], dict[PartitionOffset, list[float]]]:
+    """All committed records of outputs and dead-letter topic in offset order, and the times of classification.
+
+    `places`: the input of each value of the header `n`.
+    """
     seen: list[Seen] = []
-    classified: dict[tuple[int, int], list[float]] = defaultdict(list)
+    classified: dict[PartitionOffset, list[float]] = defaultdict(list)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "verify", "enable.partition.eof": True, **QUIET})
-    for topic, partitions in ((OUTPUT, PARTITIONS), (DEAD_LETTER, 1)):
-        for number in range(partitions):
-            consumer.assign([TopicPartition(topic, number, 0)])
-            ended = False
-            while not ended:
-                for message in consumer.consume(1000, timeout=1):
-                    error = message.error()
-                    if error is None:
-                        seen.append(_seen(message))
-                        classified[seen[-1].source].append(message.timestamp()[1] / 1000)
-                    elif error.code() == -191:  # _PARTITION_EOF
-                        ended = True
-                    else:
-                        raise KafkaException(error)
+    for place in stream.written():
+        consumer.assign([TopicPartition(*place, 0)])
+        ended = False
+        while not ended:
+            for message in consumer.consume(1000, timeout=1):
+                error = message.error()
+                if error is None:
+                    record, at = _seen(message, stream, places)
+                    seen.append(record)
+                    classified[record.source].append(at)
+                elif error.code() == -191:  # _PARTITION_EOF
+                    ended = True
+                else:
+                    raise KafkaException(error)
     consumer.close()
     return seen, classified
 
 
-def _seen(message: Any) -> Seen:
+def _seen(message: Any, stream: Stream, places: Mapping[bytes, PartitionOffset]) -> tuple[Seen, float]:
+    """The record, and the time of its classification, or of the record if it was not classified."""
+    all_headers, time_ms = dict(message.headers() or []), message.timestamp()[1]
+    rest, label, score, at = message.value(), None, 0.0, time_ms / 1000
+    is_dead = message.topic() == stream.dead_letter
+    if is_dead:
+        source = (int(all_headers["__connect.errors.partition"]), int(all_headers["__connect.errors.offset"]))
+    elif (result := split(rest or b"")[0]) is not None:
+        rest = split(rest)[1]
+        source = (result["source"]["partition"], result["source"]["offset"])
+        at = datetime.fromisoformat(result["classified_at"]).timestamp()
+        label, score = result["label"], result["score"]
+    else:
+        source = places[all_headers["n"]]
+    headers = tuple((name, value) for name, value in message.headers() or [] if not name.startswith(OURS))
     place = message.topic(), message.partition(), message.offset()
-    if message.topic() == DEAD_LETTER:
-        headers = {name: value.decode() for name, value in message.headers()}
-        source = (int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"]))
-        return Seen(*place, source, message.key(), None)
-    result = json.loads(message.value())
-    source = (result["source"]["partition"], result["source"]["offset"])
-    return Seen(*place, source, message.key(), result["label"], result["score"])
+    kept_ms = time_ms if stream.keeps_timestamp and not is_dead else None
+    return Seen(*place, source, message.key(), label, score, rest, headers, kept_ms), at

@@ -61,7 +61,9 @@ def compare(bootstrap: str, topics: list[str]) -> Findings:
     for message in read_all(bootstrap, topics[0], lambda found: len(found) >= COUNT):
         answer = predict(Request(json.loads(message.value())["text"]))
         assert isinstance(answer, Prediction)
-        inputs[message.partition(), message.offset()] = Expected(message.key(), answer.labels[0], answer.scores[0])
+        inputs[message.partition(), message.offset()] = Expected(
+            "out", message.key(), answer.labels[0], answer.scores[0]
+        )
     seen = []
     for message in read_all(bootstrap, topics[1], all_and_what_comes_behind(), timeout_s=12):
         result = json.loads(message.value())

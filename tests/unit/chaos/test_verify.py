@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.faults import KINDS, schedule
-from tests.chaos.verify import Expected, Findings, PartitionOffset, Sample, Seen, verify
+from tests.chaos.verify import Expected, Findings, Headers, PartitionOffset, Sample, Seen, split, verify
 
 
 def world(count: int = 60) -> tuple[dict[PartitionOffset, Expected], list[Seen]]:
@@ -19,9 +19,10 @@ def world(count: int = 60) -> tuple[dict[PartitionOffset, Expected], list[Seen]]
     for number in range(count):
         place, key = (number % 2, number // 2), b"key-%d" % (number % 3)
         label = None if number % 10 == 9 else "GOOD"
-        inputs[place] = Expected(key, label, 0.5 if label else 0.0)
         where = ("out", number % 3) if label else ("dead", 0)
-        seen.append(Seen(*where, ends[where], place, key, label, 0.5 if label else 0.0))
+        rest: tuple[bytes, Headers, int] = b"{%d}" % number, (("n", b"%d" % number),), number
+        inputs[place] = Expected(where[0], key, label, 0.5 if label else 0.0, *rest)
+        seen.append(Seen(*where, ends[where], place, key, label, 0.5 if label else 0.0, *rest))
         ends[where] += 1
     return inputs, seen
 
@@ -40,16 +41,8 @@ def _doubled(seen: list[Seen], at: int) -> list[Seen]:
     return [*seen, seen[at]]
 
 
-def _wrong_label(seen: list[Seen], at: int) -> list[Seen]:
-    return [*seen[:at], seen[at]._replace(label="BAD"), *seen[at + 1 :]]
-
-
-def _wrong_score(seen: list[Seen], at: int) -> list[Seen]:
-    return [*seen[:at], seen[at]._replace(score=0.9), *seen[at + 1 :]]
-
-
-def _wrong_key(seen: list[Seen], at: int) -> list[Seen]:
-    return [*seen[:at], seen[at]._replace(key=b"another"), *seen[at + 1 :]]
+def _other(**field: object) -> Callable[[list[Seen], int], list[Seen]]:
+    return lambda seen, at: [*seen[:at], seen[at]._replace(**field), *seen[at + 1 :]]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +50,13 @@ def _wrong_key(seen: list[Seen], at: int) -> list[Seen]:
     [
         (_lost, "lost"),
         (_doubled, "duplicated"),
-        (_wrong_label, "wrong"),
-        (_wrong_score, "wrong"),
-        (_wrong_key, "wrong"),
+        (_other(label="BAD"), "wrong"),
+        (_other(score=0.9), "wrong"),
+        (_other(key=b"another"), "wrong"),
+        (_other(topic="routed"), "wrong"),
+        (_other(rest=b"{ 1}"), "wrong"),
+        (_other(headers=()), "wrong"),
+        (_other(timestamp_ms=99), "wrong"),
     ],
 )
 @settings(max_examples=30)
@@ -106,6 +103,26 @@ def test_an_offset_before_its_result_is_named() -> None:
     elsewhere = record._replace(partition=(record.partition + 1) % 3, offset=98)
     for both in ([*seen, elsewhere], [elsewhere, *seen]):  # one copy in the log is enough, whichever is read first
         assert record.source not in verify(inputs, both, [early]).early
+
+
+def test_a_dropped_input_is_wrong_if_it_comes_out() -> None:
+    inputs, seen = world()
+    place = seen[4].source
+    inputs[place] = inputs[place]._replace(topic=None)
+    assert verify(inputs, seen, []).wrong == [place]
+    assert not any(verify(inputs, _lost(seen, 4), []).summary().values())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b'{"a":1.50,"s":', b"\r\n} "), (b'\xef\xbb\xbf{"s" :', b',"b":"\xff"}'), (b"", b"")]
+)
+def test_split_leaves_the_bytes_around_the_enrichment(before: bytes, after: bytes) -> None:
+    part = b'{"schema_version":1,"event_id":"p/i/0/1","scores":[{"label":"}","score":0.5}]}'
+    found, rest = split(before + part + after)
+    assert rest == before + after
+    assert found is not None
+    assert found["scores"] == [{"label": "}", "score": 0.5}]
+    assert split(before + after) == (None, before + after)
 
 
 @settings(max_examples=30)
