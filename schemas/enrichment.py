@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, TypeAdapter, create_model, model_validator
 
-from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult, check_labels
+from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult, Source, check_labels
 
 OF_THE_RECORD = frozenset({"id", "metadata", "text", "text_pair"})
 
@@ -13,6 +13,7 @@ def _without_record(result: type[BaseModel], **validators: Any) -> type[BaseMode
     fields: dict[str, Any] = {
         name: (field.annotation, field) for name, field in result.model_fields.items() if name not in OF_THE_RECORD
     }
+    fields["source"] = (Source, Field(description="The input record."))
     return create_model(
         result.__name__.replace("Result", "Enrichment"),
         __config__=ConfigDict(strict=True, extra="forbid", frozen=True),

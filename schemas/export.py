@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from labelstream.schemas.dead_letter import DeadLetterHeaders
 from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage
+from labelstream.schemas.request_error import RequestError
 from labelstream.schemas.result import RESULT
 
 FOLDER = Path(__file__).parent / "json"
@@ -17,6 +18,7 @@ MODELS: dict[str, TypeAdapter[Any]] = {
     "result": RESULT,
     "enrichment": ENRICHMENT,
     "dead-letter": TypeAdapter(DeadLetterHeaders),
+    "request-error": TypeAdapter(RequestError),
 }
 
 

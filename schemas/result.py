@@ -56,14 +56,17 @@ class Result(BaseModel, Generic[Task]):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     schema_version: Literal[1] = Field(1, description="Version of the payload.")
-    event_id: str = Field(description="pipeline/topic/partition/offset; a replayed message has the same event_id.")
+    event_id: str = Field(
+        description="pipeline/topic/partition/offset; a replayed message has the same event_id. "
+        "Over HTTP: http/ID with the request's X-Request-Id, and http/ID/INDEX for a list of messages."
+    )
     task: Task = Field(description="Task of the model; further fields depend on the task.")
     id: str | int | None = Field(description="The message's id.")
     model: str = Field(description="The model's name in the config.")
     model_revision: str = Field(description="The hub's commit, or a hash of the directory's weights and config.")
     tokens: int = Field(ge=1, description="Tokens that the model read, special tokens included.")
     truncated: bool = Field(description="Whether the text was longer than the model takes; the rest was not read.")
-    source: Source = Field(description="The input record.")
+    source: Source | None = Field(description="The input record; null in an answer over HTTP.")
     metadata: dict[str, Any] | None = Field(description="The message's metadata.")
     classified_at: AwareDatetime = Field(description="Time of the answer, in UTC.")
     text: str | None = Field(

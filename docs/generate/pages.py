@@ -10,7 +10,14 @@ from pathlib import Path
 from docs.generate.commands import commands
 from docs.generate.errors import config_errors, model_errors, start_errors, tree
 from docs.generate.metrics import metrics_of
-from docs.generate.payloads import dead_letter_headers, message_fields, reasons, result_fields, stages
+from docs.generate.payloads import (
+    dead_letter_headers,
+    message_fields,
+    reasons,
+    request_reasons,
+    result_fields,
+    stages,
+)
 from docs.generate.settings import settings
 from docs.generate.versions import versions
 from labelstream.deploy.observability.metrics.table import BOARD, MODEL, WORKER
@@ -30,6 +37,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "headers": dead_letter_headers,
         "stages": stages,
         "reasons": reasons,
+        "request reasons": request_reasons,
     },
     REFERENCE / "compatibility.md": {"versions": versions},
     REFERENCE / "errors.md": {"tree": tree, "config": config_errors, "start": start_errors, "model": model_errors},

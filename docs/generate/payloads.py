@@ -9,6 +9,7 @@ from docs.generate.json_types import resolve, type_words
 from docs.generate.markdown import code, table, with_code
 from labelstream.schemas.dead_letter import DeadLetterHeaders, Reason, Stage
 from labelstream.schemas.export import json_schema
+from labelstream.schemas.request_error import RequestReason
 from labelstream.workers.engine.description import TaskName
 
 
@@ -43,6 +44,11 @@ def dead_letter_headers() -> str:
 def reasons() -> str:
     """Each reason, with the docstring behind it in the code."""
     return _members(Reason, "reason")
+
+
+def request_reasons() -> str:
+    """Each reason of a request alone, with the docstring behind it in the code."""
+    return _members(RequestReason, "reason")
 
 
 def stages() -> str:

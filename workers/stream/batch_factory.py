@@ -11,7 +11,7 @@ from labelstream.workers import tracing
 from labelstream.workers.classifier import Classifier, Request
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.conditions import ConditionCheck
-from labelstream.workers.stream.codec.decode import decoder
+from labelstream.workers.stream.codec.decode import decoder, request_of
 from labelstream.workers.stream.codec.rejection import DecodeError
 from labelstream.workers.stream.consumer.assignment import PartitionProgress
 from labelstream.workers.stream.consumer.source import Polled
@@ -90,17 +90,8 @@ class BatchFactory:
             message = item.message
             if message is None:
                 continue
-            labels = message.candidate_labels
-            request = Request(
-                message.text,
-                message.text_pair,
-                message.top_k,
-                None if labels is None else tuple(labels),
-                message.hypothesis_template,
-                message.multi_label,
-            )
             rows.setdefault(item.model, []).append(row)
-            requests.setdefault(item.model, []).append(request)
+            requests.setdefault(item.model, []).append(request_of(message))
         return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
 
 

@@ -11,6 +11,7 @@ class Schema(StrEnum):
     ENRICHMENT = "enrichment"
     MESSAGE = "message"
     DEAD_LETTER = "dead-letter"
+    REQUEST_ERROR = "request-error"
     CONFIG = "config"
 
 
@@ -20,8 +21,8 @@ def schema(
     """Print the JSON Schema of a payload, or of the config file.
 
     `message`: the records of input topics. `result`: the records of output topics. `enrichment`: what `output_shape:
-    enrich` adds to a record. `dead-letter`: the headers of dead letters. `config`: the config file; editors complete
-    and check the file with this schema.
+    enrich` adds to a record. `dead-letter`: the headers of dead letters. `request-error`: the body of an error of POST
+    /classify. `config`: the config file; editors complete and check the file with this schema.
     """
     if name is Schema.CONFIG:
         from labelstream.workers.config.schema import render

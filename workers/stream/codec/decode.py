@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
+from labelstream.workers.classifier import Request
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import parse_path
-from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.settings import LimitSettings, PipelineSettings
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.enrich import Enricher
 from labelstream.workers.stream.codec.fields.reader import FieldReader, Headers
@@ -35,20 +36,38 @@ def decoder(pipeline: PipelineSettings) -> Decode:
                 Reason.TOO_LARGE, f"{len(value)} bytes exceed limits.max_message_bytes ({limits.max_message_bytes})"
             )
         message = read(value.removeprefix(BOM_UTF8), key, headers)
-        if not message.text or message.text.isspace():
-            raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
+        check_message(message, limits)
         if message.model is not None and message.model not in allowed:
             raise DecodeError(Reason.UNKNOWN_MODEL, "the model is not in the pipeline's models; add it there")
-        if message.hypothesis_template is not None and len(message.hypothesis_template) > limits.max_label_chars:
-            raise DecodeError(
-                Reason.INVALID_LABELS,
-                f"hypothesis_template is longer than limits.max_label_chars ({limits.max_label_chars})",
-            )
-        if message.candidate_labels is not None:
-            _check_labels(message.candidate_labels, len(message.text), pipeline)
         return message
 
     return decode
+
+
+def check_message(message: TextMessage, limits: LimitSettings) -> None:
+    """Raises DecodeError if the text is blank, or the labels or their template are wrong or beyond `limits`."""
+    if not message.text or message.text.isspace():
+        raise DecodeError(Reason.EMPTY_TEXT, "the text is empty or blank")
+    if message.hypothesis_template is not None and len(message.hypothesis_template) > limits.max_label_chars:
+        raise DecodeError(
+            Reason.INVALID_LABELS,
+            f"hypothesis_template is longer than limits.max_label_chars ({limits.max_label_chars})",
+        )
+    if message.candidate_labels is not None:
+        _check_labels(message.candidate_labels, len(message.text), limits)
+
+
+def request_of(message: TextMessage) -> Request:
+    """What the message asks of its model."""
+    labels = message.candidate_labels
+    return Request(
+        message.text,
+        message.text_pair,
+        message.top_k,
+        None if labels is None else tuple(labels),
+        message.hypothesis_template,
+        message.multi_label,
+    )
 
 
 def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers], TextMessage]:
@@ -79,8 +98,7 @@ def _read_plain(value: bytes, key: object = None, headers: object = ()) -> TextM
     return text_alone(value.decode("utf-8"))
 
 
-def _check_labels(labels: list[str], text_chars: int, pipeline: PipelineSettings) -> None:
-    limits = pipeline.limits
+def _check_labels(labels: list[str], text_chars: int, limits: LimitSettings) -> None:
     problem = None
     if not labels:
         problem = "candidate_labels is empty"

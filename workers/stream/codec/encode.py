@@ -23,7 +23,7 @@ from labelstream.schemas.dead_letter import (
     Stage,
 )
 from labelstream.schemas.message import TextMessage
-from labelstream.schemas.result import EmbeddingResult, FillMaskResult
+from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answered, Embedding, MaskFill, Prediction
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.encode_labels import encode_labels, in_order, json_of
@@ -67,7 +67,12 @@ def encode_result(
         result = encode_labels(pipeline, record, message, model, answer, now)
         return result if answer.order is None else in_order(result, answer, answer.order)
     rest = _encode_other(pipeline, record, message.id, model, answer, now, {"metadata"})
-    return b'%s,"metadata":%s}' % (rest[:-1], json_of(message.metadata).encode())
+    return _with_metadata(rest, message)
+
+
+def encode_answer(event_id: str, message: TextMessage, model: str, answer: Answered, now: datetime) -> bytes:
+    """The JSON of a result whose message is no record: `source` is null. Raises as `encode_result`."""
+    return _with_metadata(_encode_by_schema(event_id, None, message.id, model, answer, now, {"metadata"}), message)
 
 
 def encode_enrichment(pipeline: str, record: ConsumerRecord, model: str, answer: Answered, now: datetime) -> bytes:
@@ -107,22 +112,39 @@ def _encode_other(
     now: datetime,
     left_out: set[str],
 ) -> bytes:
+    source = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp,
+    }
+    return _encode_by_schema(event_id(pipeline, record), source, own_id, model, answer, now, left_out)
+
+
+def _with_metadata(result: bytes, message: TextMessage) -> bytes:
+    return b'%s,"metadata":%s}' % (result[:-1], json_of(message.metadata).encode())
+
+
+def _encode_by_schema(
+    event_id: str,
+    source: dict[str, Any] | None,
+    own_id: str | int | None,
+    model: str,
+    answer: Answered,
+    now: datetime,
+    left_out: set[str],
+) -> bytes:
     schema, own = _own_part(answer)
     result = schema.__pydantic_validator__.validate_python(
         {
             "task": answer.task,
-            "event_id": event_id(pipeline, record),
+            "event_id": event_id,
             "id": own_id,
             "model": model,
             "model_revision": answer.revision,
             "tokens": answer.tokens,
             "truncated": answer.truncated,
-            "source": {
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "timestamp_ms": record.timestamp,
-            },
+            "source": source,
             "metadata": None,
             "classified_at": now,
             **own,
@@ -131,11 +153,18 @@ def _encode_other(
     return schema.__pydantic_serializer__.to_json(result, exclude=left_out)
 
 
-def _own_part(answer: MaskFill | Embedding) -> tuple[type[BaseModel], dict[str, Any]]:
+def _own_part(answer: Answered) -> tuple[type[BaseModel], dict[str, Any]]:
     """The schema of the answer's task, and the fields that no other task has."""
     if isinstance(answer, Embedding):
         return EmbeddingResult, {"embedding": list(answer.vector)}
-    return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
+    if isinstance(answer, MaskFill):
+        return FillMaskResult, {"masks": [[fill._asdict() for fill in fills] for fills in answer.masks]}
+    accepted = answer.labels[:1] if answer.accepted is None else answer.accepted
+    scores = [{"label": label, "score": score} for label, score in zip(answer.labels, answer.scores, strict=True)]
+    own = {**scores[0], "scores": scores, "labels": list(accepted), "abstained": not accepted}
+    if answer.order is not None:
+        own |= {"scores": [scores[i] for i in answer.order], "scores_order": "model"}
+    return ClassificationResult, own
 
 
 def result_headers(mode: Literal["pass", "cloudevents"], pipeline: str, record: ConsumerRecord, task: str) -> Headers:

@@ -1,8 +1,16 @@
 """The payloads' fields, and what each reason and stage means."""
 
-from docs.generate.payloads import dead_letter_headers, message_fields, reasons, result_fields, stages
+from docs.generate.payloads import (
+    dead_letter_headers,
+    message_fields,
+    reasons,
+    request_reasons,
+    result_fields,
+    stages,
+)
 from labelstream.schemas.dead_letter import DeadLetterHeaders, Reason, Stage
 from labelstream.schemas.message import TextMessage
+from labelstream.schemas.request_error import RequestReason
 
 
 def rows(table: str) -> list[list[str]]:
@@ -37,3 +45,4 @@ def test_every_header_of_a_dead_letter_has_a_meaning() -> None:
 def test_every_reason_and_stage_has_a_meaning() -> None:
     assert [row[0] for row in rows(reasons())] == [f"`{reason}`" for reason in Reason]
     assert [row[0] for row in rows(stages())] == [f"`{stage}`" for stage in Stage]
+    assert [row[0] for row in rows(request_reasons())] == [f"`{reason}`" for reason in RequestReason]

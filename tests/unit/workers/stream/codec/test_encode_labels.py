@@ -13,7 +13,13 @@ from labelstream.schemas.enrichment import ENRICHMENT
 from labelstream.schemas.message import TextMessage, Verbatim
 from labelstream.schemas.result import RESULT, ClassificationResult
 from labelstream.workers.classifier import Answered, Embedding, Fill, MaskFill, Prediction
-from labelstream.workers.stream.codec.encode import encode_enrichment, encode_result, event_id, with_texts
+from labelstream.workers.stream.codec.encode import (
+    encode_answer,
+    encode_enrichment,
+    encode_result,
+    event_id,
+    with_texts,
+)
 
 NOW = datetime(2026, 11, 21, 2, 57, 42, 568950, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -191,3 +197,17 @@ def test_scores_stand_in_the_order_of_the_model(answer: Prediction, data: st.Dat
 def test_order_that_lacks_a_label_is_refused() -> None:
     with pytest.raises(ValueError, match="name each label once"):
         encode_result("p", record(), message(), "m", GOOD._replace(order=(0, 0)), NOW)
+
+
+@given(predictions(), st.none() | st.dictionaries(TEXTS, VALUES, max_size=3), st.randoms())
+def test_answer_without_a_record_differs_in_its_source_alone(
+    answer: Prediction, metadata: dict[str, Any] | None, random: Any
+) -> None:
+    order = random.choice([None, tuple(random.sample(range(len(answer.labels)), len(answer.labels)))])
+    answer = answer._replace(order=order)
+    sent = message("x", metadata)
+    source = b'"source":{"topic":"feedback.raw","partition":3,"offset":4711,"timestamp_ms":1795229000123}'
+    of_record = encode_result("p", record(), sent, "m", answer, NOW)
+    assert of_record.count(source) == 1
+    by_event = encode_answer("p/feedback.raw/3/4711", sent, "m", answer, NOW)
+    assert json.loads(by_event) == json.loads(of_record.replace(source, b'"source":null'))
