@@ -2,8 +2,8 @@
 
 A target is a function that takes one input and raises if a property does not hold. There are two kinds:
 
-* BYTES (`values`, `logs`): the input is bytes. atheris (libFuzzer) mutates them, guided by coverage of Labelstream's
-  code: 10,000 to 40,000 inputs per second. Without a wheel of atheris, hypothesis makes the bytes.
+* BYTES (`values`, `records`, `logs`): the input is bytes. atheris (libFuzzer) mutates them, guided by coverage of
+  Labelstream's code: 10,000 to 40,000 inputs per second. Without a wheel of atheris, hypothesis makes the bytes.
 * DRAWN (`logs`, `answers`, `long`): hypothesis draws whole batches, messages, answers and headers, which mutated bytes
   rarely reach, and compares with a second reader: kafka-python's, Python's json, the schemas.
 

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 LED_BY = [
     "labelstream.workers.stream.codec.decode",
-    "labelstream.workers.stream.codec.decode_field",
+    "labelstream.workers.stream.codec.conditions",
+    "labelstream.workers.stream.codec.enrich",
+    "labelstream.workers.stream.codec.fields.lookup",
+    "labelstream.workers.stream.codec.fields.metadata",
+    "labelstream.workers.stream.codec.fields.reader",
+    "labelstream.workers.stream.codec.fields.sparse_value",
+    "labelstream.workers.stream.codec.fields.text_field",
     "labelstream.workers.stream.codec.decode_json",
     "labelstream.workers.stream.codec.json_spans",
     "labelstream.workers.stream.codec.json_values",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from hypothesis.strategies import SearchStrategy
 
-from tests.fuzz import answers, logs, long, values
+from tests.fuzz import answers, logs, long, records, values
 from tests.fuzz.bounds import bounded
 
 
@@ -32,6 +32,8 @@ BYTES: dict[str, ByBytes] = {
     "json": ByBytes(values.decode_json, values.JSON_SEEDS),
     "field": ByBytes(values.decode_field, values.FIELD_SEEDS),
     "text": ByBytes(values.decode_text, values.TEXT_SEEDS),
+    "enrich": ByBytes(records.enriched, records.ENRICH_SEEDS),
+    "condition": ByBytes(records.condition, records.CONDITION_SEEDS),
     "batch": ByBytes(logs.batch_body, logs.BODY_SEEDS),
     "legacy": ByBytes(logs.legacy_body, logs.LEGACY_SEEDS),
     "log": ByBytes(logs.whole_log, logs.LOG_SEEDS),

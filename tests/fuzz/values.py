@@ -66,7 +66,7 @@ read_json, read_field, read_text = reader(), reader(text_field=PATH), reader(for
 
 def decode_json(value: bytes) -> None:
     """The decoded message equals the JSON."""
-    tree = _tree(value)
+    tree = tree_of(value)
     try:
         message = read_json(value)
     except DecodeError as error:
@@ -80,13 +80,13 @@ def decode_json(value: bytes) -> None:
     assert message.text == tree["text"]
     assert (message.id, message.top_k) == (tree.get("id"), tree.get("top_k"))
     if isinstance(message.metadata, Verbatim):
-        assert _same(json.loads(message.metadata), tree["metadata"])
+        assert same(json.loads(message.metadata), tree["metadata"])
         assert str(message.metadata).encode() in value, "metadata is not as it came"
 
 
 def decode_field(value: bytes) -> None:
     """The text is the one at the path."""
-    tree = _tree(value)
+    tree = tree_of(value)
     try:
         message = read_field(value)
     except DecodeError as error:
@@ -137,11 +137,11 @@ def _at(tree: Any) -> Any:
     return above.get(PATH.partition(".")[2]) if type(above) is dict else None
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)  # NaN is not itself
 
 
-def _tree(value: bytes) -> Any:
+def tree_of(value: bytes) -> Any:
     """As Python's json reads it; None where it does not, or where keys are equal."""
     try:
         return json.loads(

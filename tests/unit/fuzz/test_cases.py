@@ -4,12 +4,13 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from labelstream.workers.stream.record_batch.decompression import Inflated
-from tests.fuzz import logs, values
+from tests.fuzz import logs, records, values
 from tests.fuzz.bounds import SECONDS, TooExpensive, bounded
 from tests.fuzz.targets import BYTES
 
@@ -43,6 +44,23 @@ def test_a_wrong_text_or_metadata_is_found(monkeypatch: pytest.MonkeyPatch, wron
     monkeypatch.setattr(values, "read_json", lambda value: read(wrong))
     with pytest.raises((AssertionError, KeyError)):
         values.decode_json(b'{"text":"good"}')
+
+
+@pytest.mark.parametrize("change", [lambda out: out + b" ", lambda out: out.replace(b"1.50", b"1.5")])
+def test_a_changed_byte_of_an_enriched_record_is_found(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]
+) -> None:
+    way, encode = records.WAYS[0], records.WAYS[0].encode
+    monkeypatch.setattr(way, "encode", lambda *given: change(encode(*given)))
+    with pytest.raises(AssertionError):
+        records.enriched(records.ENRICH_SEEDS[0])
+
+
+def test_a_wrong_text_of_a_record_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    way, decode = records.WAYS[0], records.WAYS[0].decode
+    monkeypatch.setattr(way, "decode", lambda *given: decode(*given).model_copy(update={"text": "another"}))
+    with pytest.raises(AssertionError):
+        records.enriched(records.ENRICH_SEEDS[0])
 
 
 def test_an_error_of_another_kind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
