@@ -1,6 +1,6 @@
 """Builds the Serve application from the settings: `serve run labelstream.deploy.app:build config=labelstream.yaml`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from labelstream.deploy.names import BOARD, model_deployment, pipeline_deploymen
 from labelstream.deploy.observability import tracing
 from labelstream.workers.config_file import load_settings, read_config_file, without_secrets
 from labelstream.workers.errors import ConfigError
-from labelstream.workers.settings import LogSettings, ModelSettings, PipelineSettings, Range, Settings
+from labelstream.workers.settings import HttpSettings, LogSettings, ModelSettings, PipelineSettings, Range, Settings
 
 # Seconds that PipelineWorker.stop may take after the drain: commit, leave the group, close the producer.
 STOP_MARGIN_S = 30.0
@@ -60,13 +60,13 @@ def application(
       because `labelstream apply` may need more CPUs than the local Ray was started with.
     """
     tracing.check(settings.tracing)
-    # A model that no pipeline uses gets no replica: the replica would hold a GPU, and a config may list models for
-    # later.
+    # A model that nobody uses gets no replica: the replica would hold a GPU, and a config may list models for later.
     reserve = not (owner and owner["local"])
     models = {name: model_application(name, settings, replica, reserve) for name in used_models(settings)}
     config = without_secrets(settings)
     uncounted = _without_counts(config)
     workers = {name: _pipeline(name, settings, uncounted, models, make_worker, reserve) for name in settings.pipelines}
+    drain_timeout_s = _drain_timeout_s(settings.pipelines.values(), settings.http)
     scaled = any(_scales(part) for part in (*settings.models.values(), *settings.pipelines.values()))
     # The control plane's decisions depend on the counts if any of them may change.
     version = version_of(ControlPlane, config if scaled else uncounted)
@@ -77,18 +77,20 @@ def application(
         settings.logs,
         ray_actor_options={"num_cpus": 0} | _near_kafka(settings),
         max_ongoing_requests=1_000,
-        user_config=UserConfig(owner=owner, config=config, drain_timeout_s=_drain_timeout_s(settings)),
+        user_config=UserConfig(owner=owner, config=config, drain_timeout_s=drain_timeout_s),
         **({"autoscaling_config": serve_policies.config(serve_policies.PublishTargetsPolicy, 1, 1)} if scaled else {}),
     ).bind(workers, config)
 
 
-def _drain_timeout_s(settings: Settings) -> float:
-    return max(pipeline.drain_timeout_s for pipeline in settings.pipelines.values())
+def _drain_timeout_s(pipelines: Iterable[PipelineSettings], http: HttpSettings | None) -> float:
+    """Longest drain of all that call models."""
+    drains = [pipeline.drain_timeout_s for pipeline in pipelines]
+    return max(drains if http is None else [*drains, http.timeout_s])
 
 
 def _near_kafka(settings: Settings) -> dict[str, Any]:
     """Ray's option that places an actor on nodes from which the brokers are reached."""
-    labels = dict(settings.kafka.node_labels)
+    labels = {} if settings.kafka is None else dict(settings.kafka.node_labels)
     return {"label_selector": labels} if labels else {}
 
 
@@ -116,7 +118,7 @@ def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
         **{
             section: {
                 name: {key: value for key, value in entry.items() if key != count}
-                for name, entry in config[section].items()
+                for name, entry in config.get(section, {}).items()
             }
             for section, count in (("pipelines", "workers"), ("models", "replicas"))
         },
@@ -126,6 +128,7 @@ def _without_counts(config: dict[str, Any]) -> dict[str, Any]:
 def _part_of(config: dict[str, Any], name: str, pipeline: PipelineSettings) -> dict[str, Any]:
     """The part of `config` that the workers of the pipeline `name` need."""
     models = {model: config["models"][model] for model in pipeline.allowed_models}
+    config = {section: part for section, part in config.items() if section != "http"}
     return {**config, "models": models, "pipelines": {name: config["pipelines"][name]}}
 
 
@@ -139,6 +142,8 @@ def model_application(
     spec = settings.models[name]
     users = [pipeline for pipeline in settings.pipelines.values() if name in pipeline.allowed_models]
     in_flight = sum(pipeline.workers.max * pipeline.most_in_flight for pipeline in users)
+    if settings.http is not None:
+        in_flight += settings.http.replicas.max * settings.http.max_ongoing_requests
     spec = _with_absolute_paths(spec)
     arguments = spec.model_dump(mode="json", exclude={"replicas"})
     shown = settings.telemetry.model_dump(mode="json")
@@ -152,8 +157,8 @@ def model_application(
         # so all calls must reach them.
         max_ongoing_requests=max(MIN_ONGOING_CALLS, 2 * in_flight),
         request_router_config=ROUTER,
-        # Longer than any worker's drain, because workers need the model until they are drained.
-        graceful_shutdown_timeout_s=max(pipeline.drain_timeout_s for pipeline in users) + STOP_MARGIN_S,
+        # Longer than any caller's drain, because callers need the model until they are drained.
+        graceful_shutdown_timeout_s=_drain_timeout_s(users, settings.http) + STOP_MARGIN_S,
         **_replicas(spec),
     ).bind(arguments, shown)
 

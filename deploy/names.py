@@ -39,7 +39,9 @@ def by_deployment(models: Mapping[str, int], pipelines: Mapping[str, int]) -> di
 
 
 def used_models(settings: "Settings") -> list[str]:
-    """The models that at least one pipeline uses, sorted."""
+    """The models that at least one pipeline uses, sorted; all models if there is an HTTP gateway."""
+    if settings.http is not None:
+        return sorted(settings.models)
     return sorted({model for pipeline in settings.pipelines.values() for model in pipeline.allowed_models})
 
 

@@ -102,20 +102,22 @@ def secret_of(value: SecretStr | None, file: Path | None, key: str) -> str | Non
 
 def without_secrets(settings: Settings) -> dict[str, Any]:
     """`settings` as plain data for other processes, which read secrets from their own environment or files."""
-    secrets = {"kafka": {"security": {"password", "key_password"}}}
+    secrets = {"kafka": {"security": {"password", "key_password"}}, "http": {"token"}}
     return settings.model_dump(mode="json", exclude=secrets, exclude_unset=True, by_alias=True)
 
 
+_SECRETS = ("kafka.security.password", "kafka.security.key_password", "http.token")
+
+
 def _inline_secrets(tree: dict[str, Any]) -> Iterator[ConfigError]:
-    kafka = tree.get("kafka")
-    security = kafka.get("security") if isinstance(kafka, dict) else None
-    for key in ("password", "key_password"):
-        if isinstance(security, dict) and security.get(key) is not None:
-            yield ConfigError(
-                f"kafka.security.{key}",
-                "secrets do not belong in the config file",
-                f"set {ENV_PREFIX}KAFKA__SECURITY__{key.upper()} or {key}_file",
-            )
+    for key in _SECRETS:
+        value: Any = tree
+        *_, name = names = key.split(".")
+        for part in names:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            variable = ENV_PREFIX + key.replace(".", "__").upper()
+            yield ConfigError(key, "secrets do not belong in the config file", f"set {variable} or {name}_file")
 
 
 def _all_of(errors: list[ConfigError]) -> ConfigError:

@@ -6,6 +6,7 @@ files of their own, never from the YAML file.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from labelstream.workers.classifier import MAX_MESSAGE_TOKENS
 from labelstream.workers.engine.description import TaskName
 from labelstream.workers.engine.options import ModelOptions
+from labelstream.workers.errors import ConfigError
 from labelstream.workers.records.conditions import Conditions, condition_problems
 from labelstream.workers.records.fields import FieldSettings
 from labelstream.workers.records.places import PathName
@@ -39,11 +41,14 @@ MAX_BATCH_BYTES, MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024, 128 * 1024 * 1024
 _SERVER = r"[^,\s]+:\d{1,5}"
 _NAME, _LABEL = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?$", r"^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?$"
 _TOPIC, _URL = r"^[a-zA-Z0-9._-]{1,249}$", r"^https?://\S+$"
+_HOST, _ORIGIN = r"^(\*\.)?[A-Za-z0-9._:-]+$", r"^https?://[^/\s*]+$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Label = Annotated[str, Field(pattern=_LABEL)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
 Servers = Annotated[str, Field(pattern=rf"^{_SERVER}(,{_SERVER})*$")]
 Server = Annotated[str, Field(pattern=rf"^{_SERVER}$")]
+HostName = Annotated[str, Field(pattern=_HOST)]
+Origin = Annotated[str, Field(pattern=_ORIGIN)]
 # Each pattern in words, for errors.
 FORMS = {
     _NAME: "must be of lower-case letters, digits, - and _, with a letter or digit at both ends, 50 at most",
@@ -53,6 +58,8 @@ FORMS = {
     rf"^{_SERVER}$": "must be HOST:PORT",
     FIELD_FORM: "must be a name of 1 to 249 characters without quotes, slashes and control characters",
     _URL: "must be a URL that begins with http:// or https://",
+    _HOST: "must be a host name or an address without a port, or *.DOMAIN",
+    _ORIGIN: "must be an origin: http:// or https://, a host name, and a port if the URL has one",
     r"\S": "must not be blank",
 }
 # The config file's schema allows null only: `load_settings` refuses a secret in the file.
@@ -473,6 +480,96 @@ class PipelineSettings(Section):
         return MAX_IN_FLIGHT if self.max_in_flight == "auto" else self.max_in_flight
 
 
+class HttpSettings(Section):
+    """The HTTP gateway: answers HTTP requests with all models of the config."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address that HTTP listens on; 0.0.0.0 is every address of each node, and needs a token.",
+    )
+    port: int = Field(default=8_000, ge=1, le=65_535, description="Port that HTTP listens on.")
+    replicas: Workers = Field(
+        default=Range(), description="Number of gateway replicas, or a range in which the ongoing requests decide."
+    )
+    max_ongoing_requests: int = Field(
+        default=256,
+        ge=1,
+        le=10_000,
+        description="Number of requests that a gateway replica handles at once; it refuses further ones with 429.",
+    )
+    token: Secret = Field(
+        default=None,
+        description=f"Token of all requests but health checks; from the environment only: {ENV_PREFIX}HTTP__TOKEN.",
+    )
+    token_file: Path | None = Field(
+        default=None, description="File that holds the token; clients send `Authorization: Bearer TOKEN`."
+    )
+    cert_file: Path | None = Field(
+        default=None, description="PEM file with the certificate for HTTPS, on each node; null serves plain HTTP."
+    )
+    key_file: Path | None = Field(default=None, description="PEM file with the private key of `cert_file`.")
+    default_model: Name | None = Field(
+        default=None,
+        description="Model of requests that name none, if it does their task; else the first model that does.",
+    )
+    max_request_bytes: int = Field(
+        default=4_194_304, ge=1_024, description="Bytes of a request's body at most, unpacked; a larger one is 413."
+    )
+    max_texts: int = Field(default=1_024, ge=1, description="Number of texts of a request at most; more are 413.")
+    timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds that a request may take; 408 if its body, 504 if its answer, 503 if a replica takes"
+        " longer.",
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Values of the header Host, without the port, that requests may have; `*.DOMAIN` is all names of a"
+        " domain. Empty means any with a token, and without a token loopback's names only.",
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="Origins of web pages, such as https://example.com, that may send requests."
+    )
+
+    @property
+    def has_token(self) -> bool:
+        """Whether requests need a token."""
+        return self.token is not None or self.token_file is not None
+
+    @property
+    def url(self) -> str:
+        """Address for a client."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.cert_file else 'http'}://{host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether other machines cannot reach `host`."""
+        return self.host == "localhost" or (_is_address(self.host) and ip_address(self.host).is_loopback)
+
+    def problems(self) -> Iterator[str]:
+        if self.token is not None and self.token_file is not None:
+            yield "token and token_file are both given: remove one"
+        if self.token is not None and not self.token.get_secret_value().strip():
+            yield f"token is blank: set {ENV_PREFIX}HTTP__TOKEN to a long random text, or unset it"
+        if not self.is_local and not self.has_token:
+            yield (
+                f"host {self.host} is open to other machines, and no token is set: set token_file or "
+                f"{ENV_PREFIX}HTTP__TOKEN, or set host to 127.0.0.1"
+            )
+        if bool(self.cert_file) != bool(self.key_file):
+            yield "cert_file and key_file need each other: set both, or remove both"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class LogSettings(Section):
     """Log lines of workers, replicas and the control plane, on stderr."""
 
@@ -530,9 +627,17 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
     )
 
-    kafka: KafkaSettings = Field(description="Kafka brokers, and the timeouts of all Kafka clients.")
+    kafka: KafkaSettings | None = Field(
+        default=None, description="Kafka brokers, and the timeouts of all Kafka clients; required with `pipelines`."
+    )
     models: dict[Name, ModelSettings] = Field(min_length=1, description="Models by name, at least one.")
-    pipelines: dict[Name, PipelineSettings] = Field(min_length=1, description="Pipelines by name, at least one.")
+    pipelines: dict[Name, PipelineSettings] = Field(
+        default_factory=dict, description="Pipelines by name, at least one without `http`."
+    )
+    http: HttpSettings | None = Field(
+        default=None,
+        description="HTTP gateway, which serves all models; without the section nothing listens on HTTP.",
+    )
     logs: LogSettings = Field(default=LogSettings(), description="Format and level of log lines.")
     tracing: TracingSettings = Field(default=TracingSettings(), description="Export of OpenTelemetry spans.")
 
@@ -544,17 +649,27 @@ class Settings(BaseSettings):
     @classmethod
     def _whole(cls, tree: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         """Report contradictions between valid sections even if another section is wrong."""
+        if isinstance(tree, dict) and tree.get("http", ...) is None:
+            tree = {**tree, "http": {}}  # `http:` without keys
         try:
             settings = validate(tree)
         except ValidationError as error:
             raise with_more(error, _problems_between_valid_parts(tree)) from None
-        refuse(_problems_between(settings.kafka, settings.models, settings.pipelines))
+        refuse(_problems_of_sections(settings))
+        refuse(_problems_between(settings.kafka, settings.models, settings.pipelines, settings.http))
         return settings
 
     @classmethod
     def environment(cls) -> dict[str, Any]:
         """The settings that environment variables give, by section."""
         return _Environment(cls)()
+
+    @property
+    def required_kafka(self) -> KafkaSettings:
+        """The section `kafka`. Raises ConfigError if there is none, which a config without pipelines may have."""
+        if self.kafka is None:
+            raise ConfigError("kafka", "is missing", f"add it: {_fix_of('kafka')}")
+        return self.kafka
 
     def group_id(self, pipeline: str) -> str:
         """The consumer group of a pipeline: its `group_id`, or labelstream-NAME."""
@@ -572,17 +687,34 @@ class Settings(BaseSettings):
         return (_Environment(settings_cls), init_settings)
 
 
+def _fix_of(section: str) -> str:
+    """The section's description as the end of a sentence."""
+    return (Settings.model_fields[section].description or "").rstrip(".")
+
+
+def _problems_of_sections(settings: Settings) -> Iterator[str]:
+    if settings.pipelines and settings.kafka is None:
+        yield f"kafka: is missing; add it: {_fix_of('kafka')}"
+    if not settings.pipelines and settings.http is None:
+        yield "pipelines: is missing; add pipelines, or add http to serve the models over HTTP"
+
+
 def _group_id(name: str, pipeline: PipelineSettings) -> str:
     return pipeline.group_id or f"labelstream-{name}"
 
 
 def _problems_between(
-    kafka: KafkaSettings | None, models: Collection[str], pipelines: Mapping[str, PipelineSettings]
+    kafka: KafkaSettings | None,
+    models: Collection[str],
+    pipelines: Mapping[str, PipelineSettings],
+    http: HttpSettings | None,
 ) -> Iterator[str]:
     """Contradictions between sections; each text begins with its key."""
+    if http is not None and http.default_model is not None:
+        yield from _unknown_models("http.default_model", [http.default_model], models)
     groups: dict[str, str] = {}
     for name, pipeline in pipelines.items():
-        yield from _unknown_models(name, pipeline.allowed_models, models)
+        yield from _unknown_models(f"pipelines.{name}.model", pipeline.allowed_models, models)
         if kafka is not None:
             yield from _problems_of_times(kafka, name, pipeline)
         group = _group_id(name, pipeline)
@@ -595,7 +727,7 @@ def _problems_between(
 
 def _problems_between_valid_parts(tree: Any) -> Iterator[str]:
     """As `_problems_between`, for the valid sections of a tree that has an error."""
-    models, pipelines = tree.get("models"), tree.get("pipelines")
+    models, pipelines = tree.get("models"), tree.get("pipelines", {})
     if not isinstance(models, dict) or not isinstance(pipelines, dict):
         return
     valid: dict[str, PipelineSettings] = {}
@@ -603,8 +735,9 @@ def _problems_between_valid_parts(tree: Any) -> Iterator[str]:
         if isinstance(found := _valid(PipelineSettings, part), PipelineSettings):
             valid[name] = found
         elif isinstance(part, dict) and isinstance(part.get("model"), str):
-            yield from _unknown_models(name, [part["model"]], models)
-    yield from _problems_between(_valid(KafkaSettings, tree.get("kafka")), models, valid)
+            yield from _unknown_models(f"pipelines.{name}.model", [part["model"]], models)
+    http = None if tree.get("http") is None else _valid(HttpSettings, tree["http"])
+    yield from _problems_between(_valid(KafkaSettings, tree.get("kafka")), models, valid, http)
 
 
 def _valid(kind: type[S], part: Any) -> S | None:
@@ -614,13 +747,10 @@ def _valid(kind: type[S], part: Any) -> S | None:
         return None
 
 
-def _unknown_models(pipeline: str, named: Collection[str], known: Collection[str]) -> Iterator[str]:
+def _unknown_models(key: str, named: Collection[str], known: Collection[str]) -> Iterator[str]:
     for model in named:
         if model not in known:
-            yield (
-                f"pipelines.{pipeline}.model: no model {model!r} under models; name one of "
-                f"{', '.join(sorted(map(str, known)))}"
-            )
+            yield (f"{key}: no model {model!r} under models; name one of {', '.join(sorted(map(str, known)))}")
 
 
 def _problems_of_times(kafka: KafkaSettings, name: str, pipeline: PipelineSettings) -> Iterator[str]:

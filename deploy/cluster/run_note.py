@@ -19,6 +19,7 @@ class RunNote:
 
     - `address`: empty while Ray starts.
     - `config`: resolved path of the file; None without a file.
+    - `brokers`: empty without the section `kafka`.
     - `pipelines`: the consumer group of each pipeline.
     - `user`, `pid`: of the process.
     - `started_at`: seconds since 1970.
@@ -49,7 +50,7 @@ def note_of(settings: "Settings", config: Path | None, address: str) -> RunNote:
     return RunNote(
         address=address,
         config=None if config is None else resolved(config),
-        brokers=settings.kafka.bootstrap_servers,
+        brokers="" if settings.kafka is None else settings.kafka.bootstrap_servers,
         pipelines={name: settings.group_id(name) for name in settings.pipelines},
         user=user_name(),
         pid=os.getpid(),

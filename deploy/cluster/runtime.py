@@ -314,7 +314,7 @@ def _init_local(settings: Settings, collects_metrics: bool) -> None:
             num_cpus=max(usable_cores(), _reserved_cpus(settings)),
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
-            labels=dict(settings.kafka.node_labels),
+            labels=_node_labels(settings),
             namespace=APP,
             configure_logging=False,
             log_to_driver=False,
@@ -337,9 +337,13 @@ def _without_unused() -> Iterator[None]:
             setattr(Node, name, method)
 
 
+def _node_labels(settings: Settings) -> dict[str, str]:
+    return {} if settings.kafka is None else dict(settings.kafka.node_labels)
+
+
 def _warn_of_labels(settings: Settings) -> None:
     """A warning and no error: a matching node may still join."""
-    wanted = settings.kafka.node_labels
+    wanted = _node_labels(settings)
     if not any(wanted.items() <= node["Labels"].items() for node in ray.nodes() if node["Alive"]):
         pairs = ",".join(f"{key}={value}" for key, value in wanted.items())
         logger.warning(

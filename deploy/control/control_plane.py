@@ -91,7 +91,7 @@ class ControlPlane:
             self._autoscaler = Autoscaler(
                 settings,
                 self._reports,
-                BacklogProbe(settings).read,
+                BacklogProbe(settings).read if settings.pipelines else dict,
                 lambda *seen: exporter.try_to_export(of_board(*seen)),
             )
             self._autoscaler.start()

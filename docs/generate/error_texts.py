@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from docs.generate.module_texts import ROOT, UNKNOWN, ModuleTexts, Scope, parsed
-from labelstream.workers.config.keys import NAME, known_keys
+from labelstream.workers.config.keys import NAME, known_keys, without_none
 
 PARTS = ("workers", "deploy")
 _BEFORE_FIX = re.compile(
@@ -95,7 +95,7 @@ def _is_minor(level: list[ast.expr]) -> bool:
 @cache
 def _sections() -> dict[str, str]:
     """The key of each section of the settings, by the name of its class."""
-    keys = {path: field.annotation for path, field in known_keys().items()}
+    keys = {path: without_none(field.annotation) for path, field in reversed(known_keys().items())}
     named = {path[:-2]: (*path[:-2], NAME) for path in keys if len(path) > 2 and path[-2] == NAME}
     found = {getattr(kind, "__name__", ""): ".".join(path) for path, kind in keys.items()}
     dicts = {get_args(keys[path])[1].__name__: ".".join(whole) for path, whole in named.items()}

@@ -137,7 +137,7 @@ class System:
                 for topic in (stream.input, *stream.outputs):
                     self.broker.create_topic(topic, PARTITIONS)
                 self.broker.create_topic(stream.dead_letter, 1)
-            more = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, WORKERS + 1)
+            more = settings_for(self.settings.required_kafka.bootstrap_servers, self.model, self.mode, WORKERS + 1)
             stack.enter_context(ray_for(more))  # with cores for one more worker
             deploy_application(self.settings, 240, application(self.settings, inject.ChaosWorker, inject.ChaosReplica))
             yield
@@ -145,7 +145,7 @@ class System:
     def scale(self, workers: int) -> None:
         """Set the number of workers of `plain`; returns when all of them run."""
         self.workers = workers
-        settings = settings_for(self.settings.kafka.bootstrap_servers, self.model, self.mode, workers)
+        settings = settings_for(self.settings.required_kafka.bootstrap_servers, self.model, self.mode, workers)
         changed = application(settings, inject.ChaosWorker, inject.ChaosReplica)
         target = serve.RunTarget(target=changed, name=APP, route_prefix=None)
         serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)

@@ -44,7 +44,7 @@ def test_node_death_and_upgrades_in_mid_stream_lose_nothing(kafka: Broker) -> No
 def test_only_labelled_nodes_run_workers_and_control_plane(kafka: Broker) -> None:
     topics, labels = Topics.made(kafka, "labels"), {"labelstream/kafka": "allowed"}
     plain = settings_for(kafka.bootstrap, topics, 1, 2)
-    settings = plain.model_copy(update={"kafka": plain.kafka.model_copy(update={"node_labels": labels})})
+    settings = plain.model_copy(update={"kafka": plain.required_kafka.model_copy(update={"node_labels": labels})})
     with cluster_of([1]) as cluster:  # the head has CPUs, but no label
         allowed = cluster.add_node(num_cpus=2, labels=labels).node_id
         with running(cluster, settings):

@@ -37,7 +37,7 @@ def test_serve_takes_it(helm: Helm, values: Path, monkeypatch: pytest.MonkeyPatc
     assert application.import_path == f"{app.__name__}:{app.build.__name__}"
     settings, expected = load_settings(dict(application.args)), given(values)
     assert set(settings.pipelines) == set(expected["pipelines"])
-    assert settings.kafka.bootstrap_servers.startswith("kafka")
+    assert settings.required_kafka.bootstrap_servers.startswith("kafka")
     built = build_app(app.build(dict(application.args)), name=APP, default_runtime_env=None)
     assert len(built.deployments) == 1 + sum(map(len, deployment_names(settings)))
 

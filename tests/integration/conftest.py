@@ -100,8 +100,8 @@ def make_source(kafka: Broker) -> Iterator[MakeSource]:
 
     def make(topic: str, **pipeline: Any) -> RecordSource:
         settings = settings_for(kafka.bootstrap, Topics(topic, "out", "dead-letters"), **pipeline)
-        config = connected_config(settings.kafka) | {"metadata_max_age_ms": 500}
-        consumer = make_consumer(config, settings.kafka, settings.pipelines["p"], topic)
+        config = connected_config(settings.required_kafka) | {"metadata_max_age_ms": 500}
+        consumer = make_consumer(config, settings.required_kafka, settings.pipelines["p"], topic)
         made.append(RecordSource(consumer, settings.pipelines["p"]))
         return made[-1]
 

@@ -250,7 +250,7 @@ def test_redrive_of_binary_or_unreadable_dead_letters(
     with closing(make_reader(kafka.client_config())) as consumer:
         place_of_it = TopicPartition(topics.output, 0)
         consumer.assign([place_of_it])
-        [sent] = read_up_to(settings_for(kafka.bootstrap, topics).kafka, consumer, {place_of_it: 1})
+        [sent] = read_up_to(settings_for(kafka.bootstrap, topics).required_kafka, consumer, {place_of_it: 1})
     assert [(name.encode(), value) for name, value in sent.headers] == [
         (b"stra\xdfe", b"1"),
         (b"labelstream.attempts", b"0"),

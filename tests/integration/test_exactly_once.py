@@ -79,7 +79,13 @@ def test_new_producer_writes_abort_marker_to_every_output(kafka: Broker, make_to
     """Abort markers end what a killed broker forgot of an earlier producer with the same id; see transactions.py."""
     topics = make_topics(make_topic)
     settings = settings_for(kafka.bootstrap, topics, **EXACTLY)
-    make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000], "an-id")
+    make = partial(
+        make_transactional_producer,
+        connected_config(settings.required_kafka),
+        settings.required_kafka,
+        [1_000_000],
+        "an-id",
+    )
     written = [topics.output, topics.dead_letter]
     for made in (1, 2):
         TransactionalProducer(make, "g", settings.pipelines["p"]).close(5)
@@ -125,7 +131,11 @@ def test_hanging_transaction_of_dead_worker_is_ended(trusting: Broker, caplog: p
     for topic in (topics.input, topics.output, topics.dead_letter):
         trusting.create_topic(topic, 2)
     settings = settings_for(trusting.bootstrap, topics, {"transaction_timeout_ms": 2_000}, **EXACTLY)
-    config, kafka, pipeline = connected_config(settings.kafka), settings.kafka, settings.pipelines["p"]
+    config, kafka, pipeline = (
+        connected_config(settings.required_kafka),
+        settings.required_kafka,
+        settings.pipelines["p"],
+    )
     make = partial(make_transactional_producer, config, kafka, [1_000_000])
     ended: list[str] = []
 
@@ -165,7 +175,9 @@ def test_worker_ends_hanging_transaction_of_dead_worker(trusting: Broker, start_
         trusting.create_topic(topic)
     short = {"transaction_timeout_ms": 2_000}
     settings = settings_for(trusting.bootstrap, topics, short, **EXACTLY)
-    make = partial(make_transactional_producer, connected_config(settings.kafka), settings.kafka, [1_000_000])
+    make = partial(
+        make_transactional_producer, connected_config(settings.required_kafka), settings.required_kafka, [1_000_000]
+    )
     leave_open(trusting, partial(make, "labelstream-p-dead"), topics.output)
     produce(trusting.bootstrap, topics.input, messages(20))
     start_worker(topics, bootstrap=trusting.bootstrap, kafka=short, **EXACTLY)

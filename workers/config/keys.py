@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -47,6 +48,13 @@ def nearest(place: Sequence[int | str]) -> str | None:
     return next(elsewhere, None) or next(iter(get_close_matches(wrong.lower(), siblings, 1)), None)
 
 
+def without_none(annotation: Any) -> Any:
+    """The section class of a field whose section may be absent; else `annotation`."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else ()
+    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return sections[0] if len(kinds) == 2 and NoneType in kinds and sections else annotation
+
+
 def _is_named(key: Path) -> bool:
     return key[-1] == NAME and any(known[: len(key)] == key for known in known_keys())
 
@@ -64,4 +72,5 @@ def _section(annotation: Any) -> tuple[type[BaseModel] | None, Path]:
     if get_origin(annotation) is dict:
         inner, _ = _section(get_args(annotation)[1])
         return inner, (NAME,)
+    annotation = without_none(annotation)
     return (annotation, ()) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else (None, ())

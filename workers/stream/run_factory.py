@@ -61,7 +61,7 @@ class RunFactory:
         Raises `StartError` or `ConfigError` if a person must fix something.
         """
         never_log_messages()
-        self._name, self._settings, self._kafka = name, settings.pipelines[name], settings.kafka
+        self._name, self._settings, self._kafka = name, settings.pipelines[name], settings.required_kafka
         self._group, self._classifiers, self._stats = settings.group_id(name), classifiers, stats
         self._peers = peer_stalls(settings, name)
         # Random for each process. Workers are fenced by the group's generation; with a fixed id, two clusters in one

@@ -38,7 +38,7 @@ def main(kafka_json: str, source: str, output: str, dead_letter: str, group: str
             "pipelines": {"p": {"input": source, "output": output, "dead_letter": dead_letter, "model": "m"}},
         }
     )
-    pipeline, kafka = settings.pipelines["p"], settings.kafka
+    pipeline, kafka = settings.pipelines["p"], settings.required_kafka
     config = connected_config(kafka)
     producer = make_producer(config, kafka, [1_048_576])
     records = RecordSource(make_consumer(config, kafka, pipeline, group), pipeline)

@@ -36,14 +36,13 @@ def check(
     for text in _summary(settings):
         typer.echo(escape(text))
     if not connect:
-        typer.echo(
-            "The config is valid. `--connect` also checks brokers, topics, permissions, this machine and models."
-        )
+        brokers = "" if settings.kafka is None else "brokers, topics, permissions, "
+        typer.echo(f"The config is valid. `--connect` also checks {brokers}this machine and models.")
         return
     from labelstream.deploy.cli.application import preflight
 
     logging.getLogger("labelstream.workers").setLevel(logging.CRITICAL)  # the findings report the same
-    say("checking brokers, topics and permissions")
+    say("checking this machine" if settings.kafka is None else "checking brokers, topics and permissions")
     problems = preflight.show_findings(preflight.place_findings(settings, local=not cluster), _say)
     say("looking for the models (not loaded, because of the problems above)" if problems else "loading the models")
     look = preflight.find_model if problems else preflight.load_model
@@ -67,10 +66,21 @@ def _routes(pipeline: Any) -> list[str]:
     return [topic for topic in route_topics(pipeline.route) if topic != pipeline.output]
 
 
-def _summary(settings: Any) -> list[str]:
-    security = settings.kafka.security
+def _kafka_line(kafka: Any) -> str:
+    security = kafka.security
     login = f", {security.sasl_mechanism} as {security.username}" if security.sasl_mechanism else ""
-    lines = [f"kafka: {settings.kafka.bootstrap_servers}, {security.protocol}{login}"]
+    return f"kafka: {kafka.bootstrap_servers}, {security.protocol}{login}"
+
+
+def _http_line(http: Any) -> str:
+    access = "with a token" if http.has_token else "without a token"
+    return f"http: {http.url}, {access}, all models, {plural(http.replicas.max, 'gateway replica')}"
+
+
+def _summary(settings: Any) -> list[str]:
+    lines = [] if settings.kafka is None else [_kafka_line(settings.kafka)]
+    if settings.http is not None:
+        lines.append(_http_line(settings.http))
     used = used_models(settings)
     for name, model in settings.models.items():
         revision = f", revision {model.revision}" if model.revision else ""

@@ -113,7 +113,9 @@ def load_model(model: Any) -> Any:
 
 
 def kafka_findings(settings: Any) -> Iterator[Finding]:
-    """Findings on the brokers, and on topics, permissions and groups of all pipelines."""
+    """Findings on the brokers, and on topics, permissions and groups of all pipelines; none without `kafka`."""
+    if settings.kafka is None:
+        return
     from labelstream.workers.stream.broker.connection import config_for, is_in_memory
     from labelstream.workers.stream.broker.probe import reach
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labelstream.deploy.cli.common.connect import load_pipelines
 from labelstream.deploy.cli.common.console import out, say
 from labelstream.workers.errors import ConfigError
 from labelstream.workers.stream.flow_control.batch_sizer import ORDINARY_RECORDS
@@ -82,9 +83,7 @@ def _from_config(config: Path | None, pipeline: str | None, cluster: "Cluster") 
 
     if config is None:
         return Goal(), cluster
-    from labelstream.workers.config_file import load_settings, read_config_file
-
-    settings = load_settings(read_config_file(config))
+    settings = load_pipelines(config)
     name = pipeline or next(iter(settings.pipelines))
     if name not in settings.pipelines or (pipeline is None and len(settings.pipelines) > 1):
         raise ConfigError(

@@ -70,6 +70,14 @@ def load_config(path: Path) -> Any:
     return settings
 
 
+def load_pipelines(path: Path) -> Any:
+    """As `load_config`, for a command that works on pipelines. Raises ConfigError if the config has none."""
+    settings = load_config(path)
+    if not settings.pipelines:
+        raise ConfigError("pipelines", f"is missing in {path}, which only serves HTTP", "give a config with a pipeline")
+    return settings
+
+
 def require_pipeline(settings: Any, pipeline: str, config: Path) -> None:
     """Raises ConfigError if the config has no pipeline of that name."""
     if pipeline not in settings.pipelines:
@@ -86,7 +94,7 @@ def kafka_settings(bootstrap: str | None, config: Path | None) -> Any:
             "--bootstrap", "unexpected beside --config, which also names the brokers", "give one of the two"
         )
     if config:
-        return load_config(config).kafka
+        return load_config(config).required_kafka
     if bootstrap:  # overrides the environment, also in child processes
         forget_environment("kafka.bootstrap_servers")
     try:

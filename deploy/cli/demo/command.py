@@ -51,7 +51,7 @@ def demo(
     """
     from labelstream.workers.config_file import forget_environment
 
-    forget_environment("models", "pipelines", *([] if bootstrap else ["kafka"]))  # settings of other runs
+    forget_environment("models", "pipelines", "http", *([] if bootstrap else ["kafka"]))  # settings of other runs
     run_in_new_session()
     code = INTERRUPTED
     with stops_on_signals():

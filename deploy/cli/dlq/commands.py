@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
+from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_pipelines, reader, require_topic
 from labelstream.deploy.cli.common.console import escape, out, plural, say, stops_on_signals
 from labelstream.deploy.cli.common.console import reasons as counted
 from labelstream.deploy.cli.common.examples import examples
@@ -139,7 +139,7 @@ def _letters(config: Path, pipeline: str | None, wanted: Any, limit: int | None)
     """The dead letters that exist now, and the ledger of redrives."""
     from labelstream.workers.stream.dlq.query import bounds_of, find_letters
 
-    chosen = choose(load_config(config), pipeline)
+    chosen = choose(load_pipelines(config), pipeline)
     topic = chosen.pipeline.dead_letter
     with stops_on_signals():
         broker = connect(chosen.kafka)

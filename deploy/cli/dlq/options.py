@@ -56,7 +56,7 @@ def choose(settings: Any, name: str | None) -> Chosen:
     name = name or next(iter(settings.pipelines))
     if name not in settings.pipelines:
         raise ConfigError("PIPELINE", f"no pipeline {name!r} in the config", f"give one of {names}")
-    return Chosen(settings.kafka, settings.pipelines[name])
+    return Chosen(settings.required_kafka, settings.pipelines[name])
 
 
 def selection(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, reader, require_topic
+from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_pipelines, reader, require_topic
 from labelstream.deploy.cli.common.console import plural, say, stops_on_signals
 from labelstream.deploy.cli.dlq.options import At, PipelineName, Reasons, Since, SourceTopic, Until, choose, selection
 from labelstream.deploy.cli.dlq.view import report_lines
@@ -35,7 +35,7 @@ def redrive(
     `labelstream.attempts` counts the attempts.
     """
     wanted = selection(reason, topic, since, until, at)
-    chosen = choose(load_config(config), pipeline)
+    chosen = choose(load_pipelines(config), pipeline)
     _check_target(to, chosen.pipeline.dead_letter)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise ConfigError(

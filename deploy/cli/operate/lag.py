@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from labelstream.deploy.cli.common.completion import complete_pipeline
-from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_config, require_pipeline
+from labelstream.deploy.cli.common.connect import Broker, ConfigFile, connect, load_pipelines, require_pipeline
 from labelstream.deploy.cli.common.console import escape, out, plural, say
 
 if TYPE_CHECKING:  # importing kafka would slow down `--help`
@@ -58,10 +58,10 @@ def lag(
     The numbers come from the brokers: a message waits until the pipeline's consumer group commits it. So the command
     works for stopped pipelines, too. Messages of open transactions are not counted.
     """
-    settings = load_config(config)
+    settings = load_pipelines(config)
     if pipeline is not None:
         require_pipeline(settings, pipeline, config)
-    broker = connect(settings.kafka)
+    broker = connect(settings.required_kafka)
     found = _ask(settings, broker, [pipeline] if pipeline is not None else list(settings.pipelines))
     if as_json:
         typer.echo(json.dumps({one.name: _plain(one) for one in found}, indent=2))

@@ -8,7 +8,7 @@ import typer
 
 from labelstream.deploy.cli.common.arguments import parse_topic_partition_offset
 from labelstream.deploy.cli.common.completion import complete_pipeline
-from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config, require_pipeline
+from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_pipelines, require_pipeline
 from labelstream.deploy.cli.common.console import plural, say
 from labelstream.deploy.cli.common.times import time_ms
 from labelstream.workers.errors import ConfigError, StartError
@@ -61,7 +61,7 @@ def replay(
 
     A message that is classified again gets a result with the same `event_id` as before.
     """
-    settings = load_config(config)
+    settings = load_pipelines(config)
     require_pipeline(settings, pipeline, config)
     if sum((to_time is not None, to_earliest, to_latest, bool(to_offset))) != 1:
         raise ConfigError(
@@ -76,7 +76,7 @@ def replay(
 
     from labelstream.workers.stream.broker.connection import translate_kafka_errors
 
-    broker = connect(settings.kafka)
+    broker = connect(settings.required_kafka)
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         _require_stopped(admin, pipeline, group)
         target: Any = wanted or since_ms or ("latest" if to_latest else "earliest")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_config
+from labelstream.deploy.cli.common.connect import ConfigFile, connect, load_pipelines
 from labelstream.deploy.cli.common.console import escape, plural, say
 from labelstream.deploy.cli.topics.topic_plan import (
     PlannedTopic,
@@ -50,19 +50,19 @@ def create(
 
     Exit code 1: at least one topic was not created. Each has a line with the reason.
     """
-    settings = load_config(config)
+    settings = load_pipelines(config)
     from kafka import KafkaAdminClient
 
     from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
 
-    broker = connect(settings.kafka)
+    broker = connect(settings.required_kafka)
     if is_in_memory(broker.config):
         typer.echo("Nothing to create: the in-memory broker creates topics on first use.")
         return
     with translate_kafka_errors(broker.settings), closing(KafkaAdminClient(**broker.config)) as admin:
         planned = plan(settings, _found(admin, topics_of_config(settings)), partitions)
         missing = [topic for topic in planned if not topic.exists]
-        _show(settings.kafka, planned, missing, replication)
+        _show(settings.required_kafka, planned, missing, replication)
         if not missing:
             return
         if not yes and not sys.stdin.isatty():
@@ -70,7 +70,7 @@ def create(
         if not yes and not typer.confirm(f"Create {plural(len(missing), 'topic')}?", err=True):
             say("nothing was created")
             raise typer.Exit(1)
-        problems = _create(admin, settings.kafka, missing, replication)
+        problems = _create(admin, settings.required_kafka, missing, replication)
     for problem in problems:
         say(escape(f"problem: {problem}"))
     if problems:

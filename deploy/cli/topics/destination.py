@@ -32,7 +32,7 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None) -> D
     pipelines = settings.pipelines
     readers = [name] if name in pipelines else [one for one in pipelines if pipelines[one].input == name]
     if len(readers) == 1:
-        return Destination(settings.kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
+        return Destination(settings.required_kafka, pipelines[readers[0]].input, readers[0], pipelines[readers[0]])
     from labelstream.workers.records.routes import route_topics
 
     others = {
@@ -41,8 +41,8 @@ def find_destination(name: str, bootstrap: str | None, config: Path | None) -> D
         for topic in (one.output, one.dead_letter, one.review, *route_topics(one.route))
     }
     if not readers and name not in others:
-        say(f"sending to topic {name}: {config} has no pipeline of that name, only {', '.join(pipelines)}")
-    return Destination(settings.kafka, name)
+        say(f"sending to topic {name}: {config} has no pipeline of that name, only {', '.join(pipelines) or 'HTTP'}")
+    return Destination(settings.required_kafka, name)
 
 
 def check_first(file: TextFile, messages: Iterable[KeyedValue], to: Destination) -> Iterable[KeyedValue]:

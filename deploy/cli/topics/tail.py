@@ -80,7 +80,7 @@ def tail(
     if since and start:
         raise ConfigError("--since", "unexpected beside --from", "give one of the two")
     settings = load_config(config) if config and not bootstrap else None
-    kafka = kafka_settings(bootstrap, config) if settings is None else settings.kafka
+    kafka = kafka_settings(bootstrap, config) if settings is None else settings.required_kafka
     beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
     topic, known = (name, []) if settings is None else _topic_of(name, settings)
     with stops_on_signals():

@@ -44,6 +44,12 @@ def test_one_application_holds_everything_that_is_used() -> None:
     )
 
 
+def test_change_of_http_restarts_no_worker_and_no_model() -> None:
+    before, after = (deployments(app.build({**TREE, "http": {"timeout_s": timeout_s}})) for timeout_s in (9, 8))
+    assert before["pipeline-one"].version == after["pipeline-one"].version
+    assert before["model-small"].version == after["model-small"].version
+
+
 def test_replicas_and_resources() -> None:
     found = deployments(app.build(TREE))
     small, large = found["model-small"], found["model-large"]
@@ -147,7 +153,7 @@ def test_the_config_comes_from_a_file_or_directly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "key"),
     [
-        ({}, "kafka"),
+        ({}, "models"),
         ({"config": "nowhere.yaml"}, "nowhere.yaml"),
         ({"config": 5}, "config"),
         ({"config": "x.yaml", "models": {}}, "models"),

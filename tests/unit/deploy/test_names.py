@@ -6,8 +6,9 @@ from typing import Any
 from labelstream.deploy.names import by_deployment, deployment_names, used_models
 
 
-def settings(**pipelines: tuple[str, ...]) -> Any:
+def settings(http: bool = False, **pipelines: tuple[str, ...]) -> Any:
     return SimpleNamespace(
+        http=object() if http else None,
         pipelines={name: SimpleNamespace(allowed_models=models) for name, models in pipelines.items()},
         models=dict.fromkeys("abcd"),
     )
@@ -15,6 +16,10 @@ def settings(**pipelines: tuple[str, ...]) -> Any:
 
 def test_used_models_come_once_and_sorted() -> None:
     assert used_models(settings(p=("c", "a"), q=("a",))) == ["a", "c"]
+
+
+def test_http_uses_all_models() -> None:
+    assert used_models(settings(http=True)) == ["a", "b", "c", "d"]
 
 
 def test_deployments_are_those_of_pipelines_and_used_models() -> None:

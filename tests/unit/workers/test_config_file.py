@@ -24,7 +24,7 @@ def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS", "broker:1")
     monkeypatch.setenv("LABELSTREAM_MODELS__SENTIMENT__MAX_BATCH_TOKENS", "2048")
     settings = load_settings(tree())
-    assert settings.kafka.bootstrap_servers == "broker:1"
+    assert settings.required_kafka.bootstrap_servers == "broker:1"
     assert settings.models["sentiment"].max_batch_tokens == 2048
     assert settings.models["sentiment"].source == "/models/sst2"
 
@@ -59,7 +59,7 @@ def test_secrets_stay_out_of_serialized_settings(monkeypatch: pytest.MonkeyPatch
     assert "hunter2" not in str(without_secrets(settings))
     again = load_settings(without_secrets(settings))
     assert again == settings
-    assert secret_of(again.kafka.security.password, None, "k") == "hunter2"
+    assert secret_of(again.required_kafka.security.password, None, "k") == "hunter2"
 
 
 def test_secret_from_a_file(tmp_path: Path) -> None:

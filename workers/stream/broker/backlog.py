@@ -47,7 +47,7 @@ class BacklogProbe:
         try:
             if self._admin is None:
                 never_log_messages()
-                self._admin = KafkaAdminClient(**connected_config(self._settings.kafka, patience_s=0))
+                self._admin = KafkaAdminClient(**connected_config(self._settings.required_kafka, patience_s=0))
             return self._read(self._admin)
         except (KafkaError, LabelstreamError, OSError) as error:
             self.close()

@@ -36,7 +36,7 @@ def test_note_tells_config_pipelines_and_process(tmp_path: Path) -> None:
     assert (note.address, note.config, note.brokers) == (
         "127.0.0.1:1",
         str(tmp_path.resolve() / "c.yaml"),
-        settings.kafka.bootstrap_servers,
+        settings.required_kafka.bootstrap_servers,
     )
     assert note.pipelines == {name: settings.group_id(name) for name in settings.pipelines}
     assert note.pid == os.getpid()

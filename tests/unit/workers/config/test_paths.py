@@ -32,7 +32,7 @@ def test_relative_paths_are_resolved_from_the_file(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HOME", "/home/somebody")
     (tmp_path / "here/c.yaml").write_text(CONFIG.format(source="./model"))
     settings = load_settings(read_config_file("here/c.yaml"))
-    security = settings.kafka.security
+    security = settings.required_kafka.security
     assert security.password_file == tmp_path / "here/secrets/pw"
     assert security.ca_file == tmp_path / "ca.pem"
     assert security.cert_file == Path("/etc/cert.pem")
@@ -64,7 +64,7 @@ def test_missing_path_is_named_as_absolute(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ModelError, match=f"^{tmp_path}/none: no such directory"):
         locate("./none")
     (tmp_path / "c.yaml").write_text(CONFIG.format(source="./model"))
-    security = load_settings(read_config_file("c.yaml")).kafka.security
+    security = load_settings(read_config_file("c.yaml")).required_kafka.security
     with pytest.raises(ConfigError, match=f"{tmp_path}/secrets/pw cannot be read"):
         secret_of(None, security.password_file, "kafka.security.password_file")
 

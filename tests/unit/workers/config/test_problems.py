@@ -103,7 +103,7 @@ def test_unknown_variable_suggests_the_nearest_name(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("LABELSTREAM_MODELS__SENTIMENT__TOP_K", "many")
     assert sorted(lines(tree())) == [
         "LABELSTREAM_KAFAK__BOOTSTRAP_SERVERS: unknown setting; did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
-        "LABELSTREAM_QQQ__X: unknown setting; known sections: kafka, models, pipelines, logs, tracing",
+        "LABELSTREAM_QQQ__X: unknown setting; known sections: kafka, models, pipelines, http, logs, tracing",
         "kafka.bootstrap: unknown setting (from LABELSTREAM_KAFKA__BOOTSTRAP); "
         "did you mean LABELSTREAM_KAFKA__BOOTSTRAP_SERVERS?",
         "models.sentiment.top_k: must be a valid integer, unable to parse string as an integer "

@@ -39,7 +39,7 @@ def test_each_example_is_valid_without_its_hash() -> None:
         changed = text[: found.start()] + f"{found[1]}{found[2]}" + text[found.end() :]
         load_settings(yaml.safe_load(changed))
     security = re.sub(r"^  # (security:|  \w+: .*)$", r"  \1", text, flags=re.MULTILINE)
-    assert load_settings(yaml.safe_load(security)).kafka.security.protocol == "SASL_SSL"
+    assert load_settings(yaml.safe_load(security)).required_kafka.security.protocol == "SASL_SSL"
 
 
 def test_schema_line_names_published_schema() -> None:

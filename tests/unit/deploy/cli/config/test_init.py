@@ -20,16 +20,16 @@ def test_init_without_a_terminal_asks_nothing(run: Run) -> None:
     ended = run("init")
     assert (ended.code, ended.err) == (0, "")
     settings = load_settings(read_config_file("labelstream.yaml"))
-    assert settings.kafka.bootstrap_servers == "localhost:9092"
+    assert settings.required_kafka.bootstrap_servers == "localhost:9092"
 
 
 def test_init_in_a_terminal_asks_for_the_brokers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr(typer, "prompt", lambda *asked, **options: "broker:9093")
     assert run("init").code == 0
-    assert load_settings(read_config_file("labelstream.yaml")).kafka.bootstrap_servers == "broker:9093"
+    assert load_settings(read_config_file("labelstream.yaml")).required_kafka.bootstrap_servers == "broker:9093"
     assert run("init", "other.yaml", "-b", "given:1").code == 0
-    assert load_settings(read_config_file("other.yaml")).kafka.bootstrap_servers == "given:1"
+    assert load_settings(read_config_file("other.yaml")).required_kafka.bootstrap_servers == "given:1"
 
 
 def test_init_overwrites_only_with_force(run: Run) -> None:
