@@ -23,6 +23,7 @@ from labelstream.deploy.cli.bench.commands import bench
 from labelstream.deploy.cli.bench.simulate import simulate
 from labelstream.deploy.cli.common.console import VERBOSITY, escape, one_line, set_up_logging
 from labelstream.deploy.cli.common.examples import examples
+from labelstream.deploy.cli.common.value_types import set_value_types
 from labelstream.deploy.cli.config.init import init
 from labelstream.deploy.cli.demo.command import demo
 from labelstream.deploy.cli.dlq.commands import dlq
@@ -40,6 +41,7 @@ from labelstream.deploy.cli.topics.tail import tail
 from labelstream.workers.core_dumps import forbid_core_dumps
 from labelstream.workers.errors import ConfigError, LabelstreamError
 
+set_value_types()
 _ALIASES = {"bootstrap-servers": "bootstrap"}  # Kafka's own name of the option
 
 app = typer.Typer(

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from docs.generate.markdown import code, item, paragraphs, sentence
+from labelstream.deploy.cli.common.value_types import NAMES
 from labelstream.deploy.cli.main import app
 
 _NAME = "labelstream"
@@ -14,7 +15,6 @@ _EXTRA = re.compile(r"(.*?)\s*\[([^\[\]]*(?:default|required|<=|>=|<|>)[^\[\]]*)
 _BOUNDS = re.compile(r"(?P<low>[\d.]+)<=?x<=?(?P<high>[\d.]+)|x(?P<above>>=?)(?P<bound>[\d.]+)")
 _TYPE = re.compile(r" <([\w\[\] ]+)>$")
 _CHOICES = re.compile(r" <([^<>]*\|[^<>]*)>$")
-_VALUES = {"int": "NUMBER", "int range": "NUMBER", "float": "NUMBER", "float range": "NUMBER", "path": "FILE"}
 _SHELL_COMPLETION = {"--install-completion", "--show-completion"}
 
 
@@ -56,7 +56,7 @@ def _item(names: str, told: str) -> str:
     if choices := _CHOICES.search(names):
         details = f" One of {', '.join(map(code, choices[1].split('|')))}.{details}"
         names = _CHOICES.sub(" VALUE" if is_option else "", names)
-    value = _TYPE.sub(lambda kind: f" {_VALUES.get(kind[1], 'TEXT')}" if is_option else "", names)
+    value = _TYPE.sub(lambda kind: f" {NAMES.get(kind[1], 'TEXT')}" if is_option else "", names)
     return item(f"{code(value)}: {sentence(text.strip())}{details}")
 
 
