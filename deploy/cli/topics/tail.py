@@ -4,8 +4,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from enum import StrEnum
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +16,6 @@ from labelstream.deploy.cli.common.connect import (
     connect,
     kafka_settings,
     load_config,
-    poll,
     reader,
     require_topic,
 )
@@ -32,18 +29,13 @@ from labelstream.deploy.cli.common.console import (
     stops_on_signals,
 )
 from labelstream.deploy.cli.common.times import time_ms
+from labelstream.deploy.cli.topics.record_range import BATCH, Batch, RecordRange
 from labelstream.deploy.cli.topics.record_view import COLUMNS, NARROW_WIDTHS, WIDE, WIDTHS, as_row, columns_of
 from labelstream.deploy.cli.topics.source_texts import SourceText, as_cell, json_with_text, source_texts
-from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.errors import ConfigError
 
-BATCH = 500  # records per lookup of texts
-Batch = list[Any]
+NEWEST = 10  # messages, as in Unix' tail
 Show = Callable[[Any, SourceText], None]
-
-
-class From(StrEnum):
-    BEGINNING = "beginning"
-    END = "end"
 
 
 def tail(
@@ -55,12 +47,21 @@ def tail(
             autocompletion=complete_pipeline_or_topic,
         ),
     ],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep following new records until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then show new messages until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the unchanged values, one per line.")] = False,
-    max_: Annotated[int | None, typer.Option("--max", "-n", min=1, help="Maximum number of messages.")] = None,
-    start: Annotated[
-        From | None, typer.Option("--from", help="Where to start. Default: beginning, or end with --follow.")
+    max_: Annotated[
+        int | None,
+        typer.Option(
+            "--max",
+            "-n",
+            min=0,
+            help="Number of messages: the newest, or the oldest with --from-beginning. Default: 10, but all with "
+            "--since or --from-beginning.",
+        ),
     ] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Show all messages, the oldest first.")
+    ] = False,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Only messages since this time: 10m, 2h, 3d ago, or ISO 8601 (UTC)."),
@@ -71,32 +72,39 @@ def tail(
     bootstrap: Bootstrap = None,
     config: OptionalConfig = None,
 ) -> None:
-    """Show the records of a topic: results with label and score, dead letters with their reason.
+    """Show the newest records of a topic: results with label and score, dead letters with their reason.
 
-    Without --follow, the command stops at the last record that exists at its start. It joins no consumer group and
-    commits nothing.
+    The newest record is the last line. The command joins no consumer group and commits nothing.
     """
     since_ms = None if since is None else time_ms("--since", since)
-    if since and start:
-        raise ConfigError("--since", "unexpected beside --from", "give one of the two")
+    if since and from_beginning:
+        raise ConfigError("--since", "unexpected beside --from-beginning", "give one of the two")
+    newest = NEWEST if max_ is None and not (since or from_beginning) else None if from_beginning else max_
     settings = load_config(config) if config and not bootstrap else None
     kafka = kafka_settings(bootstrap, config) if settings is None else settings.required_kafka
-    beginning = (start or (From.END if follow and not since else From.BEGINNING)) is From.BEGINNING
     topic, known = (name, []) if settings is None else _topic_of(name, settings)
+    note = ""
     with stops_on_signals():
         try:
             broker = connect(kafka, named=bool(bootstrap or config))
             require_topic(broker, topic, "READ", known)
-            with reader(broker, [topic], beginning) as consumer, _texts(broker, settings, with_text) as texts_of:
+            with reader(broker, [topic], from_beginning=True) as consumer, _texts(broker, settings, with_text) as texts:
+                records = RecordRange(broker, consumer)
                 if since_ms is not None:
-                    _seek_to_time(broker, consumer, since_ms)
-                batches = _limited(_endless(broker, consumer) if follow else _until_the_end(broker, consumer), max_)
+                    records.start_at(since_ms)
                 with _view(json, follow, with_text) as show:
-                    shown = _copy(batches, texts_of, show)
+                    if newest is None:
+                        batches = records.and_new(from_start=True) if follow else records.all()
+                        shown = _copy(_limited(batches, max_), texts, show)
+                    else:
+                        found, has_older = records.newest(newest)
+                        note = ", the newest; --from-beginning shows all" if has_older and max_ is None else ""
+                        shown = _copy((found[at : at + BATCH] for at in range(0, newest, BATCH)), texts, show)
+                        shown += _copy(records.and_new(from_start=False), texts, show) if follow else 0
         except KeyboardInterrupt:
             return
-    if not json:
-        say(plural(shown, "message"))
+    if note or not json:
+        say(f"{plural(shown, 'message')}{note}")
 
 
 def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
@@ -127,20 +135,6 @@ def _texts(broker: Broker, settings: Any, with_text: bool) -> Iterator[Callable[
         yield texts.of
 
 
-def _seek_to_time(broker: Broker, consumer: Any, since_ms: int) -> None:
-    """Raises StartError."""
-    from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
-
-    if is_in_memory(broker.config):
-        raise StartError("--since: the in-memory broker has no index of times; use --from")
-    with translate_kafka_errors(broker.settings):
-        for partition, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), since_ms)).items():
-            if found is None:
-                consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, found.offset)
-
-
 def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
     """The batches of the first `limit` records."""
     for batch in batches:
@@ -148,23 +142,6 @@ def _limited(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
             yield batch[:limit]
             return
         limit = None if limit is None else limit - len(batch)
-        yield batch
-
-
-def _endless(broker: Broker, consumer: Any) -> Iterator[Batch]:
-    while True:
-        if batch := poll(broker, consumer):
-            yield batch
-
-
-def _until_the_end(broker: Broker, consumer: Any) -> Iterator[Batch]:
-    from labelstream.workers.stream.broker.bounded_reader import read_up_to
-    from labelstream.workers.stream.broker.connection import translate_kafka_errors
-
-    with translate_kafka_errors(broker.settings):
-        ends = consumer.end_offsets(consumer.assignment())
-    records = read_up_to(broker.settings, consumer, ends)
-    while batch := list(islice(records, BATCH)):
         yield batch
 
 

@@ -27,5 +27,4 @@ def test_help_shows_values_of_options(run: Run) -> None:
     shown = run("tail", "--help").out
     assert " NUMBER" in shown
     assert " TIME" in shown
-    assert "<beginning|end>" in shown
     assert "<result|enrichment|" in run("schema", "--help").out

@@ -81,20 +81,27 @@ def test_since_is_refused_on_in_memory_broker(run: Run, bootstrap: str) -> None:
         run("tail", "topic", "--since", "1h", "-b", bootstrap), 1, "--since: the in-memory broker has no index of times"
     )
     fails(
-        run("tail", "topic", "--since", "1h", "--from", "end", "-b", bootstrap), 2, "--since: unexpected beside --from"
+        run("tail", "topic", "--since", "1h", "--from-beginning", "-b", bootstrap), 2, "unexpected beside --from-beginn"
     )
     fails(run("tail", "topic", "--since", "soon", "-b", bootstrap), 2, "--since: 'soon' is not a time")
 
 
-def test_max_limits_number_of_messages(run: Run, bootstrap: str) -> None:
-    assert run("tail", "topic", "-n", "1", "-b", bootstrap).err == "1 message\n"
-    followed = run("tail", "topic", "--follow", "--from", "beginning", "-n", "2", "-b", bootstrap)
-    assert (followed.code, followed.err) == (0, "2 messages\n")
+def test_max_is_number_of_newest_or_of_oldest(run: Run, bootstrap: str) -> None:
+    newest = run("tail", "topic", "-n", "1", "--json", "-b", bootstrap)
+    assert (newest.out, newest.err) == ("last\n", "")
+    for more in (), ("--follow",):
+        oldest = run("tail", "topic", "--from-beginning", "-n", "2", *more, "-b", bootstrap)
+        assert (oldest.code, oldest.err, "last" in oldest.out) == (0, "2 messages\n", False)
+    assert run("tail", "topic", "-n", "0", "-b", bootstrap).err == "0 messages\n"
 
 
-def test_from_end_shows_no_old_message(run: Run, bootstrap: str) -> None:
-    ended = run("tail", "topic", "--from", "end", "-b", bootstrap)
-    assert (ended.code, ended.out, ended.err) == (0, "", "0 messages\n")
+def test_newest_messages_say_that_there_are_older_ones(
+    run: Run, bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail_module, "NEWEST", 2)
+    for form in (), ("--json",):
+        ended = run("tail", "topic", *form, "-b", bootstrap)
+        assert (len(ended.out.splitlines()), ended.err) == (2, "2 messages, the newest; --from-beginning shows all\n")
 
 
 @pytest.mark.parametrize(("follow", "gaps"), [(False, 6), (True, 13)])
