@@ -67,8 +67,12 @@ def main() -> int:
 
 
 class Outcome(NamedTuple):
-    """Of one pipeline. `when`: for each input with a finding, when it was produced or classified a second time."""
+    """Of one pipeline. `messages`: number of its inputs.
 
+    `when`: for each input with a finding, when it was produced or classified a second time.
+    """
+
+    messages: int
     findings: Findings
     when: dict[PartitionOffset, float]
 
@@ -97,8 +101,12 @@ def run(
         injected += inject(system, [part.watch for part in parts], kind, chosen)
     for part in parts:
         part.load.finish()
-    for stream in makers:
-        wait_until(lambda stream=stream: committed_now(bootstrap, stream) >= each, 180, f"{stream.pipeline}: commits")
+    for stream, part in zip(makers, parts, strict=True):
+        wait_until(
+            lambda stream=stream, part=part: committed_now(bootstrap, stream) >= part.load.sent,
+            180,
+            f"the last commit of {stream.pipeline}",
+        )
     time.sleep(TRANSACTION_S + 2)  # open transactions of killed workers have timed out by then
     return injected, {
         stream.pipeline: _outcome(bootstrap, stream, part) for stream, part in zip(makers, parts, strict=True)
@@ -125,7 +133,7 @@ def _outcome(bootstrap: str, stream: Stream, part: Part) -> Outcome:
         print(f"  {part.load.expected.get(place)}\n  {next(record for record in seen if record.source == place)}")
     topics = Counter(record.topic for record in seen)
     print(f"{stream.pipeline}: {len(part.watch.samples)} samples of the committed offsets, records {dict(topics)}")
-    return Outcome(findings, when)
+    return Outcome(part.load.sent, findings, when)
 
 
 def inject(system: System, watches: list[Watch], kind: str, chosen: random.Random) -> list[Injected]:
@@ -160,7 +168,7 @@ def summary(
     for fault in injected:
         per_kind[fault.kind]["injected"] += 1
         per_kind[fault.kind]["recovery_s"].append(fault.recovery_s)
-    for findings, when in outcomes.values():
+    for _, findings, when in outcomes.values():
         for name, places in (("lost", Counter(findings.lost)), ("duplicated", findings.duplicated)):
             for place, count in places.items():
                 before = [fault.kind for fault in injected if fault.at <= when[place]]
@@ -171,7 +179,7 @@ def summary(
     return {
         "mode": options.mode,
         "seed": options.seed,
-        "messages": options.messages,
+        "messages": sum(outcome.messages for outcome in outcomes.values()),
         "faults": len(injected),
         "seconds": round(seconds),
         "commit": _commit(),

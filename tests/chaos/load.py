@@ -33,7 +33,7 @@ Maker = Callable[[int, bytes | None, random.Random], Input]  # arguments: number
 
 
 class Load:
-    """Produces `count` messages of `make` continuously until `finish`.
+    """Produces messages of `make` continuously until `finish`: `count`, or more if faults take longer than planned.
 
     `expected` grows with the acknowledgements and is complete when `finish` returns. `places`: by the header `n`.
     """
@@ -56,6 +56,7 @@ class Load:
         self._goal, self._per_s = 0, TRICKLE_PER_S
         self._failures: list[str] = []
         self.sent = 0
+        self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
 
@@ -66,20 +67,20 @@ class Load:
 
     def finish(self) -> None:
         """Produce the rest and wait for every acknowledgement."""
-        self._goal, self._per_s = self._count, 5_000.0
+        self._goal, self._per_s, self._is_ending = self._count, 5_000.0, True
         self._thread.join()
         left = self._producer.flush(120)
-        if left or self._failures or len(self.expected) != self._count:
+        if left or self._failures or len(self.expected) != self.sent:
             raise RuntimeError(f"the load itself failed: {left} unsent, {self._failures[:1]}, {len(self.expected)}")
 
     def _run(self) -> None:
         due, before = 0.0, time.monotonic()
-        while self.sent < self._count:
+        while self.sent < self._count or not self._is_ending:
             self._producer.poll(0.02)
             now = time.monotonic()
             due += (now - before) * (self._per_s if self.sent < self._goal else TRICKLE_PER_S)
             before = now
-            while due >= 1 and self.sent < self._count:
+            while due >= 1 and not (self._is_ending and self.sent >= self._count):
                 self._send()
                 due -= 1
 
