@@ -19,6 +19,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labelstream.workers.classifier import Prediction
 from labelstream.workers.settings import PipelineSettings
+from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import value_encoder
 
@@ -35,7 +36,9 @@ SHAPES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "log events": (LOG, {"text_field": "event.message"}),
     "log events, enriched": (LOG, {"text_field": "event.message", "output_shape": "enrich"}),
     "log events, id": (LOG, {"fields": {"text": "event.message", "id": "event.id"}}),
-    "log events, metadata": (LOG, {"fields": {"text": "event.message", "metadata": ["event.level", "field_3.f"]}}),
+    "log events, metadata": (LOG, {"fields": {"text": "event.message", "metadata": ["event.level", "field_3.n"]}}),
+    "log events, a float": (LOG, {"fields": {"text": "event.message", "metadata": ["event.level", "field_3.f"]}}),
+    "log events, condition": (LOG, {"text_field": "event.message", "only_if": {"field": "event.id", "exists": True}}),
 }
 
 
@@ -43,8 +46,17 @@ def way(value: bytes, more: dict[str, Any]) -> Callable[[], bytes]:
     """One record through the codec of a pipeline with these settings."""
     settings = PipelineSettings(**{"input": "in", "output": "out", "dead_letter": "dlq", "model": "m", **more})
     decode, encode, now = decoder(settings), value_encoder("p", settings), datetime.now(UTC)
+    conditions = ConditionCheck(settings) if settings.only_if else None
     record = ConsumerRecord("in", 3, None, 4711, 1795229000123, 0, b"k", value, [], None, 1, len(value), -1)
-    return lambda: encode(record, decode(record.value, record.key, record.headers), "m", ANSWER, now)
+
+    def once() -> bytes:
+        tree = None
+        if conditions is not None:
+            conditions.takes_value(value)
+            tree = conditions.tree
+        return encode(record, decode(record.value, record.key, record.headers, tree), "m", ANSWER, now)
+
+    return once
 
 
 def cpu_us(way: Callable[[], bytes], messages: int) -> float:

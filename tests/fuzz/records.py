@@ -1,7 +1,9 @@
 """Records of any shape: `fields`, conditions and enrichment of any bytes, compared with Python's json."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.conditions import ConditionCheck
 from labelstream.workers.stream.codec.decode import decoder
 from labelstream.workers.stream.codec.encode import encode_enrichment, value_encoder
+from labelstream.workers.stream.codec.json_values import parse_leniently
 from labelstream.workers.stream.codec.rejection import DecodeError
 from tests.fuzz.values import check_told, same, tree_of
 
@@ -100,6 +103,9 @@ def enriched(data: bytes) -> None:
         check_told(error)
         _had_a_cause(way, tree, error)
         return
+    with suppress(ValueError):
+        parsed = parse_leniently(value.removeprefix(BOM_UTF8))
+        assert way.decode(value, b"key", [], parsed) == message, "another message with a parsed value"
     record = ConsumerRecord("i", 0, None, 7, 7, 0, b"key", value, [], None, 3, len(value), -1)
     part = encode_enrichment("p", record, "m", ANSWER, NOW)
     out = way.encode(record, message, "m", ANSWER, NOW)

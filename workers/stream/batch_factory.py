@@ -65,7 +65,8 @@ class BatchFactory:
                     raise DecodeError(Reason.TOMBSTONE, "the record has no value")
                 if _is_oversized(record):
                     raise _oversized(record)
-                message = decode(record.value, record.key, record.headers)
+                tree = None if conditions is None else conditions.tree
+                message = decode(record.value, record.key, record.headers, tree)
                 items.append(Item(record, progress, message, message.model or default_model))
             except DecodeError as error:
                 items.append(self._unread(record, progress, error))

@@ -5,13 +5,12 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jiter
-
 from labelstream.workers.records.conditions import Condition, pattern_of
 from labelstream.workers.records.places import parse_path
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
+from labelstream.workers.stream.codec.json_values import parse_leniently
 
 Headers = Sequence[tuple[str, bytes | None]]
 Test = Callable[[bool, Any], bool]  # arguments: whether the value exists, the value
@@ -29,6 +28,7 @@ class ConditionCheck:
             (parse_path(one.field), _test(one), one.exists is None) for one in conditions if one.field is not None
         ]
         self._max_bytes = pipeline.limits.max_message_bytes
+        self.tree: Any = None  # the parsed value of the last `takes_value`, for the decoder; None if not parsed
 
     def reads_headers(self) -> bool:
         return bool(self._headers)
@@ -44,16 +44,17 @@ class ConditionCheck:
 
     def takes_value(self, value: bytes) -> bool:
         """Check the fields. An oversized value passes: the decoder rejects it. Raises DecodeError for invalid JSON."""
+        self.tree = None
         if not self._fields or len(value) > self._max_bytes:
             return True
         value = value.removeprefix(BOM_UTF8)
-        sparse = tree = None
+        sparse = None
         try:
-            tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
+            self.tree = parse_leniently(value)
         except ValueError as error:
             sparse = SparseValue(value, str(error), "only_if")
         for path, test, is_read in self._fields:
-            found = find(tree, path) if sparse is None else (sparse.scalars if is_read else sparse.raw)(path)[0]
+            found = find(self.tree, path) if sparse is None else (sparse.scalars if is_read else sparse.raw)(path)[0]
             if not test(type(found) is not Nothing, found):
                 return False
         return True

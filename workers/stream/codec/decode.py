@@ -20,9 +20,14 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 
 
 class Decode(Protocol):
-    """Reads the value, key and headers of a record. Raises `DecodeError` and nothing else."""
+    """Reads the value, key and headers of a record. Raises `DecodeError` and nothing else.
 
-    def __call__(self, value: bytes, key: bytes | None = None, headers: Headers = ()) -> TextMessage: ...
+    `tree`: the value as `parse_leniently` reads it, if it is known.
+    """
+
+    def __call__(
+        self, value: bytes, key: bytes | None = None, headers: Headers = (), tree: Any = None
+    ) -> TextMessage: ...
 
 
 def decoder(pipeline: PipelineSettings) -> Decode:
@@ -30,12 +35,12 @@ def decoder(pipeline: PipelineSettings) -> Decode:
     limits, allowed = pipeline.limits, frozenset(pipeline.allowed_models)
     read = _reader(pipeline)
 
-    def decode(value: bytes, key: bytes | None = None, headers: Headers = ()) -> TextMessage:
+    def decode(value: bytes, key: bytes | None = None, headers: Headers = (), tree: Any = None) -> TextMessage:
         if len(value) > limits.max_message_bytes:
             raise DecodeError(
                 Reason.TOO_LARGE, f"{len(value)} bytes exceed limits.max_message_bytes ({limits.max_message_bytes})"
             )
-        message = read(value.removeprefix(BOM_UTF8), key, headers)
+        message = read(value.removeprefix(BOM_UTF8), key, headers, tree)
         check_message(message, limits)
         if message.model is not None and message.model not in allowed:
             raise DecodeError(Reason.UNKNOWN_MODEL, "the model is not in the pipeline's models; add it there")
@@ -70,7 +75,7 @@ def request_of(message: TextMessage) -> Request:
     )
 
 
-def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers], TextMessage]:
+def _reader(pipeline: PipelineSettings) -> Callable[[bytes, bytes | None, Headers, Any], TextMessage]:
     check = _enrich_check(pipeline) if pipeline.output_shape == "enrich" else None
     if pipeline.fields != FieldSettings():
         return FieldReader(pipeline, check).read
@@ -92,7 +97,7 @@ def _enrich_check(pipeline: PipelineSettings) -> Check:
     return check
 
 
-def _read_plain(value: bytes, key: object = None, headers: object = ()) -> TextMessage:
+def _read_plain(value: bytes, key: object, headers: object, tree: object) -> TextMessage:
     if (other := encoding_error(value)) is not None:
         raise other
     return text_alone(value.decode("utf-8"))

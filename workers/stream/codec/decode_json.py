@@ -33,9 +33,10 @@ def read_message(
     value: bytes,
     key: object = None,
     headers: object = (),
+    lenient_tree: object = None,
     check: Callable[[TextMessage, bytes, Any], None] | None = None,
 ) -> TextMessage:
-    """Decode `value`; ignore key and headers. `check`: further checks of the value. Raises DecodeError."""
+    """Decode `value`; ignore the other arguments. `check`: further checks of the value. Raises DecodeError."""
     try:
         tree = parse(value)
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import Any
+from typing import Any, Literal
 
 import jiter
 
@@ -17,6 +17,11 @@ _FRAME_BYTES = 5  # framing of a schema registry: 0x00 and a four-byte schema id
 def parse(text: bytes) -> Any:
     """Parse strict JSON. Raises the parser's ValueError."""
     return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
+
+
+def parse_leniently(text: bytes, floats: Literal["float", "lossless-float"] = "float") -> Any:
+    """Parse JSON with NaN and Infinity. Raises the parser's ValueError."""
+    return jiter.from_json(text, allow_inf_nan=True, catch_duplicate_keys=True, float_mode=floats)
 
 
 def members_of(value: bytes, problem: str) -> list[tuple[str, bytes]]:
@@ -42,7 +47,7 @@ def read_value(text: bytes, key: str) -> Any:
     except ValueError as error:
         problem = str(error)
     try:
-        jiter.from_json(text, allow_inf_nan=True, catch_duplicate_keys=True)
+        parse_leniently(text)
     except ValueError:
         raise parse_error(text, problem, f"{key}: ") from None
     raise DecodeError(Reason.INVALID_JSON, f"{key}: NaN and Infinity are not valid JSON; send null")

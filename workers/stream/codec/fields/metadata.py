@@ -12,8 +12,12 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 
 
+class InexactFloat(Exception):
+    """A float that was not parsed losslessly: its digits are unknown."""
+
+
 def encoded(value: Any, place: str) -> str:
-    """JSON of a value that was parsed with lossless floats. Raises DecodeError for NaN and Infinity."""
+    """JSON of a parsed value. Raises DecodeError for NaN and Infinity, InexactFloat if floats are not lossless."""
     kind = type(value)
     if kind is str or value is None or kind is bool:
         return to_json(value).decode()
@@ -23,6 +27,8 @@ def encoded(value: Any, place: str) -> str:
         return (
             "{" + ",".join([f"{to_json(key).decode()}:{encoded(inner, place)}" for key, inner in value.items()]) + "}"
         )
+    if kind is float:
+        raise InexactFloat
     if kind is list:
         return "[" + ",".join([encoded(item, place) for item in value]) + "]"
     return _number(str(value), place)

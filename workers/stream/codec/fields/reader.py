@@ -1,9 +1,8 @@
 """Decodes a record to a TextMessage by the places in `fields`."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
-import jiter
 from pydantic import ValidationError
 from pydantic_core import to_json
 
@@ -14,14 +13,13 @@ from labelstream.workers.records.places import Header, JsonPath, Key, Place, par
 from labelstream.workers.settings import PipelineSettings
 from labelstream.workers.stream.codec.decode_json import invalid, read_metadata
 from labelstream.workers.stream.codec.fields.lookup import Nothing, find, find_all
-from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, encoded
+from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, InexactFloat, encoded
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
 from labelstream.workers.stream.codec.fields.text_field import Check, no_text, wrong_kind
-from labelstream.workers.stream.codec.json_values import encoding_error, parse
+from labelstream.workers.stream.codec.json_values import encoding_error, parse, parse_leniently
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 Headers = Sequence[tuple[str, bytes | None]]
-P = TypeVar("P")
 _JSON_IN_HEADERS = frozenset({"candidate_labels", "multi_label", "top_k"})
 _SCALARS = ("text_pair", "id", "model", "hypothesis_template", "multi_label", "top_k")
 
@@ -49,11 +47,11 @@ class FieldReader:
         self._scalars = _places(fields, _SCALARS)
         self._labels = _places(fields, ("candidate_labels",))
         self._metadata = [(to_json(name).decode(), parse_place(place)) for name, place in fields.metadata.items()]
-        self._floats: Any = "lossless-float" if fields.metadata else "float"
+        self._floats: Literal["float", "lossless-float"] = "float"
 
-    def read(self, value: bytes, key: bytes | None, headers: Headers) -> TextMessage:
-        """Decode one record. Raises DecodeError."""
-        record = _Record(self._parse(value), key, headers)
+    def read(self, value: bytes, key: bytes | None, headers: Headers, tree: Any = None) -> TextMessage:
+        """Decode one record. `tree`: the parsed value, if known. Raises DecodeError."""
+        record = _Record(self._parse(value, tree), key, headers)
         message: dict[str, Any] = {"text": self._text(record)}
         for name, place in self._scalars:
             if (found := self._scalar(record, name, place)) is not None:
@@ -61,8 +59,12 @@ class FieldReader:
         for name, place in self._labels:
             message[name] = self._list(record, name, place)
         if self._metadata:
-            members = (self._member(record, name, place) for name, place in self._metadata)
-            message["metadata"] = Verbatim("{" + ",".join(member for member in members if member) + "}")
+            try:
+                message["metadata"] = self._members(record)
+            except InexactFloat:
+                # Parsing keeps the digits of floats at 4 us a record. The next records have floats as well.
+                self._floats = "lossless-float"
+                message["metadata"] = self._members(record._replace(tree=self._parse(value)))
         try:
             read = TextMessage.__pydantic_validator__.validate_python(message)
         except ValidationError as error:
@@ -72,13 +74,14 @@ class FieldReader:
             self._check(read, value, None if type(record.tree) is SparseValue else record.tree)
         return read
 
-    def _parse(self, value: bytes) -> Any:
+    def _parse(self, value: bytes, tree: Any = None) -> Any:
         if self._plain:
             if (other := encoding_error(value)) is not None:
                 raise other
             return value.decode()
         try:
-            tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True, float_mode=self._floats)
+            if tree is None or self._floats != "float":
+                tree = parse_leniently(value, self._floats)
         except ValueError as error:
             return SparseValue(value, str(error), "fields")
         return SparseValue(value, "", "fields") if self._metadata and NEGATIVE_ZERO.search(value) else tree
@@ -127,6 +130,11 @@ class FieldReader:
             if type(value) is Nothing:
                 raise DecodeError(Reason.INVALID_MESSAGE, f"fields.{name} {wrong_kind(value, place, '')}")
         return found or None
+
+    def _members(self, record: _Record) -> Verbatim:
+        """JSON of the metadata. Raises InexactFloat for floats that were not parsed losslessly."""
+        members = [self._member(record, name, place) for name, place in self._metadata]
+        return Verbatim("{" + ",".join([member for member in members if member]) + "}")
 
     def _member(self, record: _Record, name: str, place: Place) -> str | None:
         """JSON member of the metadata; None if the value is missing. A path with a star gives a list."""

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import jiter
-
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.message import TextMessage
 from labelstream.workers.records.places import JsonPath
 from labelstream.workers.stream.codec.fields.lookup import MISSING, Nothing, find
 from labelstream.workers.stream.codec.fields.sparse_value import SparseValue
-from labelstream.workers.stream.codec.json_values import kind_of
+from labelstream.workers.stream.codec.json_values import kind_of, parse_leniently
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 Check = Callable[[TextMessage, bytes, Any], None]
@@ -18,15 +16,20 @@ SETTING = "text_field"
 
 
 def read_text_field(
-    value: bytes, key: object = None, headers: object = (), *, path: JsonPath, check: Check | None = None
+    value: bytes,
+    key: object = None,
+    headers: object = (),
+    tree: Any = None,
+    *,
+    path: JsonPath,
+    check: Check | None = None,
 ) -> TextMessage:
-    """Decode the text at `path`; ignore key and headers. `check`: further checks of the value.
+    """Decode the text at `path`; ignore key and headers. `check`: further checks. `tree`: the parsed value, if known.
 
     Raises DecodeError.
     """
-    tree = None
     try:
-        tree = jiter.from_json(value, allow_inf_nan=True, catch_duplicate_keys=True)
+        tree = parse_leniently(value) if tree is None else tree
         found = find(tree, path)
     except ValueError as error:
         found = SparseValue(value, str(error), SETTING).texts(path)[0]

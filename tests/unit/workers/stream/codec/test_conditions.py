@@ -114,6 +114,14 @@ def test_too_large_value_is_left_to_the_decoder() -> None:
     assert check({"field": "a", "exists": True}, limits={"max_message_bytes": 64}).takes_value(b"x" * 65)
 
 
+def test_parsed_value_is_left_for_the_decoder() -> None:
+    made = check({"field": "a", "equals": 1})
+    assert made.takes_value(b'\xef\xbb\xbf{"a":1}')
+    assert made.tree == {"a": 1}
+    made.takes_value(b'{"a":1,"x":1,"x":2}')
+    assert made.tree is None
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
 
 

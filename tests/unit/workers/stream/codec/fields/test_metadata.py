@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelstream.schemas.dead_letter import Reason
-from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, encoded
+from labelstream.workers.stream.codec.fields.metadata import NEGATIVE_ZERO, InexactFloat, encoded
 from labelstream.workers.stream.codec.rejection import DecodeError
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -42,6 +42,12 @@ def test_what_is_no_number_is_refused(text: bytes) -> None:
     with pytest.raises(DecodeError, match=r"fields.metadata m: NaN and Infinity") as caught:
         encoded(read(text), "m")
     assert caught.value.reason is Reason.INVALID_JSON
+
+
+@pytest.mark.parametrize("value", [1.5, [{"a": 0.1}]])
+def test_float_without_its_digits_is_not_encoded(value: Any) -> None:
+    with pytest.raises(InexactFloat):
+        encoded(value, "m")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jiter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,19 @@ def test_metadata_comes_with_its_digits(metadata: Any, found: str) -> None:
     assert read({"metadata": metadata}, event.encode()).metadata == found
     sparse = event.replace("{", '{"x":NaN,"x":-0,', 1)
     assert read({"metadata": metadata}, sparse.encode()).metadata == found
+
+
+def test_floats_of_metadata_keep_their_digits_in_later_records() -> None:
+    decode = decoder(pipeline(fields={"text": "a", "metadata": ["n"]}))
+    for number in (b"7", b'"x"', b"1.50", b"1E400", b"[2.0]", b"8"):
+        value = b'{"a":"x","n":%b}' % number
+        for tree in (None, jiter.from_json(value)):
+            assert decode(value, None, (), tree).metadata == f'{{"n":{number.decode()}}}'
+
+
+@pytest.mark.parametrize("more", [{"text_field": "a"}, {"fields": {"text": ["a", "b"]}}])
+def test_value_is_not_parsed_again(more: dict[str, Any]) -> None:
+    assert decoder(pipeline(**more))(b"", None, (), {"a": "known"}).text == "known"
 
 
 def test_numbers_of_metadata_have_all_their_digits() -> None:
