@@ -18,6 +18,11 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
             yield "output_shape enrich adds a field to JSON objects, and format is text; set format to json"
         if pipeline.include_text != "review":
             yield "include_text has no effect with output_shape enrich; remove include_text"
+        if pipeline.headers == "cloudevents":
+            yield (
+                "headers cloudevents describes results, and output_shape enrich sends records, which keep their own "
+                "headers; remove headers"
+            )
         return
     for key, default in _ENRICH_DEFAULTS.items():
         if getattr(pipeline, key) != default:
@@ -27,7 +32,7 @@ def shape_problems(pipeline: Any) -> Iterator[str]:
 
 
 def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a pipeline that gets its own records back, and pipelines that enrich one record under the same field.
+    """Yield a pipeline that gets its own records back, and pipelines that refuse the field of an earlier one.
 
     A pipeline reads the records of another pipeline directly or through further pipelines.
     """
@@ -43,10 +48,11 @@ def chain_problems(pipelines: Mapping[str, Any]) -> Iterator[str]:
     for other, writer in pipelines.items():
         for name in _readers(other, pipelines, _enriched):
             reader = pipelines[name]
-            if reader.output_shape == "enrich" and reader.enrich_field == writer.enrich_field:
+            refuses = reader.output_shape == "enrich" and reader.on_existing == "dead_letter"
+            if refuses and reader.enrich_field == writer.enrich_field:
                 yield (
                     f"pipelines.{name}.enrich_field: {reader.enrich_field} is the field that pipeline {other} adds to "
-                    f"the records of {reader.input}; name another field"
+                    f"the records of {reader.input}; name another field, or set on_existing to replace"
                 )
 
 

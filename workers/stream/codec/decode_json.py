@@ -112,8 +112,9 @@ def invalid(tree: Any, error: ValidationError) -> DecodeError:
     """The error for the fields `tree` of a message that pydantic refused with `error`."""
     if type(tree) is not dict:
         return DecodeError(Reason.INVALID_MESSAGE, f"the value must be an object, not {kind_of(tree)}")
-    if tree.get("text", "") is None:
-        return DecodeError(Reason.EMPTY_TEXT, "text is null")
+    text = tree.get("text", ...)
+    if text is None or (type(text) is str and not text.strip()):  # then the other fields do not matter
+        return DecodeError(Reason.EMPTY_TEXT, "text is null" if text is None else "text is empty or blank")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = str(first["loc"][0])
     if name in _UNIONS:

@@ -14,6 +14,7 @@ from tests.support.config_tree import tree
     [
         ({"output_shape": "enrich", "format": "text"}, "pipelines.feedback", "set format to json"),
         ({"output_shape": "enrich", "include_text": "never"}, "pipelines.feedback", "remove include_text"),
+        ({"output_shape": "enrich", "headers": "cloudevents"}, "pipelines.feedback", "describes results"),
         ({"enrich_field": "x"}, "pipelines.feedback", "enrich_field has no effect with output_shape result"),
         ({"on_existing": "replace"}, "pipelines.feedback", "or set output_shape to enrich"),
         ({"on_empty_text": "pass"}, "pipelines.feedback", "on_empty_text pass sends records to a topic of results"),
@@ -53,6 +54,7 @@ def test_chained_pipelines_add_fields_of_different_names() -> None:
         load_settings(chain())
     assert caught.value.key == "pipelines.second.enrich_field"
     load_settings(chain(enrich_field="topics"))
+    load_settings(chain(on_existing="replace"))
     load_settings(chain(output_shape="result"))
 
 

@@ -53,6 +53,8 @@ class FieldReader:
         """Decode one record. `tree`: the parsed value, if known. Raises DecodeError."""
         record = _Record(self._parse(value, tree), key, headers)
         message: dict[str, Any] = {"text": self._text(record)}
+        if not message["text"].strip():  # then the other places do not matter
+            raise DecodeError(Reason.EMPTY_TEXT, "fields.text: the text is empty or blank")
         for name, place in self._scalars:
             if (found := self._scalar(record, name, place)) is not None:
                 message[name] = found

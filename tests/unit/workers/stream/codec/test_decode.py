@@ -53,6 +53,8 @@ BAD = [
     (b'{"text":5}', Reason.INVALID_MESSAGE),
     (b'{"text":null}', Reason.EMPTY_TEXT),
     (b'{"text":null,"x":NaN}', Reason.EMPTY_TEXT),
+    (b'{"text":null,"id":1.5}', Reason.EMPTY_TEXT),
+    (b'{"text":" ","id":1.5,"top_k":0}', Reason.EMPTY_TEXT),
     (b"null", Reason.INVALID_MESSAGE),
     (b"\xef\xbb\xbf", Reason.INVALID_JSON),
     (b'{"texts":"a"}', Reason.INVALID_MESSAGE),

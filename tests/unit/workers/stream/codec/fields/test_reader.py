@@ -129,6 +129,8 @@ def test_numbers_of_metadata_have_all_their_digits() -> None:
         ({"text": "a"}, b"{}", Reason.EMPTY_TEXT, "fields.text: no text at a"),
         ({"text": ["a", "b[*]"]}, b'{"a":null,"b":[null]}', Reason.EMPTY_TEXT, "no text at a or b[*]"),
         ({"text": "a"}, b'{"a":" "}', Reason.EMPTY_TEXT, "empty or blank"),
+        ({"text": "a", "id": "b"}, b'{"a":" ","b":[]}', Reason.EMPTY_TEXT, "empty or blank"),
+        ({"text": "a", "id": "b.c"}, b'{"a":null,"b":"x"}', Reason.EMPTY_TEXT, "no text at a"),
         ({"text": "a"}, b'{"a":5}', Reason.INVALID_MESSAGE, "fields.text a: a must be a string, not an integer"),
         ({"text": ["a", "b"]}, b'{"a":"x","b":[1]}', Reason.INVALID_MESSAGE, "b must be a string, not a list"),
         ({"text": "a[*].b"}, b'{"a":[{"b":"x"},1]}', Reason.INVALID_MESSAGE, "a[1] must be an object, not an int"),
