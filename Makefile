@@ -8,7 +8,7 @@ PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 9092
 
 .PHONY: help demo test lint unit coverage test-pythons dist integration integration-long bench bench-startup systemd-analyze bench-scaling chaos simulate test-cluster \
-	test-helm test-monitoring test-machine test-docs test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
+	test-helm test-monitoring test-machine test-docs test-clients test-deploy-files test-gpu first-gpu test-mutations test-kafka-39 kafka-3.9-jars fuzz fuzz-short \
 	hostile soak helm-tools helm-docs docs pictures reference kafka kafka-jars kcat prometheus dashboard venv lock schemas sbom audit clean
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "  make test-kafka-39      the delivery tests on Kafka 3.9; SHORT=1"
 	@echo "  make test-cluster       several Ray nodes: failures, upgrades, spike; SHORT=1"
 	@echo "  make test-docs          the commands of the documentation, and \`apply\`"
+	@echo "  make test-clients       KServe's client reads the gateway's answers"
 	@echo "  make test-machine       a run beside other users and dead proxies"
 	@echo "  make test-monitoring    metrics, alerts and spans on a real Prometheus"
 	@echo "  make test-helm          the chart through Helm and KubeRay's code"
@@ -222,6 +223,15 @@ test-machine: venv
 # The commands of the documentation, typed from its pages, and `apply` on a cluster.
 test-docs: venv kafka-jars
 	$(PYTHON) -m pytest tests/docs tests/commands
+
+# A client of the gateway whose dependencies contradict ours.
+test-clients: venv .tools/kserve/.stamp
+	$(PYTHON) -m pytest tests/clients
+
+.tools/kserve/.stamp: $(VENV)/.stamp
+	$(PYTHON) -m uv venv -q --clear --python $(PYTHON) .tools/kserve
+	$(PYTHON) -m uv pip install -q --python .tools/kserve/bin/python kserve==0.21.0
+	@touch $@
 
 # A real Prometheus scrapes a real run.
 test-monitoring: venv kafka-jars prometheus

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 
 from labelstream.deploy.gateway.served import RequestRefused, WrongField
+from labelstream.schemas.message import TextMessage
 from labelstream.workers.classifier import Answer, Answered, Fault, RecordError
+from labelstream.workers.settings import LimitSettings
+from labelstream.workers.stream.codec.decode import check_message
+from labelstream.workers.stream.codec.rejection import DecodeError
 
+LIMITS = LimitSettings()
 _STATUS = {Fault.TOO_LARGE: 413, Fault.TIMED_OUT: 504}
 
 
@@ -28,6 +33,18 @@ def refuse_blank(texts: Sequence[str], field: str) -> None:
     for index, text in enumerate(texts):
         if not text or text.isspace():
             raise WrongField(f"{field}[{index}]: the text is empty or blank")
+
+
+def refuse_labels(labels: Sequence[str] | None, template: str | None, texts: Sequence[str]) -> None:
+    """Raises WrongField if zero-shot labels or their template are wrong, or beyond the default `limits`."""
+    longest = max(texts, key=len, default="-")
+    message = TextMessage.model_construct(
+        text=longest, candidate_labels=None if labels is None else list(labels), hypothesis_template=template
+    )
+    try:
+        check_message(message, LIMITS)
+    except DecodeError as error:
+        raise WrongField(error.message) from None
 
 
 def all_answered(answers: Sequence[Answer], field: str) -> list[Answered]:

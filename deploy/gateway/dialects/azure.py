@@ -25,9 +25,9 @@ class InputString(BaseModel):
 class Params(BaseModel):
     """Arguments of transformers' pipeline. Others have no effect."""
 
-    return_all_scores: StrictBool = Field(False, description="All labels of each text, best first.")
+    return_all_scores: StrictBool = Field(default=False, description="All labels of each text, best first.")
     top_k: Annotated[StrictInt, Field(ge=1)] | None = Field(
-        None, description="The best labels of each text, as a list; null: all labels."
+        default=None, description="The best labels of each text, as a list; null: all labels."
     )
 
     def wanted(self) -> int | None:

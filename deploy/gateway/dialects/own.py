@@ -15,7 +15,7 @@ from fastapi import Depends, Request, Response
 
 from labelstream.deploy.gateway.envelopes import DialectRouter, path_model
 from labelstream.deploy.gateway.served import Model, RequestRefused, Served, TooManyTexts, UnknownModel, WrongTask
-from labelstream.deploy.gateway.texts import TextFailed
+from labelstream.deploy.gateway.texts import LIMITS, TextFailed
 from labelstream.schemas.dead_letter import Reason
 from labelstream.schemas.export import json_schema
 from labelstream.schemas.message import TextMessage
@@ -23,7 +23,6 @@ from labelstream.schemas.request_error import RequestError, RequestReason
 from labelstream.schemas.result import ClassificationResult, EmbeddingResult, FillMaskResult
 from labelstream.workers.classifier import Answer, RecordError
 from labelstream.workers.engine.description import TaskName
-from labelstream.workers.settings import LimitSettings
 from labelstream.workers.stream.codec.decode import check_message, request_of
 from labelstream.workers.stream.codec.decode_json import read_message
 from labelstream.workers.stream.codec.encode import encode_answer
@@ -33,7 +32,6 @@ from labelstream.workers.stream.codec.rejection import DecodeError
 
 REQUEST_ID = "x-request-id"
 _IDS = re.compile(r"[!-~]{1,128}")
-_LIMITS = LimitSettings()
 _DECODE_STATUS = {
     Reason.INVALID_JSON: 400,
     Reason.INVALID_ENCODING: 400,
@@ -187,7 +185,7 @@ def _read_or_error(value: bytes, model: str | None) -> TextMessage | RequestRefu
 def _read(value: bytes, model: str | None) -> TextMessage:
     try:
         message = read_message(value)
-        check_message(message, _LIMITS)
+        check_message(message, LIMITS)
         if model is not None and message.model not in (None, model):
             raise DecodeError(Reason.INVALID_MESSAGE, "model: another model than that of the path; leave out one")
     except DecodeError as error:

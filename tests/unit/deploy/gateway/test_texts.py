@@ -1,7 +1,7 @@
 import pytest
 
 from labelstream.deploy.gateway.served import WrongField
-from labelstream.deploy.gateway.texts import TextFailed, all_answered, refuse_blank
+from labelstream.deploy.gateway.texts import TextFailed, all_answered, refuse_blank, refuse_labels
 from labelstream.workers.classifier import Fault, Prediction, RecordError
 
 GOOD = Prediction(("a",), (1.0,), 3, False, "r")
@@ -40,3 +40,24 @@ def test_blank_text_is_refused_by_its_place(blank: str) -> None:
 
 def test_texts_with_characters_pass() -> None:
     refuse_blank(["a", " b "], "inputs")
+
+
+@pytest.mark.parametrize(
+    ("labels", "template", "problem"),
+    [
+        ([], None, "candidate_labels is empty"),
+        (["a", "a"], None, "candidate labels repeat"),
+        (["a", " "], None, "a candidate label is empty or blank"),
+        (["a"] * 101, None, "101 candidate labels exceed"),
+        (None, "x" * 257, "hypothesis_template is longer"),
+        (["a", "b"], None, "labels x text characters exceed"),
+    ],
+)
+def test_wrong_labels_are_refused(labels: list[str] | None, template: str | None, problem: str) -> None:
+    with pytest.raises(WrongField, match=f"^{problem}"):
+        refuse_labels(labels, template, ["a", "b" * 500_001])
+
+
+def test_good_labels_pass() -> None:
+    refuse_labels(["a", "b"], "This is {}.", ["text"])
+    refuse_labels(None, None, [])

@@ -1,0 +1,1 @@
+"""Clients whose dependencies contradict ours, each in an environment of its own: `make test-clients`."""
