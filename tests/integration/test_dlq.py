@@ -152,7 +152,7 @@ def test_list_show_and_export_of_dead_letters(kafka: Broker, topics: Topics, dlq
 
     code, shown, _ = dlq("show", "0:0")
     assert {"  own: \\xfe", "  own: x\\n", "key       k", "value     secret \\xff\\x1b"} < set(shown)
-    assert dlq("show", "1:5")[2][0].startswith("labelstream: no dead letter at offset 5 of partition 1; ")
+    assert dlq("show", "1:5")[2][0].startswith("labelstream: no dead letter at 1:5; ")
 
     exported = [json.loads(line) for line in dlq("export", "-", "--topic", "here")[1]]
     assert [entry["value"] for entry in exported] == [{"base64": "c2VjcmV0IP8b"}, ""]

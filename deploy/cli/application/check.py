@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from labelstream.deploy.cli.common.connect import ConfigFile, load_config
-from labelstream.deploy.cli.common.console import escape, plural, say
+from labelstream.deploy.cli.common.console import between, escape, say
 from labelstream.deploy.names import used_models
 
 
@@ -74,7 +74,7 @@ def _kafka_line(kafka: Any) -> str:
 
 def _http_line(http: Any) -> str:
     access = "with a token" if http.has_token else "without a token"
-    return f"http: {http.url}, {access}, all models, {plural(http.replicas.max, 'gateway replica')}"
+    return f"http: {http.url}, {access}, all models, {between(http.replicas, 'gateway replica')}"
 
 
 def _summary(settings: Any) -> list[str]:
@@ -84,20 +84,15 @@ def _summary(settings: Any) -> list[str]:
     used = used_models(settings)
     for name, model in settings.models.items():
         revision = f", revision {model.revision}" if model.revision else ""
-        replicas = (
-            f"{model.replicas.min} to {model.replicas.max}"
-            if model.replicas.max > model.replicas.min
-            else str(model.replicas.min)
-        )
         unused = "" if name in used else " (not started: no pipeline uses it)"
-        replicas = plural(replicas, "replica")
+        replicas = between(model.replicas, "replica")
         lines.append(f"model {name}: {model.source}{revision}, {replicas}, device {model.device}{unused}")
     for name, pipeline in settings.pipelines.items():
         written = ", ".join([pipeline.output, *_routes(pipeline)])
         shape = f", records with the field {pipeline.enrich_field}" if pipeline.output_shape == "enrich" else ""
         lines.append(
             f"pipeline {name}: {pipeline.input} -> {written}, dead letters to {pipeline.dead_letter}, "
-            f"model {', '.join(pipeline.allowed_models)}, {plural(pipeline.workers.max, 'worker')}, "
+            f"model {', '.join(pipeline.allowed_models)}, {between(pipeline.workers, 'worker')}, "
             f"group {settings.group_id(name)}, {pipeline.delivery}{shape}"
         )
     return lines

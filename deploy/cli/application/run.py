@@ -15,6 +15,7 @@ from labelstream.deploy.cli.common.connect import ConfigFile, load_config
 from labelstream.deploy.cli.common.console import (
     VERBOSITY,
     announced,
+    between,
     escape,
     plural,
     say,
@@ -65,7 +66,8 @@ def run(
 
     Starts a local Ray, unless --address names a cluster. Before that, the command checks brokers, topics, permissions,
     GPUs, ports and models, and lists all problems together. After Ctrl-C or SIGTERM the workers finish and commit what
-    is in flight. A second signal stops without waiting for the workers.
+    is in flight. Meanwhile the command answers the second signal with a reminder, and the third stops it without
+    waiting for the workers.
     """
     if address is not None and metrics_port is not None:
         raise ConfigError(
@@ -118,7 +120,7 @@ def _run(settings: Any, config: Path, address: str | None, folder: Path | None, 
                     pipeline.output,
                     pipeline.dead_letter,
                     ", ".join(pipeline.allowed_models),
-                    plural(pipeline.workers.max, "worker"),
+                    between(pipeline.workers, "worker"),
                 )
             runtime.deploy(settings, on_progress=log_progress, owner=owner)
             logger.info(

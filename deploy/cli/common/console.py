@@ -115,6 +115,11 @@ def plural(count: int | str, noun: str) -> str:
     return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
 
 
+def between(bounds: Any, noun: str) -> str:
+    """`1 worker` or `1 to 8 workers`, by the `min` and `max` of `bounds`."""
+    return plural(str(bounds.min) if bounds.max == bounds.min else f"{bounds.min} to {bounds.max}", noun)
+
+
 def one_line(error: BaseException) -> str:
     """An error's text without line breaks."""
     return escape(" ".join(str(error).split())) or type(error).__name__

@@ -30,7 +30,7 @@ from labelstream.deploy.cli.dlq.options import (
 )
 from labelstream.deploy.cli.dlq.redrive import redrive
 from labelstream.deploy.cli.dlq.view import COLUMNS, as_entry, as_export, as_row, fitted, in_full
-from labelstream.workers.errors import ConfigError, StartError
+from labelstream.workers.errors import ConfigError
 from labelstream.workers.file_errors import file_problem
 
 Limit = Annotated[int | None, typer.Option(min=1, help="Maximum number of dead letters.")]
@@ -93,14 +93,9 @@ def show(
     """
     from labelstream.workers.stream.dlq.dead_letters import Selection
 
-    partition, offset = place("PARTITION:OFFSET", where)
-    wanted = Selection(places=frozenset({(partition, offset)}))
+    wanted = Selection(places=frozenset({place("PARTITION:OFFSET", where)}))
     with _letters(config, pipeline, wanted, limit=1) as (letters, done):
-        letter = next(letters, None)
-        if letter is None:
-            raise StartError(
-                f"no dead letter at offset {offset} of partition {partition}; `labelstream dlq list` lists all"
-            )
+        letter = next(letters)
         for line in in_full(letter, letter.record in done):
             print(line)
 

@@ -134,7 +134,7 @@ def _no_object(line: bytes, is_json: bool) -> str:
         problem = f"column {error.colno}: {error.msg}"
     except RecursionError:
         problem = "nested too deeply"
-    return f"not a JSON object ({problem}); each line must hold one"
+    return f"not a JSON object ({problem}); each line must hold one, unless --raw sends the lines unchecked"
 
 
 def _dumped(tree: dict[str, Any]) -> bytes:

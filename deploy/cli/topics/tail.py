@@ -43,7 +43,8 @@ def tail(
         str,
         typer.Argument(
             metavar="PIPELINE|TOPIC",
-            help="A topic; or a pipeline of the config, which means its output topic.",
+            help="A topic; or a pipeline of the config, which means its output topic. A pipeline goes before a topic "
+            "of the same name.",
             autocompletion=complete_pipeline_or_topic,
         ),
     ],
@@ -108,12 +109,17 @@ def tail(
 
 
 def _topic_of(name: str, settings: Any) -> tuple[str, list[str]]:
-    """The topic that `name` means, and all topics of the config. A topic goes before a pipeline of the same name."""
+    """The topic that `name` means, and all topics of the config. A pipeline goes before a topic of the same name."""
     from labelstream.workers.stream.broker.topics import topics_of
 
     pipelines = settings.pipelines
     known = list(dict.fromkeys(topic for pipeline in pipelines.values() for topic in topics_of(pipeline).values()))
-    return (pipelines[name].output if name in pipelines and name not in known else name), known
+    if name not in pipelines:
+        return name, known
+    output = pipelines[name].output
+    if name in known and name != output:
+        say(f"note: {name} is a pipeline and a topic: showing the pipeline's output {output}; --bootstrap shows topics")
+    return output, known
 
 
 def _copy(batches: Iterator[Batch], texts_of: Callable[[Batch], list[SourceText]], show: Show) -> int:

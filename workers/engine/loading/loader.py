@@ -84,8 +84,9 @@ def _load(source: str, options: ModelOptions) -> tuple[ModelDescription, Backend
 
         model = load_model(dtype) if model is None else model
         backend = torch_backend(source, model.to(device), options, inputs)
+    dtype_name = str(backend.dtype).removeprefix("torch.")
     logger.info(
-        "%s: on %s in %s, %d outputs, max_length %d", source, device, backend.dtype, description.outputs, max_length
+        "%s: on %s in %s, %d outputs, max_length %d", source, device, dtype_name, description.outputs, max_length
     )
     return description, backend
 

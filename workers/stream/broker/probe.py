@@ -142,8 +142,10 @@ def _secured(kafka: KafkaSettings, sock: socket.socket, address: Address) -> soc
     except OSError as error:
         problem = tls_problem(error, kafka.security, str(address)) if isinstance(error, ssl.SSLError) else None
         if problem is None and _speaks_plainly(address):
-            other = kafka.security.protocol.replace("SASL_SSL", "SASL_PLAINTEXT").replace("SSL", "PLAINTEXT")
-            problem = StartError(f"{SECURITY}.protocol: the broker at {address} speaks no TLS; is protocol {other}?")
+            problem = StartError(
+                f"{SECURITY}.protocol: the broker at {address} speaks no TLS; set protocol to PLAINTEXT, or to "
+                "SASL_PLAINTEXT if the broker asks for a login"
+            )
         raise problem or _no_kafka(kafka, address, error) from None
 
 

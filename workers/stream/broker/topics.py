@@ -69,7 +69,7 @@ def access_problem(description: Mapping[str, Any], right: str) -> str | None:
     if code == UNKNOWN_TOPIC:
         return (
             f"topic {topic} does not exist; create it with `labelstream topics create -c FILE`, or "
-            f"kafka-topics.sh --create --topic {topic} --partitions 6"
+            f"kafka-topics.sh --bootstrap-server HOST:PORT --create --topic {topic} --partitions 6"
         )
     if code == TOPIC_AUTHORIZATION_FAILED:  # brokers also return this for missing topics
         return f"no permission to see topic {topic}; create it if it is missing, and grant {right} on it"

@@ -79,7 +79,7 @@ def ensure_ledger(config: dict[str, Any], kafka: KafkaSettings, topic: str) -> b
     if policy != "compact":
         raise StartError(
             f"topic {topic}: cleanup.policy is {policy}, which would delete redrive entries; set it to "
-            "compact, for example with kafka-configs.sh --alter --entity-type topics "
+            "compact, for example with kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
             f"--entity-name {topic} --add-config cleanup.policy=compact"
         )
     return created
@@ -134,6 +134,6 @@ def _create(admin: KafkaAdminClient, topic: str) -> None:
     except KafkaError as error:
         raise StartError(
             f"topic {topic}: the redrive ledger cannot be created ({type(error).__name__}); create it "
-            "with `labelstream topics create -c FILE`, or kafka-topics.sh --create "
-            f"--topic {topic} --partitions 1 --config cleanup.policy=compact"
+            "with `labelstream topics create -c FILE`, or kafka-topics.sh --bootstrap-server "
+            f"HOST:PORT --create --topic {topic} --partitions 1 --config cleanup.policy=compact"
         ) from None

@@ -6,6 +6,7 @@ from typing import Any
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
+from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.bounded_reader import read_up_to
 from labelstream.workers.stream.broker.connection import is_in_memory, translate_kafka_errors
@@ -36,12 +37,20 @@ def bounds_of(config: dict[str, Any], kafka: KafkaSettings, consumer: KafkaConsu
 def find_letters(
     kafka: KafkaSettings, consumer: KafkaConsumer, bounds: Bounds, selection: Selection
 ) -> Iterator[DeadLetter]:
-    """The selected dead letters within `bounds`, in the order of each partition. Raises StartError."""
+    """The selected dead letters within `bounds`, in the order of each partition.
+
+    Raises StartError, also after the last one if a selected place has no dead letter.
+    """
+    missing = set() if selection.since_ms is not None else set(selection.places)
     with translate_kafka_errors(kafka):
         consumer.assign(list(bounds))
         for partition, (start, _) in bounds.items():
             consumer.seek(partition, start)
     for record in read_up_to(kafka, consumer, {partition: stop for partition, (_, stop) in bounds.items()}):
         letter = DeadLetter.of(record)
+        missing.discard(letter.place)
         if selection.wants(letter):
             yield letter
+    if missing:
+        places = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(missing))
+        raise StartError(f"no dead letter at {places}; `labelstream dlq list` lists all")

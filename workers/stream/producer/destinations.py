@@ -63,7 +63,7 @@ class Destinations:
             if missing := sorted(numbers - known[topic]):
                 return (
                     f"topic {topic} has no partition {', '.join(map(str, missing))} for output_partition: same; "
-                    f"the pipeline waits; add partitions, for example with kafka-topics.sh --alter --topic {topic} "
-                    f"--partitions {missing[-1] + 1}"
+                    f"the pipeline waits; add partitions, for example with kafka-topics.sh "
+                    f"--bootstrap-server HOST:PORT --alter --topic {topic} --partitions {missing[-1] + 1}"
                 )
         return ""

@@ -35,6 +35,11 @@ def test_check_prints_summary_of_config(run: Run, write_config: Callable[..., st
     assert "group labelstream-feedback" in ended.out
 
 
+def test_summary_tells_the_range_of_workers(run: Run, write_config: WriteConfig) -> None:
+    ended = run("check", "-c", write_config("model: sentiment}", "model: sentiment, workers: {min: 1, max: 2}}"))
+    assert ", model sentiment, 1 to 2 workers, " in ended.out
+
+
 def test_summary_marks_models_without_a_pipeline(run: Run, write_config: WriteConfig) -> None:
     ended = run("check", "-c", write_config("pipelines:", "  spare: {source: x, replicas: {max: 3}}\npipelines:"))
     assert ended.code == 0

@@ -83,10 +83,6 @@ def test_show_prints_a_letter_in_full(run: Run, config: str) -> None:
     assert "redriven  yes" in ended.out.splitlines()
 
 
-def test_show_of_missing_letter_exits_with_1(run: Run, config: str) -> None:
-    fails(run("dlq", "show", "0:9", "-c", config), 1, "no dead letter at offset 9 of partition 0")
-
-
 def test_export_is_readable_by_owner_alone(run: Run, config: str, tmp_path: Path) -> None:
     target = tmp_path / "letters.jsonl"
     target.touch(0o644)

@@ -60,9 +60,9 @@ def test_other_lines_are_texts(line: bytes) -> None:
         ),
         (
             [b'{"text":"a"}', b"secret"],
-            r"line 2: not a JSON object \(column 1: Expecting value\); each line must hold one$",
+            r"line 2: not a JSON object \(column 1: Expecting value\); each line must hold one, unless --raw",
         ),
-        ([b'[{"text":"secret"}]'], r"line 1: not a JSON object \(a list\); each line must hold one$"),
+        ([b'[{"text":"secret"}]'], r"line 1: not a JSON object \(a list\); each line must hold one, unless --raw"),
         ([b'{"text":"a"},'], r"line 1: not a JSON object \(column 13: Extra data\)"),
         ([b"[" * 200_000], r"line 1: not a JSON object \((nested too deeply|column \d+: Expecting value)\)"),
         ([b"{", b'  "text": "secret"', b"}"], r"line 1: the JSON object spans several lines; .* with `jq -c \. FILE`$"),

@@ -71,9 +71,14 @@ def test_pipeline_means_its_output(run: Run, bootstrap: str, write_config: Calla
     assert run("tail", "feedback", "-c", config).err == "3 messages\n"
 
 
-def test_topic_goes_before_a_pipeline_of_its_name(write_config: Callable[..., str]) -> None:
+def test_pipeline_goes_before_a_topic_of_its_name(
+    write_config: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = load_config(Path(write_config("input: in", "input: feedback")))
-    assert tail_module._topic_of("feedback", settings) == ("feedback", ["feedback", "out", "dlq"])
+    assert tail_module._topic_of("feedback", settings) == ("out", ["feedback", "out", "dlq"])
+    assert capsys.readouterr().err == (
+        "note: feedback is a pipeline and a topic: showing the pipeline's output out; --bootstrap shows topics\n"
+    )
 
 
 def test_since_is_refused_on_in_memory_broker(run: Run, bootstrap: str) -> None:

@@ -129,7 +129,10 @@ def test_tls_is_tried_and_its_problem_named(kafka: Kafka, server_context: tuple[
 def test_tls_where_there_is_none_is_named(kafka: Kafka) -> None:
     with FakeBroker() as broker:
         said = cause(kafka(broker.bootstrap, protocol="SSL"))
-    assert said == (f"kafka.security.protocol: the broker at {broker.bootstrap} speaks no TLS; is protocol PLAINTEXT?")
+    assert said == (
+        f"kafka.security.protocol: the broker at {broker.bootstrap} speaks no TLS; set protocol to PLAINTEXT, or to "
+        "SASL_PLAINTEXT if the broker asks for a login"
+    )
 
 
 def test_mechanism_that_is_not_offered_is_named_with_the_others(kafka: Kafka) -> None:

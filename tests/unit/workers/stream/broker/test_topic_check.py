@@ -55,8 +55,8 @@ def test_all_findings_come_in_the_order_of_the_config() -> None:
         (
             "pipelines.p.output",
             logging.CRITICAL,
-            "topic out does not exist; create it with `labelstream topics create -c FILE`, or kafka-topics.sh --create "
-            "--topic out --partitions 6",
+            "topic out does not exist; create it with `labelstream topics create -c FILE`, or kafka-topics.sh "
+            "--bootstrap-server HOST:PORT --create --topic out --partitions 6",
         ),
         ("pipelines.p.dead_letter", logging.CRITICAL, "no permission to write topic dlq; grant WRITE on it"),
         (

@@ -1,5 +1,6 @@
 """No more of the dead-letter topic is read than the selection needs."""
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from kafka.structs import (
     TopicPartition,
 )
 
+from labelstream.workers.errors import StartError
 from labelstream.workers.settings import KafkaSettings
 from labelstream.workers.stream.broker.connection import IN_MEMORY_API
 from labelstream.workers.stream.dlq.dead_letters import Selection
-from labelstream.workers.stream.dlq.query import bounds_of, find_letters
+from labelstream.workers.stream.dlq.query import Bounds, bounds_of, find_letters
 from tests.support.dead_letters import letter
 from tests.support.positions import Positions
 
@@ -74,6 +76,16 @@ def test_broker_that_knows_no_times_is_read_from_the_start() -> None:
 
 def test_letters_are_found_within_the_bounds_alone() -> None:
     consumer: Any = Consumer()
-    wanted = Selection(places=frozenset({(0, 1), (0, 2), (0, 4)}))
+    wanted = Selection(places=frozenset({(0, 1), (0, 2), (0, 4)}), since_ms=0)
     found = find_letters(KAFKA, consumer, {A: (1, 4)}, wanted)
     assert [one.place for one in found] == [(0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize("bounds", [{A: (1, 4)}, {}], ids=["some found", "no such partition"])
+def test_place_without_a_dead_letter_is_an_error(bounds: Bounds) -> None:
+    consumer: Any = Consumer()
+    wanted = Selection(places=frozenset({(0, 1), (7, 0)} if bounds else {(7, 0)}))
+    found = find_letters(KAFKA, consumer, bounds, wanted)
+    assert [one.place for one in islice(found, len(bounds))] == [(0, 1)] * len(bounds)
+    with pytest.raises(StartError, match=r"^no dead letter at 7:0; `labelstream dlq list` lists all$"):
+        next(found)
