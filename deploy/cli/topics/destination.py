@@ -75,21 +75,36 @@ def text_path(settings: Any) -> str:
 
 
 def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> tuple[str, str] | None:
-    """What is wrong if the pipeline can read none of the values, and the fix."""
+    """What is wrong if the pipeline can read none of the values, and the fix.
+
+    A record that `only_if` or `on_empty_text` excludes has the right format; a note says that no record is classified.
+    """
+    from labelstream.schemas.dead_letter import Reason
+    from labelstream.workers.stream.codec.conditions import ConditionCheck
     from labelstream.workers.stream.codec.decode import decoder
     from labelstream.workers.stream.codec.rejection import DecodeError
 
     if to.settings.format == "text" and all(as_object(message.value) is not None for message in messages):
         problem = f"contains JSON objects, but pipeline {to.pipeline} reads plain text (format: text)"
         return problem, "name the field with the text by --text-field, or send the lines unchanged with --raw"
-    decode, reasons = decoder(to.settings), []
+    decode, conditions = decoder(to.settings), ConditionCheck(to.settings)
+    reasons, excluded = list[str](), list[str]()
     for message in messages:
         try:
-            decode(message.value, message.key)
-            return None
+            if conditions.takes_value(message.value):
+                decode(message.value, message.key)
+                return None
+            excluded.append("only_if")
         except DecodeError as error:
-            reasons.append(f"{error.reason.value}: {error.message}")
-    count = plural(len(messages), "message").removeprefix("1 ")
+            if error.reason is Reason.EMPTY_TEXT and to.settings.on_empty_text != "dead_letter":
+                excluded.append(f"on_empty_text: {error.message}")
+            else:
+                reasons.append(f"{error.reason.value}: {error.message}")
+    looked_at = f"the first {plural(len(messages), 'message').removeprefix('1 ')}"
+    if not reasons:
+        say(f"note: pipeline {to.pipeline} does not classify {looked_at} ({excluded[0]})")
+        return None
+    unread = f"{len(reasons)} of {looked_at}" if excluded else looked_at
     if columns:
         fix = f"name the column with the text by --text-field; the first row has {_names(messages[0].value)}"
     elif to.settings.format == "json":
@@ -98,7 +113,7 @@ def _problem(messages: Sequence[KeyedValue], to: Destination, columns: bool) -> 
         fix = f"the text is read at {read_at}, see {key}; the first message has {_names(messages[0].value)}"
     else:
         fix = "--raw sends them anyway, as future dead letters"
-    return f"pipeline {to.pipeline} cannot read the first {count} ({reasons[0]})", fix
+    return f"pipeline {to.pipeline} cannot read {unread} ({reasons[0]})", fix
 
 
 def _names(value: bytes) -> str:

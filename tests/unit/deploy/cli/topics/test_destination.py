@@ -13,6 +13,7 @@ from labelstream.workers.errors import ConfigError
 from tests.support.decoding import pipeline
 
 WriteConfig = Callable[..., str]
+ONLY_IF = {"field": "l", "equals": 2}
 
 
 @pytest.mark.parametrize(("name", "topic", "found"), [("feedback", "in", "feedback"), ("in", "in", "feedback")])
@@ -54,6 +55,8 @@ def test_readable_messages_are_all_returned(tmp_path: Path) -> None:
         (b'{"txt": "secret"}\n', {}, r"cannot read the first message \(invalid_message: text: "),
         (b'{"text": "secret"}\n' * 9, {"text_field": "a.b"}, r"first 9 messages \(invalid_message: text_field a.b"),
         (b"\xff\n", {"format": "text"}, r"cannot read the first message \(invalid_encoding"),
+        (b'{"l": 1}\n{"l": 2}\n' * 2, {"only_if": ONLY_IF}, r"cannot read 2 of the first 4 messages \(invalid_message"),
+        (b'{"text": " "}\n', {}, r"cannot read the first message \(empty_text"),
     ],
 )
 def test_unreadable_file_is_refused(tmp_path: Path, content: bytes, settings: Any, said: str) -> None:
@@ -62,6 +65,23 @@ def test_unreadable_file_is_refused(tmp_path: Path, content: bytes, settings: An
         look(tmp_path / "lines", LineReader(settings.get("format", "json")), **settings)
     assert "nothing was sent" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"only_if": ONLY_IF}, "(only_if)"),
+        ({"on_empty_text": "skip"}, "(on_empty_text: the text is empty or blank)"),
+        ({"on_empty_text": "pass", "output_shape": "enrich"}, "(on_empty_text: the text is empty or blank)"),
+    ],
+)
+def test_messages_that_conditions_exclude_are_sent_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Any, why: str
+) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b'{"text": " ", "l": 1}\n' * 30 + b'{"text": "a", "l": 2}\n')
+    assert len(look(path, LineReader("json"), **settings)) == 31
+    assert capsys.readouterr().err == f"note: pipeline p does not classify the first 20 messages {why}\n"
 
 
 @pytest.mark.parametrize(
