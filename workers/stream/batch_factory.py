@@ -58,8 +58,8 @@ class BatchFactory:
             try:
                 if type(record.value) is Unread:
                     raise DecodeError(record.value.reason, record.value.problem)
-                if conditions is not None and not _meets(conditions, record):
-                    items.append(self._skipped(record, progress, self._settings.otherwise == "pass"))
+                if conditions is not None and (unmet := _unmet(conditions, record)):
+                    items.append(self._skipped(record, progress, self._settings.otherwise == "pass", unmet))
                     continue
                 if record.value is None:
                     raise DecodeError(Reason.TOMBSTONE, "the record has no value")
@@ -76,12 +76,12 @@ class BatchFactory:
         """Of a record that gets no answer."""
         if error.reason not in self._skipped_reasons:
             return Item(record, progress, rejection=error.rejection())
-        return self._skipped(record, progress, error.reason in self._passed_reasons)
+        return self._skipped(record, progress, error.reason in self._passed_reasons, error.reason.value)
 
-    def _skipped(self, record: ConsumerRecord, progress: PartitionProgress, passes: bool) -> Item:
+    def _skipped(self, record: ConsumerRecord, progress: PartitionProgress, passes: bool, why: str) -> Item:
         if passes and _is_oversized(record):  # what was not read could not be passed on
             return Item(record, progress, rejection=_oversized(record).rejection())
-        return Item(record, progress, passes=passes)
+        return Item(record, progress, passes=passes, skipped=why)
 
     def _calls(self, items: list[Item]) -> list[ModelCall]:
         """One call for each model of the items."""
@@ -96,13 +96,16 @@ class BatchFactory:
         return [ModelCall(model, rows[model], requests[model], self._classifiers[model], self._clock) for model in rows]
 
 
-def _meets(conditions: ConditionCheck, record: ConsumerRecord) -> bool:
-    """Raises DecodeError if the record cannot be judged. `on_tombstone` decides on a record without a value."""
+def _unmet(conditions: ConditionCheck, record: ConsumerRecord) -> str:
+    """The setting whose condition the record does not meet, or "". `on_tombstone` decides on one without a value.
+
+    Raises DecodeError if the record cannot be judged.
+    """
     if conditions.reads_headers() and type(record.headers) is HeadersLeftOut:
         raise _oversized(record)
     if not conditions.takes(record.timestamp, record.headers):
-        return False
-    return record.value is None or conditions.takes_value(record.value)
+        return "max_age_s" if conditions.is_too_old(record.timestamp) else "only_if"
+    return "" if record.value is None or conditions.takes_value(record.value) else "only_if"
 
 
 def _is_oversized(record: ConsumerRecord) -> bool:

@@ -28,7 +28,7 @@ RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 class Item(NamedTuple):
     """One record with `message` (to classify with `model`) or `rejection`; a skipped record has neither.
 
-    `passes`: the skipped record goes to the output unchanged.
+    `skipped`: why the record is skipped, `passes`: it goes to the output unchanged.
     """
 
     record: ConsumerRecord
@@ -37,6 +37,7 @@ class Item(NamedTuple):
     model: str = ""
     rejection: Rejection | None = None
     passes: bool = False
+    skipped: str = ""
 
 
 class ModelCall:

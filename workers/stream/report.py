@@ -39,6 +39,7 @@ class StreamCounts(TypedDict):
     messages_in: int
     results_out: int
     skipped: int
+    skipped_by_reason: NotRequired[dict[str, int]]
     abstained: int
     results_retimed: int
     results_routed: NotRequired[dict[str, int]]

@@ -11,6 +11,7 @@ from labelstream.workers.stream.report import Histograms, PartitionCounts, Perce
 LATENCY_SAMPLES = 2_000
 MAX_LABELS = 200  # of one model, because each label is a time series
 ABSTAINED, OTHER = "(abstained)", "(other)"
+ROUTE = "route"  # why a record is skipped: a rule drops the result
 DROPPED = "(dropped)"  # in place of a topic: a rule drops the result
 
 
@@ -29,7 +30,8 @@ class Stages(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Outcomes of a micro-batch by input partition. `dead_letters`: also by reason; `labels`: by model and first label.
+    """Outcomes of a micro-batch by input partition. `dead_letters`, `skipped`: also by reason; `labels`: by model and
+    first label.
 
     `latencies_ms`: from each record's timestamp to now. `retimed`: results without their input's timestamp. `routed`:
     results by the topic of the rule that applies to them.
@@ -37,7 +39,7 @@ class Tally:
 
     results: Counter[int] = field(default_factory=Counter)
     dead_letters: Counter[tuple[int, str]] = field(default_factory=Counter)
-    skipped: Counter[int] = field(default_factory=Counter)
+    skipped: Counter[tuple[int, str]] = field(default_factory=Counter)
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     abstained: int = 0
     retimed: int = 0
@@ -112,6 +114,7 @@ class Stats:
                 "messages_in": self._received.total(),
                 "results_out": sent.results.total(),
                 "skipped": sent.skipped.total(),
+                "skipped_by_reason": dict(_by_reason(sent.skipped)),
                 "abstained": sent.abstained,
                 "results_retimed": sent.retimed,
                 "results_routed": dict(sent.routed),
@@ -151,10 +154,11 @@ class Stats:
     def _of(self, partition: int) -> PartitionCounts:
         sent = self._sent
         dead = Counter({key: count for key, count in sent.dead_letters.items() if key[0] == partition})
+        skipped = sum(count for key, count in sent.skipped.items() if key[0] == partition)
         return {
             "in": self._received[partition],
             "results": sent.results[partition],
-            "skipped": sent.skipped[partition],
+            "skipped": skipped,
             "dead_letters": dict(_by_reason(dead)),
         }
 
@@ -165,8 +169,8 @@ class Stats:
         return models
 
 
-def _by_reason(dead_letters: Counter[tuple[int, str]]) -> Counter[str]:
+def _by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
     by_reason: Counter[str] = Counter()
-    for (_, reason), count in dead_letters.items():
+    for (_, reason), count in counts.items():
         by_reason[reason] += count
     return by_reason

@@ -33,9 +33,13 @@ class ConditionCheck:
     def reads_headers(self) -> bool:
         return bool(self._headers)
 
+    def is_too_old(self, timestamp_ms: int) -> bool:
+        """Check `max_age_s`. A record without a timestamp (-1) has no age."""
+        return self._max_age_ms is not None and 0 <= timestamp_ms < self._clock() * 1000 - self._max_age_ms
+
     def takes(self, timestamp_ms: int, headers: Headers) -> bool:
-        """Check age and headers. A record without a timestamp (-1) passes the age check."""
-        if self._max_age_ms is not None and 0 <= timestamp_ms < self._clock() * 1000 - self._max_age_ms:
+        """Check age and headers."""
+        if self.is_too_old(timestamp_ms):
             return False
         if not self._headers:
             return True

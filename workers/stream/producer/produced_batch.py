@@ -11,7 +11,7 @@ from labelstream.workers.errors import RecordRefused, StreamError
 from labelstream.workers.stream.micro_batch import Item, MicroBatch
 from labelstream.workers.stream.producer.batch_producer import Acknowledgement
 from labelstream.workers.stream.producer.send_errors import stream_error
-from labelstream.workers.stream.stats import ABSTAINED, OTHER, Tally
+from labelstream.workers.stream.stats import ABSTAINED, OTHER, ROUTE, Tally
 
 logger = logging.getLogger(__name__)
 TopicPartitionOffset = tuple[str, int, int]  # topic, partition and offset of an input record
@@ -52,7 +52,7 @@ class ProducedBatch:
         """Count the item's result. Without an answer, or without a record for it, the item counts as skipped."""
         tally = self.tally
         if answer is None or is_dropped:
-            tally.skipped[item.record.partition] += 1
+            tally.skipped[item.record.partition, item.skipped or ROUTE] += 1
         else:
             tally.results[item.record.partition] += 1
         if answer is None:

@@ -110,7 +110,7 @@ class ResultSink:
             if item.progress.revoked:
                 continue
             if answer is None and not item.passes:
-                tally.skipped[item.record.partition] += 1
+                tally.skipped[item.record.partition, item.skipped] += 1
                 continue
             if answer is not None and value is None:
                 rejection = rejection_of(answer, item.model)

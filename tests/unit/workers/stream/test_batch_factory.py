@@ -94,6 +94,7 @@ def test_record_that_meets_no_condition_is_not_judged(benches: Callable[..., Ben
     passed = [records[0].value, records[2].value, records[4].value] if otherwise == "pass" else []
     assert [value for value in out if value is None or not value.startswith(good[:-1])] == passed
     assert len(out) == len(passed) + 1
-    assert bench.stats.snapshot()["skipped"] == 3
+    snapshot = bench.stats.snapshot()
+    assert (snapshot["skipped"], snapshot.get("skipped_by_reason")) == (3, {"only_if": 3})
     assert bench.classifier.calls == [1]
     assert bench.source.commits[-1] == {A: 6}

@@ -81,6 +81,7 @@ def test_header_meets_its_condition(condition: Any, met: bool) -> None:
 )
 def test_age_counts_from_the_timestamp(timestamp_ms: int, met: bool) -> None:
     assert check(max_age_s=60).takes(timestamp_ms, ()) is met
+    assert check(max_age_s=60).is_too_old(timestamp_ms) is not met
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def test_passed_records_keep_their_place_among_results(benches: Callable[..., Be
     assert [b'"labelstream":{' in (value or b"") for value, _ in sent] == [True, False, False, True, False]
     snapshot = bench.stats.snapshot()
     assert (snapshot["results_out"], snapshot["skipped"], snapshot["dead_letters"]) == (2, 3, {})
+    assert snapshot.get("skipped_by_reason") == {"tombstone": 1, "empty_text": 2}
     assert bench.source.commits[-1] == {A: 5}
 
 
@@ -216,6 +217,7 @@ def test_first_rule_that_matches_takes_the_result(benches: Callable[..., Bench],
     snapshot = bench.stats.snapshot()
     assert snapshot.get("results_routed") == {"out": 2, "bad": 1, "(dropped)": 1}
     assert (snapshot["results_out"], snapshot["skipped"], snapshot["dead_letters"]) == (3, 1, {"invalid_json": 1})
+    assert snapshot.get("skipped_by_reason") == {"route": 1}
     assert sum(snapshot["labels"]["m"].values()) == 4
     assert bench.source.commits[-1] == {A: 5}
 
